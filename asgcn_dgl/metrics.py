@@ -1,0 +1,332 @@
+"""Figures of merit: plain functions of arrays or tensors, for recognition and for prediction.
+
+Scores are ``(B, K)``, one row a clip and one column a class, higher meaning likelier; labels are
+``(B,)`` whole numbers from 0 to K - 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+ArrayLike = npt.ArrayLike | torch.Tensor
+
+#: How the field weighs the four streams of a skeleton when it adds their scores.
+STREAM_WEIGHTS: Mapping[str, float] = {
+    "joint": 2.0,
+    "bone": 2.0,
+    "joint_motion": 1.0,
+    "bone_motion": 1.0,
+}
+
+
+def accuracy(scores: ArrayLike, labels: ArrayLike, top_k: int = 1) -> float:
+    """Share of the clips whose true class is among the ``top_k`` highest scores.
+
+    Parameters
+    ----------
+    scores
+        (B, K) class scores.
+    labels
+        (B,) true classes.
+    top_k
+        How many guesses count; more than K means K.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip, a label is out of range or ``top_k < 1``.
+
+    Examples
+    --------
+    >>> accuracy([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1]], [0, 1])
+    0.5
+    >>> accuracy([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1]], [0, 1], top_k=2)
+    1.0
+    """
+    values, classes = _scores_and_labels(scores, labels)
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k!r}")
+    num_classes = values.shape[1]
+    if top_k >= num_classes:
+        return 1.0
+    multiclass_accuracy = _need("torchmetrics.functional.classification").multiclass_accuracy
+    share = multiclass_accuracy(
+        torch.from_numpy(values),
+        torch.from_numpy(classes),
+        num_classes=num_classes,
+        top_k=top_k,
+        average="micro",
+    )
+    return float(share)
+
+
+def confusion_matrix(scores: ArrayLike, labels: ArrayLike) -> Ints:
+    """Count the clips of each true class (rows) that were taken for each class (columns).
+
+    Parameters
+    ----------
+    scores
+        (B, K) class scores.
+    labels
+        (B,) true classes.
+
+    Returns
+    -------
+    ndarray
+        (K, K) counts that sum to B.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip or a label is out of range.
+
+    Examples
+    --------
+    >>> confusion_matrix([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1]).tolist()
+    [[1, 0], [1, 1]]
+    """
+    values, classes = _scores_and_labels(scores, labels)
+    counts = _need("sklearn.metrics").confusion_matrix(
+        classes, values.argmax(axis=1), labels=np.arange(values.shape[1])
+    )
+    return np.asarray(counts, dtype=np.int64)
+
+
+def per_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> Floats:
+    """Share of the clips of each class that are recognized.
+
+    Parameters
+    ----------
+    scores
+        (B, K) class scores.
+    labels
+        (B,) true classes.
+
+    Returns
+    -------
+    ndarray
+        (K,) shares between 0 and 1; NaN for a class without clips.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip or a label is out of range.
+
+    Examples
+    --------
+    >>> per_class_accuracy([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1]).tolist()
+    [1.0, 0.5]
+    """
+    counts = confusion_matrix(scores, labels)
+    totals = counts.sum(axis=1)
+    shares = np.full(len(counts), np.nan)
+    return np.divide(counts.diagonal(), totals, out=shares, where=totals > 0)
+
+
+def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Mean of the per-class accuracy over the classes that occur: every class weighs the same.
+
+    Parameters
+    ----------
+    scores
+        (B, K) class scores.
+    labels
+        (B,) true classes.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip or a label is out of range.
+
+    Examples
+    --------
+    >>> mean_class_accuracy([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [0, 1, 1])
+    0.75
+    """
+    return float(np.nanmean(per_class_accuracy(scores, labels)))
+
+
+def mpjpe_per_horizon(
+    future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
+) -> Floats:
+    """Mean per joint position error of each future frame.
+
+    Parameters
+    ----------
+    future
+        (..., T', d) predicted positions.
+    target
+        (..., T', d) true positions, in the same unit.
+    mask
+        (..., T') bool, where the truth is known; None means everywhere.
+
+    Returns
+    -------
+    ndarray
+        (T',) mean Euclidean distance, in the unit of the positions; NaN for a frame where no
+        joint is known.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> mpjpe_per_horizon([[[3.0, 4.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 2.0]]]).tolist()
+    [5.0, 2.0]
+    """
+    total, count = _error_sums(future, target, mask)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def mpjpe(future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
+    """Mean per joint position error over all known joints and future frames.
+
+    Parameters
+    ----------
+    future
+        (..., T', d) predicted positions.
+    target
+        (..., T', d) true positions, in the same unit.
+    mask
+        (..., T') bool, where the truth is known; None means everywhere.
+
+    Returns
+    -------
+    float
+        Mean Euclidean distance in the unit of the positions; NaN where nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> mpjpe([[[3.0, 4.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 2.0]]])
+    3.5
+    >>> mpjpe([[[3.0, 4.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 2.0]]], mask=[[True, False]])
+    5.0
+    """
+    total, count = _error_sums(future, target, mask)
+    return float(total.sum() / count.sum()) if count.sum() else float("nan")
+
+
+def fuse_scores(
+    scores: Mapping[str, ArrayLike], weights: Mapping[str, float] = STREAM_WEIGHTS
+) -> Floats:
+    """Weighted mean of the class scores of several streams, 2:2:1:1 as the field does.
+
+    Parameters
+    ----------
+    scores
+        (B, K) class probabilities of each stream, by its name. Logits may be given too, but then
+        all streams should have been trained alike.
+    weights
+        Weight of each stream; streams without scores are left out.
+
+    Returns
+    -------
+    ndarray
+        (B, K) fused scores, of the same range as the scores.
+
+    Raises
+    ------
+    ValueError
+        If there is no stream, a stream has no weight, the weights are not positive in sum, or the
+        shapes differ.
+
+    Examples
+    --------
+    >>> fuse_scores({"joint": [[0.9, 0.1]], "joint_motion": [[0.3, 0.7]]}).round(3).tolist()
+    [[0.7, 0.3]]
+    """
+    if not scores:
+        raise ValueError("scores must hold at least one stream, got none")
+    unknown = sorted(set(scores) - set(weights))
+    if unknown:
+        raise ValueError(f"weights must name every stream of scores, got none for {unknown}")
+    arrays = {name: _array(value) for name, value in scores.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"scores must have one shape for all streams, got {shapes}")
+    total = sum(weights[name] for name in arrays)
+    if total <= 0:
+        raise ValueError(f"weights must be positive in sum, got {total!r} over {sorted(arrays)}")
+    fused = sum(weights[name] / total * array for name, array in arrays.items())
+    return np.asarray(fused, dtype=np.float64)
+
+
+def _need(module: str) -> ModuleType:
+    """Import a module of the ``train`` extra, or say how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
+        raise ImportError(f"this metric needs {package}: pip install 'asgcn_dgl[train]'") from error
+
+
+def _array(value: ArrayLike) -> Floats:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().to(torch.float64).numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _scores_and_labels(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
+    """Check and convert: (B, K) float64 and (B,) int64."""
+    values = _array(scores)
+    given: Any = labels.detach().cpu() if isinstance(labels, torch.Tensor) else labels
+    classes = np.asarray(given)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"scores must be (clips, classes), none empty, got shape {values.shape}")
+    if classes.shape != values.shape[:1]:
+        raise ValueError(
+            f"labels must be ({values.shape[0]},), one for each row of scores, "
+            f"got shape {classes.shape}"
+        )
+    if not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(f"labels must be whole numbers, got dtype {classes.dtype}")
+    if classes.min() < 0 or classes.max() >= values.shape[1]:
+        bad = classes[(classes < 0) | (classes >= values.shape[1])][0]
+        raise ValueError(f"labels must be in 0..{values.shape[1] - 1}, got {bad}")
+    return values, classes.astype(np.int64)
+
+
+def _error_sums(
+    future: ArrayLike, target: ArrayLike, mask: ArrayLike | None
+) -> tuple[Floats, Floats]:
+    """Sum of the distances and number of the known joints in each future frame, (T',) each."""
+    guess, truth = _array(future), _array(target)
+    if guess.shape != truth.shape or guess.ndim < 2:
+        raise ValueError(
+            f"future and target must have one shape (..., frames, coordinates), "
+            f"got {guess.shape} and {truth.shape}"
+        )
+    known = np.ones(guess.shape[:-1]) if mask is None else _array(mask)
+    if known.shape != guess.shape[:-1]:
+        raise ValueError(f"mask must have shape {guess.shape[:-1]}, got {known.shape}")
+    frames = guess.shape[-2]
+    distance = np.linalg.norm(guess - truth, axis=-1)
+    # where, not a product: what the mask hides may be NaN.
+    total = np.where(known > 0, distance, 0.0).reshape(-1, frames).sum(axis=0)
+    return total, (known > 0).reshape(-1, frames).sum(axis=0).astype(np.float64)
