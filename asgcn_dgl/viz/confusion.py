@@ -1,0 +1,85 @@
+"""Confusion matrices that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from asgcn_dgl.viz.figure import INK
+
+# Cells of a larger matrix are too small to hold a number.
+_LARGEST_WITH_NUMBERS = 25
+
+
+def draw_confusion(
+    counts: npt.ArrayLike, class_names: Sequence[str], *, title: str | None = None
+) -> Figure:
+    """Draw a confusion matrix: a row a true class, in per cent of its clips.
+
+    Parameters
+    ----------
+    counts
+        (K, K) clips of each true class (row) that were taken for each class (column).
+    class_names
+        K names.
+    title
+        Title; None: the share of clips on the diagonal and their number.
+
+    Returns
+    -------
+    Figure
+        One panel that grows with K. Rows are shares; up to 25 classes they are written in the
+        cells. A class without clips has an empty row.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a count is negative.
+
+    Examples
+    --------
+    >>> draw_confusion([[8, 2], [1, 9]], ["wave", "clap"])
+    <Figure size ...>
+    """
+    matrix = np.asarray(counts, dtype=np.float64)
+    size = len(class_names)
+    if matrix.shape != (size, size) or size == 0:
+        raise ValueError(
+            f"counts must be square, one row a class: got shape {matrix.shape} for {size} names"
+        )
+    if not (matrix >= 0).all():
+        raise ValueError(f"counts must not be negative, got {np.nanmin(matrix):g}")
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
+    numbers = size <= _LARGEST_WITH_NUMBERS
+    side = 2.6 + (0.42 if numbers else 0.2) * size
+    fig = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axis = fig.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    fontsize = 9 if numbers else 6
+    axis.set_xticks(range(size), class_names, rotation=90 if not numbers else 45, fontsize=fontsize)
+    for label in axis.get_xticklabels():
+        label.set(
+            ha="center" if not numbers else "right", rotation_mode="anchor" if numbers else None
+        )
+    axis.set_yticks(range(size), class_names, fontsize=fontsize)
+    axis.set_xlabel("recognized as", color=INK)
+    axis.set_ylabel("true action", color=INK)
+    if numbers:
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            share = shares[row, column]
+            axis.text(
+                column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
+                color="white" if share > 0.5 else INK,
+            )  # fmt: skip
+    bar = fig.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
+    bar.ax.tick_params(labelsize=8)
+    if title is None and matrix.sum() > 0:
+        share = matrix.trace() / matrix.sum()
+        title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"
+    axis.set_title(title or "", fontsize=11, color=INK)
+    return fig

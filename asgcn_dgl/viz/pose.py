@@ -1,0 +1,169 @@
+"""From joint positions to points on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.viz.figure import BLUE, INK, VERMILION
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_AXES = {"x": 0, "y": 1, "z": 2}
+# A little from the side and from above: limbs that point at the viewer stay visible.
+_YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
+
+
+def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "y") -> Floats:
+    """Show poses from where they look widest, all of them from the same place.
+
+    Two-dimensional poses are left as they are. Three-dimensional ones are seen level with the body
+    and across its widest horizontal extent, then a little from the side and from above.
+
+    Parameters
+    ----------
+    poses
+        (..., V, d) positions, d = 2 or 3.
+    mask
+        (..., V) bool, joints that were seen; None means all. Unseen ones do not sway the view.
+    up
+        The axis that points up: ``"y"`` (Kinect's and most others), ``"z"``, ``"-y"`` ...
+
+    Returns
+    -------
+    ndarray
+        (..., V, 2) points, x to the right and y up, in the unit of the positions.
+
+    Raises
+    ------
+    ValueError
+        If the positions are not two- or three-dimensional or the axis has no such name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> project(np.zeros((4, 25, 3))).shape
+    (4, 25, 2)
+    """
+    points = np.asarray(poses, dtype=np.float64)
+    if points.ndim < 2 or points.shape[-1] not in (2, 3):
+        raise ValueError(f"poses must be (..., joints, 2 or 3), got shape {points.shape}")
+    if up.lstrip("-") not in _AXES or len(up) > 2:
+        raise ValueError(f"up must be one of x, y, z, -x, -y, -z, got {up!r}")
+    if points.shape[-1] == 2:
+        return points
+    points = _upright(points, up)
+    turn = _widest(points, mask) + _YAW
+    right = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
+    depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
+    height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
+    return np.stack([right, height], axis=-1)
+
+
+def _upright(points: Floats, up: str) -> Floats:
+    """Rotate the coordinates so that the second one points up."""
+    axis = _AXES[up[-1]]
+    sign = -1.0 if up.startswith("-") else 1.0
+    if axis == 1 and sign > 0:
+        return points
+    # Cyclic, or two signs flipped: a rotation, never a mirror image.
+    rolled = np.roll(points, 1 - axis, axis=-1)
+    return rolled * np.array([sign, sign, 1.0])
+
+
+def _widest(points: Floats, mask: npt.ArrayLike | None) -> float:
+    """Angle about the vertical of the direction in which the poses spread most."""
+    seen = np.ones(points.shape[:-1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    seen = seen & np.isfinite(points).all(axis=-1)
+    flat = points[..., [0, 2]]
+    weight = seen[..., None]
+    count = np.maximum(weight.sum(axis=-2, keepdims=True), 1)
+    offset = np.where(weight, flat, 0.0)
+    offset = np.where(weight, offset - offset.sum(axis=-2, keepdims=True) / count, 0.0)
+    spread = offset.reshape(-1, 2).T @ offset.reshape(-1, 2)
+    if not spread.any():
+        return 0.0
+    direction = np.linalg.eigh(spread)[1][:, -1]
+    # Of the two ways to look, the one from which the recording was made.
+    direction = direction if direction[0] >= 0 else -direction
+    return float(np.arctan2(direction[1], direction[0]))
+
+
+def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y") -> Floats:
+    """Give the (V, 2) drawing pose: the layout's own, or a recorded one projected."""
+    if pose is None:
+        return np.asarray(layout.pose, dtype=np.float64)
+    points = np.asarray(pose, dtype=np.float64)
+    if points.ndim != 2 or points.shape[0] != layout.num_joints:
+        raise ValueError(
+            f"pose must be ({layout.num_joints}, 2 or 3) for layout {layout.name!r}, "
+            f"got shape {points.shape}"
+        )
+    return project(points, up=up)
+
+
+def side_colors(layout: SkeletonLayout) -> list[str]:
+    """Colour of each joint: blue on the left of the body, vermilion on the right, else ink."""
+    colors = [INK] * layout.num_joints
+    for left, right in layout.mirror:
+        colors[left], colors[right] = BLUE, VERMILION
+    return colors
+
+
+def draw_body(
+    axis: Axes,
+    layout: SkeletonLayout,
+    points: Floats,
+    *,
+    mask: npt.ArrayLike | None = None,
+    color: str | None = None,
+    linewidth: float = 2.0,
+    alpha: float = 1.0,
+    zorder: float = 2.0,
+    label: str | None = None,
+) -> None:
+    """Draw bones and joints at (V, 2) points; ``color`` None colours the sides of the body."""
+    seen = np.isfinite(points).all(axis=-1)
+    if mask is not None:
+        seen &= np.asarray(mask, dtype=bool)
+    joint_colors = side_colors(layout) if color is None else [color] * layout.num_joints
+    bones = [(a, b) for a, b in layout.bones if seen[a] and seen[b]]
+    depth = layout.depth
+    outer = [joint_colors[a if depth[a] >= depth[b] else b] for a, b in bones]
+    lines = LineCollection(
+        [points[list(bone)] for bone in bones],
+        colors=outer,
+        linewidths=linewidth,
+        alpha=alpha,
+        zorder=zorder,
+        capstyle="round",
+        label=label,
+    )
+    axis.add_collection(lines)
+    axis.scatter(
+        points[seen, 0],
+        points[seen, 1],
+        s=(2.2 * linewidth) ** 2,
+        c=[joint_colors[joint] for joint in np.flatnonzero(seen)],
+        alpha=alpha,
+        zorder=zorder + 0.1,
+        linewidths=0,
+    )
+
+
+def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:
+    """Set the limits of a panel to hold all (..., 2) points that were seen."""
+    good = np.isfinite(points).all(axis=-1)
+    if seen is not None:
+        good &= seen
+    inside = points[good]
+    if not len(inside):
+        inside = np.zeros((1, 2))
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    room = max(float((high - low).max()) * margin, 1e-6)
+    axis.set_xlim(low[0] - room, high[0] + room)
+    axis.set_ylim(low[1] - room, high[1] + room)
