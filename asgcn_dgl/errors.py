@@ -1,0 +1,17 @@
+"""The one error that tells a user what is wrong with their input."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something the user gave (a file, a folder, an option) cannot be used.
+
+    The message names the file, the place in it and the remedy. The command line prints it on one
+    line and leaves with exit status 2.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.errors import InputError
+    >>> issubclass(InputError, ValueError)
+    True
+    """

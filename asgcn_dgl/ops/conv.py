@@ -1,0 +1,221 @@
+"""One function in front of both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asgcn_dgl.ops import message_passing, regular
+from asgcn_dgl.ops.plan import ActionalPlan, StructuralPlan, actional_plan, structural_plan
+
+ENGINES = ("auto", "regular", "message_passing")
+NORMALISATIONS = ("paper", "self_loop", "none")
+
+_engine = "auto"
+
+
+@contextmanager
+def use_engine(name: str) -> Iterator[None]:
+    """Choose the engine inside a ``with`` block: for tests, benchmarks and the curious.
+
+    Parameters
+    ----------
+    name
+        ``"auto"`` (the regular-batch engine wherever the graph allows it), ``"regular"`` (an error
+        where it does not) or ``"message_passing"`` (DGL, any graph).
+
+    Examples
+    --------
+    >>> with use_engine("message_passing"):
+    ...     pass
+    """
+    global _engine
+    if name not in ENGINES:
+        raise ValueError(f"engine must be one of {ENGINES}, got {name!r}")
+    before, _engine = _engine, name
+    try:
+        yield
+    finally:
+        _engine = before
+
+
+@dataclass(frozen=True)
+class Structural:
+    """The structural half of a convolution.
+
+    Attributes
+    ----------
+    etypes
+        R edge types.
+    weight
+        (R, D, O).
+    mask
+        Flat mask table, or None.
+    mask_offsets
+        Where each structure's masks begin in the table, by structure key.
+    """
+
+    etypes: Sequence[str]
+    weight: Tensor
+    mask: Tensor | None = None
+    mask_offsets: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Actional:
+    """The actional half of a convolution.
+
+    Attributes
+    ----------
+    etypes
+        C edge types.
+    weight
+        (C, D, O), with λ and ``scale`` in it.
+    links
+        (E, C) link strengths, or C tensors (E_c,) where the types have edges of their own.
+    normalise
+        ``"paper"`` (D^-1 A), ``"self_loop"`` (D^-1 (A + I)) or ``"none"`` (A).
+    """
+
+    etypes: Sequence[str]
+    weight: Tensor
+    links: Tensor | Sequence[Tensor]
+    normalise: str = "paper"
+
+
+def relational_conv(
+    graph: Any,
+    feat: Tensor,
+    structural: Structural | None = None,
+    actional: Actional | None = None,
+) -> Tensor:
+    """Sum of the structural and the actional convolution (Eq. 4 and 5).
+
+    Parameters
+    ----------
+    graph
+        DGL heterograph of N joints.
+    feat
+        (N, ..., D); what stands between the first and the last axis is carried along.
+    structural, actional
+        The halves; at least one.
+
+    Returns
+    -------
+    Tensor
+        (N, ..., O).
+
+    Raises
+    ------
+    ValueError
+        If the features do not fit the graph, or an edge type is missing.
+    """
+    if feat.dim() < 2 or feat.shape[0] != graph.num_nodes():
+        raise ValueError(
+            f"feat must be (joints, ..., D) with {graph.num_nodes()} joints as the graph has, "
+            f"got shape {tuple(feat.shape)}"
+        )
+    middle = feat.shape[1:-1]
+    flat = feat.reshape(feat.shape[0], -1, feat.shape[-1])  # (N, F, D)
+    terms = _regular_terms(graph, flat, structural, actional)
+    out = terms if terms is not None else _any_terms(graph, flat, structural, actional)
+    return out.view(feat.shape[0], *middle, out.shape[-1])
+
+
+def _regular_terms(
+    graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
+) -> Tensor | None:
+    """Both halves by the regular-batch engine, None where the graph or the user forbids it."""
+    if _engine == "message_passing":
+        return None
+    s_plan = None if structural is None else _structural_plan(graph, structural)
+    a_plan = None if actional is None else actional_plan(graph, actional.etypes)
+    plans = [plan for plan in (s_plan, a_plan) if plan is not None]
+    fits = all(plan.regular for plan in plans) and _is_stacked(actional)
+    if not fits:
+        if _engine == "regular":
+            raise ValueError("the graph is not a batch of equal units: use the 'auto' engine")
+        return None
+    operators: list[tuple[regular.Operators, StructuralPlan | None, int, int]] = []
+    if structural is not None and s_plan is not None:
+        made = regular.structural_operators(s_plan, feat, structural.weight, structural.mask)
+        operators.append((made, s_plan, s_plan.num_units, s_plan.num_joints))
+    if actional is not None and a_plan is not None:
+        assert isinstance(actional.links, Tensor)
+        links = regular.dense_links(actional.links, a_plan.num_units, a_plan.num_joints)
+        links = _normalise_dense(links, actional.normalise)
+        if operators and a_plan.num_joints == operators[0][3]:
+            made, s_plan, units, joints = operators.pop()
+            made = made._replace(links=links, link_weight=actional.weight)
+            operators.append((made, s_plan, units, joints))
+        else:
+            made = regular.Operators(None, None, None, None, None, links, actional.weight)
+            operators.append((made, None, a_plan.num_units, a_plan.num_joints))
+    total = None
+    for made, plan, units, joints in operators:
+        part = regular.relational_conv(feat.reshape(units, joints, *feat.shape[1:]), made, plan)
+        part = part.view(feat.shape[0], feat.shape[1], -1)
+        total = part if total is None else total + part
+    return total
+
+
+def _any_terms(
+    graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
+) -> Tensor:
+    parts = []
+    if structural is not None:
+        plan = _structural_plan(graph, structural)
+        parts.append(
+            message_passing.structural_sum(plan, feat, structural.weight, structural.mask)
+        )
+    if actional is not None:
+        a_plan = actional_plan(graph, actional.etypes)
+        links, loops = _normalise_edges(a_plan, feat.shape[0], actional)
+        parts.append(message_passing.actional_sum(a_plan, feat, actional.weight, links, loops))
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _structural_plan(graph: Any, structural: Structural) -> StructuralPlan:
+    offsets = structural.mask_offsets if structural.mask is not None else None
+    return structural_plan(graph, structural.etypes, offsets)
+
+
+def _is_stacked(actional: Actional | None) -> bool:
+    return actional is None or isinstance(actional.links, Tensor)
+
+
+def _normalise_dense(links: Tensor, normalise: str) -> Tensor:
+    """Normalise (B, C, V, V) link matrices."""
+    if normalise == "none":
+        return links
+    if normalise == "self_loop":
+        links = links + torch.eye(links.shape[-1], dtype=links.dtype, device=links.device)
+    return links / _safe(links.sum(dim=-1, keepdim=True))
+
+
+def _normalise_edges(
+    plan: ActionalPlan, num_nodes: int, actional: Actional
+) -> tuple[list[Tensor], Tensor | None]:
+    """Normalise link strengths on edges: (E_c,) for each type and (N, C) self-loops."""
+    given = actional.links
+    links = list(given.unbind(dim=1)) if isinstance(given, Tensor) else list(given)
+    if actional.normalise == "none":
+        return links, None
+    loop = 1.0 if actional.normalise == "self_loop" else 0.0
+    loops = []
+    for number, (_, dst) in enumerate(plan.edges):
+        total = links[number].new_full((num_nodes,), loop).index_add(0, dst, links[number])
+        total = _safe(total)
+        links[number] = links[number] / total[dst]
+        loops.append(loop / total)
+    return links, torch.stack(loops, dim=1) if loop else None
+
+
+def _safe(total: Tensor) -> Tensor:
+    """Replace zero totals by 1: a zero row stays zero."""
+    return torch.where(total == 0, torch.ones_like(total), total)

@@ -1,0 +1,317 @@
+"""What the engines need to know of a graph, read once from its structure and cached.
+
+A batch is *regular* when it is one unit (say, a body) over and over: then the operators of the
+first unit stand for all. Anything else is one unit as large as the whole graph.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MAX_UNIT_JOINTS = 1024  # larger units would make dense (joints, joints) operators
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Edges of one structural relation inside a unit.
+
+    Attributes
+    ----------
+    src, dst
+        (E,) sending and receiving joint.
+    weight
+        (E,) operator entries.
+    mask_index
+        (E,) place of each entry in the layer's mask table, or None.
+    kind
+        ``"diagonal"`` (each joint sends to itself), ``"send"`` (fewer joints send than receive:
+        transform, then aggregate) or ``"receive"`` (aggregate, then transform).
+    """
+
+    src: Tensor
+    dst: Tensor
+    weight: Tensor
+    mask_index: Tensor | None
+    kind: str
+
+    @cached_property
+    def senders(self) -> tuple[Tensor, Tensor]:
+        """Joints that send, and for each edge its sender's place among them."""
+        return torch.unique(self.src, return_inverse=True)
+
+    @cached_property
+    def receivers(self) -> tuple[Tensor, Tensor]:
+        """Joints that receive, and for each edge its receiver's place among them."""
+        return torch.unique(self.dst, return_inverse=True)
+
+
+@dataclass(frozen=True)
+class StructuralPlan:
+    """Structural relations of a batch of equal units, or of one irregular unit.
+
+    Attributes
+    ----------
+    num_units, num_joints
+        B units of V joints each.
+    regular
+        Whether dense operators of one unit may stand for the batch.
+    relations
+        One entry for each edge type asked for, in that order.
+    store
+        What engines derive from the plan and keep.
+    """
+
+    num_units: int
+    num_joints: int
+    regular: bool
+    relations: tuple[Relation, ...]
+    store: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ActionalPlan:
+    """Actional relations: complete graphs of equal units, or any edges.
+
+    Attributes
+    ----------
+    num_units, num_joints
+        B units of V joints each (one unit of all nodes where irregular).
+    regular
+        Whether every type is the complete graph of each unit, receiver-major.
+    edges
+        (src, dst), each (E,), for each type.
+    store
+        What engines derive from the plan and keep.
+    """
+
+    num_units: int
+    num_joints: int
+    regular: bool
+    edges: tuple[tuple[Tensor, Tensor], ...]
+    store: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+def structural_plan(
+    graph: Any, etypes: Sequence[str], mask_offsets: Mapping[int, int] | None = None
+) -> StructuralPlan:
+    """Plan of the structural edge types of a graph.
+
+    Parameters
+    ----------
+    graph
+        DGL heterograph; edges of type r may carry ``weight`` (E_r,), else rows are averaged.
+    etypes
+        Edge types, in the order of the layer's weights.
+    mask_offsets
+        Where each structure's masks begin in the layer's mask table, by structure key; None for a
+        layer without masks.
+
+    Raises
+    ------
+    ValueError
+        If an edge type is missing, or masks are asked for and the graph does not carry what finds
+        them, or carries a structure that the layer has no masks for.
+    """
+    weights = tuple(_edge_data(graph, etype, "weight") for etype in etypes)
+    marks = tuple((id(weight), weight._version) if weight is not None else None for weight in weights)
+    offsets = None if mask_offsets is None else tuple(mask_offsets.items())
+
+    def read() -> tuple[StructuralPlan, Any]:
+        return _read_structural(graph, etypes, weights, mask_offsets), weights
+
+    return _cached(graph, ("structural", tuple(etypes), marks, offsets), read)
+
+
+def actional_plan(graph: Any, etypes: Sequence[str]) -> ActionalPlan:
+    """Plan of the actional edge types of a graph.
+
+    Raises
+    ------
+    ValueError
+        If an edge type is missing.
+    """
+
+    def read() -> tuple[ActionalPlan, Any]:
+        return _read_actional(graph, etypes), None
+
+    return _cached(graph, ("actional", tuple(etypes)), read)
+
+
+_PLANS: dict[int, tuple[weakref.ref[Any], dict[Hashable, tuple[Any, Any]]]] = {}
+
+
+def _cached(graph: Any, key: Hashable, read: Callable[[], tuple[Any, Any]]) -> Any:
+    """Keep plans as long as the graph's structure lives; copies of a graph share the structure.
+
+    Beside a plan stands what must stay alive for its key to stay unambiguous.
+    """
+    structure = graph._graph
+    entry = _PLANS.get(id(structure))
+    if entry is None or entry[0]() is not structure:
+        number = id(structure)
+        entry = (weakref.ref(structure, lambda _: _PLANS.pop(number, None)), {})
+        _PLANS[number] = entry
+    plans = entry[1]
+    if key not in plans:
+        plans[key] = read()
+    return plans[key][0]
+
+
+def _edge_data(graph: Any, etype: str, name: str) -> Tensor | None:
+    try:
+        return graph.edges[etype].data.get(name)
+    except Exception as error:
+        if type(error).__name__ != "DGLError":
+            raise
+        raise ValueError(
+            f"graph has no edge type {etype!r} that this layer needs; it has {sorted(graph.etypes)}. "
+            "Build it with GraphBuilder and the layer's max_hop, construction and num_actional, or "
+            "name the layer's etypes."
+        ) from error
+
+
+def _read_structural(
+    graph: Any,
+    etypes: Sequence[str],
+    weights: Sequence[Tensor | None],
+    mask_offsets: Mapping[int, int] | None,
+) -> StructuralPlan:
+    num_nodes = graph.num_nodes()
+    edges = [graph.edges(etype=etype, order="eid") for etype in etypes]
+    filled = [
+        weight if weight is not None else _mean_weight(dst, num_nodes)
+        for weight, (_, dst) in zip(weights, edges, strict=True)
+    ]
+    masks: list[Tensor | None] = [None] * len(etypes)
+    if mask_offsets is not None:
+        masks = list(_mask_indices(graph, etypes, edges, mask_offsets))
+    joints = _unit_size(graph)
+    columns = [
+        [src, dst, weight] + ([] if mask is None else [mask])
+        for (src, dst), weight, mask in zip(edges, filled, masks, strict=True)
+    ]
+    units = num_nodes // joints if joints else 1
+    regular = bool(joints) and all(_repeats(column, units, joints) for column in columns)
+    if not regular:
+        units, joints = 1, num_nodes
+    relations = []
+    for column in columns:
+        per_unit = len(column[0]) // units
+        src, dst, weight, *mask = (tensor[:per_unit] for tensor in column)
+        index = mask[0] if mask else None
+        relations.append(Relation(src, dst, weight, index, _kind(src, dst)))
+    return StructuralPlan(units, joints, regular, tuple(relations))
+
+
+def _kind(src: Tensor, dst: Tensor) -> str:
+    if torch.equal(src, dst):
+        return "diagonal"
+    # "send" must transform once more in the backward pass, hence the preference for "receive".
+    return "send" if 1.25 * len(torch.unique(src)) < len(torch.unique(dst)) else "receive"
+
+
+def _mean_weight(dst: Tensor, num_nodes: int) -> Tensor:
+    degree = torch.bincount(dst, minlength=num_nodes)
+    return (1.0 / degree[dst]).to(torch.get_default_dtype())
+
+
+def _mask_indices(
+    graph: Any,
+    etypes: Sequence[str],
+    edges: Sequence[tuple[Tensor, Tensor]],
+    mask_offsets: Mapping[int, int],
+) -> list[Tensor]:
+    key = graph.ndata.get("structure")
+    slots = [_edge_data(graph, etype, "slot") for etype in etypes]
+    if key is None or any(slot is None for slot in slots):
+        raise ValueError(
+            "edge masks need ndata['structure'] and edge data 'slot' on the graph: build it with "
+            "GraphBuilder, or construct the layer with layouts=None (no masks)"
+        )
+    found, inverse = torch.unique(key, return_inverse=True)
+    unknown = [number for number in found.tolist() if number not in mask_offsets]
+    if unknown:
+        raise ValueError(
+            f"the graph holds a structure (key {unknown[0]}) that is none of the layer's "
+            f"{len(mask_offsets)} layouts: construct the layer with that layout too, and with the "
+            "graph builder's max_hop, construction and normalization"
+        )
+    start = torch.tensor([mask_offsets[number] for number in found.tolist()], device=key.device)
+    offset = start[inverse]  # (N,)
+    return [
+        slot + offset[dst] for slot, (_, dst) in zip(slots, edges, strict=True) if slot is not None
+    ]
+
+
+def _unit_size(graph: Any) -> int:
+    """Joints of a unit that the whole batch may repeat, 0 if there is no candidate."""
+    num_nodes = graph.num_nodes()
+    joint = graph.ndata.get("joint")
+    if joint is not None and num_nodes:
+        size = int(joint.max()) + 1
+        pattern = torch.arange(num_nodes, device=joint.device) % size
+        if num_nodes % size == 0 and torch.equal(joint, pattern):
+            return size if size <= MAX_UNIT_JOINTS else 0
+        return 0
+    sizes = graph.batch_num_nodes()
+    size = int(sizes[0]) if len(sizes) else 0
+    equal = bool(size) and bool((sizes == size).all())
+    return size if equal and size <= MAX_UNIT_JOINTS else 0
+
+
+def _repeats(column: Sequence[Tensor], units: int, joints: int) -> bool:
+    """Whether (src, dst, *values) of all units equal the first unit's, shifted by whole units."""
+    src, dst, *values = column
+    if len(src) % units:
+        return False
+    shift = torch.arange(units, device=src.device).unsqueeze(1) * joints
+    src, dst = src.view(units, -1) - shift, dst.view(units, -1) - shift
+    if src.numel() and (bool((src < 0).any()) or bool((src >= joints).any())):
+        return False
+    tiles = [src, dst, *(value.view(units, -1) for value in values)]
+    return all(bool((tile == tile[:1]).all()) for tile in tiles)
+
+
+def _read_actional(graph: Any, etypes: Sequence[str]) -> ActionalPlan:
+    for etype in etypes:
+        _edge_data(graph, etype, "weight")  # a missing edge type is refused here, by name
+    edges = tuple(graph.edges(etype=etype, order="eid") for etype in etypes)
+    num_nodes = graph.num_nodes()
+    for joints in _actional_units(graph):
+        if all(_is_complete(src, dst, num_nodes, joints) for src, dst in edges):
+            return ActionalPlan(num_nodes // joints, joints, True, edges)
+    return ActionalPlan(1, num_nodes, False, edges)
+
+
+def _actional_units(graph: Any) -> list[int]:
+    """Candidate unit sizes: a body, and a whole clip where links go from person to person."""
+    sizes = graph.batch_num_nodes()
+    clip = int(sizes[0]) if len(sizes) and bool((sizes == sizes[0]).all()) else 0
+    candidates = dict.fromkeys((_unit_size(graph), clip))
+    return [size for size in candidates if 0 < size <= MAX_UNIT_JOINTS]
+
+
+def _is_complete(src: Tensor, dst: Tensor, num_nodes: int, joints: int) -> bool:
+    units = num_nodes // joints
+    if num_nodes % joints or len(src) != units * joints * (joints - 1):
+        return False
+    receiver, sender = complete_edges(joints, src.device)
+    shift = torch.arange(units, device=src.device).unsqueeze(1) * joints
+    return torch.equal(dst, (receiver + shift).flatten()) and torch.equal(
+        src, (sender + shift).flatten()
+    )
+
+
+def complete_edges(joints: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Receivers and senders of the complete directed graph, receiver-major, without loops."""
+    place = torch.arange(joints * (joints - 1), device=device)
+    fan = max(joints - 1, 1)
+    receiver, sender = place // fan, place % fan
+    return receiver, sender + (sender >= receiver).long()
