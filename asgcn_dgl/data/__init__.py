@@ -1,0 +1,60 @@
+"""Real and synthetic recordings: readers, clips, transforms, streams, datasets, batches."""
+
+from __future__ import annotations
+
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.collate import Batch, collate
+from asgcn_dgl.data.dataset import EpochSampler, Sample, SkeletonDataset, read_clips
+from asgcn_dgl.data.nw_ucla import parse_nw_ucla_name, read_nw_ucla
+from asgcn_dgl.data.streams import STREAMS, to_stream
+from asgcn_dgl.data.transforms import (
+    SAMPLINGS,
+    AlignSpine,
+    Center,
+    Compose,
+    Crop,
+    RandomFlip,
+    RandomMove,
+    RandomNoise,
+    RandomRotate,
+    RandomScale,
+    RepeatPad,
+    Resample,
+    Transform,
+    UniformSample,
+    ViewNormalize,
+    ZeroPad,
+    frame_sampler,
+)
+
+__all__ = [
+    "SAMPLINGS",
+    "STREAMS",
+    "AlignSpine",
+    "Batch",
+    "Center",
+    "Clip",
+    "Compose",
+    "Crop",
+    "EpochSampler",
+    "RandomFlip",
+    "RandomMove",
+    "RandomNoise",
+    "RandomRotate",
+    "RandomScale",
+    "RecordingName",
+    "RepeatPad",
+    "Resample",
+    "Sample",
+    "SkeletonDataset",
+    "Transform",
+    "UniformSample",
+    "ViewNormalize",
+    "ZeroPad",
+    "collate",
+    "frame_sampler",
+    "parse_nw_ucla_name",
+    "read_clips",
+    "read_nw_ucla",
+    "to_stream",
+]

@@ -1,0 +1,259 @@
+"""The one record that every reader makes and every transform takes: a clip of bodies in motion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+
+class RecordingName(NamedTuple):
+    """What the name of a recording says, all numbers as they stand in the name (from 1).
+
+    Attributes
+    ----------
+    action
+        Number of the action class.
+    subject
+        Number of the performer.
+    camera
+        Number of the camera or view.
+    setup
+        Number of the camera set-up, 0 where the set has none.
+    replication
+        Number of the repetition.
+    """
+
+    action: int
+    subject: int
+    camera: int
+    setup: int = 0
+    replication: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Bodies over time: M bodies, T frames, V joints, d coordinates.
+
+    Construction checks the structure (types, shapes, joint count); :meth:`check` checks the
+    content too and is called by the readers and by the dataset.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    layout
+        Skeleton of V joints.
+    pos
+        (M, T, V, d) float32 positions, metres where d = 3; exactly 0 where a joint is missing.
+    mask
+        (M, T, V) bool, True where a joint was seen.
+    label
+        Class counted from 0; -1 if unknown.
+    meta
+        What else is known: ``path``, ``subject``, ``camera``, ``setup``, ``replication``,
+        ``action``.
+
+    Raises
+    ------
+    InputError
+        If an array has the wrong type, shape or number of joints, or holds no body or frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.ones((1, 8, 25, 3), dtype=np.float32)
+    >>> clip = Clip.from_positions("wave", get_layout("ntu25"), pos)
+    >>> clip.num_bodies, clip.num_frames, bool(clip.mask.all())
+    (1, 8, True)
+    """
+
+    name: str
+    layout: SkeletonLayout
+    pos: np.ndarray
+    mask: np.ndarray
+    label: int = -1
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pos, mask = self.pos, self.mask
+        if pos.ndim != 4 or pos.dtype != np.float32:
+            raise self._error(
+                f"positions must be float32 of shape (bodies, frames, joints, coordinates), got "
+                f"{pos.dtype} {pos.shape}"
+            )
+        if mask.shape != pos.shape[:3] or mask.dtype != np.bool_:
+            raise self._error(
+                f"the mask must be bool of shape {pos.shape[:3]}, got {mask.dtype} {mask.shape}"
+            )
+        if pos.shape[2] != self.layout.num_joints:
+            raise self._error(
+                f"{pos.shape[2]} joints where layout {self.layout.name!r} has "
+                f"{self.layout.num_joints}; give the layout that the recording was made with"
+            )
+        if 0 in pos.shape:
+            axis = ("body", "frame", "joint", "coordinate")[pos.shape.index(0)]
+            raise self._error(f"the clip holds no {axis}; remove it from the data")
+
+    @classmethod
+    def from_positions(
+        cls,
+        name: str,
+        layout: SkeletonLayout,
+        pos: np.ndarray,
+        mask: np.ndarray | None = None,
+        label: int = -1,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Clip:
+        """Make a checked clip; joints at the exact origin count as missing unless a mask is given.
+
+        Parameters
+        ----------
+        name, layout, label, meta
+            As in :class:`Clip`.
+        pos
+            (M, T, V, d) positions of any float type.
+        mask
+            (M, T, V) True where a joint was seen; by default where it is not exactly 0, since a
+            sensor reports a joint that it lost as its own origin.
+
+        Returns
+        -------
+        Clip
+            With positions set to 0 where the mask is False.
+
+        Raises
+        ------
+        InputError
+            As :class:`Clip` and :meth:`check`.
+        """
+        # A number beyond float32 becomes infinite, which check() reports.
+        with np.errstate(over="ignore", invalid="ignore"):
+            pos = np.asarray(pos).astype(np.float32)
+        if mask is None:
+            mask = (pos != 0).any(axis=-1)
+        mask = np.asarray(mask, dtype=bool)
+        if mask.shape == pos.shape[:-1]:  # of another shape, the constructor says so
+            pos = np.where(mask[..., None], pos, np.float32(0))
+        return cls(name, layout, pos, mask, label, dict(meta or {})).check()
+
+    @property
+    def num_bodies(self) -> int:
+        """M."""
+        return int(self.pos.shape[0])
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return int(self.pos.shape[1])
+
+    @property
+    def num_dims(self) -> int:
+        """Coordinates of a joint, d."""
+        return int(self.pos.shape[3])
+
+    @property
+    def source(self) -> str:
+        """File that the clip was read from, or its name: what an error message points at."""
+        return str(self.meta.get("path", self.name))
+
+    def check(self, num_classes: int | None = None) -> Clip:
+        """Refuse content that nothing can be learnt from.
+
+        Parameters
+        ----------
+        num_classes
+            K; if given, the label must be one of 0..K-1.
+
+        Returns
+        -------
+        Clip
+            The clip itself.
+
+        Raises
+        ------
+        InputError
+            If a position is NaN or infinite or is not 0 where the mask says missing, if no joint
+            is seen in any frame, or the label is out of range. The message names the file and
+            the place in it.
+        """
+        finite = np.isfinite(self.pos)
+        if not finite.all():
+            body, frame, joint, axis = (int(index) for index in np.argwhere(~finite)[0])
+            raise self._error(
+                f"coordinate {axis + 1} of joint {joint + 1} ({self.layout.joints[joint]}) of body "
+                f"{body + 1} in frame {frame + 1} is {self.pos[body, frame, joint, axis]}; "
+                "repair the file or remove it"
+            )
+        nonzero = (self.pos != 0).any(axis=-1)
+        if (nonzero & ~self.mask).any():
+            raise self._error(
+                "positions must be 0 where the mask is False; make the clip by Clip.from_positions"
+            )
+        if not nonzero.any():
+            raise self._error(
+                "all joints of all bodies are zero or missing; remove the file or list it among "
+                "the samples to drop"
+            )
+        lowest = -1 if num_classes is None else 0
+        if self.label < lowest or (num_classes is not None and self.label >= num_classes):
+            raise self._error(
+                f"label {self.label} is not one of 0..{(num_classes or 0) - 1}; give the data set "
+                "or the class list that the file belongs to"
+                if num_classes is not None
+                else f"label {self.label} is below -1 (unknown)"
+            )
+        return self
+
+    def with_pos(self, pos: np.ndarray, mask: np.ndarray | None = None) -> Clip:
+        """Return the clip with other positions, set to 0 where a joint is missing.
+
+        Parameters
+        ----------
+        pos
+            (M, T, V, d) positions.
+        mask
+            (M, T, V); by default the clip's own.
+        """
+        mask = self.mask if mask is None else mask
+        pos = np.where(mask[..., None], pos, np.float32(0)).astype(np.float32, copy=False)
+        return replace(self, pos=pos, mask=mask)
+
+    def frames(self, index: np.ndarray | slice) -> Clip:
+        """Return the clip made of the frames that ``index`` picks, in that order."""
+        return replace(self, pos=self.pos[:, index], mask=self.mask[:, index])
+
+    def trimmed(self) -> Clip:
+        """Return the clip without leading and trailing frames in which no joint is seen."""
+        seen = np.flatnonzero(self.mask.any(axis=(0, 2)))
+        if not len(seen) or len(seen) == self.num_frames:
+            return self
+        return self.frames(slice(int(seen[0]), int(seen[-1]) + 1))
+
+    def _error(self, text: str) -> InputError:
+        return InputError(f"{self.source}: {text}")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a file, or say in one line why it cannot be read.
+
+    Raises
+    ------
+    InputError
+        If the file is absent, empty, a folder or not readable.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not data.strip():
+        raise InputError(f"{path}: the file is empty; copy it again from its source")
+    return data

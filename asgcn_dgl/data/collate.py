@@ -1,0 +1,164 @@
+"""Samples to one batch: a batched graph of the bodies that exist, and tensors over its joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from asgcn_dgl.data.dataset import Sample
+from asgcn_dgl.skeleton import GraphBuilder
+
+if TYPE_CHECKING:
+    from dgl import DGLGraph
+
+
+@dataclass
+class Batch:
+    """B clips as one graph of N joints, in the order clip, body, joint.
+
+    Attributes
+    ----------
+    graph
+        Batched graph of the bodies that exist.
+    feat
+        (N, T, D) features.
+    mask
+        (N, T) bool, True where a feature exists; None when all do.
+    label
+        (B,) classes.
+    last
+        (N, D) last observed position.
+    future
+        (N, T', D) positions to predict.
+    future_mask
+        (N, T') bool, True where a prediction is scored.
+    names
+        B names of recordings.
+    num_bodies
+        (B,) bodies of each clip, on the CPU.
+    """
+
+    graph: DGLGraph
+    feat: torch.Tensor
+    mask: torch.Tensor | None
+    label: torch.Tensor
+    last: torch.Tensor
+    future: torch.Tensor
+    future_mask: torch.Tensor
+    names: list[str]
+    num_bodies: torch.Tensor
+
+    def __len__(self) -> int:
+        """Clips, B."""
+        return len(self.names)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch on a device; ``num_bodies`` stays on the CPU."""
+        return self._map(
+            lambda tensor: tensor.to(device, non_blocking=non_blocking),
+            graph=self.graph.to(device),
+        )
+
+    def pin_memory(self) -> Batch:
+        """Return the batch with its tensors in pinned memory (``DataLoader`` calls this)."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, change: Any, **others: Any) -> Batch:
+        tensors = ("feat", "mask", "label", "last", "future", "future_mask")
+        changed = {name: change(getattr(self, name)) for name in tensors if self._has(name)}
+        return replace(self, **changed, **others)
+
+    def _has(self, name: str) -> bool:
+        return getattr(self, name) is not None
+
+
+def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
+    """Join samples to a batch, leaving out the bodies that are not there.
+
+    Parameters
+    ----------
+    samples
+        B samples of the same D and T', of any layouts and numbers of bodies. Shorter ones are
+        filled with masked frames.
+    builder
+        Builds the batched graph; a model has one as ``model.graph_builder``.
+
+    Returns
+    -------
+    Batch
+        A body with no seen joint in its sample is not in the graph; each clip keeps at least its
+        first body.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or D or T' differ.
+
+    Examples
+    --------
+    >>> import functools, numpy as np
+    >>> from torch.utils.data import DataLoader
+    >>> from asgcn_dgl.data import Clip, EpochSampler, SkeletonDataset
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> pos = np.random.default_rng(0).normal(size=(2, 30, 25, 3))
+    >>> clips = [Clip.from_positions(f"clip{m}", get_layout("ntu25"), pos[:m]) for m in (1, 2)]
+    >>> dataset = SkeletonDataset(clips, num_frames=16)
+    >>> loader = DataLoader(dataset, batch_size=2, sampler=EpochSampler(2, shuffle=False),
+    ...     collate_fn=functools.partial(collate, builder=GraphBuilder()))
+    >>> batch = next(iter(loader))
+    >>> tuple(batch.feat.shape), batch.mask, batch.num_bodies.tolist()
+    ((75, 16, 3), None, [1, 2])
+    """
+    if not samples:
+        raise ValueError("samples must hold at least one sample, got none")
+    _check_alike("coordinates (D)", [sample.feat.shape[3] for sample in samples])
+    _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
+    bodies = [_present(sample) for sample in samples]
+    counts = np.array([len(which) for which in bodies])
+    graph = builder.batch([sample.layout for sample in samples], counts.tolist())
+    mask = _joints_first([s.mask[which] for s, which in zip(samples, bodies, strict=True)])
+    future_mask = [s.future_mask[which] for s, which in zip(samples, bodies, strict=True)]
+    return Batch(
+        graph=graph,
+        feat=_joints_first([s.feat[which] for s, which in zip(samples, bodies, strict=True)]),
+        mask=None if mask.all() else mask,
+        label=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
+        last=_joints_first(
+            [s.last[which, None] for s, which in zip(samples, bodies, strict=True)]
+        ).squeeze(1),
+        future=_joints_first([s.future[which] for s, which in zip(samples, bodies, strict=True)]),
+        future_mask=_joints_first(future_mask),
+        names=[sample.name for sample in samples],
+        num_bodies=torch.from_numpy(counts),
+    )
+
+
+def _present(sample: Sample) -> np.ndarray:
+    """Bodies that have a seen joint; the first if none has."""
+    bodies = np.flatnonzero(sample.mask.any(axis=(1, 2)))
+    return bodies if len(bodies) else np.zeros(1, dtype=np.int64)
+
+
+def _joints_first(arrays: list[np.ndarray]) -> torch.Tensor:
+    """Turn B arrays (M, T, V, ...) into one tensor (N, T, ...), writing each value once.
+
+    Arrays of fewer frames than the longest are followed by zeros.
+    """
+    frames = max(array.shape[1] for array in arrays)
+    joints = [array.shape[0] * array.shape[2] for array in arrays]
+    ends = np.cumsum(joints)
+    out = np.zeros((int(ends[-1]), frames, *arrays[0].shape[3:]), dtype=arrays[0].dtype)
+    for array, end, count in zip(arrays, ends, joints, strict=True):
+        bodies, length, per_body = array.shape[:3]
+        rows = out[end - count : end].reshape(bodies, per_body, *out.shape[1:])
+        rows[:, :, :length] = array.swapaxes(1, 2)  # (M, T, V, ...) to (M, V, T, ...)
+    return torch.from_numpy(out)
+
+
+def _check_alike(what: str, numbers: list[int]) -> None:
+    if len(set(numbers)) > 1:
+        raise ValueError(f"all samples of a batch need the same {what}, got {sorted(set(numbers))}")

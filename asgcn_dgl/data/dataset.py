@@ -1,0 +1,359 @@
+"""From clips to model-ready samples, reproducibly: a sample depends on seed, epoch and index only.
+
+Order of work on a clip: transforms on all of its frames; split into what is observed and the
+future; stream features of the observed part; choice of frames.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset, Sampler
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.streams import STREAMS, to_stream
+from asgcn_dgl.data.transforms import Transform, frame_sampler
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+MODES = ("whole", "observed", "mixed")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One clip, ready for a model (numpy).
+
+    Attributes
+    ----------
+    feat
+        (M, T, V, D) float32 features of the stream, 0 where missing.
+    mask
+        (M, T, V) bool, True where the feature exists.
+    last
+        (M, V, D) float32 last observed position of each joint, whatever the stream; 0 if the
+        joint was never seen.
+    future
+        (M, T', V, D) float32 positions that follow the observed part.
+    future_mask
+        (M, T', V) bool, True where a future position can be scored: it was seen, and so was the
+        joint before. All False: no prediction loss.
+    label
+        Class from 0, -1 if unknown.
+    layout
+        Skeleton of V joints.
+    name
+        Name of the recording.
+    index
+        Place in the dataset.
+    """
+
+    feat: np.ndarray
+    mask: np.ndarray
+    last: np.ndarray
+    future: np.ndarray
+    future_mask: np.ndarray
+    label: int
+    layout: SkeletonLayout
+    name: str
+    index: int
+
+
+def read_clips(
+    files: Sequence[str | Path], reader: Callable[[Path], Clip], progress: bool = False
+) -> list[Clip]:
+    """Read files into memory.
+
+    Parameters
+    ----------
+    files
+        Paths.
+    reader
+        Reader of one file, such as ``read_nw_ucla``.
+    progress
+        Show a progress bar where ``tqdm`` is installed.
+
+    Returns
+    -------
+    list of Clip
+        In the order of the files.
+
+    Raises
+    ------
+    InputError
+        From the reader, naming the file.
+    """
+    return [reader(Path(path)) for path in _with_progress(files, progress)]
+
+
+class SkeletonDataset(Dataset[Sample]):
+    """Samples of clips in memory or of files that are read when needed.
+
+    ``dataset[draw]`` is clip ``draw % n`` in epoch ``draw // n``, with a random generator made
+    from (seed, epoch, index): results depend neither on the number of workers nor on where a
+    training was resumed. :class:`EpochSampler` yields such draws.
+
+    Parameters
+    ----------
+    clips
+        Clips, or paths of files if ``reader`` is given.
+    reader
+        Reader of one file.
+    lazy
+        Read files each time they are needed instead of keeping all clips in memory.
+    progress
+        Show a progress bar while files are read.
+    num_frames
+        T, frames of a sample; None keeps each clip's own length.
+    sampling
+        How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
+        transform of your own.
+    transform
+        Alignment and augmentation, applied to all frames, the future among them.
+    stream
+        One of :data:`~asgcn_dgl.data.streams.STREAMS`.
+    mode
+        ``"whole"``: the input is the whole clip and nothing is predicted. ``"observed"``: the
+        input is what precedes the last T' frames, which are the future. ``"mixed"``: each sample
+        is observed with probability ``future_share``. A clip of fewer than T' + 2 frames is
+        always whole.
+    future_frames
+        T', frames to predict, counted in frames of the recording.
+    future_share
+        Probability in mode ``"mixed"``.
+    seed
+        Seed of all random choices.
+    training
+        Draw frames at random; False chooses the same frames each time.
+    num_classes
+        K; if given, clips without a label in 0..K-1 are refused.
+
+    Raises
+    ------
+    InputError
+        If there is no clip, or one is not usable.
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.random.default_rng(0).normal(size=(2, 30, 25, 3))
+    >>> clip = Clip.from_positions("wave", get_layout("ntu25"), pos, label=3)
+    >>> dataset = SkeletonDataset([clip], num_frames=16, mode="observed", future_frames=10)
+    >>> sample = dataset[0]
+    >>> sample.feat.shape, sample.last.shape, sample.future.shape
+    ((2, 16, 25, 3), (2, 25, 3), (2, 10, 25, 3))
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip] | Sequence[str | Path],
+        reader: Callable[[Path], Clip] | None = None,
+        *,
+        lazy: bool = False,
+        progress: bool = False,
+        num_frames: int | None = 64,
+        sampling: str | Transform = "uniform",
+        transform: Transform | None = None,
+        stream: str = "joint",
+        mode: str = "whole",
+        future_frames: int = 10,
+        future_share: float = 0.5,
+        seed: int = 0,
+        training: bool = False,
+        num_classes: int | None = None,
+    ) -> None:
+        _check_options(stream, mode, future_frames, future_share, num_frames)
+        self.transform = transform
+        self.stream = stream
+        self.mode = mode
+        self.future_frames = future_frames
+        self.future_share = future_share
+        self.seed = seed
+        self.training = training
+        self.num_classes = num_classes
+        self._reader = reader
+        self._sample_whole = _sampler(sampling, num_frames, training, keep_end=False)
+        self._sample_observed = _sampler(sampling, num_frames, training, keep_end=True)
+        if not len(clips):
+            raise InputError("the dataset holds no clip; check the folder and the split")
+        self._items: list[Any] = list(clips)
+        if not (lazy and reader is not None):
+            self._items = [self._load(item) for item in _with_progress(self._items, progress)]
+        self._lazy = lazy and reader is not None
+
+    def __len__(self) -> int:
+        """Clips, n."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Samples of epoch 0, in order."""
+        return (self[index] for index in range(len(self)))
+
+    def clip(self, index: int) -> Clip:
+        """Return clip ``index`` as read, without leading and trailing empty frames."""
+        item = self._items[index]
+        return self._load(item) if self._lazy else item
+
+    def __getitem__(self, draw: int) -> Sample:
+        """Sample of clip ``draw % n`` in epoch ``draw // n``."""
+        if draw < 0:
+            raise IndexError(f"draw must be at least 0, got {draw}")
+        epoch, index = divmod(int(draw), len(self))
+        rng = np.random.default_rng([self.seed, epoch, index])
+        clip = self.clip(index)
+        if self.transform is not None:
+            clip = self.transform(clip, rng)
+        return self._sample(clip, self._observed(clip, rng), index, rng)
+
+    def _load(self, item: Clip | str | Path) -> Clip:
+        clip = item if isinstance(item, Clip) else None
+        if clip is None:
+            if self._reader is None:
+                raise ValueError(f"a reader is needed for files, got {item!r} and no reader")
+            clip = self._reader(Path(item))  # type: ignore[arg-type]
+        return clip.check(self.num_classes).trimmed()
+
+    def _observed(self, clip: Clip, rng: np.random.Generator) -> bool:
+        # Drawn for every clip, so that a clip's frames do not depend on the lengths of others.
+        drawn = self.mode == "mixed" and rng.random() < self.future_share
+        long_enough = clip.num_frames >= self.future_frames + 2
+        return long_enough and (drawn or self.mode == "observed")
+
+    def _sample(self, clip: Clip, observed: bool, index: int, rng: np.random.Generator) -> Sample:
+        steps = self.future_frames
+        past = clip.frames(slice(0, clip.num_frames - steps)) if observed else clip
+        last, known = last_pose(past)
+        shape = (clip.num_bodies, steps, clip.layout.num_joints)
+        future = np.zeros((*shape, clip.num_dims), dtype=np.float32)
+        future_mask = np.zeros(shape, dtype=bool)
+        if observed and steps:
+            future_mask = clip.mask[:, -steps:] & known[:, None]
+            future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
+        sampler = self._sample_observed if observed else self._sample_whole
+        seen = sampler(to_stream(past, self.stream), rng)
+        return Sample(
+            feat=seen.pos,
+            mask=seen.mask,
+            last=last,
+            future=future,
+            future_mask=future_mask,
+            label=clip.label,
+            layout=clip.layout,
+            name=clip.name,
+            index=index,
+        )
+
+
+def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Last seen position of each joint.
+
+    Returns
+    -------
+    last
+        (M, V, d) positions, 0 for a joint that was never seen.
+    known
+        (M, V) bool, True for a joint that was.
+    """
+    known: np.ndarray = np.asarray(clip.mask.any(axis=1))
+    frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
+    last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
+    return np.where(known[..., None], last, np.float32(0)), known
+
+
+class EpochSampler(Sampler[int]):
+    """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
+
+    Parameters
+    ----------
+    size
+        Clips of the dataset, n.
+    shuffle
+        Yield each pass in random order.
+    seed
+        Seed of the orders.
+    repeat
+        Passes over the clips that make one epoch.
+
+    Raises
+    ------
+    ValueError
+        If ``size`` or ``repeat`` is below 1.
+
+    Examples
+    --------
+    >>> sampler = EpochSampler(3, shuffle=False, repeat=2)
+    >>> sampler.set_epoch(1)
+    >>> list(sampler)  # passes 2 and 3 of 3 clips
+    [6, 7, 8, 9, 10, 11]
+    """
+
+    def __init__(self, size: int, shuffle: bool = True, seed: int = 0, repeat: int = 1) -> None:
+        if size < 1 or repeat < 1:
+            raise ValueError(f"size and repeat must be at least 1, got {size} and {repeat}")
+        self.size = size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.repeat = repeat
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch, from 0, the next iteration is."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Draws of one epoch."""
+        return self.size * self.repeat
+
+    def __iter__(self) -> Iterator[int]:
+        """Draws of the epoch."""
+        for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat):
+            order = np.arange(self.size)
+            if self.shuffle:
+                order = np.random.default_rng([self.seed, number]).permutation(self.size)
+            yield from (number * self.size + order).tolist()
+
+
+def _sampler(
+    sampling: str | Transform, num_frames: int | None, training: bool, keep_end: bool
+) -> Transform:
+    if not isinstance(sampling, str):
+        return sampling
+    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end)  # refuses bad names
+    return sampler if num_frames is not None else _unchanged
+
+
+def _unchanged(clip: Clip, rng: np.random.Generator) -> Clip:
+    return clip
+
+
+def _check_options(
+    stream: str, mode: str, future_frames: int, future_share: float, num_frames: int | None
+) -> None:
+    if stream not in STREAMS:
+        raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if future_frames < 0:
+        raise ValueError(f"future_frames must be at least 0, got {future_frames}")
+    if not 0 <= future_share <= 1:
+        raise ValueError(f"future_share must be within 0..1, got {future_share}")
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
+
+
+def _with_progress(items: Sequence[Any], progress: bool) -> Any:
+    if not progress:
+        return items
+    try:
+        tqdm = importlib.import_module("tqdm")  # an extra: reading works without it
+    except ImportError:
+        return items
+    # disable=None: no bar where standard error is no terminal
+    return tqdm.tqdm(items, desc="reading", unit="clip", leave=False, disable=None)

@@ -1,0 +1,184 @@
+"""Reader of Northwestern-UCLA Multiview Action 3D: one JSON file a sequence, 20 joints in metres.
+
+``aAA_sSS_eEE_vVV.json`` holds ``{"file_name", "skeletons": T x 20 x 3, "label": 1..10}``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip, RecordingName, read_bytes
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
+
+#: Action number in the file name of each class, in the order of the labels 1..10.
+ACTION_NUMBERS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
+
+#: Names of the classes as the set's authors give them (Wang et al., CVPR 2014).
+CLASS_NAMES = (
+    "pick up with one hand",
+    "pick up with two hands",
+    "drop trash",
+    "walk around",
+    "sit down",
+    "stand up",
+    "donning",
+    "doffing",
+    "throw",
+    "carry",
+)
+
+NUM_JOINTS = 20
+
+_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)")
+
+
+def parse_nw_ucla_name(name: str | Path) -> RecordingName:
+    """Read action, subject, repetition and view from a file name.
+
+    Parameters
+    ----------
+    name
+        File name or path, with or without its extension.
+
+    Returns
+    -------
+    RecordingName
+        The view is the camera.
+
+    Raises
+    ------
+    InputError
+        If the name has another form or the action number is not one of the ten.
+
+    Examples
+    --------
+    >>> parse_nw_ucla_name("a08_s02_e01_v03.json")
+    RecordingName(action=8, subject=2, camera=3, setup=0, replication=1)
+    """
+    match = _NAME.fullmatch(Path(name).stem)
+    if match is None:
+        raise InputError(
+            f"{name}: the name is not of the form aAA_sSS_eEE_vVV.json; rename the file as the "
+            "data set has it"
+        )
+    action, subject, replication, view = (int(part) for part in match.groups())
+    if action not in ACTION_NUMBERS:
+        raise InputError(
+            f"{name}: action a{action:02d} is out of range; NW-UCLA has the actions "
+            + ", ".join(f"a{number:02d}" for number in ACTION_NUMBERS)
+        )
+    return RecordingName(action, subject, view, 0, replication)
+
+
+def read_nw_ucla(path: str | Path) -> Clip:
+    """Read one sequence.
+
+    Parameters
+    ----------
+    path
+        JSON file. If it carries the set's naming, its label must agree with the name; under any
+        other name the label of the content counts, or none.
+
+    Returns
+    -------
+    Clip
+        One body, T frames, 20 joints, metres. The few joints that the sensor lost (reported at
+        the exact origin) are masked.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no JSON, has wrong joint or coordinate counts, NaN or
+        infinite numbers, no frame, or a label out of range or against its name.
+    """
+    path = Path(path)
+    content = _parse(path)
+    pos = _positions(path, content)
+    label = _label(path, content)
+    meta: dict[str, Any] = {"path": str(path)}
+    if _NAME.fullmatch(path.stem):
+        name = parse_nw_ucla_name(path)
+        expected = ACTION_NUMBERS.index(name.action)
+        if label not in (-1, expected):
+            raise InputError(
+                f'{path}: "label" is {label + 1} but the name says {expected + 1} '
+                f"(a{name.action:02d}); one of them is wrong: copy the file again from its source"
+            )
+        label = expected
+        meta.update(name._asdict())
+    layout = get_layout("kinectv1_20")
+    return Clip.from_positions(path.stem, layout, pos[None], label=label, meta=meta)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_bytes(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
+            "the file is truncated or damaged, copy it again from its source"
+        ) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not a JSON text file; give a sequence of NW-UCLA as aAA_sSS_eEE_vVV.json"
+        ) from error
+    if not isinstance(content, dict) or "skeletons" not in content:
+        raise InputError(
+            f'{path}: no entry "skeletons"; give a sequence of NW-UCLA with the entries '
+            "file_name, skeletons and label"
+        )
+    return content
+
+
+def _positions(path: Path, content: dict[str, Any]) -> np.ndarray:
+    """(T, 20, 3) positions; the slow search for the bad place runs only when there is one."""
+    frames = content["skeletons"]
+    if not isinstance(frames, list) or not frames:
+        raise InputError(f'{path}: "skeletons" holds no frame; remove the file from the data')
+    try:
+        pos = np.asarray(frames, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        pos = None
+    if pos is None or pos.shape[1:] != (NUM_JOINTS, 3):
+        raise InputError(f"{path}, {_fault(frames)}")
+    return pos
+
+
+def _fault(frames: list[Any]) -> str:
+    """Say which frame is not 20 joints of 3 numbers, and how."""
+    for number, frame in enumerate(frames, start=1):
+        if not isinstance(frame, list) or len(frame) != NUM_JOINTS:
+            count = f"{len(frame)} joints" if isinstance(frame, list) else "no list of joints"
+            return (
+                f"frame {number}: {count} where NW-UCLA has {NUM_JOINTS}; the file is of another "
+                "data set or damaged"
+            )
+        for index, joint in enumerate(frame, start=1):
+            if not isinstance(joint, list) or len(joint) != 3:
+                return f"frame {number}, joint {index}: not 3 coordinates; the file is damaged"
+            for value in joint:
+                if not isinstance(value, (int, float)):
+                    return (
+                        f"frame {number}, joint {index}: {str(value)[:20]!r} is not a number; "
+                        "the file is damaged"
+                    )
+    return "skeletons: not a list of frames of 20 joints of 3 numbers; the file is damaged"
+
+
+def _label(path: Path, content: dict[str, Any]) -> int:
+    """Class counted from 0, or -1 if the file says none."""
+    label = content.get("label")
+    if label is None:
+        return -1
+    if isinstance(label, bool) or not isinstance(label, int) or not 1 <= label <= 10:
+        raise InputError(
+            f'{path}: "label" is {label!r}, out of the range 1..{len(CLASS_NAMES)}; correct it or '
+            "take it out"
+        )
+    return label - 1

@@ -1,0 +1,70 @@
+"""The four input streams that are trained one by one and fused: joint, bone, and their motions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+
+#: Names of the streams, in the order of their usual fusion weights 2 : 2 : 1 : 1.
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+
+
+def to_stream(clip: Clip, stream: str) -> Clip:
+    """Turn positions into the features of a stream (spec of the streams: Shi et al., CVPR 2019).
+
+    Parameters
+    ----------
+    clip
+        (M, T, V, d) positions.
+    stream
+        ``"joint"``: the positions as they are. ``"bone"``: each joint minus its parent, the
+        neighbour toward the layout's centre; 0 at the centre. ``"joint_motion"``,
+        ``"bone_motion"``: the next frame minus this one, 0 in the last frame.
+
+    Returns
+    -------
+    Clip
+        Same shapes. A bone is missing where one of its ends is; a motion is missing where one of
+        its two frames is (the last frame counts with its own).
+
+    Raises
+    ------
+    ValueError
+        For a stream of another name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from asgcn_dgl.skeleton import SkeletonLayout
+    >>> layout = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
+    >>> pos = np.array([[[[1.0], [3.0]], [[1.0], [4.0]]]])  # one body, two frames, d = 1
+    >>> clip = Clip.from_positions("demo", layout, pos)
+    >>> to_stream(clip, "bone").pos[0, :, :, 0].tolist()
+    [[0.0, 2.0], [0.0, 3.0]]
+    >>> to_stream(clip, "bone_motion").pos[0, :, :, 0].tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    if stream not in STREAMS:
+        raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
+    if stream.startswith("bone"):
+        clip = bones(clip)
+    if stream.endswith("motion"):
+        clip = motion(clip)
+    return clip
+
+
+def bones(clip: Clip) -> Clip:
+    """Each joint minus its parent toward the centre; 0 at the centre joint."""
+    parent = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
+    pos = clip.pos - clip.pos[:, :, parent]
+    return clip.with_pos(pos, clip.mask & clip.mask[:, :, parent])
+
+
+def motion(clip: Clip) -> Clip:
+    """Next frame minus this one; 0 in the last frame."""
+    pos = np.zeros_like(clip.pos)
+    pos[:, :-1] = clip.pos[:, 1:] - clip.pos[:, :-1]
+    mask = clip.mask.copy()
+    mask[:, :-1] &= clip.mask[:, 1:]
+    return clip.with_pos(pos, mask)

@@ -1,0 +1,544 @@
+"""Transforms of clips: alignment, augmentation, and choosing frames.
+
+Each is a small frozen record of its options, called as ``transform(clip, rng)``; all randomness
+comes from ``rng``, so a seed fixes the result wherever it runs. Missing joints stay exactly 0.
+Alignment and augmentation belong before the choice of frames, so that the poses to be predicted
+are moved along with the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+
+Transform = Callable[[Clip, np.random.Generator], Clip]
+
+#: How frames are chosen, see :func:`frame_sampler`.
+SAMPLINGS = ("uniform", "resize", "repeat", "pad")
+
+
+class Compose:
+    """Apply transforms one after another.
+
+    Parameters
+    ----------
+    *transforms
+        Callables ``(clip, rng) -> clip``; none at all leaves the clip as it is.
+
+    Examples
+    --------
+    >>> Compose(Center(), RandomScale(0.5, 1.5))
+    Compose(Center(), RandomScale(low=0.5, high=1.5, per_axis=False))
+    """
+
+    def __init__(self, *transforms: Transform) -> None:
+        self.transforms = transforms
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply all."""
+        for transform in self.transforms:
+            clip = transform(clip, rng)
+        return clip
+
+    def __repr__(self) -> str:
+        return f"Compose({', '.join(map(repr, self.transforms))})"
+
+
+# Alignment ---------------------------------------------------------------------------------------
+
+
+def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
+    """(len(joints), d) positions in the first frame in which they are all seen.
+
+    The first body counts, another only if the first never shows them. Reading no later frame than
+    needed keeps what is to be predicted out of the alignment.
+    """
+    for body in range(clip.num_bodies):
+        seen = clip.mask[body][:, list(joints)].all(axis=1)
+        if seen.any():
+            return np.asarray(clip.pos[body, int(seen.argmax()), list(joints)])
+    return None
+
+
+@dataclass(frozen=True)
+class Center:
+    """Move the origin to the centre joint of the first body in its first frame.
+
+    One shift serves all bodies and frames, so paths and the bodies' distances stay.
+    A clip that never shows the joint is centred on the mean of the joints that it shows first.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        found = _reference(clip, clip.layout.center)
+        if found is None:
+            shown = np.argwhere(clip.mask.any(axis=2))  # (n, 2) pairs of body and frame
+            if not len(shown):
+                return clip
+            body, frame = shown[0]
+            origin = clip.pos[body, frame][clip.mask[body, frame]].mean(axis=0)
+        else:
+            origin = found[0]
+        return clip.with_pos(clip.pos - origin)
+
+
+@dataclass(frozen=True)
+class AlignSpine:
+    """Turn the clip about the origin so that the first body's spine points along z.
+
+    The spine is read in the first frame that shows both of the layout's ``spine`` joints, and all
+    frames and bodies turn by the same, smallest angle. Needs three coordinates.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        _need_3d(clip, "AlignSpine")
+        turn = _spine_turn(clip)
+        return clip if turn is None else _rotate(clip, turn)
+
+
+@dataclass(frozen=True)
+class ViewNormalize:
+    """Turn the clip so that the spine points along z and the shoulders along x.
+
+    The published preparation of NTU RGB+D (Shahroudy et al., CVPR 2016) turns twice, each time
+    by the smallest angle, and so tilts the spine again; here the second turn is about z alone:
+    the spine stays upright and the line from the left to the right shoulder has no y component.
+    Like :class:`AlignSpine` it reads the first frame that shows the joints.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        clip = AlignSpine()(clip)
+        ends = clip.layout.shoulders
+        found = None if ends is None else _reference(clip, *ends)
+        if found is None:
+            return clip
+        x, y, _ = found[0] - found[1]  # from the left shoulder to the right one
+        length = float(np.hypot(x, y))
+        if length == 0:
+            return clip
+        cos, sin = x / length, y / length
+        return _rotate(clip, np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]))
+
+
+def _spine_turn(clip: Clip) -> np.ndarray | None:
+    ends = clip.layout.spine
+    found = None if ends is None else _reference(clip, *ends)
+    if found is None:
+        return None
+    spine = (found[1] - found[0]).astype(np.float64)
+    length = float(np.linalg.norm(spine))
+    return None if length == 0 else _shortest_turn(spine / length)
+
+
+def _shortest_turn(unit: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation by the smallest angle that takes a unit vector to z (Rodrigues)."""
+    x, y, z = unit
+    if z < -1 + 1e-9:  # upside down: every axis across is as short, take x
+        return np.diag([1.0, -1.0, -1.0])
+    cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
+    return np.eye(3) + cross + cross @ cross / (1 + z)
+
+
+def _rotate(clip: Clip, matrix: np.ndarray) -> Clip:
+    return clip.with_pos(clip.pos @ matrix.T.astype(np.float32))
+
+
+def _need_3d(clip: Clip, name: str) -> None:
+    if clip.num_dims != 3:
+        raise ValueError(f"{name} needs clips of 3 coordinates, {clip.name} has {clip.num_dims}")
+
+
+# Augmentation ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RandomRotate:
+    """Rotate the clip about the origin by random angles about the axes.
+
+    Parameters
+    ----------
+    max_degrees
+        Angles are drawn from [-max, max], about x, y and z in this order; one number serves all
+        three axes. In two coordinates the last angle turns the plane.
+    """
+
+    max_degrees: float | tuple[float, float, float] = 60.0
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= angle <= 180 for angle in self._angles()):
+            raise ValueError(f"max_degrees must be within 0..180, got {self.max_degrees!r}")
+
+    def _angles(self) -> tuple[float, ...]:
+        single = isinstance(self.max_degrees, (int, float))
+        return (self.max_degrees,) * 3 if single else tuple(self.max_degrees)  # type: ignore
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        limits = np.radians(self._angles())
+        x, y, z = rng.uniform(-limits, limits)
+        if clip.num_dims == 2:
+            return _rotate(clip, _turn(z, 0, 1)[:2, :2])
+        _need_3d(clip, "RandomRotate")
+        return _rotate(clip, _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2))
+
+
+def _turn(angle: float, first: int, second: int) -> np.ndarray:
+    """(3, 3) rotation by ``angle`` from one axis toward another."""
+    matrix = np.eye(3)
+    matrix[first, first] = matrix[second, second] = np.cos(angle)
+    matrix[second, first] = np.sin(angle)
+    matrix[first, second] = -np.sin(angle)
+    return matrix
+
+
+@dataclass(frozen=True)
+class RandomScale:
+    """Scale the clip about the origin.
+
+    Parameters
+    ----------
+    low, high
+        The factor is drawn from [low, high].
+    per_axis
+        Draw one factor for each coordinate axis instead of one for all.
+    """
+
+    low: float = 0.5
+    high: float = 1.5
+    per_axis: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high:
+            raise ValueError(f"RandomScale needs 0 < low <= high, got {self.low} and {self.high}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        factor = rng.uniform(self.low, self.high, size=clip.num_dims if self.per_axis else 1)
+        return clip.with_pos(clip.pos * factor.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class RandomFlip:
+    """Mirror the clip: left and right joints change places and x changes its sign.
+
+    Parameters
+    ----------
+    probability
+        Share of the clips that are mirrored.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability must be within 0..1, got {self.probability}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        if rng.random() >= self.probability:
+            return clip
+        order = clip.layout.mirror_index
+        pos = clip.pos[:, :, order]
+        pos[..., 0] *= -1
+        return clip.with_pos(pos, clip.mask[:, :, order])
+
+
+@dataclass(frozen=True)
+class RandomNoise:
+    """Add independent Gaussian noise to each seen joint.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation, in the unit of the positions (metres).
+    """
+
+    sigma: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.sigma >= 0:
+            raise ValueError(f"sigma must be at least 0, got {self.sigma}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        noise = rng.standard_normal(clip.pos.shape, dtype=np.float32)
+        return clip.with_pos(clip.pos + np.float32(self.sigma) * noise)
+
+
+@dataclass(frozen=True)
+class RandomMove:
+    """Drift of a hand-held camera: turn, scale and shift in the x-y plane, changing over time.
+
+    The random moving of ST-GCN's and AS-GCN's published configurations: values are drawn at a
+    few key frames and interpolated linearly between them.
+
+    Parameters
+    ----------
+    max_degrees
+        Angles at the key frames are drawn from [-max, max].
+    scale
+        Range that the factors are drawn from.
+    max_shift
+        Shifts along x and y are drawn from [-max, max], in the unit of the positions.
+    keys
+        Key frames, spread evenly over the clip, at least 2.
+    """
+
+    max_degrees: float = 10.0
+    scale: tuple[float, float] = (0.9, 1.1)
+    max_shift: float = 0.2
+    keys: int = 2
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if self.keys < 2:
+            raise ValueError(f"keys must be at least 2, got {self.keys}")
+        if not (self.max_degrees >= 0 and self.max_shift >= 0 and 0 < low <= high):
+            raise ValueError(
+                "RandomMove needs max_degrees >= 0, max_shift >= 0 and 0 < scale[0] <= scale[1], "
+                f"got {self}"
+            )
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        limits = (np.radians(self.max_degrees), self.max_shift, self.max_shift)
+        angle, right, up = (self._path(clip, rng, -limit, limit) for limit in limits)
+        size = self._path(clip, rng, *self.scale)
+        cos, sin = size * np.cos(angle), size * np.sin(angle)
+        turn = np.stack([cos, -sin, sin, cos], axis=-1).reshape(-1, 2, 2)  # (T, 2, 2)
+        plane = np.einsum("tij,mtvj->mtvi", turn, clip.pos[..., :2])
+        pos = clip.pos.copy()
+        pos[..., :2] = plane + np.stack([right, up], axis=-1)[:, None]
+        return clip.with_pos(pos)
+
+    def _path(self, clip: Clip, rng: np.random.Generator, low: float, high: float) -> np.ndarray:
+        frames = np.linspace(0, clip.num_frames - 1, self.keys)
+        return np.interp(np.arange(clip.num_frames), frames, rng.uniform(low, high, self.keys))
+
+
+# Choice of frames --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Keep a contiguous stretch of the clip.
+
+    Parameters
+    ----------
+    low, high
+        Share of the frames to keep, drawn from [low, high]; at least one frame is kept.
+    random
+        False keeps the middle ``high`` share instead.
+    """
+
+    low: float = 0.5
+    high: float = 1.0
+    random: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high <= 1:
+            raise ValueError(f"Crop needs 0 < low <= high <= 1, got {self.low} and {self.high}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        share = rng.uniform(self.low, self.high) if self.random else self.high
+        length = max(1, round(share * clip.num_frames))
+        spare = clip.num_frames - length
+        start = int(rng.integers(spare + 1)) if self.random else spare // 2
+        return clip.frames(slice(start, start + length))
+
+
+@dataclass(frozen=True)
+class UniformSample:
+    """Take one frame out of each of equally long segments of the clip.
+
+    A clip shorter than ``num_frames`` shows frames several times, in order.
+
+    Parameters
+    ----------
+    num_frames
+        Segments, and frames of the result.
+    random
+        Draw the place in each segment; False takes its middle.
+
+    Examples
+    --------
+    >>> UniformSample(4, random=False).index(8, None).tolist()
+    [1, 3, 5, 7]
+    >>> UniformSample(4, random=False).index(2, None).tolist()
+    [0, 0, 1, 1]
+    """
+
+    num_frames: int
+    random: bool = True
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        place = rng.random(self.num_frames) if self.random and rng is not None else 0.5
+        frame = (np.arange(self.num_frames) + place) * (length / self.num_frames)
+        return np.minimum(frame.astype(np.int64), length - 1)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        return clip.frames(self.index(clip.num_frames, rng))
+
+
+@dataclass(frozen=True)
+class Resample:
+    """Stretch or squeeze the clip to a number of frames by linear interpolation over time.
+
+    A joint counts as seen where the nearer of the two frames saw it; where only one of the two
+    did, its position is taken.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result; the first and last frames stay the first and last.
+    """
+
+    num_frames: int
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        if clip.num_frames == self.num_frames:
+            return clip
+        place = np.linspace(0, clip.num_frames - 1, self.num_frames)
+        before = place.astype(np.int64)
+        after = np.minimum(before + 1, clip.num_frames - 1)
+        share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
+        pos = (1 - share) * clip.pos[:, before] + share * clip.pos[:, after]
+        if clip.mask.all():
+            return clip.with_pos(pos, np.ones(pos.shape[:3], dtype=bool))
+        first, second = clip.mask[:, before, :, None], clip.mask[:, after, :, None]
+        pos = np.where(first, pos, clip.pos[:, after])
+        pos = np.where(second, pos, clip.pos[:, before])
+        return clip.with_pos(pos, np.where(share < 0.5, first, second)[..., 0])
+
+
+@dataclass(frozen=True)
+class RepeatPad:
+    """Fill the clip up to a number of frames by repeating it from its start (as the paper does).
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    keep
+        Which frames of a longer clip stay: ``"middle"``, ``"end"``, or ``"random"``.
+    """
+
+    num_frames: int
+    keep: str = "middle"
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+        _check_keep(self.keep)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        clip = _cut(clip, self.num_frames, self.keep, rng)
+        if clip.num_frames == self.num_frames:
+            return clip
+        return clip.frames(np.arange(self.num_frames) % clip.num_frames)
+
+
+@dataclass(frozen=True)
+class ZeroPad:
+    """Fill the clip up to a number of frames with frames that are masked as missing.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    keep
+        Which frames of a longer clip stay: ``"middle"``, ``"end"``, or ``"random"``.
+    """
+
+    num_frames: int
+    keep: str = "middle"
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+        _check_keep(self.keep)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        clip = _cut(clip, self.num_frames, self.keep, rng)
+        missing = self.num_frames - clip.num_frames
+        if not missing:
+            return clip
+        pad = ((0, 0), (0, missing), (0, 0))
+        return clip.with_pos(np.pad(clip.pos, (*pad, (0, 0))), np.pad(clip.mask, pad))
+
+
+def frame_sampler(
+    sampling: str, num_frames: int, random: bool, keep_end: bool = False
+) -> Transform:
+    """Make the transform that brings clips to one length.
+
+    Parameters
+    ----------
+    sampling
+        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"resize"``:
+        linear interpolation. ``"repeat"``: repetition from the start. ``"pad"``: masked frames
+        at the end.
+    num_frames
+        Frames of the result, T.
+    random
+        Draw frames (training); False chooses the same frames each time.
+    keep_end
+        Where ``"repeat"`` and ``"pad"`` must shorten a clip, keep its end: what comes next is to
+        be predicted.
+
+    Returns
+    -------
+    callable
+        ``(clip, rng) -> clip``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown ``sampling`` or ``num_frames`` below 1.
+    """
+    keep = "end" if keep_end else "random" if random else "middle"
+    if sampling == "uniform":
+        return UniformSample(num_frames, random)
+    if sampling == "resize":
+        return Resample(num_frames)
+    if sampling == "repeat":
+        return RepeatPad(num_frames, keep)
+    if sampling == "pad":
+        return ZeroPad(num_frames, keep)
+    raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+
+
+def _cut(clip: Clip, num_frames: int, keep: str, rng: np.random.Generator) -> Clip:
+    spare = clip.num_frames - num_frames
+    if spare <= 0:
+        return clip
+    start = {"end": spare, "middle": spare // 2}.get(keep)
+    if start is None:
+        start = int(rng.integers(spare + 1))
+    return clip.frames(slice(start, start + num_frames))
+
+
+def _check_frames(num_frames: int) -> None:
+    if num_frames < 1:
+        raise ValueError(f"num_frames must be at least 1, got {num_frames}")
+
+
+def _check_keep(keep: str) -> None:
+    if keep not in ("middle", "end", "random"):
+        raise ValueError(f"keep must be middle, end or random, got {keep!r}")
