@@ -87,7 +87,9 @@ class SkeletonLayout:
     shoulders: Pair | None = None
 
     def __post_init__(self) -> None:
-        joints = _check_names(self.name, self.joints)
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name must be a string that is not empty, got {self.name!r}")
+        joints = _check_joints(self.joints)
         count = len(joints)
         values = {
             "joints": joints,
@@ -163,7 +165,7 @@ class SkeletonLayout:
         >>> SkeletonLayout.from_bones("pair", [(0, 1), (2, 3)], virtual_center="middle")
         SkeletonLayout('pair', 5 joints, 4 bones, center='middle')
         """
-        raw = [tuple(bone) for bone in bones]
+        raw = [_pair(bone, "bones") for bone in bones]
         names = _joint_names(raw, joints, num_joints)
 
         def resolve(refs: Iterable[JointRef], argument: str) -> tuple[int, ...]:
@@ -489,18 +491,16 @@ def _index(value: Any, num_joints: int, argument: str) -> int:
     return index
 
 
-def _pair(value: Any, argument: str) -> Pair:
+def _pair(value: Any, argument: str) -> tuple[Any, Any]:
     """Check that a value has two entries."""
-    pair = tuple(value)
-    if len(pair) != 2:
-        raise ValueError(f"{argument} must be given as pairs of joints, got {pair}")
+    pair = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
+    if pair is None or len(pair) != 2:
+        raise ValueError(f"{argument} must be given as pairs of joints, got {value!r}")
     return pair
 
 
-def _check_names(name: Any, joints: Iterable[str]) -> tuple[str, ...]:
-    """Check the layout's name and its joints' names."""
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name must be a string that is not empty, got {name!r}")
+def _check_joints(joints: Iterable[str]) -> tuple[str, ...]:
+    """Check the joints' names."""
     if isinstance(joints, str):
         raise ValueError(f"joints must be a sequence of names, got the string {joints!r}")
     names = tuple(joints)
@@ -615,7 +615,7 @@ def _joint_names(
 ) -> tuple[str, ...]:
     """Joint names as given, or as the bones or the count tell them."""
     if joints is not None:
-        names = _check_names("joints", joints)
+        names = _check_joints(joints)
         if num_joints is not None and num_joints != len(names):
             raise ValueError(f"num_joints must be {len(names)} as joints has it, got {num_joints}")
         return names
@@ -700,7 +700,7 @@ def _draw_tree(parents: np.ndarray, depth: np.ndarray, mirror: Sequence[Pair]) -
     the right, where the viewer of a facing body sees them.
     """
     count = len(parents)
-    # Sorted so that a mirrored body is drawn as its own mirror image.
+    # A right limb's children stand in the reverse order of its left twin's: its mirror image.
     rank = {joint: (0, joint) for joint in range(count)}
     for left, right in mirror:
         rank[left], rank[right] = (1, left), (-1, -left)
