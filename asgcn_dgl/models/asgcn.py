@@ -1,0 +1,347 @@
+"""The AS-GCN model: input norm, A-links, backbone, two heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.nn import (
+    AIM,
+    ASGCNBlock,
+    InputNorm,
+    Links,
+    MaskedBatchNorm,
+    PredictionHead,
+    RecognitionHead,
+)
+from asgcn_dgl.nn.masks import as_layouts
+from asgcn_dgl.ops.frames import last_frame, zero_missing
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {
+        "channels": (32, 32, 64, 64, 128, 128),
+        "strides": (1, 1, 2, 1, 2, 1),
+        "aim_hidden": 64,
+        "aim_frames": 25,
+        "future_channels": 64,
+        "dropout": 0.1,
+    },
+}
+
+
+class ASGCNOutput(NamedTuple):
+    """What the model says of a batch of B clips with N joints.
+
+    Attributes
+    ----------
+    logits
+        (B, K) class logits.
+    future
+        (N, T', d) predicted poses, None without prediction head or if not asked for.
+    links
+        A-links of the batch, None without actional types.
+    features
+        (N, T_out, D) of the last block.
+    """
+
+    logits: Tensor
+    future: Tensor | None
+    links: Links | None
+    features: Tensor
+
+
+class ASGCN(nn.Module):
+    """Actional-structural graph convolutional network (Fig. 2).
+
+    Parameters
+    ----------
+    layouts
+        The layout, or layouts, of the clips.
+    num_classes
+        K.
+    in_feats
+        D, features of a joint in a frame; also the coordinates of predicted poses.
+    channels, strides
+        Width and temporal stride of every block of the backbone (Fig. 6).
+    kernel_size
+        Of the temporal convolutions.
+    max_hop
+        L, the order of the S-links.
+    construction, truncated, normalization
+        See :func:`~asgcn_dgl.skeleton.structural_operators`.
+    num_actional
+        C, the actional types; 0 for S-links only.
+    actional_weight
+        λ.
+    normalise, scale
+        See :class:`~asgcn_dgl.nn.AGConv`.
+    hard, tau
+        See :class:`~asgcn_dgl.nn.AIMEncoder`.
+    ghost_prior
+        P0, the prior of the ghost link; 0 for no ghost type.
+    aim_frames, aim_hidden, aim_dropout
+        Frames that the A-link inference module sees, its width and its encoder's dropout.
+    freeze_links
+        Keep the A-link inference module as the warm-up left it, as the published code does.
+    across_bodies
+        Infer A-links over all bodies of a clip together.
+    edge_mask
+        Learn the masks M of the S-links.
+    bias
+        Bias in the graph convolutions.
+    dropout
+        Of the blocks.
+    input_norm
+        ``"joint"`` (by joint and channel, as published, one layout only) or ``"channel"``.
+    future_frames
+        T', frames to predict; 0 for no prediction head.
+    future_channels
+        Width of the prediction head.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.models import ASGCN
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> model = ASGCN.preset("small", get_layout("coco17"), num_classes=4, in_feats=2)
+    >>> graph = model.graph_builder.batch(get_layout("coco17"), [1, 2])
+    >>> out = model(graph, torch.randn(graph.num_nodes(), 32, 2))
+    >>> out.logits.shape, out.future.shape
+    (torch.Size([2, 4]), torch.Size([51, 10, 2]))
+    """
+
+    def __init__(
+        self,
+        layouts: SkeletonLayout | Sequence[SkeletonLayout],
+        num_classes: int,
+        in_feats: int = 3,
+        *,
+        channels: Sequence[int] = (64, 64, 64, 128, 128, 128, 256, 256, 256),
+        strides: Sequence[int] = (1, 1, 1, 2, 1, 1, 2, 1, 1),
+        kernel_size: int = 7,
+        max_hop: int = 4,
+        construction: str = "power",
+        truncated: bool = False,
+        normalization: str = "transition",
+        num_actional: int = 3,
+        actional_weight: float = 0.5,
+        normalise: str = "paper",
+        scale: float = 1.0,
+        hard: bool = False,
+        tau: float = 0.5,
+        ghost_prior: float = 0.95,
+        aim_frames: int = 50,
+        aim_hidden: int = 128,
+        aim_dropout: float = 0.5,
+        freeze_links: bool = False,
+        across_bodies: bool = False,
+        edge_mask: bool = True,
+        bias: bool = False,
+        dropout: float = 0.5,
+        input_norm: str = "joint",
+        future_frames: int = 10,
+        future_channels: int = 128,
+    ) -> None:
+        super().__init__()
+        # Everything but `self` and what Python adds: what from_config needs to make it again.
+        given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.layouts = as_layouts(layouts)
+        given["layouts"] = [layout.to_dict() for layout in self.layouts]
+        given["channels"], given["strides"] = list(channels), list(strides)
+        self._config = given
+        if len(channels) != len(strides) or not channels:
+            raise ValueError(
+                f"channels and strides must be as many, at least one, got {len(channels)} and "
+                f"{len(strides)}"
+            )
+        self.graph_builder = GraphBuilder(
+            max_hop=max_hop,
+            num_actional=num_actional,
+            construction=construction,
+            truncated=truncated,
+            normalization=normalization,
+            across_bodies=across_bodies,
+        )
+        conv: dict[str, Any] = {
+            "max_hop": max_hop,
+            "num_actional": num_actional,
+            "actional_weight": actional_weight,
+            "construction": construction,
+            "layouts": self.layouts if edge_mask else None,
+            "truncated": truncated,
+            "normalization": normalization,
+            "normalise": normalise,
+            "scale": scale,
+            "bias": bias,
+        }
+        self.freeze_links = freeze_links
+        self.aim: AIM | None = None
+        if num_actional:
+            self.aim = AIM(
+                in_feats,
+                num_actional,
+                num_frames=aim_frames,
+                hidden_feats=aim_hidden,
+                dropout=aim_dropout,
+                tau=tau,
+                hard=hard,
+                ghost_prior=ghost_prior,
+            )
+            self.aim.requires_grad_(not freeze_links)
+        self.input_norm = _input_norm(input_norm, self.layouts, in_feats)
+        widths = [in_feats, *channels]
+        self.blocks = nn.ModuleList(
+            ASGCNBlock(
+                widths[number],
+                widths[number + 1],
+                kernel_size,
+                stride,
+                dropout=dropout,
+                residual=number > 0,
+                conv=conv,
+            )
+            for number, stride in enumerate(strides)
+        )
+        self.recognition = RecognitionHead(channels[-1], num_classes)
+        self.prediction: PredictionHead | None = None
+        if future_frames:
+            self.prediction = PredictionHead(
+                channels[-1],
+                in_feats,
+                future_frames,
+                hidden_feats=future_channels,
+                narrow_feats=(future_channels // 2, future_channels // 4),
+                dropout=dropout,
+                conv=conv,
+            )
+
+    @classmethod
+    def preset(
+        cls,
+        name: str,
+        layouts: SkeletonLayout | Sequence[SkeletonLayout],
+        num_classes: int,
+        in_feats: int = 3,
+        **overrides: Any,
+    ) -> ASGCN:
+        """Make a model by the name of its size.
+
+        Parameters
+        ----------
+        name
+            ``"paper"`` (the full size) or ``"small"``.
+        layouts, num_classes, in_feats
+            As for the class.
+        **overrides
+            Options that shall differ from the preset's.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {name!r}")
+        return cls(layouts, num_classes, in_feats, **{**PRESETS[name], **overrides})
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Arguments that make this model again, as plain JSON values."""
+        return dict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ASGCN:
+        """Make a model from :attr:`config`."""
+        options = dict(config)
+        layouts = [SkeletonLayout.from_dict(layout) for layout in options.pop("layouts")]
+        return cls(layouts, **options)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        parts = (self.aim, self.input_norm, *self.blocks, self.recognition, self.prediction)
+        for part in parts:
+            if part is not None:
+                part.reset_parameters()
+
+    def train(self, mode: bool = True) -> ASGCN:
+        """Set training mode; frozen A-links stay in evaluation mode, without noise."""
+        super().train(mode)
+        if self.freeze_links and self.aim is not None:
+            self.aim.eval()
+        return self
+
+    def forward(
+        self,
+        graph: Any,
+        feat: Tensor,
+        mask: Tensor | None = None,
+        last: Tensor | None = None,
+        *,
+        predict: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> ASGCNOutput:
+        """Recognise and predict.
+
+        Parameters
+        ----------
+        graph
+            Batch of B clips with N joints, from :attr:`graph_builder`.
+        feat
+            (N, T, D).
+        mask
+            (N, T) bool, where a joint exists; None for everywhere.
+        last
+            (N, D) last observed pose; None for the last frame of ``feat`` that exists.
+        predict
+            Whether to run the prediction head.
+        generator
+            Source of the Gumbel noise in training.
+
+        Returns
+        -------
+        ASGCNOutput
+            Class logits, future poses, links and features. In evaluation they do not depend on
+            the other clips of the batch, beyond rounding.
+        """
+        feat = zero_missing(feat, mask)
+        links = None if self.aim is None else self.aim(graph, feat, mask, generator)
+        edge_weight = None if links is None else links.weight
+        hidden, exists = self._normalise(graph, feat, mask), mask
+        for block in self.blocks:
+            out = block(graph, hidden, edge_weight, exists)
+            hidden, exists = out, block.out_mask(exists)
+        logits = self.recognition(graph, hidden, exists)
+        future = None
+        if predict and self.prediction is not None:
+            pose = last_frame(feat, mask) if last is None else last
+            future = self.prediction(graph, hidden, pose, edge_weight, exists)
+        return ASGCNOutput(logits, future, links, hidden)
+
+    def _normalise(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
+        if isinstance(self.input_norm, InputNorm):
+            return self.input_norm(graph, feat, mask)
+        return self.input_norm(feat, mask)
+
+
+def _input_norm(
+    kind: str, layouts: Sequence[SkeletonLayout], in_feats: int
+) -> InputNorm | MaskedBatchNorm:
+    if kind == "channel":
+        return MaskedBatchNorm(in_feats)
+    if kind != "joint":
+        raise ValueError(f"input_norm must be 'joint' or 'channel', got {kind!r}")
+    if len(layouts) > 1:
+        raise ValueError(
+            f"input_norm must be 'channel' for {len(layouts)} layouts: 'joint' serves one only"
+        )
+    return InputNorm(layouts[0].num_joints, in_feats)

@@ -1,0 +1,34 @@
+"""Layers, one operation and one equation each; all take ``(graph, feat, ...)``."""
+
+from __future__ import annotations
+
+from asgcn_dgl.nn.agconv import AGConv
+from asgcn_dgl.nn.aim import AIM, AIMLoss, aim_loss
+from asgcn_dgl.nn.asgconv import ASGConv
+from asgcn_dgl.nn.block import ASGCNBlock
+from asgcn_dgl.nn.decoder import AIMDecoder
+from asgcn_dgl.nn.encoder import AIMEncoder, Links
+from asgcn_dgl.nn.heads import PredictionHead, RecognitionHead
+from asgcn_dgl.nn.masks import EdgeMasks
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
+from asgcn_dgl.nn.sgconv import SGConv
+from asgcn_dgl.nn.temporal import TemporalConv
+
+__all__ = [
+    "AIM",
+    "AGConv",
+    "AIMDecoder",
+    "AIMEncoder",
+    "AIMLoss",
+    "ASGCNBlock",
+    "ASGConv",
+    "EdgeMasks",
+    "InputNorm",
+    "Links",
+    "MaskedBatchNorm",
+    "PredictionHead",
+    "RecognitionHead",
+    "SGConv",
+    "TemporalConv",
+    "aim_loss",
+]

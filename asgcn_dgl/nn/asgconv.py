@@ -1,0 +1,153 @@
+"""Actional-structural graph convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.nn.agconv import AGConv, check_links
+from asgcn_dgl.nn.sgconv import SGConv
+from asgcn_dgl.ops import relational_conv
+from asgcn_dgl.skeleton import SkeletonLayout
+
+
+class ASGConv(nn.Module):
+    r"""Actional-structural graph convolution (Sec. 4.3).
+
+    .. math::
+
+        \mathrm{ASGC}(X) = X_{\mathrm{struc}} + \lambda X_{\mathrm{act}}
+
+    of :class:`SGConv` and :class:`AGConv`, in one pass over the features. It is linear in X for
+    fixed links (Theorem 1) unless ``bias`` is set. It only convolves: norm, activation, dropout
+    and residual are the block's.
+
+    Parameters
+    ----------
+    in_feats, out_feats
+        D and O, features of a joint before and after.
+    max_hop
+        L, the largest hop of the structural links.
+    num_actional
+        C, the number of actional types; 0 for structural links only.
+    actional_weight
+        λ.
+    construction, layouts, truncated, normalization
+        See :class:`SGConv`.
+    normalise, scale
+        See :class:`AGConv`.
+    etypes, actional_etypes
+        Names of the edge types, if the graphs are not a ``GraphBuilder``'s.
+    bias
+        Add a bias, as the published code does.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import AIMEncoder, ASGConv
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(max_hop=2).batch(get_layout("ntu25"), [1, 2])
+    >>> feat = torch.randn(graph.num_nodes(), 30, 3)
+    >>> links = AIMEncoder(3, num_frames=30)(graph, feat)
+    >>> ASGConv(3, 16, max_hop=2)(graph, feat, links.weight).shape
+    torch.Size([75, 30, 16])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        out_feats: int,
+        max_hop: int = 4,
+        num_actional: int = 3,
+        *,
+        actional_weight: float = 0.5,
+        construction: str = "power",
+        layouts: SkeletonLayout | Sequence[SkeletonLayout] | None = None,
+        truncated: bool = False,
+        normalization: str = "transition",
+        normalise: str = "paper",
+        scale: float = 1.0,
+        etypes: Sequence[str] | None = None,
+        actional_etypes: Sequence[str] | None = None,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.actional_weight = actional_weight
+        self.structural = SGConv(
+            in_feats,
+            out_feats,
+            max_hop,
+            construction=construction,
+            layouts=layouts,
+            truncated=truncated,
+            normalization=normalization,
+            etypes=etypes,
+        )
+        self.actional: AGConv | None = None
+        if num_actional:
+            self.actional = AGConv(
+                in_feats,
+                out_feats,
+                num_actional,
+                normalise=normalise,
+                scale=scale,
+                etypes=actional_etypes,
+            )
+        self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        self.structural.reset_parameters()
+        if self.actional is not None:
+            self.actional.reset_parameters()
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(
+        self, graph: Any, feat: Tensor, edge_weight: Tensor | Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """Convolve.
+
+        Parameters
+        ----------
+        graph
+            DGL heterograph of N joints with the layer's edge types.
+        feat
+            (N, ..., D); what stands between the first and the last axis is carried along.
+        edge_weight
+            (E, C) strengths of the A-links; None only for a layer without actional types.
+
+        Returns
+        -------
+        Tensor
+            (N, ..., O).
+
+        Raises
+        ------
+        ValueError
+            If the links are missing or do not fit.
+        """
+        actional = None
+        if self.actional is not None:
+            if edge_weight is None:
+                raise ValueError(
+                    f"edge_weight must hold the strengths of the {len(self.actional.etypes)} "
+                    "actional types, got None: pass AIMEncoder's links.weight, or num_actional=0"
+                )
+            check_links(graph, self.actional.etypes, edge_weight)
+            actional = self.actional.term(edge_weight, self.actional_weight)
+        out = relational_conv(graph, feat, self.structural.term(), actional)
+        return out if self.bias is None else out + self.bias
+
+    def extra_repr(self) -> str:
+        """Say λ."""
+        return f"actional_weight={self.actional_weight}"

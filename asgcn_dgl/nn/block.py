@@ -1,0 +1,160 @@
+"""The AS-GCN block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asgcn_dgl.nn.asgconv import ASGConv
+from asgcn_dgl.nn.norm import MaskedBatchNorm
+from asgcn_dgl.nn.temporal import TemporalConv
+from asgcn_dgl.ops.frames import zero_missing
+
+
+class ASGCNBlock(nn.Module):
+    """Actional-structural block (Fig. 5): ASGC, BN, ReLU, T-CN, BN, dropout, residual, ReLU.
+
+    Parameters
+    ----------
+    in_feats, out_feats
+        D and O.
+    kernel_size, stride, padding
+        Of the temporal convolution.
+    dropout
+        Probability of dropping a feature after the second norm.
+    residual
+        Add the input: as it is where shapes agree, else through a 1x1 convolution and norm.
+    plain
+        End after the temporal convolution: no norm, dropout, residual or ReLU (the last block of
+        the prediction head).
+    conv
+        Options of :class:`ASGConv` by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import ASGCNBlock
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("coco17"))
+    >>> block = ASGCNBlock(3, 8, stride=2, conv={"max_hop": 2, "num_actional": 0})
+    >>> block(graph, torch.randn(17, 30, 3)).shape
+    torch.Size([17, 15, 8])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        out_feats: int,
+        kernel_size: int = 7,
+        stride: int = 1,
+        padding: int | None = None,
+        *,
+        dropout: float = 0.0,
+        residual: bool = True,
+        plain: bool = False,
+        conv: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spatial = ASGConv(in_feats, out_feats, **(conv or {}))
+        self.spatial_norm = MaskedBatchNorm(out_feats)
+        self.temporal = TemporalConv(out_feats, out_feats, kernel_size, stride, padding, bias=plain)
+        self.temporal_norm = None if plain else MaskedBatchNorm(out_feats)
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual and not plain
+        # Frames lost before the first output's centre: the residual is cut to match.
+        self.crop = (kernel_size - 1) // 2 - self.temporal.padding
+        self.shortcut: nn.Linear | None = None
+        self.shortcut_norm: MaskedBatchNorm | None = None
+        if self.residual and (in_feats != out_feats or stride != 1 or self.crop):
+            self.shortcut = nn.Linear(in_feats, out_feats, bias=False)
+            self.shortcut_norm = MaskedBatchNorm(out_feats)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        self.spatial.reset_parameters()
+        self.temporal.reset_parameters()
+        for module in (self.spatial_norm, self.temporal_norm, self.shortcut, self.shortcut_norm):
+            if module is not None:
+                module.reset_parameters()
+
+    def forward(
+        self,
+        graph: Any,
+        feat: Tensor,
+        edge_weight: Tensor | Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Transform features.
+
+        Parameters
+        ----------
+        graph
+            DGL heterograph of N joints.
+        feat
+            (N, T, D).
+        edge_weight
+            (E, C) A-links, or None for a block without.
+        mask
+            (N, T) bool, where a joint exists; None for everywhere.
+
+        Returns
+        -------
+        Tensor
+            (N, T', O); zero where :meth:`out_mask` is False.
+        """
+        hidden = self.spatial(graph, feat, edge_weight)
+        hidden = F.relu(self.spatial_norm(hidden, mask))
+        out = self.temporal(graph, zero_missing(hidden, mask))
+        later = self.out_mask(mask)
+        if self.temporal_norm is None:
+            return zero_missing(out, later)
+        out = self.dropout(self.temporal_norm(out, later))
+        if self.residual:
+            out = out + self._shortcut(feat, out.shape[1], later)
+        return F.relu(out)
+
+    def out_mask(self, mask: Tensor | None) -> Tensor | None:
+        """Where the output exists, (N, T') bool.
+
+        A frame exists where the centre of its window did; where the convolution shortens the clip,
+        where the end of its window did, so that a clip gives as many frames in a padded batch as
+        alone. The first always exists if anything in its window does.
+        """
+        if mask is None:
+            return None
+        frames = self._out_frames(mask.shape[1])
+        if not self.crop:
+            return self._align(mask, frames)
+        reach, stride = 2 * self.crop, self.temporal.stride
+        later = mask[:, reach : reach + (frames - 1) * stride + 1 : stride].clone()
+        later[:, 0] |= mask[:, : reach + 1].any(dim=1)
+        return later
+
+    def _out_frames(self, frames: int) -> int:
+        conv = self.temporal
+        return (frames + 2 * conv.padding - conv.kernel_size) // conv.stride + 1
+
+    def _align(self, feat: Tensor, frames: int) -> Tensor:
+        """Input frames at the centres of the output's windows."""
+        stride = self.temporal.stride
+        if stride == 1 and not self.crop:
+            return feat
+        return feat[:, self.crop : self.crop + (frames - 1) * stride + 1 : stride]
+
+    def _shortcut(self, feat: Tensor, frames: int, mask: Tensor | None) -> Tensor:
+        aligned = self._align(feat, frames)
+        if self.shortcut is None or self.shortcut_norm is None:
+            return zero_missing(aligned, mask)
+        return self.shortcut_norm(self.shortcut(aligned), mask)
+
+
+def pad_frames(feat: Tensor, frames: int) -> Tensor:
+    """Append zero frames to (N, T, ...) until there are at least ``frames``."""
+    missing = frames - feat.shape[1]
+    if missing <= 0:
+        return feat
+    return torch.cat([feat, feat.new_zeros(feat.shape[0], missing, *feat.shape[2:])], dim=1)

@@ -1,0 +1,301 @@
+"""Decoder of the A-link inference module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asgcn_dgl.nn.agconv import check_links
+from asgcn_dgl.nn.mlp import MLP
+from asgcn_dgl.nn.sgconv import check_sizes
+from asgcn_dgl.ops import ActionalPlan, actional_plan
+from asgcn_dgl.ops.edges import pair_sum, reduce_edges, weighted_pairs
+
+
+class AIMDecoder(nn.Module):
+    r"""Predict poses along A-links (Sec. 4.1, steps a to d).
+
+    .. math::
+
+        Q_{ij}^t &= \sum_{c=1}^{C} A_{ij,c}\, f_e^{(c)}\left(
+            f_v^{(c)}(x_i^t) \oplus f_v^{(c)}(x_j^t) \right) \\
+        p_i^t &= F(Q_{i:}^t) \oplus x_i^t \\
+        S_i^{t+1} &= \mathrm{GRU}(S_i^t, p_i^t) \\
+        \mu_i^{t+1} &= x_i^t + f_{\mathrm{out}}(S_i^{t+1})
+
+    where :math:`f_v, f_e` are two-layer perceptrons of each type, F the mean or maximum over j.
+    The messages depend on poses alone, so that under teacher forcing those of all frames are made
+    at once; only roll-out goes step by step.
+
+    Parameters
+    ----------
+    in_feats
+        D, coordinates of a joint.
+    num_actional
+        C.
+    hidden_feats
+        Width of the perceptrons and of the state S.
+    reduce
+        F: ``"mean"`` or ``"max"``.
+    residual
+        Predict the change of the pose, not the pose.
+    dropout
+        Dropout inside the perceptrons.
+    etype
+        Name of the edge type that holds the ordered pairs.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import AIMDecoder
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(num_actional=2).clip(get_layout("coco17"))
+    >>> decoder = AIMDecoder(2, num_actional=2, hidden_feats=16)
+    >>> links = torch.rand(graph.num_edges("actional_1"), 2)
+    >>> decoder(graph, torch.randn(17, 10, 2), links).shape
+    torch.Size([17, 9, 2])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        num_actional: int = 3,
+        *,
+        hidden_feats: int = 128,
+        reduce: str = "mean",
+        residual: bool = True,
+        dropout: float = 0.0,
+        etype: str = "actional_1",
+    ) -> None:
+        super().__init__()
+        check_sizes(in_feats=in_feats, num_actional=num_actional, hidden_feats=hidden_feats)
+        if reduce not in ("mean", "max"):
+            raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
+        self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
+        self.reduce, self.residual, self.etype = reduce, residual, etype
+        types, width = num_actional, hidden_feats
+        self.dropout = nn.Dropout(dropout)
+        # f_v of all types; f_e's first map parted into what receiver and sender contribute.
+        self.joint_first = nn.Linear(in_feats, types * width)
+        self.joint_second = TypedLinear(types, width, width)
+        self.link_receiver = TypedLinear(types, width, width)
+        self.link_sender = TypedLinear(types, width, width, bias=False)
+        self.link_second = TypedLinear(types, width, width)
+        self.gru = nn.GRU(width + in_feats, width, batch_first=True)
+        self.out = MLP(width, width, in_feats, dropout=dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew; the output starts near zero, so that the last pose is guessed."""
+        self.joint_first.reset_parameters()
+        for layer in (self.joint_second, self.link_receiver, self.link_sender, self.link_second):
+            layer.reset_parameters()
+        self.gru.reset_parameters()
+        self.out.reset_parameters()
+        nn.init.normal_(self.out.second.weight, std=1e-2)
+        nn.init.zeros_(self.out.second.bias)
+
+    def forward(
+        self, graph: Any, feat: Tensor, edge_weight: Tensor, pred_steps: int = 1
+    ) -> Tensor:
+        """Predict each frame from those before.
+
+        Parameters
+        ----------
+        graph
+            DGL heterograph of N joints; edges of ``actional_1`` are the ordered pairs.
+        feat
+            (N, T, D) positions, T >= 2.
+        edge_weight
+            (E, C) strengths of the A-links.
+        pred_steps
+            The truth is shown every ``pred_steps`` frames, own predictions between; 1 is teacher
+            forcing.
+
+        Returns
+        -------
+        Tensor
+            (N, T - 1, D), the means μ of frames 2..T.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 frames, links do not fit, or ``pred_steps`` is below 1.
+        """
+        self._check(graph, feat, edge_weight)
+        if feat.shape[1] < 2:
+            raise ValueError(f"feat must have at least 2 frames, got {feat.shape[1]}")
+        if pred_steps < 1:
+            raise ValueError(f"pred_steps must be at least 1, got {pred_steps!r}")
+        plan = actional_plan(graph, (self.etype,))
+        shown = feat[:, :-1]
+        if pred_steps == 1:
+            means, _ = self._step(plan, shown, edge_weight, None)
+            return means
+        steps = []
+        state: Tensor | None = None
+        guess = shown[:, :1]
+        for frame in range(shown.shape[1]):
+            pose = shown[:, frame : frame + 1] if frame % pred_steps == 0 else guess
+            guess, state = self._step(plan, pose, edge_weight, state)
+            steps.append(guess)
+        return torch.cat(steps, dim=1)
+
+    def rollout(self, graph: Any, feat: Tensor, edge_weight: Tensor, num_steps: int) -> Tensor:
+        """Continue a motion by own predictions after a burn-in.
+
+        Parameters
+        ----------
+        graph, edge_weight
+            As in :meth:`forward`.
+        feat
+            (N, T, D) burn-in, T >= 1.
+        num_steps
+            Frames to predict.
+
+        Returns
+        -------
+        Tensor
+            (N, num_steps, D).
+
+        Raises
+        ------
+        ValueError
+            If links do not fit or ``num_steps`` is below 1.
+        """
+        self._check(graph, feat, edge_weight)
+        check_sizes(num_steps=num_steps)
+        plan = actional_plan(graph, (self.etype,))
+        means, state = self._step(plan, feat, edge_weight, None)
+        steps = [means[:, -1:]]
+        while len(steps) < num_steps:
+            guess, state = self._step(plan, steps[-1], edge_weight, state)
+            steps.append(guess)
+        return torch.cat(steps, dim=1)
+
+    def _step(
+        self, plan: ActionalPlan, feat: Tensor, edge_weight: Tensor, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Means after each of the frames (N, T, D), and the state after the last."""
+        message = self._messages(plan, feat, edge_weight)
+        hidden, state = self.gru(torch.cat([message, feat], dim=-1), state)
+        change = self.out(hidden)
+        return (feat + change if self.residual else change), state
+
+    def _messages(self, plan: ActionalPlan, feat: Tensor, edge_weight: Tensor) -> Tensor:
+        """F over j of Q_ij, (N, T, H), all types and frames at once."""
+        joints, frames, _ = feat.shape
+        hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
+        hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
+        hidden = self.joint_second(hidden)  # (C, N T, H)
+        receiver = self._by_joint(self.link_receiver(hidden), joints)
+        sender = self._by_joint(self.link_sender(hidden), joints)
+        if self.reduce == "max":
+            return self._largest(plan, receiver, sender, edge_weight, frames)
+        fan = self._fan(plan, joints, feat)
+        total = weighted_pairs(plan, receiver, sender, edge_weight) / fan  # (N, C, T H)
+        strength = _receive(plan, edge_weight, joints) / fan.squeeze(-1)  # (N, C)
+        total = total.view(joints, self.num_actional, frames, -1).permute(1, 0, 2, 3)
+        mapped = torch.bmm(total.flatten(1, 2), self.link_second.weight).sum(dim=0)
+        assert self.link_second.bias is not None
+        offset = strength @ self.link_second.bias.squeeze(1)  # (N, H)
+        return mapped.view(joints, frames, -1) + offset.unsqueeze(1)
+
+    def _largest(
+        self,
+        plan: ActionalPlan,
+        receiver: Tensor,
+        sender: Tensor,
+        edge_weight: Tensor,
+        frames: int,
+    ) -> Tensor:
+        """Maximum over j of Q_ij, which has to be made edge by edge."""
+        pair = F.elu(pair_sum(plan, receiver, sender))  # (E, C, T H)
+        edges, types, _ = pair.shape
+        pair = pair.view(edges, types, frames, -1).permute(1, 0, 2, 3).flatten(1, 2)
+        mapped = self.link_second(pair).view(types, edges, frames, -1)
+        link = torch.einsum("cetd,ec->etd", mapped, edge_weight)
+        return reduce_edges(plan, link, len(receiver), "max")
+
+    def _by_joint(self, rows: Tensor, joints: int) -> Tensor:
+        """(C, N T, H) to (N, C, T H)."""
+        return rows.view(self.num_actional, joints, -1).transpose(0, 1)
+
+    @staticmethod
+    def _fan(plan: ActionalPlan, joints: int, feat: Tensor) -> Tensor:
+        """Number of senders of each joint, at least 1, (N, 1, 1)."""
+        if plan.regular:
+            return feat.new_full((joints, 1, 1), max(plan.num_joints - 1, 1))
+        degree = torch.bincount(plan.edges[0][1], minlength=joints).clamp(min=1)
+        return degree.to(feat.dtype).view(-1, 1, 1)
+
+    def _check(self, graph: Any, feat: Tensor, edge_weight: Tensor) -> None:
+        if feat.dim() != 3 or feat.shape[0] != graph.num_nodes() or feat.shape[2] != self.in_feats:
+            raise ValueError(
+                f"feat must be (joints, frames, {self.in_feats}) with {graph.num_nodes()} joints, "
+                f"got shape {tuple(feat.shape)}"
+            )
+        check_links(graph, (self.etype,), edge_weight)
+        if edge_weight.shape[1] != self.num_actional:
+            raise ValueError(
+                f"edge_weight must hold {self.num_actional} actional types (no ghost), "
+                f"got {edge_weight.shape[1]}"
+            )
+
+    def extra_repr(self) -> str:
+        """Say the options."""
+        return (
+            f"{self.in_feats}, num_actional={self.num_actional}, hidden_feats={self.hidden_feats}, "
+            f"reduce={self.reduce!r}, residual={self.residual}"
+        )
+
+
+class TypedLinear(nn.Module):
+    """A linear map for each actional type: (C, rows, D) to (C, rows, O) in one batched product.
+
+    Parameters
+    ----------
+    num_types
+        C.
+    in_feats, out_feats
+        D and O.
+    bias
+        Add a bias for each type.
+    """
+
+    def __init__(self, num_types: int, in_feats: int, out_feats: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_types, in_feats, out_feats))
+        self.bias = nn.Parameter(torch.empty(num_types, 1, out_feats)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform weights as in :class:`torch.nn.Linear`, zero bias."""
+        bound = 1.0 / math.sqrt(self.weight.shape[1])
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map the rows of every type."""
+        if self.bias is None:
+            return torch.bmm(rows, self.weight)
+        return torch.baddbmm(self.bias, rows, self.weight)
+
+
+def _receive(plan: ActionalPlan, edge_weight: Tensor, joints: int) -> Tensor:
+    """Sum of the strengths that reach each joint, (N, C)."""
+    if plan.regular and plan.num_joints > 1:
+        return edge_weight.view(joints, plan.num_joints - 1, -1).sum(dim=1)
+    return edge_weight.new_zeros(joints, edge_weight.shape[1]).index_add(
+        0, plan.edges[0][1], edge_weight
+    )

@@ -1,0 +1,197 @@
+"""Recognition head and future pose prediction head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
+from asgcn_dgl.nn.sgconv import check_sizes
+from asgcn_dgl.ops.frames import clip_mean
+
+SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
+LAST_KERNEL = SHRINK[-1][0]
+
+
+class RecognitionHead(nn.Module):
+    """Mean over the joints, frames and bodies that exist, then linear (Sec. 4.4).
+
+    Parameters
+    ----------
+    in_feats
+        D.
+    num_classes
+        K.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import RecognitionHead
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder().batch(get_layout("coco17"), [1, 3])
+    >>> RecognitionHead(8, 5)(graph, torch.randn(68, 10, 8)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, in_feats: int, num_classes: int) -> None:
+        super().__init__()
+        check_sizes(in_feats=in_feats, num_classes=num_classes)
+        self.linear = nn.Linear(in_feats, num_classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Small normal weights, zero bias."""
+        nn.init.normal_(self.linear.weight, std=(2.0 / self.linear.out_features) ** 0.5 / 10)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Class logits.
+
+        Parameters
+        ----------
+        graph
+            Batch of B clips.
+        feat
+            (N, T, D).
+        mask
+            (N, T) bool, or None.
+
+        Returns
+        -------
+        Tensor
+            (B, K).
+        """
+        return self.linear(clip_mean(graph, feat, mask))
+
+
+class PredictionHead(nn.Module):
+    """Future poses from the backbone's features (Fig. 7, Eq. 6).
+
+    Five blocks shrink time to one frame (shorter clips are padded, what remains of longer ones is
+    averaged); then blocks of one frame take in the last observed pose again and again; the result
+    is what is added to it.
+
+    Parameters
+    ----------
+    in_feats
+        Features of the backbone.
+    pose_feats
+        d, coordinates of a joint.
+    future_frames
+        T', frames to predict.
+    hidden_feats
+        Width of the five blocks.
+    narrow_feats
+        Widths of the blocks that follow, before the last.
+    dropout
+        Dropout in all blocks but the last.
+    conv
+        Options of :class:`ASGConv` by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import PredictionHead
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(max_hop=1, num_actional=0).clip(get_layout("coco17"))
+    >>> head = PredictionHead(8, 2, 10, conv={"max_hop": 1, "num_actional": 0})
+    >>> head(graph, torch.randn(17, 75, 8), torch.randn(17, 2)).shape
+    torch.Size([17, 10, 2])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        pose_feats: int = 3,
+        future_frames: int = 10,
+        *,
+        hidden_feats: int = 128,
+        narrow_feats: Sequence[int] = (64, 32),
+        dropout: float = 0.0,
+        conv: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(pose_feats=pose_feats, future_frames=future_frames)
+        self.pose_feats, self.future_frames = pose_feats, future_frames
+        widths = [in_feats] + [hidden_feats] * len(SHRINK)
+        self.shrink = nn.ModuleList(
+            ASGCNBlock(before, after, *shape, dropout=dropout, conv=conv)
+            for before, after, shape in zip(widths[:-1], widths[1:], SHRINK, strict=True)
+        )
+        widths = [hidden_feats, *narrow_feats]
+        self.narrow = nn.ModuleList(
+            ASGCNBlock(before + pose_feats, after, 1, dropout=dropout, residual=False, conv=conv)
+            for before, after in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.last = ASGCNBlock(
+            widths[-1] + pose_feats, future_frames * pose_feats, 1, plain=True, conv=conv
+        )
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for block in (*self.shrink, *self.narrow, self.last):
+            block.reset_parameters()
+
+    def forward(
+        self,
+        graph: Any,
+        feat: Tensor,
+        last: Tensor,
+        edge_weight: Tensor | Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the frames that follow.
+
+        Parameters
+        ----------
+        graph
+            DGL heterograph of N joints.
+        feat
+            (N, T, D) features of the backbone.
+        last
+            (N, d) last observed pose.
+        edge_weight
+            (E, C) A-links, or None.
+        mask
+            (N, T) bool, or None.
+
+        Returns
+        -------
+        Tensor
+            (N, T', d) positions.
+        """
+        hidden, mask = self._shrink(graph, feat, edge_weight, mask)
+        for block in (*self.narrow, self.last):
+            hidden = block(graph, torch.cat([hidden, last.unsqueeze(1)], dim=-1), edge_weight, mask)
+        offset = hidden.view(len(hidden), self.future_frames, self.pose_feats)
+        return last.unsqueeze(1) + offset
+
+    def _shrink(
+        self,
+        graph: Any,
+        feat: Tensor,
+        edge_weight: Tensor | Sequence[Tensor] | None,
+        mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
+        exists = None if mask is None else mask.any(dim=1, keepdim=True)
+        for block in self.shrink:
+            if block.temporal.padding == 0 and feat.shape[1] < LAST_KERNEL:
+                mask = feat.new_ones(feat.shape[:2], dtype=torch.bool) if mask is None else mask
+                feat, mask = pad_frames(feat, LAST_KERNEL), pad_frames(mask, LAST_KERNEL)
+            feat = block(graph, feat, edge_weight, mask)
+            mask = block.out_mask(mask)
+        if mask is None:
+            return feat.mean(dim=1, keepdim=True), None
+        pooled = _frame_mean(feat, mask)
+        return pooled, exists
+
+
+def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the frames that exist, (N, 1, D)."""
+    here = mask.unsqueeze(-1).to(feat.dtype)
+    total = (feat * here).sum(dim=1, keepdim=True)
+    return total / here.sum(dim=1, keepdim=True).clamp(min=1)

@@ -1,0 +1,64 @@
+"""Two-layer perceptron of the A-link inference module."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MLP(nn.Module):
+    """Linear, ELU, dropout, linear; then, where ``batch_norm`` is set, ELU and batch norm.
+
+    Without the norm the result is linear in the hidden layer, which lets sums over edges be taken
+    before the second map.
+
+    Parameters
+    ----------
+    in_feats, hidden_feats, out_feats
+        Features before, between and after.
+    dropout
+        Probability of dropping a hidden feature.
+    batch_norm
+        End with ELU and batch norm over the last axis, as in the published encoder.
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        hidden_feats: int,
+        out_feats: int,
+        *,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.first = nn.Linear(in_feats, hidden_feats)
+        self.second = nn.Linear(hidden_feats, out_feats)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.BatchNorm1d(out_feats) if batch_norm else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier weights, small positive biases."""
+        for layer in (self.first, self.second):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.constant_(layer.bias, 0.1)
+        if self.norm is not None:
+            self.norm.reset_parameters()
+
+    def forward(self, feat: Tensor) -> Tensor:
+        """Map (..., D) to (..., O)."""
+        return self.finish(self.first(feat))
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """Go on from the first linear map's result (..., H), which a caller may have made."""
+        out = self.second(self.dropout(F.elu(hidden)))
+        if self.norm is None:
+            return out
+        rows = F.elu(out).view(-1, out.shape[-1])
+        if self.training and len(rows) > 1:
+            return self.norm(rows).view(out.shape)
+        norm = self.norm
+        return F.batch_norm(
+            rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+        ).view(out.shape)

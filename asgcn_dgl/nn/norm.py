@@ -1,0 +1,155 @@
+"""Batch norms that count only what exists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asgcn_dgl.nn.sgconv import check_sizes
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch norm over the channels of (N, T, D), statistics from what exists.
+
+    Missing places come out as zero, so that what follows needs no mask of its own.
+
+    Parameters
+    ----------
+    num_features
+        D; further arguments are those of :class:`torch.nn.BatchNorm1d`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import MaskedBatchNorm
+    >>> feat, mask = torch.randn(6, 4, 2), torch.rand(6, 4) > 0.3
+    >>> bool((MaskedBatchNorm(2)(feat, mask)[~mask] == 0).all())
+    True
+    """
+
+    def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise.
+
+        Parameters
+        ----------
+        feat
+            (N, ..., D).
+        mask
+            (N, ...) bool, or None for everywhere.
+
+        Returns
+        -------
+        Tensor
+            As ``feat``.
+        """
+        rows = feat.reshape(-1, feat.shape[-1])
+        if mask is None:
+            return self._normalise(rows).view(feat.shape)
+        if not self.training:
+            return self._normalise(rows).view(feat.shape) * mask.unsqueeze(-1).to(feat.dtype)
+        place = mask.reshape(-1).nonzero().squeeze(-1)
+        normed = self._normalise(rows.index_select(0, place))
+        return torch.zeros_like(rows).index_copy(0, place, normed).view(feat.shape)
+
+    def _normalise(self, rows: Tensor) -> Tensor:
+        # One row has no variance: torch refuses it, here running statistics stand in.
+        if self.training and len(rows) < 2:
+            return F.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(rows)
+
+
+class InputNorm(nn.Module):
+    """Batch norm of the input by joint and channel, as published.
+
+    Parameters
+    ----------
+    num_joints
+        V of the one layout that the model serves.
+    in_feats
+        D.
+    momentum, eps
+        As for :class:`torch.nn.BatchNorm1d`.
+
+    Raises
+    ------
+    ValueError
+        For sizes below 1.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self, num_joints: int, in_feats: int, *, momentum: float = 0.1, eps: float = 1e-5
+    ) -> None:
+        super().__init__()
+        check_sizes(num_joints=num_joints, in_feats=in_feats)
+        self.num_joints, self.in_feats = num_joints, in_feats
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.empty(num_joints, in_feats))
+        self.bias = nn.Parameter(torch.empty(num_joints, in_feats))
+        self.register_buffer("running_mean", torch.zeros(num_joints, in_feats))
+        self.register_buffer("running_var", torch.ones(num_joints, in_feats))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0, running mean 0 and variance 1."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.running_mean.zero_()
+        self.running_var.fill_(1.0)
+
+    def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise.
+
+        Parameters
+        ----------
+        graph
+            Carries ``ndata["joint"]`` (N,), each joint's index in the layout.
+        feat
+            (N, T, D).
+        mask
+            (N, T) bool, or None.
+
+        Returns
+        -------
+        Tensor
+            (N, T, D), zero where missing.
+        """
+        joint = graph.ndata["joint"]
+        if self.training:
+            mean, var = self._statistics(joint, feat, mask)
+        else:
+            mean, var = self.running_mean, self.running_var
+        gain = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * gain
+        out = torch.addcmul(shift[joint].unsqueeze(1), feat, gain[joint].unsqueeze(1))
+        return out if mask is None else out * mask.unsqueeze(-1).to(out.dtype)
+
+    def _statistics(
+        self, joint: Tensor, feat: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
+        count = self._by_joint(joint, here.sum(dim=1, keepdim=True))  # (V, 1)
+        safe = count.clamp(min=1)
+        mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / safe
+        centred = feat - mean[joint].unsqueeze(1)
+        var = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2)) / safe
+        with torch.no_grad():
+            rate = self.momentum * (count > 0).to(feat.dtype)  # joints not seen keep theirs
+            unbiased = var * count / (count - 1).clamp(min=1)
+            self.running_mean += rate * (mean - self.running_mean)
+            self.running_var += rate * (unbiased - self.running_var)
+        return mean, var
+
+    def _by_joint(self, joint: Tensor, rows: Tensor) -> Tensor:
+        return rows.new_zeros(self.num_joints, rows.shape[-1]).index_add(0, joint, rows)
+
+    def extra_repr(self) -> str:
+        """Say the sizes."""
+        return f"num_joints={self.num_joints}, in_feats={self.in_feats}"

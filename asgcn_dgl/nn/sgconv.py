@@ -1,0 +1,141 @@
+"""Structural graph convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.nn.masks import EdgeMasks
+from asgcn_dgl.ops import Structural, relational_conv
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, structural_etypes
+
+
+class SGConv(nn.Module):
+    r"""Structural graph convolution (Sec. 4.2, Eq. 5).
+
+    .. math::
+
+        X_{\mathrm{struc}} = \sum_{l=1}^{L} \sum_{p \in P}
+            \left( M^{(p,l)} \circ (\hat A^{(p)})^l \right) X W^{(p,l)}
+
+    where the operators :math:`(\hat A^{(p)})^l` come with the graph. The sum is linear in X.
+
+    Parameters
+    ----------
+    in_feats, out_feats
+        D and O, features of a joint before and after.
+    max_hop
+        L, the largest hop.
+    construction
+        ``"power"`` or ``"distance"``, see :func:`~asgcn_dgl.skeleton.structural_operators`.
+    layouts
+        Layouts to learn edge masks M for; None for no masks, and any graph.
+    truncated, normalization
+        Options of the graphs' :class:`~asgcn_dgl.skeleton.GraphBuilder`; they matter for masks.
+    etypes
+        Names of the structural edge types, if the graphs are not the builder's.
+    bias
+        Add a bias; the operation is then affine, not linear.
+
+    Raises
+    ------
+    ValueError
+        For sizes below 1, unknown constructions, or masks together with own ``etypes``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import SGConv
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("ntu25"))
+    >>> conv = SGConv(3, 16, max_hop=2, layouts=get_layout("ntu25"))
+    >>> conv(graph, torch.randn(25, 10, 3)).shape
+    torch.Size([25, 10, 16])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        out_feats: int,
+        max_hop: int = 4,
+        *,
+        construction: str = "power",
+        layouts: SkeletonLayout | Sequence[SkeletonLayout] | None = None,
+        truncated: bool = False,
+        normalization: str = "transition",
+        etypes: Sequence[str] | None = None,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        check_sizes(in_feats=in_feats, out_feats=out_feats)
+        if etypes is not None and layouts is not None:
+            raise ValueError("layouts must be None with own etypes: masks are made for the builder's")
+        self.in_feats, self.out_feats = in_feats, out_feats
+        self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
+        self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
+        self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
+        self.masks: EdgeMasks | None = None
+        if layouts is not None:
+            builder = GraphBuilder(
+                max_hop=max_hop,
+                num_actional=0,
+                construction=construction,
+                truncated=truncated,
+                normalization=normalization,
+            )
+            self.masks = EdgeMasks(layouts, builder)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights so that the sum over relations keeps the variance; masks to 1."""
+        init_weight(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        if self.masks is not None:
+            self.masks.reset_parameters()
+
+    def term(self) -> Structural:
+        """What the engines need of this layer."""
+        if self.masks is None:
+            return Structural(self.etypes, self.weight)
+        return Structural(self.etypes, self.weight, self.masks(), self.masks.offsets)
+
+    def forward(self, graph: Any, feat: Tensor) -> Tensor:
+        """Convolve.
+
+        Parameters
+        ----------
+        graph
+            DGL heterograph of N joints with the layer's edge types; edges may carry ``weight``
+            (else senders are averaged).
+        feat
+            (N, ..., D).
+
+        Returns
+        -------
+        Tensor
+            (N, ..., O).
+        """
+        out = relational_conv(graph, feat, self.term())
+        return out if self.bias is None else out + self.bias
+
+    def extra_repr(self) -> str:
+        """Say the sizes."""
+        return f"{self.in_feats}, {self.out_feats}, relations={len(self.etypes)}"
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise ValueError for the first size that is not a whole number of at least 1."""
+    for name, size in sizes.items():
+        if int(size) != size or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def init_weight(weight: Tensor) -> None:
+    """Normal weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
+    relations, in_feats, _ = weight.shape
+    nn.init.normal_(weight, std=math.sqrt(2.0 / (in_feats * max(relations, 1))))
