@@ -58,7 +58,7 @@ def draw_structural_links(
     Examples
     --------
     >>> from asgcn_dgl.skeleton import get_layout
-    >>> draw_structural_links(get_layout("ntu25"), "elbow_left", max_hop=2)
+    >>> draw_structural_links(get_layout("ntu25"), "left_elbow", max_hop=2)
     <Figure size ...>
     """
     receiver = layout.index(joint)
@@ -198,6 +198,8 @@ def draw_class_links(
         raise ValueError("probs must hold at least one action, got none")
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
+    # Widths tell the drawn links apart: from the threshold, thinnest, to certainty, thickest.
+    floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
     heading = _rule(threshold, strongest) if title is None else title
     fig, axes = panels(len(probs), width=2.9, height=4.2, columns=columns, title=heading)
     for axis, (name, prob) in zip(axes, matrices.items(), strict=True):
@@ -209,7 +211,8 @@ def draw_class_links(
             prob = only
         chosen = _choose(prob, threshold, strongest)
         for i, j in chosen:
-            _draw_arc(axis, points[j], points[i], prob[i, j], BLUE, alpha=0.75)
+            strength = (prob[i, j] - floor) / (1 - floor)
+            _draw_arc(axis, points[j], points[i], strength, BLUE, alpha=0.75)
         frame(axis, points, margin=0.15)
         axis.set_title(name, fontsize=10, color=INK)
         if not chosen:
@@ -254,13 +257,12 @@ def _choose(prob: Floats, threshold: float | None, strongest: int) -> list[tuple
 def _draw_row(axis: Axes, points: Floats, receiver: int, row: Floats, color: str) -> None:
     """Draw one row of an operator: an arc from each sender, a ring for the joint's own entry."""
     for sender in np.flatnonzero(row):
+        x, y = points[sender]
         if sender == receiver:
-            axis.scatter(
-                *points[receiver], s=90, facecolors="none", edgecolors=color, linewidths=2, zorder=4
-            )
+            axis.scatter(x, y, s=90, facecolors="none", edgecolors=color, linewidths=2, zorder=4)
         else:
             _draw_arc(axis, points[sender], points[receiver], row[sender], color, head=True)
-            axis.scatter(*points[sender], s=28, color=color, zorder=4, linewidths=0)
+            axis.scatter(x, y, s=28, color=color, zorder=4, linewidths=0)
 
 
 def _draw_arc(

@@ -21,8 +21,9 @@ _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "y") -> Floats:
     """Show poses from where they look widest, all of them from the same place.
 
-    Two-dimensional poses are left as they are. Three-dimensional ones are seen level with the body
-    and across its widest horizontal extent, then a little from the side and from above.
+    Two-dimensional poses are left as they are. Three-dimensional ones, in right-handed coordinates
+    with the depth growing away from the sensor as Kinects give them, are seen from the sensor's
+    side: square to their widest horizontal extent, then a little from the side and from above.
 
     Parameters
     ----------
@@ -58,10 +59,10 @@ def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "
         return points
     points = _upright(points, up)
     turn = _widest(points, mask) + _YAW
-    right = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
+    left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
-    return np.stack([right, height], axis=-1)
+    return np.stack([-left, height], axis=-1)
 
 
 def _upright(points: Floats, up: str) -> Floats:
@@ -127,7 +128,7 @@ def draw_body(
     label: str | None = None,
 ) -> None:
     """Draw bones and joints at (V, 2) points; ``color`` None colours the sides of the body."""
-    seen = np.isfinite(points).all(axis=-1)
+    seen = np.asarray(np.isfinite(points).all(axis=-1))
     if mask is not None:
         seen &= np.asarray(mask, dtype=bool)
     joint_colors = side_colors(layout) if color is None else [color] * layout.num_joints
@@ -155,9 +156,18 @@ def draw_body(
     )
 
 
+def panel_height(points: Floats, seen: Bools, width: float) -> float:
+    """Height in inches of a panel that holds all (..., 2) points, within reason."""
+    inside = points[seen & np.isfinite(points).all(axis=-1)]
+    if not len(inside):
+        return width
+    across, tall = np.maximum(np.ptp(inside, axis=0), 1e-6)
+    return float(width * np.clip(tall / across, 0.6, 2.2)) + 0.3
+
+
 def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:
     """Set the limits of a panel to hold all (..., 2) points that were seen."""
-    good = np.isfinite(points).all(axis=-1)
+    good = np.asarray(np.isfinite(points).all(axis=-1))
     if seen is not None:
         good &= seen
     inside = points[good]

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import GREEN, GREY, INK, PURPLE, VERMILION, panels
-from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, project
+from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, panel_height, project
 
 _BODY_COLORS = (None, GREEN, PURPLE, INK)
 
@@ -59,20 +60,20 @@ def draw_skeleton(
     fig, axes = panels(1, width=6.5 if names else 4.0, height=7.5 if names else 5.0)
     axis = axes[0]
     draw_body(axis, layout, points)
-    center = points[layout.center]
-    axis.scatter(*center, s=110, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=3)
+    x, y = points[layout.center]
+    axis.scatter(x, y, s=110, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=3)
     frame(axis, points)
     if names:
-        for joint, (name, (x, y)) in enumerate(zip(layout.joints, points, strict=True)):
+        for joint, (name, point) in enumerate(zip(layout.joints, points, strict=True)):
             axis.annotate(
                 f"{joint} {name}",
-                (x, y),
+                (point[0], point[1]),
                 xytext=(5, 4),
                 textcoords="offset points",
                 fontsize=7,
                 color=INK,
                 zorder=5,
-                bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
+                path_effects=[withStroke(linewidth=2, foreground="white")],
             )
     axis.set_title(layout.name if title is None else title, fontsize=11, color=INK)
     return fig
@@ -121,7 +122,8 @@ def draw_strip(
     num_frames = bodies.shape[1]
     chosen = _frames(frames, num_frames, count)
     points = project(bodies[:, chosen], seen[:, chosen], up)
-    fig, axes = panels(len(chosen), width=1.7, height=2.8, columns=8, title=title)
+    height = panel_height(points, seen[:, chosen], 1.7)
+    fig, axes = panels(len(chosen), width=1.7, height=height, columns=8, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body in range(len(points)):
             color = _BODY_COLORS[body % len(_BODY_COLORS)]
@@ -200,8 +202,9 @@ def draw_prediction(
         masks.append(np.ones((1, layout.num_joints), dtype=bool))
     visible = np.concatenate(masks)
     points = project(np.concatenate(stack), visible, up)
+    height = panel_height(points, visible, 1.7) + 0.3
     fig, axes = panels(
-        len(chosen) + (last is not None), width=1.9, height=3.2, columns=8, title=title
+        len(chosen) + (last is not None), width=1.7, height=height, columns=8, title=title
     )
     if last is not None:
         first, axes = axes[0], axes[1:]

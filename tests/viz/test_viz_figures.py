@@ -1,0 +1,268 @@
+"""Figures: what is drawn is what was given, nothing global is touched, files are whole."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from asgcn_dgl import viz
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names, structural_operators
+
+CHAIN = SkeletonLayout.from_bones(
+    "chain", [("hip", "knee"), ("knee", "foot")], center="hip", pose=[[0, 2], [0, 1], [1, 0]]
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def texts(fig):
+    found = [text.get_text() for axis in fig.axes for text in axis.texts]
+    return found + [axis.get_title() for axis in fig.axes]
+
+
+def arcs(axis):
+    return [patch for patch in axis.patches if isinstance(patch, FancyArrowPatch)]
+
+
+def bones_drawn(axis):
+    lines = [item for item in axis.collections if isinstance(item, LineCollection)]
+    return [len(item.get_segments()) for item in lines]
+
+
+@pytest.mark.parametrize(
+    "name", ["ntu25", "openpose18", "coco17", "kinectv1_20", "h36m32", "hand21"]
+)
+def test_skeleton_of_every_layout(name, tmp_path):
+    layout = get_layout(name)
+    fig = viz.draw_skeleton(layout, names=True)
+    assert bones_drawn(fig.axes[0]) == [len(layout.bones)]
+    assert f"0 {layout.joints[0]}" in texts(fig)
+    assert viz.save_figure(fig, tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_skeleton_in_three_dimensions_and_misuse(rng):
+    viz.draw_skeleton(CHAIN, rng.normal(size=(3, 3)), title="mine")
+    with pytest.raises(ValueError, match=r"pose must be \(3, 2 or 3\) for layout 'chain'"):
+        viz.draw_skeleton(CHAIN, rng.normal(size=(4, 3)))
+
+
+@pytest.mark.parametrize("name", ["ntu25", "hand21"])
+def test_structural_links_are_the_operators_rows(name):
+    layout = get_layout(name)
+    joint = 5
+    fig = viz.draw_structural_links(layout, joint, max_hop=3)
+    for hop, axis in enumerate(fig.axes, start=1):
+        rows = [
+            operator[[joint], :].toarray()[0]
+            for etype, operator in structural_operators(layout, 3).items()
+            if etype.endswith(f"_{hop}")
+        ]
+        senders = sum(np.count_nonzero(row) - bool(row[joint]) for row in rows)
+        assert len(arcs(axis)) == senders
+
+
+def test_actional_links_above_the_threshold():
+    prob = np.zeros((3, 3))
+    prob[0, 2], prob[2, 0], prob[1, 0], prob[1, 1] = 0.95, 0.92, 0.5, 1.0
+    axis = viz.draw_actional_links(CHAIN, prob).axes[0]
+    assert len(arcs(axis)) == 2
+    widths = [arc.get_linewidth() for arc in arcs(axis)]
+    assert widths == sorted(widths) and widths[0] < widths[1]
+    only = viz.draw_actional_links(CHAIN, prob, joint="foot").axes[0]
+    assert len(arcs(only)) == 1
+    best = viz.draw_actional_links(CHAIN, prob, threshold=None, strongest=1).axes[0]
+    assert len(arcs(best)) == 1
+
+
+def test_panel_without_links_says_so():
+    fig = viz.draw_class_links(CHAIN, {"wave": np.full((3, 3), 0.4)})
+    assert not arcs(fig.axes[0])
+    assert "no such link; the strongest: 0.40" in texts(fig)
+
+
+def test_class_links_have_a_panel_each(rng):
+    probs = {name: rng.uniform(size=(3, 3)) for name in ("wave", "clap", "kick")}
+    fig = viz.draw_class_links(CHAIN, probs, columns=2, poses={"clap": rng.normal(size=(3, 3))})
+    titles = [axis.get_title() for axis in fig.axes]
+    assert titles[:3] == ["wave", "clap", "kick"]
+
+
+@pytest.mark.parametrize(
+    ("prob", "message"),
+    [
+        (np.zeros((2, 2)), r"shape \(3, 3\)"),
+        (np.full((3, 3), 1.5), "0..1"),
+        (np.full((3, 3), np.nan), "0..1"),
+    ],
+)
+def test_bad_probabilities_are_refused(prob, message):
+    with pytest.raises(ValueError, match=message):
+        viz.draw_actional_links(CHAIN, prob)
+    with pytest.raises(ValueError, match="at least one action"):
+        viz.draw_class_links(CHAIN, {})
+
+
+def test_confusion_writes_row_shares():
+    fig = viz.draw_confusion([[8, 2, 0], [1, 9, 0], [0, 0, 0]], ["wave", "clap", "kick"])
+    assert sorted(text.get_text() for text in fig.axes[0].texts) == ["10", "20", "80", "90"]
+    assert fig.axes[0].get_title() == "85.0% of 20 clips recognized"
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["wave", "clap", "kick"]
+
+
+def test_large_confusion_leaves_numbers_out(tmp_path):
+    fig = viz.draw_confusion(np.eye(60), [f"action {index}" for index in range(60)])
+    assert not fig.axes[0].texts
+    viz.save_figure(fig, tmp_path / "large.png", dpi=50)
+
+
+@pytest.mark.parametrize("counts", [np.zeros((2, 3)), np.zeros((3, 3)), [[1, -1], [0, 1]]])
+def test_bad_counts_are_refused(counts):
+    with pytest.raises(ValueError, match="counts must"):
+        viz.draw_confusion(counts, ["wave", "clap"])
+
+
+def test_prediction_panels_and_errors(rng):
+    target = rng.normal(size=(10, 3, 3))
+    future = target + np.array([3.0, 4.0, 0.0])
+    mask = np.ones((10, 3), dtype=bool)
+    mask[9] = False
+    fig = viz.draw_prediction(CHAIN, future, target, mask=mask, last=target[0], frames=[2, 10])
+    assert [axis.get_title() for axis in fig.axes] == ["last seen", "t + 2", "t + 10"]
+    assert [len(axis.texts) for axis in fig.axes] == [0, 1, 0]
+    assert fig.axes[1].texts[0].get_text() == "error 5"
+    assert bones_drawn(fig.axes[1]) == [2, 2]
+    assert bones_drawn(fig.axes[2]) == [0, 2]
+
+
+def test_prediction_misuse_is_named(rng):
+    poses = rng.normal(size=(4, 3, 3))
+    with pytest.raises(ValueError, match="one shape"):
+        viz.draw_prediction(CHAIN, poses, poses[:2])
+    with pytest.raises(ValueError, match="counted from 1"):
+        viz.draw_prediction(CHAIN, poses, poses, frames=[0])
+    with pytest.raises(ValueError, match="among the 4 frames"):
+        viz.draw_prediction(CHAIN, poses, poses, frames=[5])
+
+
+def test_strip_of_two_bodies_with_missing_joints(rng, tmp_path):
+    poses = rng.normal(size=(2, 20, 3, 3))
+    mask = np.ones((2, 20, 3), dtype=bool)
+    mask[1] = False
+    mask[0, 0, 2] = False
+    fig = viz.draw_strip(CHAIN, poses, mask=mask, count=4, title="two")
+    assert [axis.get_title() for axis in fig.axes] == [f"frame {n}" for n in (0, 6, 13, 19)]
+    assert bones_drawn(fig.axes[0]) == [1, 0]
+    assert bones_drawn(fig.axes[1]) == [2, 0]
+    viz.save_figure(fig, tmp_path / "strip.pdf")
+    assert len(viz.draw_strip(CHAIN, poses[0, :2]).axes) == 2
+
+
+def test_strip_misuse_is_named(rng):
+    with pytest.raises(ValueError, match="for layout 'chain'"):
+        viz.draw_strip(CHAIN, rng.normal(size=(5, 4, 3)))
+    with pytest.raises(ValueError, match="mask must have shape"):
+        viz.draw_strip(CHAIN, rng.normal(size=(5, 3, 3)), mask=np.ones((4, 3)))
+    with pytest.raises(ValueError, match="count must be at least 1"):
+        viz.draw_strip(CHAIN, rng.normal(size=(5, 3, 3)), count=0)
+
+
+def test_nothing_seen_still_draws(tmp_path):
+    fig = viz.draw_strip(CHAIN, np.zeros((3, 3, 3)), mask=np.zeros((3, 3)))
+    viz.save_figure(fig, tmp_path / "empty.png", dpi=40)
+
+
+def test_projection_looks_from_the_sensor():
+    # A body that faces a Kinect: its left at negative x (x grows to the sensor's left).
+    left, right, head = [-0.3, 0.0, 2.0], [0.3, 0.0, 2.0], [0.0, 0.8, 2.0]
+    points = viz.project(np.array([left, right, head]))
+    assert points[0, 0] > points[2, 0] > points[1, 0]
+    assert points[2, 1] > max(points[0, 1], points[1, 1])
+
+
+@pytest.mark.parametrize("up", ["x", "y", "z", "-x", "-y", "-z"])
+def test_projection_puts_the_named_axis_up(up, rng):
+    pose = rng.normal(size=(9, 3)) * 0.1
+    axis, sign = "xyz".index(up[-1]), -1 if up.startswith("-") else 1
+    pose[0, axis] += 3 * sign
+    points = viz.project(pose, up=up)
+    assert points[:, 1].argmax() == 0
+
+
+def test_projection_never_mirrors(rng):
+    """Turning the coordinates so that another axis points up leaves the picture as it was."""
+    pose = rng.normal(size=(6, 3))
+    expected = viz.project(pose)
+    np.testing.assert_allclose(viz.project(np.roll(pose, 1, axis=-1), up="z"), expected)
+    np.testing.assert_allclose(viz.project(np.roll(pose, -1, axis=-1), up="x"), expected)
+    np.testing.assert_allclose(viz.project(pose * [-1, -1, 1], up="-y"), expected)
+
+
+def test_projection_ignores_what_was_not_seen(rng):
+    pose = rng.normal(size=(4, 6, 3))
+    mask = np.ones((4, 6), dtype=bool)
+    mask[:, 5] = False
+    changed = pose.copy()
+    changed[:, 5] = 1e6
+    np.testing.assert_allclose(
+        viz.project(pose, mask)[:, :5], viz.project(changed, mask)[:, :5], atol=1e-9
+    )
+    assert viz.project(pose[..., :2]).shape == (4, 6, 2)
+
+
+@pytest.mark.parametrize(("pose", "up"), [(np.zeros((3, 4)), "y"), (np.zeros((3, 3)), "w")])
+def test_projection_misuse_is_named(pose, up):
+    with pytest.raises(ValueError, match="must be"):
+        viz.project(pose, up=up)
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_saving_is_whole_and_makes_its_folder(tmp_path, suffix):
+    path = viz.save_figure(viz.draw_skeleton(CHAIN), tmp_path / "new" / f"figure.{suffix}")
+    assert path.stat().st_size > 500
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_saving_keeps_the_old_file_on_failure(tmp_path, monkeypatch):
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"old")
+
+    def refuse(*args, **kwargs):
+        raise OSError("no")
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    with pytest.raises(OSError, match="no"):
+        viz.save_figure(viz.draw_skeleton(CHAIN), path)
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_saving_other_formats_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"path must end in .png, .pdf, .svg"):
+        viz.save_figure(viz.draw_skeleton(CHAIN), tmp_path / "figure.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_same_figure_gives_same_bytes(tmp_path):
+    one = viz.save_figure(viz.draw_skeleton(CHAIN), tmp_path / "one.png").read_bytes()
+    assert one == viz.save_figure(viz.draw_skeleton(CHAIN), tmp_path / "two.png").read_bytes()
+
+
+def test_a_layout_of_ones_own_draws_without_a_pose():
+    layout = SkeletonLayout.from_bones("dog", [(0, 1), (1, 2), (1, 3), (0, 4)])
+    assert isinstance(viz.draw_skeleton(layout), Figure)
+    assert "dog" not in layout_names()
+
+
+def test_pyplot_is_not_imported():
+    code = (
+        "import sys; from asgcn_dgl import viz; from asgcn_dgl.skeleton import get_layout;"
+        "viz.draw_skeleton(get_layout('ntu25')); sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
