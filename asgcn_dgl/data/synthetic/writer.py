@@ -1,0 +1,265 @@
+"""Writing recordings in the text format of NTU RGB+D, and the whole synthetic set."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from asgcn_dgl.data.synthetic.actions import ACTIONS, Subject, perform
+from asgcn_dgl.data.synthetic.body import NUM_JOINTS, SPINE_BASE, SPINE_SHOULDER, Array
+from asgcn_dgl.data.synthetic.sensor import CAMERA_ANGLES, LOST, SETUPS, Recording, record
+from asgcn_dgl.errors import InputError
+
+MANIFEST = "synthetic.json"
+"""File beside the clips that says how they were made."""
+
+MAX_SUBJECTS, MAX_REPLICATIONS = 999, 999  # a name has three digits for each
+
+# Focal length and principal point, in pixels, of Kinect v2's depth and colour cameras (nominal).
+_DEPTH = (365.0, 256.0, 212.0)
+_COLOR = (1060.0, 960.0, 540.0)
+
+# x y z, depth x y, colour x y, orientation w x y z, tracking state. Orientations are zero, as the
+# sensor itself writes them for joints whose orientation it does not estimate: nothing reads them.
+_JOINT_LINE = "%.5f %.5f %.5f %.2f %.2f %.2f %.2f 0 0 0 0 %d\r\n"
+_BODY_LINES = f"{NUM_JOINTS}\r\n" + _JOINT_LINE * NUM_JOINTS
+
+# The first entry of every random stream, so that subjects and takes never share one.
+_SUBJECT_STREAM, _TAKE_STREAM = 1, 2
+
+
+def clip_name(action: int, subject: int, camera: int, replication: int) -> str:
+    """Name of a clip as in NTU RGB+D; all numbers count from 1.
+
+    Examples
+    --------
+    >>> clip_name(action=4, subject=2, camera=3, replication=1)
+    'S002C003P002R001A004'
+    """
+    setup = (subject - 1) % len(SETUPS) + 1
+    return f"S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{action:03d}"
+
+
+def plan_clips(
+    clips_per_class: int, subjects: int, cameras: int
+) -> list[tuple[int, int, int, int]]:
+    """List (action, subject, camera, replication) of a set: subjects and cameras take turns.
+
+    Examples
+    --------
+    >>> plan_clips(4, subjects=2, cameras=3)[:4]
+    [(1, 1, 1, 1), (1, 2, 2, 1), (1, 1, 2, 1), (1, 2, 3, 1)]
+    """
+    plan = []
+    for action in range(1, len(ACTIONS) + 1):
+        for k in range(clips_per_class):
+            turn, subject = divmod(k, subjects)
+            camera = (subject + turn) % cameras + 1
+            plan.append((action, subject + 1, camera, turn // cameras + 1))
+    return plan
+
+
+def _project(joints: Array, camera: tuple[float, float, float]) -> tuple[Array, Array]:
+    focal, x, y = camera
+    depth = np.maximum(joints[..., 2], 0.1)
+    return x + focal * joints[..., 0] / depth, y - focal * joints[..., 1] / depth
+
+
+def _lean(joints: Array) -> Array:
+    """Kinect's lean of the trunk to the side and forward, 1 for 45 degrees, ``(M, T, 2)``."""
+    spine = joints[..., SPINE_SHOULDER, :] - joints[..., SPINE_BASE, :]
+    tilt = np.arctan2(spine[..., [0, 2]], np.maximum(spine[..., 1:2], 1e-6)) * [1.0, -1.0]
+    return np.clip(tilt / (np.pi / 4), -1.0, 1.0)
+
+
+def format_skeleton(recording: Recording) -> str:
+    """Write a recording in NTU RGB+D's text format.
+
+    Parameters
+    ----------
+    recording
+        Joints, tracking states and body identifiers of M bodies over T frames.
+
+    Returns
+    -------
+    str
+        The number of frames; for each frame the number of bodies; for each body a line of ten
+        fields, the number of joints and a line of twelve fields for each joint.
+    """
+    joints, state, ids = recording.joints, recording.state, recording.body_id
+    columns = [*np.moveaxis(joints, -1, 0), *_project(joints, _DEPTH), *_project(joints, _COLOR)]
+    table = np.stack([*columns, state], axis=-1)
+    table[state == LOST] = 0.0
+    lean = _lean(joints)
+    bodies, frames = ids.shape
+    rows = table.reshape(bodies, frames, -1).tolist()
+    lines = [f"{frames}\r\n"]
+    for t in range(frames):
+        seen = np.flatnonzero(ids[:, t])
+        lines.append(f"{len(seen)}\r\n")
+        for m in seen:
+            x, y = lean[m, t]
+            # id, clipped edges, confidence and state of the hands, restricted, lean, tracked
+            lines.append(f"{ids[m, t]} 0 1 1 1 1 0 {x:.5f} {y:.5f} 2\r\n")
+            lines.append(_BODY_LINES % tuple(rows[m][t]))
+    return "".join(lines)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it: it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(text.encode("ascii"))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_subject(seed: int, subject: int) -> Subject:
+    """Person number `subject` (from 1) of the set with this seed."""
+    return Subject.draw(np.random.default_rng([_SUBJECT_STREAM, seed, subject]))
+
+
+def make_clip(
+    action: int,
+    subject: int,
+    camera: int,
+    replication: int,
+    *,
+    seed: int = 0,
+    noise: float = 0.01,
+    losses: float = 1.0,
+) -> Recording:
+    """Perform and record one clip; the arguments alone determine it.
+
+    Parameters
+    ----------
+    action, subject, camera, replication
+        Numbers in the clip's name, from 1. The partner in actions of two is another person who
+        appears in no other role, so that a split by subject never meets a test subject in training.
+    seed
+        Seed of the set.
+    noise, losses
+        See `asgcn_dgl.data.synthetic.sensor.record`.
+
+    Returns
+    -------
+    Recording
+        What the camera reports.
+    """
+    rng = np.random.default_rng([_TAKE_STREAM, seed, action, subject, camera, replication])
+    partner = Subject.draw(rng)
+    world = perform(action - 1, draw_subject(seed, subject), partner, rng)
+    return record(world, camera, subject - 1, rng, noise=noise, losses=losses)
+
+
+def _check(clips_per_class: int, subjects: int, cameras: int, seed: int) -> None:
+    rules = (
+        ("clips_per_class", clips_per_class, 1, None),
+        ("subjects", subjects, 1, MAX_SUBJECTS),
+        ("cameras", cameras, 1, len(CAMERA_ANGLES)),
+        ("seed", seed, 0, None),
+    )
+    for name, value, least, most in rules:
+        if value < least or (most is not None and value > most):
+            limits = f"at least {least}" if most is None else f"from {least} to {most}"
+            raise ValueError(f"{name} must be {limits}, got {value}")
+    if clips_per_class > subjects * cameras * MAX_REPLICATIONS:
+        raise ValueError(
+            f"clips_per_class must be at most {subjects * cameras * MAX_REPLICATIONS} with "
+            f"{subjects} subjects and {cameras} cameras, got {clips_per_class}"
+        )
+
+
+def _claim(root: Path, settings: dict[str, object]) -> None:
+    """Make the folder ours, unless it holds clips that these settings did not make."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file; give a folder for the synthetic set")
+    root.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(settings, indent=1) + "\n"
+    manifest = root / MANIFEST
+    ours = manifest.is_file() and manifest.read_bytes() == text.encode("ascii")
+    if not ours and any(root.glob("*.skeleton")):
+        raise InputError(
+            f"{root}: holds .skeleton files that were not made with these settings "
+            f"({json.dumps(settings)}); choose an empty folder"
+        )
+    write_atomically(manifest, text)
+
+
+def write_synthetic(
+    root: str | os.PathLike[str],
+    *,
+    clips_per_class: int = 30,
+    subjects: int = 10,
+    cameras: int = 3,
+    seed: int = 0,
+    noise: float = 0.01,
+    losses: float = 1.0,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Path]:
+    """Write the synthetic set as NTU RGB+D ``.skeleton`` files.
+
+    Every clip is a performance of its own and depends on the seed and its own name only: a larger
+    set holds the clips of a smaller one with as many subjects and cameras.
+
+    Parameters
+    ----------
+    root
+        Folder; made if it is not there. It may hold an earlier (even interrupted) writing of the
+        same set, which is then completed, and no other ``.skeleton`` files.
+    clips_per_class
+        Clips of each of the classes.
+    subjects
+        Number of persons, who take turns.
+    cameras
+        Number of viewpoints, 1 to 3, which take turns.
+    seed
+        Seed of everything; the same seed gives the same bytes.
+    noise
+        Standard deviation in metres of the sensor's noise at three metres; 0 for none.
+    losses
+        How often joints and bodies are lost, relative to the usual; 0 for never.
+    progress
+        Called as ``progress(done, total)`` after each clip.
+
+    Returns
+    -------
+    list of Path
+        The files written, by class, then subject.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    InputError
+        If `root` is a file or holds other ``.skeleton`` files.
+    """
+    _check(clips_per_class, subjects, cameras, seed)
+    for name, value in (("noise", noise), ("losses", losses)):
+        if not 0.0 <= value < np.inf:
+            raise ValueError(f"{name} must be finite and at least 0, got {value}")
+    folder = Path(root)
+    settings: dict[str, object] = {
+        "clips_per_class": clips_per_class,
+        "subjects": subjects,
+        "cameras": cameras,
+        "seed": seed,
+        "noise": noise,
+        "losses": losses,
+    }
+    _claim(folder, settings)
+    plan = plan_clips(clips_per_class, subjects, cameras)
+    paths = []
+    for done, numbers in enumerate(plan, start=1):
+        path = folder / f"{clip_name(*numbers)}.skeleton"
+        clip = make_clip(*numbers, seed=seed, noise=noise, losses=losses)
+        write_atomically(path, format_skeleton(clip))
+        paths.append(path)
+        if progress is not None:
+            progress(done, len(plan))
+    return paths
