@@ -5,7 +5,9 @@ from __future__ import annotations
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.collate import Batch, collate
 from asgcn_dgl.data.dataset import EpochSampler, Sample, SkeletonDataset, read_clips
+from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.nw_ucla import parse_nw_ucla_name, read_nw_ucla
+from asgcn_dgl.data.sets import SET_NAMES, Protocol, SkeletonSet, get_set
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import (
     SAMPLINGS,
@@ -29,6 +31,7 @@ from asgcn_dgl.data.transforms import (
 
 __all__ = [
     "SAMPLINGS",
+    "SET_NAMES",
     "STREAMS",
     "AlignSpine",
     "Batch",
@@ -37,6 +40,7 @@ __all__ = [
     "Compose",
     "Crop",
     "EpochSampler",
+    "Protocol",
     "RandomFlip",
     "RandomMove",
     "RandomNoise",
@@ -47,14 +51,19 @@ __all__ = [
     "Resample",
     "Sample",
     "SkeletonDataset",
+    "SkeletonSet",
     "Transform",
     "UniformSample",
     "ViewNormalize",
     "ZeroPad",
     "collate",
     "frame_sampler",
+    "get_set",
+    "parse_ntu_name",
     "parse_nw_ucla_name",
     "read_clips",
+    "read_ntu",
     "read_nw_ucla",
+    "read_sample_names",
     "to_stream",
 ]
