@@ -22,10 +22,14 @@ from asgcn_dgl.data.synthetic.body import (
     Array,
     Body,
     Figure,
+    rotation,
 )
 
 FRAME_RATE = 30.0
 MIN_FRAMES, MAX_FRAMES = 40, 120
+
+# How often somebody looks on while one person acts, so that the number of bodies is a hint only.
+BYSTANDER_SHARE = 0.1
 
 # Wrists at rest (out, up, forward from the shoulder in arm lengths): hanging, clasped, on the hips.
 REST_POSTURES = ((0.13, -0.94, 0.1), (-0.24, -0.72, 0.42), (0.22, -0.64, 0.06))
@@ -68,9 +72,9 @@ class Subject:
         height = rng.uniform(1.5, 1.92)
         return cls(
             body=Body(height, *rng.uniform((0.95, 0.93, 0.88), (1.05, 1.07, 1.12))),
-            pace=rng.uniform(0.8, 1.25),
-            reach=rng.uniform(0.8, 1.2),
-            hand=int(rng.random() < 0.25),
+            pace=rng.uniform(0.75, 1.3),
+            reach=rng.uniform(0.7, 1.2),
+            hand=int(rng.random() < 0.4),
             slouch=rng.uniform(0.0, 0.16),
             stance=height * rng.uniform(0.045, 0.085),
             rest=int(rng.choice(3, p=REST_SHARES)),
@@ -97,14 +101,14 @@ class Take:
         self.pace = subject.pace * rng.uniform(0.85, 1.18)
         self.reach = subject.reach * rng.uniform(0.88, 1.12)
         duration = seconds / self.pace
-        before, after = rng.uniform(-0.08, 0.8), rng.uniform(0.0, 0.6)
+        before, after = rng.uniform(-0.1, 1.3), rng.uniform(-0.1, 0.9)
         frames = round(FRAME_RATE * (before + duration + after))
         self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
         self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
         self.since = self.clock - before  # seconds since the action began
         self.phase = self.since / duration  # 0 where the action begins, 1 where it ends
         # People sometimes use the other hand.
-        self.hand = subject.hand if rng.random() < 0.85 else 1 - subject.hand
+        self.hand = subject.hand if rng.random() < 0.8 else 1 - subject.hand
 
     def ramp(self, start: float, stop: float) -> Array:
         """Smooth step (minimum jerk) from 0 to 1 between two phases, ``(T,)``."""
@@ -127,12 +131,25 @@ class Take:
         angle = self.rng.uniform(0.0, 2 * np.pi, (3, *shape, 1))
         return 0.8 * np.sin(2 * np.pi * rate * self.clock + angle).sum(axis=0)
 
+    def moment(self) -> Array:
+        """Something brief at a random time, up to 1 and back, ``(T,)``."""
+        middle = self.rng.uniform(0.0, self.clock[-1])
+        width = self.rng.uniform(0.3, 0.8)
+        return np.clip(
+            1.5 * np.cos(np.clip((self.clock - middle) / width, -1, 1) * np.pi / 2), 0, 1
+        )
+
     def figure(self, who: Subject, x: float = 0.0, heading: float | None = None) -> Figure:
         """Put a person on the stage, `x` metres to the right, facing the front unless told."""
         if heading is None:
-            heading = self.rng.uniform(-0.45, 0.45)
+            heading = self.rng.uniform(-0.9, 0.9)
         place = (x + self.rng.normal(0.0, 0.04), self.rng.normal(0.0, 0.1))
-        return Figure(who.body, self.frames, place, heading, who.stance)
+        figure = Figure(who.body, self.frames, place, heading, who.stance)
+        if self.rng.random() < 0.4:  # shifts a foot at some time
+            side, size = int(self.rng.integers(2)), who.body.height
+            lift = self.rng.uniform(0.02, 0.09) * size * self.moment()
+            figure.move_foot(side, 0.0, lift, self.rng.uniform(-0.5, 1.0) * lift)
+        return figure
 
     def trunk(self, figure: Figure, who: Subject, **moves: Array | float) -> None:
         """Set the trunk to the moves of the action upon the person's own posture and sway."""
@@ -158,6 +175,10 @@ class Take:
         if rest == 2:
             for side in (0, 1):
                 figure.point_elbow(side, 0.9, -0.2, -0.4, np.ones(self.frames))
+        for side in (0, 1):
+            if self.rng.random() < 0.35:  # scratches, points, straightens the clothes
+                where = self.rng.uniform((-0.35, -0.5, 0.15), (0.4, 0.6, 0.7))
+                figure.move_hand(side, figure.reach(side, *where), self.moment())
 
 
 Action = Callable[[Take], list[Array]]
@@ -180,6 +201,14 @@ def _step(take: Take, figure: Figure, distance: float, start: float, stop: float
         way = take.ramp(begin, begin + half)
         figure.move_foot(side, 0.0, 0.3 * abs(distance) * 4 * way * (1 - way), distance * way)
     return distance * take.ramp(start, stop)
+
+
+def _stand_by(take: Take) -> Array:
+    """Somebody who looks on, one to one and a half metres aside."""
+    aside = take.rng.choice((-1.0, 1.0)) * take.rng.uniform(1.0, 1.4)
+    you = take.figure(take.partner, aside)
+    take.trunk(you, take.partner)
+    return you.positions()
 
 
 def _drink(take: Take) -> list[Array]:
@@ -456,7 +485,7 @@ def perform(action: int, subject: Subject, partner: Subject, rng: np.random.Gene
     action
         0-based index into `ACTIONS`.
     subject, partner
-        Persons; the partner is only seen in actions of two.
+        Persons; in an action of one the partner is not there, or now and then looks on.
     rng
         Source of all that varies between performances.
 
@@ -467,4 +496,11 @@ def perform(action: int, subject: Subject, partner: Subject, rng: np.random.Gene
         frames at 30 frames a second. Bone lengths are constant.
     """
     _, _, seconds, act = ACTIONS[action]
-    return np.stack(act(Take(subject, partner, rng, seconds)))
+    take = Take(subject, partner, rng, seconds)
+    bodies = act(take)
+    if len(bodies) == 1 and rng.random() < BYSTANDER_SHARE:
+        bodies.append(_stand_by(take))
+    elif len(bodies) == 2:  # seen from any side
+        turn = rotation(1, rng.uniform(-0.6, 0.6))
+        bodies = [joints @ turn.T for joints in bodies]
+    return np.stack(bodies)
