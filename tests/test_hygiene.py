@@ -15,7 +15,6 @@ EXTRAS = (
     "lightning_utilities",
     "matplotlib",
     "pytorch_lightning",
-    "rich",
     "sklearn",
     "tensorboard",
     "torchmetrics",
