@@ -233,7 +233,7 @@ class Clip:
     def trimmed(self) -> Clip:
         """Return the clip without leading and trailing frames in which no joint is seen."""
         seen = np.flatnonzero(self.mask.any(axis=(0, 2)))
-        if not len(seen) or len(seen) == self.num_frames:
+        if not len(seen) or seen[-1] - seen[0] + 1 == self.num_frames:
             return self
         return self.frames(slice(int(seen[0]), int(seen[-1]) + 1))
 

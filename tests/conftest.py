@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data sets; a test that asks for it is skipped where there is none."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ASGCN_DGL_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder} (set ASGCN_DGL_SHARED_DATA to its folder)")
+    return folder

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.data import Clip
+from asgcn_dgl.data.clip import read_bytes
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
+
+LAYOUT = get_layout("ntu25")
+
+
+def positions(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def test_joints_at_the_origin_are_missing():
+    pos = positions(1, 4, 25, 3)
+    pos[0, 2, 5] = 0
+    pos[0, 2, 6, 0] = 0  # one zero coordinate is no missing joint
+    clip = Clip.from_positions("c", LAYOUT, pos)
+    assert np.argwhere(~clip.mask).tolist() == [[0, 2, 5]]
+    assert clip.pos.dtype == np.float32
+    assert (clip.num_bodies, clip.num_frames, clip.num_dims) == (1, 4, 3)
+
+
+def test_a_given_mask_zeroes_what_it_hides_even_nan():
+    pos = positions(1, 4, 25, 3)
+    pos[0, 1, 3] = np.nan
+    mask = np.ones((1, 4, 25), dtype=bool)
+    mask[0, 1, 3] = False
+    clip = Clip.from_positions("c", LAYOUT, pos, mask)
+    assert (clip.pos[0, 1, 3] == 0).all()
+    assert clip.check() is clip
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_not_finite_names_the_place(value):
+    pos = positions(2, 4, 25, 3)
+    pos[1, 2, 3, 1] = value
+    with pytest.raises(InputError, match=r"a\.json: coordinate 2 of joint 4 \(head\) of body 2 in"):
+        Clip.from_positions("c", LAYOUT, pos, meta={"path": "a.json"})
+
+
+def test_all_zero_is_refused():
+    with pytest.raises(InputError, match="all joints of all bodies are zero or missing; remove"):
+        Clip.from_positions("c", LAYOUT, np.zeros((1, 4, 25, 3)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((1, 0, 25, 3), "the clip holds no frame"),
+        ((0, 4, 25, 3), "the clip holds no body"),
+        ((1, 4, 25, 0), "the clip holds no coordinate"),
+        ((1, 4, 20, 3), "20 joints where layout 'ntu25' has 25"),
+        ((4, 25, 3), "float32 of shape"),
+    ],
+)
+def test_wrong_shapes_are_refused(shape, text):
+    with pytest.raises(InputError, match=text):
+        Clip.from_positions("c", LAYOUT, np.ones(shape))
+
+
+def test_wrong_types_are_refused():
+    pos = np.ones((1, 4, 25, 3), dtype=np.float32)
+    with pytest.raises(InputError, match="must be float32"):
+        Clip("c", LAYOUT, pos.astype(np.float64), np.ones((1, 4, 25), dtype=bool))
+    with pytest.raises(InputError, match="the mask must be bool of shape"):
+        Clip("c", LAYOUT, pos, np.ones((1, 4, 25)))
+    with pytest.raises(InputError, match="the mask must be bool of shape"):
+        Clip.from_positions("c", LAYOUT, pos, np.ones((1, 5, 25), dtype=bool))
+
+
+def test_positions_under_the_mask_must_be_zero():
+    mask = np.ones((1, 4, 25), dtype=bool)
+    mask[0, 0, 0] = False
+    clip = Clip("c", LAYOUT, np.ones((1, 4, 25, 3), dtype=np.float32), mask)
+    with pytest.raises(InputError, match="must be 0 where the mask is False"):
+        clip.check()
+
+
+def test_labels_are_checked():
+    pos = positions(1, 4, 25, 3)
+    assert Clip.from_positions("c", LAYOUT, pos, label=9).check(10).label == 9
+    for label in (-1, 10):
+        with pytest.raises(InputError, match=rf"label {label} is not one of 0\.\.9"):
+            Clip.from_positions("c", LAYOUT, pos, label=label).check(10)
+    with pytest.raises(InputError, match="below -1"):
+        Clip.from_positions("c", LAYOUT, pos, label=-2)
+
+
+def test_trimmed_drops_empty_ends_only():
+    pos = positions(1, 6, 25, 3)
+    pos[0, [0, 3, 5]] = 0
+    clip = Clip.from_positions("c", LAYOUT, pos)
+    trimmed = clip.trimmed()
+    np.testing.assert_array_equal(trimmed.pos, clip.pos[:, 1:5])
+    assert trimmed.mask.any(axis=(0, 2)).tolist() == [True, True, False, True]
+    assert trimmed.trimmed() is trimmed
+
+
+def test_clips_pickle():
+    clip = Clip.from_positions("c", LAYOUT, positions(1, 4, 25, 3), label=2, meta={"camera": 1})
+    twin = pickle.loads(pickle.dumps(clip))
+    np.testing.assert_array_equal(twin.pos, clip.pos)
+    assert (twin.label, twin.meta, twin.layout) == (clip.label, clip.meta, clip.layout)
+
+
+def test_read_bytes_says_why(tmp_path):
+    empty = tmp_path / "empty"
+    empty.write_text(" \n")
+    with pytest.raises(InputError, match="the file is empty"):
+        read_bytes(empty)
+    with pytest.raises(InputError, match=r"cannot be read.*no such file"):
+        read_bytes(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"cannot be read.*is a directory"):
+        read_bytes(tmp_path)

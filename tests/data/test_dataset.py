@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from asgcn_dgl.data import (
+    SAMPLINGS,
+    STREAMS,
+    Center,
+    Clip,
+    Compose,
+    EpochSampler,
+    RandomRotate,
+    RandomScale,
+    Sample,
+    SkeletonDataset,
+    collate,
+    read_clips,
+    read_ntu,
+    to_stream,
+)
+from asgcn_dgl.data.dataset import last_pose
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import GraphBuilder, get_layout
+
+ARRAYS = ("feat", "mask", "last", "future", "future_mask")
+
+
+def same(first: Sample, second: Sample) -> bool:
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ARRAYS)
+
+
+@pytest.fixture
+def clips(make_clip):
+    return [make_clip(1 + seed % 2, 20 + seed, seed=seed, label=seed) for seed in range(5)]
+
+
+def test_whole_and_observed_by_hand(make_clip):
+    clip = make_clip(2, 30)
+    sample = SkeletonDataset([clip], num_frames=30, mode="whole", future_frames=4)[0]
+    np.testing.assert_array_equal(sample.feat, clip.pos)
+    np.testing.assert_array_equal(sample.last, clip.pos[:, -1])
+    assert sample.future.shape == (2, 4, 25, 3)
+    assert not sample.future_mask.any()
+    assert not sample.future.any()
+    sample = SkeletonDataset([clip], num_frames=26, mode="observed", future_frames=4)[0]
+    np.testing.assert_array_equal(sample.feat, clip.pos[:, :26])
+    np.testing.assert_array_equal(sample.last, clip.pos[:, 25])
+    np.testing.assert_array_equal(sample.future, clip.pos[:, 26:])
+    assert sample.future_mask.all()
+    assert (sample.label, sample.name, sample.index) == (-1, "clip0", 0)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_future_does_not_leak_and_is_no_matter_of_stream_or_sampling(
+    make_clip, stream, sampling
+):
+    clip = make_clip(1, 30)
+    other = clip.with_pos(np.concatenate([clip.pos[:, :20], 5 + clip.pos[:, 20:]], axis=1))
+    make = functools.partial(
+        SkeletonDataset, num_frames=12, mode="observed", stream=stream, sampling=sampling
+    )
+    first, second = make([clip])[0], make([other])[0]
+    np.testing.assert_array_equal(first.feat, second.feat)
+    np.testing.assert_array_equal(first.last, clip.pos[:, 19])
+    np.testing.assert_array_equal(first.future, clip.pos[:, 20:])
+    np.testing.assert_array_equal(second.future, other.pos[:, 20:])
+    assert first.feat.shape == (1, 12, 25, 3)
+
+
+def test_streams_are_made_before_frames_are_chosen(make_clip):
+    clip = make_clip(1, 30)
+    sample = SkeletonDataset([clip], num_frames=10, stream="joint_motion")[0]
+    np.testing.assert_array_equal(sample.feat, to_stream(clip, "joint_motion").pos[:, 1::3])
+
+
+def test_short_clips_are_always_whole(make_clip):
+    lengths = {
+        frames: SkeletonDataset([make_clip(1, frames)], mode="observed", future_frames=10)[0]
+        for frames in (1, 11, 12)
+    }
+    assert [bool(sample.future_mask.any()) for sample in lengths.values()] == [False, False, True]
+
+
+def test_empty_ends_are_no_frames(make_clip):
+    clip = make_clip(1, 30)
+    mask = clip.mask.copy()
+    mask[:, :3] = mask[:, -4:] = False
+    dataset = SkeletonDataset([clip.with_pos(clip.pos, mask)], mode="observed", future_frames=2)
+    np.testing.assert_array_equal(dataset[0].future, clip.pos[:, 24:26])
+    assert dataset.clip(0).num_frames == 23
+
+
+def test_missing_joints_are_not_scored_and_the_last_pose_holds(make_clip):
+    clip = make_clip(1, 30)
+    mask = clip.mask.copy()
+    mask[0, 18:20, 3] = False  # lost at the end of what is observed
+    mask[0, :20, 4] = False  # never observed
+    mask[0, 25, 5] = False  # lost in the future
+    sample = SkeletonDataset([clip.with_pos(clip.pos, mask)], mode="observed")[0]
+    np.testing.assert_array_equal(sample.last[0, 3], clip.pos[0, 17, 3])
+    assert not sample.last[0, 4].any()
+    expected = np.ones((1, 10, 25), dtype=bool)
+    expected[0, :, 4] = expected[0, 5, 5] = False
+    np.testing.assert_array_equal(sample.future_mask, expected)
+    assert (sample.future[~sample.future_mask] == 0).all()
+
+
+def test_last_pose_by_hand(chain):
+    pos = np.arange(1.0, 13.0).reshape(1, 3, 4, 1)
+    mask = np.array([[[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]], dtype=bool)
+    last, known = last_pose(Clip.from_positions("c", chain, pos, mask))
+    assert last[0, :, 0].tolist() == [9, 6, 3, 0]
+    assert known.tolist() == [[True, True, True, False]]
+
+
+def test_one_rotation_for_input_last_and_future(make_clip):
+    clip = make_clip(1, 30)
+    dataset = SkeletonDataset(
+        [clip], num_frames=20, mode="observed", transform=RandomRotate(180), seed=4
+    )
+    sample = dataset[0]
+    whole = np.concatenate([sample.feat, sample.future], axis=1)
+    matrix, *_ = np.linalg.lstsq(clip.pos.reshape(-1, 3), whole.reshape(-1, 3), rcond=None)
+    np.testing.assert_allclose(clip.pos @ matrix, whole, atol=1e-5)
+    np.testing.assert_allclose(clip.pos[:, 19] @ matrix, sample.last, atol=1e-5)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-5)
+
+
+def test_mixed_mode_draws_its_share(make_clip):
+    clips = [make_clip(1, 20)]
+    for share, low, high in ((0, 0, 0), (0.3, 0.2, 0.4), (1, 1, 1)):
+        dataset = SkeletonDataset(clips, num_frames=4, mode="mixed", future_share=share)
+        drawn = np.mean([dataset[draw].future_mask.any() for draw in range(300)])
+        assert low <= drawn <= high
+
+
+def test_samples_depend_on_seed_epoch_and_index_only(clips):
+    make = functools.partial(
+        SkeletonDataset,
+        clips,
+        num_frames=8,
+        mode="mixed",
+        training=True,
+        transform=Compose(Center(), RandomRotate(), RandomScale()),
+    )
+    dataset = make(seed=1)
+    forward = [dataset[draw] for draw in range(10)]
+    backward = [make(seed=1)[draw] for draw in reversed(range(10))][::-1]
+    assert all(same(a, b) for a, b in zip(forward, backward, strict=True))
+    assert not same(forward[0], forward[5])  # the same clip in the next epoch
+    assert not same(forward[0], make(seed=2)[0])
+    assert [sample.index for sample in forward] == [0, 1, 2, 3, 4] * 2
+
+
+def test_evaluation_does_not_change_from_epoch_to_epoch(clips):
+    for sampling in SAMPLINGS:
+        dataset = SkeletonDataset(clips, num_frames=8, sampling=sampling)
+        assert all(same(dataset[index], dataset[index + 5]) for index in range(5))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(clips, workers):
+    dataset = SkeletonDataset(
+        clips, num_frames=8, mode="mixed", training=True, transform=RandomRotate()
+    )
+    sampler = EpochSampler(len(dataset), seed=3, repeat=2)
+    sampler.set_epoch(1)
+    batches = [
+        list(
+            DataLoader(
+                dataset,
+                batch_size=4,
+                sampler=sampler,
+                num_workers=number,
+                collate_fn=functools.partial(collate, builder=GraphBuilder(1, 1)),
+            )
+        )
+        for number in (0, workers)
+    ]
+    for first, second in zip(*batches, strict=True):
+        assert first.names == second.names
+        assert first.graph.num_nodes() == second.graph.num_nodes()
+        for name in ("feat", "last", "future", "future_mask", "label"):
+            assert getattr(first, name).equal(getattr(second, name))
+
+
+def test_files_are_read_once_or_each_time(write_ntu):
+    path = write_ntu(frames=4)
+    calls = []
+
+    def reader(path):
+        calls.append(path)
+        return read_ntu(path)
+
+    eager = SkeletonDataset([path], reader, num_frames=4)
+    first = (eager[0], eager[1])
+    assert len(calls) == 1
+    lazy = SkeletonDataset([str(path)], reader, num_frames=4, lazy=True)
+    assert len(calls) == 1
+    assert same(lazy[0], first[0])
+    assert same(lazy[1], first[1])
+    assert len(calls) == 3
+
+
+def test_iteration_ends(clips):
+    dataset = SkeletonDataset(clips, num_frames=8)
+    assert len(dataset) == 5
+    assert [sample.index for sample in dataset] == [0, 1, 2, 3, 4]
+    with pytest.raises(IndexError, match="draw must be at least 0, got -1"):
+        dataset[-1]
+
+
+def test_no_number_of_frames_keeps_each_length(clips):
+    dataset = SkeletonDataset(clips, num_frames=None)
+    assert [sample.feat.shape[1] for sample in dataset] == [20, 21, 22, 23, 24]
+
+
+def test_a_sampling_of_ones_own(clips):
+    dataset = SkeletonDataset(clips, sampling=lambda clip, rng: clip.frames(slice(0, 3)))
+    np.testing.assert_array_equal(dataset[0].feat, clips[0].pos[:, :3])
+
+
+def test_no_future_frames(clips):
+    sample = SkeletonDataset(clips, num_frames=8, mode="observed", future_frames=0)[1]
+    assert sample.future.shape == (2, 0, 25, 3)
+
+
+def test_other_coordinates_and_layouts(make_clip):
+    sample = SkeletonDataset([make_clip(layout="coco17", dims=2)], mode="observed")[0]
+    assert sample.feat.shape == (1, 64, 17, 2)
+    assert sample.layout == get_layout("coco17")
+
+
+def test_unusable_clips_are_refused(make_clip, write_ntu):
+    with pytest.raises(InputError, match="the dataset holds no clip"):
+        SkeletonDataset([])
+    with pytest.raises(InputError, match=r"label 10 is not one of 0\.\.9"):
+        SkeletonDataset([make_clip(label=10)], num_classes=10)
+    with pytest.raises(InputError, match="label -1 is not one of"):
+        SkeletonDataset([make_clip()], num_classes=10)
+    path = write_ntu()
+    path.write_text("rubbish")
+    with pytest.raises(InputError, match="line 1: 'rubbish'"):
+        SkeletonDataset([path], read_ntu)
+    with pytest.raises(ValueError, match="a reader is needed for files"):
+        SkeletonDataset([path])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"stream": "bones"}, "stream must be one of joint"),
+        ({"mode": "half"}, "mode must be one of whole, observed, mixed, got 'half'"),
+        ({"future_frames": -1}, "future_frames must be at least 0, got -1"),
+        ({"future_share": 2}, r"future_share must be within 0\.\.1, got 2"),
+        ({"num_frames": 0}, "num_frames must be at least 1 or None, got 0"),
+        ({"sampling": "loop"}, "sampling must be one of uniform"),
+        ({"sampling": "loop", "num_frames": None}, "sampling must be one of uniform"),
+    ],
+)
+def test_bad_options_are_refused(make_clip, options, text):
+    with pytest.raises(ValueError, match=text):
+        SkeletonDataset([make_clip()], **options)
+
+
+def test_sampler_covers_each_pass():
+    sampler = EpochSampler(7, seed=1, repeat=3)
+    draws = list(sampler)
+    assert len(draws) == len(sampler) == 21
+    for number in range(3):
+        assert sorted(draws[7 * number : 7 * number + 7]) == list(range(7 * number, 7 * number + 7))
+    assert draws == list(sampler)
+    assert draws[:7] != list(range(7))
+    sampler.set_epoch(1)
+    assert sorted(sampler) == list(range(21, 42))
+    assert list(EpochSampler(3, shuffle=False)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{"size": 0}, {"size": 3, "repeat": 0}])
+def test_sampler_refuses_nothing_to_draw(options):
+    with pytest.raises(ValueError, match="size and repeat must be at least 1"):
+        EpochSampler(**options)
+
+
+def test_reading_works_with_and_without_a_bar(write_ntu, monkeypatch):
+    paths = [write_ntu(f"S001C001P001R001A00{number}") for number in (1, 2)]
+    assert [clip.label for clip in read_clips(paths, read_ntu, progress=True)] == [0, 1]
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError):
+        importlib.import_module("tqdm")
+    assert [clip.label for clip in read_clips(paths, read_ntu, progress=True)] == [0, 1]

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.data import parse_ntu_name, read_ntu, read_sample_names
+from asgcn_dgl.data.ntu import energy
+from asgcn_dgl.errors import InputError
+
+
+def body(scale: float = 1.0, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(25, 3)) * scale + 2
+
+
+def rounded(pos: np.ndarray) -> np.ndarray:
+    return np.array([[float(f"{x:.6g}") for x in joint] for joint in pos], dtype=np.float32)
+
+
+@pytest.fixture
+def write(tmp_path, ntu_text):
+    def write(frames, name="S001C002P003R002A013"):
+        path = tmp_path / f"{name}.skeleton"
+        path.write_text(ntu_text(frames))
+        return path
+
+    return write
+
+
+def test_name():
+    assert parse_ntu_name("d/S001C002P003R002A013.skeleton") == (13, 3, 2, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["S001C002P003R002.skeleton", "S001C002P003R002A000", "s001c002p003r002a013", "x"]
+)
+def test_other_names_are_refused(name):
+    with pytest.raises(InputError, match=f"{name}: the name is not of the form SsssCccc"):
+        parse_ntu_name(name)
+
+
+def test_reads_what_was_written(write):
+    poses = [body(seed=seed) for seed in range(4)]
+    path = write([[(7, pose, 2)] for pose in poses])
+    clip = read_ntu(path)
+    assert clip.pos.shape == (1, 4, 25, 3)
+    np.testing.assert_array_equal(clip.pos[0], np.stack([rounded(pose) for pose in poses]))
+    assert clip.mask.all()
+    assert (clip.label, clip.name, clip.layout.name) == (12, "S001C002P003R002A013", "ntu25")
+    assert {"setup": 1, "camera": 2, "subject": 3, "replication": 2}.items() <= clip.meta.items()
+
+
+def test_windows_line_ends_and_trailing_blank_lines(write):
+    path = write([[(7, body(), 2)]] * 2)
+    expected = read_ntu(path).pos
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n \n")
+    np.testing.assert_array_equal(read_ntu(path).pos, expected)
+
+
+def test_another_name_has_no_label(write):
+    clip = read_ntu(write([[(7, body(), 2)]], name="mine"))
+    assert (clip.label, clip.name, "subject" in clip.meta) == (-1, "mine", False)
+
+
+def test_bodies_are_told_apart_by_identity_and_come_and_go(write):
+    moving = [body(5, seed) for seed in range(4)]
+    still = body(1, 9)
+    frames = [
+        [(5, still, 2)],
+        [(5, still, 2), (9, moving[1], 2)],
+        [(9, moving[2], 2), (5, still, 2)],  # in another order
+        [(9, moving[3], 2)],
+    ]
+    clip = read_ntu(write(frames))
+    assert clip.mask.any(axis=2).tolist() == [
+        [False, True, True, True],  # the energetic one comes first
+        [True, True, True, False],
+    ]
+    np.testing.assert_array_equal(clip.pos[0, 2], rounded(moving[2]))
+    np.testing.assert_array_equal(clip.pos[1, 2], rounded(still))
+    assert (clip.pos[0, 0] == 0).all()
+    assert read_ntu(write(frames), max_bodies=1).mask.any(axis=2).tolist() == [
+        [False, True, True, True]
+    ]
+
+
+def test_the_most_energetic_bodies_are_kept(write):
+    frames = [
+        [(size, body(size, 10 * size + frame), 2) for size in (1, 4, 2, 3)] for frame in range(6)
+    ]
+    clip = read_ntu(write(frames))
+    spread = clip.pos.std(axis=(1, 2)).sum(axis=1)
+    assert clip.meta["tracks"] == 4
+    assert spread.round().tolist() == pytest.approx([12, 9], abs=1.5)
+
+
+def test_frames_without_bodies_stay_in_time(write):
+    clip = read_ntu(write([[], [(5, body(), 2)], [], [(5, body(), 2)]]))
+    assert clip.mask.any(axis=(0, 2)).tolist() == [False, True, False, True]
+
+
+def test_an_identity_twice_in_a_frame_is_two_bodies(write):
+    clip = read_ntu(write([[(5, body(1), 2), (5, body(3, 1), 2)], [(5, body(1), 2)]]))
+    assert clip.mask.any(axis=2).tolist() == [[True, False], [True, True]]
+
+
+def test_tracking_states(write):
+    path = write([[(5, body(), 0)], [(5, body(), 1)], [(5, body(), 2)]])
+    seen = {state: read_ntu(path, min_state=state).mask[0, :, 0].tolist() for state in (0, 1, 2)}
+    assert seen == {0: [True] * 3, 1: [False, True, True], 2: [False, False, True]}
+
+
+def test_joints_at_the_sensor_and_all_zero_bodies_are_missing(write):
+    pose = body()
+    pose[3] = 0
+    clip = read_ntu(write([[(5, np.zeros((25, 3)), 2), (6, pose, 2)]]))
+    assert clip.num_bodies == 1
+    assert np.argwhere(~clip.mask).tolist() == [[0, 0, 3]]
+
+
+def test_energy_by_hand():
+    pos = np.zeros((2, 2, 3))
+    pos[1, :, 0] = 2.0  # x: 0 0 2 2
+    pos[:, 1, 2] = 6.0  # z: 0 6 0 6
+    mask = np.ones((2, 2), dtype=bool)
+    assert energy(pos, mask) == 1.0 + 3.0
+    assert energy(pos, ~mask) == 0.0
+
+
+# Where the lines of a one-body recording of two frames stand, counted from 1: 1 frames, 2 bodies,
+# 3 head, 4 joints, 5-29 joint lines, 30 bodies, 31 head, 32 joints, 33-57 joint lines.
+def nan(lines):
+    lines[5 + 4 - 1] = "nan" + lines[5 + 4 - 1][lines[5 + 4 - 1].index(" ") :]
+
+
+def infinite(lines):
+    fields = lines[40 - 1].split()
+    lines[40 - 1] = " ".join([*fields[:2], "-Infinity", *fields[3:]])
+
+
+def put(line, text):
+    def change(lines):
+        lines[line - 1] = text
+
+    return change
+
+
+def cut(line, characters=None):
+    def change(lines):
+        del lines[line:]
+        if characters:
+            lines[-1] = lines[-1][:characters]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (cut(1), "line 1: the file ends where the number of bodies of frame 1 of 2 should"),
+        (cut(2), "line 2: the file ends where a body of frame 1 of 2 should follow"),
+        (cut(3), "line 3: the file ends where the number of joints of a body of frame 1 of 2"),
+        (cut(20), "line 20: the file ends where joint lines of frame 1 of 2 should follow"),
+        (cut(29), "line 29: the file ends where the number of bodies of frame 2 of 2"),
+        (cut(57, 30), "line 57: 4 numbers where a joint has 12; the file is truncated"),
+        (put(1, "three"), "line 1: 'three' where the number of frames should stand"),
+        (put(1, "-1"), "line 1: '-1' where the number of frames"),
+        (put(1, "0"), "line 1: the recording has no frame"),
+        (put(1, "1"), "line 30: the file goes on after the last of its 1 frames"),
+        (put(1, "3"), "line 57: the file ends where the number of bodies of frame 3 of 3"),
+        (put(2, "1.5"), "line 2: '1.5' where the number of bodies of frame 1 of 2"),
+        (put(2, "0"), "line 3: .* where the number of bodies of frame 2 of 2 should stand"),
+        (put(3, "1 2 3"), "line 3: '1 2 3' where the 10 fields of a body of frame 1 of 2"),
+        (put(4, "20"), "line 4: 20 joints where NTU RGB.D has 25"),
+        (put(12, ""), "line 12: 0 numbers where a joint has 12"),
+        (put(12, "0 1 2"), "line 12: 3 numbers where a joint has 12"),
+        (put(12, "0 1 x 0 0 0 0 0 0 0 0 2"), "line 12: 'x' is not a number"),
+        (put(12, "0 1 1.2.3 0 0 0 0 0 0 0 0 2"), "a joint line holds no numbers"),
+        (put(12, "0 1 2 0 0 0 0 0 0 0 0 7"), "line 12: tracking state 7 is not 0, 1 or 2"),
+        (put(12, "0 1 2 0 0 0 0 0 0 0 0 nan"), "line 12: tracking state nan is not 0, 1 or 2"),
+        (nan, "line 9: coordinates nan .* are not finite; repair the file"),
+        (infinite, "line 40: coordinates .* -Infinity are not finite"),
+    ],
+)
+def test_bad_lines_are_named(write_ntu, change, text):
+    path = write_ntu(frames=2)
+    lines = path.read_text().splitlines()
+    change(lines)
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=text) as caught:
+        read_ntu(path)
+    assert str(caught.value).startswith(f"{path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_named(write_ntu):
+    path = write_ntu()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\n") + 3] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="line 3: not plain text"):
+        read_ntu(path)
+
+
+def test_no_body_and_all_zero_bodies_are_refused(write):
+    with pytest.raises(InputError, match="no body in any of the 3 frames; remove the file or list"):
+        read_ntu(write([[], [], []]))
+    with pytest.raises(InputError, match="all joints of all bodies are zero or missing"):
+        read_ntu(write([[(5, np.zeros((25, 3)), 2)]]))
+
+
+def test_max_bodies_must_be_positive(write_ntu):
+    with pytest.raises(ValueError, match="max_bodies must be at least 1, got 0"):
+        read_ntu(write_ntu(), max_bodies=0)
+
+
+def test_lists_of_samples(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("S001C001P001R001A001\n\nS001C001P001R001A002.skeleton \n")
+    assert read_sample_names(path) == {"S001C001P001R001A001", "S001C001P001R001A002"}
+    path.write_text("S001C001P001R001A001\nrubbish\n")
+    with pytest.raises(InputError, match="line 2: 'rubbish' is no name of the form"):
+        read_sample_names(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "bodies", "frames"),
+    [
+        ("S001C001P001R001A011", 1, 82),
+        ("S001C003P008R002A058", 2, 70),
+        ("S002C001P003R001A003", 1, 100),
+    ],
+)
+def test_the_real_files_read(shared_data, name, bodies, frames):
+    clip = read_ntu(shared_data / "ntu" / "raw" / f"{name}.skeleton")
+    assert clip.pos.shape == (bodies, frames, 25, 3)
+    assert clip.mask.all()
+    heights = np.ptp(clip.pos[..., 1], axis=2)  # metres, from foot to head
+    assert 1.2 < heights.mean() < 2.0

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.data import get_set, parse_nw_ucla_name, read_clips, read_nw_ucla
+from asgcn_dgl.data.nw_ucla import ACTION_NUMBERS, CLASS_NAMES
+from asgcn_dgl.errors import InputError
+
+
+def test_name():
+    assert parse_nw_ucla_name("x/a12_s10_e04_v03.json") == (12, 10, 3, 0, 4)
+    assert len(ACTION_NUMBERS) == len(CLASS_NAMES) == 10
+
+
+@pytest.mark.parametrize("name", ["a1_s01_e00_v01.json", "a01_s01_e00.json", "b01_s01_e00_v01"])
+def test_other_names_are_refused(name):
+    with pytest.raises(InputError, match=f"{name}: the name is not of the form"):
+        parse_nw_ucla_name(name)
+
+
+def test_actions_outside_the_ten_are_refused():
+    with pytest.raises(InputError, match="action a07 is out of range"):
+        parse_nw_ucla_name("a07_s01_e00_v01.json")
+
+
+def test_reads_what_was_written(write_nw_ucla):
+    path = write_nw_ucla(frames=5)
+    clip = read_nw_ucla(path)
+    expected = np.array(json.loads(path.read_text())["skeletons"], dtype=np.float32)
+    np.testing.assert_array_equal(clip.pos[0], expected)
+    assert clip.mask.all()
+    assert (clip.label, clip.name, clip.layout.name) == (6, "a08_s02_e01_v03", "kinectv1_20")
+    assert clip.meta["subject"] == 2
+    assert clip.meta["camera"] == 3
+    assert clip.meta["path"] == str(path)
+
+
+def test_one_frame_is_enough(write_nw_ucla):
+    assert read_nw_ucla(write_nw_ucla(frames=1)).num_frames == 1
+
+
+def test_joints_at_the_sensor_are_masked(write_nw_ucla):
+    pos = np.ones((2, 20, 3))
+    pos[1, 4] = 0
+    clip = read_nw_ucla(write_nw_ucla(skeletons=pos.tolist()))
+    assert np.argwhere(~clip.mask).tolist() == [[0, 1, 4]]
+
+
+def test_other_names_read_with_the_label_of_the_content(write_nw_ucla):
+    assert read_nw_ucla(write_nw_ucla("mine")).label == 6
+    assert read_nw_ucla(write_nw_ucla("mine", label=None)).label == -1
+
+
+def test_a_missing_label_comes_from_the_name(write_nw_ucla):
+    assert read_nw_ucla(write_nw_ucla(label=None)).label == 6
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [
+        ({"label": 6}, '"label" is 6 but the name says 7'),
+        ({"label": 11}, '"label" is 11, out of the range 1..10'),
+        ({"label": 0}, '"label" is 0, out of the range'),
+        ({"label": True}, '"label" is True, out of the range'),
+        ({"label": "7"}, "\"label\" is '7', out of the range"),
+        ({"skeletons": None}, 'no entry "skeletons"'),
+        ({"skeletons": []}, '"skeletons" holds no frame'),
+        ({"skeletons": {}}, '"skeletons" holds no frame'),
+        ({"skeletons": np.ones((2, 25, 3)).tolist()}, "frame 1: 25 joints where NW-UCLA has 20"),
+        ({"skeletons": [[[1.0] * 3] * 20, [[1.0] * 3] * 19]}, "frame 2: 19 joints where"),
+        ({"skeletons": [[[1.0] * 3] * 20, 5]}, "frame 2: no list of joints"),
+        ({"skeletons": [[[1.0] * 3] * 19 + [[1.0] * 2]]}, "frame 1, joint 20: not 3 coordinates"),
+        ({"skeletons": [[[1.0] * 3] * 19 + [["x"] * 3]]}, "joint 20: 'x' is not a number"),
+        ({"skeletons": [[[1.0] * 3] * 19 + [[None] * 3]]}, "joint 20 .* is nan"),
+        ({"skeletons": [[[1.0] * 3] * 19 + [[1.0, 1.0, np.nan]]]}, "joint 20 .* is nan"),
+        ({"skeletons": [[[1.0] * 3] * 19 + [[1.0, np.inf, 1.0]]]}, "joint 20 .* is inf"),
+        ({"skeletons": np.zeros((2, 20, 3)).tolist()}, "all joints of all bodies are zero"),
+    ],
+)
+def test_bad_content_is_named(write_nw_ucla, entries, text):
+    path = write_nw_ucla(**entries)
+    with pytest.raises(InputError, match=text) as caught:
+        read_nw_ucla(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_named_with_its_line(write_nw_ucla):
+    path = write_nw_ucla()
+    path.write_text(path.read_text()[:500])
+    with pytest.raises(InputError, match=re.escape(str(path)) + r", line 1, column \d+: not valid"):
+        read_nw_ucla(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"[1, 2]", b'"text"', b"[" * 100_000])
+def test_garbled_files_are_refused(tmp_path, content):
+    path = tmp_path / "a01_s01_e00_v01.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a01_s01_e00_v01\.json"):
+        read_nw_ucla(path)
+
+
+@pytest.mark.slow
+def test_the_real_set_reads_whole(shared_data):
+    root = shared_data / "nw_ucla"
+    ucla = get_set("nw_ucla")
+    files = ucla.list_files(root)
+    train, test = ucla.split(files)
+    assert (len(files), len(train), len(test)) == (1484, 1020, 464)
+    listed = pickle.loads((root / "val_label.pkl").read_bytes())
+    assert {entry["file_name"]: entry["label"] - 1 for entry in listed} == {
+        clip.name: clip.label for clip in read_clips(test, ucla.read)
+    }
+    clips = read_clips(train, ucla.read)
+    assert {clip.label for clip in clips} == set(range(10))
+    assert min(clip.num_frames for clip in clips) == 1
+    assert sum(int((~clip.mask).sum()) for clip in clips) == 12  # joints that the sensor lost

@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asgcn_dgl.data import (
+    SAMPLINGS,
+    AlignSpine,
+    Center,
+    Clip,
+    Compose,
+    Crop,
+    RandomFlip,
+    RandomMove,
+    RandomNoise,
+    RandomRotate,
+    RandomScale,
+    RepeatPad,
+    Resample,
+    UniformSample,
+    ViewNormalize,
+    ZeroPad,
+    frame_sampler,
+)
+from asgcn_dgl.skeleton import get_layout
+
+ALL = [
+    Center(),
+    AlignSpine(),
+    ViewNormalize(),
+    RandomRotate(),
+    RandomScale(),
+    RandomFlip(1.0),
+    RandomNoise(),
+    RandomMove(),
+    Crop(),
+    UniformSample(7),
+    Resample(7),
+    RepeatPad(7),
+    ZeroPad(7),
+    Compose(Center(), RandomRotate()),
+]
+
+
+def random_clip(bodies: int, frames: int, seed: int, hole: float = 0.0) -> Clip:
+    rng = np.random.default_rng(seed)
+    pos = rng.normal(size=(bodies, frames, 25, 3))
+    mask = rng.random(pos.shape[:3]) >= hole
+    mask[0, 0] = True
+    return Clip.from_positions("c", get_layout("ntu25"), pos, mask)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def distances(clip: Clip) -> np.ndarray:
+    """Between all joints of all bodies in each frame."""
+    pos = clip.pos.swapaxes(0, 1).reshape(clip.num_frames, -1, clip.num_dims)
+    return np.linalg.norm(pos[:, :, None] - pos[:, None], axis=-1)
+
+
+def numbered(frames: int, chain) -> Clip:
+    """Clip whose every coordinate in frame t is t + 1."""
+    pos = np.ones((1, frames, 4, 3)) * np.arange(1, frames + 1)[None, :, None, None]
+    return Clip.from_positions("c", chain, pos)
+
+
+def shown(clip: Clip) -> list[float]:
+    return clip.pos[0, :, 0, 0].tolist()
+
+
+clips = st.builds(
+    random_clip,
+    st.integers(1, 2),
+    st.integers(1, 12),
+    st.integers(0, 99),
+    st.sampled_from([0.0, 0.4]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(clips, st.sampled_from(ALL), st.integers(0, 99))
+def test_every_transform_keeps_the_rules(clip, transform, seed):
+    before, mask = clip.pos.copy(), clip.mask.copy()
+    first, second = transform(clip, rng(seed)), transform(clip, rng(seed))
+    np.testing.assert_array_equal(first.pos, second.pos)  # the generator decides all
+    assert first.pos.dtype == np.float32
+    assert (first.pos[~first.mask] == 0).all()
+    assert np.isfinite(first.pos).all()
+    assert first.layout is clip.layout
+    np.testing.assert_array_equal(clip.pos, before)  # the clip stays as it was
+    np.testing.assert_array_equal(clip.mask, mask)
+    assert repr(transform) == repr(pickle.loads(pickle.dumps(transform)))
+
+
+# Alignment
+
+
+def test_center_by_hand(chain):
+    pos = np.ones((2, 2, 4, 3))
+    pos[0, 0, 0] = [1, 2, 3]
+    clip = Center()(Clip.from_positions("c", chain, pos))
+    assert clip.pos[0, 0, 0].tolist() == [0, 0, 0]
+    assert clip.pos[1, 1, 2].tolist() == [0, -1, -2]  # one shift for all bodies and frames
+
+
+def test_center_waits_for_the_joint_and_falls_back(chain):
+    pos = np.ones((2, 3, 4, 3))
+    pos[0, 1, 0] = 5
+    mask = np.ones((2, 3, 4), dtype=bool)
+    mask[0, 0, 0] = False
+    clip = Center()(Clip.from_positions("c", chain, pos, mask))
+    assert clip.pos[0, 2, 1].tolist() == [-4, -4, -4]
+    mask[:, :, 0] = False  # never shown: the mean of hip's neighbours in the first frame
+    pos[0, 0, 1:, 0] = [1, 2, 6]
+    clip = Center()(Clip.from_positions("c", chain, pos, mask))
+    assert clip.pos[0, 0, 1:, 0].tolist() == [-2, -1, 3]
+
+
+def test_center_uses_the_second_body_when_the_first_never_shows_it(chain):
+    pos = np.ones((2, 3, 4, 3))
+    pos[1, 0, 0] = 7
+    mask = np.ones((2, 3, 4), dtype=bool)
+    mask[0, :, 0] = False
+    assert (Center()(Clip.from_positions("c", chain, pos, mask)).pos[0, 0, 1] == -6).all()
+
+
+@pytest.mark.parametrize("spine", [[0, 0, 2], [0, 0, -2], [3, 0, 0], [1, -2, 0.5], [0, 1, -1e-7]])
+def test_the_spine_points_up(chain, spine):
+    pos = np.random.default_rng(0).normal(size=(1, 2, 4, 3))
+    pos[0, 0, 1] = pos[0, 0, 0] + spine
+    clip = AlignSpine()(Clip.from_positions("c", chain, pos))
+    up = clip.pos[0, 0, 1] - clip.pos[0, 0, 0]
+    np.testing.assert_allclose(up, [0, 0, np.linalg.norm(spine)], atol=1e-5)
+
+
+def test_view_normalize_turns_the_shoulders_to_x(chain):
+    pos = np.random.default_rng(0).normal(size=(1, 2, 4, 3))
+    clip = ViewNormalize()(Clip.from_positions("c", chain, pos))
+    spine = clip.pos[0, 0, 1] - clip.pos[0, 0, 0]
+    shoulders = clip.pos[0, 0, 3] - clip.pos[0, 0, 2]
+    np.testing.assert_allclose(spine[:2], 0, atol=1e-5)
+    assert spine[2] > 0
+    assert abs(shoulders[1]) < 1e-5
+    assert shoulders[0] > 0
+
+
+def test_alignment_does_not_look_at_the_future():
+    clip = random_clip(2, 8, 0)
+    longer = Clip.from_positions(
+        "c", clip.layout, np.concatenate([clip.pos, 9 + random_clip(2, 3, 1).pos], axis=1)
+    )
+    for transform in (Center(), AlignSpine(), ViewNormalize()):
+        np.testing.assert_array_equal(
+            transform(clip, rng()).pos, transform(longer, rng()).pos[:, :8]
+        )
+
+
+def test_alignment_needs_three_coordinates_and_an_axis(make_clip, chain):
+    with pytest.raises(ValueError, match="AlignSpine needs clips of 3 coordinates, clip0 has 2"):
+        AlignSpine()(make_clip(dims=2))
+    clip = Clip.from_positions("c", chain, np.ones((1, 2, 4, 3)))  # all joints in one place
+    assert AlignSpine()(clip) is clip
+    assert ViewNormalize()(clip) is clip
+
+
+# Augmentation
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    clips,
+    st.sampled_from([Center(), AlignSpine(), ViewNormalize(), RandomRotate(180), RandomFlip(1)]),
+)
+def test_rigid_transforms_keep_distances(clip, transform):
+    full = clip.with_pos(clip.pos, np.ones_like(clip.mask))
+    after = transform(full, rng(3))
+    expected = distances(full)
+    if isinstance(transform, RandomFlip):  # the joints change places
+        order = np.concatenate(
+            [25 * body + full.layout.mirror_index for body in range(full.num_bodies)]
+        )
+        expected = expected[:, order][:, :, order]
+    np.testing.assert_allclose(distances(after), expected, atol=1e-4)
+
+
+def test_rotation_is_proper_and_within_its_limits(chain):
+    pos = np.zeros((1, 1, 4, 3))
+    pos[0, 0, :3] = np.eye(3)
+    clip = Clip.from_positions("c", chain, pos)
+    for seed in range(20):
+        axes = RandomRotate(60)(clip, rng(seed)).pos[0, 0, :3].astype(np.float64)
+        np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-6)
+        assert np.linalg.det(axes) == pytest.approx(1, abs=1e-6)
+        x, y, z = RandomRotate((0, 0, 60))(clip, rng(seed)).pos[0, 0, :3]
+        np.testing.assert_allclose(z, [0, 0, 1], atol=1e-6)  # turned about z alone
+        assert x[0] >= 0.5 - 1e-6
+        assert x[0] == pytest.approx(y[1])
+    assert RandomRotate(0)(clip, rng()).pos.tolist() == clip.pos.tolist()
+
+
+def test_rotation_in_the_plane(make_clip):
+    clip = make_clip(dims=2)
+    turned = RandomRotate((0, 0, 90))(clip, rng())
+    np.testing.assert_allclose(distances(turned), distances(clip), atol=1e-4)
+    assert not np.allclose(turned.pos, clip.pos)
+
+
+def test_scaling(make_clip):
+    clip = make_clip()
+    factors = RandomScale(0.5, 1.5)(clip, rng()).pos / clip.pos
+    assert np.ptp(factors) < 1e-5
+    assert 0.5 <= factors[0, 0, 0, 0] <= 1.5
+    factors = RandomScale(0.5, 1.5, per_axis=True)(clip, rng()).pos / clip.pos
+    assert (np.ptp(factors, axis=(0, 1, 2)) < 1e-5).all()
+    assert np.ptp(factors) > 0.01
+
+
+def test_flip_by_hand(chain):
+    pos = np.arange(1.0, 13.0).reshape(1, 1, 4, 3)
+    mask = np.array([[[True, True, True, False]]])
+    clip = RandomFlip(1.0)(Clip.from_positions("c", chain, pos, mask), rng())
+    assert clip.pos[0, 0].tolist() == [[-1, 2, 3], [-4, 5, 6], [0, 0, 0], [-7, 8, 9]]
+    assert clip.mask[0, 0].tolist() == [True, True, False, True]
+
+
+@settings(deadline=None, max_examples=30)
+@given(clips)
+def test_flip_twice_is_nothing(clip):
+    flip = RandomFlip(1.0)
+    twice = flip(flip(clip, rng()), rng())
+    np.testing.assert_array_equal(twice.pos, clip.pos)
+    np.testing.assert_array_equal(twice.mask, clip.mask)
+    assert RandomFlip(0.0)(clip, rng()) is clip
+
+
+def test_noise_has_its_size(make_clip):
+    clip = make_clip(frames=200, hole=0.3)
+    noise = (RandomNoise(0.05)(clip, rng()).pos - clip.pos)[clip.mask]
+    assert noise.std() == pytest.approx(0.05, rel=0.05)
+    assert (RandomNoise(0)(clip, rng()).pos == clip.pos).all()
+
+
+def test_moving_drifts_linearly_between_keys(chain):
+    still = Clip.from_positions("c", chain, np.ones((1, 5, 4, 3)))
+    moved = RandomMove(max_degrees=0, scale=(1, 1), max_shift=1, keys=2)(still, rng())
+    steps = np.diff(moved.pos[0, :, 0], axis=0)
+    np.testing.assert_allclose(steps, np.tile(steps[:1], (4, 1)), atol=1e-6)
+    assert (moved.pos[..., 2] == 1).all()
+    np.testing.assert_allclose(RandomMove(0, (1, 1), 0)(still, rng()).pos, still.pos, atol=1e-6)
+    turned = RandomMove(max_degrees=90, scale=(1, 1), max_shift=0)(still, rng())
+    np.testing.assert_allclose(np.linalg.norm(turned.pos, axis=-1), np.sqrt(3), atol=1e-5)
+
+
+# Choice of frames
+
+
+def test_uniform_by_hand(chain):
+    assert shown(UniformSample(3, random=False)(numbered(9, chain), rng())) == [2, 5, 8]
+    assert shown(UniformSample(6, random=False)(numbered(3, chain), rng())) == [1, 1, 2, 2, 3, 3]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 99), st.booleans())
+def test_uniform_takes_one_frame_of_each_segment(length, num_frames, seed, random):
+    index = UniformSample(num_frames, random).index(length, rng(seed))
+    assert index.shape == (num_frames,)
+    assert (np.diff(index) >= 0).all()
+    assert index[0] >= 0
+    assert index[-1] < length
+    if length >= num_frames:
+        low = np.floor(np.arange(num_frames) * length / num_frames)
+        high = np.ceil((np.arange(num_frames) + 1) * length / num_frames)
+        assert ((index >= low) & (index < high)).all()
+    elif not random:
+        assert set(index.tolist()) == set(range(length))  # every frame is shown
+
+
+def test_resample_by_hand(chain):
+    assert shown(Resample(5)(numbered(3, chain))) == [1, 1.5, 2, 2.5, 3]
+    assert shown(Resample(2)(numbered(5, chain))) == [1, 5]
+    assert shown(Resample(3)(numbered(1, chain))) == [1, 1, 1]
+
+
+def test_resample_bridges_missing_joints_by_the_nearer_frame(chain):
+    mask = np.ones((1, 3, 4), dtype=bool)
+    mask[0, 1, 0] = False
+    clip = Resample(9)(Clip.from_positions("c", chain, numbered(3, chain).pos, mask))
+    assert clip.mask[0, :, 0].astype(int).tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 1]
+    assert shown(clip) == [1, 1, 0, 0, 0, 0, 3, 3, 3]
+    assert clip.pos[0, :, 1, 0].tolist() == [1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3]
+
+
+def test_repeat_and_pad_by_hand(chain):
+    assert shown(RepeatPad(5)(numbered(2, chain), rng())) == [1, 2, 1, 2, 1]
+    padded = ZeroPad(5)(numbered(2, chain), rng())
+    assert shown(padded) == [1, 2, 0, 0, 0]
+    assert padded.mask[0, :, 0].tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("kind", [RepeatPad, ZeroPad])
+def test_longer_clips_are_cut(chain, kind):
+    clip = numbered(7, chain)
+    assert shown(kind(3, "middle")(clip, rng())) == [3, 4, 5]
+    assert shown(kind(3, "end")(clip, rng())) == [5, 6, 7]
+    starts = {shown(kind(3, "random")(clip, rng(seed)))[0] for seed in range(60)}
+    assert starts == {1, 2, 3, 4, 5}
+    assert kind(7)(clip, rng()) is clip
+
+
+def test_crop(chain):
+    clip = numbered(10, chain)
+    assert shown(Crop(0.5, 0.6, random=False)(clip, rng())) == [3, 4, 5, 6, 7, 8]
+    lengths = {Crop(0.5, 1.0)(clip, rng(seed)).num_frames for seed in range(60)}
+    assert lengths == {5, 6, 7, 8, 9, 10}
+    assert Crop(0.01, 0.01)(clip, rng()).num_frames == 1
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("frames", [1, 5, 20])
+def test_samplers_give_their_length(chain, sampling, frames):
+    for random in (False, True):
+        clip = frame_sampler(sampling, 8, random)(numbered(frames, chain), rng())
+        assert clip.num_frames == 8
+    fixed = frame_sampler(sampling, 8, random=False)
+    clip = numbered(frames, chain)
+    assert shown(fixed(clip, rng(1))) == shown(fixed(clip, rng(2)))
+
+
+def test_before_a_future_the_end_is_kept(chain):
+    for sampling in ("repeat", "pad"):
+        for random in (False, True):
+            sampler = frame_sampler(sampling, 4, random, keep_end=True)
+            assert shown(sampler(numbered(9, chain), rng())) == [6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: RandomRotate(-1), r"max_degrees must be within 0\.\.180, got -1"),
+        (lambda: RandomRotate((0, 0, 181)), "max_degrees must be within"),
+        (lambda: RandomScale(0, 1), "RandomScale needs 0 < low <= high, got 0 and 1"),
+        (lambda: RandomScale(2, 1), "RandomScale needs"),
+        (lambda: RandomFlip(1.5), r"probability must be within 0\.\.1, got 1.5"),
+        (lambda: RandomNoise(-1), "sigma must be at least 0, got -1"),
+        (lambda: RandomMove(keys=1), "keys must be at least 2, got 1"),
+        (lambda: RandomMove(scale=(2, 1)), "RandomMove needs"),
+        (lambda: Crop(0, 1), "Crop needs 0 < low <= high <= 1, got 0 and 1"),
+        (lambda: Crop(0.5, 2), "Crop needs"),
+        (lambda: UniformSample(0), "num_frames must be at least 1, got 0"),
+        (lambda: Resample(0), "num_frames must be"),
+        (lambda: RepeatPad(4, "start"), "keep must be middle, end or random, got 'start'"),
+        (lambda: ZeroPad(4, "start"), "keep must be"),
+        (lambda: frame_sampler("loop", 4, True), "sampling must be one of uniform, resize"),
+    ],
+)
+def test_bad_options_are_refused(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
