@@ -388,7 +388,7 @@ def _jumping_jack(take: Take) -> list[Array]:
     take.trunk(me, take.subject, jump=air, up=-0.02 * size * go * (1 - hop))
     me.feet[:, :, 1] += air
     me.toes[:] = -0.4 * hop
-    top = take.rng.uniform(2.3, 2.95) * min(take.reach, 1.05)
+    top = take.rng.uniform(2.3, 2.95) * min(max(take.reach, 0.85), 1.05)
     arm = 0.18 + (min(top, 2.95) - 0.18) * spread
     for side in (0, 1):
         me.point_elbow(side, 0.3, -0.2, -0.9, go)

@@ -289,7 +289,8 @@ class Figure:
         local = np.zeros((self.frames, 3))
         local[:, 0], local[:, 2] = right, -np.asarray(forward)
         self.root[:] = self.floor + local @ self.facing.T
-        height = np.full(self.frames, np.inf)
+        # Standing upright is the highest, even while both feet are lifted.
+        height = np.full(self.frames, self.body.ankle_height + 1.02 * self.body.leg)
         for k in (0, 1):
             hip = apply(self.turns[SPINE_BASE], self.body.offsets[HIP[k]])
             flat = (self.root + hip - self.feet[k])[:, [0, 2]]
