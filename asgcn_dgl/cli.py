@@ -1,0 +1,267 @@
+"""The command ``asgcn-dgl``: demo, train, evaluate, predict.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from asgcn_dgl import __version__
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
+
+try:
+    from jsonargparse import ArgumentError, ArgumentParser, Namespace
+except ImportError as error:
+    raise ImportError(
+        "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
+    ) from error
+
+__all__ = ["build_parser", "main", "train_config"]
+
+USAGE_ERROR = 2
+FAILURE = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    What the user can mend (an option, a file, a folder) gives one line on standard error and
+    status 2; a training that diverged gives one line and status 1.
+    """
+    try:
+        options = build_parser().parse_args(arguments, defaults=False)
+        return _COMMANDS[options.command](options[options.command])
+    except (ArgumentError, InputError) as error:
+        return _report(error, USAGE_ERROR)
+    except KeyboardInterrupt:
+        return _report(
+            "interrupted; go on with 'asgcn-dgl train --resume --out RUN_DIR'", INTERRUPTED
+        )
+    except RuntimeError as error:
+        # By its name: importing the class would import torch for every command.
+        if type(error).__name__ != "DivergenceError":
+            raise
+        return _report(error, FAILURE)
+
+
+def _report(error: object, status: int) -> int:
+    print(f"asgcn-dgl: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+def build_parser() -> ArgumentParser:
+    """Make the parser of all commands."""
+    parser = ArgumentParser(
+        prog="asgcn-dgl",
+        description="Actional-structural graph convolutions: recognise what a skeleton does, and "
+        "predict how it goes on.",
+        version=__version__,
+        exit_on_error=False,
+    )
+    commands = parser.add_subcommands(required=True, dest="command")
+    commands.add_subcommand(
+        "demo", demo_parser(), help="Train, evaluate and draw on generated data."
+    )
+    commands.add_subcommand("train", train_parser(), help="Train on a data set.")
+    commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
+    commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
+    return parser
+
+
+def demo_parser() -> ArgumentParser:
+    """Make the parser of ``demo``."""
+    parser = ArgumentParser(
+        description="Write a synthetic set of .skeleton files, train on it with A-links and "
+        "without, evaluate on subjects not seen in training, and draw what was learnt. Takes a few "
+        "minutes.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--out", type=str, default="runs/demo", help="Folder for everything.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the data and the training.")
+    return parser
+
+
+def train_parser() -> ArgumentParser:
+    """Make the parser of ``train``."""
+    parser = ArgumentParser(
+        description="Warm up the A-link inference module, train recognition and prediction "
+        "jointly, and evaluate. Options come from the defaults below, then from the configuration, "
+        "then from the command line.",
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "--config",
+        type=str,
+        default=None,
+        help="Configuration: a YAML file, or one of the package's "
+        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
+    )
+    parser.add_argument(
+        "--out", type=str, default=None, help="Folder of the run. Left out: runs/DATA-1, -2, ..."
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on with the run in --out, which keeps its own configuration.",
+    )
+    parser.add_argument(
+        "--evaluate", type=bool, default=True, help="Read the test clips once, at the end."
+    )
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def evaluate_parser() -> ArgumentParser:
+    """Make the parser of ``evaluate``."""
+    parser = ArgumentParser(
+        description="Score the test clips with a run's checkpoint; writes metrics.json and "
+        "scores.npz.",
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--root", type=str, default=None, help="Folder of the set, if it has moved."
+    )
+    _add_checkpoint(parser)
+    return parser
+
+
+def predict_parser() -> ArgumentParser:
+    """Make the parser of ``predict``."""
+    parser = ArgumentParser(
+        description="Class probabilities and future poses of raw files (NTU .skeleton, NW-UCLA "
+        ".json).",
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run, or a checkpoint file.")
+    parser.add_argument("files", type=str, nargs="+", help="Files of one clip each.")
+    parser.add_argument(
+        "--out", type=str, default=None, help="Also write the result here: a .json or an .npz file."
+    )
+    parser.add_argument("--top", type=int, default=3, help="Classes to print for each file.")
+    _add_checkpoint(parser)
+    return parser
+
+
+def _add_checkpoint(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        type=Literal["auto", "best", "last"],
+        default="auto",
+        help="Which checkpoint; auto: the best on validation, or the last where there is none.",
+    )
+
+
+def train_config(options: Mapping[str, Any]) -> RunConfig:
+    """Put together the options of a run: the configuration, then what the command line says.
+
+    Parameters
+    ----------
+    options
+        What was given on the command line, and nothing else.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, of the wrong type, or breaks its rule.
+    """
+    given = {k: v for k, v in options.items() if k not in ("config", "out", "resume", "evaluate")}
+    config = options.get("config")
+    base: Mapping[str, Any] = {}
+    if config is not None:
+        packaged = packaged_config(config)
+        base = read_yaml(config) if packaged is None else packaged
+    elif "data" in given:
+        base = packaged_config(given["data"]) or {}
+    return _checked(_merged(base, given), config)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the values of ``over`` in it, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            value = _merged(old, value)
+        merged[key] = value
+    return merged
+
+
+def _checked(values: Mapping[str, Any], source: str | None) -> RunConfig:
+    """Check types with the parser, rules with the config, and build it."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig, as_group=False)
+    try:
+        return RunConfig.from_dict(parser.parse_object(values).as_dict())
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise InputError(f"{source}: {error}" if source else str(error)) from error
+
+
+def _train(options: Namespace) -> int:
+    from asgcn_dgl.training.files import RunDir, next_run_dir
+    from asgcn_dgl.training.run import train
+
+    given = options.as_dict()
+    resume = bool(given.get("resume"))
+    out = given.get("out")
+    if resume:
+        if out is None:
+            raise InputError("--resume needs --out, the folder of the run to go on with")
+        if "config" in given:
+            raise InputError("--config does not go with --resume: a run keeps its configuration")
+        over = {k: v for k, v in given.items() if k not in ("out", "resume", "evaluate")}
+        base = RunDir(Path(out)).read_config().to_dict()
+        config = _checked(_merged(base, over), None)
+    else:
+        config = train_config(given)
+        for name in ("data", "root"):
+            if name not in given and (name == "root" or "config" not in given):
+                raise InputError(f"train needs --{name}; see 'asgcn-dgl train --help'")
+    folder = Path(out) if out is not None else next_run_dir(config.data)
+    train(config, folder, resume=resume, test=given.get("evaluate", True))
+    return 0
+
+
+def _evaluate(options: Namespace) -> int:
+    from asgcn_dgl.training.evaluate import evaluate
+
+    given = options.as_dict()
+    evaluate(
+        Path(given["run_dir"]), checkpoint=given.get("checkpoint", "auto"), root=given.get("root")
+    )
+    return 0
+
+
+def _predict(options: Namespace) -> int:
+    from asgcn_dgl.training.predict import predict
+
+    given = options.as_dict()
+    out = given.get("out")
+    predict(
+        Path(given["run_dir"]),
+        [Path(file) for file in given["files"]],
+        out=None if out is None else Path(out),
+        top=given.get("top", 3),
+        checkpoint=given.get("checkpoint", "auto"),
+    )
+    return 0
+
+
+def _demo(options: Namespace) -> int:
+    from asgcn_dgl.experiments.demo import demo
+
+    given = options.as_dict()
+    demo(Path(given.get("out", "runs/demo")), seed=given.get("seed", 0))
+    return 0
+
+
+_COMMANDS = {"demo": _demo, "train": _train, "evaluate": _evaluate, "predict": _predict}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Configurations in YAML: one for each data set, and the recipes."""

@@ -1,0 +1,85 @@
+"""From options to a model, with the user's mistakes told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.training.config import RunConfig
+
+__all__ = ["build_model", "device_of", "future_frames", "set_threads", "thawed"]
+
+
+def build_model(
+    config: RunConfig, layouts: Sequence[SkeletonLayout], num_classes: int, in_feats: int
+) -> ASGCN | STGCN:
+    """Make the model of a run; its first weights depend on ``trainer.seed`` alone.
+
+    Parameters
+    ----------
+    config
+        Options of the run.
+    layouts
+        Skeletons that it serves.
+    num_classes
+        K.
+    in_feats
+        Coordinates of a joint.
+
+    Raises
+    ------
+    InputError
+        If the model refuses an option.
+    """
+    torch.manual_seed(config.trainer.seed)
+    options = config.model.options()
+    cls: type[ASGCN] | type[STGCN] = STGCN
+    if config.model.name == "asgcn":
+        cls = ASGCN
+        options["freeze_links"] = config.aim.joint == "frozen"
+    preset = config.model.preset
+    try:
+        model = cls.preset(preset, list(layouts), num_classes, in_feats=in_feats, **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model: {error}") from error
+    return model.train()
+
+
+@contextmanager
+def thawed(model: ASGCN | STGCN) -> Iterator[None]:
+    """Let the inference module learn, even where joint training keeps it frozen."""
+    frozen = model.freeze_links
+    _freeze(model, False)
+    try:
+        yield
+    finally:
+        _freeze(model, frozen)
+
+
+def _freeze(model: ASGCN | STGCN, frozen: bool) -> None:
+    model.freeze_links = frozen
+    if model.aim is not None:
+        model.aim.requires_grad_(not frozen)
+    model.train()  # puts a frozen module, and no other, in evaluation mode
+
+
+def future_frames(model: ASGCN | STGCN) -> int:
+    """Return T', the frames that a model predicts; 0 if it has no prediction head."""
+    return int(model.config.get("future_frames", 0))
+
+
+def set_threads(config: RunConfig) -> None:
+    """Give torch the threads that the run asks for."""
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+
+
+def device_of(config: RunConfig) -> torch.device:
+    """Return where evaluation computes."""
+    wanted = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if wanted else "cpu")

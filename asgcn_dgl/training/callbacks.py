@@ -1,0 +1,143 @@
+"""What happens beside the loop: checkpoints at the end of an epoch, and a line in the log."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
+
+__all__ = ["EpochLog", "SaveCheckpoints", "say"]
+
+
+def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
+    """Print a line, above the progress bar if there is one, and add it to the log file."""
+    if bar is not None:
+        bar.print(text)
+    else:
+        print(text, flush=True)
+    with file.open("a", encoding="utf-8") as log:
+        log.write(text + "\n")
+
+
+class SaveCheckpoints(Checkpoint):
+    """Write ``<last>.ckpt`` after each epoch, and ``best.ckpt`` when validation is best so far.
+
+    Best is the highest top-1; of equals the lowest validation loss; of those the first. Lightning's
+    own ModelCheckpoint stores absolute paths, so that a moved run folder no longer resumes cleanly,
+    and knows no tie-break, which small validation sets need.
+
+    Parameters
+    ----------
+    folder
+        Where the checkpoints go.
+    last
+        Name of the checkpoint of the last epoch.
+    best
+        Whether to keep the best one.
+    """
+
+    def __init__(self, folder: Path, last: str = "last", best: bool = True) -> None:
+        self.folder = folder
+        self.last = last
+        self.best = best
+        self.best_score = (-math.inf, -math.inf)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the epoch brought."""
+        every = trainer.check_val_every_n_epoch or 1
+        validated = (trainer.current_epoch + 1) % every == 0
+        if self.best and validated and "val/top1" in trainer.callback_metrics:
+            metrics = trainer.callback_metrics
+            score = (float(metrics["val/top1"]), -float(metrics["val/loss"]))
+            if score > self.best_score:
+                self.best_score = score
+                trainer.save_checkpoint(self.folder / "best.ckpt")
+        trainer.save_checkpoint(self.folder / f"{self.last}.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best_score": list(self.best_score)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score so far."""
+        top1, loss = state_dict["best_score"]
+        self.best_score = (top1, loss)
+
+
+class EpochLog(Callback):
+    """Print a line for each epoch and keep it in a text file; count the seconds of the phase.
+
+    Parameters
+    ----------
+    file
+        The text file.
+    label
+        What the lines begin with.
+    bar
+        The progress bar, if any.
+    """
+
+    def __init__(self, file: Path, label: str, bar: TQDMProgressBar | None = None) -> None:
+        self.file = file
+        self.label = label
+        self.bar = bar
+        self.seconds = 0.0
+        self._started = 0.0
+        self._clips = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+        self._clips = 0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the clips."""
+        self._clips += len(batch)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print and keep the line of the epoch."""
+        seconds = time.perf_counter() - self._started
+        self.seconds += seconds
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [
+            f"{self.label} epoch {epoch:>{len(str(epochs))}}/{epochs}",
+            f"{seconds:.1f} s ({self._clips / seconds:.0f} clips/s, "
+            f"{_duration(seconds * (epochs - epoch))} to go)",
+            "train " + _figures(metrics, "train/"),
+        ]
+        every = trainer.check_val_every_n_epoch or 1
+        if epoch % every == 0 and any(name.startswith("val/") for name in metrics):
+            parts.append("val " + _figures(metrics, "val/"))
+        parts.append(f"lr {trainer.optimizers[0].param_groups[-1]['lr']:.2g}")
+        say(self.file, "  ".join(parts), self.bar)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting from the seconds so far."""
+        self.seconds = state_dict["seconds"]
+
+
+def _figures(metrics: dict[str, float], prefix: str) -> str:
+    """Return the figures of a stage: ``loss 1.2345 top1 87.50``."""
+    return " ".join(
+        f"{name.removeprefix(prefix)} {value:.{2 if 'top' in name or 'class' in name else 4}f}"
+        for name, value in sorted(metrics.items())
+        if name.startswith(prefix)
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return '45 s', '12 min' or '3.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

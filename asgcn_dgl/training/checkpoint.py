@@ -1,0 +1,167 @@
+"""Checkpoints: written whole or not at all, and enough by themselves to use the model.
+
+Beside what Lightning needs to go on, a checkpoint holds a *record* of plain values: the model's
+options with its layouts, the class names and the options of the run (how clips are prepared). It
+loads with ``weights_only=True``, so that a file from elsewhere cannot run code.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor, nn
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.files import atomic_path
+
+__all__ = [
+    "RECORD",
+    "AtomicCheckpointIO",
+    "Restored",
+    "load_checkpoint",
+    "load_model",
+    "make_record",
+    "versions",
+]
+
+RECORD = "asgcn_dgl"
+"""Key of the record in a checkpoint."""
+
+_MODELS: dict[str, type[ASGCN] | type[STGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
+_FORMAT = 1
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, each replaced in one go."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write ``checkpoint`` beside ``path``, then put it in its place."""
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    found = {"python": platform.python_version()}
+    for name in ("asgcn-dgl", "torch", "dgl", "numpy", "pytorch-lightning"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def make_record(model: nn.Module, config: RunConfig, class_names: list[str]) -> dict[str, Any]:
+    """Return what a checkpoint says about itself, in plain values."""
+    return {
+        "format": _FORMAT,
+        "model": config.model.name,
+        "model_config": _plain(model.config),
+        "class_names": list(class_names),
+        "run": config.to_dict(),
+        "versions": versions(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as the containers that ``weights_only=True`` admits."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of this package, without running any code from it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is damaged, or was not written by this package.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{path}: not a whole checkpoint ({first[:120]}); train again, or use "
+            "another checkpoint of the run"
+        ) from error
+    record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) else None
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: not a checkpoint that asgcn-dgl wrote")
+    if record["format"] > _FORMAT:
+        raise InputError(
+            f"{path}: written by a newer asgcn-dgl (checkpoint format "
+            f"{record['format']}, this one knows {_FORMAT}); update asgcn-dgl"
+        )
+    return checkpoint
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A model out of a checkpoint, with what its use needs.
+
+    Parameters
+    ----------
+    model
+        The model, in evaluation mode.
+    class_names
+        Names of the classes, in the order of the logits.
+    config
+        The options of the run.
+    epoch
+        Epochs that were trained.
+    """
+
+    model: ASGCN | STGCN
+    class_names: list[str]
+    config: RunConfig
+    epoch: int
+
+
+def load_model(path: str | Path) -> Restored:
+    """Build the model that a checkpoint describes, with its weights; averaged ones come first.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used.
+    """
+    checkpoint = load_checkpoint(path)
+    record = checkpoint[RECORD]
+    try:
+        model = _MODELS[record["model"]].from_config(record["model_config"])
+        model.load_state_dict(model_weights(checkpoint["state_dict"]))
+        config = RunConfig.from_dict(record["run"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
+        ) from error
+    return Restored(model.eval(), list(record["class_names"]), config, int(checkpoint["epoch"]) + 1)
+
+
+def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the model's weights out of a training module's state, averaged ones first."""
+    for prefix in ("average.module.", "model."):
+        weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if weights:
+            return weights
+    raise KeyError("no weights of a model")

@@ -1,0 +1,249 @@
+"""The clips of a run: which are trained on, which choose, which are only scored at the end."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from asgcn_dgl.data import (
+    Batch,
+    Clip,
+    EpochSampler,
+    Sample,
+    SkeletonDataset,
+    collate,
+    get_set,
+    read_clips,
+)
+from asgcn_dgl.data.transforms import (
+    AlignSpine,
+    Center,
+    Compose,
+    Crop,
+    RandomFlip,
+    RandomMove,
+    RandomNoise,
+    RandomRotate,
+    RandomScale,
+    Transform,
+    ViewNormalize,
+)
+from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
+
+__all__ = ["ClipsModule", "evaluation_loader", "make_dataset", "make_transform", "read_all"]
+
+Loader = DataLoader[Sample]
+
+
+def make_transform(options: ClipsConfig, training: bool) -> Transform:
+    """Return the alignment, followed by the augmentation while training."""
+    steps: list[Any] = []
+    if options.align != "none":
+        steps.append(Center())
+    if options.align == "spine":
+        steps.append(AlignSpine())
+    elif options.align == "view":
+        steps.append(ViewNormalize())
+    if training:
+        steps += _augmentation(options)
+    return Compose(*steps)
+
+
+def _augmentation(options: ClipsConfig) -> list[Any]:
+    """Return the random transforms that the options switch on."""
+    rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
+    low, high = options.scale
+    chosen = [
+        (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
+        (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
+        ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
+        (options.flip > 0, lambda: RandomFlip(options.flip)),
+        (options.move, RandomMove),
+        (options.noise > 0, lambda: RandomNoise(options.noise)),
+    ]
+    return [make() for wanted, make in chosen if wanted]
+
+
+def make_dataset(
+    clips: list[Clip] | list[Path],
+    config: RunConfig,
+    mode: str,
+    *,
+    future_frames: int,
+    training: bool = False,
+    num_classes: int | None = None,
+) -> SkeletonDataset:
+    """Return the dataset of clips, or of files that are read when they are needed.
+
+    Parameters
+    ----------
+    clips
+        Clips in memory, or files.
+    config
+        Options of the run.
+    mode
+        'whole', 'observed' or 'mixed', see :class:`~asgcn_dgl.data.SkeletonDataset`.
+    future_frames
+        T'.
+    training
+        With augmentation and random frames.
+    num_classes
+        K; clips of other labels are refused.
+    """
+    options = config.clips
+    return SkeletonDataset(
+        clips,
+        get_set(config.data).read,
+        lazy=not options.cache,
+        num_frames=options.num_frames,
+        sampling=options.sampling,
+        transform=make_transform(options, training),
+        stream=options.stream,
+        mode=mode,
+        future_frames=future_frames,
+        future_share=config.prediction.share,
+        seed=config.trainer.seed,
+        training=training,
+        num_classes=num_classes,
+    )
+
+
+def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip] | list[Path]:
+    """Return the clips of the files, or the files themselves where they are not to be kept."""
+    if not config.clips.cache:
+        return files
+    return read_clips(files, get_set(config.data).read, progress)
+
+
+def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
+    """Return a loader that goes over a dataset once, in order."""
+    return DataLoader(
+        dataset,
+        batch_size=config.trainer.eval_batch_size,
+        sampler=EpochSampler(len(dataset), shuffle=False),
+        num_workers=config.clips.workers,
+        collate_fn=functools.partial(collate, builder=builder),
+        generator=torch.Generator(),  # as in training: leave torch's own alone
+    )
+
+
+class ClipsModule(pl.LightningDataModule):
+    """The training clips of a run, parted into those that are learnt from and those that choose.
+
+    The test clips are not here: nothing that trains can see them.
+
+    Parameters
+    ----------
+    config
+        Options of the run.
+    progress
+        Show a bar while clips are read.
+
+    Raises
+    ------
+    InputError
+        If the folder, the protocol or a clip cannot be used, or one part holds no clip.
+    """
+
+    def __init__(self, config: RunConfig, progress: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.set = get_set(config.data)
+        self.protocol = config.clips.protocol or self.set.default_protocol
+        train, held_out = self._split()
+        self.train_clips = read_all(train, config, progress)
+        self.held_out_clips = read_all(held_out, config, progress)
+        self.mode = "whole"
+        self.future_frames = 0
+        self.batch_size = config.trainer.batch_size
+        self._builder: GraphBuilder | None = None
+
+    def _split(self) -> tuple[list[Path], list[Path]]:
+        """Return the files to learn from, and those to choose by."""
+        options = self.config.clips
+        files = self.set.list_files(self.config.root)
+        train, _ = self.set.split(files, self.protocol)
+        if options.validation == "none":
+            return train, []
+        return self.set.validation_split(
+            train,
+            by=options.validation,
+            share=options.validation_share,
+            seed=options.validation_seed,
+        )
+
+    @property
+    def num_dims(self) -> int:
+        """Coordinates of a joint, d."""
+        first = self.train_clips[0]
+        return (first if isinstance(first, Clip) else self.set.read(first)).num_dims
+
+    def prepare(
+        self, builder: GraphBuilder, *, mode: str, future_frames: int, batch_size: int
+    ) -> ClipsModule:
+        """Say what the phase wants: how clips are seen and how many at a time; return self."""
+        self._builder = builder
+        self.mode = mode
+        self.future_frames = future_frames
+        self.batch_size = batch_size
+        return self
+
+    def train_dataloader(self) -> Loader:
+        """Return the loader of the clips that are learnt from."""
+        dataset = make_dataset(
+            self.train_clips,
+            self.config,
+            self.mode,
+            future_frames=self.future_frames,
+            training=True,
+            num_classes=len(self.set.class_names),
+        )
+        options, seed = self.config.clips, self.config.trainer.seed
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=options.repeat),
+            num_workers=options.workers,
+            persistent_workers=options.workers > 0,
+            collate_fn=functools.partial(collate, builder=self._need_builder()),
+            # A loader draws a number for its workers; from torch's own generator it would shift
+            # dropout and the links' noise, at another moment after a resume than without.
+            generator=torch.Generator(),
+        )
+
+    def val_dataloader(self) -> list[Loader]:
+        """Return the loaders of the held-out clips: seen whole, and without their future."""
+        if not self.held_out_clips:
+            return []
+        modes = ["whole"] if self.mode == "whole" else ["whole", "observed"]
+        return [
+            evaluation_loader(
+                make_dataset(
+                    self.held_out_clips,
+                    self.config,
+                    mode,
+                    future_frames=self.future_frames,
+                    num_classes=len(self.set.class_names),
+                ),
+                self._need_builder(),
+                self.config,
+            )
+            for mode in modes
+        ]
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch, its graph included."""
+        return batch.to(device)
+
+    def _need_builder(self) -> GraphBuilder:
+        if self._builder is None:
+            raise RuntimeError("call prepare() first")
+        return self._builder

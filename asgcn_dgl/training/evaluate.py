@@ -1,0 +1,199 @@
+"""Evaluation: what a trained model makes of clips, as figures and as files."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asgcn_dgl.data import SkeletonDataset, get_set
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.training.build import device_of, future_frames, set_threads
+from asgcn_dgl.training.checkpoint import Restored, load_model, versions
+from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, read_all
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.files import RunDir, write_json, write_npz
+from asgcn_dgl.training.progress import progress_wanted, track
+from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
+
+__all__ = ["evaluate", "evaluation_datasets", "figures", "report", "score"]
+
+
+def evaluate(
+    folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
+) -> dict[str, Any]:
+    """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    checkpoint
+        'best', 'last', or 'auto': the best on validation, the last where there is none.
+    root
+        Folder of the data set, if it is not where training found it.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (metres).
+
+    Raises
+    ------
+    InputError
+        If the run, its checkpoint or the data cannot be used.
+    """
+    run = RunDir(Path(folder))
+    run.read_config()  # says so if this is no run
+    file = run.checkpoint(checkpoint)
+    restored = load_model(file)
+    config = restored.config
+    if root is not None:
+        config.root = str(root)
+    set_threads(config)
+    started = time.perf_counter()
+    datasets = evaluation_datasets(_test_files(config), restored.model, config)
+    recognition, prediction = score(restored.model, datasets, config, "test")
+    result = figures(restored, recognition, prediction, split="test", checkpoint=file.stem)
+    result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
+    write_npz(run.scores, **recognition.arrays(restored.class_names))
+    write_json(run.metrics, result)
+    print(report(result))
+    print(f"written: {run.metrics} and {run.scores}")
+    return result
+
+
+def _test_files(config: RunConfig) -> list[Path]:
+    data = get_set(config.data)
+    files = data.list_files(config.root)
+    protocol = config.clips.protocol or data.default_protocol
+    _, test = data.split(files, protocol)
+    if not test:
+        raise InputError(
+            f"{config.root}: none of its {len(files)} files is for testing under protocol "
+            f"{protocol!r}; check --root"
+        )
+    return list(test)
+
+
+def _training_seconds(run: RunDir) -> dict[str, float]:
+    """Return the seconds that training took, as it left them."""
+    if not run.validation.is_file():
+        return {}
+    found: dict[str, float] = json.loads(run.validation.read_text(encoding="utf-8"))["seconds"]
+    return {name: found[name] for name in ("warm_up", "joint") if name in found}
+
+
+def evaluation_datasets(
+    clips: list[Any], model: ASGCN | STGCN, config: RunConfig
+) -> list[SkeletonDataset]:
+    """Return the clips seen whole, and without their future if the model predicts one.
+
+    Parameters
+    ----------
+    clips
+        Clips in memory, or files.
+    model
+        The model.
+    config
+        Options of the run.
+    """
+    steps = future_frames(model)
+    if clips and isinstance(clips[0], Path):
+        clips = list(read_all(clips, config, progress_wanted(config)))
+    modes = ["whole", "observed"] if steps else ["whole"]
+    classes = len(get_set(config.data).class_names)
+    return [
+        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes)
+        for mode in modes
+    ]
+
+
+@torch.no_grad()
+def score(
+    model: ASGCN | STGCN, datasets: list[SkeletonDataset], config: RunConfig, label: str
+) -> tuple[RecognitionScores, PredictionScores]:
+    """Run a model over clips: recognition on whole clips, prediction on clips without their future.
+
+    Parameters
+    ----------
+    model
+        The model; it is left in evaluation mode.
+    datasets
+        What :func:`evaluation_datasets` returned.
+    config
+        Options of the run.
+    label
+        What the progress bar says.
+    """
+    device = device_of(config)
+    model.to(device).eval()
+    scores = (RecognitionScores(), PredictionScores())
+    for number, dataset in enumerate(datasets):
+        loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
+        for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
+            batch = batch.to(device)
+            out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=number == 1)
+            scores[number].update(batch, out)
+    return scores
+
+
+def figures(
+    restored: Restored,
+    recognition: RecognitionScores,
+    prediction: PredictionScores,
+    *,
+    split: str,
+    checkpoint: str,
+) -> dict[str, Any]:
+    """Return the figures of an evaluation in plain values, with what they were found with.
+
+    Parameters
+    ----------
+    restored
+        The model that was evaluated.
+    recognition, prediction
+        Its scores.
+    split
+        Which clips: 'validation' or 'test'.
+    checkpoint
+        Name of the checkpoint.
+    """
+    config = restored.config
+    return {
+        "dataset": config.data,
+        "protocol": config.clips.protocol or get_set(config.data).default_protocol,
+        "stream": config.clips.stream,
+        "split": split,
+        "clips": len(recognition.names),
+        **recognition.summary(restored.class_names),
+        "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
+        "prediction": prediction.summary(),
+        "checkpoint": checkpoint,
+        "epoch": restored.epoch,
+        "seed": config.trainer.seed,
+        "parameters": sum(p.numel() for p in restored.model.parameters()),
+        "versions": versions(),
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    """Return the figures as a few lines to read."""
+    lines = [
+        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
+        f"{result['stream']} stream), {result['checkpoint']} checkpoint (epoch {result['epoch']})",
+        f"  top-1 {result['top1']:.2f} %   top-5 {result['top5']:.2f} %   "
+        f"mean class {result['mean_class']:.2f} %   "
+        f"chance {100 / len(result['per_class']):.1f} %",
+    ]
+    future = result["prediction"]
+    if future is not None:
+        lines.append(
+            f"  prediction error {1000 * future['mpjpe']:.1f} mm   "
+            f"zero velocity {1000 * future['zero_velocity']:.1f} mm"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,244 @@
+"""The two phases of training as Lightning modules: AIM alone, then everything together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from asgcn_dgl.data import Batch
+from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
+from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.training.checkpoint import RECORD, make_record
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups, sgd
+from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
+
+__all__ = ["AIMWarmUp", "DivergenceError", "JointTraining", "Phase"]
+
+
+class DivergenceError(RuntimeError):
+    """Training has left the finite numbers; the last checkpoint is from before."""
+
+
+class Phase(pl.LightningModule):
+    """What both phases share: seeds, checks for finite numbers, the record in checkpoints.
+
+    Parameters
+    ----------
+    model
+        The model; it keeps its weights from phase to phase.
+    config
+        Options of the run.
+    class_names
+        Names of the classes.
+    """
+
+    number: int
+    label: str
+
+    def __init__(self, model: ASGCN | STGCN, config: RunConfig, class_names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.class_names = class_names
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and the links' noise anew, from (seed, phase, epoch).
+
+        So an epoch is the same whether the run was interrupted before it or not.
+        """
+        parts = [self.config.trainer.seed, self.number, self.current_epoch]
+        torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
+
+    def check_finite(self, loss: Tensor) -> None:
+        """Stop with a clear message where the loss is not a number.
+
+        Raises
+        ------
+        DivergenceError
+            If it is NaN or infinite.
+        """
+        if not bool(torch.isfinite(loss)):
+            raise self._diverged("loss", loss)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient, and stop where it is not finite: before it can spoil the weights."""
+        limit = self.clip_norm()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit or math.inf)
+        # With float16 an overflow is expected: the scaler skips such a step by itself.
+        if self.config.trainer.precision != "16-mixed" and not bool(torch.isfinite(norm)):
+            raise self._diverged("gradient", norm)
+
+    def clip_norm(self) -> float | None:
+        """Return the largest norm of the gradient."""
+        return self.config.optim.grad_clip
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the use of the model needs."""
+        checkpoint[RECORD] = make_record(self.model, self.config, self.class_names)
+
+    def _diverged(self, what: str, value: Tensor) -> DivergenceError:
+        return DivergenceError(
+            f"{self.label}: the {what} became {float(value)} in epoch "
+            f"{self.current_epoch + 1}, step {self.global_step + 1}; the last checkpoint is from "
+            "before. Try a lower learning rate, optim.grad_clip, or trainer.precision 32-true"
+        )
+
+
+class AIMWarmUp(Phase):
+    """First phase: the inference module alone, with its own loss (Sec. 4.1; Adam)."""
+
+    number = 0
+    label = "AIM warm-up"
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return AIM's loss of a batch."""
+        losses = self.losses(batch)
+        self.check_finite(losses.loss)
+        self.log_losses("train", losses, batch)
+        return losses.loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log AIM's loss of a batch."""
+        self.log_losses("val", self.losses(batch), batch)
+
+    def losses(self, batch: Batch) -> AIMLoss:
+        """Return AIM's loss and its two parts."""
+        aim = self.model.aim
+        assert aim is not None, "a model without A-links has no warm-up"
+        return aim.loss(batch.graph, batch.feat, batch.mask, pred_steps=self.config.aim.pred_steps)
+
+    def log_losses(self, stage: str, losses: AIMLoss, batch: Batch) -> None:
+        """Log each part of the loss under ``stage/``."""
+        for name, value in losses._asdict().items():
+            self.log(
+                f"{stage}/{name}",
+                value.detach(),
+                on_step=False,
+                on_epoch=True,
+                prog_bar=name == "loss",
+                batch_size=len(batch),
+            )
+
+    def clip_norm(self) -> float | None:
+        """Return None: the warm-up is not clipped."""
+        return None
+
+    def configure_optimizers(self) -> Adam:
+        """Return Adam over the parameters of AIM."""
+        assert self.model.aim is not None, "a model without A-links has no warm-up"
+        return Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
+
+
+class JointTraining(Phase):
+    """Second phase: recognition and prediction, with the A-links flowing through the encoder.
+
+    The loss is L = L_recog + w L_predict (Sec. 5.1). The encoder is tuned further by it, or frozen.
+    """
+
+    number = 1
+    label = "joint training"
+
+    def __init__(self, model: ASGCN | STGCN, config: RunConfig, class_names: list[str]) -> None:
+        super().__init__(model, config, class_names)
+        decay = config.optim.ema
+        self.average = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            if decay is not None
+            else None
+        )
+        self.recognition = RecognitionScores()
+        self.prediction = PredictionScores()
+
+    def evaluated(self) -> nn.Module:
+        """Return the model that evaluation uses: the averaged one, if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the joint loss of a batch."""
+        weight = self.config.prediction.weight
+        out: ASGCNOutput = self.model(
+            batch.graph, batch.feat, batch.mask, batch.last, predict=weight > 0
+        )
+        smoothing = self.config.optim.label_smoothing
+        recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
+        loss = recognition
+        self._log("train/recognition", recognition, batch)
+        if out.future is not None:
+            prediction = masked_mse(out.future, batch.future, batch.future_mask)
+            loss = loss + weight * prediction
+            self._log("train/prediction", prediction, batch)
+        self.check_finite(loss)
+        self._log("train/loss", loss, batch, bar=True)
+        right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
+        self._log("train/top1", 100 * right, batch, bar=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the averaged weights towards the new ones."""
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the scores of the validation clips."""
+        self.recognition, self.prediction = RecognitionScores(), PredictionScores()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Score a batch: whole clips (first loader), or clips without their future (second)."""
+        predict = dataloader_idx == 1
+        out = self.evaluated()(batch.graph, batch.feat, batch.mask, batch.last, predict=predict)
+        (self.prediction if predict else self.recognition).update(batch, out)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the validation clips."""
+        summary = self.recognition.summary(self.class_names)
+        self.log("val/loss", self.recognition.loss())
+        self.log("val/top1", summary["top1"], prog_bar=True)
+        self.log("val/mean_class", summary["mean_class"])
+        future = self.prediction.summary()
+        if future is not None:
+            self.log("val/mpjpe", future["mpjpe"])
+            self.log("val/zero_velocity", future["zero_velocity"])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return gradient descent and its schedule, a step of which is a step of the optimiser."""
+        options, aim = self.config.optim, self.config.aim
+        groups = parameter_groups(
+            self.model,
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+            aim_lr_scale=aim.joint_lr_scale,
+        )
+        optimizer = sgd(groups, options)
+        epochs = self.config.trainer.epochs
+        steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs)
+        schedule = LambdaLR(optimizer, learning_rate_factor(options, steps, epochs))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _log(self, name: str, value: Tensor, batch: Batch, bar: bool = False) -> None:
+        self.log(
+            name,
+            value.detach(),
+            on_step=False,
+            on_epoch=True,
+            prog_bar=bar,
+            batch_size=len(batch),
+        )

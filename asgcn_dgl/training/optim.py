@@ -1,0 +1,102 @@
+"""Gradient descent: which parameters decay, and how the learning rate goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD
+
+from asgcn_dgl.training.config import OptimConfig
+
+__all__ = ["learning_rate_factor", "parameter_groups", "sgd"]
+
+
+def parameter_groups(
+    model: nn.Module, *, lr: float, weight_decay: float, aim_lr_scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """Sort the parameters of a model by weight decay and learning rate.
+
+    Matrices and convolution kernels decay; vectors (biases, norms) and the edge masks M do not.
+
+    Parameters
+    ----------
+    model
+        The model; what requires no gradient is left out.
+    lr
+        Learning rate.
+    weight_decay
+        Weight decay of what decays.
+    aim_lr_scale
+        Factor on the learning rate of the parameters of ``model.aim``.
+
+    Returns
+    -------
+    list of dict
+        Groups for a torch optimiser, none of them empty.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = (name.startswith("aim."), parameter.ndim > 1 and "mask" not in name)
+            groups.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": lr * (aim_lr_scale if aim else 1.0),
+            "weight_decay": weight_decay if decays else 0.0,
+        }
+        for (aim, decays), parameters in groups.items()
+    ]
+
+
+def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
+    """Make the optimiser that the options ask for."""
+    return SGD(list(groups), lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
+
+
+def learning_rate_factor(
+    options: OptimConfig, steps_per_epoch: int, epochs: int
+) -> Callable[[int], float]:
+    """Return the factor on the learning rate as a function of the step.
+
+    Parameters
+    ----------
+    options
+        The schedule.
+    steps_per_epoch
+        Optimiser steps of an epoch.
+    epochs
+        Epochs of the training.
+
+    Returns
+    -------
+    callable
+        Step (0 for the first) to factor.
+
+    Examples
+    --------
+    >>> factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
+    >>> [round(factor(step), 3) for step in (0, 9, 19, 60, 100)]
+    [0.05, 0.5, 1.0, 0.5, 0.0]
+    >>> options = OptimConfig(schedule="step", steps=[2, 4], warmup_epochs=0)
+    >>> factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
+    >>> [round(factor(step), 3) for step in (0, 19, 20, 40)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
+    warmup = options.warmup_epochs * steps_per_epoch
+    total = epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup if warmup >= 1 else 1.0
+        if options.schedule == "cosine":
+            done = (step - warmup) / max(1.0, total - warmup)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        if options.schedule == "step":
+            return float(options.gamma ** sum(step >= e * steps_per_epoch for e in options.steps))
+        return 1.0
+
+    return factor

@@ -1,0 +1,221 @@
+"""Use of a trained model on raw files: what is done, and how it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
+from asgcn_dgl.data.clip import read_bytes
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.training.build import future_frames, set_threads
+from asgcn_dgl.training.checkpoint import Restored, load_model
+from asgcn_dgl.training.clips import evaluation_loader, make_dataset
+from asgcn_dgl.training.files import RunDir, write_json, write_npz
+
+__all__ = ["Prediction", "predict", "predict_clip", "read_any"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a clip.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    probabilities
+        (K,) probability of each class.
+    future
+        (M, T', V, d) poses after the clip's end, in the coordinates of its file; None if the model
+        predicts none.
+    num_bodies
+        M, bodies that were seen.
+    num_frames
+        Frames of the recording.
+    """
+
+    name: str
+    probabilities: np.ndarray
+    future: np.ndarray | None
+    num_bodies: int
+    num_frames: int
+
+
+def predict(
+    run_dir: str | Path,
+    files: Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    top: int = 3,
+    checkpoint: str = "auto",
+) -> list[Prediction]:
+    """Recognise and predict the clips in raw files; print a table.
+
+    Parameters
+    ----------
+    run_dir
+        Folder of a run, or a checkpoint file.
+    files
+        Files of one clip each: NTU ``.skeleton`` or NW-UCLA ``.json``.
+    out
+        Where to write the result too: a ``.json`` or an ``.npz`` file.
+    top
+        Classes to print for each file.
+    checkpoint
+        'best', 'last' or 'auto'.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used; nothing is written then.
+    """
+    _check_out(out, top)
+    path = Path(run_dir)
+    restored = load_model(path if path.is_file() else RunDir(path).checkpoint(checkpoint))
+    set_threads(restored.config)
+    found = [predict_clip(restored, read_any(file)) for file in files]
+    print(table(found, restored.class_names, top))
+    if out is not None:
+        _write(Path(out), [str(file) for file in files], found, restored.class_names)
+        print(f"written: {out}")
+    return found
+
+
+def _check_out(out: str | Path | None, top: int) -> None:
+    if top < 1:
+        raise InputError(f"--top must be at least 1, got {top}")
+    if out is not None and Path(out).suffix not in (".json", ".npz"):
+        raise InputError(f"{out}: give a name that ends in .json or .npz")
+
+
+def read_any(path: str | Path) -> Clip:
+    """Read a raw file, whichever of the known formats it has.
+
+    The suffix tells; a file of another name is told by its first character: ``{`` begins the JSON
+    of NW-UCLA, a digit (the number of frames) the text of NTU.
+
+    Raises
+    ------
+    InputError
+        If the format is none of these, or the reader refuses the file.
+    """
+    suffix = Path(path).suffix.lower()
+    first = read_bytes(path).lstrip()[:1]
+    if suffix == ".skeleton" or (suffix != ".json" and first.isdigit()):
+        return read_ntu(path)
+    if suffix == ".json" or first == b"{":
+        return read_nw_ucla(path)
+    raise InputError(
+        f"{path}: neither an NTU .skeleton file nor an NW-UCLA .json file; give one of these"
+    )
+
+
+@torch.no_grad()
+def predict_clip(restored: Restored, clip: Clip) -> Prediction:
+    """Recognise a clip and predict how it goes on.
+
+    Parameters
+    ----------
+    restored
+        The model, with the options that its clips were prepared with.
+    clip
+        The clip, as its reader gave it.
+
+    Raises
+    ------
+    InputError
+        If the model was trained on another skeleton.
+    """
+    model = restored.model
+    layouts = {layout.name: layout for layout in model.layouts}
+    if clip.layout not in layouts.values():
+        raise InputError(
+            f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model "
+            f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
+        )
+    steps = future_frames(model)
+    dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
+    (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
+    out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=steps > 0)
+    future = None
+    bodies = int(batch.num_bodies[0])
+    if out.future is not None:
+        poses = out.future.unflatten(0, (bodies, clip.layout.num_joints)).transpose(1, 2)
+        future = _as_recorded(poses.numpy(), dataset, clip)
+    return Prediction(
+        clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
+    )
+
+
+def _as_recorded(future: np.ndarray, dataset: SkeletonDataset, clip: Clip) -> np.ndarray:
+    """Undo the alignment: bring poses back to the coordinates of the recording.
+
+    Alignment turns and shifts a clip as a whole. That motion is found from where it took the joints
+    (Kabsch's method), whatever transforms it was made of.
+    """
+    raw = dataset.clip(0)
+    assert dataset.transform is not None
+    aligned = dataset.transform(raw, np.random.default_rng(0))
+    source = aligned.pos[aligned.mask].astype(np.float64)
+    target = raw.pos[raw.mask].astype(np.float64)
+    middle, goal = source.mean(axis=0), target.mean(axis=0)
+    left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
+    handed = np.ones(len(middle))
+    handed[-1] = np.sign(np.linalg.det(left @ right))
+    turned = (future - middle) @ (left * handed) @ right + goal
+    return np.asarray(turned, dtype=np.float32)
+
+
+def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:
+    """Return the predictions as lines to read: a clip, then its likeliest classes."""
+    lines = []
+    for each in found:
+        bodies = f"{each.num_bodies} bod{'y' if each.num_bodies == 1 else 'ies'}"
+        future = "" if each.future is None else f", {each.future.shape[1]} future poses"
+        lines.append(f"{each.name}  ({bodies}, {each.num_frames} frames{future})")
+        for index in np.argsort(-each.probabilities, kind="stable")[:top]:
+            lines.append(f"  {100 * each.probabilities[index]:6.2f} %  {class_names[index]}")
+    return "\n".join(lines)
+
+
+def _write(out: Path, files: list[str], found: list[Prediction], class_names: list[str]) -> None:
+    if out.suffix == ".json":
+        write_json(
+            out,
+            {
+                "class_names": class_names,
+                "clips": [
+                    {"file": file, **_as_plain(each, class_names)}
+                    for file, each in zip(files, found, strict=True)
+                ],
+            },
+        )
+        return
+    arrays: dict[str, Any] = {
+        "files": np.array(files),
+        "names": np.array([each.name for each in found]),
+        "class_names": np.array(class_names),
+        "probabilities": np.stack([each.probabilities for each in found]),
+    }
+    for number, each in enumerate(found):
+        if each.future is not None:
+            arrays[f"future_{number}"] = each.future
+    write_npz(out, **arrays)
+
+
+def _as_plain(each: Prediction, class_names: list[str]) -> dict[str, Any]:
+    """Return a prediction in plain values."""
+    return {
+        "name": each.name,
+        "bodies": each.num_bodies,
+        "frames": each.num_frames,
+        "class": class_names[int(each.probabilities.argmax())],
+        "probabilities": [float(value) for value in each.probabilities],
+        "future": None if each.future is None else each.future.tolist(),
+    }

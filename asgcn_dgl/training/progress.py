@@ -1,0 +1,48 @@
+"""Progress bars where somebody watches, and Lightning kept quiet about what is intended."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from asgcn_dgl.training.config import RunConfig
+
+__all__ = ["progress_wanted", "quiet_lightning", "track"]
+
+_Item = TypeVar("_Item")
+
+
+def progress_wanted(config: RunConfig) -> bool:
+    """Tell whether to show progress bars."""
+    wanted = config.trainer.progress
+    return wanted == "on" or (wanted == "auto" and sys.stderr.isatty())
+
+
+def track(items: Iterable[_Item], label: str, config: RunConfig) -> Iterable[_Item]:
+    """Return the items, with a progress bar if one is wanted."""
+    return tqdm(items, desc=label, leave=False, disable=not progress_wanted(config))
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning from advising against what was chosen on purpose, and from greeting."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    with warnings.catch_warnings():
+        # clips.workers is the user's choice: clips are small, and 0 is often the fastest.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # A frozen inference module is in evaluation mode on purpose: its links carry no noise.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+        # Lightning 2.6 asks torch 2.13 in a way that torch is about to drop.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

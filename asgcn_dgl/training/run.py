@@ -1,0 +1,213 @@
+"""A training from beginning to end: AIM alone, everything together, validation, test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.training.build import build_model, future_frames, set_threads, thawed
+from asgcn_dgl.training.callbacks import EpochLog, SaveCheckpoints, say
+from asgcn_dgl.training.checkpoint import (
+    AtomicCheckpointIO,
+    load_checkpoint,
+    load_model,
+    model_weights,
+)
+from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, report, score
+from asgcn_dgl.training.files import RunDir, write_json
+from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
+from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
+
+__all__ = ["train"]
+
+
+def train(
+    config: RunConfig, folder: str | Path, *, resume: bool = False, test: bool = True
+) -> dict[str, Any]:
+    """Train a model and write a run folder.
+
+    Parameters
+    ----------
+    config
+        Options of the run.
+    folder
+        Folder of the run; it must be new or empty unless ``resume``.
+    resume
+        Go on with what the folder holds. The weights are then those of a run that was never
+        interrupted.
+    test
+        Read the test clips once, when all is trained.
+
+    Returns
+    -------
+    dict
+        Figures of the test clips, or of the validation clips without ``test``; empty if there are
+        none of either.
+
+    Raises
+    ------
+    InputError
+        If the options, the data or the folder cannot be used; nothing is written then.
+    DivergenceError
+        If a loss or gradient is not finite.
+    """
+    run = RunDir(Path(folder))
+    _check_folder(run, resume)
+    set_threads(config)
+    clips = ClipsModule(config, progress_wanted(config))
+    names = list(clips.set.class_names)
+    model = build_model(config, [clips.set.layout], len(names), clips.num_dims)
+    _check_resumable(run, model, config, resume)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    run.write_config(config)
+    say(run.log, _opening(run, clips, model, resume))
+    seconds = {
+        "warm_up": _warm_up(run, model, clips, names, resume),
+        "joint": _train_jointly(run, model, clips, names, resume),
+    }
+    result = _validate(run, clips, seconds)
+    return evaluate(run.path) if test else result
+
+
+def _check_folder(run: RunDir, resume: bool) -> None:
+    """Refuse to write over a run, or to go on with none."""
+    if resume:
+        run.read_config()
+    elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+        raise InputError(
+            f"{run.path}: already there and not empty; give another --out, or go on with "
+            "that run by --resume"
+        )
+
+
+def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resume: bool) -> None:
+    """Refuse checkpoints that the options do not fit, before anything is written."""
+    for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
+        if resume and file.is_file():
+            own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+            kept = model_weights(load_checkpoint(file)["state_dict"])
+            if own != {name: tensor.shape for name, tensor in kept.items()}:
+                raise InputError(
+                    f"{file}: holds a model of another shape; resume without options of "
+                    "the model, or train anew in another --out"
+                )
+
+
+def _opening(run: RunDir, clips: ClipsModule, model: ASGCN | STGCN, resume: bool) -> str:
+    """Return the first line of the log."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return (
+        f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {clips.protocol}, "
+        f"{clips.config.clips.stream} stream; {len(clips.train_clips)} clips to learn from, "
+        f"{len(clips.held_out_clips)} held out; {count:,} parameters; "
+        f"seed {clips.config.trainer.seed}"
+    )
+
+
+def _warm_up(
+    run: RunDir, model: ASGCN | STGCN, clips: ClipsModule, names: list[str], resume: bool
+) -> float:
+    """Train the inference module alone; return the seconds that it took."""
+    config = clips.config
+    if model.aim is None or config.aim.epochs == 0:
+        return 0.0
+    clips.prepare(
+        model.graph_builder,
+        mode="whole",
+        future_frames=future_frames(model),
+        batch_size=config.aim.batch_size or config.trainer.batch_size,
+    )
+    module = AIMWarmUp(model, config, names)
+    saver = SaveCheckpoints(run.checkpoints, last="aim", best=False)
+    with thawed(model):
+        return _fit(run, module, clips, config.aim.epochs, saver, "aim", resume)
+
+
+def _train_jointly(
+    run: RunDir, model: ASGCN | STGCN, clips: ClipsModule, names: list[str], resume: bool
+) -> float:
+    """Train both heads, the A-links with them; return the seconds that it took."""
+    config = clips.config
+    steps = future_frames(model)
+    predicts = steps > 0 and config.prediction.weight > 0
+    clips.prepare(
+        model.graph_builder,
+        mode="mixed" if predicts else "whole",
+        future_frames=steps,
+        batch_size=config.trainer.batch_size,
+    )
+    module = JointTraining(model, config, names)
+    saver = SaveCheckpoints(run.checkpoints, best=bool(clips.held_out_clips))
+    return _fit(run, module, clips, config.trainer.epochs, saver, "joint", resume)
+
+
+def _fit(
+    run: RunDir,
+    module: Phase,
+    clips: ClipsModule,
+    epochs: int,
+    saver: SaveCheckpoints,
+    label: str,
+    resume: bool,
+) -> float:
+    """Run a phase, from its checkpoint if it has one; return the seconds over all its sittings."""
+    file = run.checkpoints / f"{saver.last}.ckpt"
+    config = clips.config
+    bar = TQDMProgressBar() if progress_wanted(config) else None
+    log = EpochLog(run.log, label, bar)
+    if resume and file.is_file():
+        checkpoint = load_checkpoint(file)
+        if checkpoint["epoch"] + 1 >= epochs:
+            module.load_state_dict(checkpoint["state_dict"])
+            log.load_state_dict(checkpoint["callbacks"][log.state_key])
+            return log.seconds
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator=config.trainer.accelerator,
+            devices=1,
+            precision=config.trainer.precision,
+            logger=TensorBoardLogger(
+                run.path, name="tensorboard", version=label, default_hp_metric=False
+            ),
+            callbacks=[log, saver] if bar is None else [log, saver, bar],
+            plugins=[AtomicCheckpointIO()],
+            check_val_every_n_epoch=config.trainer.eval_every,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            enable_progress_bar=bar is not None,
+            enable_model_summary=False,
+        )
+        trainer.fit(
+            module,
+            datamodule=clips,
+            ckpt_path=file if resume and file.is_file() else None,
+            weights_only=True,
+        )
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    return log.seconds
+
+
+def _validate(run: RunDir, clips: ClipsModule, seconds: dict[str, float]) -> dict[str, Any]:
+    """Score the held-out clips with the chosen checkpoint, write and print the figures."""
+    if not clips.held_out_clips:
+        write_json(run.validation, {"split": "validation", "clips": 0, "seconds": seconds})
+        return {}
+    file = run.checkpoint()
+    restored = load_model(file)
+    datasets = evaluation_datasets(list(clips.held_out_clips), restored.model, restored.config)
+    scores = score(restored.model, datasets, restored.config, "validation")
+    result = figures(restored, *scores, split="validation", checkpoint=file.stem)
+    result["seconds"] = seconds
+    write_json(run.validation, result)
+    say(run.log, report(result))
+    return result

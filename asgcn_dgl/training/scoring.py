@@ -1,0 +1,162 @@
+"""Scores of clips, gathered batch by batch, and the figures made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from asgcn_dgl import metrics
+from asgcn_dgl.data import Batch
+from asgcn_dgl.models import ASGCNOutput
+
+__all__ = ["PredictionScores", "RecognitionScores", "masked_mse"]
+
+
+def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over the joints, frames and coordinates that are known (Eq. 6).
+
+    Parameters
+    ----------
+    future
+        (N, T', d) predicted positions.
+    target
+        (N, T', d) true positions.
+    mask
+        (N, T') bool, where the truth is known.
+
+    Returns
+    -------
+    Tensor
+        One number; 0 where nothing is known.
+
+    Examples
+    --------
+    >>> future, target = torch.zeros(1, 2, 3), torch.tensor([[[1.0, 2.0, 3.0], [9.0, 9.0, 9.0]]])
+    >>> round(masked_mse(future, target, torch.tensor([[True, False]])).item(), 4)
+    4.6667
+    """
+    # Not a product with the mask: an unknown target may be anything, NaN too.
+    error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
+    known = mask.sum() * future.shape[-1]
+    return error.square().sum() / known.clamp(min=1)
+
+
+@dataclass
+class RecognitionScores:
+    """Class scores of clips that were seen whole."""
+
+    names: list[str] = field(default_factory=list)
+    _logits: list[Tensor] = field(default_factory=list)
+    _labels: list[Tensor] = field(default_factory=list)
+
+    def update(self, batch: Batch, out: ASGCNOutput) -> None:
+        """Take in a batch."""
+        self.names += list(batch.names)
+        self._logits.append(out.logits.detach().float().cpu())
+        self._labels.append(batch.label.cpu())
+
+    def logits(self) -> Tensor:
+        """Return the logits of all clips, (B, K)."""
+        return torch.cat(self._logits)
+
+    def labels(self) -> Tensor:
+        """Return the true classes of all clips, (B,)."""
+        return torch.cat(self._labels)
+
+    def loss(self) -> float:
+        """Return the mean cross entropy."""
+        return float(F.cross_entropy(self.logits(), self.labels()))
+
+    def summary(self, class_names: list[str]) -> dict[str, Any]:
+        """Return top-1, top-5, mean-class and per-class accuracy, in percent.
+
+        A class without clips has None.
+        """
+        logits, labels = self.logits(), self.labels()
+        shares = metrics.per_class_accuracy(logits, labels)
+        return {
+            "top1": _percent(metrics.accuracy(logits, labels)),
+            "top5": _percent(metrics.accuracy(logits, labels, top_k=5)),
+            "mean_class": _percent(metrics.mean_class_accuracy(logits, labels)),
+            "per_class": {
+                name: None if np.isnan(share) else _percent(share)
+                for name, share in zip(class_names, shares, strict=True)
+            },
+        }
+
+    def arrays(self, class_names: list[str]) -> dict[str, Any]:
+        """Return what a file of scores holds: names, labels, probabilities and logits."""
+        logits = self.logits()
+        return {
+            "names": np.array(self.names),
+            "labels": self.labels().numpy(),
+            "logits": logits.numpy(),
+            "probabilities": logits.softmax(dim=-1).numpy(),
+            "class_names": np.array(class_names),
+        }
+
+
+@dataclass
+class PredictionScores:
+    """Predicted poses beside the true ones, and beside the last pose repeated (zero velocity).
+
+    The unit is that of the clips' coordinates: metres for the supplied 3-D sets.
+    """
+
+    clips: int = 0
+    _future: list[Tensor] = field(default_factory=list)
+    _target: list[Tensor] = field(default_factory=list)
+    _still: list[Tensor] = field(default_factory=list)
+    _mask: list[Tensor] = field(default_factory=list)
+
+    def update(self, batch: Batch, out: ASGCNOutput) -> None:
+        """Take in a batch; joints without a known future are left out."""
+        if out.future is None:
+            return
+        known = batch.future_mask.any(dim=1)
+        target = batch.future[known]
+        self._future.append(out.future.detach().float()[known].cpu())
+        self._target.append(target.cpu())
+        self._still.append(batch.last[known].unsqueeze(1).expand_as(target).cpu())
+        self._mask.append(batch.future_mask[known].cpu())
+        self.clips += len(batch)
+
+    def known(self) -> bool:
+        """Tell whether there is any future to compare with."""
+        return any(bool(mask.any()) for mask in self._mask)
+
+    def loss(self) -> float | None:
+        """Return the mean squared error, or None where nothing was predicted."""
+        if not self.known():
+            return None
+        future, target, mask = map(torch.cat, (self._future, self._target, self._mask))
+        return float(masked_mse(future, target, mask))
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return MPJPE and that of zero velocity, in all and by frame; None without a future."""
+        if not self.known():
+            return None
+        future, target, still, mask = map(
+            torch.cat, (self._future, self._target, self._still, self._mask)
+        )
+        return {
+            "mpjpe": metrics.mpjpe(future, target, mask),
+            "zero_velocity": metrics.mpjpe(still, target, mask),
+            "mpjpe_per_frame": _numbers(metrics.mpjpe_per_horizon(future, target, mask)),
+            "zero_velocity_per_frame": _numbers(metrics.mpjpe_per_horizon(still, target, mask)),
+        }
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """Return plain numbers, with None for what is unknown (JSON has no NaN)."""
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _percent(share: float) -> float:
+    return round(100 * float(share), 4)
