@@ -79,7 +79,7 @@ def structural_operators(
         With ``"distance"``: count joints more than L hops from the centre as equally far, as the
         published code does (needed only to import its weights).
     normalization
-        With ``"power"``: ``"transition"`` (AS-GCN, rows sum to 1 or 0) or ``"symmetric"``
+        With ``"power"``: ``"transition"`` (AS-GCN; rows sum to at most 1) or ``"symmetric"``
         (ST-GCN, Eq. 1; rows are scaled by the in-degree and columns by the out-degree, which in a
         directed partition differ).
 

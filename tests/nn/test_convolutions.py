@@ -1,0 +1,358 @@
+"""SGConv, AGConv and ASGConv against the dense formula, on both engines."""
+
+import copy
+import pickle
+
+import dgl
+import oracle
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import SUPPLIED, chain, float64, trees
+
+from asgcn_dgl.nn import AGConv, ASGConv, SGConv
+from asgcn_dgl.ops import regular, use_engine
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
+
+ENGINES = ("auto", "message_passing")
+
+
+def dense_asgc(conv, layouts, bodies, feat, links, builder):
+    """The formula, body by body."""
+    make = oracle.power_operators if builder.construction == "power" else oracle.distance_operators
+    parts, node, edge = [], 0, 0
+    for layout, count in zip(layouts, bodies, strict=True):
+        operators = make(layout, builder.max_hop)
+        size = layout.num_joints
+        for _ in range(count):
+            x = feat[node : node + size]
+            masks = None
+            if conv.structural.masks is not None:
+                masks = oracle.dense_masks(operators, conv.structural.masks.values[layout.name])
+            out = oracle.sgc(x, operators, conv.structural.weight, masks)
+            if conv.actional is not None:
+                some = oracle.link_matrices(links[edge : edge + size * (size - 1)], size)
+                act = oracle.agc(x, some, conv.actional.weight, conv.actional.normalise)
+                out = out + conv.actional_weight * conv.actional.scale * act
+            parts.append(out)
+            node, edge = node + size, edge + size * (size - 1)
+    return torch.cat(parts)
+
+
+def compare(kinds, bodies, *, engine="auto", frames=2, in_feats=3, out_feats=2, **options):
+    """Outputs and all gradients of ASGConv and of the formula, float64."""
+    construction = options.get("construction", "power")
+    max_hop, types = options.get("max_hop", 2), options.get("num_actional", 2)
+    builder = GraphBuilder(max_hop=max_hop, num_actional=types, construction=construction)
+    options = {"max_hop": max_hop, "num_actional": types, **options}
+    with float64():
+        graph = builder.batch(kinds, bodies)
+        conv = ASGConv(in_feats, out_feats, **options)
+        for parameter in conv.parameters():
+            torch.nn.init.normal_(parameter)
+        feat = torch.randn(graph.num_nodes(), frames, in_feats, requires_grad=True)
+        edges = graph.num_edges("actional_1") if types else 0
+        links = torch.rand(edges, max(types, 1)).add_(0.05).requires_grad_()
+        inputs = [feat, *([links] if edges else []), *conv.parameters()]
+        theirs = dense_asgc(conv, kinds, bodies, feat, links, builder)
+        with use_engine(engine):
+            ours = conv(graph, feat, links if types else None)
+        probe = torch.randn_like(theirs)
+        expected = torch.autograd.grad((theirs * probe).sum(), inputs, allow_unused=True)
+        got = torch.autograd.grad((ours * probe).sum(), inputs, allow_unused=True)
+    torch.testing.assert_close(ours, theirs)
+    for a, b, tensor in zip(got, expected, inputs, strict=True):
+        zero = torch.zeros_like(tensor)
+        torch.testing.assert_close(zero if a is None else a, zero if b is None else b)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", SUPPLIED)
+@pytest.mark.parametrize("construction", ["power", "distance"])
+def test_equals_the_formula_on_every_supplied_layout(name, construction, engine):
+    layout = get_layout(name)
+    compare([layout], [2], engine=engine, construction=construction, max_hop=3, layouts=layout)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(layout=trees(max_joints=7), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_equals_the_formula_on_random_trees(engine, layout, data):
+    compare(
+        [layout] * 2,
+        data.draw(st.lists(st.integers(1, 2), min_size=2, max_size=2)),
+        engine=engine,
+        frames=data.draw(st.integers(1, 3)),
+        in_feats=data.draw(st.integers(1, 3)),
+        out_feats=data.draw(st.integers(1, 3)),
+        max_hop=data.draw(st.integers(1, 4)),
+        num_actional=data.draw(st.integers(0, 3)),
+        construction=data.draw(st.sampled_from(["power", "distance"])),
+        layouts=layout if data.draw(st.booleans()) else None,
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equals_the_formula_in_a_mixed_batch(engine):
+    layouts = [get_layout("coco17"), chain(5), get_layout("coco17"), chain(5)]
+    compare(layouts, [1, 2, 2, 1], engine=engine, layouts=[chain(5), get_layout("coco17")])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("normalise", ["paper", "self_loop", "none"])
+def test_every_normalisation_equals_the_formula(normalise, engine):
+    compare([chain(4)] * 2, [1, 2], engine=engine, normalise=normalise, scale=0.1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_skeleton_with_cycles_equals_the_formula(engine):
+    ring = SkeletonLayout.from_bones("ring", [(0, 1), (1, 2), (2, 3), (3, 0), (3, 4)], center=0)
+    compare([ring], [2], engine=engine, max_hop=4, layouts=ring)
+
+
+@pytest.mark.parametrize("tile", [1, 2**30])
+def test_tiles_do_not_change_the_result(tile, monkeypatch):
+    """One unit a tile, and the whole batch in one tile as on a GPU."""
+    monkeypatch.setattr(regular, "TILE_BYTES", tile)
+    layout = get_layout("ntu25")
+    compare([layout] * 3, [1, 2, 1], max_hop=4, num_actional=3, frames=5, layouts=layout)
+
+
+def test_star_order_that_is_no_prefix():
+    """Senders of the second relation that are not among the first of the joints' order."""
+    layout = SkeletonLayout.from_bones(
+        "comb", [(0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (1, 6), (6, 7), (0, 8)], center=0
+    )
+    compare([layout], [3], max_hop=3, construction="distance", layouts=layout)
+
+
+def test_zero_links_stay_zero():
+    graph = GraphBuilder(num_actional=1).clip(chain(3))
+    links = torch.zeros(graph.num_edges("actional_1"), 1)
+    for engine in ENGINES:
+        with use_engine(engine):
+            out = AGConv(2, 2, 1)(graph, torch.randn(3, 2), links)
+        assert torch.equal(out, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(a=st.floats(-3, 3), b=st.floats(-3, 3), seed=st.integers(0, 2**16))
+@settings(max_examples=15, deadline=None)
+def test_theorem_1_linearity(engine, a, b, seed):
+    layout = get_layout("hand21")
+    with float64(), use_engine(engine):
+        generator = torch.Generator().manual_seed(seed)
+        graph = GraphBuilder().clip(layout)
+        conv = ASGConv(3, 4, layouts=layout)
+        links = torch.rand(graph.num_edges("actional_1"), 3, generator=generator)
+        x, y = torch.randn(2, 21, 2, 3, generator=generator)
+        left = conv(graph, a * x + b * y, links)
+        right = a * conv(graph, x, links) + b * conv(graph, y, links)
+    torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradcheck(engine):
+    layout = chain(4)
+    with float64(), use_engine(engine):
+        graph = GraphBuilder(max_hop=2, num_actional=2).batch(layout, [1, 1])
+        conv = ASGConv(2, 2, 2, 2, layouts=layout)
+        feat = torch.randn(8, 2, 2, requires_grad=True)
+        links = torch.rand(graph.num_edges("actional_1"), 2).add_(0.1).requires_grad_()
+        parameters = list(conv.parameters())
+        torch.autograd.gradcheck(lambda f, e, *_: conv(graph, f, e), (feat, links, *parameters))
+
+
+def test_double_backward_says_that_it_does_not_work():
+    graph = GraphBuilder(num_actional=0).clip(chain(3))
+    feat = torch.randn(3, 2, requires_grad=True)
+    out = SGConv(2, 2)(graph, feat)
+    (grad,) = torch.autograd.grad(out.square().sum(), feat, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dgl_batch_equals_a_loop_over_clips(engine):
+    layout = get_layout("coco17")
+    builder = GraphBuilder(max_hop=2, num_actional=1)
+    conv = ASGConv(3, 4, 2, 1, layouts=layout)
+    clips = [builder.clip(layout, count) for count in (1, 2)]
+    feats = [torch.randn(clip.num_nodes(), 5, 3) for clip in clips]
+    links = [torch.rand(clip.num_edges("actional_1"), 1) for clip in clips]
+    with use_engine(engine):
+        apart = torch.cat([conv(*each) for each in zip(clips, feats, links, strict=True)])
+        joined = conv(dgl.batch(clips), torch.cat(feats), torch.cat(links))
+    torch.testing.assert_close(apart, joined)
+
+
+def test_body_order_does_not_matter():
+    layout = get_layout("coco17")
+    graph = GraphBuilder(max_hop=2, num_actional=1).clip(layout, 2)
+    conv = ASGConv(3, 4, 2, 1, layouts=layout)
+    feat, links = torch.randn(2, 17, 5, 3), torch.rand(2, 17 * 16, 1)
+    out = conv(graph, feat.flatten(0, 1), links.flatten(0, 1)).view(2, 17, 5, 4)
+    swapped = conv(graph, feat.flip(0).flatten(0, 1), links.flip(0).flatten(0, 1)).view(2, 17, 5, 4)
+    torch.testing.assert_close(out, swapped.flip(0))
+
+
+def test_features_without_frames_and_with_more_axes():
+    graph = GraphBuilder(num_actional=0).clip(chain(4))
+    conv = SGConv(3, 2)
+    feat = torch.randn(4, 5, 2, 3)
+    whole = conv(graph, feat)
+    assert whole.shape == (4, 5, 2, 2)
+    torch.testing.assert_close(conv(graph, feat[:, 1, 1]), whole[:, 1, 1])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_works_on_a_users_heterograph(engine):
+    """Own edge types, no weights: senders are averaged; types with edges of their own."""
+    graph = dgl.heterograph(
+        {
+            ("atom", "near", "atom"): ([0, 1, 2], [1, 1, 0]),
+            ("atom", "far", "atom"): ([2], [1]),
+            ("atom", "pull", "atom"): ([0, 2], [2, 1]),
+            ("atom", "push", "atom"): ([1], [0]),
+        }
+    )
+    conv = ASGConv(2, 3, etypes=["near", "far"], num_actional=2, actional_etypes=["pull", "push"], normalise="none")
+    feat = torch.randn(3, 2)
+    links = [torch.tensor([0.5, 2.0]), torch.tensor([3.0])]
+    with use_engine(engine):
+        out = conv(graph, feat, links)
+    near, far = conv.structural.weight
+    pull, push = conv.actional.weight
+    expected = torch.stack(
+        [
+            feat[2] @ near + 0.5 * 3.0 * feat[1] @ push,
+            (feat[0] + feat[1]) / 2 @ near + feat[2] @ far + 0.5 * 2.0 * feat[2] @ pull,
+            0.5 * 0.5 * feat[0] @ pull,
+        ]
+    )
+    torch.testing.assert_close(out, expected)
+
+
+def test_edge_order_does_not_matter():
+    builder = GraphBuilder(max_hop=2, num_actional=1)
+    layout = get_layout("coco17")
+    graph = builder.clip(layout)
+    shuffled, order = {}, None
+    for name in graph.canonical_etypes:
+        src, dst = graph.edges(etype=name)
+        order = torch.randperm(len(src))
+        shuffled[name] = (src[order], dst[order], order)
+    other = dgl.heterograph({k: v[:2] for k, v in shuffled.items()}, {"joint": 17})
+    other.ndata["structure"] = graph.ndata["structure"]
+    for name, (_, _, order) in shuffled.items():
+        for key, value in graph.edges[name].data.items():
+            other.edges[name].data[key] = value[order]
+    conv = ASGConv(3, 4, 2, 1, layouts=layout)
+    torch.nn.init.normal_(conv.structural.masks.values["coco17"])
+    feat, links = torch.randn(17, 5, 3), torch.rand(graph.num_edges("actional_1"), 1)
+    order = shuffled["joint", "actional_1", "joint"][2]
+    torch.testing.assert_close(conv(graph, feat, links), conv(other, feat, links[order]))
+
+
+def test_weights_changed_on_the_graph_are_seen():
+    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(3))
+    conv, feat = SGConv(2, 2, 1), torch.randn(3, 2)
+    before = conv(graph, feat)
+    graph.edges["centripetal_1"].data["weight"] = torch.tensor([5.0, 5.0])
+    after = conv(graph, feat)
+    assert not torch.allclose(before, after)
+    graph.edges["centripetal_1"].data["weight"].mul_(0.2)
+    torch.testing.assert_close(conv(graph, feat), before)
+
+
+def test_the_graph_is_left_as_it_was():
+    graph = GraphBuilder().clip(chain(3))
+    graph.ndata["mine"] = torch.arange(3)
+    before = {key: value.clone() for key, value in graph.ndata.items()}
+    ASGConv(2, 2)(graph, torch.randn(3, 2), torch.rand(6, 3))
+    assert set(graph.ndata) == set(before)
+    assert all(torch.equal(graph.ndata[key], value) for key, value in before.items())
+    assert set(graph.edges["root_1"].data) == {"weight", "slot"}
+
+
+def test_pickle_deepcopy_state_dict_and_repr():
+    layout, graph = chain(4), GraphBuilder().clip(chain(4))
+    conv, feat, links = ASGConv(2, 3, layouts=layout), torch.randn(4, 2), torch.rand(12, 3)
+    expected = conv(graph, feat, links)
+    other = ASGConv(2, 3, layouts=layout)
+    other.load_state_dict(conv.state_dict())
+    for twin in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv)), other):
+        assert torch.equal(twin(graph, feat, links), expected)
+    assert "normalise='paper'" in repr(conv) and "actional_weight=0.5" in repr(conv)
+
+
+def test_seed_gives_the_same_weights():
+    def made():
+        torch.manual_seed(3)
+        return ASGConv(2, 3).structural.weight
+
+    assert torch.equal(made(), made())
+
+
+def test_bfloat16():
+    layout = chain(4)
+    graph = GraphBuilder().clip(layout)
+    conv, feat, links = ASGConv(8, 8, layouts=layout), torch.randn(4, 3, 8), torch.rand(12, 3)
+    expected = conv(graph, feat, links)
+    low = conv.to(torch.bfloat16)(graph, feat.bfloat16(), links.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), expected, rtol=0.1, atol=0.1)
+
+
+def test_one_joint():
+    graph = GraphBuilder().clip(chain(1))
+    conv, feat = ASGConv(2, 2), torch.randn(1, 3, 2)
+    for engine in ENGINES:
+        with use_engine(engine):
+            out = conv(graph, feat, torch.rand(0, 3))
+        roots = [n for n, e in enumerate(conv.structural.etypes) if e.startswith("root")]
+        torch.testing.assert_close(out, feat @ conv.structural.weight[roots].sum(0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SGConv(0, 3), "in_feats must be .* got 0"),
+        (lambda: AGConv(3, 3, normalise="l1"), "normalise must be one of .* got 'l1'"),
+        (lambda: SGConv(3, 3, etypes=["a"], layouts=chain(3)), "layouts must be None with own etypes"),
+        (lambda: SGConv(3, 3, layouts=[chain(3), chain(4)]), "distinct names"),
+        (lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2)), "edge_weight must hold"),
+        (
+            lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(6, 2)),
+            "3 actional types .* got 2",
+        ),
+        (
+            lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(5, 3)),
+            "each of the 6 edges .* got 5",
+        ),
+        (lambda: SGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(4, 2)), r"3 joints .* got shape \(4, 2\)"),
+        (
+            lambda: SGConv(2, 2, 2)(GraphBuilder(max_hop=1).clip(chain(3)), torch.zeros(3, 2)),
+            "no edge type 'root_2'",
+        ),
+        (
+            lambda: SGConv(2, 2, layouts=chain(4))(GraphBuilder().clip(chain(3)), torch.zeros(3, 2)),
+            "none of the layer's 1 layouts",
+        ),
+    ],
+)
+def test_errors_name_argument_rule_and_value(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="engine must be one of"), use_engine("magic"):
+        pass
+
+
+def test_regular_engine_says_when_the_graph_is_not_regular():
+    graph = GraphBuilder(num_actional=0).batch([chain(3), chain(4)], [1, 1])
+    with use_engine("regular"), pytest.raises(ValueError, match="not a batch of equal units"):
+        SGConv(2, 2)(graph, torch.zeros(7, 2))

@@ -1,0 +1,187 @@
+"""The paper's formulas, plainly: dense matrices, loops, no library code but the layouts."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import torch
+
+
+def bone_graph(layout):
+    graph = nx.Graph()
+    graph.add_nodes_from(range(layout.num_joints))
+    graph.add_edges_from(layout.bones)
+    return graph
+
+
+def hop_distances(layout):
+    lengths = dict(nx.all_pairs_shortest_path_length(bone_graph(layout)))
+    size = layout.num_joints
+    return np.array([[lengths[i][j] for j in range(size)] for i in range(size)])
+
+
+def partitions(layout):
+    """A + I parted by distance to the centre; A[i, j] from j to i."""
+    size, depth = layout.num_joints, hop_distances(layout)[layout.center]
+    parts = {name: np.zeros((size, size)) for name in ("root", "centripetal", "centrifugal")}
+    neighbours = [set(bone_graph(layout)[i]) | {i} for i in range(size)]
+    for i in range(size):
+        for j in neighbours[i]:
+            side = "root" if depth[j] == depth[i] else "centripetal" if depth[j] < depth[i] else "centrifugal"
+            parts[side][i, j] = 1.0
+    return parts
+
+
+def power_operators(layout, max_hop, normalization="transition"):
+    operators = {}
+    for hop in range(1, max_hop + 1):
+        for name, matrix in partitions(layout).items():
+            rows, columns = matrix.sum(1), matrix.sum(0)
+            if normalization == "transition":
+                base = np.divide(matrix, rows[:, None], out=np.zeros_like(matrix), where=rows[:, None] > 0)
+            else:
+                scale = np.sqrt(np.outer(rows, columns))
+                base = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0)
+            operators[f"{name}_{hop}"] = np.linalg.matrix_power(base, hop)
+    return operators
+
+
+def distance_operators(layout, max_hop, truncated=False):
+    distance = hop_distances(layout)
+    depth = distance[layout.center].astype(float)
+    if truncated:
+        depth = np.where(depth > max_hop, np.inf, depth)
+    size = layout.num_joints
+    operators = {"root_0": np.zeros((size, size))}
+    for hop in range(1, max_hop + 1):
+        operators[f"centripetal_{hop}"] = np.zeros((size, size))
+        operators[f"centrifugal_{hop}"] = np.zeros((size, size))
+    for i in range(size):
+        reach = sum(distance[i, j] <= max_hop for j in range(size))
+        for j in range(size):
+            hop = distance[i, j]
+            if hop > max_hop:
+                continue
+            side = "root" if hop == 0 else "centripetal" if depth[j] < depth[i] else "centrifugal"
+            operators[f"{side}_{hop}"][i, j] = 1.0 / reach
+    return operators
+
+
+def dense_masks(operators, values):
+    """The layer's flat masks (relation by relation, row by row, non-zeros only) as matrices."""
+    masks, begin = {}, 0
+    for name, matrix in operators.items():
+        rows, columns = np.nonzero(matrix)
+        mask = torch.zeros(matrix.shape, dtype=values.dtype)
+        mask = mask.index_put((torch.as_tensor(rows), torch.as_tensor(columns)), values[begin : begin + len(rows)])
+        masks[name] = mask
+        begin += len(rows)
+    assert begin == len(values)
+    return masks
+
+
+def sgc(feat, operators, weight, masks=None):
+    """Eq. 5 for one body: feat (V, T, D), weight (R, D, O)."""
+    total = 0.0
+    for number, (name, matrix) in enumerate(operators.items()):
+        operator = torch.as_tensor(matrix, dtype=feat.dtype)
+        if masks is not None:
+            operator = operator * masks[name]
+        total = total + torch.einsum("ij,jtd,do->ito", operator, feat, weight[number])
+    return total
+
+
+def link_matrices(edge_weight, size):
+    """One body's (V (V - 1), C) link strengths, receiver-major, as (C, V, V)."""
+    pairs = [(i, j) for i in range(size) for j in range(size) if i != j]
+    empty = torch.zeros(size, size, dtype=edge_weight.dtype)
+    if not pairs:
+        return torch.stack([empty] * edge_weight.shape[1])
+    i, j = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    return torch.stack([empty.index_put((i, j), column) for column in edge_weight.t()])
+
+
+def agc(feat, links, weight, normalise="paper"):
+    """Eq. 4 for one body: feat (V, T, D), links (C, V, V), weight (C, D, O)."""
+    total = 0.0
+    for matrix, w in zip(links, weight, strict=True):
+        if normalise == "self_loop":
+            matrix = matrix + torch.eye(len(matrix), dtype=matrix.dtype)
+        if normalise != "none":
+            rows = []
+            for row in matrix:
+                degree = row.sum()
+                rows.append(row / degree if degree > 0 else row)
+            matrix = torch.stack(rows)
+        total = total + torch.einsum("ij,jtd,do->ito", matrix, feat, w)
+    return total
+
+
+def mlp(module, feat):
+    """Two layers with ELU; the norm, if there is one, from its formula."""
+    hidden = torch.nn.functional.elu(feat @ module.first.weight.t() + module.first.bias)
+    out = hidden @ module.second.weight.t() + module.second.bias
+    if module.norm is None:
+        return out
+    out = torch.nn.functional.elu(out)
+    rows = out.reshape(-1, out.shape[-1])
+    if module.training:
+        mean, var = rows.mean(0), rows.var(0, unbiased=False)
+    else:
+        mean, var = module.norm.running_mean, module.norm.running_var
+    return (out - mean) / torch.sqrt(var + module.norm.eps) * module.norm.weight + module.norm.bias
+
+
+def encode(encoder, bodies):
+    """Logits of the encoder for equal bodies (B, V, F) of flattened frames, with concatenation."""
+    batch, size, _ = bodies.shape
+    pairs = [(i, j) for i in range(size) for j in range(size) if i != j]
+    receiver = torch.tensor([i for i, _ in pairs])
+    sender = torch.tensor([j for _, j in pairs])
+    joint, link = bodies, None
+    for joint_map, link_map in zip(encoder.joint_maps, encoder.link_maps, strict=True):
+        h = mlp(joint_map, joint)
+        parts = [h[:, receiver], h[:, sender]] + ([link] if link is not None else [])
+        link = mlp(link_map, torch.cat(parts, dim=-1))
+        fan = link.view(batch, size, size - 1, -1)
+        pooled = fan.mean(2) if encoder.reduce == "mean" else fan.max(2).values
+        joint = torch.cat([pooled, joint], dim=-1)
+    return link @ encoder.out.weight.t() + encoder.out.bias
+
+
+def decode(decoder, feat, links, pred_steps=1):
+    """The decoder for one body, frame by frame and pair by pair: feat (V, T, D), links (C, V, V)."""
+    size, frames, _ = feat.shape
+    width, types = decoder.hidden_feats, decoder.num_actional
+    elu = torch.nn.functional.elu
+    state = torch.zeros(size, width, dtype=feat.dtype)
+    gru, means, guess = decoder.gru, [], None
+    for t in range(frames - 1):
+        x = feat[:, t] if t % pred_steps == 0 else guess
+        messages = []
+        for c in range(types):
+            first = slice(c * width, (c + 1) * width)
+            hidden = elu(x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first])
+            h = hidden @ decoder.joint_second.weight[c] + decoder.joint_second.bias[c]
+            w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
+            pair = torch.cat([h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1)
+            z = elu(pair @ w1 + decoder.link_receiver.bias[c])
+            q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
+            messages.append(links[c][:, :, None] * q)
+        q = sum(messages)  # (V, V, H)
+        if decoder.reduce == "mean":
+            pooled = q.sum(1) / max(size - 1, 1)
+        else:
+            off = ~torch.eye(size, dtype=torch.bool)
+            pooled = torch.stack([q[i][off[i]].max(0).values for i in range(size)])
+        p = torch.cat([pooled, x], dim=-1)
+        gi = p @ gru.weight_ih_l0.t() + gru.bias_ih_l0
+        gh = state @ gru.weight_hh_l0.t() + gru.bias_hh_l0
+        ir, iz, inew = gi.chunk(3, -1)
+        hr, hz, hnew = gh.chunk(3, -1)
+        r, z = torch.sigmoid(ir + hr), torch.sigmoid(iz + hz)
+        state = (1 - z) * torch.tanh(inew + r * hnew) + z * state
+        change = mlp(decoder.out, state)
+        guess = x + change if decoder.residual else change
+        means.append(guess)
+    return torch.stack(means, dim=1)
