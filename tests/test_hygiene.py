@@ -1,5 +1,6 @@
 """What a user is spared: extras in the core, files in their home, other people's paths."""
 
+import configparser
 import os
 import re
 import subprocess
@@ -88,6 +89,17 @@ import asgcn_dgl.nn
 def test_a_backend_that_was_chosen_is_kept():
     code = "import os, asgcn_dgl; print(os.environ['DGLBACKEND'])"
     assert run_python(code, DGLBACKEND="other").stdout.strip() == "other"
+
+
+def test_every_direct_dependency_is_pinned():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    lists = [config["options"]["install_requires"], *config["options.extras_require"].values()]
+    lines = [line.strip() for text in lists for line in text.splitlines()]
+    needed = {re.match(r"[\w-]+", line).group().lower() for line in lines if line[:1].isalpha()}
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower() for line in pins if "==" in line}
+    assert needed - {"asgcn_dgl"} == pinned
 
 
 def tracked_files():
