@@ -73,7 +73,7 @@ class Subject:
         return cls(
             body=Body(height, *rng.uniform((0.95, 0.93, 0.88), (1.05, 1.07, 1.12))),
             pace=rng.uniform(0.75, 1.3),
-            reach=rng.uniform(0.7, 1.2),
+            reach=rng.uniform(0.76, 1.2),
             hand=int(rng.random() < 0.4),
             slouch=rng.uniform(0.0, 0.16),
             stance=height * rng.uniform(0.045, 0.085),
@@ -101,7 +101,7 @@ class Take:
         self.pace = subject.pace * rng.uniform(0.85, 1.18)
         self.reach = subject.reach * rng.uniform(0.88, 1.12)
         duration = seconds / self.pace
-        before, after = rng.uniform(-0.1, 1.3), rng.uniform(-0.1, 0.9)
+        before, after = rng.uniform(-0.1, 1.1), rng.uniform(-0.1, 0.8)
         frames = round(FRAME_RATE * (before + duration + after))
         self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
         self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
@@ -145,9 +145,9 @@ class Take:
             heading = self.rng.uniform(-0.9, 0.9)
         place = (x + self.rng.normal(0.0, 0.04), self.rng.normal(0.0, 0.1))
         figure = Figure(who.body, self.frames, place, heading, who.stance)
-        if self.rng.random() < 0.4:  # shifts a foot at some time
+        if self.rng.random() < 0.3:  # shifts a foot at some time
             side, size = int(self.rng.integers(2)), who.body.height
-            lift = self.rng.uniform(0.02, 0.09) * size * self.moment()
+            lift = self.rng.uniform(0.02, 0.07) * size * self.moment()
             figure.move_foot(side, 0.0, lift, self.rng.uniform(-0.5, 1.0) * lift)
         return figure
 
@@ -176,7 +176,7 @@ class Take:
             for side in (0, 1):
                 figure.point_elbow(side, 0.9, -0.2, -0.4, np.ones(self.frames))
         for side in (0, 1):
-            if self.rng.random() < 0.35:  # scratches, points, straightens the clothes
+            if self.rng.random() < 0.27:  # scratches, points, straightens the clothes
                 where = self.rng.uniform((-0.35, -0.5, 0.15), (0.4, 0.6, 0.7))
                 figure.move_hand(side, figure.reach(side, *where), self.moment())
 
@@ -275,7 +275,7 @@ def _throw(take: Take) -> list[Array]:
 def _kick(take: Take) -> list[Array]:
     me, leg = take.figure(take.subject), take.hand
     back, out = take.pulse(0.0, 0.3, 0.34, 0.52), take.pulse(0.32, 0.54, 0.6, 0.95)
-    size, reach = me.body.height, take.reach * take.rng.uniform(0.8, 1.15)
+    size, reach = me.body.height, max(take.reach, 0.85) * take.rng.uniform(0.9, 1.15)
     me.move_foot(
         leg,
         -SIDE[leg] * 0.03 * size * out,
