@@ -162,6 +162,7 @@ class ClipsModule(pl.LightningDataModule):
         self.mode = "whole"
         self.future_frames = 0
         self.batch_size = config.trainer.batch_size
+        self.repeat = 1
         self._builder: GraphBuilder | None = None
 
     def _split(self) -> tuple[list[Path], list[Path]]:
@@ -185,14 +186,20 @@ class ClipsModule(pl.LightningDataModule):
         return (first if isinstance(first, Clip) else self.set.read(first)).num_dims
 
     def prepare(
-        self, builder: GraphBuilder, *, mode: str, future_frames: int, batch_size: int
-    ) -> ClipsModule:
-        """Say what the phase wants: how clips are seen and how many at a time; return self."""
+        self,
+        builder: GraphBuilder,
+        *,
+        mode: str,
+        future_frames: int,
+        batch_size: int,
+        repeat: int,
+    ) -> None:
+        """Say what the phase wants: how clips are seen, how many at a time, and how often."""
         self._builder = builder
         self.mode = mode
         self.future_frames = future_frames
         self.batch_size = batch_size
-        return self
+        self.repeat = repeat
 
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips that are learnt from."""
@@ -208,7 +215,7 @@ class ClipsModule(pl.LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            sampler=EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=options.repeat),
+            sampler=EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=self.repeat),
             num_workers=options.workers,
             persistent_workers=options.workers > 0,
             collate_fn=functools.partial(collate, builder=self._need_builder()),

@@ -76,7 +76,7 @@ class ClipsConfig:
     noise
         Standard deviation of the noise added to joints while training, in the clip's unit.
     repeat
-        How often an epoch goes over the training clips.
+        How often an epoch of joint training goes over the training clips.
     workers
         Processes that prepare clips; 0: the training process does it.
     cache

@@ -66,8 +66,8 @@ def train(
     names = list(clips.set.class_names)
     model = build_model(config, [clips.set.layout], len(names), clips.num_dims)
     _check_resumable(run, model, config, resume)
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
     run.write_config(config)
+    run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
     seconds = {
         "warm_up": _warm_up(run, model, clips, names, resume),
@@ -124,6 +124,7 @@ def _warm_up(
         mode="whole",
         future_frames=future_frames(model),
         batch_size=config.aim.batch_size or config.trainer.batch_size,
+        repeat=1,
     )
     module = AIMWarmUp(model, config, names)
     saver = SaveCheckpoints(run.checkpoints, last="aim", best=False)
@@ -143,6 +144,7 @@ def _train_jointly(
         mode="mixed" if predicts else "whole",
         future_frames=steps,
         batch_size=config.trainer.batch_size,
+        repeat=config.clips.repeat,
     )
     module = JointTraining(model, config, names)
     saver = SaveCheckpoints(run.checkpoints, best=bool(clips.held_out_clips))
@@ -181,6 +183,7 @@ def _fit(
             callbacks=[log, saver] if bar is None else [log, saver, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=config.trainer.eval_every,
+            limit_val_batches=1.0 if clips.held_out_clips else 0,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             enable_progress_bar=bar is not None,

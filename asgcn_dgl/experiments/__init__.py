@@ -1,0 +1,1 @@
+"""What repeats or compares trainings: the demo, and later the paper's tables and figures."""
