@@ -199,4 +199,4 @@ def gumbel_softmax(
     if not hard:
         return soft
     one_hot = torch.zeros_like(soft).scatter_(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
-    return one_hot + soft - soft.detach()
+    return one_hot + (soft - soft.detach())  # in this order the sum is exactly one-hot

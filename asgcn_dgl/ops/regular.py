@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from asgcn_dgl.ops.message_passing import relation_values
 from asgcn_dgl.ops.plan import StructuralPlan, complete_edges
 
 TILE_BYTES = 4 * 2**20  # input of one tile on a CPU; on other devices one tile is the batch
@@ -105,33 +104,100 @@ def structural_operators(
     mask
         Flat mask table, or None.
     """
-    numbers = {
-        kind: [n for n, relation in enumerate(plan.relations) if relation.kind == kind]
-        for kind in ("diagonal", "send", "receive")
-    }
-    diagonal = send_mix = receive_mix = None
-    if numbers["diagonal"]:
-        share = torch.stack(
-            [
-                _scatter(relation_values(relation, feat, mask), relation.dst, (plan.num_joints,))
-                for relation in (plan.relations[n] for n in numbers["diagonal"])
-            ]
-        )
-        chosen = weight[numbers["diagonal"]]
-        diagonal = (share.t() @ chosen.flatten(1)).view(plan.num_joints, *chosen.shape[1:])
-    if numbers["send"]:
-        send_mix = torch.cat([_mix(plan, n, "send", feat, mask) for n in numbers["send"]], dim=1)
-    if numbers["receive"]:
-        receive_mix = torch.cat([_mix(plan, n, "receive", feat, mask) for n in numbers["receive"]])
+    layout = _assembly(plan)
+    values = layout.weight.to(feat.dtype)
+    if mask is not None and layout.mask_index is not None:
+        values = values * mask.to(feat.dtype)[layout.mask_index]
+    flat = values.new_zeros(sum(layout.sizes)).index_add(0, layout.place, values)
+    share, send_mix, receive_mix = flat.split(layout.sizes)
+    joints = plan.num_joints
+    diagonal = send_weight = receive_weight = None
+    if layout.diagonal is not None:
+        chosen = weight.index_select(0, layout.diagonal)
+        diagonal = share.view(-1, joints).t() @ chosen.flatten(1)
+        diagonal = diagonal.view(joints, *chosen.shape[1:])
+    if layout.send is not None:
+        send_weight = weight.index_select(0, layout.send)
+    if layout.receive is not None:
+        receive_weight = weight.index_select(0, layout.receive)
     return Operators(
         diagonal,
-        weight[numbers["send"]] if numbers["send"] else None,
-        send_mix,
-        receive_mix,
-        weight[numbers["receive"]] if numbers["receive"] else None,
+        send_weight,
+        send_mix.view(joints, -1) if layout.send is not None else None,
+        receive_mix.view(-1, joints) if layout.receive is not None else None,
+        receive_weight,
         None,
         None,
     )
+
+
+@dataclass(frozen=True)
+class _Assembly:
+    """Where every edge's coefficient goes in the operators of one unit, all relations at once.
+
+    The flat buffer holds, one after another, what each diagonal relation leaves on each joint
+    (K, V), ``send_mix`` (V, P) and ``receive_mix`` (Q, V).
+    """
+
+    weight: Tensor
+    mask_index: Tensor | None
+    place: Tensor
+    sizes: tuple[int, int, int]
+    diagonal: Tensor | None
+    send: Tensor | None
+    receive: Tensor | None
+
+
+def _assembly(plan: StructuralPlan) -> _Assembly:
+    """Make the assembly of a plan once."""
+    if "assembly" in plan.store:
+        return plan.store["assembly"]
+    joints = plan.num_joints
+    numbers: dict[str, list[int]] = {"diagonal": [], "send": [], "receive": []}
+    for number, relation in enumerate(plan.relations):
+        if relation.src.numel():
+            numbers[relation.kind].append(number)
+    columns = sum(group(plan, "send").sizes) if numbers["send"] else 0
+    rows = sum(group(plan, "receive").sizes) if numbers["receive"] else 0
+    sizes = (len(numbers["diagonal"]) * joints, joints * columns, rows * joints)
+    places: list[Tensor] = []
+    for rank, number in enumerate(numbers["diagonal"]):
+        places.append(plan.relations[number].dst + rank * joints)
+    for kind in ("send", "receive"):
+        begin = 0
+        for rank, number in enumerate(numbers[kind]):
+            relation, gathered = plan.relations[number], group(plan, kind)
+            place = _places(gathered.joints[gathered.picks[rank]], joints) + begin
+            if kind == "send":
+                places.append(sizes[0] + relation.dst * columns + place[relation.src])
+            else:
+                places.append(sizes[0] + sizes[1] + place[relation.dst] * joints + relation.src)
+            begin += gathered.sizes[rank]
+    order = [number for kind in numbers for number in numbers[kind]]
+    chosen = [plan.relations[number] for number in order]
+    masks = [relation.mask_index for relation in chosen if relation.mask_index is not None]
+    device = plan.relations[0].src.device
+    index = {
+        kind: torch.tensor(found, device=device) if found else None
+        for kind, found in numbers.items()
+    }
+    plan.store["assembly"] = _Assembly(
+        torch.cat([relation.weight for relation in chosen]),
+        torch.cat(masks) if masks else None,
+        torch.cat(places),
+        sizes,
+        index["diagonal"],
+        index["send"],
+        index["receive"],
+    )
+    return plan.store["assembly"]
+
+
+def _places(joints: Tensor, num_joints: int) -> Tensor:
+    """Place of each joint among the given ones, (V,); 0 for the others."""
+    place = torch.zeros(num_joints, dtype=torch.long, device=joints.device)
+    place[joints] = torch.arange(len(joints), device=joints.device)
+    return place
 
 
 def dense_links(edge_weight: Tensor, num_units: int, num_joints: int) -> Tensor:
@@ -162,7 +228,7 @@ def group(plan: StructuralPlan, kind: str) -> Group:
     if kind in plan.store:
         return plan.store[kind]
     side = "senders" if kind == "send" else "receivers"
-    chosen = [getattr(r, side)[0] for r in plan.relations if r.kind == kind]
+    chosen = [getattr(r, side)[0] for r in plan.relations if r.kind == kind and r.src.numel()]
     count = torch.bincount(torch.cat(chosen), minlength=plan.num_joints)
     order = torch.argsort(count, descending=True, stable=True)[: int((count > 0).sum())]
     place = torch.full_like(count, -1)
@@ -170,31 +236,10 @@ def group(plan: StructuralPlan, kind: str) -> Group:
     picks: list[slice | Tensor] = []
     for joints in chosen:
         where = place[joints]
-        first = len(joints) == 0 or int(where.max()) == len(joints) - 1
+        first = int(where.max()) == len(joints) - 1
         picks.append(slice(0, len(joints)) if first else torch.sort(where).values)
     plan.store[kind] = Group(order, tuple(picks), tuple(len(joints) for joints in chosen))
     return plan.store[kind]
-
-
-def _mix(plan: StructuralPlan, number: int, kind: str, feat: Tensor, mask: Tensor | None) -> Tensor:
-    """Dense operator of a relation between all joints and those on its smaller side."""
-    relation = plan.relations[number]
-    gathered = group(plan, kind)
-    rank = sum(1 for r in plan.relations[:number] if r.kind == kind)
-    picked = gathered.joints[gathered.picks[rank]]
-    place = torch.zeros(plan.num_joints, dtype=torch.long, device=picked.device)
-    place[picked] = torch.arange(len(picked), device=picked.device)
-    values = relation_values(relation, feat, mask)
-    if kind == "send":
-        flat, shape = relation.dst * len(picked) + place[relation.src], (plan.num_joints, len(picked))
-    else:
-        flat, shape = place[relation.dst] * plan.num_joints + relation.src, (len(picked), plan.num_joints)
-    return _scatter(values, flat, shape)
-
-
-def _scatter(values: Tensor, place: Tensor, shape: tuple[int, ...]) -> Tensor:
-    flat = values.new_zeros(torch.Size(shape).numel())
-    return flat.index_add(0, place, values).view(shape)
 
 
 def _tiles(units: int, unit_bytes: int, device: torch.device) -> list[slice]:

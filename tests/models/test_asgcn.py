@@ -1,0 +1,248 @@
+import copy
+import json
+import pickle
+
+import pytest
+import torch
+from strategies import chain
+
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models.asgcn import PRESETS
+from asgcn_dgl.nn import PredictionHead
+from asgcn_dgl.ops import use_engine
+from asgcn_dgl.skeleton import get_layout
+
+TINY = {
+    "channels": (8, 8, 12),
+    "strides": (1, 2, 1),
+    "aim_frames": 6,
+    "aim_hidden": 8,
+    "future_channels": 8,
+    "dropout": 0.0,
+}
+
+
+def tiny(layouts=None, **options):
+    torch.manual_seed(0)
+    return ASGCN(layouts or get_layout("coco17"), 5, **{**TINY, **options})
+
+
+def batch(model, bodies, frames=20, layout=None):
+    layout = layout or get_layout("coco17")
+    graph = model.graph_builder.batch(layout, bodies)
+    return graph, torch.randn(graph.num_nodes(), frames, 3)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 13, 40, 75])
+def test_shapes_for_any_length(frames):
+    model = tiny().eval()
+    out = model(*batch(model, [1, 2], frames))
+    assert out.logits.shape == (2, 5) and out.future.shape == (51, 10, 3)
+    assert out.features.shape == (51, (frames + 1) // 2, 12)
+    assert bool(torch.isfinite(out.future).all())
+
+
+@pytest.mark.parametrize("engine", ["auto", "message_passing"])
+def test_logits_do_not_depend_on_the_batch(engine):
+    """Other clips, other lengths (padding), other numbers of bodies: the same to 1e-5."""
+    model = tiny().eval()
+    lengths, bodies = [12, 20, 3, 9], [1, 2, 1, 3]
+    clips = [batch(model, [count], length) for count, length in zip(bodies, lengths, strict=True)]
+    graph = model.graph_builder.batch(get_layout("coco17"), bodies)
+    feat, mask = torch.zeros(graph.num_nodes(), 20, 3), torch.zeros(graph.num_nodes(), 20, dtype=torch.bool)
+    begin = 0
+    for (_, clip), length in zip(clips, lengths, strict=True):
+        feat[begin : begin + len(clip), :length] = clip
+        feat[begin : begin + len(clip), length:] = 1e3  # must not matter
+        mask[begin : begin + len(clip), :length] = True
+        begin += len(clip)
+    with use_engine(engine), torch.no_grad():
+        joined = model(graph, feat, mask)
+        apart = [model(*clip) for clip in clips]
+    torch.testing.assert_close(joined.logits, torch.cat([o.logits for o in apart]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(joined.future, torch.cat([o.future for o in apart]), rtol=0, atol=1e-5)
+
+
+def test_clips_of_different_layouts_share_a_batch():
+    layouts = [get_layout("coco17"), chain(5)]
+    model = tiny(layouts, input_norm="channel").eval()
+    graph = model.graph_builder.batch([layouts[0], layouts[1], layouts[0]], [1, 2, 1])
+    feat = torch.randn(44, 15, 3)
+    joined = model(graph, feat)
+    builder = model.graph_builder
+    first = model(builder.clip(layouts[0]), feat[:17])
+    second = model(builder.clip(layouts[1], 2), feat[17:27])
+    torch.testing.assert_close(joined.logits[:1], first.logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(joined.logits[1:2], second.logits, rtol=0, atol=1e-5)
+
+
+def test_evaluation_is_deterministic_bit_for_bit():
+    model = tiny().eval()
+    graph, feat = batch(model, [2, 1])
+    one, two = model(graph, feat), model(graph, feat)
+    assert torch.equal(one.logits, two.logits) and torch.equal(one.future, two.future)
+
+
+def test_training_is_reproducible_from_a_seed():
+    def trained():
+        model = tiny(dropout=0.3)
+        torch.manual_seed(7)
+        graph, feat = batch(model, [1, 2])
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            out = model(graph, feat)
+            optimizer.zero_grad()
+            (out.logits.square().sum() + out.future.square().mean()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        return model.state_dict()
+
+    first, second = trained(), trained()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_missing_body_is_as_if_it_were_not_there():
+    """A body masked everywhere does not change the clip's logits."""
+    model = tiny(num_actional=0).eval()
+    alone = batch(model, [1])
+    graph, feat = batch(model, [2])
+    feat[:17] = alone[1]
+    mask = torch.ones(34, 20, dtype=torch.bool)
+    mask[17:] = False
+    torch.testing.assert_close(model(graph, feat, mask).logits, model(*alone).logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_actional": 0},
+        {"max_hop": 1},
+        {"max_hop": 1, "num_actional": 0},
+        {"construction": "distance", "truncated": True},
+        {"normalise": "self_loop", "hard": True, "scale": 0.1},
+        {"ghost_prior": 0.0},
+        {"across_bodies": True},
+        {"edge_mask": False, "bias": True},
+        {"input_norm": "channel"},
+        {"future_frames": 0},
+        {"future_frames": 25},
+        {"kernel_size": 9},
+    ],
+)
+def test_every_option_trains(options):
+    model = tiny(**options)
+    graph, feat = batch(model, [1, 2])
+    out = model(graph, feat)
+    loss = out.logits.square().sum()
+    if out.future is not None:
+        assert out.future.shape[1] == options.get("future_frames", 10)
+        loss = loss + out.future.square().sum()
+    loss.backward()
+    names = {name for name, p in model.named_parameters() if p.grad is None}
+    assert all(name.startswith("aim.decoder") for name in names)
+    assert model(graph, feat, predict=False).future is None
+
+
+def test_overfits_a_batch():
+    model = tiny(max_hop=2)
+    graph, feat = batch(model, [1] * 4, 12)
+    label = torch.arange(4)
+    future = feat[:, -1:] + torch.randn(68, 10, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(60):
+        out = model(graph, feat)
+        error = (out.future - future).square().mean()
+        loss = torch.nn.functional.cross_entropy(out.logits, label) + error
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.equal(out.logits.argmax(1), label)
+    zero_velocity = (feat[:, -1:] - future).square().mean()
+    assert error < 0.8 * zero_velocity
+
+
+def test_frozen_links_are_not_trained_and_carry_no_noise():
+    model = tiny(freeze_links=True).train()
+    graph, feat = batch(model, [1])
+    assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
+    model(graph, feat).logits.sum().backward()
+    assert all(p.grad is None for p in model.aim.parameters())
+
+
+def test_the_last_pose_is_given_or_taken_from_the_clip():
+    model = tiny().eval()
+    graph, feat = batch(model, [1])
+    taken = model(graph, feat).future
+    given = model(graph, feat, last=feat[:, -1]).future
+    assert torch.equal(taken, given)
+    moved = model(graph, feat, last=feat[:, -1] + 1.0).future
+    assert not torch.allclose(moved, given)
+
+
+def test_prediction_head_adds_the_last_pose_joint_by_joint():
+    """Zero offsets give the last pose in every frame (the published code mixes up its axes)."""
+    layout = get_layout("coco17")
+    head = PredictionHead(4, 3, 10, hidden_feats=8, conv={"max_hop": 1, "num_actional": 0})
+    torch.nn.init.zeros_(head.last.temporal.weight)
+    torch.nn.init.zeros_(head.last.temporal.bias)
+    graph = tiny(max_hop=1, num_actional=0).graph_builder.clip(layout)
+    last = torch.randn(17, 3)
+    future = head(graph, torch.randn(17, 8, 4), last)
+    assert torch.equal(future, last.unsqueeze(1).expand(-1, 10, -1))
+
+
+def test_config_makes_the_model_again():
+    layout = chain(6, name="worm")
+    model = tiny([layout], max_hop=2)
+    config = json.loads(json.dumps(model.config))
+    twin = ASGCN.from_config(config)
+    twin.load_state_dict(model.state_dict())
+    graph, feat = batch(model, [1, 1], layout=layout)
+    assert torch.equal(model.eval()(graph, feat).logits, twin.eval()(graph, feat).logits)
+
+
+def test_copies_and_pickles():
+    model = tiny().eval()
+    graph, feat = batch(model, [1])
+    expected = model(graph, feat).logits
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(graph, feat).logits, expected)
+
+
+def test_paper_preset_has_the_paper_sizes():
+    model = ASGCN.preset("paper", get_layout("ntu25"), 60)
+    widths = [block.temporal.out_feats for block in model.blocks]
+    assert widths == [64] * 3 + [128] * 3 + [256] * 3
+    assert [block.temporal.stride for block in model.blocks] == [1, 1, 1, 2, 1, 1, 2, 1, 1]
+    assert not model.blocks[0].residual and model.blocks[1].residual
+    assert model.graph_builder.max_hop == 4 and model.graph_builder.num_actional == 3
+    assert model.aim.encoder.num_frames == 50 and model.aim.ghost_prior == 0.95
+    assert len(model.prediction.shrink) == 5 and len(model.prediction.narrow) == 2
+    assert set(PRESETS) == {"paper", "small"}
+
+
+def test_stgcn_is_the_one_hop_baseline():
+    model = STGCN(get_layout("ntu25"), 60, channels=(8, 8), strides=(1, 2))
+    assert model.aim is None and model.prediction is None
+    assert model.graph_builder.structural_etypes == ("root_1", "centripetal_1", "centrifugal_1")
+    assert model.graph_builder.normalization == "symmetric"
+    twin = ASGCN.from_config(model.config)
+    twin.load_state_dict(model.state_dict())
+    graph, feat = batch(model, [1], layout=get_layout("ntu25"))
+    assert torch.equal(model.eval()(graph, feat).logits, twin.eval()(graph, feat).logits)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ASGCN.preset("huge", get_layout("ntu25"), 60), "preset must be one of"),
+        (lambda: tiny(input_norm="batch"), "input_norm must be"),
+        (lambda: tiny([chain(3), get_layout("coco17")]), "must be 'channel' for 2 layouts"),
+        (lambda: tiny(channels=(8,)), "channels and strides must be as many"),
+        (lambda: STGCN(get_layout("ntu25"), 60, max_hop=2), "max_hop must be 1 in ST-GCN"),
+        (lambda: tiny(num_actional=-1), "num_actional"),
+    ],
+)
+def test_errors_name_argument_rule_and_value(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

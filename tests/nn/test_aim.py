@@ -1,0 +1,73 @@
+import math
+
+import pytest
+import torch
+from strategies import chain
+
+from asgcn_dgl.nn import AIM, aim_loss
+from asgcn_dgl.nn.aim import link_divergence
+from asgcn_dgl.skeleton import GraphBuilder
+
+
+def test_loss_by_hand():
+    """Two joints, one step off by (0.1, 0, 0), uniform types: both terms over two joints."""
+    pred, target = torch.zeros(2, 1, 3), torch.zeros(2, 1, 3)
+    target[0, 0, 0] = 0.1
+    losses = aim_loss(pred, target, torch.zeros(2, 3), ghost_prior=0.5, variance=5e-4)
+    assert losses.reconstruction.item() == pytest.approx(0.01 / (2 * 5e-4) / 2)
+    third = 1 / 3
+    kl = third * math.log(third / 0.5) + 2 * third * math.log(third / 0.25)
+    assert losses.kl.item() == pytest.approx(2 * kl / 2, rel=1e-5)
+    assert losses.loss.item() == pytest.approx((losses.reconstruction + losses.kl).item())
+
+
+def test_divergence_vanishes_at_the_prior_and_only_there():
+    prior = torch.log(torch.tensor([[0.95, 0.025, 0.025]]))
+    assert link_divergence(prior, 0.95).item() == pytest.approx(0.0, abs=1e-6)
+    assert link_divergence(torch.zeros(1, 3), 0.95).item() > 0.5
+
+
+def test_without_ghost_the_divergence_leaves_it_out():
+    logits = torch.tensor([[-torch.inf, 0.0, 0.0]], requires_grad=True)
+    divergence = link_divergence(logits, 0.0)
+    assert divergence.item() == pytest.approx(0.0, abs=1e-6)
+    divergence.sum().backward()
+    assert bool(torch.isfinite(logits.grad).all())
+
+
+def test_missing_frames_do_not_count():
+    pred, target = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
+    target[:, 2:] = 100.0
+    mask = torch.tensor([[True, True, False, False]])
+    losses = aim_loss(pred, target, torch.zeros(1, 2), mask=mask)
+    assert losses.reconstruction.item() == 0.0
+
+
+def test_gradients_reach_every_parameter():
+    graph = GraphBuilder(num_actional=2).batch(chain(4), [1, 2])
+    aim = AIM(3, 2, num_frames=6, hidden_feats=8)
+    aim.loss(graph, torch.randn(12, 9, 3)).loss.backward()
+    missing = [name for name, p in aim.named_parameters() if p.grad is None or not p.grad.any()]
+    assert missing == []
+
+
+def test_masked_loss_of_a_padded_clip_equals_the_clip_alone():
+    graph = GraphBuilder(num_actional=2).clip(chain(4))
+    aim = AIM(3, 2, num_frames=6, hidden_feats=8).eval()
+    feat = torch.randn(4, 9, 3)
+    padded = torch.cat([feat, torch.zeros(4, 5, 3)], dim=1)
+    mask = torch.zeros(4, 14, dtype=torch.bool)
+    mask[:, :9] = True
+    alone, masked = aim.loss(graph, feat), aim.loss(graph, padded, mask)
+    torch.testing.assert_close(alone.loss, masked.loss)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_bad_prior_is_refused(value):
+    with pytest.raises(ValueError, match="ghost_prior must be in"):
+        AIM(3, ghost_prior=value)
+
+
+def test_bad_variance_is_refused():
+    with pytest.raises(ValueError, match="variance must be positive"):
+        aim_loss(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), torch.zeros(1, 2), variance=0.0)

@@ -1,0 +1,122 @@
+import dgl
+import oracle
+import pytest
+import torch
+from strategies import chain, float64
+
+from asgcn_dgl.nn import AIMDecoder
+from asgcn_dgl.ops import edges as edge_ops
+from asgcn_dgl.ops.plan import actional_plan
+from asgcn_dgl.skeleton import GraphBuilder
+
+
+def setup(bodies=2, joints=4, frames=5, **options):
+    graph = GraphBuilder(max_hop=1, num_actional=2).batch(chain(joints), [1] * bodies)
+    decoder = AIMDecoder(3, 2, hidden_feats=6, **options)
+    torch.nn.init.normal_(decoder.out.second.weight)
+    feat = torch.randn(bodies * joints, frames, 3)
+    links = torch.rand(graph.num_edges("actional_1"), 2)
+    return graph, decoder, feat, links
+
+
+@pytest.mark.parametrize("pred_steps", [1, 3])
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+@pytest.mark.parametrize("residual", [True, False])
+def test_equals_the_stepwise_formula(residual, reduce, pred_steps):
+    with float64():
+        graph, decoder, feat, links = setup(2, reduce=reduce, residual=residual)
+        feat.requires_grad_()
+        links.requires_grad_()
+        inputs = [feat, links, *decoder.parameters()]
+        ours = decoder(graph, feat, links, pred_steps)
+        theirs = torch.cat(
+            [
+                oracle.decode(
+                    decoder,
+                    feat[4 * body : 4 * body + 4],
+                    oracle.link_matrices(links[12 * body : 12 * body + 12], 4),
+                    pred_steps,
+                )
+                for body in range(2)
+            ]
+        )
+        probe = torch.randn_like(ours)
+        got = torch.autograd.grad((ours * probe).sum(), inputs)
+        expected = torch.autograd.grad((theirs * probe).sum(), inputs)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("tile", [1, 3000, 2**30])
+def test_tiles_do_not_change_the_result(tile, monkeypatch):
+    with float64():
+        graph, decoder, feat, links = setup(3, 5)
+        links.requires_grad_()
+        expected = decoder(graph, feat, links)
+        (grad,) = torch.autograd.grad(expected.sum(), links)
+        monkeypatch.setattr(edge_ops, "PAIR_BYTES", tile)
+        got = decoder(graph, feat, links)
+        torch.testing.assert_close(got, expected)
+        torch.testing.assert_close(torch.autograd.grad(got.sum(), links)[0], grad)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+def test_irregular_edges_equal_the_regular_path(reduce):
+    with float64():
+        graph, decoder, feat, links = setup(reduce=reduce)
+        src, dst = graph.edges(etype="actional_1")
+        order = torch.randperm(len(src))
+        other = dgl.heterograph({("joint", "actional_1", "joint"): (src[order], dst[order])}, {"joint": 8})
+        assert not actional_plan(other, ["actional_1"]).regular
+        torch.testing.assert_close(decoder(graph, feat, links), decoder(other, feat, links[order]))
+
+
+def test_gradcheck():
+    with float64():
+        graph, decoder, feat, links = setup(1, 3, 3)
+        feat.requires_grad_()
+        links.requires_grad_()
+        torch.autograd.gradcheck(lambda f, e: decoder(graph, f, e), (feat, links))
+
+
+def test_rollout_goes_on_from_its_own_predictions():
+    graph, decoder, feat, links = setup(frames=4)
+    future = decoder.rollout(graph, feat, links, 3)
+    assert future.shape == (8, 3, 3)
+    longer = torch.cat([feat, future], dim=1)
+    torch.testing.assert_close(decoder(graph, longer, links)[:, 3:], future, rtol=1e-4, atol=1e-5)
+
+
+def test_without_links_no_joint_hears_of_another():
+    graph, decoder, feat, links = setup()
+    changed = feat.clone()
+    changed[0] += 1.0
+    quiet = torch.zeros_like(links)
+    same = decoder(graph, feat, quiet) == decoder(graph, changed, quiet)
+    assert bool(same[1:].all()) and not bool(same[0].all())
+    assert not torch.equal(decoder(graph, feat, links)[1:4], decoder(graph, changed, links)[1:4])
+
+
+def test_starts_near_the_last_pose():
+    graph = GraphBuilder(num_actional=2).clip(chain(4))
+    feat, links = torch.randn(4, 6, 3), torch.rand(12, 2)
+    pred = AIMDecoder(3, 2)(graph, feat, links)
+    assert (pred - feat[:, :-1]).abs().max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g, d, f, e: d(g, f[:, :1], e), "at least 2 frames, got 1"),
+        (lambda g, d, f, e: d(g, f, e, 0), "pred_steps must be at least 1, got 0"),
+        (lambda g, d, f, e: d(g, f, e[:, :1]), "2 actional types .* got 1"),
+        (lambda g, d, f, e: d(g, f, e[:3]), "each of the 24 edges .* got 3"),
+        (lambda g, d, f, e: d(g, f[..., :2], e), "feat must be"),
+        (lambda g, d, f, e: d.rollout(g, f, e, 0), "num_steps must be"),
+        (lambda g, d, f, e: AIMDecoder(3, reduce="sum"), "reduce must be"),
+    ],
+)
+def test_errors_name_argument_rule_and_value(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*setup())

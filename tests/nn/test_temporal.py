@@ -1,0 +1,48 @@
+import pytest
+import torch
+from strategies import float64
+
+from asgcn_dgl.nn import TemporalConv
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(("kernel", "padding"), [(7, None), (3, 1), (5, 0), (1, None), (4, 2)])
+@pytest.mark.parametrize("frames", [5, 8])
+def test_equals_the_formula(kernel, padding, stride, frames):
+    with float64():
+        conv = TemporalConv(2, 3, kernel, stride, padding)
+        feat = torch.randn(4, frames, 2, requires_grad=True)
+        pad = (kernel - 1) // 2 if padding is None else padding
+        expected = []
+        for start in range(-pad, frames + pad - kernel + 1, stride):
+            total = conv.bias.expand(4, -1)
+            for k in range(kernel):
+                if 0 <= start + k < frames:
+                    total = total + feat[:, start + k] @ conv.weight[:, :, 0, k].t()
+            expected.append(total)
+        expected = torch.stack(expected, dim=1)
+        ours = conv(None, feat)
+        inputs = [feat, conv.weight]
+        probe = torch.randn_like(ours)
+        got = torch.autograd.grad((ours * probe).sum(), inputs)
+        theirs = torch.autograd.grad((expected * probe).sum(), inputs, allow_unused=True)
+    torch.testing.assert_close(ours, expected)
+    for a, b in zip(got, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_output_needs_no_permutation():
+    assert TemporalConv(8, 16)(None, torch.randn(5, 20, 8)).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: TemporalConv(2, 2, kernel_size=0), "kernel_size must be"),
+        (lambda: TemporalConv(2, 2, padding=-1), "padding must be >= 0, got -1"),
+        (lambda: TemporalConv(2, 2, 5, padding=0)(None, torch.zeros(1, 4, 2)), "at least 5 frames"),
+    ],
+)
+def test_errors_name_argument_rule_and_value(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
