@@ -18,12 +18,18 @@ _AXES = {"x": 0, "y": 1, "z": 2}
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 
 
-def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "y") -> Floats:
+def project(
+    poses: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    up: str = "y",
+    shoulders: tuple[int, int] | None = None,
+) -> Floats:
     """Show poses from where they look widest, all of them from the same place.
 
     Two-dimensional poses are left as they are. Three-dimensional ones, in right-handed coordinates
-    with the depth growing away from the sensor as Kinects give them, are seen from the sensor's
-    side: square to their widest horizontal extent, then a little from the side and from above.
+    are seen square to their widest horizontal extent, then a little from the side and from above:
+    from the front where ``shoulders`` tell it, else from the sensor's side, the depth growing away
+    from it as Kinects have it.
 
     Parameters
     ----------
@@ -32,7 +38,10 @@ def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "
     mask
         (..., V) bool, joints that were seen; None means all. Unseen ones do not sway the view.
     up
-        The axis that points up: ``"y"`` (Kinect's and most others), ``"z"``, ``"-y"`` ...
+        The axis that points up: ``"y"`` (Kinect's and most others), ``"z"`` (after alignment),
+        ``"-y"`` ...
+    shoulders
+        (right, left) joints of the shoulder axis.
 
     Returns
     -------
@@ -58,11 +67,25 @@ def project(poses: npt.ArrayLike, mask: npt.ArrayLike | None = None, up: str = "
     if points.shape[-1] == 2:
         return points
     points = _upright(points, up)
-    turn = _widest(points, mask) + _YAW
+    turn = _widest(points, mask)
+    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
+        turn += np.pi
+    turn += _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
+
+
+def _seen_from_behind(
+    points: Floats, turn: float, mask: npt.ArrayLike | None, pair: tuple[int, int]
+) -> bool:
+    """Whether most poses show their left shoulder on the left of the paper."""
+    across = points[..., pair[1], :] - points[..., pair[0], :]
+    side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
+    if mask is not None:
+        side = side[np.asarray(mask, dtype=bool)[..., list(pair)].all(axis=-1)]
+    return float(np.nansum(np.sign(side))) > 0
 
 
 def _upright(points: Floats, up: str) -> Floats:
@@ -104,7 +127,7 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
             f"pose must be ({layout.num_joints}, 2 or 3) for layout {layout.name!r}, "
             f"got shape {points.shape}"
         )
-    return project(points, up=up)
+    return project(points, up=up, shoulders=layout.shoulders)
 
 
 def side_colors(layout: SkeletonLayout) -> list[str]:

@@ -121,7 +121,11 @@ def draw_strip(
     bodies, seen = _clip(layout, poses, mask)
     num_frames = bodies.shape[1]
     chosen = _frames(frames, num_frames, count)
-    points = project(bodies[:, chosen], seen[:, chosen], up)
+    # All bodies of a frame as one, so that two persons are seen side by side.
+    together = bodies[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1, bodies.shape[-1])
+    exists = seen[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1)
+    points = project(together, exists, up, layout.shoulders)
+    points = points.reshape(len(chosen), len(bodies), -1, 2).swapaxes(0, 1)
     height = panel_height(points, seen[:, chosen], 1.7)
     fig, axes = panels(len(chosen), width=1.7, height=height, columns=8, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
@@ -201,7 +205,7 @@ def draw_prediction(
         stack.append(observed[0])
         masks.append(np.ones((1, layout.num_joints), dtype=bool))
     visible = np.concatenate(masks)
-    points = project(np.concatenate(stack), visible, up)
+    points = project(np.concatenate(stack), visible, up, layout.shoulders)
     height = panel_height(points, visible, 1.7) + 0.3
     fig, axes = panels(
         len(chosen) + (last is not None), width=1.7, height=height, columns=8, title=title

@@ -164,6 +164,15 @@ def test_strip_of_two_bodies_with_missing_joints(rng, tmp_path):
     assert len(viz.draw_strip(CHAIN, poses[0, :2]).axes) == 2
 
 
+def test_strip_sees_two_persons_side_by_side(rng):
+    # They stand behind one another as the sensor sees them.
+    near = rng.normal(size=(6, 3, 3)) * 0.1
+    fig = viz.draw_strip(CHAIN, np.stack([near, near + np.array([0.0, 0.0, 3.0])]), count=3)
+    for axis in fig.axes:
+        low, high = axis.get_xlim()
+        assert high - low > 2.5
+
+
 def test_strip_misuse_is_named(rng):
     with pytest.raises(ValueError, match="for layout 'chain'"):
         viz.draw_strip(CHAIN, rng.normal(size=(5, 4, 3)))
@@ -184,6 +193,25 @@ def test_projection_looks_from_the_sensor():
     points = viz.project(np.array([left, right, head]))
     assert points[0, 0] > points[2, 0] > points[1, 0]
     assert points[2, 1] > max(points[0, 1], points[1, 1])
+
+
+@pytest.mark.parametrize("turn", np.linspace(0, 2 * np.pi, 7)[:-1])
+def test_projection_shows_the_front(turn):
+    # Right shoulder, left shoulder, head, nose; the body faces -z before it is turned.
+    body = np.array([[0.3, 0.0, 0.0], [-0.3, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.4, -0.1]])
+    cos, sin = np.cos(turn), np.sin(turn)
+    body = body @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    points = viz.project(body, shoulders=(0, 1))
+    assert points[1, 0] > points[2, 0] > points[0, 0]
+
+
+def test_projection_from_behind_is_judged_by_what_was_seen():
+    body = np.array([[0.3, 0.0, 0.0], [-0.3, 0.0, 0.0], [0.0, 0.5, 0.0]])
+    clip = np.stack([body, body * [-1, 1, -1], body * [-1, 1, -1]])
+    mask = np.ones((3, 3), dtype=bool)
+    mask[1:, 0] = False
+    points = viz.project(clip, mask, shoulders=(0, 1))
+    assert points[0, 1, 0] > points[0, 0, 0]
 
 
 @pytest.mark.parametrize("up", ["x", "y", "z", "-x", "-y", "-z"])
