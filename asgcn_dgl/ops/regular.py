@@ -383,12 +383,13 @@ def _forward_tile(
         for part, pick, weight in _parts(mixed, receive, operators.receive_weight):
             _add_to(gathered, pick, _matmul_into(part, weight))
         y.index_add_(0, receive.joints, gathered)
-    if operators.links is not None and operators.link_weight is not None:
-        linked = _linked(x, operators.links[tile], work)  # (C, V, n, D)
-        for part, weight in zip(linked, operators.link_weight, strict=True):
-            _matmul_into(part, weight)(y, 1.0)
     if units > 1:
         out.copy_(y.view(joints, units, frames, out_feats).transpose(0, 1))
+    if operators.links is not None and operators.link_weight is not None:
+        linked = _linked(feat, operators.links[tile], work)
+        target = out.view(units, joints * frames, out_feats)
+        for part, weight in zip(linked, operators.link_weight, strict=True):
+            target.baddbmm_(part, weight.expand(units, -1, -1))
 
 
 def _backward_tile(
@@ -419,10 +420,10 @@ def _backward_tile(
         _backward_send(x, g, dx, operators, grads, send, work)
     if receive is not None:
         _backward_receive(x, g, dx, operators, grads, receive, work)
-    if operators.links is not None:
-        _backward_links(x, g, dx, tile, operators, grads, work)
     if grad_feat is not None and dx is not None and units > 1:
         grad_feat.copy_(dx.view(joints, units, frames, feats).transpose(0, 1))
+    if operators.links is not None:
+        _backward_links(feat, grad, grad_feat, tile, operators, grads, work)
 
 
 def _backward_send(
@@ -485,9 +486,9 @@ def _backward_receive(
 
 
 def _backward_links(
-    x: Tensor,
-    g: Tensor,
-    dx: Tensor | None,
+    feat: Tensor,
+    grad: Tensor,
+    grad_feat: Tensor | None,
     tile: slice,
     operators: Operators,
     grads: Operators,
@@ -497,25 +498,22 @@ def _backward_links(
     assert links is not None and weights is not None
     links = links[tile]
     units, types, joints, _ = links.shape
-    rows = g.view(-1, g.shape[-1])
+    frames, feats = feat.shape[2:]
+    rows = grad.view(units, joints * frames, -1)
     if grads.link_weight is not None:
-        linked = _linked(x, links, work)
-        for number in range(types):
-            grads.link_weight[number].addmm_(linked[number].view(-1, x.shape[-1]).t(), rows)
-    if dx is None and grads.links is None:
+        for number, part in enumerate(_linked(feat, links, work)):
+            grads.link_weight[number] += torch.bmm(part.transpose(1, 2), rows).sum(dim=0)
+    if grad_feat is None and grads.links is None:
         return
-    dlinked = work.take("dlinked", types, *x.shape)
-    for number in range(types):
-        torch.mm(rows, weights[number].t(), out=dlinked[number].view(-1, x.shape[-1]))
-    by_unit = dlinked.view(types * joints, units, -1).transpose(0, 1)  # (b, C V, F D)
-    if dx is not None:
-        target = dx.view(joints, units, -1).transpose(0, 1)  # (b, V, F D)
-        flat = links.reshape(units, types * joints, joints)
-        for unit in range(units):
-            target[unit].addmm_(flat[unit].t(), by_unit[unit])
+    dlinked = work.take("linked", units, types, joints * frames, feats)
+    for number, weight in enumerate(weights):
+        torch.bmm(rows, weight.t().expand(units, -1, -1), out=dlinked[:, number])
+    by_joint = dlinked.view(units, types * joints, frames * feats)
+    if grad_feat is not None:
+        back = links.reshape(units, types * joints, joints).transpose(1, 2)
+        grad_feat.view(units, joints, -1).baddbmm_(back, by_joint)
     if grads.links is not None:
-        source = x.view(joints, units, -1).permute(1, 2, 0)  # (b, F D, V)
-        part = torch.bmm(by_unit, source)
+        part = torch.bmm(by_joint, feat.view(units, joints, -1).transpose(1, 2))
         grads.links[tile] = part.view(units, types, joints, joints)
 
 
@@ -542,16 +540,14 @@ def _mixed(x: Tensor, mix: Tensor, work: _Workspace) -> Tensor:
     return mixed
 
 
-def _linked(x: Tensor, links: Tensor, work: _Workspace) -> Tensor:
-    """(C, V, n, D) what each joint takes along the A-links of each type."""
+def _linked(feat: Tensor, links: Tensor, work: _Workspace) -> tuple[Tensor, ...]:
+    """For each type (b, V F, D) what each joint takes along its A-links, of (b, V, F, D)."""
     units, types, joints, _ = links.shape
-    linked = work.take("linked", types, *x.shape)
-    target = linked.view(types * joints, units, -1).transpose(0, 1)  # (b, C V, F D)
-    source = x.view(joints, units, -1).transpose(0, 1)  # (b, V, F D)
+    frames, feats = feat.shape[2:]
+    linked = work.take("linked", units, types * joints, frames * feats)
     flat = links.reshape(units, types * joints, joints)
-    for unit in range(units):
-        torch.mm(flat[unit], source[unit], out=target[unit])
-    return linked
+    torch.bmm(flat, feat.view(units, joints, -1), out=linked)
+    return linked.view(units, types, joints * frames, feats).unbind(dim=1)
 
 
 def _parts(
