@@ -11,9 +11,10 @@ try:
 except Exception as error:
     # Whatever a mismatched wheel raises (FileNotFoundError, OSError, ModuleNotFoundError, ...).
     raise ImportError(
-        f"DGL cannot be imported ({type(error).__name__}: {error}). asgcn_dgl needs a pair of torch and dgl that "
-        "fit: tried are dgl 1.1.3 with torch 2.13.0 (the default: pip install 'dgl>=1.1.3,<2'), and "
-        "dgl 2.1.0 with torch 2.2.1, torchdata 0.7.1, numpy<2, pandas and pydantic."
+        f"DGL cannot be imported ({type(error).__name__}: {error}). asgcn_dgl needs torch and dgl "
+        "of versions that fit: tried are dgl 1.1.3 with torch 2.13.0 (pip install "
+        "'dgl>=1.1.3,<2'), and dgl 2.1.0 with torch 2.2.1, torchdata 0.7.1, numpy<2, pandas and "
+        "pydantic."
     ) from error
 
 __all__ = ["dgl"]

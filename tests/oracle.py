@@ -27,7 +27,13 @@ def partitions(layout):
     neighbours = [set(bone_graph(layout)[i]) | {i} for i in range(size)]
     for i in range(size):
         for j in neighbours[i]:
-            side = "root" if depth[j] == depth[i] else "centripetal" if depth[j] < depth[i] else "centrifugal"
+            side = (
+                "root"
+                if depth[j] == depth[i]
+                else "centripetal"
+                if depth[j] < depth[i]
+                else "centrifugal"
+            )
             parts[side][i, j] = 1.0
     return parts
 
@@ -38,7 +44,9 @@ def power_operators(layout, max_hop, normalization="transition"):
         for name, matrix in partitions(layout).items():
             rows, columns = matrix.sum(1), matrix.sum(0)
             if normalization == "transition":
-                base = np.divide(matrix, rows[:, None], out=np.zeros_like(matrix), where=rows[:, None] > 0)
+                base = np.divide(
+                    matrix, rows[:, None], out=np.zeros_like(matrix), where=rows[:, None] > 0
+                )
             else:
                 scale = np.sqrt(np.outer(rows, columns))
                 base = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0)
@@ -73,7 +81,9 @@ def dense_masks(operators, values):
     for name, matrix in operators.items():
         rows, columns = np.nonzero(matrix)
         mask = torch.zeros(matrix.shape, dtype=values.dtype)
-        mask = mask.index_put((torch.as_tensor(rows), torch.as_tensor(columns)), values[begin : begin + len(rows)])
+        mask = mask.index_put(
+            (torch.as_tensor(rows), torch.as_tensor(columns)), values[begin : begin + len(rows)]
+        )
         masks[name] = mask
         begin += len(rows)
     assert begin == len(values)
@@ -150,7 +160,7 @@ def encode(encoder, bodies):
 
 
 def decode(decoder, feat, links, pred_steps=1):
-    """The decoder for one body, frame by frame and pair by pair: feat (V, T, D), links (C, V, V)."""
+    """The decoder for one body, frame by frame: feat (V, T, D), links (C, V, V)."""
     size, frames, _ = feat.shape
     width, types = decoder.hidden_feats, decoder.num_actional
     elu = torch.nn.functional.elu
@@ -161,10 +171,14 @@ def decode(decoder, feat, links, pred_steps=1):
         messages = []
         for c in range(types):
             first = slice(c * width, (c + 1) * width)
-            hidden = elu(x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first])
+            hidden = elu(
+                x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first]
+            )
             h = hidden @ decoder.joint_second.weight[c] + decoder.joint_second.bias[c]
             w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
-            pair = torch.cat([h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1)
+            pair = torch.cat(
+                [h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1
+            )
             z = elu(pair @ w1 + decoder.link_receiver.bias[c])
             q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
             messages.append(links[c][:, :, None] * q)

@@ -318,8 +318,8 @@ class ASGCN(nn.Module):
         edge_weight = None if links is None else links.weight
         hidden, exists = self._normalise(graph, feat, mask), mask
         for block in self.blocks:
-            out = block(graph, hidden, edge_weight, exists)
-            hidden, exists = out, block.out_mask(exists)
+            assert isinstance(block, ASGCNBlock)
+            hidden, exists = block(graph, hidden, edge_weight, exists), block.out_mask(exists)
         logits = self.recognition(graph, hidden, exists)
         future = None
         if predict and self.prediction is not None:

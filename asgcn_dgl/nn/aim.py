@@ -166,9 +166,7 @@ class AIM(nn.Module):
             hard=hard,
             ghost=ghost_prior > 0,
         )
-        self.decoder = AIMDecoder(
-            in_feats, num_actional, hidden_feats=hidden_feats, reduce=reduce
-        )
+        self.decoder = AIMDecoder(in_feats, num_actional, hidden_feats=hidden_feats, reduce=reduce)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""

@@ -104,9 +104,7 @@ class AIMDecoder(nn.Module):
         nn.init.normal_(self.out.second.weight, std=1e-2)
         nn.init.zeros_(self.out.second.bias)
 
-    def forward(
-        self, graph: Any, feat: Tensor, edge_weight: Tensor, pred_steps: int = 1
-    ) -> Tensor:
+    def forward(self, graph: Any, feat: Tensor, edge_weight: Tensor, pred_steps: int = 1) -> Tensor:
         """Predict each frame from those before.
 
         Parameters

@@ -39,7 +39,8 @@ class AIMEncoder(nn.Module):
 
     .. math::
 
-        Q_{ij}^{(k+1)} &= f_e^{(k)}\left( f_v^{(k)}(p_i^{(k)}) \oplus f_v^{(k)}(p_j^{(k)}) \right) \\
+        Q_{ij}^{(k+1)} &= f_e^{(k)}\left( f_v^{(k)}(p_i^{(k)})
+            \oplus f_v^{(k)}(p_j^{(k)}) \right) \\
         p_i^{(k+1)} &= F\left( Q_{i:}^{(k+1)} \right) \oplus p_i^{(k)} \\
         A_{ij,:} &= \mathrm{softmax}\left( (Q_{ij} + r) / \tau \right)
 
@@ -129,7 +130,13 @@ class AIMEncoder(nn.Module):
             )
             parts = 2 if update == 0 else 3
             self.link_maps.append(
-                MLP(parts * hidden_feats, hidden_feats, hidden_feats, dropout=dropout, batch_norm=True)
+                MLP(
+                    parts * hidden_feats,
+                    hidden_feats,
+                    hidden_feats,
+                    dropout=dropout,
+                    batch_norm=True,
+                )
             )
             width += hidden_feats
         self.out = nn.Linear(hidden_feats, num_actional + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -124,7 +125,7 @@ class PredictionHead(nn.Module):
         widths = [hidden_feats, *narrow_feats]
         self.narrow = nn.ModuleList(
             ASGCNBlock(before + pose_feats, after, 1, dropout=dropout, residual=False, conv=conv)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in pairwise(widths)
         )
         self.last = ASGCNBlock(
             widths[-1] + pose_feats, future_frames * pose_feats, 1, plain=True, conv=conv
@@ -179,6 +180,7 @@ class PredictionHead(nn.Module):
         """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
         exists = None if mask is None else mask.any(dim=1, keepdim=True)
         for block in self.shrink:
+            assert isinstance(block, ASGCNBlock)
             if block.temporal.padding == 0 and feat.shape[1] < LAST_KERNEL:
                 mask = feat.new_ones(feat.shape[:2], dtype=torch.bool) if mask is None else mask
                 feat, mask = pad_frames(feat, LAST_KERNEL), pad_frames(mask, LAST_KERNEL)
@@ -186,8 +188,7 @@ class PredictionHead(nn.Module):
             mask = block.out_mask(mask)
         if mask is None:
             return feat.mean(dim=1, keepdim=True), None
-        pooled = _frame_mean(feat, mask)
-        return pooled, exists
+        return _frame_mean(feat, mask), exists
 
 
 def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:

@@ -28,7 +28,9 @@ class EdgeMasks(nn.Module):
         If no layout is given or two share a name.
     """
 
-    def __init__(self, layouts: SkeletonLayout | Sequence[SkeletonLayout], builder: GraphBuilder) -> None:
+    def __init__(
+        self, layouts: SkeletonLayout | Sequence[SkeletonLayout], builder: GraphBuilder
+    ) -> None:
         super().__init__()
         layouts = as_layouts(layouts)
         self.values = nn.ParameterDict()

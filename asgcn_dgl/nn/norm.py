@@ -58,7 +58,14 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         # One row has no variance: torch refuses it, here running statistics stand in.
         if self.training and len(rows) < 2:
             return F.batch_norm(
-                rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+                rows,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
             )
         return super().forward(rows)
 

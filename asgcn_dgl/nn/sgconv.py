@@ -73,7 +73,9 @@ class SGConv(nn.Module):
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats)
         if etypes is not None and layouts is not None:
-            raise ValueError("layouts must be None with own etypes: masks are made for the builder's")
+            raise ValueError(
+                "layouts must be None with own etypes: masks are made for the builder's"
+            )
         self.in_feats, self.out_feats = in_feats, out_feats
         self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
         self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))

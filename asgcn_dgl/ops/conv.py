@@ -170,9 +170,7 @@ def _any_terms(
     parts = []
     if structural is not None:
         plan = _structural_plan(graph, structural)
-        parts.append(
-            message_passing.structural_sum(plan, feat, structural.weight, structural.mask)
-        )
+        parts.append(message_passing.structural_sum(plan, feat, structural.weight, structural.mask))
     if actional is not None:
         a_plan = actional_plan(graph, actional.etypes)
         links, loops = _normalise_edges(a_plan, feat.shape[0], actional)

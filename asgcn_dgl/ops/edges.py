@@ -119,7 +119,7 @@ class _WeightedPairs(torch.autograd.Function):
     """Pairs are made tile by tile and made again in backward: none is kept."""
 
     @staticmethod
-    def forward(ctx: Any, near: Tensor, far: Tensor, links: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, near: Tensor, far: Tensor, links: Tensor) -> Tensor:
         near, far, links = near.contiguous(), far.contiguous(), links.contiguous()
         ctx.save_for_backward(near, far, links)
         out = torch.empty_like(near)
@@ -131,7 +131,7 @@ class _WeightedPairs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         near, far, links = ctx.saved_tensors
         grad = grad.contiguous()
         d_near = torch.empty_like(near)

@@ -122,6 +122,9 @@ def _block(plan: StructuralPlan, number: int) -> Any:
         units = torch.arange(plan.num_units, device=src.device).unsqueeze(1)
         src = (src + units * len(senders)).flatten()
         dst = (dst + units * len(receivers)).flatten()
-        sizes = {"sender": plan.num_units * len(senders), "receiver": plan.num_units * len(receivers)}
+        sizes = {
+            "sender": plan.num_units * len(senders),
+            "receiver": plan.num_units * len(receivers),
+        }
         plan.store[key] = dgl.heterograph({("sender", "to", "receiver"): (src, dst)}, sizes)
     return plan.store[key]

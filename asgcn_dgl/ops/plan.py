@@ -120,7 +120,9 @@ def structural_plan(
         them, or carries a structure that the layer has no masks for.
     """
     weights = tuple(_edge_data(graph, etype, "weight") for etype in etypes)
-    marks = tuple((id(weight), weight._version) if weight is not None else None for weight in weights)
+    marks = tuple(
+        (id(weight), weight._version) if weight is not None else None for weight in weights
+    )
     offsets = None if mask_offsets is None else tuple(mask_offsets.items())
 
     def read() -> tuple[StructuralPlan, Any]:
@@ -171,9 +173,9 @@ def _edge_data(graph: Any, etype: str, name: str) -> Tensor | None:
         if type(error).__name__ != "DGLError":
             raise
         raise ValueError(
-            f"graph has no edge type {etype!r} that this layer needs; it has {sorted(graph.etypes)}. "
-            "Build it with GraphBuilder and the layer's max_hop, construction and num_actional, or "
-            "name the layer's etypes."
+            f"graph has no edge type {etype!r} that this layer needs; it has "
+            f"{sorted(graph.etypes)}: build it with GraphBuilder and the layer's max_hop, "
+            "construction and num_actional, or name the layer's etypes"
         ) from error
 
 

@@ -84,7 +84,9 @@ def relational_conv(feat: Tensor, operators: Operators, plan: StructuralPlan | N
         (B, V, F, O).
     """
     send = group(plan, "send") if plan is not None and operators.send_mix is not None else None
-    receive = group(plan, "receive") if plan is not None and operators.receive_mix is not None else None
+    receive = (
+        group(plan, "receive") if plan is not None and operators.receive_mix is not None else None
+    )
     return _RelationalConv.apply(feat.contiguous(), send, receive, *operators)
 
 
@@ -301,7 +303,7 @@ class _RelationalConv(torch.autograd.Function):
     """All relations of a regular batch in one pass over tiles, see :class:`Operators`."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         feat: Tensor,
         send: Group | None,
@@ -313,7 +315,12 @@ class _RelationalConv(torch.autograd.Function):
         ctx.groups = (send, receive)
         out_feats = next(
             w.shape[-1]
-            for w in (operators.diagonal, operators.send_weight, operators.receive_weight, operators.link_weight)
+            for w in (
+                operators.diagonal,
+                operators.send_weight,
+                operators.receive_weight,
+                operators.link_weight,
+            )
             if w is not None
         )
         units, joints, frames, feats = feat.shape
@@ -326,7 +333,7 @@ class _RelationalConv(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         feat, *tensors = ctx.saved_tensors
         operators = Operators(*tensors)
         send, receive = ctx.groups
@@ -361,7 +368,7 @@ def _forward_tile(
     receive: Group | None,
     work: _Workspace,
 ) -> None:
-    units, joints, frames, feats = feat.shape
+    units, joints, frames, _ = feat.shape
     out_feats = out.shape[-1]
     x = _joint_major(feat, work, "x")  # (V, n, D)
     n = x.shape[1]
@@ -377,7 +384,11 @@ def _forward_tile(
         beta = 1.0
     if beta == 0.0:
         y.zero_()
-    if receive is not None and operators.receive_weight is not None and operators.receive_mix is not None:
+    if (
+        receive is not None
+        and operators.receive_weight is not None
+        and operators.receive_mix is not None
+    ):
         mixed = _mixed(x, operators.receive_mix, work)
         gathered = work.take("gathered", len(receive.joints), n, out_feats).zero_()
         for part, pick, weight in _parts(mixed, receive, operators.receive_weight):

@@ -242,7 +242,9 @@ def _batch(
         size = clip_joints if builder.across_bodies else joints[kind]
         pair = tuple(torch.from_numpy(array) for array in _complete(size))
         per_unit = size * (size - 1)
-        per_clip = per_unit if builder.across_bodies else np.add.reduceat(per_unit, _starts(num_bodies))
+        per_clip = (
+            per_unit if builder.across_bodies else np.add.reduceat(per_unit, _starts(num_bodies))
+        )
         for etype in builder.actional_etypes:
             name = (NODE_TYPE, etype, NODE_TYPE)
             data[name] = (pair[0], pair[1])

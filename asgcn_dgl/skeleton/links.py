@@ -48,7 +48,9 @@ def partition_matrices(layout: SkeletonLayout) -> dict[str, sparse.csr_array]:
     depth = np.asarray(layout.distances)[layout.center]
     outward = np.sign(depth[sender] - depth[receiver])
     side = {"root": outward == 0, "centripetal": outward < 0, "centrifugal": outward > 0}
-    return {name: _binary(receiver[side[name]], sender[side[name]], num_joints) for name in PARTITIONS}
+    return {
+        name: _binary(receiver[side[name]], sender[side[name]], num_joints) for name in PARTITIONS
+    }
 
 
 def structural_operators(

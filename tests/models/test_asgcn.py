@@ -49,7 +49,10 @@ def test_logits_do_not_depend_on_the_batch(engine):
     lengths, bodies = [12, 20, 3, 9], [1, 2, 1, 3]
     clips = [batch(model, [count], length) for count, length in zip(bodies, lengths, strict=True)]
     graph = model.graph_builder.batch(get_layout("coco17"), bodies)
-    feat, mask = torch.zeros(graph.num_nodes(), 20, 3), torch.zeros(graph.num_nodes(), 20, dtype=torch.bool)
+    feat, mask = (
+        torch.zeros(graph.num_nodes(), 20, 3),
+        torch.zeros(graph.num_nodes(), 20, dtype=torch.bool),
+    )
     begin = 0
     for (_, clip), length in zip(clips, lengths, strict=True):
         feat[begin : begin + len(clip), :length] = clip
@@ -59,8 +62,12 @@ def test_logits_do_not_depend_on_the_batch(engine):
     with use_engine(engine), torch.no_grad():
         joined = model(graph, feat, mask)
         apart = [model(*clip) for clip in clips]
-    torch.testing.assert_close(joined.logits, torch.cat([o.logits for o in apart]), rtol=0, atol=1e-5)
-    torch.testing.assert_close(joined.future, torch.cat([o.future for o in apart]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        joined.logits, torch.cat([o.logits for o in apart]), rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(
+        joined.future, torch.cat([o.future for o in apart]), rtol=0, atol=1e-5
+    )
 
 
 def test_clips_of_different_layouts_share_a_batch():
@@ -109,7 +116,9 @@ def test_a_missing_body_is_as_if_it_were_not_there():
     feat[:17] = alone[1]
     mask = torch.ones(34, 20, dtype=torch.bool)
     mask[17:] = False
-    torch.testing.assert_close(model(graph, feat, mask).logits, model(*alone).logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        model(graph, feat, mask).logits, model(*alone).logits, rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

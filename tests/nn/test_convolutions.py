@@ -217,7 +217,14 @@ def test_works_on_a_users_heterograph(engine):
             ("atom", "push", "atom"): ([1], [0]),
         }
     )
-    conv = ASGConv(2, 3, etypes=["near", "far"], num_actional=2, actional_etypes=["pull", "push"], normalise="none")
+    conv = ASGConv(
+        2,
+        3,
+        etypes=["near", "far"],
+        num_actional=2,
+        actional_etypes=["pull", "push"],
+        normalise="none",
+    )
     feat = torch.randn(3, 2)
     links = [torch.tensor([0.5, 2.0]), torch.tensor([3.0])]
     with use_engine(engine):
@@ -320,24 +327,39 @@ def test_one_joint():
     [
         (lambda: SGConv(0, 3), "in_feats must be .* got 0"),
         (lambda: AGConv(3, 3, normalise="l1"), "normalise must be one of .* got 'l1'"),
-        (lambda: SGConv(3, 3, etypes=["a"], layouts=chain(3)), "layouts must be None with own etypes"),
-        (lambda: SGConv(3, 3, layouts=[chain(3), chain(4)]), "distinct names"),
-        (lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2)), "edge_weight must hold"),
         (
-            lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(6, 2)),
+            lambda: SGConv(3, 3, etypes=["a"], layouts=chain(3)),
+            "layouts must be None with own etypes",
+        ),
+        (lambda: SGConv(3, 3, layouts=[chain(3), chain(4)]), "distinct names"),
+        (
+            lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2)),
+            "edge_weight must hold",
+        ),
+        (
+            lambda: ASGConv(2, 2)(
+                GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(6, 2)
+            ),
             "3 actional types .* got 2",
         ),
         (
-            lambda: ASGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(5, 3)),
+            lambda: ASGConv(2, 2)(
+                GraphBuilder().clip(chain(3)), torch.zeros(3, 2), torch.zeros(5, 3)
+            ),
             "each of the 6 edges .* got 5",
         ),
-        (lambda: SGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(4, 2)), r"3 joints .* got shape \(4, 2\)"),
+        (
+            lambda: SGConv(2, 2)(GraphBuilder().clip(chain(3)), torch.zeros(4, 2)),
+            r"3 joints .* got shape \(4, 2\)",
+        ),
         (
             lambda: SGConv(2, 2, 2)(GraphBuilder(max_hop=1).clip(chain(3)), torch.zeros(3, 2)),
             "no edge type 'root_2'",
         ),
         (
-            lambda: SGConv(2, 2, layouts=chain(4))(GraphBuilder().clip(chain(3)), torch.zeros(3, 2)),
+            lambda: SGConv(2, 2, layouts=chain(4))(
+                GraphBuilder().clip(chain(3)), torch.zeros(3, 2)
+            ),
             "none of the layer's 1 layouts",
         ),
     ],

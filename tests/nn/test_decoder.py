@@ -67,7 +67,9 @@ def test_irregular_edges_equal_the_regular_path(reduce):
         graph, decoder, feat, links = setup(reduce=reduce)
         src, dst = graph.edges(etype="actional_1")
         order = torch.randperm(len(src))
-        other = dgl.heterograph({("joint", "actional_1", "joint"): (src[order], dst[order])}, {"joint": 8})
+        other = dgl.heterograph(
+            {("joint", "actional_1", "joint"): (src[order], dst[order])}, {"joint": 8}
+        )
         assert not actional_plan(other, ["actional_1"]).regular
         torch.testing.assert_close(decoder(graph, feat, links), decoder(other, feat, links[order]))
 

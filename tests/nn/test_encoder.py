@@ -57,7 +57,9 @@ def test_irregular_edges_equal_the_regular_path(reduce):
         graph, encoder, feat = setup(reduce=reduce)
         src, dst = graph.edges(etype="actional_1")
         order = torch.randperm(len(src))
-        other = dgl.heterograph({("joint", "actional_1", "joint"): (src[order], dst[order])}, {"joint": 8})
+        other = dgl.heterograph(
+            {("joint", "actional_1", "joint"): (src[order], dst[order])}, {"joint": 8}
+        )
         assert actional_plan(graph, ["actional_1"]).regular
         assert not actional_plan(other, ["actional_1"]).regular
         torch.testing.assert_close(encoder.infer(graph, feat)[order], encoder.infer(other, feat))

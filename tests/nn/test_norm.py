@@ -66,5 +66,7 @@ def test_input_norm_in_evaluation_uses_running_statistics():
     norm(graph, torch.randn(3, 50, 2))
     norm.eval()
     feat = torch.randn(3, 4, 2)
-    expected = (feat - norm.running_mean[:, None]) / torch.sqrt(norm.running_var[:, None] + norm.eps)
+    expected = (feat - norm.running_mean[:, None]) / torch.sqrt(
+        norm.running_var[:, None] + norm.eps
+    )
     torch.testing.assert_close(norm(graph, feat), expected)

@@ -40,7 +40,9 @@ def test_edges_are_the_operators_nonzeros(name, construction):
         np.testing.assert_allclose(dense, matrix, atol=1e-7)
     for etype in builder.actional_etypes:
         src, dst = graph.edges(etype=etype)
-        pairs = [(i, j) for i in range(layout.num_joints) for j in range(layout.num_joints) if i != j]
+        pairs = [
+            (i, j) for i in range(layout.num_joints) for j in range(layout.num_joints) if i != j
+        ]
         assert list(zip(dst.tolist(), src.tolist(), strict=True)) == pairs
 
 
@@ -60,7 +62,10 @@ def test_batch_equals_dgl_batch_of_clips(layouts, data, across):
 
 
 def test_bodies_are_not_joined_unless_asked():
-    builder, across = GraphBuilder(max_hop=1, num_actional=1), GraphBuilder(max_hop=1, num_actional=1, across_bodies=True)
+    builder, across = (
+        GraphBuilder(max_hop=1, num_actional=1),
+        GraphBuilder(max_hop=1, num_actional=1, across_bodies=True),
+    )
     src, dst = builder.clip(chain(3), 2).edges(etype="actional_1")
     assert bool((src // 3 == dst // 3).all())
     src, dst = across.clip(chain(3), 2).edges(etype="actional_1")
