@@ -1,0 +1,257 @@
+"""Motions in which it is known who follows whom, to test the inference of A-links on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["COUPLINGS", "CoupledMotion", "coupled_motion"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def _same(leader: Floats) -> Floats:
+    return leader
+
+
+def _turned(leader: Floats) -> Floats:
+    turned = np.roll(leader, 1, axis=-1)
+    turned[..., 0] *= -1.0
+    return turned
+
+
+def _square(leader: Floats) -> Floats:
+    return (leader**2 - 1.0) / np.sqrt(2.0)
+
+
+def _absolute(leader: Floats) -> Floats:
+    return (np.abs(leader) - np.sqrt(2.0 / np.pi)) / np.sqrt(1.0 - 2.0 / np.pi)
+
+
+def _product(leader: Floats) -> Floats:
+    return leader * np.roll(leader, 1, axis=-1)
+
+
+# Each maps standard normal coordinates (..., d) to others of mean 0 and variance 1.
+_MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
+    {
+        "plain": _same,
+        "lagged": _same,
+        "turned": _turned,
+        "square": _square,
+        "absolute": _absolute,
+        "product": _product,
+    }
+)
+COUPLINGS = tuple(_MAPS)
+
+
+class CoupledMotion(NamedTuple):
+    """Clips of joints some of which follow others.
+
+    Attributes
+    ----------
+    positions
+        (B, V, T, d) float32, metres.
+    links
+        (B, V, V) bool; ``links[b, i, j]``: in clip b joint i follows joint j.
+    kinds
+        (B, V, V) int8, the coupling's place in the ``couplings`` asked for, -1 for no link.
+    """
+
+    positions: npt.NDArray[np.float32]
+    links: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.int8]
+
+
+def coupled_motion(
+    num_clips: int,
+    joints: int | SkeletonLayout,
+    num_frames: int = 50,
+    *,
+    num_dims: int = 3,
+    num_links: int = 2,
+    couplings: Sequence[str] = COUPLINGS,
+    max_lag: int = 4,
+    smoothness: float = 5.0,
+    amplitude: float = 0.3,
+    noise: float = 0.01,
+    rng: np.random.Generator,
+) -> CoupledMotion:
+    """Draw motions with planted links.
+
+    Every joint moves as smooth noise: white noise through two leaky integrators. In each clip
+    ``num_links`` pairs of joints are drawn anew, no joint in two of them, and the second of each
+    pair follows the first. All followers follow with a delay:
+
+    ========== =====================================================================
+    plain      the same motion one frame later
+    lagged     the same motion 2 to ``max_lag`` frames later
+    turned     coordinates change places, the first its sign too, one frame later
+    square     squared coordinates, one frame later
+    absolute   absolute values of the coordinates, one frame later
+    product    products of one coordinate and the next, one frame later
+    ========== =====================================================================
+
+    A joint gives nothing away by itself: joints in no pair are leaders of nobody or, as often as
+    there are followers among the paired, followers of a joint that is not in the clip. All have
+    the same mean and variance.
+
+    Parameters
+    ----------
+    num_clips
+        B.
+    joints
+        V, or a layout that has V joints. Its bones play no part.
+    num_frames
+        T.
+    num_dims
+        d.
+    num_links
+        Pairs in each clip, at most V / 2.
+    couplings
+        Names out of ``COUPLINGS``, each as likely as the others.
+    max_lag
+        Longest delay, frames.
+    smoothness
+        Time constant of the integrators, frames.
+    amplitude
+        Standard deviation of a coordinate, metres.
+    noise
+        Standard deviation of the observation noise, metres.
+    rng
+        Source of all that is random.
+
+    Returns
+    -------
+    CoupledMotion
+        Positions, links and kinds of coupling.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> motion = coupled_motion(4, joints=6, rng=np.random.default_rng(0))
+    >>> motion.positions.shape, motion.links.sum(axis=(1, 2)).tolist()
+    ((4, 6, 50, 3), [2, 2, 2, 2])
+    """
+    size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
+    _check(num_clips, size, num_frames, num_dims, num_links, couplings, max_lag)
+    if not smoothness > 0 or not amplitude > 0 or not noise >= 0:
+        raise ValueError(
+            "smoothness and amplitude must be positive and noise at least 0, got "
+            f"{smoothness!r}, {amplitude!r} and {noise!r}"
+        )
+    # Joints in a random order: leader, follower, leader, follower, ... and then the unpaired.
+    order = rng.permuted(np.tile(np.arange(size), (num_clips, 1)), axis=1)
+    free = smooth_noise((num_clips, size, num_frames + max_lag, num_dims), smoothness, rng)
+    pose = free[:, :, max_lag:].copy()
+    links = np.zeros((num_clips, size, size), dtype=bool)
+    kinds = np.full((num_clips, size, size), -1, dtype=np.int8)
+    clips = np.arange(num_clips)
+    for pair in range(num_links):
+        leader, follower = order[:, 2 * pair], order[:, 2 * pair + 1]
+        kind = rng.integers(len(couplings), size=num_clips)
+        pose[clips, follower] = _follow(free[clips, leader], kind, couplings, max_lag, rng)
+        links[clips, follower, leader] = True
+        kinds[clips, follower, leader] = kind
+    for place in range(2 * num_links, size):
+        # Half of them follow a joint outside the clip: their own free motion, now unseen.
+        kind = rng.integers(len(couplings), size=num_clips)
+        away = _follow(free[clips, order[:, place]], kind, couplings, max_lag, rng)
+        pose[clips, order[:, place]] = np.where(
+            rng.random((num_clips, 1, 1)) < 0.5, away, pose[clips, order[:, place]]
+        )
+    positions = amplitude * pose + noise * rng.standard_normal(pose.shape)
+    return CoupledMotion(positions.astype(np.float32), links, kinds)
+
+
+def smooth_noise(shape: tuple[int, ...], smoothness: float, rng: np.random.Generator) -> Floats:
+    """Stationary standard normal noise (..., T, d), twice leakily integrated over T.
+
+    Parameters
+    ----------
+    shape
+        (..., T, d).
+    smoothness
+        Time constant of the integrators, frames.
+    rng
+        Source of the noise.
+
+    Returns
+    -------
+    ndarray
+        Of that shape; each entry has mean 0 and variance 1.
+    """
+    keep = np.exp(-1.0 / smoothness)
+    burn_in = int(np.ceil(12 * smoothness))
+    frames = shape[-2]
+    white = rng.standard_normal((*shape[:-2], burn_in + frames, shape[-1]))
+    first, second = np.zeros_like(white[..., 0, :]), np.zeros_like(white[..., 0, :])
+    out = np.empty(shape)
+    for frame in range(burn_in + frames):
+        first = keep * first + white[..., frame, :]
+        second = keep * second + first
+        if frame >= burn_in:
+            out[..., frame - burn_in, :] = second
+    return out * np.sqrt((1.0 - keep**2) ** 3 / (1.0 + keep**2))
+
+
+def _follow(
+    leader: Floats,
+    kind: npt.NDArray[np.int64],
+    couplings: Sequence[str],
+    max_lag: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Motion (B, T, d) of the followers of leaders (B, max_lag + T, d), by kind (B,)."""
+    frames = leader.shape[1] - max_lag
+    out = np.empty((len(leader), frames, leader.shape[2]))
+    for number, name in enumerate(couplings):
+        chosen = np.flatnonzero(kind == number)
+        shortest = min(2, max_lag) if name == "lagged" else 1
+        longest = max_lag if name == "lagged" else 1
+        lag = rng.integers(shortest, longest + 1, size=len(chosen))
+        frame = max_lag - lag[:, None] + np.arange(frames)
+        out[chosen] = _MAPS[name](leader[chosen[:, None], frame])
+    return out
+
+
+def _check(
+    num_clips: int,
+    size: int,
+    num_frames: int,
+    num_dims: int,
+    num_links: int,
+    couplings: Sequence[str],
+    max_lag: int,
+) -> None:
+    counts = {
+        "num_clips": num_clips,
+        "joints": size,
+        "num_frames": num_frames,
+        "num_dims": num_dims,
+        "max_lag": max_lag,
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if not 0 <= num_links <= size // 2:
+        raise ValueError(
+            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}"
+        )
+    unknown = [name for name in couplings if name not in COUPLINGS]
+    if unknown or not couplings:
+        raise ValueError(f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}")
+    if num_dims < 2 and "product" in couplings:
+        raise ValueError(f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
