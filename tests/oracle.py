@@ -199,3 +199,75 @@ def decode(decoder, feat, links, pred_steps=1):
         guess = x + change if decoder.residual else change
         means.append(guess)
     return torch.stack(means, dim=1)
+
+
+def asgc(conv, layout, feat, edge_weight):
+    """ASGConv for one body: feat (V, T, D), edge_weight (V (V - 1), C) or None."""
+    structural = conv.structural
+    hops = max(int(etype.rsplit("_", 1)[1]) for etype in structural.etypes)
+    operators = power_operators(layout, hops)
+    masks = None
+    if structural.masks is not None:
+        masks = dense_masks(operators, structural.masks.values[layout.name])
+    out = sgc(feat, operators, structural.weight, masks)
+    if conv.actional is not None:
+        links = link_matrices(edge_weight, layout.num_joints)
+        act = agc(feat, links, conv.actional.weight, conv.actional.normalise)
+        out = out + conv.actional_weight * conv.actional.scale * act
+    return out if conv.bias is None else out + conv.bias
+
+
+def batch_norm(norm, feat):
+    """Batch norm over the last axis from its formula."""
+    rows = feat.reshape(-1, feat.shape[-1])
+    if norm.training:
+        mean, var = rows.mean(0), rows.var(0, unbiased=False)
+    else:
+        mean, var = norm.running_mean, norm.running_var
+    return (feat - mean) / torch.sqrt(var + norm.eps) * norm.weight + norm.bias
+
+
+def temporal(conv, feat):
+    """Temporal convolution, tap by tap."""
+    pad = torch.zeros(feat.shape[0], conv.padding, feat.shape[2], dtype=feat.dtype)
+    padded = torch.cat([pad, feat, pad], dim=1)
+    frames = (padded.shape[1] - conv.kernel_size) // conv.stride + 1
+    out = 0.0 if conv.bias is None else conv.bias
+    for k in range(conv.kernel_size):
+        taken = padded[:, [t * conv.stride + k for t in range(frames)]]
+        out = out + taken @ conv.weight[:, :, 0, k].t()
+    return out
+
+
+def block(module, layout, feat, links):
+    """Fig. 5 for equal bodies: feat (B, V, T, D), links (B, V (V - 1), C) or None."""
+    batch, size = feat.shape[:2]
+    each = [None] * batch if links is None else links
+    spatial = torch.stack(
+        [asgc(module.spatial, layout, x, e) for x, e in zip(feat, each, strict=True)]
+    )
+    hidden = torch.relu(batch_norm(module.spatial_norm, spatial)).flatten(0, 1)
+    out = temporal(module.temporal, hidden)
+    if module.temporal_norm is None:
+        return out.view(batch, size, *out.shape[1:])
+    out = batch_norm(module.temporal_norm, out)
+    if module.residual:
+        crop = (module.temporal.kernel_size - 1) // 2 - module.temporal.padding
+        kept = [crop + t * module.temporal.stride for t in range(out.shape[1])]
+        same = feat.flatten(0, 1)[:, kept]
+        if module.shortcut is not None:
+            same = batch_norm(module.shortcut_norm, same @ module.shortcut.weight.t())
+        out = out + same
+    return torch.relu(out).view(batch, size, *out.shape[1:])
+
+
+def predict(head, layout, feat, last, links):
+    """Fig. 7 for equal bodies whose clips need no padding in time."""
+    batch, size = feat.shape[:2]
+    for module in head.shrink:
+        feat = block(module, layout, feat, links)
+    feat = feat.mean(dim=2, keepdim=True)
+    for module in (*head.narrow, head.last):
+        feat = block(module, layout, torch.cat([feat, last.unsqueeze(2)], dim=-1), links)
+    offset = feat.view(batch, size, head.future_frames, head.pose_feats)
+    return last.unsqueeze(2) + offset

@@ -2,12 +2,12 @@ import dgl
 import oracle
 import pytest
 import torch
-from strategies import chain, float64
+from strategies import SUPPLIED, chain, float64
 
 from asgcn_dgl.nn import AIMDecoder
 from asgcn_dgl.ops import edges as edge_ops
 from asgcn_dgl.ops.plan import actional_plan
-from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
 
 def setup(bodies=2, joints=4, frames=5, **options):
@@ -46,6 +46,36 @@ def test_equals_the_stepwise_formula(residual, reduce, pred_steps):
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def agree(decoder, graph, layouts, feat, links):
+    """Output and all gradients against the stepwise formula, body by body."""
+    ours = decoder(graph, feat, links)
+    theirs, node, edge = [], 0, 0
+    for size in (layout.num_joints for layout in layouts):
+        matrices = oracle.link_matrices(links[edge : edge + size * (size - 1)], size)
+        theirs.append(oracle.decode(decoder, feat[node : node + size], matrices))
+        node, edge = node + size, edge + size * (size - 1)
+    theirs = torch.cat(theirs)
+    inputs = [feat, links, *decoder.parameters()]
+    probe = torch.randn_like(ours)
+    got = torch.autograd.grad((ours * probe).sum(), inputs)
+    expected = torch.autograd.grad((theirs * probe).sum(), inputs)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("names", [[name] for name in SUPPLIED] + [["coco17", "hand21", "coco17"]])
+def test_equals_the_formula_on_every_supplied_layout_and_mixed(names):
+    layouts = [get_layout(name) for name in names]
+    with float64():
+        builder = GraphBuilder(max_hop=1, num_actional=2)
+        graph = builder.batch(layouts, [1] * len(layouts))
+        decoder = AIMDecoder(2, 2, hidden_feats=3)
+        feat = torch.randn(graph.num_nodes(), 3, 2, requires_grad=True)
+        links = torch.rand(graph.num_edges("actional_1"), 2, requires_grad=True)
+        agree(decoder, graph, layouts, feat, links)
 
 
 @pytest.mark.parametrize("tile", [1, 3000, 2**30])
