@@ -1,0 +1,118 @@
+import gc
+
+import dgl
+import pytest
+import torch
+from strategies import chain
+
+from asgcn_dgl.ops import actional_plan, plan, structural_plan
+from asgcn_dgl.ops.regular import group
+from asgcn_dgl.skeleton import GraphBuilder, get_layout
+
+NTU = get_layout("ntu25")
+BUILDER = GraphBuilder()
+ETYPES = BUILDER.structural_etypes
+
+
+def test_a_batch_of_one_layout_is_regular():
+    found = structural_plan(BUILDER.batch(NTU, [1, 2, 1]), ETYPES)
+    assert found.regular and (found.num_units, found.num_joints) == (4, 25)
+
+
+def test_layouts_mixed_are_one_irregular_unit():
+    graph = BUILDER.batch([NTU, chain(5)], [1, 1])
+    found = structural_plan(graph, ETYPES)
+    assert not found.regular and (found.num_units, found.num_joints) == (1, 30)
+    assert not actional_plan(graph, BUILDER.actional_etypes).regular
+
+
+def test_the_same_joints_with_other_bones_are_irregular():
+    other = chain(25, "line")
+    assert not structural_plan(BUILDER.batch([NTU, other], [1, 1]), ETYPES).regular
+
+
+def test_one_differing_weight_makes_a_batch_irregular():
+    graph = BUILDER.batch(NTU, [1, 1])
+    weight = graph.edges["centripetal_1"].data["weight"].clone()
+    weight[-1] += 1.0
+    graph.edges["centripetal_1"].data["weight"] = weight
+    assert not structural_plan(graph, ETYPES).regular
+
+
+def test_a_unit_is_a_clip_where_links_cross_bodies():
+    builder = GraphBuilder(across_bodies=True)
+    graph = builder.batch(NTU, [2, 2])
+    assert structural_plan(graph, ETYPES).num_joints == 25
+    found = actional_plan(graph, builder.actional_etypes)
+    assert found.regular and (found.num_units, found.num_joints) == (2, 50)
+    assert not actional_plan(builder.batch(NTU, [1, 2]), builder.actional_etypes).regular
+
+
+def test_relations_take_the_cheaper_side():
+    """On NTU-25 at L = 4 that is 106 transforms of joints, or a few more for a cheaper backward."""
+    found = structural_plan(BUILDER.batch(NTU, [1]), ETYPES)
+    transforms = 0
+    for etype, relation in zip(ETYPES, found.relations, strict=True):
+        senders, receivers = relation.senders[0], relation.receivers[0]
+        if etype.startswith("root"):
+            assert relation.kind == "diagonal"
+            continue
+        side = senders if relation.kind == "send" else receivers
+        other = receivers if relation.kind == "send" else senders
+        assert len(side) <= 1.25 * len(other)
+        transforms += len(side)
+    assert 106 <= transforms <= 110
+    for kind in ("send", "receive"):
+        assert any(relation.kind == kind for relation in found.relations)
+        sizes = [len(s[0]) for s in _sides(found, kind)]
+        assert group(found, kind).sizes == tuple(sizes)
+
+
+def _sides(found, kind):
+    side = "senders" if kind == "send" else "receivers"
+    return [getattr(relation, side) for relation in found.relations if relation.kind == kind]
+
+
+def test_plans_are_kept_as_long_as_the_structure():
+    graph = BUILDER.batch(NTU, [1, 1])
+    assert structural_plan(graph, ETYPES) is structural_plan(graph.local_var(), ETYPES)
+    again = BUILDER.batch(NTU, [1, 1])
+    assert structural_plan(graph, ETYPES) is structural_plan(again, ETYPES)
+    own = dgl.batch([BUILDER.clip(chain(3))] * 2)
+    structural_plan(own, ETYPES)
+    before = len(plan._PLANS)
+    del own
+    gc.collect()
+    assert len(plan._PLANS) == before - 1
+
+
+def test_edges_added_are_seen():
+    graph = dgl.heterograph({("joint", "near", "joint"): ([0], [1])}, {"joint": 3})
+    assert structural_plan(graph, ["near"]).relations[0].src.tolist() == [0]
+    graph.add_edges(2, 0, etype="near")
+    assert structural_plan(graph, ["near"]).relations[0].src.tolist() == [0, 2]
+
+
+def test_large_units_are_left_to_message_passing(monkeypatch):
+    monkeypatch.setattr(plan, "MAX_UNIT_JOINTS", 24)
+    graph = dgl.batch([BUILDER.clip(NTU)])
+    assert not structural_plan(graph, ETYPES).regular
+    assert not actional_plan(graph, BUILDER.actional_etypes).regular
+
+
+@pytest.mark.parametrize("missing", ["structure", "slot"])
+def test_masks_need_what_finds_them(missing):
+    graph = BUILDER.clip(chain(3))
+    if missing == "structure":
+        graph.ndata.pop("structure")
+    else:
+        graph.edges["root_1"].data.pop("slot")
+    with pytest.raises(ValueError, match=r"ndata\['structure'\] and edge data 'slot'"):
+        structural_plan(graph, ETYPES, {0: 0})
+
+
+def test_complete_edges_are_receiver_major():
+    receiver, sender = plan.complete_edges(3)
+    assert receiver.tolist() == [0, 0, 1, 1, 2, 2] and sender.tolist() == [1, 2, 0, 2, 0, 1]
+    assert all(len(side) == 0 for side in plan.complete_edges(1))
+    assert torch.equal(plan.complete_edges(2)[1], torch.tensor([1, 0]))
