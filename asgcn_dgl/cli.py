@@ -13,9 +13,10 @@ from typing import Any, Literal
 from asgcn_dgl import __version__
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
+from asgcn_dgl.training.errors import DivergenceError
 
 try:
-    from jsonargparse import ArgumentError, ArgumentParser, Namespace
+    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 except ImportError as error:
     raise ImportError(
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
@@ -32,22 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     What the user can mend (an option, a file, a folder) gives one line on standard error and
-    status 2; a training that diverged gives one line and status 1.
+    status 2; a training that diverged gives one line and status 1, one that was interrupted 130.
     """
     try:
         options = build_parser().parse_args(arguments, defaults=False)
         return _COMMANDS[options.command](options[options.command])
     except (ArgumentError, InputError) as error:
         return _report(error, USAGE_ERROR)
+    except OSError as error:
+        if error.filename is None:  # not about a file: a mistake of ours
+            raise
+        return _report(f"{error.filename}: {error.strerror}", USAGE_ERROR)
+    except DivergenceError as error:
+        return _report(error, FAILURE)
     except KeyboardInterrupt:
         return _report(
-            "interrupted; go on with 'asgcn-dgl train --resume --out RUN_DIR'", INTERRUPTED
+            "interrupted; a training goes on with 'asgcn-dgl train --resume --out RUN_DIR'",
+            INTERRUPTED,
         )
-    except RuntimeError as error:
-        # By its name: importing the class would import torch for every command.
-        if type(error).__name__ != "DivergenceError":
-            raise
-        return _report(error, FAILURE)
 
 
 def _report(error: object, status: int) -> int:
@@ -62,6 +65,7 @@ def build_parser() -> ArgumentParser:
         description="Actional-structural graph convolutions: recognise what a skeleton does, and "
         "predict how it goes on.",
         version=__version__,
+        allow_abbrev=False,
         exit_on_error=False,
     )
     commands = parser.add_subcommands(required=True, dest="command")
@@ -80,6 +84,7 @@ def demo_parser() -> ArgumentParser:
         description="Write a synthetic set of .skeleton files, train on it with A-links and "
         "without, evaluate on subjects not seen in training, and draw what was learnt. Takes a few "
         "minutes.",
+        allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder for everything.")
@@ -93,6 +98,7 @@ def train_parser() -> ArgumentParser:
         description="Warm up the A-link inference module, train recognition and prediction "
         "jointly, and evaluate. Options come from the defaults below, then from the configuration, "
         "then from the command line.",
+        allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument(
@@ -111,7 +117,10 @@ def train_parser() -> ArgumentParser:
         help="Go on with the run in --out, which keeps its own configuration.",
     )
     parser.add_argument(
-        "--evaluate", type=bool, default=True, help="Read the test clips once, at the end."
+        "--evaluate",
+        action=ActionYesNo(no_prefix="no-"),
+        default=True,
+        help="Read the test clips once, at the end.",
     )
     parser.add_class_arguments(RunConfig, as_group=False)
     return parser
@@ -122,6 +131,7 @@ def evaluate_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description="Score the test clips with a run's checkpoint; writes metrics.json and "
         "scores.npz.",
+        allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument("run_dir", type=str, help="Folder of a run.")
@@ -137,6 +147,7 @@ def predict_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description="Class probabilities and future poses of raw files (NTU .skeleton, NW-UCLA "
         ".json).",
+        allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument("run_dir", type=str, help="Folder of a run, or a checkpoint file.")
@@ -169,7 +180,7 @@ def train_config(options: Mapping[str, Any]) -> RunConfig:
     Raises
     ------
     InputError
-        If an option is unknown, of the wrong type, or breaks its rule.
+        If an option is missing, unknown, of the wrong type, or breaks its rule.
     """
     given = {k: v for k, v in options.items() if k not in ("config", "out", "resume", "evaluate")}
     config = options.get("config")
@@ -179,7 +190,11 @@ def train_config(options: Mapping[str, Any]) -> RunConfig:
         base = read_yaml(config) if packaged is None else packaged
     elif "data" in given:
         base = packaged_config(given["data"]) or {}
-    return _checked(_merged(base, given), config)
+    merged = _merged(base, given)
+    for name in ("data", "root"):
+        if name not in merged:
+            raise InputError(f"train needs --{name}; see 'asgcn-dgl train --help'")
+    return _checked(merged, config)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +210,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(values: Mapping[str, Any], source: str | None) -> RunConfig:
     """Check types with the parser, rules with the config, and build it."""
-    parser = ArgumentParser(exit_on_error=False)
+    parser = ArgumentParser(allow_abbrev=False, exit_on_error=False)
     parser.add_class_arguments(RunConfig, as_group=False)
     try:
         return RunConfig.from_dict(parser.parse_object(values).as_dict())
@@ -220,9 +235,6 @@ def _train(options: Namespace) -> int:
         config = _checked(_merged(base, over), None)
     else:
         config = train_config(given)
-        for name in ("data", "root"):
-            if name not in given and (name == "root" or "config" not in given):
-                raise InputError(f"train needs --{name}; see 'asgcn-dgl train --help'")
     folder = Path(out) if out is not None else next_run_dir(config.data)
     train(config, folder, resume=resume, test=given.get("evaluate", True))
     return 0

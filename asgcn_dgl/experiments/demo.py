@@ -183,6 +183,8 @@ def _prediction_figure(restored: Restored, dataset: SkeletonDataset) -> Any:
         mask=mask.transpose(0, 1).numpy(),
         last=last.numpy(),
         title=f"{name}: poses predicted from what came before",
+        # Upright clips have their spine along z, others stand as the sensor saw them.
+        up="z" if restored.config.clips.align in ("spine", "view") else "y",
     )
 
 

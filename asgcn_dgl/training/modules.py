@@ -20,14 +20,11 @@ from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
 from asgcn_dgl.nn.aim import AIMLoss
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups, sgd
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
 
-__all__ = ["AIMWarmUp", "DivergenceError", "JointTraining", "Phase"]
-
-
-class DivergenceError(RuntimeError):
-    """Training has left the finite numbers; the last checkpoint is from before."""
+__all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
 
 class Phase(pl.LightningModule):
@@ -94,7 +91,7 @@ class Phase(pl.LightningModule):
 
     def _diverged(self, what: str, value: Tensor) -> DivergenceError:
         return DivergenceError(
-            f"{self.label}: the {what} became {float(value)} in epoch "
+            f"{self.label}: the {what} became {value.detach().item()} in epoch "
             f"{self.current_epoch + 1}, step {self.global_step + 1}; the last checkpoint is from "
             "before. Try a lower learning rate, optim.grad_clip, or trainer.precision 32-true"
         )

@@ -19,7 +19,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Sort the parameters of a model by weight decay and learning rate.
 
-    Matrices and convolution kernels decay; vectors (biases, norms) and the edge masks M do not.
+    Matrices and convolution kernels decay; biases, norms and the edge masks M do not.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def parameter_groups(
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith("aim."), parameter.ndim > 1 and "mask" not in name)
+            key = (name.startswith("aim."), _decays(name, parameter))
             groups.setdefault(key, []).append(parameter)
     return [
         {
@@ -50,6 +50,11 @@ def parameter_groups(
         }
         for (aim, decays), parameters in groups.items()
     ]
+
+
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    """Tell whether weight decay acts on a parameter; some norms and biases are matrices."""
+    return parameter.ndim > 1 and not any(word in name for word in ("bias", "norm", "mask"))
 
 
 def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:

@@ -189,14 +189,15 @@ def _fit(
             enable_progress_bar=bar is not None,
             enable_model_summary=False,
         )
-        trainer.fit(
-            module,
-            datamodule=clips,
-            ckpt_path=file if resume and file.is_file() else None,
-            weights_only=True,
-        )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                module,
+                datamodule=clips,
+                ckpt_path=file if resume and file.is_file() else None,
+                weights_only=True,
+            )
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
+            raise KeyboardInterrupt from stop
     return log.seconds
 
 

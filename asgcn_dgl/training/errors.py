@@ -1,0 +1,9 @@
+"""What can go wrong in training through nobody's input. Imports nothing."""
+
+from __future__ import annotations
+
+__all__ = ["DivergenceError"]
+
+
+class DivergenceError(RuntimeError):
+    """Training has left the finite numbers; the last checkpoint is from before."""

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.demo import demo
+from asgcn_dgl.training.config import (
+    AIMConfig,
+    ClipsConfig,
+    ModelConfig,
+    RunConfig,
+    TrainerConfig,
+    packaged_config,
+)
+
+
+def tiny(**trainer):
+    return RunConfig(
+        clips=ClipsConfig(num_frames=8, validation="none"),
+        model=ModelConfig(
+            channels=[4],
+            strides=[1],
+            max_hop=1,
+            num_actional=1,
+            aim_frames=4,
+            aim_hidden=4,
+            future_channels=4,
+        ),
+        aim=AIMConfig(epochs=1, pred_steps=1),
+        trainer=TrainerConfig(epochs=1, accelerator="cpu", progress="off", **trainer),
+    )
+
+
+def test_demo_leaves_figures_models_and_a_summary(tmp_path, capsys):
+    folder = tmp_path / "demo"
+    summary = demo(folder, config=tiny(), clips_per_class=3, subjects=3)
+    printed = capsys.readouterr().out
+    assert "without A-links" in printed
+    assert "chance 7.7 %" in printed
+    assert "repeating the last pose" in printed
+    assert json.loads((folder / "demo.json").read_text()) == summary
+    assert summary["test_clips"] == 13
+    for figure in ("a_links", "confusion", "prediction"):
+        assert (folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "with_a_links" / "metrics.json").exists()
+    assert (folder / "without_a_links" / "metrics.json").exists()
+    # Once more: nothing is trained again, and the outcome is the same.
+    again = demo(folder, config=tiny(), clips_per_class=3, subjects=3)
+    assert {**again, "seconds": 0} == {**summary, "seconds": 0}
+    with pytest.raises(InputError, match="other options"):
+        demo(folder, config=tiny(batch_size=3), clips_per_class=3, subjects=3)
+
+
+def test_demo_configuration_trains_both_heads_with_links():
+    config = RunConfig.from_dict(packaged_config("demo"))
+    assert config.aim.epochs > 0
+    assert config.prediction.weight > 0
+    assert config.clips.validation == "none"

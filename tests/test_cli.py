@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("jsonargparse")
+
+from asgcn_dgl import cli
+from asgcn_dgl.cli import main, train_config
+from asgcn_dgl.training.config import packaged_config
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What training was asked to do, instead of doing it."""
+    from asgcn_dgl.training import run
+
+    calls = []
+    monkeypatch.setattr(
+        run, "train", lambda config, folder, **others: calls.append((config, folder, others))
+    )
+    return calls
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["predict"], ["demo"]])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: asgcn-dgl")
+
+
+@pytest.mark.parametrize(
+    "parser", [cli.demo_parser, cli.train_parser, cli.evaluate_parser, cli.predict_parser]
+)
+def test_every_option_is_explained(parser):
+    for action in parser()._actions:
+        assert action.help, action.option_strings
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from asgcn_dgl.cli import build_parser; build_parser().format_help(); "
+        "heavy = ('torch', 'dgl', 'pytorch_lightning', 'matplotlib'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version(capsys):
+    from asgcn_dgl import __version__
+
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert __version__ in capsys.readouterr().out
+
+
+def test_overrides_arrive_over_the_sets_own_configuration(asked, tmp_path):
+    out = tmp_path / "run"
+    status = main(
+        "train --data nw_ucla --root there --trainer.epochs 3 --model.max_hop 2 "
+        f"--clips.scale [1,2] --no-evaluate --out {out}".split()
+    )
+    assert status == 0
+    ((config, folder, others),) = asked
+    assert (config.data, config.root, folder) == ("nw_ucla", "there", out)
+    assert (config.trainer.epochs, config.model.max_hop, config.clips.scale) == (3, 2, [1, 2])
+    assert others == {"resume": False, "test": False}
+    packaged = packaged_config("nw_ucla")
+    assert config.clips.num_frames == packaged["clips"]["num_frames"]
+    assert config.trainer.batch_size == packaged["trainer"]["batch_size"]
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_overrides_arrive_over_a_file_wherever_they_stand(asked, tmp_path, place):
+    file = tmp_path / "mine.yaml"
+    file.write_text("trainer: {epochs: 7, batch_size: 4}\noptim: {lr: 0.01}\n")
+    arguments = ["--data=nw_ucla", "--root=there", f"--config={file}", f"--out={tmp_path / 'r'}"]
+    arguments.insert(place, "--trainer.epochs=3")
+    assert main(["train", *arguments]) == 0
+    config = asked[0][0]
+    assert (config.trainer.epochs, config.trainer.batch_size, config.optim.lr) == (3, 4, 0.01)
+    assert asked[0][2] == {"resume": False, "test": True}
+    # A configuration of one's own stands in the place of the set's, it does not mix with it.
+    assert config.clips.num_frames == 64
+
+
+def test_packaged_configuration_by_name():
+    config = train_config({"data": "ntu60", "root": "there", "config": "paper"})
+    assert config.optim.schedule == "step"
+    assert config.data == "ntu60"
+
+
+def test_data_and_root_may_stand_in_the_file(asked, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("data: synthetic\nroot: there\n")
+    assert main(["train", f"--config={file}", f"--out={tmp_path / 'run'}"]) == 0
+    assert (asked[0][0].data, asked[0][0].root) == ("synthetic", "there")
+
+
+def test_resume_keeps_the_runs_options(asked, tmp_path):
+    from asgcn_dgl.training.config import RunConfig, TrainerConfig
+    from asgcn_dgl.training.files import RunDir
+
+    RunDir(tmp_path).write_config(RunConfig(root="there", trainer=TrainerConfig(epochs=9, seed=4)))
+    assert main(["train", "--resume", f"--out={tmp_path}", "--trainer.epochs=12"]) == 0
+    ((config, _, others),) = asked
+    assert (config.root, config.trainer.epochs, config.trainer.seed) == ("there", 12, 4)
+    assert others["resume"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "command"),
+        (["fly"], "fly"),
+        (["train"], "train needs --data"),
+        (["train", "--data=nw_ucla"], "train needs --root"),
+        (["train", "--data=nw_ucla", "--root=x", "--trainer.epochs=many"], "trainer.epochs"),
+        (["train", "--data=nw_ucla", "--root=x", "--trainer.epoch=3"], "--trainer.epoch"),
+        (["train", "--data=nw_ucla", "--root=x", "--trainer.epochs=0"], "at least 1, got 0"),
+        (["train", "--data=nw_ucla", "--root=x", "--config=nowhere.yaml"], "nowhere.yaml"),
+        (["train", "--resume"], "--resume needs --out"),
+        (["train", "--resume", "--out=x", "--config=paper"], "--config does not go with --resume"),
+        (["evaluate"], "run_dir"),
+        (["predict", "x"], "files"),
+    ],
+)
+def test_mistakes_give_one_line_and_status_2(arguments, words, capsys, asked):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("asgcn-dgl: error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+    assert not asked
+
+
+def test_mistakes_in_a_file_name_the_file(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("trainer: {epochs: many}\n")
+    assert main(["train", "--data=nw_ucla", "--root=x", f"--config={file}"]) == 2
+    error = capsys.readouterr().err
+    assert str(file) in error
+    assert "trainer.epochs" in error
+
+
+def test_other_failures_are_not_hidden(asked, monkeypatch):
+    from asgcn_dgl.training import run
+
+    def broken(*arguments, **others):
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(run, "train", broken)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        main(["train", "--data=nw_ucla", "--root=x"])
+
+
+def test_divergence_and_interruption_have_their_own_status(asked, monkeypatch, capsys):
+    from asgcn_dgl.training import run
+    from asgcn_dgl.training.errors import DivergenceError
+
+    for raised, status in ((DivergenceError("loss is nan"), 1), (KeyboardInterrupt(), 130)):
+
+        def stopped(*arguments, raised=raised, **others):
+            raise raised
+
+        monkeypatch.setattr(run, "train", stopped)
+        assert main(["train", "--data=nw_ucla", "--root=x"]) == status
+        assert capsys.readouterr().err.startswith("asgcn-dgl: error: ")
+
+
+def test_unwritable_folder(asked, monkeypatch, capsys):
+    from asgcn_dgl.training import run
+
+    def refused(*arguments, **others):
+        raise PermissionError(13, "Permission denied", "/locked/run")
+
+    monkeypatch.setattr(run, "train", refused)
+    assert main(["train", "--data=nw_ucla", "--root=x"]) == 2
+    assert capsys.readouterr().err == "asgcn-dgl: error: /locked/run: Permission denied\n"

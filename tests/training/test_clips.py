@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from asgcn_dgl.data import (
+    AlignSpine,
+    Center,
+    Crop,
+    RandomFlip,
+    RandomMove,
+    RandomNoise,
+    RandomRotate,
+    RandomScale,
+    ViewNormalize,
+)
+from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.clips import ClipsModule, make_transform
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
+
+PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"align": "none"}, []),
+        ({"align": "center"}, [Center()]),
+        ({"align": "spine"}, [Center(), AlignSpine()]),
+        ({"align": "view"}, [Center(), ViewNormalize()]),
+        ({"align": "none", "rotate": 30.0}, [RandomRotate((30.0, 30.0, 30.0))]),
+        ({"align": "none", "rotate": [0.0, 0.0, 9.0]}, [RandomRotate((0.0, 0.0, 9.0))]),
+        ({"align": "none", "scale": [0.5, 1.5]}, [RandomScale(0.5, 1.5)]),
+        (
+            {"align": "none", "crop": [0.5, 1.0], "flip": 0.5, "move": True, "noise": 0.1},
+            [Crop(0.5, 1.0), RandomFlip(0.5), RandomMove(), RandomNoise(0.1)],
+        ),
+    ],
+)
+def test_options_make_transforms(options, expected):
+    config = ClipsConfig(**{**PLAIN, **options})
+    assert list(make_transform(config, training=True).transforms) == expected
+
+
+def test_evaluation_is_not_augmented():
+    config = ClipsConfig(rotate=60.0, scale=[0.5, 1.5], flip=0.5, noise=0.1, move=True)
+    assert list(make_transform(config, training=False).transforms) == [Center(), AlignSpine()]
+
+
+def config_for(clips_root, **options):
+    return RunConfig(root=str(clips_root), clips=ClipsConfig(num_frames=8, **options))
+
+
+def test_parts_do_not_meet_and_leave_the_test_clips_alone(clips_root):
+    clips = ClipsModule(config_for(clips_root))
+    learnt = {clip.name for clip in clips.train_clips}
+    held_out = {clip.name for clip in clips.held_out_clips}
+    assert learnt and held_out and not learnt & held_out
+    assert not [name for name in learnt | held_out if "P003" in name]
+    assert len({name[8:12] for name in held_out}) == 1  # one subject, as a whole
+
+
+def test_epoch_repeats_clips_with_new_draws(clips_root):
+    clips = ClipsModule(config_for(clips_root, validation="none"))
+    assert clips.val_dataloader() == []
+    with pytest.raises(RuntimeError, match="prepare"):
+        clips.train_dataloader()
+    builder = GraphBuilder(max_hop=1, num_actional=0)
+    clips.prepare(builder, mode="mixed", future_frames=10, batch_size=4, repeat=3)
+    names = [name for batch in clips.train_dataloader() for name in batch.names]
+    assert len(names) == 3 * len(clips.train_clips)
+    assert all(names.count(clip.name) == 3 for clip in clips.train_clips)
+
+
+def test_validation_sees_clips_whole_and_without_their_end(clips_root):
+    clips = ClipsModule(config_for(clips_root))
+    builder = GraphBuilder(max_hop=1, num_actional=0)
+    clips.prepare(builder, mode="mixed", future_frames=10, batch_size=4, repeat=1)
+    whole, observed = clips.val_dataloader()
+    assert not any(batch.future_mask.any() for batch in whole)
+    assert all(batch.future_mask.any() for batch in observed)
+    clips.prepare(builder, mode="whole", future_frames=10, batch_size=4, repeat=1)
+    assert len(clips.val_dataloader()) == 1

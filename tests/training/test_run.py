@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.training.callbacks import SaveCheckpoints
+from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return [name for name, tensor in one.items() if not torch.equal(tensor, other[name])]
+
+
+def test_run_folder_holds_what_it_should(trained):
+    found = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    events = {name for name in found if "tfevents" in name}
+    assert {name.split("/")[1] for name in events} == {"aim", "joint"}
+    assert found - events == {
+        "config.yaml",
+        "train.log",
+        "validation.json",
+        "metrics.json",
+        "scores.npz",
+        "checkpoints/aim.ckpt",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "tensorboard/aim/hparams.yaml",
+        "tensorboard/joint/hparams.yaml",
+    }
+
+
+def test_metrics_name_all_that_a_reader_needs(trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["dataset"] == "synthetic"
+    assert metrics["protocol"] == "xsub"
+    assert metrics["stream"] == "joint"
+    assert metrics["split"] == "test"
+    assert metrics["clips"] == 13
+    assert 0 <= metrics["top1"] <= metrics["top5"] <= 100
+    assert len(metrics["per_class"]) == 13
+    assert metrics["mean_class"] == pytest.approx(
+        np.mean([share for share in metrics["per_class"].values() if share is not None])
+    )
+    assert metrics["losses"]["recognition"] > 0
+    assert metrics["losses"]["prediction"] > 0
+    assert metrics["prediction"]["mpjpe"] > 0
+    assert metrics["prediction"]["zero_velocity"] > 0
+    assert len(metrics["prediction"]["mpjpe_per_frame"]) == 10
+    assert set(metrics["seconds"]) == {"warm_up", "joint", "evaluation"}
+    assert {"torch", "dgl", "numpy", "python"} <= set(metrics["versions"])
+    assert metrics["seed"] == 0
+    validation = json.loads((trained / "validation.json").read_text())
+    assert validation["split"] == "validation"
+    assert validation["clips"] == 13
+    assert set(metrics) == set(validation)
+
+
+def test_scores_give_the_metrics(trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    scores = np.load(trained / "scores.npz")
+    assert all("P003" in name for name in scores["names"])
+    assert scores["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
+    right = scores["logits"].argmax(axis=1) == scores["labels"]
+    assert 100 * right.mean() == pytest.approx(metrics["top1"], abs=1e-3)
+
+
+def test_log_has_a_line_for_each_epoch(trained):
+    lines = (trained / "train.log").read_text().splitlines()
+    assert [line.split("  ")[0] for line in lines[1:4]] == [
+        "aim epoch 1/1",
+        "joint epoch 1/2",
+        "joint epoch 2/2",
+    ]
+    assert " val loss " in lines[2]
+    assert " top1 " in lines[2]
+    assert lines[4].startswith("validation: 13 clips")
+
+
+def test_checkpoint_is_enough_by_itself(trained):
+    checkpoint = load_checkpoint(trained / "checkpoints" / "best.ckpt")
+    record = checkpoint[RECORD]
+    assert record["model_config"]["layouts"][0]["name"] == "ntu25"
+    assert record["class_names"][0] == "drink"
+    assert record["run"]["clips"]["num_frames"] == 12
+    # Nothing in it says where it lies, so that a run can be moved.
+    assert str(trained) not in repr({**checkpoint, "state_dict": None, RECORD: None})
+    restored = load_model(trained / "checkpoints" / "best.ckpt")
+    assert not restored.model.training
+
+
+def test_config_is_what_was_asked_for(trained, clips_root):
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    assert config["root"] == str(clips_root)
+    assert config["trainer"]["epochs"] == 2
+    assert config["model"]["channels"] == [8, 8]
+    assert config["clips"]["align"] == "view"  # from the set's own configuration
+
+
+def test_evaluation_is_the_same_each_time(trained, capsys):
+    before = json.loads((trained / "metrics.json").read_text())
+    scores = np.load(trained / "scores.npz")["logits"]
+    assert main(["evaluate", str(trained)]) == 0
+    after = json.loads((trained / "metrics.json").read_text())
+    before.pop("seconds")
+    after.pop("seconds")
+    assert after == before
+    assert (np.load(trained / "scores.npz")["logits"] == scores).all()
+    assert "top-1" in capsys.readouterr().out
+
+
+def test_same_seed_same_weights_other_seed_others(tiny, trained, tmp_path, weights):
+    assert main([*tiny, f"--out={tmp_path / 'again'}", "--no-evaluate"]) == 0
+    assert not (tmp_path / "again" / "metrics.json").exists()
+    assert not same(weights(tmp_path / "again"), weights(trained))
+    other = [*tiny, f"--out={tmp_path / 'other'}", "--no-evaluate", "--trainer.seed=1"]
+    assert main([*other, "--trainer.epochs=1"]) == 0
+    assert same(weights(tmp_path / "other"), weights(trained))
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, weights, monkeypatch):
+    options = [*tiny, "--no-evaluate", "--aim.epochs=2", "--trainer.epochs=3", "--optim.ema=0.9"]
+    assert main([*options, f"--out={tmp_path / 'whole'}"]) == 0
+    save = SaveCheckpoints.on_train_epoch_end
+    epochs = []
+
+    def killed_after(self, trainer, module):
+        save(self, trainer, module)
+        epochs.append(module.label)
+        if len(epochs) in (1, 3):
+            raise KilledError
+
+    monkeypatch.setattr(SaveCheckpoints, "on_train_epoch_end", killed_after)
+    with pytest.raises(KilledError):
+        main([*options, f"--out={tmp_path / 'parts'}"])
+    resume = ["train", "--resume", f"--out={tmp_path / 'parts'}", "--no-evaluate"]
+    with pytest.raises(KilledError):
+        main(resume)
+    assert main(resume) == 0
+    assert epochs == ["AIM warm-up"] * 2 + ["joint training"] * 3
+    for name in ("aim", "best", "last"):
+        parts, whole = (weights(tmp_path / run, name) for run in ("parts", "whole"))
+        assert not same(parts, whole), name
+    # All done: to resume once more trains nothing, and says the same.
+    assert main(resume) == 0
+    assert len(epochs) == 5
+
+
+@pytest.mark.slow
+def test_run_that_was_killed_resumes(tiny, trained, tmp_path, weights):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "asgcn_dgl.cli", *tiny, f"--out={folder}", "--no-evaluate"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        for _ in range(1200):
+            if (folder / "checkpoints" / "last.ckpt").exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert main(["train", "--resume", f"--out={folder}", "--no-evaluate"]) == 0
+    assert not same(weights(folder), weights(trained))
+    leftovers = [name for name in os.listdir(folder / "checkpoints") if name.startswith(".")]
+    assert len(leftovers) <= 1  # what was being written when the run was killed
+
+
+def test_divergence_stops_and_keeps_the_last_checkpoint(tiny, tmp_path, capsys, weights):
+    folder = tmp_path / "run"
+    options = [*tiny, "--aim.epochs=0", "--optim.warmup_epochs=0", "--no-evaluate"]
+    assert main([*options, "--trainer.epochs=1", f"--out={folder}"]) == 0
+    resume = ["train", "--resume", f"--out={folder}", "--no-evaluate", "--trainer.epochs=2"]
+    kept = weights(folder)
+    # The prediction error of a weight beyond all measure overflows.
+    assert main([*resume, "--prediction.weight=1e39"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "joint training: the loss became inf" in error
+    assert "epoch 2" in error
+    assert not same(weights(folder), kept)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.name=stgcn", "--model.num_actional=0"],
+        ["--model.num_actional=0", "--model.future_frames=0", "--clips.stream=bone_motion"],
+        ["--aim.joint=frozen", "--clips.validation=none", "--optim.grad_clip=1"],
+        ["--clips.cache=false", "--clips.workers=1", "--optim.label_smoothing=0.1"],
+    ],
+    ids=["baseline", "no prediction", "frozen links", "files read when needed"],
+)
+def test_variants_train(tiny, tmp_path, options):
+    folder = tmp_path / "run"
+    tiny = [option for option in tiny if "max_hop" not in option and "num_actional" not in option]
+    extra = ["--model.max_hop=1", "--trainer.epochs=1", f"--out={folder}"]
+    assert main([*tiny, *extra, *options]) == 0
+    metrics = json.loads((folder / "metrics.json").read_text())
+    held_out = "--clips.validation=none" not in options
+    assert metrics["checkpoint"] == ("best" if held_out else "last")
+    predicts = "--model.future_frames=0" not in options and "--model.name=stgcn" not in options
+    assert (metrics["prediction"] is not None) == predicts
+
+
+def test_frozen_links_stay_as_the_warm_up_left_them(tiny, tmp_path, weights):
+    folder = tmp_path / "run"
+    options = ["--aim.joint=frozen", "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]
+    assert main([*tiny, *options]) == 0
+    before, after = weights(folder, "aim"), weights(folder, "last")
+    changed = same(before, after)
+    assert changed
+    assert not [name for name in changed if name.startswith("model.aim.")]
+
+
+def test_warm_up_changes_the_inference_module_alone(trained, weights, tiny, tmp_path):
+    folder = tmp_path / "run"
+    options = ["--aim.epochs=0", "--optim.lr=1e-30", "--trainer.epochs=1", "--no-evaluate"]
+    assert main([*tiny, *options, f"--out={folder}"]) == 0
+    start, warm = weights(folder), weights(trained, "aim")
+    moved = [
+        name
+        for name in same(start, warm)
+        if "running_" not in name
+        and "num_batches" not in name
+        and not torch.allclose(start[name], warm[name])  # biases of 0 took a step of 1e-31
+    ]
+    assert moved
+    assert all(name.startswith("model.aim.") for name in moved)
