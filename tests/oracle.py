@@ -208,7 +208,7 @@ def asgc(conv, layout, feat, edge_weight):
     operators = power_operators(layout, hops)
     masks = None
     if structural.masks is not None:
-        masks = dense_masks(operators, structural.masks.values[layout.name])
+        masks = dense_masks(operators, structural.masks[layout.name])
     out = sgc(feat, operators, structural.weight, masks)
     if conv.actional is not None:
         links = link_matrices(edge_weight, layout.num_joints)

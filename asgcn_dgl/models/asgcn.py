@@ -18,7 +18,8 @@ from asgcn_dgl.nn import (
     RecognitionHead,
 )
 from asgcn_dgl.nn.masks import as_layouts
-from asgcn_dgl.ops.frames import last_frame, zero_missing
+from asgcn_dgl.ops import check_structures
+from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -122,7 +123,7 @@ class ASGCN(nn.Module):
 
     def __init__(
         self,
-        layouts: SkeletonLayout | Sequence[SkeletonLayout],
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
         num_classes: int,
         in_feats: int = 3,
         *,
@@ -184,6 +185,11 @@ class ASGCN(nn.Module):
             "scale": scale,
             "bias": bias,
         }
+        self.in_feats = in_feats
+        self._sizes = {
+            self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
+        }
+        self._across_bodies = across_bodies if num_actional else None
         self.freeze_links = freeze_links
         self.aim: AIM | None = None
         if num_actional:
@@ -229,7 +235,7 @@ class ASGCN(nn.Module):
     def preset(
         cls,
         name: str,
-        layouts: SkeletonLayout | Sequence[SkeletonLayout],
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
         num_classes: int,
         in_feats: int = 3,
         **overrides: Any,
@@ -313,6 +319,13 @@ class ASGCN(nn.Module):
             Class logits, future poses, links and features. In evaluation they do not depend on
             the other clips of the batch, beyond rounding.
         """
+        if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != self.in_feats:
+            raise ValueError(
+                f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
+                f"got shape {tuple(feat.shape)}"
+            )
+        check_structures(graph, self._sizes, self._across_bodies)
+        mask = as_mask(mask, feat)
         feat = zero_missing(feat, mask)
         links = None if self.aim is None else self.aim(graph, feat, mask, generator)
         edge_weight = None if links is None else links.weight

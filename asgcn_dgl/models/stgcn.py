@@ -41,7 +41,7 @@ class STGCN(ASGCN):
 
     def __init__(
         self,
-        layouts: SkeletonLayout | Sequence[SkeletonLayout],
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
         num_classes: int,
         in_feats: int = 3,
         *,

@@ -137,6 +137,10 @@ class AGConv(nn.Module):
 
 def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor | Sequence[Tensor]) -> None:
     """Raise ValueError where the links are not one for each edge of the graph."""
+    if isinstance(edge_weight, Tensor) and edge_weight.dim() != 2:
+        raise ValueError(
+            f"edge_weight must be (edges, types), got shape {tuple(edge_weight.shape)}"
+        )
     each = edge_weight.unbind(1) if isinstance(edge_weight, Tensor) else edge_weight
     for etype, links in zip(etypes, each, strict=False):
         if etype in graph.etypes and graph.num_edges(etype) != len(links):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
-from asgcn_dgl.ops.frames import sample_frames
+from asgcn_dgl.ops.frames import as_mask, sample_frames
 
 
 class AIMLoss(NamedTuple):
@@ -213,14 +213,13 @@ class AIM(nn.Module):
             Loss and its terms.
         """
         links = self.encoder(graph, feat, mask, generator)
-        seen = sample_frames(feat, self.encoder.num_frames, mask)
+        seen, there = sample_frames(graph, feat, self.encoder.num_frames, as_mask(mask, feat))
         pred = self.decoder(graph, seen, links.weight, pred_steps)
-        exists = None if mask is None else mask.any(dim=1, keepdim=True).expand(pred.shape[:2])
         return aim_loss(
             pred,
             seen[:, 1:],
             links.logits,
             ghost_prior=self.ghost_prior,
             variance=self.variance,
-            mask=exists,
+            mask=None if there is None else there[:, 1:],
         )

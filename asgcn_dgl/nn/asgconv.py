@@ -70,7 +70,7 @@ class ASGConv(nn.Module):
         *,
         actional_weight: float = 0.5,
         construction: str = "power",
-        layouts: SkeletonLayout | Sequence[SkeletonLayout] | None = None,
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
         truncated: bool = False,
         normalization: str = "transition",
         normalise: str = "paper",

@@ -59,6 +59,13 @@ class ASGCNBlock(nn.Module):
         conv: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd in a block, got {kernel_size}")
+        if padding is not None and not 0 <= padding <= (kernel_size - 1) // 2:
+            raise ValueError(
+                f"padding must be from 0 to {(kernel_size - 1) // 2} for kernel {kernel_size}, "
+                f"got {padding}"
+            )
         self.spatial = ASGConv(in_feats, out_feats, **(conv or {}))
         self.spatial_norm = MaskedBatchNorm(out_feats)
         self.temporal = TemporalConv(out_feats, out_feats, kernel_size, stride, padding, bias=plain)
@@ -95,7 +102,7 @@ class ASGCNBlock(nn.Module):
         graph
             DGL heterograph of N joints.
         feat
-            (N, T, D).
+            (N, T, D), or (N, D) for one frame.
         edge_weight
             (E, C) A-links, or None for a block without.
         mask
@@ -106,6 +113,9 @@ class ASGCNBlock(nn.Module):
         Tensor
             (N, T', O); zero where :meth:`out_mask` is False.
         """
+        if feat.dim() == 2:
+            here = None if mask is None else mask.unsqueeze(1)
+            return self.forward(graph, feat.unsqueeze(1), edge_weight, here).squeeze(1)
         hidden = self.spatial(graph, feat, edge_weight)
         hidden = F.relu(self.spatial_norm(hidden, mask))
         out = self.temporal(graph, zero_missing(hidden, mask))

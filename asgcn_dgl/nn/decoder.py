@@ -218,9 +218,9 @@ class AIMDecoder(nn.Module):
     ) -> Tensor:
         """Maximum over j of Q_ij, which has to be made edge by edge."""
         pair = F.elu(pair_sum(plan, receiver, sender))  # (E, C, T H)
-        edges, types, _ = pair.shape
-        pair = pair.view(edges, types, frames, -1).permute(1, 0, 2, 3).flatten(1, 2)
-        mapped = self.link_second(pair).view(types, edges, frames, -1)
+        edges, types, width = pair.shape
+        pair = pair.view(edges, types, frames, width // frames).permute(1, 0, 2, 3).flatten(1, 2)
+        mapped = self.link_second(pair).view(types, edges, frames, self.hidden_feats)
         link = torch.einsum("cetd,ec->etd", mapped, edge_weight)
         return reduce_edges(plan, link, len(receiver), "max")
 

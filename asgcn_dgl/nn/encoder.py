@@ -11,7 +11,7 @@ from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops import ActionalPlan, actional_plan
 from asgcn_dgl.ops.edges import gumbel_softmax, pair_sum, reduce_edges
-from asgcn_dgl.ops.frames import sample_frames
+from asgcn_dgl.ops.frames import as_mask, sample_frames
 
 
 class Links(NamedTuple):
@@ -194,7 +194,8 @@ class AIMEncoder(nn.Module):
                 f"got shape {tuple(feat.shape)}"
             )
         plan = actional_plan(graph, (self.etype,))
-        joint = sample_frames(feat, self.num_frames, mask).flatten(1)  # (N, num_frames D)
+        seen, _ = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
+        joint = seen.flatten(1)  # (N, num_frames D)
         link: Tensor | None = None
         for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True):
             link = self._update(plan, joint_map(joint), link, link_map)

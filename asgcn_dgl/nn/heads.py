@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops.frames import clip_mean
+from asgcn_dgl.ops.frames import clip_mean, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
@@ -158,7 +158,7 @@ class PredictionHead(nn.Module):
         graph
             DGL heterograph of N joints.
         feat
-            (N, T, D) features of the backbone.
+            (N, T, D) features of the backbone, or (N, D) of one frame.
         last
             (N, d) last observed pose.
         edge_weight
@@ -171,6 +171,8 @@ class PredictionHead(nn.Module):
         Tensor
             (N, T', d) positions.
         """
+        if feat.dim() == 2:
+            feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
         hidden, mask = self._shrink(graph, feat, edge_weight, mask)
         for block in (*self.narrow, self.last):
             hidden = block(graph, torch.cat([hidden, last.unsqueeze(1)], dim=-1), edge_weight, mask)
@@ -201,5 +203,5 @@ class PredictionHead(nn.Module):
 def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
     """Mean over the frames that exist, (N, 1, D)."""
     here = mask.unsqueeze(-1).to(feat.dtype)
-    total = (feat * here).sum(dim=1, keepdim=True)
+    total = zero_missing(feat, mask).sum(dim=1, keepdim=True)
     return total / here.sum(dim=1, keepdim=True).clamp(min=1)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 
 class EdgeMasks(nn.Module):
     r"""Masks :math:`M^{(p,l)}` on the non-zeros of the structural operators (Eq. 5).
 
-    One flat parameter for each layout, so that one layer serves clips of several layouts.
+    One flat parameter for each structure, so that one layer serves clips of several layouts.
+    Layouts of equal structure share theirs.
 
     Parameters
     ----------
@@ -29,19 +30,30 @@ class EdgeMasks(nn.Module):
     """
 
     def __init__(
-        self, layouts: SkeletonLayout | Sequence[SkeletonLayout], builder: GraphBuilder
+        self,
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
+        builder: GraphBuilder,
     ) -> None:
         super().__init__()
-        layouts = as_layouts(layouts)
         self.values = nn.ParameterDict()
         self.offsets: dict[int, int] = {}
+        self._owner: dict[str, str] = {}
+        owners: dict[int, str] = {}
         begin = 0
-        for layout in layouts:
+        for layout in as_layouts(layouts):
             template = builder.template(layout)
-            self.values[layout.name] = nn.Parameter(torch.empty(len(template.weight)))
-            self.offsets.setdefault(template.key, begin)
-            begin += len(template.weight)
+            # torch refuses dots and its own attributes as names of parameters.
+            name = owners.setdefault(template.key, f"layout_{layout.name.replace('.', '_')}")
+            self._owner[layout.name] = name
+            if template.key not in self.offsets:
+                self.values[name] = nn.Parameter(torch.empty(len(template.weight)))
+                self.offsets[template.key] = begin
+                begin += len(template.weight)
         self.reset_parameters()
+
+    def __getitem__(self, layout: str) -> Tensor:
+        """Masks of a layout, relation by relation, row by row, (S,)."""
+        return self.values[self._owner[layout]]
 
     def reset_parameters(self) -> None:
         """Set every mask to 1: the operator itself."""
@@ -55,12 +67,15 @@ class EdgeMasks(nn.Module):
 
     def extra_repr(self) -> str:
         """Say which layouts there are masks for."""
-        return f"layouts={list(self.values)}"
+        return f"layouts={list(self._owner)}"
 
 
-def as_layouts(layouts: SkeletonLayout | Sequence[SkeletonLayout]) -> tuple[SkeletonLayout, ...]:
-    """One or several layouts as a tuple, names checked to be distinct."""
-    found = (layouts,) if isinstance(layouts, SkeletonLayout) else tuple(layouts)
+def as_layouts(
+    layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
+) -> tuple[SkeletonLayout, ...]:
+    """One or several layouts, or names of supplied ones, as a tuple; names must be distinct."""
+    given = (layouts,) if isinstance(layouts, SkeletonLayout | str) else tuple(layouts)
+    found = tuple(get_layout(layout) for layout in given)
     names = [layout.name for layout in found]
     if not found or len(set(names)) != len(names):
         raise ValueError(f"layouts must be one or more with distinct names, got {names}")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.sgconv import check_sizes
+from asgcn_dgl.ops.frames import zero_missing
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -49,7 +50,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if mask is None:
             return self._normalise(rows).view(feat.shape)
         if not self.training:
-            return self._normalise(rows).view(feat.shape) * mask.unsqueeze(-1).to(feat.dtype)
+            return zero_missing(self._normalise(rows).view(feat.shape), mask)
         place = mask.reshape(-1).nonzero().squeeze(-1)
         normed = self._normalise(rows.index_select(0, place))
         return torch.zeros_like(rows).index_copy(0, place, normed).view(feat.shape)
@@ -128,7 +129,7 @@ class InputNorm(nn.Module):
         Tensor
             (N, T, D), zero where missing.
         """
-        joint = graph.ndata["joint"]
+        joint, feat = graph.ndata["joint"], zero_missing(feat, mask)
         if self.training:
             mean, var = self._statistics(joint, feat, mask)
         else:
@@ -136,7 +137,7 @@ class InputNorm(nn.Module):
         gain = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * gain
         out = torch.addcmul(shift[joint].unsqueeze(1), feat, gain[joint].unsqueeze(1))
-        return out if mask is None else out * mask.unsqueeze(-1).to(out.dtype)
+        return zero_missing(out, mask)
 
     def _statistics(
         self, joint: Tensor, feat: Tensor, mask: Tensor | None

@@ -64,7 +64,7 @@ class SGConv(nn.Module):
         max_hop: int = 4,
         *,
         construction: str = "power",
-        layouts: SkeletonLayout | Sequence[SkeletonLayout] | None = None,
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
         truncated: bool = False,
         normalization: str = "transition",
         etypes: Sequence[str] | None = None,

@@ -80,7 +80,7 @@ class TemporalConv(nn.Module):
             Not used: every joint is convolved on its own. Taken so that all layers are called
             alike; may be None.
         feat
-            (N, T, D).
+            (N, T, D), or (N, D) for one frame.
 
         Returns
         -------
@@ -92,6 +92,8 @@ class TemporalConv(nn.Module):
         ValueError
             If there are fewer frames than the kernel spans.
         """
+        if feat.dim() == 2:
+            return self.forward(graph, feat.unsqueeze(1)).squeeze(1)
         if feat.shape[1] + 2 * self.padding < self.kernel_size:
             raise ValueError(
                 f"feat must have at least {self.kernel_size - 2 * self.padding} frames for kernel "

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from asgcn_dgl.ops.conv import Actional, Structural, relational_conv, use_engine
-from asgcn_dgl.ops.plan import ActionalPlan, StructuralPlan, actional_plan, structural_plan
+from asgcn_dgl.ops.plan import (
+    ActionalPlan,
+    StructuralPlan,
+    actional_plan,
+    check_structures,
+    structural_plan,
+)
 
 __all__ = [
     "Actional",
@@ -11,6 +17,7 @@ __all__ = [
     "Structural",
     "StructuralPlan",
     "actional_plan",
+    "check_structures",
     "relational_conv",
     "structural_plan",
     "use_engine",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -120,11 +120,58 @@ def relational_conv(
             f"feat must be (joints, ..., D) with {graph.num_nodes()} joints as the graph has, "
             f"got shape {tuple(feat.shape)}"
         )
-    middle = feat.shape[1:-1]
-    flat = feat.reshape(feat.shape[0], -1, feat.shape[-1])  # (N, F, D)
+    device = feat.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            structural, actional = _cast_structural(structural, dtype), _cast(actional, dtype)
+            return _convolve(graph, feat.to(dtype), structural, actional)
+    return _convolve(graph, feat, structural, actional)
+
+
+def _convolve(
+    graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
+) -> Tensor:
+    halves = [half for half in (structural, actional) if half is not None]
+    for half in halves:
+        _check_fit(feat, half.weight)
+    nodes, middle, out_feats = feat.shape[0], feat.shape[1:-1], halves[0].weight.shape[-1]
+    if structural is not None and not _has_edges(graph, structural):
+        structural = None  # no edges, no messages
+    if feat.numel() == 0 or (structural is None and actional is None):
+        return feat.new_zeros(nodes, *middle, out_feats)
+    flat = feat.reshape(nodes, middle.numel(), feat.shape[-1])  # (N, F, D)
     terms = _regular_terms(graph, flat, structural, actional)
     out = terms if terms is not None else _any_terms(graph, flat, structural, actional)
-    return out.view(feat.shape[0], *middle, out.shape[-1])
+    return out.view(nodes, *middle, out_feats)
+
+
+def _has_edges(graph: Any, structural: Structural) -> bool:
+    plan = _structural_plan(graph, structural)
+    return any(relation.src.numel() for relation in plan.relations)
+
+
+def _check_fit(feat: Tensor, weight: Tensor) -> None:
+    if feat.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
+        )
+    if feat.dtype != weight.dtype:
+        raise ValueError(f"feat must be of the layer's type {weight.dtype}, got {feat.dtype}")
+
+
+def _cast_structural(structural: Structural | None, dtype: torch.dtype) -> Structural | None:
+    if structural is None:
+        return None
+    return replace(structural, weight=structural.weight.to(dtype))
+
+
+def _cast(actional: Actional | None, dtype: torch.dtype) -> Actional | None:
+    if actional is None:
+        return None
+    links = actional.links
+    cast = links.to(dtype) if isinstance(links, Tensor) else [each.to(dtype) for each in links]
+    return replace(actional, weight=actional.weight.to(dtype), links=cast)
 
 
 def _regular_terms(

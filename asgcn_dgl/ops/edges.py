@@ -102,13 +102,15 @@ def weighted_pairs(
     Tensor
         (N, C, F).
     """
+    edge_weight = edge_weight.to(receiver.dtype)
     if plan.regular and plan.num_joints > 1:
         shape = (plan.num_units, plan.num_joints, *receiver.shape[1:])
         units, joints = shape[:2]
         links = dense_links(edge_weight, units, joints)  # (B, C, V, V)
         near = receiver.view(shape).transpose(1, 2)
         far = sender.view(shape).transpose(1, 2)
-        out = _WeightedPairs.apply(near, far, links)  # (B, C, V, F)
+        with torch.autocast(receiver.device.type, enabled=False):
+            out = _WeightedPairs.apply(near, far, links)  # (B, C, V, F)
         return out.transpose(1, 2).reshape(receiver.shape)
     src, dst = plan.edges[0]
     pair = F.elu(receiver.index_select(0, dst) + sender.index_select(0, src))

@@ -32,8 +32,10 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
     Tensor
         (B, D); 0 for a clip in which nothing exists.
     """
+    if feat.dtype in (torch.bfloat16, torch.float16):
+        feat = feat.float()  # thousands of places cannot be counted in half precision
     count = feat.new_ones(feat.shape[:-1]) if mask is None else mask.to(feat.dtype)
-    total = feat if mask is None else feat * count.unsqueeze(-1)
+    total = zero_missing(feat, mask)
     if feat.dim() > 2:
         frames = tuple(range(1, feat.dim() - 1))
         total, count = total.sum(dim=frames), count.sum(dim=frames)
@@ -44,13 +46,19 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
     return sums / counts.clamp(min=1).unsqueeze(-1)
 
 
-def sample_frames(feat: Tensor, num_frames: int, mask: Tensor | None = None) -> Tensor:
-    """Pick frames evenly over those that exist, joint by joint.
+def sample_frames(
+    graph: Any, feat: Tensor, num_frames: int, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Pick frames evenly over those of each clip in which anything exists.
 
-    The same clip always gives the same frames; a clip shorter than ``num_frames`` repeats some.
+    All joints of a clip are seen at the same times. A joint that is missing at one of them is
+    taken at its nearest frame. The same clip always gives the same frames; a clip shorter than
+    ``num_frames`` repeats some.
 
     Parameters
     ----------
+    graph
+        Batch of B clips.
     feat
         (N, T, D).
     num_frames
@@ -60,18 +68,33 @@ def sample_frames(feat: Tensor, num_frames: int, mask: Tensor | None = None) -> 
 
     Returns
     -------
-    Tensor
-        (N, num_frames, D); zeros for a joint that exists in no frame.
+    tuple
+        (N, num_frames, D), zeros for a joint that exists in no frame; and (N, num_frames) bool,
+        where the joint was there itself, None without mask.
     """
     frames = feat.shape[1]
     step = (torch.arange(num_frames, device=feat.device, dtype=torch.float64) + 0.5) / num_frames
     if mask is None:
-        return feat if frames == num_frames else feat.index_select(1, (step * frames).long())
-    count = mask.sum(dim=1, keepdim=True)
-    rank = (step * count).long() + 1  # (N, num_frames), the rank-th frame that exists
-    place = torch.searchsorted(mask.long().cumsum(dim=1), rank).clamp(max=frames - 1)
+        same = frames == num_frames
+        return (feat if same else feat.index_select(1, (step * frames).long())), None
+    index = clip_index(graph)
+    counts = torch.zeros(graph.batch_size, frames, dtype=torch.long, device=feat.device)
+    here = counts.index_add(0, index, mask.long()) > 0  # (B, T)
+    rank = (step * here.sum(dim=1, keepdim=True)).long() + 1  # (B, num_frames)
+    time = torch.searchsorted(here.long().cumsum(dim=1), rank).clamp(max=frames - 1)[index]
+    place = _nearest(mask).gather(1, time)
     picked = feat.gather(1, place.unsqueeze(-1).expand(-1, -1, feat.shape[-1]))
-    return picked * (count > 0).unsqueeze(-1).to(feat.dtype)
+    exists = mask.any(dim=1, keepdim=True).expand(-1, num_frames)
+    return zero_missing(picked, exists), mask.gather(1, time)
+
+
+def _nearest(mask: Tensor) -> Tensor:
+    """Frame nearest to each at which the joint exists, (N, T); any where it never does."""
+    frames = mask.shape[1]
+    time = torch.arange(frames, device=mask.device).expand_as(mask)
+    before = time.masked_fill(~mask, -frames).cummax(dim=1).values
+    after = time.masked_fill(~mask, 2 * frames).flip(1).cummin(dim=1).values.flip(1)
+    return torch.where(time - before <= after - time, before, after).clamp(0, frames - 1)
 
 
 def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -86,5 +109,22 @@ def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:
-    """Set what does not exist to zero; (N, T, D) and (N, T)."""
-    return feat if mask is None else feat * mask.unsqueeze(-1).to(feat.dtype)
+    """Set what does not exist to zero, NaN included; (N, ..., D) and (N, ...)."""
+    return feat if mask is None else feat.masked_fill(~mask.unsqueeze(-1), 0.0)
+
+
+def as_mask(mask: Tensor | None, feat: Tensor) -> Tensor | None:
+    """Mask as bool, refused where it does not fit (N, T, D) features.
+
+    Raises
+    ------
+    ValueError
+        If its shape is not (N, T).
+    """
+    if mask is None:
+        return None
+    if mask.shape != feat.shape[:-1]:
+        raise ValueError(
+            f"mask must be (joints, frames) = {tuple(feat.shape[:-1])}, got {tuple(mask.shape)}"
+        )
+    return mask.bool()

@@ -79,12 +79,9 @@ def actional_sum(
     """
     num_nodes = feat.shape[0]
     total = torch.zeros((), dtype=feat.dtype, device=feat.device)
-    for number, (src, dst) in enumerate(plan.edges):
-        key = ("graph", number)
-        if key not in plan.store:
-            plan.store[key] = dgl.graph((src, dst), num_nodes=num_nodes, device=feat.device)
+    for number in range(len(plan.edges)):
         sent = feat @ weight[number]
-        message = _aggregate(plan.store[key], sent, links[number])
+        message = _aggregate(_graph(plan, number, num_nodes), sent, links[number])
         if loops is not None:
             message = message + loops[:, number].view(-1, 1, 1) * sent
         total = total + message
@@ -103,6 +100,7 @@ def _aggregate(graph: Any, message: Tensor, coefficient: Tensor) -> Tensor:
     return dgl.ops.u_mul_e_sum(graph, message, coefficient.view(-1, 1, 1))
 
 
+@torch.inference_mode(False)
 def _ends(plan: StructuralPlan, number: int, side: str) -> Tensor:
     """All joints of a regular batch that send (or receive), not the first unit's alone."""
     key = (side, number)
@@ -113,6 +111,17 @@ def _ends(plan: StructuralPlan, number: int, side: str) -> Tensor:
     return plan.store[key]
 
 
+@torch.inference_mode(False)
+def _graph(plan: ActionalPlan, number: int, num_nodes: int) -> Any:
+    """Graph of one actional type."""
+    key = ("graph", number)
+    if key not in plan.store:
+        src, dst = plan.edges[number]
+        plan.store[key] = dgl.graph((src, dst), num_nodes=num_nodes, device=src.device)
+    return plan.store[key]
+
+
+@torch.inference_mode(False)
 def _block(plan: StructuralPlan, number: int) -> Any:
     """Bipartite graph from the joints that send to those that receive."""
     key = ("block", number)

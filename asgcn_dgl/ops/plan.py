@@ -120,15 +120,17 @@ def structural_plan(
         them, or carries a structure that the layer has no masks for.
     """
     weights = tuple(_edge_data(graph, etype, "weight") for etype in etypes)
-    marks = tuple(
-        (id(weight), weight._version) if weight is not None else None for weight in weights
-    )
+    if any(weight is not None and weight.requires_grad for weight in weights):
+        # Learnable weights: every edge needs its own gradient, whatever its value is now.
+        return _read_structural(graph, etypes, weights, mask_offsets, may_repeat=False)
     offsets = None if mask_offsets is None else tuple(mask_offsets.items())
 
-    def read() -> tuple[StructuralPlan, Any]:
-        return _read_structural(graph, etypes, weights, mask_offsets), weights
+    def read() -> StructuralPlan:
+        own = tuple(None if weight is None else _outside_inference(weight) for weight in weights)
+        return _read_structural(graph, etypes, own, mask_offsets)
 
-    return _cached(graph, ("structural", tuple(etypes), marks, offsets), read)
+    marks = tuple((weight, _version(weight)) for weight in weights)
+    return _cached(graph, ("structural", tuple(etypes), offsets), marks, read)
 
 
 def actional_plan(graph: Any, etypes: Sequence[str]) -> ActionalPlan:
@@ -139,20 +141,19 @@ def actional_plan(graph: Any, etypes: Sequence[str]) -> ActionalPlan:
     ValueError
         If an edge type is missing.
     """
-
-    def read() -> tuple[ActionalPlan, Any]:
-        return _read_actional(graph, etypes), None
-
-    return _cached(graph, ("actional", tuple(etypes)), read)
+    key = ("actional", tuple(etypes))
+    return _cached(graph, key, (), lambda: _read_actional(graph, etypes))
 
 
-_PLANS: dict[int, tuple[weakref.ref[Any], dict[Hashable, tuple[Any, Any]]]] = {}
+Marks = tuple[tuple[Tensor | None, int], ...]
+_PLANS: dict[int, tuple[weakref.ref[Any], dict[Hashable, tuple[Marks, Any]]]] = {}
 
 
-def _cached(graph: Any, key: Hashable, read: Callable[[], tuple[Any, Any]]) -> Any:
-    """Keep plans as long as the graph's structure lives; copies of a graph share the structure.
+def _cached(graph: Any, key: Hashable, marks: Marks, read: Callable[[], Any]) -> Any:
+    """Keep what is read as long as the graph's structure lives and the marked tensors stay.
 
-    Beside a plan stands what must stay alive for its key to stay unambiguous.
+    Copies of a graph share its structure. What is kept must serve training too, so it is never
+    read in inference mode.
     """
     structure = graph._graph
     entry = _PLANS.get(id(structure))
@@ -160,10 +161,72 @@ def _cached(graph: Any, key: Hashable, read: Callable[[], tuple[Any, Any]]) -> A
         number = id(structure)
         entry = (weakref.ref(structure, lambda _: _PLANS.pop(number, None)), {})
         _PLANS[number] = entry
-    plans = entry[1]
-    if key not in plans:
-        plans[key] = read()
-    return plans[key][0]
+    kept = entry[1].get(key)
+    if kept is None or not _same(kept[0], marks):
+        with torch.inference_mode(False), torch.no_grad():
+            kept = (marks, read())
+        entry[1][key] = kept
+    return kept[1]
+
+
+def _same(left: Marks, right: Marks) -> bool:
+    return len(left) == len(right) and all(
+        a is b and n == m for (a, n), (b, m) in zip(left, right, strict=True)
+    )
+
+
+def _version(tensor: Tensor | None) -> int:
+    """Count of changes in place; inference tensors do not keep one."""
+    return 0 if tensor is None or tensor.is_inference() else tensor._version
+
+
+def _outside_inference(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+def check_structures(graph: Any, sizes: Mapping[int, int], across_bodies: bool | None) -> None:
+    """Refuse a graph of other skeletons than a model was made for.
+
+    Parameters
+    ----------
+    graph
+        DGL heterograph.
+    sizes
+        Joints of a body for each structure key that the model knows.
+    across_bodies
+        Whether A-links go from person to person; None where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the graph holds another structure, or A-links of the other kind.
+    """
+    key = ("structures", tuple(sizes), across_bodies)
+    message = _cached(graph, key, (), lambda: _wrong_structure(graph, sizes, across_bodies))
+    if message:
+        raise ValueError(message)
+
+
+def _wrong_structure(graph: Any, sizes: Mapping[int, int], across_bodies: bool | None) -> str:
+    keys = graph.ndata.get("structure")
+    remedy = "build it with the model's graph_builder, for one of the model's layouts"
+    if keys is None or "joint" not in graph.ndata:
+        return f"the graph carries no ndata['structure'] and ndata['joint']: {remedy}"
+    found, counts = torch.unique(keys, return_counts=True)
+    if any(key not in sizes for key in found.tolist()):
+        return f"the graph holds a skeleton that the model was not made for: {remedy}"
+    if across_bodies is None:
+        return ""
+    if across_bodies:
+        clips = graph.batch_num_nodes()
+        expected = int((clips * (clips - 1)).sum())
+    else:
+        pairs = zip(found.tolist(), counts.tolist(), strict=True)
+        expected = sum(count * (sizes[key] - 1) for key, count in pairs)
+    edges = graph.num_edges("actional_1") if "actional_1" in graph.etypes else 0
+    if edges != expected:
+        return f"the graph has {edges} A-links of type 1, the model expects {expected}: {remedy}"
+    return ""
 
 
 def _edge_data(graph: Any, etype: str, name: str) -> Tensor | None:
@@ -184,6 +247,7 @@ def _read_structural(
     etypes: Sequence[str],
     weights: Sequence[Tensor | None],
     mask_offsets: Mapping[int, int] | None,
+    may_repeat: bool = True,
 ) -> StructuralPlan:
     num_nodes = graph.num_nodes()
     edges = [graph.edges(etype=etype, order="eid") for etype in etypes]
@@ -194,7 +258,7 @@ def _read_structural(
     masks: list[Tensor | None] = [None] * len(etypes)
     if mask_offsets is not None:
         masks = list(_mask_indices(graph, etypes, edges, mask_offsets))
-    joints = _unit_size(graph)
+    joints = _unit_size(graph) if may_repeat else 0
     columns = [
         [src, dst, weight] + ([] if mask is None else [mask])
         for (src, dst), weight, mask in zip(edges, filled, masks, strict=True)

@@ -150,6 +150,7 @@ class _Assembly:
     receive: Tensor | None
 
 
+@torch.inference_mode(False)
 def _assembly(plan: StructuralPlan) -> _Assembly:
     """Make the assembly of a plan once."""
     if "assembly" in plan.store:
@@ -225,6 +226,7 @@ def dense_links(edge_weight: Tensor, num_units: int, num_joints: int) -> Tensor:
     return links.view(num_units, num_joints, num_joints, types).permute(0, 3, 1, 2)
 
 
+@torch.inference_mode(False)
 def group(plan: StructuralPlan, kind: str) -> Group:
     """Gather the joints of all relations of a kind, cached on the plan."""
     if kind in plan.store:

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl._dgl import dgl
-from asgcn_dgl.skeleton.layouts import SkeletonLayout
+from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 from asgcn_dgl.skeleton.links import structural_etypes, structural_operators
 
 NODE_TYPE = "joint"
@@ -129,7 +129,7 @@ class GraphBuilder:
         """Structural edges of one body of a layout, cached."""
         return _template(self, layout)
 
-    def clip(self, layout: SkeletonLayout, num_bodies: int = 1) -> dgl.DGLGraph:
+    def clip(self, layout: SkeletonLayout | str, num_bodies: int = 1) -> dgl.DGLGraph:
         """Graph of one clip.
 
         Parameters
@@ -152,14 +152,16 @@ class GraphBuilder:
         return self.batch(layout, [num_bodies])
 
     def batch(
-        self, layouts: SkeletonLayout | Sequence[SkeletonLayout], num_bodies: Sequence[int]
+        self,
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
+        num_bodies: Sequence[int],
     ) -> dgl.DGLGraph:
         """Batched graph of B clips, in one go.
 
         Parameters
         ----------
         layouts
-            One layout for all clips, or one for each.
+            One layout for all clips, or one for each; a supplied one may be given by its name.
         num_bodies
             (B,) bodies that exist in each clip, each at least 1.
 
@@ -174,7 +176,11 @@ class GraphBuilder:
         ValueError
             If the batch is empty, a number of bodies is below 1, or the lengths differ.
         """
+        if isinstance(num_bodies, int):
+            raise ValueError(f"num_bodies must be a sequence, one number a clip, got {num_bodies}")
         counts = tuple(int(count) for count in num_bodies)
+        if isinstance(layouts, str):
+            layouts = get_layout(layouts)
         if not counts or min(counts) < 1:
             raise ValueError(f"num_bodies must hold at least one number >= 1, got {list(counts)}")
         if isinstance(layouts, SkeletonLayout):
@@ -186,9 +192,10 @@ class GraphBuilder:
                     f"layouts must be one layout or one a clip: got {len(layouts)} layouts for "
                     f"{len(counts)} clips"
                 )
-            kinds = tuple(dict.fromkeys(layouts))
+            each = [get_layout(layout) for layout in layouts]
+            kinds = tuple(dict.fromkeys(each))
             place = {layout: index for index, layout in enumerate(kinds)}
-            which = tuple(place[layout] for layout in layouts)
+            which = tuple(place[layout] for layout in each)
         return _batch(self, kinds, which, counts, torch.get_default_dtype()).local_var()
 
 
@@ -215,6 +222,7 @@ def _template(builder: GraphBuilder, layout: SkeletonLayout) -> Template:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is cached must serve training too
 def _batch(
     builder: GraphBuilder,
     kinds: tuple[SkeletonLayout, ...],

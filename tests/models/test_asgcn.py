@@ -255,3 +255,54 @@ def test_stgcn_is_the_one_hop_baseline():
 def test_errors_name_argument_rule_and_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_stands_under_the_mask_does_not_matter_not_even_nan():
+    model = tiny().eval()
+    graph, feat = batch(model, [1, 2])
+    mask = torch.rand(51, 20) > 0.2
+    expected = model(graph, feat.masked_fill(~mask.unsqueeze(-1), 7.0), mask)
+    got = model(graph, feat.masked_fill(~mask.unsqueeze(-1), torch.nan), mask.float())
+    assert torch.equal(got.logits, expected.logits) and torch.equal(got.future, expected.future)
+    assert bool(torch.isfinite(got.logits).all())
+
+
+def test_autocast_trains():
+    model = tiny()
+    graph, feat = batch(model, [1, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(graph, feat)
+        loss = out.logits.float().square().sum() + out.future.float().square().mean()
+        loss = loss + model.aim.loss(graph, feat).loss
+    loss.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters())
+    torch.testing.assert_close(out.logits.float(), model(graph, feat).logits, rtol=0.3, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "message"),
+    [
+        (get_layout("ntu25"), {}, "a skeleton that the model was not made for"),
+        (chain(3), {"edge_mask": False}, "a skeleton that the model was not made for"),
+    ],
+)
+def test_clips_of_another_skeleton_are_refused(layout, options, message):
+    model = tiny(**options)
+    graph, feat = batch(model, [1], layout=layout)
+    with pytest.raises(ValueError, match=message):
+        model(graph, feat)
+
+
+def test_links_of_the_other_kind_are_refused():
+    graph, feat = batch(tiny(across_bodies=True), [2])
+    with pytest.raises(ValueError, match="A-links of type 1, the model expects 544"):
+        tiny()(graph, feat)
+
+
+def test_misshapen_features_are_named():
+    model = tiny()
+    graph, feat = batch(model, [1])
+    with pytest.raises(ValueError, match="with at least one frame, got shape"):
+        model(graph, feat[:, :0])
+    with pytest.raises(ValueError, match=r"mask must be \(joints, frames\)"):
+        model(graph, feat, torch.ones(17, 3))

@@ -83,3 +83,22 @@ def test_dropout_is_off_in_evaluation():
     module = ASGCNBlock(2, 2, dropout=0.9, conv={"max_hop": 1, "num_actional": 0}).eval()
     feat = torch.randn(3, 5, 2)
     assert torch.equal(module(graph, feat), module(graph, feat))
+
+
+def test_features_without_frames_are_one_frame():
+    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(3))
+    module = ASGCNBlock(2, 4, conv={"max_hop": 1, "num_actional": 0}).eval()
+    feat = torch.randn(3, 2)
+    torch.testing.assert_close(module(graph, feat), module(graph, feat.unsqueeze(1)).squeeze(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 4, 8), "kernel_size must be odd .* got 8"),
+        ((3, 4, 3, 1, 2), "padding must be from 0 to 1"),
+    ],
+)
+def test_shapes_that_cannot_be_aligned_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        ASGCNBlock(*shape)

@@ -29,7 +29,7 @@ def dense_asgc(conv, layouts, bodies, feat, links, builder):
             x = feat[node : node + size]
             masks = None
             if conv.structural.masks is not None:
-                masks = oracle.dense_masks(operators, conv.structural.masks.values[layout.name])
+                masks = oracle.dense_masks(operators, conv.structural.masks[layout.name])
             out = oracle.sgc(x, operators, conv.structural.weight, masks)
             if conv.actional is not None:
                 some = oracle.link_matrices(links[edge : edge + size * (size - 1)], size)
@@ -256,7 +256,7 @@ def test_edge_order_does_not_matter():
         for key, value in graph.edges[name].data.items():
             other.edges[name].data[key] = value[order]
     conv = ASGConv(3, 4, 2, 1, layouts=layout)
-    torch.nn.init.normal_(conv.structural.masks.values["coco17"])
+    torch.nn.init.normal_(conv.structural.masks["coco17"])
     feat, links = torch.randn(17, 5, 3), torch.rand(graph.num_edges("actional_1"), 1)
     order = shuffled["joint", "actional_1", "joint"][2]
     torch.testing.assert_close(conv(graph, feat, links), conv(other, feat, links[order]))
@@ -378,3 +378,97 @@ def test_regular_engine_says_when_the_graph_is_not_regular():
     graph = GraphBuilder(num_actional=0).batch([chain(3), chain(4)], [1, 1])
     with use_engine("regular"), pytest.raises(ValueError, match="not a batch of equal units"):
         SGConv(2, 2)(graph, torch.zeros(7, 2))
+
+
+def test_learnable_edge_weights_have_a_gradient_on_every_edge():
+    """Even while all units hold the same values; and no plan is kept for them."""
+    unit = dgl.heterograph({("j", "near", "j"): ([0, 1, 2], [1, 2, 0])})
+    graph = dgl.batch([unit, unit])
+    weight = torch.nn.Parameter(torch.ones(6))
+    graph.edata["weight"] = weight
+    conv, feat = SGConv(2, 3, etypes=["near"]), torch.randn(6, 2)
+    (grad,) = torch.autograd.grad(conv(graph, feat).square().sum(), weight)
+    src, dst = graph.edges()
+    dense = torch.zeros(6, 6).index_put((dst, src), weight)
+    (expected,) = torch.autograd.grad((dense @ feat @ conv.weight[0]).square().sum(), weight)
+    torch.testing.assert_close(grad, expected)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inference_mode_leaves_nothing_behind(engine):
+    layout = chain(5, "fresh" + engine.replace("_", ""))
+    builder = GraphBuilder(max_hop=2, num_actional=1)
+    conv = ASGConv(2, 2, 2, 1, layouts=layout)
+    feat, links = torch.randn(15, 2), torch.rand(3 * 20, 1)
+    with use_engine(engine):
+        with torch.inference_mode():
+            inside = conv(builder.batch(layout, [1, 2]), feat, links)
+        feat.requires_grad_()
+        outside = conv(builder.batch(layout, [1, 2]), feat, links)
+        outside.sum().backward()
+    torch.testing.assert_close(inside.clone(), outside.detach())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_autocast(engine):
+    layout = chain(4)
+    graph = GraphBuilder().clip(layout)
+    conv = ASGConv(8, 8, layouts=layout)
+    feat, links = torch.randn(4, 3, 8, requires_grad=True), torch.rand(12, 3, requires_grad=True)
+    with use_engine(engine):
+        expected = conv(graph, feat, links)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = conv(graph, feat, links)
+        assert low.dtype == torch.bfloat16
+        low.float().sum().backward()
+    torch.testing.assert_close(low.float(), expected, rtol=0.1, atol=0.1)
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in conv.parameters())
+    assert feat.grad.dtype == links.grad.dtype == torch.float32
+
+
+def test_layouts_go_by_name_and_names_may_hold_dots():
+    graph = GraphBuilder().batch(["coco17", "coco17"], [1, 2])
+    assert graph.num_nodes() == 51 and GraphBuilder().clip("coco17").num_nodes() == 17
+    assert ASGConv(2, 2, layouts="coco17").structural.masks["coco17"].numel() > 0
+    for name in ("my.dog", "items"):
+        layout = chain(3, name)
+        out = SGConv(2, 2, layouts=layout)(GraphBuilder().clip(layout), torch.randn(3, 2))
+        assert out.shape == (3, 2)
+
+
+def test_layouts_of_equal_structure_share_their_masks():
+    conv = SGConv(2, 2, layouts=[chain(3), chain(3, "other")])
+    assert conv.masks["chain"] is conv.masks["other"]
+    conv(GraphBuilder().clip(chain(3, "other")), torch.randn(3, 2)).sum().backward()
+    assert conv.masks["other"].grad is not None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_graphs_without_edges_or_joints_give_zeros(engine):
+    empty = dgl.heterograph({("j", "near", "j"): ([], [])}, num_nodes_dict={"j": 3})
+    with use_engine(engine):
+        assert torch.equal(
+            SGConv(2, 4, etypes=["near"])(empty, torch.randn(3, 2)), torch.zeros(3, 4)
+        )
+        graph = GraphBuilder(num_actional=0).clip(chain(3))
+        assert SGConv(2, 4)(graph, torch.randn(3, 0, 2)).shape == (3, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c, g: c(g, torch.zeros(3, 5), torch.zeros(6, 3)), "must have 2 features .* got 5"),
+        (
+            lambda c, g: c(g, torch.zeros(3, 2).double(), torch.zeros(6, 3)),
+            "type torch.float32, got torch.float64",
+        ),
+        (
+            lambda c, g: c(g, torch.zeros(3, 2), torch.zeros(6)),
+            r"\(edges, types\), got shape \(6,\)",
+        ),
+        (lambda c, g: GraphBuilder().batch(chain(3), 3), "num_bodies must be a sequence"),
+    ],
+)
+def test_misfits_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(ASGConv(2, 2), GraphBuilder().clip(chain(3)))

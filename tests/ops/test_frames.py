@@ -1,9 +1,17 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import chain
 
-from asgcn_dgl.ops.frames import clip_index, clip_mean, last_frame, sample_frames, zero_missing
+from asgcn_dgl.ops.frames import (
+    as_mask,
+    clip_index,
+    clip_mean,
+    last_frame,
+    sample_frames,
+    zero_missing,
+)
 from asgcn_dgl.skeleton import GraphBuilder
 
 
@@ -28,17 +36,40 @@ def test_last_frame_is_the_last_that_exists():
 @given(frames=st.integers(1, 30), wanted=st.integers(1, 30))
 @settings(max_examples=40, deadline=None)
 def test_frames_are_picked_in_order_and_evenly(frames, wanted):
+    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(1))
     feat = torch.arange(float(frames)).view(1, frames, 1)
-    picked = sample_frames(feat, wanted).flatten()
+    picked = sample_frames(graph, feat, wanted)[0].flatten()
     assert len(picked) == wanted and bool((picked.diff() >= 0).all())
     assert picked.diff().numel() == 0 or float(picked.diff().max() - picked.diff().min()) <= 1
     full = torch.ones(1, frames, dtype=torch.bool)
-    assert torch.equal(sample_frames(feat, wanted, full).flatten(), picked)
+    assert torch.equal(sample_frames(graph, feat, wanted, full)[0].flatten(), picked)
 
 
 def test_a_joint_that_never_exists_gives_zeros():
+    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(2))
     feat, mask = torch.ones(2, 3, 1), torch.tensor([[True] * 3, [False] * 3])
-    assert sample_frames(feat, 2, mask).flatten().tolist() == [1, 1, 0, 0]
+    feat[1] = torch.nan
+    assert sample_frames(graph, feat, 2, mask)[0].flatten().tolist() == [1, 1, 0, 0]
+
+
+def test_all_joints_of_a_clip_are_seen_at_the_same_times():
+    """A joint missing at a picked time is taken at its nearest frame, and said not to be there."""
+    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(2))
+    feat = torch.arange(10.0).expand(2, 10).unsqueeze(-1)
+    mask = torch.ones(2, 10, dtype=torch.bool)
+    mask[1, :5] = False
+    picked, there = sample_frames(graph, feat, 5, mask)
+    assert picked[0].flatten().tolist() == [1, 3, 5, 7, 9]
+    assert picked[1].flatten().tolist() == [5, 5, 5, 7, 9]
+    assert there.tolist() == [[True] * 5, [False, False, True, True, True]]
+
+
+def test_a_mask_must_fit():
+    feat = torch.zeros(2, 3, 1)
+    assert as_mask(None, feat) is None
+    assert as_mask(torch.ones(2, 3), feat).dtype == torch.bool
+    with pytest.raises(ValueError, match=r"mask must be \(joints, frames\) = \(2, 3\), got \(2,\)"):
+        as_mask(torch.ones(2), feat)
 
 
 def test_zero_missing():
