@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ FAILURE = 1
 INTERRUPTED = 130
 
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
@@ -41,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ArgumentError, InputError) as error:
         return _report(error, USAGE_ERROR)
     except OSError as error:
-        if error.filename is None:  # not about a file: a mistake of ours
-            raise
-        return _report(f"{error.filename}: {error.strerror}", USAGE_ERROR)
+        if error.filename is None and error.errno not in _DISK_ERRORS:
+            raise  # neither about a file nor about the disk: a mistake of ours
+        place = "the output folder" if error.filename is None else error.filename
+        return _report(f"{place}: {error.strerror}", USAGE_ERROR)
     except DivergenceError as error:
         return _report(error, FAILURE)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "results"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"asgcn_dgl {release}"
 

@@ -201,7 +201,7 @@ class _Text:
 
     def count(self, line: int, what: str) -> int:
         text = self.line(line, what).strip()
-        if not text.isdigit():
+        if not text.isdigit() or len(text) > 9:
             raise self.error(line, f"{text[:40]!r} where {what} should stand; {_AGAIN}")
         return int(text)
 

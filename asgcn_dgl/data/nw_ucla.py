@@ -117,14 +117,15 @@ def read_nw_ucla(path: str | Path) -> Clip:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    text = read_bytes(path)
     try:
-        content = json.loads(read_bytes(path))
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
             "the file is truncated or damaged, copy it again from its source"
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no text, or numbers beyond all bounds
         raise InputError(
             f"{path}: not a JSON text file; give a sequence of NW-UCLA as aAA_sSS_eEE_vVV.json"
         ) from error

@@ -8,7 +8,6 @@ loads with ``weights_only=True``, so that a file from elsewhere cannot run code.
 from __future__ import annotations
 
 import os
-import pickle
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,15 +96,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"{path}: not a whole checkpoint ({first[:120]}); train again, or use "
             "another checkpoint of the run"
         ) from error
     record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) else None
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: not a checkpoint that asgcn-dgl wrote")
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise InputError(
+            f"{path}: not a checkpoint that asgcn-dgl wrote; give a checkpoint of a run folder"
+        )
     if record["format"] > _FORMAT:
         raise InputError(
             f"{path}: written by a newer asgcn-dgl (checkpoint format "
@@ -150,12 +151,13 @@ def load_model(path: str | Path) -> Restored:
         model = _MODELS[record["model"]].from_config(record["model_config"])
         model.load_state_dict(model_weights(checkpoint["state_dict"]))
         config = RunConfig.from_dict(record["run"])
+        names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = " ".join(str(error).split())
         raise InputError(
             f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
         ) from error
-    return Restored(model.eval(), list(record["class_names"]), config, int(checkpoint["epoch"]) + 1)
+    return Restored(model.eval(), names, config, epoch)
 
 
 def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
