@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-__all__ = ["EpochLog", "SaveCheckpoints", "say"]
+__all__ = ["EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
 
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
@@ -21,6 +21,19 @@ def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
         print(text, flush=True)
     with file.open("a", encoding="utf-8") as log:
         log.write(text + "\n")
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with the figures of the latest batch, where its own come once an epoch."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what the bar shows."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)  # the version of the log, which is the name of the phase
+        running = getattr(pl_module, "running", {})
+        return {**shown, **{name: f"{value.item():.3g}" for name, value in running.items()}}
 
 
 class SaveCheckpoints(Checkpoint):

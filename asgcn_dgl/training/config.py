@@ -395,7 +395,7 @@ class TrainerConfig:
     threads
         Threads of torch; none: as many as it takes by itself.
     progress
-        Show a progress bar: always, never, or where standard error is a terminal.
+        Show progress bars: always, never, or where output goes to a terminal.
     """
 
     epochs: int = 65

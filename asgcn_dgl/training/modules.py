@@ -48,6 +48,7 @@ class Phase(pl.LightningModule):
         self.model = model
         self.config = config
         self.class_names = class_names
+        self.running: dict[str, Tensor] = {}  # of the latest batch, for the progress bar
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the links' noise anew, from (seed, phase, epoch).
@@ -108,6 +109,7 @@ class AIMWarmUp(Phase):
         losses = self.losses(batch)
         self.check_finite(losses.loss)
         self.log_losses("train", losses, batch)
+        self.running = {name: value.detach() for name, value in losses._asdict().items()}
         return losses.loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -128,7 +130,6 @@ class AIMWarmUp(Phase):
                 value.detach(),
                 on_step=False,
                 on_epoch=True,
-                prog_bar=name == "loss",
                 batch_size=len(batch),
             )
 
@@ -174,16 +175,15 @@ class JointTraining(Phase):
         )
         smoothing = self.config.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
-        loss = recognition
-        self._log("train/recognition", recognition, batch)
-        if out.future is not None:
-            prediction = masked_mse(out.future, batch.future, batch.future_mask)
-            loss = loss + weight * prediction
-            self._log("train/prediction", prediction, batch)
-        self.check_finite(loss)
-        self._log("train/loss", loss, batch, bar=True)
         right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
-        self._log("train/top1", 100 * right, batch, bar=True)
+        loss, parts = recognition, {"recognition": recognition, "top1": 100 * right}
+        if out.future is not None:
+            parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
+            loss = loss + weight * parts["prediction"]
+        self.check_finite(loss)
+        self.running = {name: value.detach() for name, value in {"loss": loss, **parts}.items()}
+        for name, value in self.running.items():
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -229,13 +229,3 @@ class JointTraining(Phase):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-    def _log(self, name: str, value: Tensor, batch: Batch, bar: bool = False) -> None:
-        self.log(
-            name,
-            value.detach(),
-            on_step=False,
-            on_epoch=True,
-            prog_bar=bar,
-            batch_size=len(batch),
-        )

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.build import build_model, future_frames, set_threads, thawed
-from asgcn_dgl.training.callbacks import EpochLog, SaveCheckpoints, say
+from asgcn_dgl.training.callbacks import EpochLog, ProgressBar, SaveCheckpoints, say
 from asgcn_dgl.training.checkpoint import (
     AtomicCheckpointIO,
     load_checkpoint,
@@ -163,7 +162,7 @@ def _fit(
     """Run a phase, from its checkpoint if it has one; return the seconds over all its sittings."""
     file = run.checkpoints / f"{saver.last}.ckpt"
     config = clips.config
-    bar = TQDMProgressBar() if progress_wanted(config) else None
+    bar = ProgressBar() if progress_wanted(config) else None
     log = EpochLog(run.log, label, bar)
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)

@@ -196,8 +196,13 @@ def test_divergence_stops_and_keeps_the_last_checkpoint(tiny, tmp_path, capsys, 
     [
         ["--model.name=stgcn", "--model.num_actional=0"],
         ["--model.num_actional=0", "--model.future_frames=0", "--clips.stream=bone_motion"],
-        ["--aim.joint=frozen", "--clips.validation=none", "--optim.grad_clip=1"],
-        ["--clips.cache=false", "--clips.workers=1", "--optim.label_smoothing=0.1"],
+        ["--aim.joint=frozen", "--clips.validation=none", "--trainer.precision=bf16-mixed"],
+        [
+            "--clips.cache=false",
+            "--clips.workers=1",
+            "--optim.label_smoothing=0.1",
+            "--optim.grad_clip=1",
+        ],
     ],
     ids=["baseline", "no prediction", "frozen links", "files read when needed"],
 )
@@ -211,6 +216,17 @@ def test_variants_train(tiny, tmp_path, options):
     assert metrics["checkpoint"] == ("best" if held_out else "last")
     predicts = "--model.future_frames=0" not in options and "--model.name=stgcn" not in options
     assert (metrics["prediction"] is not None) == predicts
+
+
+def test_progress_bar_shows_losses_and_accuracy(tiny, tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = ["--trainer.epochs=1", "--trainer.progress=on", "--no-evaluate", f"--out={folder}"]
+    assert main([*tiny, *options]) == 0
+    shown = capsys.readouterr().out
+    for name in ("reconstruction=", "recognition=", "prediction=", "top1="):
+        assert name in shown
+    assert "v_num" not in shown
+    assert "joint epoch 1/1" in shown
 
 
 def test_frozen_links_stay_as_the_warm_up_left_them(tiny, tmp_path, weights):
