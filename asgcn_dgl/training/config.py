@@ -11,7 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-import yaml
+try:
+    import yaml
+except ImportError as error:
+    raise ImportError("training needs the extra 'train': pip install 'asgcn_dgl[train]'") from error
 
 from asgcn_dgl.errors import InputError
 
