@@ -74,7 +74,17 @@ def future_frames(model: ASGCN | STGCN) -> int:
 
 
 def set_threads(config: RunConfig) -> None:
-    """Give torch the threads that the run asks for."""
+    """Give torch the threads that the run asks for, and refuse a device that is not there.
+
+    Raises
+    ------
+    InputError
+        If a GPU is asked for and torch sees none.
+    """
+    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError(
+            "trainer.accelerator: gpu is asked for, but torch sees no GPU here; use cpu or auto"
+        )
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
 
