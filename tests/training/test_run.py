@@ -257,7 +257,7 @@ def test_warm_up_changes_the_inference_module_alone(trained, weights, tiny, tmp_
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(tmp_path, capsys):
-    options = ["--root", str(tmp_path), "--out", str(tmp_path / "run")]
+    options = ["--data", "synthetic", "--root", str(tmp_path), "--out", str(tmp_path / "run")]
     assert main(["train", *options, "--trainer.accelerator", "gpu"]) == 2
     assert "torch sees no GPU here" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
