@@ -7,6 +7,8 @@ import pytest
 import torch
 
 # The tests' tensors are small: more threads only wait for each other, above all on a busy machine.
+# The processes that tests start take as many, so that their results agree bit for bit.
+os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 
