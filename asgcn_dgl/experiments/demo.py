@@ -26,8 +26,8 @@ from asgcn_dgl.viz import draw_class_links, draw_confusion, draw_prediction, sav
 
 __all__ = ["demo"]
 
-CLIPS_PER_CLASS = 18
-SUBJECTS = 9
+CLIPS_PER_CLASS = 36
+SUBJECTS = 12
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
 LINKS_DRAWN = 4
 
