@@ -1,25 +1,27 @@
-"""ASGConv beside the dense formula: ``python -m benchmarks.layers``."""
+"""The convolution beside the dense formula: ``python -m benchmarks.layers``."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import dgl
 import torch
+from torch import Tensor, nn
 
-from asgcn_dgl.nn import ASGConv
+from asgcn_dgl.nn import ASGConv, SGConv
+from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from benchmarks.measure import ALLOCATORS, child, in_turn, matmul_peak, parser, peak_mib, report
+from benchmarks.measure import Call, Work, run
 from benchmarks.rivals import DenseASGC
 
 LAYOUT = "ntu25"
+DENSE = "dense 1x1 convolution and einsum in (B, D, T, V) layout"
 
 
 @dataclass(frozen=True)
-class Case:
+class Size:
     """A size of the layer, and what is timed of it."""
 
     bodies: int
@@ -29,17 +31,21 @@ class Case:
     max_hop: int = 4
     num_actional: int = 3
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         """Say the size."""
         way = "forward + backward" if self.backward else "forward"
         return (
-            f"ASGConv {self.feats}->{self.feats}, {self.bodies} x 25 x {self.frames}, "
+            f"{self.feats}->{self.feats}, {self.bodies} x 25 x {self.frames}, "
             f"L={self.max_hop} C={self.num_actional}, {way}"
         )
 
     @property
-    def useful_flop(self) -> float:
+    def builder(self) -> GraphBuilder:
+        """Graphs of this size."""
+        return GraphBuilder(max_hop=self.max_hop, num_actional=self.num_actional)
+
+    @property
+    def flop(self) -> float:
         """Multiplications and additions of the transforms that no formula can do without.
 
         One for each joint where relations are diagonal, one for each joint on the smaller side of
@@ -56,100 +62,117 @@ class Case:
         return 2.0 * passes * transforms * self.bodies * self.frames * self.feats**2
 
 
-CASES = [
-    Case(16, frames, feats, backward)
-    for frames, feats in ((300, 64), (150, 128), (75, 256))
-    for backward in (False, True)
-]
-
-
-def calls(case: Case) -> dict[str, Callable[[], Any]]:
-    """What is timed: ours and the rival, each ready to be called."""
-    torch.manual_seed(0)
+def ours(size: Size) -> Call:
+    """The library's layer."""
     layout = get_layout(LAYOUT)
-    builder = GraphBuilder(max_hop=case.max_hop, num_actional=case.num_actional)
-    return {"ours": _ours(case, layout, builder), "rival": _rival(case, layout, builder)}
+    graph = size.builder.batch(layout, [1] * size.bodies)
+    layer = ASGConv(size.feats, size.feats, size.max_hop, size.num_actional, layouts=layout)
+    feat = torch.randn(graph.num_nodes(), size.frames, size.feats)
+    if not size.num_actional:
+        return timed(size.backward, layer, [feat], lambda: layer(graph, feat))
+    links = torch.rand(graph.num_edges("actional_1"), size.num_actional)
+    return timed(size.backward, layer, [feat, links], lambda: layer(graph, feat, links))
 
 
-def _ours(case: Case, layout: Any, builder: GraphBuilder) -> Callable[[], Any]:
-    graph = builder.batch(layout, [1] * case.bodies)
-    layer = ASGConv(case.feats, case.feats, case.max_hop, case.num_actional, layouts=layout)
-    feat = torch.randn(graph.num_nodes(), case.frames, case.feats)
-    links = torch.rand(graph.num_edges("actional_1"), case.num_actional)
-    return _timed(case, layer.parameters(), [feat, links], lambda: layer(graph, feat, links))
-
-
-def _rival(case: Case, layout: Any, builder: GraphBuilder) -> Callable[[], Any]:
+def dense(size: Size) -> Call:
+    """The dense formula."""
+    layout = get_layout(LAYOUT)
     joints = layout.num_joints
-    layer = DenseASGC(layout, case.feats, case.feats, builder)
-    feat = torch.randn(case.bodies, case.feats, case.frames, joints)
-    links = torch.rand(case.bodies, case.num_actional, joints, joints)
-    return _timed(case, layer.parameters(), [feat, links], lambda: layer(feat, links))
+    layer = DenseASGC(layout, size.feats, size.feats, size.builder)
+    feat = torch.randn(size.bodies, size.feats, size.frames, joints)
+    if not size.num_actional:
+        return timed(size.backward, layer, [feat], lambda: layer(feat))
+    links = torch.rand(size.bodies, size.num_actional, joints, joints)
+    return timed(size.backward, layer, [feat, links], lambda: layer(feat, links))
 
 
-def _timed(case: Case, parameters: Any, inputs: list[Any], run: Callable[[], Any]) -> Any:
-    if not case.backward:
-        return torch.no_grad()(run)
-    wanted = [*parameters, *(tensor.requires_grad_() for tensor in inputs)]
+def any_graph(size: Size) -> Call:
+    """The library's layer by its DGL engine, structural relations alone."""
+    layout = get_layout(LAYOUT)
+    graph = size.builder.batch(layout, [1] * size.bodies)
+    layer = SGConv(size.feats, size.feats, size.max_hop)
+    feat = torch.randn(graph.num_nodes(), size.frames, size.feats)
 
-    def both_ways() -> None:
-        out = run()
-        torch.autograd.grad(out, wanted, torch.ones_like(out))
+    def forward() -> Tensor:
+        with use_engine("message_passing"):
+            return layer(graph, feat)
+
+    return timed(size.backward, layer, [feat], forward)
+
+
+def hetero(size: Size) -> Call:
+    """What a user of DGL would write: one GraphConv for each relation."""
+    graph = size.builder.batch(get_layout(LAYOUT), [1] * size.bodies)
+    etypes = SGConv(1, 1, size.max_hop).etypes
+    weight = {
+        etype: {"edge_weight": graph.edges[etype].data["weight"].view(-1, 1, 1)} for etype in etypes
+    }
+    layer = dgl.nn.HeteroGraphConv(
+        {
+            etype: dgl.nn.GraphConv(
+                size.feats, size.feats, norm="none", bias=False, allow_zero_in_degree=True
+            )
+            for etype in etypes
+        }
+    )
+    graph = graph.edge_type_subgraph(list(etypes))
+    feat = torch.randn(graph.num_nodes(), size.frames, size.feats)
+    return timed(
+        size.backward,
+        layer,
+        [feat],
+        lambda: layer(graph, {"joint": feat}, mod_kwargs=weight)["joint"],
+    )
+
+
+def timed(
+    backward: bool, module: nn.Module, inputs: Iterable[Tensor], forward: Callable[[], Tensor]
+) -> Call:
+    """Forward without gradients, or forward and backward to all parameters and inputs."""
+    if not backward:
+        return torch.no_grad()(forward)
+    wanted = [*module.parameters(), *(tensor.requires_grad_() for tensor in inputs)]
+
+    def both_ways() -> Any:
+        out = forward()
+        return torch.autograd.grad(out, wanted, torch.ones_like(out))
 
     return both_ways
 
 
-def _child(request: dict[str, Any]) -> Any:
-    """Answer the parent: seconds of both in turn, or the peak memory of one."""
-    torch.set_num_threads(request["threads"])
-    case = Case(**request["case"])
-    if request["only"] is None:
-        return {**in_turn(calls(case), request["repeats"]), "peak": matmul_peak()}
-    layout = get_layout(LAYOUT)
-    builder = GraphBuilder(max_hop=case.max_hop, num_actional=case.num_actional)
-    call = (_ours if request["only"] == "ours" else _rival)(case, layout, builder)
-    before = peak_mib()
-    call()
-    call()
-    return peak_mib() - before
+def against_dense(size: Size) -> Work:
+    """ASGConv beside the dense formula."""
+    return Work(
+        f"ASGConv {size}", DENSE, lambda: ours(size), lambda: dense(size), size.bodies, size.flop
+    )
 
 
-def measure(case: Case, allocator: str, repeats: int, threads: int) -> dict[str, Any]:
-    """One row of the table, from child processes."""
-
-    def ask(only: str | None) -> Any:
-        request = {"case": asdict(case), "repeats": repeats, "threads": threads, "only": only}
-        return child("benchmarks.layers", ["--child", json.dumps(request)], allocator)
-
-    seconds = ask(None)
-    return {
-        "work": case.name,
-        "rival": "dense 1x1 convolution and einsum in (B, D, T, V) layout",
-        "allocator": allocator,
-        "ours_seconds": seconds["ours"],
-        "rival_seconds": seconds["rival"],
-        "ratio": seconds["rival"] / seconds["ours"],
-        "ours_peak_mib": ask("ours"),
-        "rival_peak_mib": ask("rival"),
-        "peak_share": case.useful_flop / seconds["ours"] / seconds["peak"],
-    }
-
-
-def main() -> None:
-    """Measure and report."""
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_child(json.loads(sys.argv[2]))))
-        return
-    options = parser(__doc__ or "").parse_args()
-    cases = CASES[:2] if options.quick else CASES
-    repeats = min(options.repeats, 3) if options.quick else options.repeats
-    rows = [
-        measure(case, allocator, repeats, options.threads)
-        for case in cases
-        for allocator in ALLOCATORS
-    ]
-    report(rows, options.json)
+FULL = [
+    Size(16, frames, feats, backward)
+    for frames, feats in ((300, 64), (150, 128), (75, 256))
+    for backward in (False, True)
+]
+STGCN = Size(16, 300, 64, True, max_hop=1, num_actional=0)
+STRUCTURAL = Size(16, 300, 64, True, num_actional=0)
+WORKS = [
+    *(against_dense(size) for size in FULL),
+    Work(
+        f"ASGConv {FULL[1]} (against ST-GCN)",
+        "dense ST-GCN layer of 3 relations",
+        lambda: ours(FULL[1]),
+        lambda: dense(STGCN),
+        FULL[1].bodies,
+        FULL[1].flop,
+    ),
+    Work(
+        f"any-graph engine {STRUCTURAL}",
+        "dgl.nn.HeteroGraphConv of GraphConvs",
+        lambda: any_graph(STRUCTURAL),
+        lambda: hetero(STRUCTURAL),
+        STRUCTURAL.bodies,
+    ),
+]
 
 
 if __name__ == "__main__":
-    main()
+    run("benchmarks.layers", __doc__ or "", WORKS, WORKS[:2])

@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,36 @@ ALLOCATORS: dict[str, dict[str, str]] = {
     "default": {},
     "reusing": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"},
 }
+
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Two ways to do one thing.
+
+    Attributes
+    ----------
+    name
+        What is done, with its size.
+    rival
+        What ours is measured against.
+    ours, theirs
+        Make what is timed. Each is called only where it is needed, so that the memory of one is
+        not counted with the other's.
+    samples
+        Clips, or bodies, that one call serves.
+    flop
+        Multiplications and additions that no formula can do without, or None.
+    """
+
+    name: str
+    rival: str
+    ours: Callable[[], Call]
+    theirs: Callable[[], Call]
+    samples: int
+    flop: float | None = None
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
@@ -46,16 +77,32 @@ def matmul_peak(rows: int = 120_000, width: int = 64, repeats: int = 9) -> float
     return 2.0 * rows * width * width / seconds
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def call_mib(call: Call) -> float:
+    """MiB that two calls need at their peak, beyond what the process holds before."""
+    here = Path("/proc/self")
+    if not (here / "clear_refs").exists():  # not Linux: the peak since the process began
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        call()
+        call()
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    (here / "clear_refs").write_text("5")  # the peak is what is resident now
+    before = _status("VmRSS")
+    call()
+    call()
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    """One entry of /proc/self/status, KiB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def child(module: str, arguments: Iterable[str], allocator: str) -> Any:
     """Run a module under an allocator setting; return what it prints last, parsed."""
     command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, **ALLOCATORS[allocator]}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -79,18 +126,92 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Work]) -> None:
+    """Be the command of a benchmark module.
+
+    Parameters
+    ----------
+    module
+        Name of the module, which is run again in child processes.
+    description
+        For ``--help``.
+    works
+        Rows of the table.
+    quick
+        Rows of ``--quick``.
+    """
+    if sys.argv[1:2] == ["--child"]:
+        request = json.loads(sys.argv[2])
+        found = {work.name: work for work in (*works, *quick)}
+        print(json.dumps(_answer(found[request["work"]], request)))
+        return
+    options = parser(description).parse_args()
+    repeats = min(options.repeats, 3) if options.quick else options.repeats
+    rows = [
+        measure(module, work, allocator, repeats, options.threads)
+        for work in (quick if options.quick else works)
+        for allocator in ALLOCATORS
+    ]
+    report(rows, options.json)
+
+
+def _answer(work: Work, request: dict[str, Any]) -> Any:
+    """Answer the parent: seconds of both in turn, or the peak memory of one."""
+    torch.set_num_threads(request["threads"])
+    torch.manual_seed(0)
+    if request["only"] is not None:
+        return call_mib((work.ours if request["only"] == "ours" else work.theirs)())
+    calls = {"ours": work.ours(), "rival": work.theirs()}
+    return {**in_turn(calls, request["repeats"]), "peak": matmul_peak()}
+
+
+def measure(module: str, work: Work, allocator: str, repeats: int, threads: int) -> dict[str, Any]:
+    """One row of the table, from child processes."""
+
+    def ask(only: str | None) -> Any:
+        request = {"work": work.name, "repeats": repeats, "threads": threads, "only": only}
+        return child(module, ["--child", json.dumps(request)], allocator)
+
+    seconds = ask(None)
+    share = None if work.flop is None else work.flop / seconds["ours"] / seconds["peak"]
+    return {
+        "work": work.name,
+        "rival": work.rival,
+        "allocator": allocator,
+        "ours_seconds": seconds["ours"],
+        "rival_seconds": seconds["rival"],
+        "ratio": seconds["rival"] / seconds["ours"],
+        "ours_peak_mib": ask("ours"),
+        "rival_peak_mib": ask("rival"),
+        "peak_share": share,
+        "samples_per_second": work.samples / seconds["ours"],
+    }
+
+
 def report(rows: list[dict[str, Any]], file: Path | None) -> None:
     """Print the rows as a table, and write them where asked to."""
     print(machine())
-    print(f"{'work':<58} {'allocator':<9} {'ours':>9} {'rival':>9} {'ratio':>6} "
-          f"{'MiB':>6} {'rival':>6} {'of peak':>7}")  # fmt: skip
+    width = max(len(row["work"]) for row in rows)
+    print(
+        f"{'work':<{width}} {'allocator':<9} {'ours':>9} {'rival':>9} {'ratio':>6} "
+        f"{'MiB':>6} {'rival':>6} {'of peak':>7} {'per s':>7}"
+    )
     for row in rows:
+        share = "" if row["peak_share"] is None else f"{100 * row['peak_share']:.0f}%"
         print(
-            f"{row['work']:<58} {row['allocator']:<9} {row['ours_seconds']:>8.4f}s "
+            f"{row['work']:<{width}} {row['allocator']:<9} {row['ours_seconds']:>8.4f}s "
             f"{row['rival_seconds']:>8.4f}s {row['ratio']:>6.2f} {row['ours_peak_mib']:>6.0f} "
-            f"{row['rival_peak_mib']:>6.0f} {100 * row['peak_share']:>6.0f}%"
+            f"{row['rival_peak_mib']:>6.0f} {share:>7} {row['samples_per_second']:>7.4g}"
         )
+    for name in dict.fromkeys(row["rival"] for row in rows):
+        works = dict.fromkeys(row["work"] for row in rows if row["rival"] == name)
+        print(f"rival of {'; '.join(works)}: {name}")
     if file is not None:
-        spare = file.with_name(file.name + ".part")
-        spare.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        os.replace(spare, file)
+        write_rows(rows, file)
+
+
+def write_rows(rows: list[dict[str, Any]], file: Path) -> None:
+    """Write rows as JSON, whole or not at all."""
+    spare = file.with_name(file.name + ".part")
+    spare.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    os.replace(spare, file)

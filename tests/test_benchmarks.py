@@ -1,27 +1,29 @@
-"""The benchmarks run, and the rival computes the same thing."""
+"""The benchmarks run, and the rivals compute the same things as the library."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
-from asgcn_dgl.nn import ASGConv
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
 from asgcn_dgl.ops.regular import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from benchmarks.layers import CASES, Case, calls
-from benchmarks.measure import in_turn, report
-from benchmarks.rivals import DenseASGC
+from benchmarks import aim, layers, model
+from benchmarks.measure import call_mib, in_turn, report
+from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
+
+ROOT = Path(__file__).parents[1]
+MODULES = ["layers", "aim", "model", "loader", "scaling"]
 
 
-def test_the_dense_rival_computes_the_same():
+def test_the_dense_convolution_computes_the_same():
     layout, builder = get_layout("ntu25"), GraphBuilder(max_hop=2, num_actional=2)
     ours = ASGConv(3, 4, 2, 2)
-    rival = DenseASGC(layout, 3, 4, builder)
-    with torch.no_grad():
-        rival.structural.weight.copy_(ours.structural.weight.transpose(1, 2).reshape(-1, 3, 1, 1))
-        rival.actional.weight.copy_(ours.actional.weight.transpose(1, 2).reshape(-1, 3, 1, 1))
+    rival = DenseASGC(layout, 3, 4, builder).take_weights(ours)
     graph = builder.batch(layout, [1, 1])
     feat, links = torch.randn(50, 6, 3), torch.rand(graph.num_edges("actional_1"), 2)
     dense = rival(feat.view(2, 25, 6, 3).permute(0, 3, 2, 1), dense_links(links, 2, 25))
@@ -30,25 +32,97 @@ def test_the_dense_rival_computes_the_same():
     )
 
 
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+def test_the_concatenating_encoder_computes_the_same(reduce):
+    layout = get_layout("coco17")
+    graph = GraphBuilder(num_actional=2).batch(layout, [2, 1])
+    ours = AIMEncoder(2, 2, num_frames=5, hidden_feats=8, dropout=0.0, reduce=reduce)
+    feat = torch.randn(51, 5, 2)
+    torch.testing.assert_close(
+        ConcatenatingEncoder(ours)(feat.view(3, 17, 10)).flatten(0, 1), ours.infer(graph, feat)
+    )
+
+
+def test_the_stepwise_decoder_computes_the_same():
+    layout = get_layout("coco17")
+    graph = GraphBuilder(num_actional=2).batch(layout, [2])
+    ours = AIMDecoder(2, 2, hidden_feats=8)
+    feat, links = torch.randn(34, 6, 2), torch.rand(graph.num_edges("actional_1"), 2)
+    torch.testing.assert_close(
+        StepwiseDecoder(ours)(feat.view(2, 17, 6, 2), links.view(2, -1, 2)).flatten(0, 1),
+        ours(graph, feat, links),
+    )
+    with pytest.raises(ValueError, match="reduce must be 'mean'"):
+        StepwiseDecoder(AIMDecoder(2, 2, reduce="max"))
+
+
+@pytest.mark.parametrize("kind", [ASGCN, STGCN])
+def test_the_dense_model_computes_the_same(kind):
+    torch.manual_seed(0)
+    layout = get_layout("coco17")
+    options = {"channels": (6, 8), "strides": (2, 2), "dropout": 0.0}
+    if kind is ASGCN:
+        options.update(aim_hidden=8, future_channels=8, tau=1e6)  # noise is lost in so high a tau
+    ours = kind(layout, 4, 2, **options)
+    if ours.aim is not None:
+        for module in ours.aim.encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    rival = DenseModel(ours)
+    feat = torch.randn(3, 2, 2, 300, 17)  # (B, M, D, T, V)
+    graph = ours.graph_builder.batch(layout, [2, 2, 2])
+    out = ours(graph, feat.permute(0, 1, 4, 3, 2).reshape(-1, 300, 2))
+    logits, future = rival(feat)
+    torch.testing.assert_close(out.logits, logits, rtol=1e-3, atol=1e-4)
+    if out.future is None:
+        assert future is None
+    else:
+        torch.testing.assert_close(out.future.view(future.shape), future, rtol=1e-3, atol=1e-4)
+
+
 def test_what_is_timed_runs_and_useful_work_is_counted():
-    case = Case(bodies=1, frames=4, feats=8, backward=True)
-    assert set(in_turn(calls(case), 1)) == {"ours", "rival"}
+    size = layers.Size(bodies=1, frames=4, feats=8, backward=True)
+    bare = layers.Size(1, 4, 8, True, num_actional=0)
+    calls = {
+        "ours": layers.ours(size),
+        "dense": layers.dense(size),
+        "bare": layers.dense(bare),
+        "any graph": layers.any_graph(bare),
+        "hetero": layers.hetero(bare),
+        "encoder": aim.encoder(1),
+        "concatenating": aim.concatenating(1),
+    }
+    assert set(in_turn(calls, 1)) == set(calls)
     # NTU-25, L = 4: 25 diagonal, 53 + 53 on the smaller sides, 3 x 25 actional, three passes.
-    assert case.useful_flop == 2 * 3 * (25 + 106 + 75) * 4 * 64
-    assert len(CASES) == 6
+    assert size.flop == 2 * 3 * (25 + 106 + 75) * 4 * 64
+
+
+def test_every_row_has_a_name_of_its_own():
+    for module in (layers, aim, model):
+        names = [work.name for work in module.WORKS]
+        assert len(set(names)) == len(names)
+
+
+def test_memory_of_a_call_is_its_own():
+    kept = []
+
+    def call():
+        kept[:] = [torch.ones(40 * 2**18)]  # 40 MiB
+
+    assert 35 < call_mib(call) < 130
 
 
 def test_rows_are_written_whole(tmp_path, capsys):
     row = {"work": "w", "rival": "r", "allocator": "default", "ours_seconds": 1.0,
            "rival_seconds": 2.0, "ratio": 2.0, "ours_peak_mib": 1.0, "rival_peak_mib": 3.0,
-           "peak_share": 0.5}  # fmt: skip
-    report([row], tmp_path / "rows.json")
-    assert json.loads((tmp_path / "rows.json").read_text()) == [row]
+           "peak_share": 0.5, "samples_per_second": 4.0}  # fmt: skip
+    report([row, {**row, "peak_share": None}], tmp_path / "rows.json")
+    assert json.loads((tmp_path / "rows.json").read_text())[0] == row
     assert "50%" in capsys.readouterr().out and list(tmp_path.iterdir()) == [tmp_path / "rows.json"]
 
 
-def test_help_explains_the_options():
-    root = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "benchmarks.layers", "--help"]
-    text = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+@pytest.mark.parametrize("module", MODULES)
+def test_help_explains_the_options(module):
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--help"]
+    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert "--quick" in text and "--json" in text

@@ -1,18 +1,18 @@
-"""What the layers are measured against, written from the paper's formulas."""
+"""The convolution as published implementations compute it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl.nn import ASGConv
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, structural_operators
 
 
 class DenseASGC(nn.Module):
-    """The convolution as published implementations compute it.
+    """A 1x1 convolution to (relations x O) channels in (B, D, T, V) layout, then einsum.
 
-    A 1x1 convolution to (relations x O) channels in (B, D, T, V) layout, then einsum with the
-    dense adjacency of every relation; the same for the A-links.
+    The einsum takes the dense adjacency of every relation; the A-links are done the same way.
 
     Parameters
     ----------
@@ -37,7 +37,13 @@ class DenseASGC(nn.Module):
         actional_weight: float = 0.5,
     ) -> None:
         super().__init__()
-        found = structural_operators(layout, builder.max_hop, builder.construction)
+        found = structural_operators(
+            layout,
+            builder.max_hop,
+            builder.construction,
+            truncated=builder.truncated,
+            normalization=builder.normalization,
+        )
         dense = torch.stack([torch.from_numpy(m.toarray()) for m in found.values()]).float()
         self.register_buffer("operators", dense)  # (R, V, V)
         self.mask = nn.Parameter(torch.ones_like(dense))
@@ -45,6 +51,17 @@ class DenseASGC(nn.Module):
         types = builder.num_actional
         self.actional = nn.Conv2d(in_feats, types * out_feats, 1, bias=False) if types else None
         self.out_feats, self.actional_weight = out_feats, actional_weight
+
+    @torch.no_grad()
+    def take_weights(self, conv: ASGConv) -> DenseASGC:
+        """Copy the weights of a convolution whose edge masks are all one."""
+        pairs = [(self.structural, conv.structural)]
+        if self.actional is not None and conv.actional is not None:
+            pairs.append((self.actional, conv.actional))
+        for here, there in pairs:
+            weight = there.weight  # (R, D, O)
+            here.weight.copy_(weight.transpose(1, 2).reshape(here.weight.shape))
+        return self
 
     def forward(self, feat: Tensor, links: Tensor | None = None) -> Tensor:
         """Convolve (B, D, T, V) with links (B, C, V, V) into (B, O, T, V)."""
