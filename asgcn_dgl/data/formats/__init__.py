@@ -1,0 +1,1 @@
+"""Formats in which recordings come: a module for each, all giving the same clips."""
