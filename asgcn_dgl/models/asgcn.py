@@ -22,6 +22,8 @@ from asgcn_dgl.ops import check_structures
 from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 
+LINK_MODES = ("sampled", "steady", "frozen")
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
@@ -87,8 +89,10 @@ class ASGCN(nn.Module):
         P0, the prior of the ghost link; 0 for no ghost type.
     aim_frames, aim_hidden, aim_dropout
         Frames that the A-link inference module sees, its width and its encoder's dropout.
-    freeze_links
-        Keep the A-link inference module as the warm-up left it, as the published code does.
+    links
+        A-links in training: ``"sampled"`` (Eq. 3, with noise and dropout), ``"steady"`` (those of
+        evaluation, tuned all the same) or ``"frozen"`` (steady, and the inference module is not
+        trained, as in the published code).
     across_bodies
         Infer A-links over all bodies of a clip together.
     edge_mask
@@ -144,7 +148,7 @@ class ASGCN(nn.Module):
         aim_frames: int = 50,
         aim_hidden: int = 128,
         aim_dropout: float = 0.5,
-        freeze_links: bool = False,
+        links: str = "sampled",
         across_bodies: bool = False,
         edge_mask: bool = True,
         bias: bool = False,
@@ -190,7 +194,9 @@ class ASGCN(nn.Module):
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
         }
         self._across_bodies = across_bodies if num_actional else None
-        self.freeze_links = freeze_links
+        if links not in LINK_MODES:
+            raise ValueError(f"links must be one of {LINK_MODES}, got {links!r}")
+        self.links = links
         self.aim: AIM | None = None
         if num_actional:
             self.aim = AIM(
@@ -203,7 +209,7 @@ class ASGCN(nn.Module):
                 hard=hard,
                 ghost_prior=ghost_prior,
             )
-            self.aim.requires_grad_(not freeze_links)
+            self.aim.requires_grad_(links != "frozen")
         self.input_norm = _input_norm(input_norm, self.layouts, in_feats)
         widths = [in_feats, *channels]
         self.blocks = nn.ModuleList(
@@ -280,9 +286,9 @@ class ASGCN(nn.Module):
                 part.reset_parameters()
 
     def train(self, mode: bool = True) -> ASGCN:
-        """Set training mode; frozen A-links stay in evaluation mode, without noise."""
+        """Set training mode; the module of A-links that are not sampled stays in evaluation mode."""
         super().train(mode)
-        if self.freeze_links and self.aim is not None:
+        if self.links != "sampled" and self.aim is not None:
             self.aim.eval()
         return self
 

@@ -41,7 +41,7 @@ def build_model(
     cls: type[ASGCN] | type[STGCN] = STGCN
     if config.model.name == "asgcn":
         cls = ASGCN
-        options["freeze_links"] = config.aim.joint == "frozen"
+        options["links"] = config.aim.joint
     preset = config.model.preset
     try:
         model = cls.preset(preset, list(layouts), num_classes, in_feats=in_feats, **options)
@@ -52,20 +52,20 @@ def build_model(
 
 @contextmanager
 def thawed(model: ASGCN | STGCN) -> Iterator[None]:
-    """Let the inference module learn, even where joint training keeps it frozen."""
-    frozen = model.freeze_links
-    _freeze(model, False)
+    """Let the inference module learn from samples, whatever joint training does with it."""
+    links = model.links
+    _set_links(model, "sampled")
     try:
         yield
     finally:
-        _freeze(model, frozen)
+        _set_links(model, links)
 
 
-def _freeze(model: ASGCN | STGCN, frozen: bool) -> None:
-    model.freeze_links = frozen
+def _set_links(model: ASGCN | STGCN, links: str) -> None:
+    model.links = links
     if model.aim is not None:
-        model.aim.requires_grad_(not frozen)
-    model.train()  # puts a frozen module, and no other, in evaluation mode
+        model.aim.requires_grad_(links != "frozen")
+    model.train()  # puts the module in evaluation mode where its links are not sampled
 
 
 def future_frames(model: ASGCN | STGCN) -> int:

@@ -251,7 +251,8 @@ class AIMConfig:
         Frames that the decoder predicts from its own predictions before it is given the truth
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
     joint
-        In joint training the encoder is 'tuned' by the joint loss, or 'frozen'.
+        A-links in joint training: 'sampled' with noise and dropout (the paper), 'steady', those of
+        evaluation, tuned by the joint loss all the same, or 'frozen' as the warm-up left them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     """
@@ -260,7 +261,7 @@ class AIMConfig:
     lr: float = 5e-4
     batch_size: int | None = None
     pred_steps: int = 10
-    joint: Literal["tuned", "frozen"] = "tuned"
+    joint: Literal["sampled", "steady", "frozen"] = "sampled"
     joint_lr_scale: float = 0.1
 
     def __post_init__(self) -> None:

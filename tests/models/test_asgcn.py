@@ -171,11 +171,21 @@ def test_overfits_a_batch():
 
 
 def test_frozen_links_are_not_trained_and_carry_no_noise():
-    model = tiny(freeze_links=True).train()
+    model = tiny(links="frozen").train()
     graph, feat = batch(model, [1])
     assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
     model(graph, feat).logits.sum().backward()
     assert all(p.grad is None for p in model.aim.parameters())
+
+
+def test_steady_links_carry_no_noise_but_are_trained():
+    model = tiny(links="steady").train()
+    graph, feat = batch(model, [1])
+    assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
+    model(graph, feat).logits.square().sum().backward()
+    assert all(p.grad is not None for p in model.aim.encoder.parameters())
+    with pytest.raises(ValueError, match="links must be one of"):
+        tiny(links="tuned")
 
 
 def test_the_last_pose_is_given_or_taken_from_the_clip():

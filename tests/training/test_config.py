@@ -74,7 +74,7 @@ def test_model_options_are_the_models():
     ours = {field.name for field in dataclasses.fields(ModelConfig)} - {"name", "preset"}
     assert ours <= known
     # All but what the data decides, and what aim.joint says.
-    assert known - ours == {"layouts", "num_classes", "in_feats", "freeze_links"}
+    assert known - ours == {"layouts", "num_classes", "in_feats", "links"}
 
 
 @pytest.mark.parametrize("section", SECTIONS.values())
