@@ -286,7 +286,7 @@ class ASGCN(nn.Module):
                 part.reset_parameters()
 
     def train(self, mode: bool = True) -> ASGCN:
-        """Set training mode; the module of A-links that are not sampled stays in evaluation mode."""
+        """Set training mode; A-links that are not sampled are made as in evaluation."""
         super().train(mode)
         if self.links != "sampled" and self.aim is not None:
             self.aim.eval()
