@@ -15,11 +15,12 @@ from asgcn_dgl.data import SkeletonDataset, get_set
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import class_links
+from asgcn_dgl.files import write_json
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import evaluation_loader
 from asgcn_dgl.training.config import RunConfig, packaged_config
 from asgcn_dgl.training.evaluate import evaluation_datasets
-from asgcn_dgl.training.files import RunDir, write_json
+from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.run import train
 from asgcn_dgl.viz import draw_class_links, draw_confusion, draw_prediction, save_figure

@@ -20,9 +20,9 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import atomic_path
 
 __all__ = [
     "RECORD",

@@ -11,12 +11,13 @@ import torch
 
 from asgcn_dgl.data import SkeletonDataset, get_set
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.build import device_of, future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, read_all
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import RunDir, write_json, write_npz
+from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 

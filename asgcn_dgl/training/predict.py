@@ -13,10 +13,11 @@ import torch
 from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
 from asgcn_dgl.data.clip import read_bytes
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.training.build import future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import evaluation_loader, make_dataset
-from asgcn_dgl.training.files import RunDir, write_json, write_npz
+from asgcn_dgl.training.files import RunDir
 
 __all__ = ["Prediction", "predict", "predict_clip", "read_any"]
 

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import write_json
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.build import build_model, future_frames, set_threads, thawed
 from asgcn_dgl.training.callbacks import EpochLog, ProgressBar, SaveCheckpoints, say
@@ -21,7 +22,7 @@ from asgcn_dgl.training.checkpoint import (
 from asgcn_dgl.training.clips import ClipsModule
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, report, score
-from asgcn_dgl.training.files import RunDir, write_json
+from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 
