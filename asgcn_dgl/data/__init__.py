@@ -7,7 +7,10 @@ from asgcn_dgl.data.collate import Batch, collate
 from asgcn_dgl.data.dataset import EpochSampler, Sample, SkeletonDataset, read_clips
 from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.nw_ucla import parse_nw_ucla_name, read_nw_ucla
-from asgcn_dgl.data.sets import SET_NAMES, Protocol, SkeletonSet, get_set
+from asgcn_dgl.data.prepare import Summary, prepare
+from asgcn_dgl.data.sets import SET_NAMES, ClipSet, Protocol, SkeletonSet, get_set
+from asgcn_dgl.data.store import Store, open_store
+from asgcn_dgl.data.stored import StoredSet, open_set
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import (
     SAMPLINGS,
@@ -37,6 +40,7 @@ __all__ = [
     "Batch",
     "Center",
     "Clip",
+    "ClipSet",
     "Compose",
     "Crop",
     "EpochSampler",
@@ -52,6 +56,9 @@ __all__ = [
     "Sample",
     "SkeletonDataset",
     "SkeletonSet",
+    "Store",
+    "StoredSet",
+    "Summary",
     "Transform",
     "UniformSample",
     "ViewNormalize",
@@ -59,8 +66,11 @@ __all__ = [
     "collate",
     "frame_sampler",
     "get_set",
+    "open_set",
+    "open_store",
     "parse_ntu_name",
     "parse_nw_ucla_name",
+    "prepare",
     "read_clips",
     "read_ntu",
     "read_nw_ucla",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +62,104 @@ class Protocol:
         return f"{self.field}s {', '.join(numbers[:60] + more)}"
 
 
+class ClipSet(ABC):
+    """What a training wants of a data set, whether it is a folder of files or a store.
+
+    Attributes
+    ----------
+    name
+        Name of the set.
+    class_names
+        K names, by label.
+    default_protocol
+        The split that is taken where none is asked for.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    default_protocol: str
+
+    @property
+    @abstractmethod
+    def layout(self) -> SkeletonLayout:
+        """Skeleton of the set's bodies."""
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @abstractmethod
+    def read(self, path: str | Path) -> Clip:
+        """Read one of the files that :meth:`list_files` found."""
+
+    @abstractmethod
+    def list_files(self, root: str | Path, drop: str | Path | None = None) -> list[Path]:
+        """Find the set's files, sorted by name."""
+
+    @abstractmethod
+    def split(
+        self, files: Sequence[Path], protocol: str | None = None
+    ) -> tuple[list[Path], list[Path]]:
+        """Part files into training and test files."""
+
+    @abstractmethod
+    def numbers(self, path: Path) -> RecordingName:
+        """Return subject, camera and set-up of a file."""
+
+    def validation_split(
+        self, files: Sequence[Path], share: float = 0.1, by: str = "subject", seed: int = 0
+    ) -> tuple[list[Path], list[Path]]:
+        """Part training files into those to train on and those to validate on.
+
+        Parameters
+        ----------
+        files
+            Training files.
+        share
+            Share of the files to validate on, at least; within (0, 1).
+        by
+            ``"subject"``, ``"camera"`` or ``"setup"``: whole groups are held out, drawn until the
+            share is reached. ``"random"``: single files are.
+        seed
+            Seed of the draw.
+
+        Returns
+        -------
+        train, validation
+            In the order of the files; neither is empty.
+
+        Raises
+        ------
+        InputError
+            If there are too few files or groups to hold one out.
+        ValueError
+            If ``share`` or ``by`` is out of range.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share must be within (0, 1), got {share}")
+        if by not in ("subject", "camera", "setup", "random"):
+            raise ValueError(f"by must be subject, camera, setup or random, got {by!r}")
+        group = [
+            index if by == "random" else int(getattr(self.numbers(path), by))
+            for index, path in enumerate(files)
+        ]
+        names, sizes = np.unique(group, return_counts=True)
+        if len(names) < 2:
+            raise InputError(
+                f"{len(files)} training files of {len(names)} {by}(s): none can be held out for "
+                "validation; add files" + ("" if by == "random" else " or split by 'random'")
+            )
+        order = np.random.default_rng(seed).permutation(len(names))
+        enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), share * len(files)))
+        held = set(names[order[: min(enough, len(names) - 1)]].tolist())
+        held_files = {path for path, name in zip(files, group, strict=True) if name in held}
+        validation, train = _part(files, lambda path: path in held_files)
+        return train, validation
+
+
 @dataclass(frozen=True)
-class SkeletonSet:
+class SkeletonSet(ClipSet):
     """A data set: where its files are, how they are read and split.
 
     Attributes
@@ -105,10 +202,9 @@ class SkeletonSet:
         """Skeleton of the set's bodies."""
         return get_layout(self.layout_name)
 
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return len(self.class_names)
+    def numbers(self, path: Path) -> RecordingName:
+        """Return what a file's name says."""
+        return self.parse(path)
 
     def read(self, path: str | Path) -> Clip:
         """Read one file.
@@ -209,56 +305,6 @@ class SkeletonSet:
                 f"{self.name} has no protocol {name!r}; choose one of {', '.join(self.protocols)}"
             )
         return self.protocols[name]
-
-    def validation_split(
-        self, files: Sequence[Path], share: float = 0.1, by: str = "subject", seed: int = 0
-    ) -> tuple[list[Path], list[Path]]:
-        """Part training files into those to train on and those to validate on.
-
-        Parameters
-        ----------
-        files
-            Training files.
-        share
-            Share of the files to validate on, at least; within (0, 1).
-        by
-            ``"subject"``, ``"camera"`` or ``"setup"``: whole groups are held out, drawn until the
-            share is reached. ``"random"``: single files are.
-        seed
-            Seed of the draw.
-
-        Returns
-        -------
-        train, validation
-            In the order of the files; neither is empty.
-
-        Raises
-        ------
-        InputError
-            If there are too few files or groups to hold one out.
-        ValueError
-            If ``share`` or ``by`` is out of range.
-        """
-        if not 0 < share < 1:
-            raise ValueError(f"share must be within (0, 1), got {share}")
-        if by not in ("subject", "camera", "setup", "random"):
-            raise ValueError(f"by must be subject, camera, setup or random, got {by!r}")
-        group = [
-            index if by == "random" else int(getattr(self.parse(path), by))
-            for index, path in enumerate(files)
-        ]
-        names, sizes = np.unique(group, return_counts=True)
-        if len(names) < 2:
-            raise InputError(
-                f"{len(files)} training files of {len(names)} {by}(s): none can be held out for "
-                "validation; add files" + ("" if by == "random" else " or split by 'random'")
-            )
-        order = np.random.default_rng(seed).permutation(len(names))
-        enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), share * len(files)))
-        held = set(names[order[: min(enough, len(names) - 1)]].tolist())
-        held_files = {path for path, name in zip(files, group, strict=True) if name in held}
-        validation, train = _part(files, lambda path: path in held_files)
-        return train, validation
 
     def _belongs(self, path: Path) -> bool:
         name = self.parse(path)

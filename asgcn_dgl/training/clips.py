@@ -17,7 +17,7 @@ from asgcn_dgl.data import (
     Sample,
     SkeletonDataset,
     collate,
-    get_set,
+    open_set,
     read_clips,
 )
 from asgcn_dgl.data.transforms import (
@@ -99,7 +99,7 @@ def make_dataset(
     options = config.clips
     return SkeletonDataset(
         clips,
-        get_set(config.data).read,
+        open_set(config.data, config.root).read,
         lazy=not options.cache,
         num_frames=options.num_frames,
         sampling=options.sampling,
@@ -118,7 +118,7 @@ def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip]
     """Return the clips of the files, or the files themselves where they are not to be kept."""
     if not config.clips.cache:
         return files
-    return read_clips(files, get_set(config.data).read, progress)
+    return read_clips(files, open_set(config.data, config.root).read, progress)
 
 
 def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
@@ -154,7 +154,7 @@ class ClipsModule(pl.LightningDataModule):
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
         super().__init__()
         self.config = config
-        self.set = get_set(config.data)
+        self.set = open_set(config.data, config.root)
         self.protocol = config.clips.protocol or self.set.default_protocol
         train, held_out = self._split()
         self.train_clips = read_all(train, config, progress)

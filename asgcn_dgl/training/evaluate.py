@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from asgcn_dgl.data import SkeletonDataset, get_set
+from asgcn_dgl.data import SkeletonDataset, open_set
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, STGCN
@@ -69,7 +69,7 @@ def evaluate(
 
 
 def _test_files(config: RunConfig) -> list[Path]:
-    data = get_set(config.data)
+    data = open_set(config.data, config.root)
     files = data.list_files(config.root)
     protocol = config.clips.protocol or data.default_protocol
     _, test = data.split(files, protocol)
@@ -107,7 +107,7 @@ def evaluation_datasets(
     if clips and isinstance(clips[0], Path):
         clips = list(read_all(clips, config, progress_wanted(config)))
     modes = ["whole", "observed"] if steps else ["whole"]
-    classes = len(get_set(config.data).class_names)
+    classes = len(open_set(config.data, config.root).class_names)
     return [
         make_dataset(clips, config, mode, future_frames=steps, num_classes=classes)
         for mode in modes
@@ -167,7 +167,7 @@ def figures(
     config = restored.config
     return {
         "dataset": config.data,
-        "protocol": config.clips.protocol or get_set(config.data).default_protocol,
+        "protocol": config.clips.protocol or open_set(config.data, config.root).default_protocol,
         "stream": config.clips.stream,
         "split": split,
         "clips": len(recognition.names),

@@ -67,6 +67,10 @@ class Source(ABC):
             If it is not usable; the message names file, place and remedy.
         """
 
+    def stamp(self) -> object:
+        """Return what changes when the recordings do, as JSON values; None if nothing is known."""
+        return None
+
     def __iter__(self) -> Iterator[Clip]:
         """Read all recordings in order."""
         return (self.read(index) for index in range(len(self)))

@@ -1,0 +1,332 @@
+"""Make a store of a source: in parallel, resumable, whole or not at all.
+
+The store grows in a folder of another name beside it (``.NAME.part``), shard by shard; a shard is
+done when its list ``shard-00000.json`` is there. What is done is kept when the work is interrupted
+and used when it is begun again. When all shards are done the folder takes the store's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.store import INDEX, KIND, VERSION, StoreFiles, open_store, sha256
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import atomic_path, write_json
+
+__all__ = ["Summary", "prepare"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the recordings.
+
+    Attributes
+    ----------
+    read
+        Recordings in the store.
+    dropped
+        (name, reason) of those that could not be used.
+    bodies, frames
+        Sums over the recordings in the store.
+    megabytes
+        Size of the store.
+    """
+
+    read: int
+    dropped: tuple[tuple[str, str], ...]
+    bodies: int
+    frames: int
+    megabytes: float
+
+    def __str__(self) -> str:
+        """Say it in lines for people."""
+        lines = [
+            f"{self.read} recordings, {self.bodies} bodies, {self.frames} frames, "
+            f"{self.megabytes:.1f} MB; {len(self.dropped)} dropped"
+        ]
+        reasons = Counter(_kind(reason) for _, reason in self.dropped)
+        for reason, count in reasons.most_common(10):
+            first = next(name for name, each in self.dropped if _kind(each) == reason)
+            lines.append(f"  dropped {count}, such as {first}: {reason}")
+        return "\n".join(lines)
+
+
+def prepare(
+    source: Source,
+    out: str | Path,
+    *,
+    workers: int = 0,
+    overwrite: bool = False,
+    strict: bool = False,
+    shard: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Make a store.
+
+    Parameters
+    ----------
+    source
+        Recordings of any format.
+    out
+        Folder of the store.
+    workers
+        Processes that read; 0: none but this one.
+    overwrite
+        Put the new store in the place of one that is there; else that is an error.
+    strict
+        Stop at a recording that cannot be used, instead of leaving it out and saying so.
+    shard
+        Recordings of a shard: a worker's errand, and what an interruption loses at most.
+    progress
+        Called with the recordings that are done, and all.
+
+    Returns
+    -------
+    Summary
+        What was read, what was dropped and why.
+
+    Raises
+    ------
+    InputError
+        If something else lies where the store shall be, no recording can be used, or, where
+        ``strict``, one cannot.
+    """
+    out = Path(out)
+    if not len(source):
+        raise InputError(f"{out}: the source holds no recording; nothing is written")
+    if workers < 0 or shard < 1:
+        raise ValueError(f"workers must be >= 0 and shard >= 1, got {workers} and {shard}")
+    _check_place(out, overwrite)
+    part = out.parent / f".{out.name}.part"
+    shards = [
+        range(first, min(first + shard, len(source))) for first in range(0, len(source), shard)
+    ]
+    _begin(part, source, shard)
+    missing = [n for n in range(len(shards)) if not _list_file(part, n).is_file()]
+    finished = len(source) - sum(len(shards[number]) for number in missing)
+    if progress is not None:
+        progress(finished, len(source))
+    for number in _work(source, part, {n: shards[n] for n in missing}, workers, strict):
+        finished += len(shards[number])
+        if progress is not None:
+            progress(finished, len(source))
+    summary = _finish(part, source, len(shards))
+    _move(part, out)
+    return summary
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    if not out.exists():
+        return
+    if not StoreFiles(out).header.is_file():
+        raise InputError(f"{out}: exists and is no store; give another folder")
+    if not overwrite:
+        raise InputError(f"{out}: exists; give another folder, or --overwrite to replace it")
+
+
+def _begin(part: Path, source: Source, shard: int) -> None:
+    """Make the folder, or go on in it if it was begun with the same recordings."""
+    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(source)}
+    file = part / "plan.json"
+    if file.is_file():
+        try:
+            same = json.loads(file.read_text(encoding="utf-8")) == plan
+        except ValueError:
+            same = False
+        if same:
+            return
+    if part.exists():
+        shutil.rmtree(part)  # of other recordings, or of another version
+    part.mkdir(parents=True)
+    write_json(file, plan)
+
+
+def _fingerprint(source: Source) -> str:
+    """Tell sources apart: by kind, names and layout, and the files' sizes and times."""
+    digest = hashlib.sha256(type(source).__name__.encode())
+    digest.update(json.dumps(source.layout.to_dict(), sort_keys=True).encode())
+    for name in source.names:
+        digest.update(name.encode() + b"\n")
+    digest.update(json.dumps(source.stamp(), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _list_file(part: Path, number: int) -> Path:
+    return part / f"shard-{number:05d}.json"
+
+
+def _work(
+    source: Source, part: Path, missing: Mapping[int, range], workers: int, strict: bool
+) -> Iterator[int]:
+    """Make the missing shards; yields each when it is done."""
+    if workers < 1 or len(missing) < 2:
+        for number, places in missing.items():
+            yield _make_shard(source, part, number, places, strict)
+        return
+    # A fresh interpreter: a fork would take torch's threads in whatever state they are.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(missing)), context, _begin_worker, (source,)) as pool:
+        pending = {
+            pool.submit(_make_mine, part, number, places, strict)
+            for number, places in missing.items()
+        }
+        try:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_source: Source | None = None  # of this worker process
+
+
+def _begin_worker(source: Source) -> None:
+    global _source
+    _source = source
+
+
+def _make_mine(part: Path, number: int, places: range, strict: bool) -> int:
+    assert _source is not None
+    return _make_shard(_source, part, number, places, strict)
+
+
+def _make_shard(source: Source, part: Path, number: int, places: range, strict: bool) -> int:
+    """Read the recordings of a shard and write its three files, the list last."""
+    rows: list[tuple[int, ...]] = []
+    names: list[str] = []
+    dropped: list[tuple[str, str]] = []
+    dims: set[int] = set()
+    files = StoreFiles(part)
+    floats = octets = 0
+    with (
+        atomic_path(files.shard(number, "pos")) as pos_path,
+        atomic_path(files.shard(number, "mask")) as mask_path,
+        pos_path.open("wb") as pos_file,
+        mask_path.open("wb") as mask_file,
+    ):
+        for index in places:
+            try:
+                clip = _usable(source, index)
+            except InputError as error:
+                if strict:
+                    raise
+                dropped.append((source.names[index], str(error)))
+                continue
+            bits = np.packbits(clip.mask)
+            pos_file.write(np.ascontiguousarray(clip.pos, dtype="<f4").tobytes())
+            mask_file.write(bits.tobytes())
+            known = (int(clip.meta.get(name, -1)) for name in RecordingName._fields)
+            place = (number, floats, octets)
+            rows.append((*place, clip.num_bodies, clip.num_frames, clip.label, *known))
+            names.append(source.names[index])
+            dims.add(clip.num_dims)
+            floats += clip.pos.size
+            octets += bits.size
+    write_json(
+        _list_file(part, number),
+        {"rows": rows, "names": names, "dropped": dropped, "dims": sorted(dims)},
+    )
+    return number
+
+
+def _usable(source: Source, index: int) -> Clip:
+    clip = source.read(index)
+    if "\n" in source.names[index]:
+        raise InputError(f"{clip.source}: its name holds a line break; rename it")
+    known = source.class_names and clip.label >= 0
+    return clip.check(len(source.class_names)) if known else clip
+
+
+def _finish(part: Path, source: Source, shards: int) -> Summary:
+    """Write what stands over all shards, the header last."""
+    lists = [
+        json.loads(_list_file(part, number).read_text(encoding="utf-8")) for number in range(shards)
+    ]
+    rows = [tuple(row) for each in lists for row in each["rows"]]
+    names = [name for each in lists for name in each["names"]]
+    dropped = tuple((name, reason) for each in lists for name, reason in each["dropped"])
+    dims = sorted({dim for each in lists for dim in each["dims"]})
+    if not rows:
+        raise InputError(
+            f"none of the {len(source)} recordings can be used; the first: {dropped[0][1]}"
+        )
+    if len(dims) > 1:
+        raise InputError(
+            f"recordings of {dims} coordinates cannot share a store; prepare each apart"
+        )
+    files, table = StoreFiles(part), np.array(rows, dtype=INDEX)
+    with atomic_path(files.index) as path:
+        np.save(path, table, allow_pickle=False)
+    with atomic_path(files.names) as path:
+        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    with atomic_path(files.splits) as path:
+        np.save(path, _parts(source, names), allow_pickle=False)
+    write_json(files.dropped, [list(each) for each in dropped])
+    number = int(table["label"].max()) + 1
+    class_names = list(source.class_names) or [f"class {label}" for label in range(number)]
+    kept = [files.index, files.names, files.splits, files.dropped]
+    kept += [files.shard(n, what) for n in range(len(lists)) for what in ("pos", "mask")]
+    write_json(
+        files.header,
+        {
+            "kind": KIND,
+            "version": VERSION,
+            "layout": source.layout.to_dict(),
+            "num_dims": dims[0],
+            "class_names": class_names,
+            "recordings": len(names),
+            "splits": list(source.splits),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in kept
+            },
+        },
+    )
+    size = sum(path.stat().st_size for path in kept)
+    return Summary(
+        len(names), dropped, int(table["bodies"].sum()), int(table["frames"].sum()), size / 1e6
+    )
+
+
+def _parts(source: Source, names: Sequence[str]) -> np.ndarray:
+    place = {name: number for number, name in enumerate(names)}
+    parts = np.zeros((len(source.splits), len(names)), dtype=np.int8)
+    for row, split in zip(parts, source.splits.values(), strict=True):
+        for value, members in ((1, split.train), (2, split.test)):
+            row[[place[name] for name in members if name in place]] = value
+    return parts
+
+
+def _move(part: Path, out: Path) -> None:
+    """Give the folder the store's name, then take out what only the making needed."""
+    open_store(part)  # what cannot be opened does not take the place of what can
+    if out.exists():
+        old = out.parent / f".{out.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(out, old)
+        os.replace(part, out)
+        shutil.rmtree(old)
+    else:
+        os.replace(part, out)
+    for path in (*out.glob("shard-*.json"), out / "plan.json"):
+        path.unlink()
+
+
+def _kind(reason: str) -> str:
+    """The reason without the file, so that like reasons are counted together."""
+    return reason.split(": ", 1)[-1]

@@ -1,0 +1,295 @@
+"""One memory-mapped store for recordings of any format.
+
+A store is a folder::
+
+    header.json       version, layout, classes, names of splits, size and sha256 of each file
+    index.npy         one row a recording: shard, places, bodies, frames, label, recording's numbers
+    names.txt         one name a line, in the order of the index
+    splits.npy        (splits, recordings) int8: 0 in neither part, 1 trains, 2 tests
+    dropped.json      names of the recordings that could not be used, and why
+    shard-00000.pos   positions, float32, (M, T, V, d) of one recording after another
+    shard-00000.mask  masks, one bit a joint, each recording beginning at a whole byte
+
+To open one reads the header, the index and the names; positions are mapped and read when a clip is
+asked for, by as many processes as like.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
+
+KIND = "asgcn_dgl store"
+VERSION = 1
+
+#: One row of the index. Numbers of the recording are -1 where they are not known.
+INDEX = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("pos_at", "<i8"),  # floats before this recording in its shard
+        ("mask_at", "<i8"),  # bytes before it
+        ("bodies", "<i4"),
+        ("frames", "<i4"),
+        ("label", "<i4"),
+        *((name, "<i4") for name in RecordingName._fields),
+    ]
+)
+
+_DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
+
+
+@dataclass(frozen=True)
+class StoreFiles:
+    """The files of a store, by name.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    path: Path
+
+    @property
+    def header(self) -> Path:
+        """What the store is."""
+        return self.path / "header.json"
+
+    @property
+    def index(self) -> Path:
+        """One row a recording."""
+        return self.path / "index.npy"
+
+    @property
+    def names(self) -> Path:
+        """One name a line."""
+        return self.path / "names.txt"
+
+    @property
+    def splits(self) -> Path:
+        """Which recordings train and test."""
+        return self.path / "splits.npy"
+
+    @property
+    def dropped(self) -> Path:
+        """What could not be used, and why."""
+        return self.path / "dropped.json"
+
+    def shard(self, number: int, what: str) -> Path:
+        """Positions (``"pos"``) or masks (``"mask"``) of a shard."""
+        return self.path / f"shard-{number:05d}.{what}"
+
+
+@dataclass(frozen=True)
+class Store(Source):
+    """An opened store; see :func:`open_store`.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    num_dims
+        Coordinates of a joint, d.
+    header
+        What ``header.json`` says.
+    index
+        (N,) of :data:`INDEX`.
+    """
+
+    path: Path = Path()
+    num_dims: int = 3
+    header: Mapping[str, Any] | None = None
+    index: np.ndarray | None = None
+
+    def read(self, index: int) -> Clip:
+        """Read one recording; its positions are a copy.
+
+        Raises
+        ------
+        InputError
+            If a shard is not what the header says.
+        """
+        row = self._row(index)
+        bodies, frames, joints = int(row["bodies"]), int(row["frames"]), self.layout.num_joints
+        size = bodies * frames * joints
+        shard, pos_at, mask_at = int(row["shard"]), int(row["pos_at"]), int(row["mask_at"])
+        pos = self._shard(shard, "pos", "<f4")[pos_at : pos_at + size * self.num_dims]
+        bits = self._shard(shard, "mask", "u1")[mask_at : mask_at + -(-size // 8)]
+        mask = np.unpackbits(bits, count=size).astype(bool)
+        known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
+        return Clip(
+            self.names[index],
+            self.layout,
+            np.array(pos, dtype=np.float32).reshape(bodies, frames, joints, self.num_dims),
+            mask.reshape(bodies, frames, joints),
+            int(row["label"]),
+            {"path": f"{self.path}: {self.names[index]}", **known},
+        )
+
+    def numbers(self, index: int) -> RecordingName:
+        """Return the numbers of a recording, -1 where they are not known."""
+        row = self._row(index)
+        return RecordingName(*(int(row[name]) for name in RecordingName._fields))
+
+    def place(self, name: str) -> int:
+        """Return the number of a recording, by name."""
+        return _places(self)[name]
+
+    def verify(self) -> None:
+        """Read everything and compare checksums.
+
+        Raises
+        ------
+        InputError
+            If a file is not what was written.
+        """
+        for name, facts in self._facts().items():
+            if sha256(self.path / name) != facts["sha256"]:
+                raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
+
+    def _row(self, index: int) -> np.ndarray:
+        if not 0 <= index < len(self):
+            raise IndexError(f"recording {index} of {len(self)}")
+        assert self.index is not None
+        return self.index[index]
+
+    def _shard(self, number: int, what: str, dtype: str) -> np.ndarray:
+        path = StoreFiles(self.path).shard(number, what)
+        written = _check_size(path, self._facts().get(path.name, {}).get("bytes"))
+        return _mapped(path, dtype, written)
+
+    def _facts(self) -> Mapping[str, Any]:
+        assert self.header is not None
+        return self.header["files"]
+
+    # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
+    # it anew.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Store) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __reduce__(self) -> Any:
+        return open_store, (self.path,)
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a store.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Returns
+    -------
+    Store
+        Names, layout, classes, splits, and clips when they are asked for.
+
+    Raises
+    ------
+    InputError
+        If it is no store, of another version, or damaged.
+    """
+    files = StoreFiles(Path(path))
+    header = _read_header(files)
+    for name in ("index.npy", "names.txt", "splits.npy"):
+        _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
+    try:
+        index = np.load(files.index, mmap_mode="r", allow_pickle=False)
+        names = tuple(files.names.read_text(encoding="utf-8").split("\n")[:-1])
+        parts = np.load(files.splits, allow_pickle=False)
+        layout = SkeletonLayout.from_dict(header["layout"])
+        fits = index.dtype == INDEX and index.shape == (len(names),)
+        fits = fits and parts.shape == (len(header["splits"]), len(names))
+        if not fits:
+            raise ValueError("index, names and splits do not fit together")
+        splits = {
+            name: Split(
+                tuple(names[i] for i in np.flatnonzero(part == 1)),
+                tuple(names[i] for i in np.flatnonzero(part == 2)),
+            )
+            for name, part in zip(header["splits"], parts, strict=True)
+        }
+        return Store(
+            names,
+            layout,
+            tuple(header["class_names"]),
+            splits,
+            files.path,
+            int(header["num_dims"]),
+            header,
+            index,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: {error}; {_DAMAGED}") from error
+
+
+def _read_header(files: StoreFiles) -> dict[str, Any]:
+    if not files.header.is_file():
+        raise InputError(
+            f"{files.path}: not a store (no header.json in it); give a folder that "
+            "'asgcn-dgl prepare' wrote"
+        )
+    try:
+        header = json.loads(files.header.read_text(encoding="utf-8"))
+        kind, version = header["kind"], header["version"]
+        dict(header["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{files.header}: not the header of a store; {_DAMAGED}") from error
+    if kind != KIND or version != VERSION:
+        raise InputError(
+            f"{files.header}: {kind!r} of version {version!r}, where this version of asgcn_dgl "
+            f"reads version {VERSION}; make the store again with 'asgcn-dgl prepare'"
+        )
+    return dict(header)
+
+
+def _check_size(path: Path, wanted: int | None) -> int:
+    """Return when a file was written, refused where it has not the size that it was given."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_DAMAGED}") from error
+    if found.st_size != wanted:
+        raise InputError(
+            f"{path}: has {found.st_size} bytes where {wanted} were written; {_DAMAGED}"
+        )
+    return found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=256)
+def _mapped(path: Path, dtype: str, written: int) -> np.ndarray:
+    """Map a shard, kept open for the clips that follow; a shard written anew is mapped anew."""
+    return np.memmap(path, dtype=dtype, mode="r")
+
+
+@functools.lru_cache(maxsize=8)
+def _places(store: Store) -> dict[str, int]:
+    return {name: place for place, name in enumerate(store.names)}
+
+
+def sha256(path: Path) -> str:
+    try:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_DAMAGED}") from error

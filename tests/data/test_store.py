@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.data import get_set, open_set, open_store, prepare
+from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data.store import StoreFiles
+from asgcn_dgl.data.synthetic import write_synthetic
+from asgcn_dgl.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Synthetic recordings, 26 of them, one of which is cut short."""
+    folder = tmp_path_factory.mktemp("raw")
+    write_synthetic(folder, clips_per_class=2, subjects=4)
+    spoilt = sorted(folder.rglob("*.skeleton"))[5]
+    spoilt.write_bytes(spoilt.read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(root):
+    return open_folder("synthetic", root)
+
+
+@pytest.fixture
+def store(source, tmp_path):
+    prepare(source, tmp_path / "store", shard=7)
+    return open_store(tmp_path / "store")
+
+
+def same_clips(store, source):
+    for place, name in enumerate(store.names):
+        mine, given = store.read(place), source.read(source.names.index(name))
+        assert mine.name == name and mine.label == given.label
+        assert np.array_equal(mine.pos, given.pos) and np.array_equal(mine.mask, given.mask)
+        assert mine.meta["subject"] == given.meta["subject"]
+
+
+def test_clips_come_back_as_they_were(store, source):
+    assert len(store) == len(source) - 1
+    assert store.layout == source.layout and store.class_names == source.class_names
+    same_clips(store, source)
+    store.verify()
+    assert sorted(path.name for path in store.path.iterdir()) == sorted(
+        ["dropped.json", "header.json", "index.npy", "names.txt", "splits.npy"]
+        + [f"shard-{n:05d}.{what}" for n in range(4) for what in ("mask", "pos")]
+    )
+
+
+def test_what_is_dropped_is_told(source, tmp_path):
+    steps = []
+    summary = prepare(
+        source, tmp_path / "store", shard=10, progress=lambda done, of: steps.append((done, of))
+    )
+    assert steps == [(0, 26), (10, 26), (20, 26), (26, 26)]
+    assert summary.read == 25 and [name for name, _ in summary.dropped] == [source.names[5]]
+    assert "dropped 1, such as" in str(summary)
+    dropped = json.loads((tmp_path / "store" / "dropped.json").read_text())
+    assert dropped[0][0] == source.names[5] and "skeleton" in dropped[0][1]
+    with pytest.raises(InputError, match=source.names[5]):
+        prepare(source, tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+
+
+def test_splits_are_kept_without_what_was_dropped(store, source):
+    assert list(store.splits) == list(source.splits) == ["xsub", "xview"]
+    for name, split in source.splits.items():
+        lost = {source.names[5]}
+        assert set(store.splits[name].train) == set(split.train) - lost
+        assert set(store.splits[name].test) == set(split.test) - lost
+
+
+def test_workers_change_nothing(source, store, tmp_path):
+    prepare(source, tmp_path / "other", shard=7, workers=2)
+    for path in store.path.iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+def test_a_worker_opens_the_store_anew(store):
+    again = pickle.loads(pickle.dumps(store))
+    assert again == store and hash(again) == hash(store) and again is not store
+    assert np.array_equal(again.read(3).pos, store.read(3).pos)
+    assert len(pickle.dumps(store)) < 1000
+
+
+def test_an_interruption_loses_one_shard_at_most(source, tmp_path):
+    def stop(done, of):
+        if done == 14:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, out, shard=7, progress=stop)
+    assert not out.exists()
+    steps = []
+    prepare(source, out, shard=7, progress=lambda done, of: steps.append(done))
+    assert steps == [14, 21, 26]
+    same_clips(open_store(out), source)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_what_was_begun_with_other_recordings_is_begun_anew(source, root, tmp_path):
+    def stop(done, of):
+        if done:
+            raise KeyboardInterrupt
+
+    changed = tmp_path / "raw"
+    shutil.copytree(root, changed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(open_folder("synthetic", changed), tmp_path / "store", shard=7, progress=stop)
+    os.utime(next(changed.rglob("*.skeleton")), (0, 0))
+    steps = []
+    prepare(
+        open_folder("synthetic", changed),
+        tmp_path / "store",
+        shard=7,
+        progress=lambda done, of: steps.append(done),
+    )
+    assert steps[0] == 0
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_there_is_no_store_or_a_whole_one(root, tmp_path):
+    out, script = tmp_path / "store", (
+        "import sys\n"
+        "from asgcn_dgl.data import prepare\n"
+        "from asgcn_dgl.data.formats.folder import open_folder\n"
+        "print('begun', flush=True)\n"
+        "prepare(open_folder('synthetic', sys.argv[1]), sys.argv[2], shard=2)\n"
+    )  # fmt: skip
+    draw, kills = random.Random(0), 0
+    for _ in range(60):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(root), str(out)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+            time.sleep(draw.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+        kills += process.returncode == -signal.SIGKILL
+        if out.exists():
+            break
+    assert kills >= 1
+    if not out.exists():
+        prepare(open_folder("synthetic", root), out, shard=2)
+    open_store(out).verify()
+    same_clips(open_store(out), open_folder("synthetic", root))
+
+
+def test_a_store_is_replaced_only_when_asked_for(source, store, tmp_path):
+    with pytest.raises(InputError, match="exists; give another folder, or --overwrite"):
+        prepare(source, store.path)
+    prepare(source, store.path, overwrite=True)
+    assert len(open_store(store.path).header["files"]) == 6
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="exists and is no store"):
+        prepare(source, tmp_path / "mine", overwrite=True)
+
+
+def spoil_header(files):
+    files.header.write_text("{")
+
+
+def deep_header(files):
+    files.header.write_text("[" * 10**6)
+
+
+def other_version(files):
+    header = json.loads(files.header.read_text())
+    files.header.write_text(json.dumps({**header, "version": 99}))
+
+
+def cut_index(files):
+    files.index.write_bytes(files.index.read_bytes()[:-4])
+
+
+def swap_index(files):
+    np.save(files.index, np.zeros(3))
+
+
+def lose_names(files):
+    files.names.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (spoil_header, "not the header of a store"),
+        (deep_header, "not the header of a store"),
+        (other_version, "of version 99"),
+        (cut_index, "bytes where"),
+        (swap_index, "index.npy"),
+        (lose_names, "cannot be read"),
+    ],
+)
+def test_a_damaged_store_is_refused(store, spoil, told):
+    spoil(StoreFiles(store.path))
+    with pytest.raises(InputError, match=told) as caught:
+        open_store(store.path)
+    assert "asgcn-dgl prepare" in str(caught.value)
+
+
+def test_a_cut_shard_and_a_changed_one_are_refused(store):
+    path = StoreFiles(store.path).shard(1, "pos")
+    content = path.read_bytes()
+    path.write_bytes(content[:-4])
+    store.read(0)
+    with pytest.raises(InputError, match=r"shard-00001\.pos: has \d+ bytes where"):
+        store.read(8)
+    path.write_bytes(content[:-4] + b"\0\0\0\1")
+    with pytest.raises(InputError, match=r"shard-00001\.pos: its checksum is another"):
+        store.verify()
+
+
+def test_no_store_and_no_recording(source, tmp_path):
+    with pytest.raises(InputError, match="not a store"):
+        open_store(tmp_path)
+    with pytest.raises(IndexError):
+        prepare(source, tmp_path / "s")
+        open_store(tmp_path / "s").read(999)
+
+
+def test_a_store_is_a_set_to_train_on(store, root):
+    files, stored = get_set("synthetic"), open_set("synthetic", store.path)
+    assert open_set("synthetic", root).name == "synthetic"
+    assert (stored.layout, stored.num_classes) == (files.layout, files.num_classes)
+    found = stored.list_files(store.path)
+    by_name = {store.names[int(path.name[1:])]: path for path in found}
+    for protocol in (None, "xview"):
+        wanted = files.split([p for p in files.list_files(root) if p.stem in by_name], protocol)
+        parts = stored.split(found, protocol)
+        for mine, theirs in zip(parts, wanted, strict=True):
+            assert mine == [by_name[path.stem] for path in theirs]
+    train, _ = stored.split(found)
+    names = {stored.numbers(path).subject for path in stored.validation_split(train)[1]}
+    assert len(names) == 1
+    assert np.array_equal(stored.read(found[2]).pos, store.read(2).pos)
+    with pytest.raises(InputError, match="no split 'xset'; its splits are xsub, xview"):
+        stored.split(found, "xset")
