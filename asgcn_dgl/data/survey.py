@@ -1,0 +1,249 @@
+"""What a store holds: counts, missing joints, bone lengths, clips to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.errors import InputError
+
+__all__ = ["Doubt", "Survey", "survey"]
+
+FEW_FRAMES = 8
+MUCH_MISSING = 0.3  # of a clip's joints
+UNSTEADY_BONES = 0.25  # median over bones of the standard deviation of their length, of its mean
+FAR_JUMPS = 1.0  # largest step of a joint from frame to frame, in body sizes
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A clip that may spoil a training.
+
+    Attributes
+    ----------
+    name
+        Of the recording.
+    reason
+        Why it is doubtful.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found; see :func:`survey`.
+
+    Attributes
+    ----------
+    recordings
+        N.
+    classes
+        Recordings of each class, by name.
+    unlabelled
+        Recordings without a class.
+    splits
+        For each split the recordings that train and that test.
+    bodies
+        Recordings by number of bodies.
+    frames
+        Fewest, median and most frames of a recording.
+    missing
+        Share of joints that are missing, of all bodies and frames.
+    missing_joints
+        The same for each joint, by name.
+    bones
+        For each bone its median length and the median over recordings of the standard deviation
+        of its length, units of the data.
+    doubts
+        Clips to look at.
+    """
+
+    recordings: int
+    classes: dict[str, int]
+    unlabelled: int
+    splits: dict[str, tuple[int, int]]
+    bodies: dict[int, int]
+    frames: tuple[int, float, int]
+    missing: float
+    missing_joints: dict[str, float]
+    bones: dict[str, tuple[float, float]]
+    doubts: tuple[Doubt, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain containers, fit for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """Say it in lines for people."""
+        low, middle, high = self.frames
+        lines = [
+            f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})",
+            "bodies: "
+            + ", ".join(f"{count} recordings of {n}" for n, count in sorted(self.bodies.items())),
+            f"missing joints: {100 * self.missing:.2f} %" + _worst(self.missing_joints),
+        ]
+        for name, (train, test) in self.splits.items():
+            lines.append(f"split {name}: {train} train, {test} test")
+        width = max((len(name) for name in self.classes), default=0)
+        lines.append("recordings by class:")
+        lines += [f"  {name:<{width}} {count:>6}" for name, count in self.classes.items()]
+        if self.unlabelled:
+            lines.append(f"  {'(no class)':<{width}} {self.unlabelled:>6}")
+        width = max((len(name) for name in self.bones), default=0)
+        lines.append("bones, median length and deviation within a recording:")
+        lines += [
+            f"  {name:<{width}} {length:>9.4g} {spread:>9.4g}"
+            for name, (length, spread) in self.bones.items()
+        ]
+        lines.append(f"clips to look at: {len(self.doubts)}")
+        lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]
+        if len(self.doubts) > 20:
+            lines.append(f"  ... and {len(self.doubts) - 20} more (--json has all)")
+        return "\n".join(lines)
+
+
+def _worst(missing: dict[str, float]) -> str:
+    worst = sorted(missing, key=lambda name: -missing[name])[:3]
+    named = [f"{name} {100 * missing[name]:.2f} %" for name in worst if missing[name]]
+    return f" (most: {', '.join(named)})" if named else ""
+
+
+def survey(source: Source, progress: Callable[[int, int], None] | None = None) -> Survey:
+    """Look at all recordings.
+
+    Parameters
+    ----------
+    source
+        A store, or recordings of any format.
+    progress
+        Called with the recordings that are done, and all.
+
+    Returns
+    -------
+    Survey
+        Counts and statistics. Bones are measured where both ends are seen.
+
+    Raises
+    ------
+    InputError
+        If a recording cannot be used.
+    """
+    if not len(source):
+        raise InputError("the source holds no recording; there is nothing to look at")
+    layout = source.layout
+    labels: list[int] = []
+    bodies: dict[int, int] = {}
+    frames: list[int] = []
+    seen, places = np.zeros(layout.num_joints), 0
+    lengths: list[np.ndarray] = []
+    spreads: list[np.ndarray] = []
+    doubts: list[Doubt] = []
+    for done, clip in enumerate(source, start=1):
+        labels.append(clip.label)
+        bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
+        frames.append(clip.num_frames)
+        seen += clip.mask.sum(axis=(0, 1))
+        places += clip.num_bodies * clip.num_frames
+        mean, spread = bone_lengths(clip)
+        lengths.append(mean)
+        spreads.append(spread)
+        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, mean, spread)]
+        if progress is not None:
+            progress(done, len(source))
+    names = source.class_names or tuple(f"class {n}" for n in range(max(labels) + 1))
+    missing = 1 - seen / places
+    return Survey(
+        recordings=len(source),
+        classes={name: labels.count(number) for number, name in enumerate(names)},
+        unlabelled=sum(label < 0 for label in labels),
+        splits={name: (len(split.train), len(split.test)) for name, split in source.splits.items()},
+        bodies=bodies,
+        frames=(min(frames), float(np.median(frames)), max(frames)),
+        missing=float(missing.mean()),
+        missing_joints=dict(zip(layout.joints, missing.tolist(), strict=True)),
+        bones=_bones(source, lengths, spreads),
+        doubts=tuple(doubts),
+    )
+
+
+def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each bone's length over bodies and frames.
+
+    Parameters
+    ----------
+    clip
+        A clip of V joints and E bones.
+
+    Returns
+    -------
+    mean, spread
+        (E,) in units of the data, NaN for a bone whose ends are never seen together.
+    """
+    if not clip.layout.bones:
+        return np.zeros(0), np.zeros(0)
+    near, far = np.array(clip.layout.bones).T
+    both = clip.mask[:, :, near] & clip.mask[:, :, far]  # (M, T, E)
+    length = np.linalg.norm(clip.pos[:, :, near] - clip.pos[:, :, far], axis=-1)
+    count = both.sum(axis=(0, 1))
+    with np.errstate(invalid="ignore"):
+        mean = np.where(both, length, 0).sum(axis=(0, 1)) / count
+        square = np.where(both, (length - mean) ** 2, 0).sum(axis=(0, 1)) / count
+    return mean, np.sqrt(square)
+
+
+def _bones(
+    source: Source, lengths: list[np.ndarray], spreads: list[np.ndarray]
+) -> dict[str, tuple[float, float]]:
+    found = {}
+    all_lengths, all_spreads = np.array(lengths), np.array(spreads)
+    for number, (near, far) in enumerate(source.layout.bones):
+        length, spread = all_lengths[:, number], all_spreads[:, number]
+        here = np.isfinite(length)
+        if here.any():
+            name = f"{source.layout.joints[near]} - {source.layout.joints[far]}"
+            found[name] = (float(np.median(length[here])), float(np.median(spread[here])))
+    return found
+
+
+def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
+    """Why a clip may be spoilt; none for most."""
+    reasons = []
+    if clip.num_frames < FEW_FRAMES:
+        reasons.append(f"only {clip.num_frames} frames")
+    missing = 1 - clip.mask.mean()
+    if missing > MUCH_MISSING:
+        reasons.append(f"{100 * missing:.0f} % of its joints are missing")
+    measured = mean > 0
+    unsteady = np.median(spread[measured] / mean[measured]) if measured.any() else 0.0
+    if unsteady > UNSTEADY_BONES:
+        reasons.append(f"its bones change their length by {100 * unsteady:.0f} %")
+    step, size = _largest_step(clip), _body_size(clip)
+    if step == 0.0 and clip.num_frames > 1:
+        reasons.append("nothing moves")
+    elif size > 0 and step > FAR_JUMPS * size:
+        reasons.append(f"a joint jumps by {step / size:.1f} body sizes from one frame to the next")
+    return reasons
+
+
+def _largest_step(clip: Clip) -> float:
+    both = clip.mask[:, 1:] & clip.mask[:, :-1]
+    step = np.linalg.norm(np.diff(clip.pos, axis=1), axis=-1)
+    return float(np.where(both, step, 0).max(initial=0.0))
+
+
+def _body_size(clip: Clip) -> float:
+    """Median over frames of the diagonal of a body's box."""
+    sizes = [
+        np.linalg.norm(np.ptp(frame[here], axis=0))
+        for body, masks in zip(clip.pos, clip.mask, strict=True)
+        for frame, here in zip(body, masks, strict=True)
+        if here.sum() > 1
+    ]
+    return float(np.median(sizes)) if sizes else 0.0
