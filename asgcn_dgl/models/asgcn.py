@@ -89,6 +89,8 @@ class ASGCN(nn.Module):
         P0, the prior of the ghost link; 0 for no ghost type.
     aim_frames, aim_hidden, aim_dropout
         Frames that the A-link inference module sees, its width and its encoder's dropout.
+    aim_variance
+        σ² of its loss.
     links
         A-links in training: ``"sampled"`` (Eq. 3, with noise and dropout), ``"steady"`` (those of
         evaluation, tuned all the same) or ``"frozen"`` (steady, and the inference module is not
@@ -148,6 +150,7 @@ class ASGCN(nn.Module):
         aim_frames: int = 50,
         aim_hidden: int = 128,
         aim_dropout: float = 0.5,
+        aim_variance: float = 5e-4,
         links: str = "sampled",
         across_bodies: bool = False,
         edge_mask: bool = True,
@@ -208,6 +211,7 @@ class ASGCN(nn.Module):
                 tau=tau,
                 hard=hard,
                 ghost_prior=ghost_prior,
+                variance=aim_variance,
             )
             self.aim.requires_grad_(links != "frozen")
         self.input_norm = _input_norm(input_norm, self.layouts, in_feats)

@@ -19,7 +19,7 @@ class AIMLoss(NamedTuple):
     Attributes
     ----------
     loss
-        Their sum.
+        Their sum, the divergence by its weight.
     reconstruction
         Squared error of the predicted poses over 2 σ².
     kl
@@ -38,6 +38,7 @@ def aim_loss(
     *,
     ghost_prior: float = 0.95,
     variance: float = 5e-4,
+    kl_weight: float = 1.0,
     mask: Tensor | None = None,
 ) -> AIMLoss:
     r"""Loss of the A-link inference module (Sec. 4.1).
@@ -61,6 +62,8 @@ def aim_loss(
         P0; at 0 there is no ghost type, and its logits must be -inf.
     variance
         σ², squared units of the positions.
+    kl_weight
+        Factor on the divergence; less than 1 while the decoder does not use the links yet.
     mask
         (N, T) bool, where the error counts; None for everywhere.
 
@@ -83,7 +86,7 @@ def aim_loss(
         error = error * mask.to(error.dtype)
     reconstruction = error.sum() / (2.0 * variance * joints)
     kl = link_divergence(logits, ghost_prior).sum() / joints
-    return AIMLoss(reconstruction + kl, reconstruction, kl)
+    return AIMLoss(reconstruction + kl_weight * kl, reconstruction, kl)
 
 
 def link_divergence(logits: Tensor, ghost_prior: float) -> Tensor:
@@ -190,6 +193,7 @@ class AIM(nn.Module):
         mask: Tensor | None = None,
         *,
         pred_steps: int = 1,
+        kl_weight: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> AIMLoss:
         """Loss of the warm-up on a batch.
@@ -204,6 +208,9 @@ class AIM(nn.Module):
             (N, T) bool, or None.
         pred_steps
             See :meth:`AIMDecoder.forward`.
+        kl_weight
+            Factor on the divergence from the prior. At full weight from the first step all links
+            close before the decoder has learnt what they are good for: let it rise from 0 to 1.
         generator
             Source of the noise.
 
@@ -221,5 +228,6 @@ class AIM(nn.Module):
             links.logits,
             ghost_prior=self.ghost_prior,
             variance=self.variance,
+            kl_weight=kl_weight,
             mask=None if there is None else there[:, 1:],
         )

@@ -182,6 +182,8 @@ class ModelConfig:
         Hidden units of the inference module.
     aim_dropout
         Dropout of the inference module.
+    aim_variance
+        σ², variance of the poses that the inference module predicts, squared units of the data.
     across_bodies
         Infer A-links between the bodies of a clip too.
     edge_mask
@@ -217,6 +219,7 @@ class ModelConfig:
     aim_frames: int | None = None
     aim_hidden: int | None = None
     aim_dropout: float | None = None
+    aim_variance: float | None = None
     across_bodies: bool | None = None
     edge_mask: bool | None = None
     bias: bool | None = None
@@ -250,6 +253,10 @@ class AIMConfig:
     pred_steps
         Frames that the decoder predicts from its own predictions before it is given the truth
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
+    kl_warmup
+        Share of the warm-up over which the weight of the links' divergence from their prior rises
+        from 0 to 1. At full weight from the beginning (0, the paper) links close before the
+        decoder has learnt to use them.
     joint
         A-links in joint training: 'sampled' with noise and dropout (the paper), 'steady', those of
         evaluation, tuned by the joint loss all the same, or 'frozen' as the warm-up left them.
@@ -261,6 +268,7 @@ class AIMConfig:
     lr: float = 5e-4
     batch_size: int | None = None
     pred_steps: int = 10
+    kl_warmup: float = 0.5
     joint: Literal["sampled", "steady", "frozen"] = "sampled"
     joint_lr_scale: float = 0.1
 
@@ -268,6 +276,7 @@ class AIMConfig:
         _check(self.epochs >= 0, "aim.epochs", "0 or more", self.epochs)
         _check(self.lr > 0, "aim.lr", "positive", self.lr)
         _check(self.pred_steps >= 1, "aim.pred_steps", "at least 1", self.pred_steps)
+        _check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "within 0..1", self.kl_warmup)
         _check(self.joint_lr_scale >= 0, "aim.joint_lr_scale", "0 or more", self.joint_lr_scale)
         _check(
             self.batch_size is None or self.batch_size >= 1,

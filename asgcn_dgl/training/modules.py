@@ -106,7 +106,7 @@ class AIMWarmUp(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
-        losses = self.losses(batch)
+        losses = self.losses(batch, self.kl_weight())
         self.check_finite(losses.loss)
         self.log_losses("train", losses, batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
@@ -116,11 +116,22 @@ class AIMWarmUp(Phase):
         """Log AIM's loss of a batch."""
         self.log_losses("val", self.losses(batch), batch)
 
-    def losses(self, batch: Batch) -> AIMLoss:
+    def losses(self, batch: Batch, kl_weight: float = 1.0) -> AIMLoss:
         """Return AIM's loss and its two parts."""
         aim = self.model.aim
         assert aim is not None, "a model without A-links has no warm-up"
-        return aim.loss(batch.graph, batch.feat, batch.mask, pred_steps=self.config.aim.pred_steps)
+        return aim.loss(
+            batch.graph,
+            batch.feat,
+            batch.mask,
+            pred_steps=self.config.aim.pred_steps,
+            kl_weight=kl_weight,
+        )
+
+    def kl_weight(self) -> float:
+        """Weight of the divergence in this step, from 0 to 1."""
+        rise = self.config.aim.kl_warmup * self.trainer.estimated_stepping_batches
+        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def log_losses(self, stage: str, losses: AIMLoss, batch: Batch) -> None:
         """Log each part of the loss under ``stage/``."""

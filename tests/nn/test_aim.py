@@ -19,6 +19,9 @@ def test_loss_by_hand():
     kl = third * math.log(third / 0.5) + 2 * third * math.log(third / 0.25)
     assert losses.kl.item() == pytest.approx(2 * kl / 2, rel=1e-5)
     assert losses.loss.item() == pytest.approx((losses.reconstruction + losses.kl).item())
+    less = aim_loss(pred, target, torch.zeros(2, 3), ghost_prior=0.5, kl_weight=0.25)
+    assert less.kl.item() == losses.kl.item()
+    assert less.loss.item() == pytest.approx((losses.reconstruction + losses.kl / 4).item())
 
 
 def test_divergence_vanishes_at_the_prior_and_only_there():
