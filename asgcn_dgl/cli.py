@@ -1,4 +1,4 @@
-"""The command ``asgcn-dgl``: demo, train, evaluate, predict.
+"""The command ``asgcn-dgl``: demo, prepare, inspect, train, evaluate, predict.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options[options.command])
     except (ArgumentError, InputError) as error:
         return _report(error, USAGE_ERROR)
+    except BrokenPipeError:  # who read our output has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
     except OSError as error:
         if error.filename is None and error.errno not in _DISK_ERRORS:
             raise  # neither about a file nor about the disk: a mistake of ours
@@ -77,6 +81,10 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand(
         "demo", demo_parser(), help="Train, evaluate and draw on generated data."
     )
+    commands.add_subcommand(
+        "prepare", prepare_parser(), help="Make a store of recordings of any format."
+    )
+    commands.add_subcommand("inspect", inspect_parser(), help="Look at what a store holds.")
     commands.add_subcommand("train", train_parser(), help="Train on a data set.")
     commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
     commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
@@ -94,6 +102,55 @@ def demo_parser() -> ArgumentParser:
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder for everything.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the data and the training.")
+    return parser
+
+
+def prepare_parser() -> ArgumentParser:
+    """Make the parser of ``prepare``."""
+    parser = ArgumentParser(
+        description="Read recordings of any format once and write them to a store, from which "
+        "'train --root STORE' reads many times as fast. What is done is kept when the work is "
+        "interrupted: the same command goes on.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("--data", type=str, required=True, help="Format or set, by name.")
+    parser.add_argument("--root", type=str, required=True, help="Folder or file to read.")
+    parser.add_argument("--out", type=str, required=True, help="Folder of the store.")
+    parser.add_argument(
+        "--options", type=dict[str, Any], default={}, help="Options of the format, by name."
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Processes that read; 0: none but this one."
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Replace a store that is there already."
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="Stop at a recording that cannot be used, instead of leaving it out and saying so.",
+    )
+    return parser
+
+
+def inspect_parser() -> ArgumentParser:
+    """Make the parser of ``inspect``."""
+    parser = ArgumentParser(
+        description="Count what a store holds by class, split, bodies and frames; measure missing "
+        "joints and bones; name clips that may be spoilt.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("store", type=str, help="Folder of a store.")
+    parser.add_argument("--verify", action="store_true", help="Compare all checksums first.")
+    parser.add_argument("--json", type=str, default=None, help="Also write all of it to this file.")
+    parser.add_argument(
+        "--plot", type=int, default=None, help="Draw the recording of this number, from 0."
+    )
+    parser.add_argument(
+        "--out", type=str, default=None, help="File of the drawing. Left out: STORE-N.png."
+    )
     return parser
 
 
@@ -270,6 +327,65 @@ def _predict(options: Namespace) -> int:
     return 0
 
 
+def _prepare(options: Namespace) -> int:
+    from tqdm import tqdm
+
+    from asgcn_dgl.data import prepare
+    from asgcn_dgl.data.formats.registry import open_source
+
+    given = options.as_dict()
+    if given.get("workers", 0) < 0:
+        raise InputError(f"--workers must be 0 or more, got {given['workers']}")
+    source = open_source(given["data"], given["root"], **given.get("options", {}))
+    # disable=None: no bar where standard error is no terminal
+    with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
+        summary = prepare(
+            source,
+            given["out"],
+            workers=given.get("workers", 0),
+            overwrite=given.get("overwrite", False),
+            strict=given.get("strict", False),
+            progress=lambda done, of: bar.update(done - bar.n),
+        )
+    print(f"{given['out']}: {summary}")
+    return 0
+
+
+def _inspect(options: Namespace) -> int:
+    from tqdm import tqdm
+
+    from asgcn_dgl.data import open_store
+    from asgcn_dgl.data.survey import survey
+    from asgcn_dgl.files import write_json
+
+    given = options.as_dict()
+    store = open_store(given["store"])
+    number = given.get("plot")
+    if number is not None and not 0 <= number < len(store):
+        raise InputError(f"--plot must be from 0 to {len(store) - 1}, got {number}")
+    if given.get("verify", False):
+        store.verify()
+        print("all checksums agree")
+    with tqdm(total=len(store), desc="looking", unit="clip", leave=False, disable=None) as bar:
+        found = survey(store, lambda done, of: bar.update(done - bar.n))
+    print(found)
+    if given.get("json") is not None:
+        write_json(given["json"], found.to_dict())
+    if number is not None:
+        from asgcn_dgl.viz import draw_strip, save_figure
+
+        clip = store.read(number)
+        out = given.get("out") or f"{store.path.name}-{number}.png"
+        figure = draw_strip(clip.layout, clip.pos, mask=clip.mask, title=_caption(store, number))
+        print(f"drawn: {save_figure(figure, out)}")
+    return 0
+
+
+def _caption(store: Any, number: int) -> str:
+    clip = store.read(number)
+    return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
+
+
 def _demo(options: Namespace) -> int:
     from asgcn_dgl.experiments.demo import demo
 
@@ -278,7 +394,14 @@ def _demo(options: Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"demo": _demo, "train": _train, "evaluate": _evaluate, "predict": _predict}
+_COMMANDS = {
+    "demo": _demo,
+    "prepare": _prepare,
+    "inspect": _inspect,
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

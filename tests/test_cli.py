@@ -24,7 +24,9 @@ def asked(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["predict"], ["demo"]])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in cli._COMMANDS)], ids=lambda command: " ".join(command)
+)
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
@@ -33,7 +35,7 @@ def test_help(command, capsys):
 
 
 @pytest.mark.parametrize(
-    "parser", [cli.demo_parser, cli.train_parser, cli.evaluate_parser, cli.predict_parser]
+    "parser", [getattr(cli, f"{name}_parser") for name in cli._COMMANDS], ids=[*cli._COMMANDS]
 )
 def test_every_option_is_explained(parser):
     for action in parser()._actions:

@@ -216,7 +216,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
     """Why a clip may be spoilt; none for most."""
     reasons = []
     if clip.num_frames < FEW_FRAMES:
-        reasons.append(f"only {clip.num_frames} frames")
+        reasons.append(f"only {clip.num_frames} frame{'s' if clip.num_frames > 1 else ''}")
     missing = 1 - clip.mask.mean()
     if missing > MUCH_MISSING:
         reasons.append(f"{100 * missing:.0f} % of its joints are missing")

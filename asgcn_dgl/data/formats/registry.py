@@ -1,0 +1,64 @@
+"""The formats by name."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.sets import SET_NAMES
+from asgcn_dgl.errors import InputError
+
+__all__ = ["FORMATS", "format_options", "open_source"]
+
+#: What opens each format: called with the place, and with options by name.
+FORMATS: Mapping[str, Callable[..., Source]] = {
+    name: functools.partial(open_folder, name) for name in SET_NAMES
+}
+
+
+def format_options(name: str) -> dict[str, Any]:
+    """Return the options of a format and their defaults.
+
+    Raises
+    ------
+    InputError
+        If there is no such format.
+    """
+    _, *options = inspect.signature(_opener(name)).parameters.values()
+    return {option.name: option.default for option in options}
+
+
+def open_source(name: str, root: str | Path, **options: Any) -> Source:
+    """Look at recordings of a format.
+
+    Parameters
+    ----------
+    name
+        One of :data:`FORMATS`.
+    root
+        Where they are: a folder, or a file for formats of one file.
+    **options
+        Options of the format, see :func:`format_options`.
+
+    Raises
+    ------
+    InputError
+        If there is no such format or option, or the recordings cannot be used.
+    """
+    known = format_options(name)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        has = f"its options are {', '.join(known)}" if known else "it has none"
+        raise InputError(f"format {name} has no option {unknown[0]!r}; {has}")
+    return _opener(name)(root, **options)
+
+
+def _opener(name: str) -> Callable[..., Source]:
+    if name not in FORMATS:
+        raise InputError(f"unknown format {name!r}; choose one of {', '.join(FORMATS)}")
+    return FORMATS[name]
