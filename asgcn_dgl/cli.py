@@ -1,4 +1,4 @@
-"""The command ``asgcn-dgl``: demo, prepare, inspect, train, evaluate, predict.
+"""The command ``asgcn-dgl``: demo, prepare, inspect, train, evaluate, predict, runs, fuse.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
@@ -88,6 +88,8 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("train", train_parser(), help="Train on a data set.")
     commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
     commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
+    commands.add_subcommand("runs", runs_parser(), help="List runs with their figures.")
+    commands.add_subcommand("fuse", fuse_parser(), help="Add up the scores of several streams.")
     return parser
 
 
@@ -219,6 +221,38 @@ def predict_parser() -> ArgumentParser:
     )
     parser.add_argument("--top", type=int, default=3, help="Classes to print for each file.")
     _add_checkpoint(parser)
+    return parser
+
+
+def runs_parser() -> ArgumentParser:
+    """Make the parser of ``runs``."""
+    parser = ArgumentParser(
+        description="List the runs in a folder, and all below it, with their figures.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("folder", type=str, nargs="?", default="runs", help="Where to look.")
+    return parser
+
+
+def fuse_parser() -> ArgumentParser:
+    """Make the parser of ``fuse``."""
+    parser = ArgumentParser(
+        description="Add up the class probabilities of several evaluated runs on the same clips, "
+        "as published results of several streams do.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("runs", type=str, nargs="+", help="Folders of the runs.")
+    parser.add_argument(
+        "--weights",
+        type=list[float] | None,
+        default=None,
+        help="A weight for each run, as [2,1]. Left out: 2 for joints and bones, 1 for motions.",
+    )
+    parser.add_argument(
+        "--out", type=str, default=None, help="Also write the result here, as JSON."
+    )
     return parser
 
 
@@ -386,6 +420,25 @@ def _caption(store: Any, number: int) -> str:
     return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
 
 
+def _runs(options: Namespace) -> int:
+    from asgcn_dgl.training.compare import list_runs, runs_table
+
+    print(runs_table(list_runs(options.as_dict().get("folder", "runs"))))
+    return 0
+
+
+def _fuse(options: Namespace) -> int:
+    from asgcn_dgl.training.compare import fuse
+
+    given = options.as_dict()
+    result = fuse(given["runs"], given.get("weights"), given.get("out"))
+    for run in result["runs"]:
+        print(f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}")
+    print(f"{result['top1']:6.2f} %  fused ({result['clips']} clips, mean class "
+          f"{result['mean_class']:.2f} %)")  # fmt: skip
+    return 0
+
+
 def _demo(options: Namespace) -> int:
     from asgcn_dgl.experiments.demo import demo
 
@@ -401,6 +454,8 @@ _COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "runs": _runs,
+    "fuse": _fuse,
 }
 
 if __name__ == "__main__":
