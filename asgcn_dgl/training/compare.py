@@ -151,7 +151,7 @@ def fuse(
     Returns
     -------
     dict
-        ``top1``, ``top5``, ``mean_class`` of the sum and ``runs``: stream, weight and top-1 of each.
+        ``top1``, ``top5``, ``mean_class`` of the sum; ``runs``: stream, weight and top-1 of each.
 
     Raises
     ------
