@@ -12,6 +12,7 @@ from torch import Tensor
 
 from asgcn_dgl.ops import message_passing, regular
 from asgcn_dgl.ops.plan import ActionalPlan, StructuralPlan, actional_plan, structural_plan
+from asgcn_dgl.ops.structural import StructuralOperators, structural_operators
 
 ENGINES = ("auto", "regular", "message_passing")
 NORMALISATIONS = ("paper", "self_loop", "none")
@@ -188,27 +189,33 @@ def _regular_terms(
         if _engine == "regular":
             raise ValueError("the graph is not a batch of equal units: use the 'auto' engine")
         return None
-    operators: list[tuple[regular.Operators, StructuralPlan | None, int, int]] = []
+    made = actional_made = None
     if structural is not None and s_plan is not None:
-        made = regular.structural_operators(s_plan, feat, structural.weight, structural.mask)
-        operators.append((made, s_plan, s_plan.num_units, s_plan.num_joints))
+        made = structural_operators(s_plan, structural.weight, structural.mask, feat.dtype)
     if actional is not None and a_plan is not None:
         assert isinstance(actional.links, Tensor)
         links = regular.dense_links(actional.links, a_plan.num_units, a_plan.num_joints)
         links = _normalise_dense(links, actional.normalise)
-        if operators and a_plan.num_joints == operators[0][3]:
-            made, s_plan, units, joints = operators.pop()
-            made = made._replace(links=links, link_weight=actional.weight)
-            operators.append((made, s_plan, units, joints))
-        else:
-            made = regular.Operators(None, None, None, None, None, links, actional.weight)
-            operators.append((made, None, a_plan.num_units, a_plan.num_joints))
-    total = None
-    for made, plan, units, joints in operators:
-        part = regular.relational_conv(feat.reshape(units, joints, *feat.shape[1:]), made, plan)
-        part = part.view(feat.shape[0], feat.shape[1], -1)
-        total = part if total is None else total + part
-    return total
+        actional_made = regular.LinkOperators(links, actional.weight)
+    if s_plan is None or a_plan is None or s_plan.num_joints == a_plan.num_joints:
+        return _on_units(feat, plans[0], s_plan, made, actional_made)
+    # Links from person to person: their unit is a clip, that of the bones a body.
+    return _on_units(feat, s_plan, s_plan, made, None) + _on_units(
+        feat, a_plan, None, None, actional_made
+    )
+
+
+def _on_units(
+    feat: Tensor,
+    unit: StructuralPlan | ActionalPlan,
+    plan: StructuralPlan | None,
+    structural: StructuralOperators | None,
+    actional: regular.LinkOperators | None,
+) -> Tensor:
+    """Run the regular-batch engine on (N, F, D) seen as units."""
+    shaped = feat.reshape(unit.num_units, unit.num_joints, *feat.shape[1:])
+    out = regular.relational_conv(shaped, plan, structural, actional)
+    return out.view(feat.shape[0], feat.shape[1], -1)
 
 
 def _any_terms(

@@ -279,8 +279,7 @@ def _read_structural(
 def _kind(src: Tensor, dst: Tensor) -> str:
     if torch.equal(src, dst):
         return "diagonal"
-    # "send" must transform once more in the backward pass, hence the preference for "receive".
-    return "send" if 1.25 * len(torch.unique(src)) < len(torch.unique(dst)) else "receive"
+    return "send" if len(torch.unique(src)) < len(torch.unique(dst)) else "receive"
 
 
 def _mean_weight(dst: Tensor, num_nodes: int) -> Tensor:
