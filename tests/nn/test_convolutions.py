@@ -375,7 +375,10 @@ def test_unknown_engine_is_refused():
 
 
 def test_regular_engine_says_when_the_graph_is_not_regular():
-    graph = GraphBuilder(num_actional=0).batch([chain(3), chain(4)], [1, 1])
+    graph = GraphBuilder(num_actional=0).batch(chain(3), [1, 1])
+    weight = graph.edges["centripetal_1"].data["weight"].clone()
+    weight[0] += 1.0
+    graph.edges["centripetal_1"].data["weight"] = weight
     with use_engine("regular"), pytest.raises(ValueError, match="not a batch of equal units"):
         SGConv(2, 2)(graph, torch.zeros(7, 2))
 

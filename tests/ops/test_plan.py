@@ -18,16 +18,29 @@ def test_a_batch_of_one_layout_is_regular():
     assert found.regular and (found.num_units, found.num_joints) == (4, 25)
 
 
-def test_layouts_mixed_are_one_irregular_unit():
-    graph = BUILDER.batch([NTU, chain(5)], [1, 1])
+def test_layouts_mixed_are_a_regular_part_each():
+    graph = BUILDER.batch([NTU, chain(5), NTU], [1, 2, 2])
     found = structural_plan(graph, ETYPES)
-    assert not found.regular and (found.num_units, found.num_joints) == (1, 30)
-    assert not actional_plan(graph, BUILDER.actional_etypes).regular
+    assert not found.regular and (found.num_units, found.num_joints) == (1, 85)
+    for plan_found in (found, actional_plan(graph, BUILDER.actional_etypes)):
+        sizes = {part.plan.num_joints: part for part in plan_found.parts}
+        assert sorted(sizes) == [5, 25]
+        assert sizes[25].plan.num_units == 3 and sizes[5].plan.num_units == 2
+        assert sizes[5].nodes.tolist() == list(range(25, 35))
 
 
-def test_the_same_joints_with_other_bones_are_irregular():
-    other = chain(25, "line")
-    assert not structural_plan(BUILDER.batch([NTU, other], [1, 1]), ETYPES).regular
+def test_the_same_joints_with_other_bones_are_parts_of_their_own():
+    graph = BUILDER.batch([NTU, chain(25, "line")], [1, 1])
+    found = structural_plan(graph, ETYPES)
+    assert not found.regular and [part.plan.num_units for part in found.parts] == [1, 1]
+    assert actional_plan(graph, BUILDER.actional_etypes).regular
+
+
+def test_too_many_kinds_are_left_to_message_passing(monkeypatch):
+    monkeypatch.setattr(plan, "MAX_PARTS", 1)
+    graph = dgl.batch([BUILDER.clip(NTU), BUILDER.clip(chain(5))])
+    assert structural_plan(graph, ETYPES).parts == ()
+    assert actional_plan(graph, BUILDER.actional_etypes).parts == ()
 
 
 def test_one_differing_weight_makes_a_batch_irregular():
@@ -35,7 +48,8 @@ def test_one_differing_weight_makes_a_batch_irregular():
     weight = graph.edges["centripetal_1"].data["weight"].clone()
     weight[-1] += 1.0
     graph.edges["centripetal_1"].data["weight"] = weight
-    assert not structural_plan(graph, ETYPES).regular
+    found = structural_plan(graph, ETYPES)
+    assert not found.regular and found.parts == ()
 
 
 def test_a_unit_is_a_clip_where_links_cross_bodies():
@@ -44,7 +58,9 @@ def test_a_unit_is_a_clip_where_links_cross_bodies():
     assert structural_plan(graph, ETYPES).num_joints == 25
     found = actional_plan(graph, builder.actional_etypes)
     assert found.regular and (found.num_units, found.num_joints) == (2, 50)
-    assert not actional_plan(builder.batch(NTU, [1, 2]), builder.actional_etypes).regular
+    mixed = actional_plan(builder.batch(NTU, [1, 2, 1]), builder.actional_etypes)
+    assert not mixed.regular
+    assert {part.plan.num_joints: part.plan.num_units for part in mixed.parts} == {25: 2, 50: 1}
 
 
 def test_relations_take_the_cheaper_side():
