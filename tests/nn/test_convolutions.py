@@ -380,7 +380,7 @@ def test_regular_engine_says_when_the_graph_is_not_regular():
     weight[0] += 1.0
     graph.edges["centripetal_1"].data["weight"] = weight
     with use_engine("regular"), pytest.raises(ValueError, match="not a batch of equal units"):
-        SGConv(2, 2)(graph, torch.zeros(7, 2))
+        SGConv(2, 2)(graph, torch.zeros(6, 2))
 
 
 def test_learnable_edge_weights_have_a_gradient_on_every_edge():
