@@ -21,7 +21,7 @@ from asgcn_dgl.ops.structural import (
     StructuralTile,
     layout_of,
 )
-from asgcn_dgl.ops.tiles import Tile, Workspace, tiles
+from asgcn_dgl.ops.tiles import Tile, Workspace, as_gradient, gradient_total, tiles
 
 
 class LinkOperators(NamedTuple):
@@ -124,7 +124,7 @@ class _RelationalConv(torch.autograd.Function):
         needs = ctx.needs_input_grad
         grad_feat = torch.empty_like(feat) if needs[0] else None
         grads = [
-            _total(tensor) if tensor is not None and need else None
+            gradient_total(tensor) if tensor is not None and need else None
             for tensor, need in zip(tensors, needs[2:], strict=True)
         ]
         work = Workspace(feat)
@@ -141,7 +141,7 @@ class _RelationalConv(torch.autograd.Function):
                     actional.weight, tile.of(grad), here, *grads[4:]
                 )
         done = (
-            None if total is None or tensor is None else _as_gradient(total, tensor)
+            None if total is None or tensor is None else as_gradient(total, tensor)
             for total, tensor in zip(grads, tensors, strict=True)
         )
         return (grad_feat, None, *done)
@@ -159,14 +159,3 @@ def _halves(
 def _tiles(feat: Tensor) -> list[Tile]:
     units, joints, frames, _ = feat.shape
     return tiles(units, joints, frames, feat.device)
-
-
-def _total(tensor: Tensor) -> Tensor:
-    """Zeros to sum a gradient over tiles: single precision at least, weights transposed."""
-    dtype = torch.float32 if tensor.element_size() < 4 else tensor.dtype
-    shape = tensor.mT.shape if tensor.dim() == 3 else tensor.shape
-    return torch.zeros(shape, dtype=dtype, device=tensor.device)
-
-
-def _as_gradient(total: Tensor, tensor: Tensor) -> Tensor:
-    return (total.mT if total.dim() == 3 else total).to(tensor.dtype)

@@ -123,3 +123,15 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(*product)
     else:
         total.baddbmm_(*product)
+
+
+def gradient_total(tensor: Tensor) -> Tensor:
+    """Zeros to sum a gradient over tiles: single precision at least, weights transposed."""
+    dtype = torch.float32 if tensor.element_size() < 4 else tensor.dtype
+    shape = tensor.mT.shape if tensor.dim() == 3 else tensor.shape
+    return torch.zeros(shape, dtype=dtype, device=tensor.device)
+
+
+def as_gradient(total: Tensor, tensor: Tensor) -> Tensor:
+    """Gradient of a tensor from its total over tiles."""
+    return (total.mT if total.dim() == 3 else total).to(tensor.dtype)
