@@ -1,7 +1,8 @@
 """The regular-batch engine: matrix products only, for batches that repeat one unit.
 
 The units (bodies) are gone over in tiles that stay in the cache. Backward keeps the input and the
-operators only, and makes the rest again.
+operators, and makes the rest again; of wide layers it keeps the transformed rows too, which cost
+more to make than to store.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from asgcn_dgl.ops.structural import (
     layout_of,
 )
 from asgcn_dgl.ops.tiles import Tile, Workspace, as_gradient, gradient_total, tiles
+
+KEEP_ROWS = 128 * 128  # D times O from which on the transformed rows are kept for backward
+NUM_TENSORS = 6  # of StructuralOperators and LinkOperators
 
 
 class LinkOperators(NamedTuple):
@@ -99,26 +103,30 @@ class _RelationalConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, feat: Tensor, layout: Layout | None, *tensors: Tensor | None) -> Tensor:
-        ctx.save_for_backward(feat, *tensors)
         ctx.layout = layout
         structural, actional = _halves(layout, tensors)
         out_feats = next(t.shape[-1] for t in (*tensors[1:4], tensors[5]) if t is not None)
         out = feat.new_empty(*feat.shape[:3], out_feats)
         work = Workspace(feat)
+        keeps = ctx.needs_input_grad[2] and feat.shape[-1] * out_feats >= KEEP_ROWS
+        kept = []
         for tile in _tiles(feat):
             here = tile.of(out)
             if layout is not None and structural is not None:
-                StructuralTile(feat, layout, structural, tile, work).forward(here)
+                own = Workspace(feat) if keeps else work
+                kept.append(StructuralTile(feat, layout, structural, tile, work).forward(here, own))
             else:
                 here.zero_()
             if actional is not None:
                 LinkTile(feat, actional.links, tile, work).forward(actional.weight, here)
+        ctx.save_for_backward(feat, *tensors, *(kept if keeps else ()))
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        feat, *tensors = ctx.saved_tensors
+        feat, *saved = ctx.saved_tensors
+        tensors, kept = saved[:NUM_TENSORS], saved[NUM_TENSORS:]
         layout = ctx.layout
         structural, actional = _halves(layout, tensors)
         needs = ctx.needs_input_grad
@@ -128,11 +136,11 @@ class _RelationalConv(torch.autograd.Function):
             for tensor, need in zip(tensors, needs[2:], strict=True)
         ]
         work = Workspace(feat)
-        for tile in _tiles(feat):
+        for number, tile in enumerate(_tiles(feat)):
             here = None if grad_feat is None else tile.of(grad_feat)
             if layout is not None and structural is not None:
                 StructuralTile(feat, layout, structural, tile, work).backward(
-                    tile.of(grad), here, StructuralGrads(*grads[:4])
+                    tile.of(grad), here, StructuralGrads(*grads[:4]), kept[number] if kept else None
                 )
             elif here is not None:
                 here.zero_()

@@ -277,11 +277,14 @@ class StructuralTile:
         self.x = self._arranged(here, "x")  # (V, n, D)
         self.n = self.units * self.frames
 
-    def forward(self, out: Tensor) -> None:
-        """Write the sum over relations to (b, V, F, O)."""
+    def forward(self, out: Tensor, work: Workspace) -> Tensor:
+        """Write the sum over relations to (b, V, F, O); return the transformed rows of ``send``.
+
+        They are in a buffer of ``work``.
+        """
         layout, operators = self.layout, self.operators
         extra = 0 if layout.send is None else layout.send.rows
-        table = self.work.take("table", self.joints + extra, self.n, out.shape[-1])
+        table = work.take("table", self.joints + extra, self.n, out.shape[-1])
         y = table[: self.joints]
         if operators.diagonal is None:
             y.zero_()
@@ -296,9 +299,19 @@ class StructuralTile:
         if layout.send is not None and operators.send is not None:
             self._send(layout.send, operators.send, table[self.joints :])
         self._write(bag_sum(layout.out, table.flatten(1), operators.values), out)
+        return table[self.joints :]
 
-    def backward(self, grad: Tensor, grad_feat: Tensor | None, grads: StructuralGrads) -> None:
-        """Write the gradient of (b, V, F, D) features; add to those of the operators."""
+    def backward(
+        self,
+        grad: Tensor,
+        grad_feat: Tensor | None,
+        grads: StructuralGrads,
+        kept: Tensor | None = None,
+    ) -> None:
+        """Write the gradient of (b, V, F, D) features; add to those of the operators.
+
+        ``kept`` is what :meth:`forward` returned, None to make it again.
+        """
         layout, operators = self.layout, self.operators
         g = self._arranged(grad, "g")  # (V, n, O)
         extra = 0 if layout.receive is None else layout.receive.rows
@@ -311,15 +324,18 @@ class StructuralTile:
         else:
             dx.zero_()
         if layout.send is not None:
-            self._send_back(layout.send, g, dx, grads)
+            self._send_back(layout.send, g, dx, grads, kept)
         if layout.receive is not None:
             self._receive_back(layout.receive, g, table[self.joints :], grads)
         if grad_feat is not None:
             self._write(bag_sum(layout.back, table.flatten(1), operators.values), grad_feat)
 
-    def _send_back(self, side: Side, g: Tensor, dx: Tensor, grads: StructuralGrads) -> None:
+    def _send_back(
+        self, side: Side, g: Tensor, dx: Tensor, grads: StructuralGrads, kept: Tensor | None
+    ) -> None:
         weights, feats = self.operators.send, g.shape[-1]
         assert weights is not None
+        ready = None if kept is None else kept.split(side.sizes)
         for number, (bag, pick, weight) in enumerate(
             zip(self.layout.sent, side.picks, weights, strict=True)
         ):
@@ -328,8 +344,11 @@ class StructuralTile:
             if grads.send is not None:
                 add_product(grads.send[number], source, part)
             if grads.values is not None:
-                sent = self.work.take("sent", len(source), feats)
-                torch.mm(source, weight, out=sent)
+                if ready is not None:
+                    sent = ready[number]
+                else:
+                    sent = self.work.take("sent", len(source), feats)
+                    torch.mm(source, weight, out=sent)
                 add_dots(bag, sent.view(bag.size, -1), g.flatten(1), grads.values)
             _add_rows(dx, pick, part.view(-1, self.n, feats), weight.t())
 

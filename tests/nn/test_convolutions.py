@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import SUPPLIED, chain, float64, trees
 
 from asgcn_dgl.nn import AGConv, ASGConv, SGConv
-from asgcn_dgl.ops import tiles, use_engine
+from asgcn_dgl.ops import regular, tiles, use_engine
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 ENGINES = ("auto", "message_passing")
@@ -112,9 +112,11 @@ def test_a_skeleton_with_cycles_equals_the_formula(engine):
 
 
 @pytest.mark.parametrize("tile", [1, 2**30])
-def test_tiles_do_not_change_the_result(tile, monkeypatch):
-    """One unit a tile, and the whole batch in one tile as on a GPU."""
+@pytest.mark.parametrize("keep", [0, 2**30])
+def test_tiles_do_not_change_the_result(tile, keep, monkeypatch):
+    """One frame a tile, and the whole batch in one tile as on a GPU; rows kept and made again."""
     monkeypatch.setattr(tiles, "TILE_ROWS", tile)
+    monkeypatch.setattr(regular, "KEEP_ROWS", keep)
     layout = get_layout("ntu25")
     compare([layout] * 3, [1, 2, 1], max_hop=4, num_actional=3, frames=5, layouts=layout)
 
