@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import parse_ntu_name, read_ntu, read_sample_names
-from asgcn_dgl.data.ntu import energy
+from asgcn_dgl.data.persons import energy
 from asgcn_dgl.errors import InputError
 
 
