@@ -247,6 +247,22 @@ class Clip:
         pos = np.where(mask[..., None], pos, np.float32(0)).astype(np.float32, copy=False)
         return replace(self, pos=pos, mask=mask)
 
+    def with_places(self, places: np.ndarray) -> Clip:
+        """Return the clip with other places and the scores that it has.
+
+        Parameters
+        ----------
+        places
+            (M, T, V, ...) as :attr:`places`.
+        """
+        if not self.scored:
+            return self.with_pos(places)
+        return self.with_pos(np.concatenate([places, self.pos[..., -1:]], axis=-1))
+
+    def with_label(self, label: int) -> Clip:
+        """Return the clip with another label."""
+        return replace(self, label=label)
+
     def frames(self, index: np.ndarray | slice) -> Clip:
         """Return the clip made of the frames that ``index`` picks, in that order."""
         return replace(self, pos=self.pos[:, index], mask=self.mask[:, index])

@@ -118,11 +118,7 @@ def read_ntu(
     ValueError
         If an option is out of range.
     """
-    rules = (noise,) if isinstance(noise, str) else tuple(noise)
-    steps: list[Any] = [JoinTracks()] if join else []
-    steps += [DropNoise(rules), SelectBodies(max_bodies, select)]
-    if min_state not in (0, 1, 2):
-        raise ValueError(f"min_state must be 0, 1 or 2, got {min_state}")
+    steps = ntu_steps(max_bodies, min_state, select, noise, join)
     path = Path(path)
     data = read_bytes(path)
     bodies = parse_bodies(data) or _parse_carefully(path, data)
@@ -137,6 +133,26 @@ def read_ntu(
     for step in steps:
         clip = step(clip)
     return clip.check()
+
+
+def ntu_steps(
+    max_bodies: int | None, min_state: int, select: str, noise: str | Sequence[str], join: bool
+) -> list[DropNoise | JoinTracks | SelectBodies]:
+    """Return what is done with the bodies of a recording, in this order.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range.
+    """
+    if min_state not in (0, 1, 2):
+        raise ValueError(f"min_state must be 0, 1 or 2, got {min_state}")
+    rules = (noise,) if isinstance(noise, str) else tuple(noise)
+    return [
+        *([JoinTracks()] if join else []),
+        DropNoise(rules),
+        SelectBodies(max_bodies, select),
+    ]
 
 
 def read_sample_names(path: str | Path) -> frozenset[str]:

@@ -255,7 +255,7 @@ class JoinTracks:
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
-        there = clip.mask.any(axis=2)  # (M, T)
+        there: np.ndarray = np.asarray(clip.mask.any(axis=2))  # (M, T)
         if clip.num_bodies == 1 or there.all():
             return clip
         pos, mask = clip.pos.copy(), clip.mask.copy()
