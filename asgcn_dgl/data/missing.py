@@ -100,5 +100,5 @@ def _interpolated(clip: Clip, max_gap: int | None) -> Clip:
     share = (time - first) / np.maximum(second - first, 1)
     ends = [np.take_along_axis(clip.pos, place[..., None], axis=1) for place in (first, second)]
     share = share.astype(np.float32)[..., None]
-    pos = np.where(fill[..., None], (1 - share) * ends[0] + share * ends[1], clip.pos)
+    pos = np.where(fill[..., None], ends[0] + share * (ends[1] - ends[0]), clip.pos)
     return clip.with_pos(pos, clip.mask | fill)
