@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data.formats.folder import opener
 from asgcn_dgl.data.formats.source import Source
 from asgcn_dgl.data.sets import SET_NAMES
 from asgcn_dgl.errors import InputError
@@ -16,9 +15,7 @@ from asgcn_dgl.errors import InputError
 __all__ = ["FORMATS", "format_options", "open_source"]
 
 #: What opens each format: called with the place, and with options by name.
-FORMATS: Mapping[str, Callable[..., Source]] = {
-    name: functools.partial(open_folder, name) for name in SET_NAMES
-}
+FORMATS: Mapping[str, Callable[..., Source]] = {name: opener(name) for name in SET_NAMES}
 
 
 def format_options(name: str) -> dict[str, Any]:
