@@ -104,10 +104,23 @@ def named_body(data):
     return data.replace(b"\n7 0 1", b"\nx 0 1", 1)
 
 
+def body_first(data):
+    return b"\n".join(data.split(b"\n")[2:29])
+
+
+def no_frames_but_a_body(data):
+    return b"\n".join([b"0", *data.split(b"\n")[2:29]])
+
+
+def a_count_that_only_adds_up_to_25(data):
+    return data.replace(b"\n25\n", b"\n1?\n", 1)
+
+
 @pytest.mark.parametrize(
     "change",
-    [cut, two_spaces, other_joints, one_frame_more, a_field_less, a_count_more, no_text,
-     state_three, named_body, a_line_of_windows, lambda data: b"", lambda data: b"3\n0\n0\n0\n"],
+    [body_first, no_frames_but_a_body, a_count_that_only_adds_up_to_25, cut, two_spaces, other_joints,
+     one_frame_more, a_field_less, a_count_more, no_text, state_three, named_body,
+     a_line_of_windows, lambda data: b"", lambda data: b"3\n0\n0\n0\n"],
 )  # fmt: skip
 def test_any_other_text_is_left_to_the_careful_reader(change, ntu_text):
     poses = np.abs(np.random.default_rng(0).normal(size=(3, 25, 3))) + 0.1
