@@ -145,7 +145,7 @@ def test_numbers_beyond_all_bounds_are_refused_or_taken_without_a_warning(write)
         poses[1][4, 2] = number
         return write([[(7, poses[0], 2), (9, poses[1], 2)], [(7, poses[0], 2)]])
 
-    with pytest.raises(InputError, match="of joint 5 .* of body 2 in frame 1 is inf"):
+    with pytest.raises(InputError, match=r"of joint 5 .* of body 2 in frame 1 is inf"):
         read_ntu(two(1e300))
     clip = read_ntu(two(-3e38), join=True, noise=("length", "spread", "motion"))
     assert np.isfinite(clip.pos).all()
