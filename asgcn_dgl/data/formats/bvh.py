@@ -20,7 +20,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.files import (
-    MAX_BYTES,
+    check_memory,
     check_names,
     find_files,
     plain_name,
@@ -90,9 +90,9 @@ class Hierarchy:
     def _mirror(self) -> list[tuple[int, int]]:
         place = {joint: number for number, joint in enumerate(self.joints)}
         twin = list(range(len(self.joints)))
-        for number, joint in enumerate(self.joints):
-            other = place.get(_mirrored(joint), number)
-            twin[number] = other if _mirrored(self.joints[other]) == joint else number
+        for number, name in enumerate(self.joints):
+            other = place.get(_mirrored(name), number)
+            twin[number] = other if _mirrored(self.joints[other]) == name else number
         while True:  # only twins whose parents are twins, or the same
             wrong = [
                 joint
@@ -310,12 +310,8 @@ def read_bvh(
     layout = hierarchy.layout() if layout is None else _fitting(path, hierarchy, layout)
     seconds, values = _motion(path, lines, line, hierarchy)
     values = values[::step]
-    size = len(values) * len(hierarchy.joints) * 9 * 8
-    if size > 4 * MAX_BYTES:
-        raise InputError(
-            f"{path}: {len(values)} frames of {len(hierarchy.joints)} joints are too much at once; "
-            "part the file, or raise step"
-        )
+    frames, joints = len(values), len(hierarchy.joints)
+    check_memory(path, frames * joints * 9 * 8, f"{frames} frames of {joints} joints")
     pos = scale * _positions(hierarchy, values, positions)
     return Clip.from_positions(
         path.stem if name is None else name,

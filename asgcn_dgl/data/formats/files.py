@@ -12,6 +12,7 @@ from asgcn_dgl.errors import InputError
 
 __all__ = [
     "MAX_BYTES",
+    "check_memory",
     "check_names",
     "check_size",
     "find_files",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 #: Larger files are refused, and so are arrays that would take more memory.
-MAX_BYTES = 2**28
+MAX_BYTES = 2**27
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
 
@@ -123,6 +124,30 @@ def check_size(path: str | Path, limit: int = MAX_BYTES) -> None:
         raise InputError(
             f"{path}: {path.stat().st_size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are "
             "read at once; part the file"
+        )
+
+
+def check_memory(path: str | Path, size: int, what: str) -> None:
+    """Refuse a recording that would take too much memory.
+
+    Parameters
+    ----------
+    path
+        File that it is in.
+    size
+        Bytes that it would take.
+    what
+        What it holds, for the message.
+
+    Raises
+    ------
+    InputError
+        If ``size`` is above four times :data:`MAX_BYTES`.
+    """
+    if size > 4 * MAX_BYTES:
+        raise InputError(
+            f"{path}: {what} would take {size / 1e9:.1f} GB at once; part the recording, or keep "
+            "fewer of its frames"
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.files import (
+    check_memory,
     check_names,
     find_files,
     read_lines,
@@ -247,7 +248,10 @@ def read_mocap(
     values = read_angles(path, recorder)
     if rest_pose == "drop" and len(values) > 1 and np.count_nonzero(values[0, 3:]) < FEW_JOINTS:
         values = values[1:]
-    pos = angles_to_positions(values[::step], recorder, root_motion)
+    values = values[::step]
+    joints = len(recorder.offsets)
+    check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
+    pos = angles_to_positions(values, recorder, root_motion)
     return Clip.from_positions(
         Path(path).stem if name is None else name,
         recorder.layout,
