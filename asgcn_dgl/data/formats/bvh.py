@@ -47,10 +47,10 @@ MAX_JOINTS = 1000
 
 _SIDE = (
     re.compile(r"(?i)(?:^|(?<=[_.: -]))(left|right)"),  # LeftArm, mixamorig:LeftArm, left_arm
-    re.compile(r"(?i)(left|right)$"),  # ArmLeft
+    re.compile(r"(?i)(left|right)(?=_end$|$)"),  # ArmLeft
     re.compile(r"^([lr])(?=[A-Z_.])"),  # lShldr, l_arm
     re.compile(r"^([LR])(?=[A-Z][a-z]|[_.])"),  # LArm, L_arm
-    re.compile(r"(?i)(?<=[_.])([lr])$"),  # arm_l
+    re.compile(r"(?i)(?<=[_.])([lr])(?=_end$|$)"),  # arm_l
 )
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
