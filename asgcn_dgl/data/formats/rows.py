@@ -190,7 +190,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
 def _blocks(path: Path, clips: Iterable[tuple[str, int, int, int]]) -> list[Block]:
     """Join rows (clip, start, stop, line) of one clip."""
     found: dict[str, list[int]] = {}
-    last = ""
+    last: str | None = None
     for name, start, stop, line in clips:
         if name == last:
             found[name][1] = stop

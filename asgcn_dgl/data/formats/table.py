@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ CLASSES = "classes.txt"
 
 #: Columns of whole numbers.
 NUMBERS = tuple(name for name in RecordingName._fields if name != "action")
+
+#: A number that is no label.
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
 
 #: More classes than any set has: labels that are no classes.
 MAX_CLASSES = 10_000
@@ -214,6 +218,9 @@ def number_labels(
     """
     used = {text for text in labels.values() if text}
     numeric = {text for text in used if text.isascii() and text.isdigit() and len(text) < 10}
+    for text in sorted(used - numeric - set(class_names)):
+        if _NUMBER.fullmatch(text):
+            raise InputError(f"{place}: label {text[:40]!r} is no class; count classes from 0")
     if class_names:
         place_of = {name: number for number, name in enumerate(class_names)}
         for text in used - set(class_names):
