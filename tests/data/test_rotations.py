@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.linalg import expm
@@ -18,6 +18,7 @@ from asgcn_dgl.data.rotations import (
 VECTORS = arrays.arrays(np.float64, (4, 3), elements=st.floats(-7, 7))
 
 
+@settings(deadline=None)
 @given(VECTORS)
 def test_exponential_map_is_the_matrix_exponential(vectors):
     found = expmap_to_matrix(vectors)
@@ -46,6 +47,7 @@ def test_axes():
         )
 
 
+@settings(deadline=None)
 @given(VECTORS)
 def test_euler_angles_are_the_fields(vectors):
     matrix = expmap_to_matrix(vectors)
@@ -75,6 +77,7 @@ def test_three_joints_worked_by_hand():
     np.testing.assert_allclose(pos[0], [[0, 0, 5], [0, 2, 5], [-1, 2, 5]], atol=1e-12)
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.float64, (2, 5, 3), elements=st.floats(-4, 4)), st.integers(0, 23))
 def test_positions_are_products_of_affine_matrices(expmap, shape):
     """An independent formula: 4 x 4 matrices multiplied along each chain from the root."""

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -99,6 +99,7 @@ def test_worked_by_hand(tmp_path):
     np.testing.assert_allclose(read_bvh(path).pos[0, 0], expected, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(
     st.permutations(["Xrotation", "Yrotation", "Zrotation", "Xposition", "Yposition", "Zposition"])
 )
@@ -267,6 +268,7 @@ def test_options_are_checked(path):
         read_bvh(path, get_layout("coco17"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(HEAD.split()), max_size=40).map(" ".join))
 def test_any_words_give_an_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "words.bvh"

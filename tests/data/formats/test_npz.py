@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 from fuzz import check_reader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.npz import read_npz
@@ -119,6 +119,7 @@ def test_names_that_lead_out_of_the_archive_are_never_written(path, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["a.npz"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_an_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any.npz"

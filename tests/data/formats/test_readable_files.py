@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.files import (
@@ -69,6 +69,7 @@ def test_too_much_memory():
         check_memory("a", 4 * 10**9, "frames")
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1e9, 1e9), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_numbers_come_back(rows):
     for delimiter in ("", ","):

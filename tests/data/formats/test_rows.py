@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fuzz import check_reader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.own import open_own
@@ -179,6 +179,7 @@ def test_what_is_no_parquet(tmp_path):
             index_rows(tmp_path / "a.parquet")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='kab,0123.\n"-', max_size=80))
 def test_any_rows_make_a_clip_or_an_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.csv"

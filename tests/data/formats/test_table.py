@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.table import find_table
@@ -87,6 +87,7 @@ def test_labels_that_are_no_classes(tmp_path):
         find_table(tmp_path, NAMES)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='abclip,label\n"d/ 01split', max_size=80))
 def test_any_table_is_whole_or_refused(tmp_path_factory, text):
     folder = tmp_path_factory.getbasetemp() / "table"

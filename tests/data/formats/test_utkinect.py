@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import io
 
@@ -238,6 +238,7 @@ def test_other_split_files_are_refused(tmp_path, write):
         read_splits(path)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="s01_ewalkNaN: 9\n", max_size=60))
 def test_any_labels_give_spans_or_an_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "actionLabel.txt"
