@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.formats.files import check_memory, plain_name
+from asgcn_dgl.data.formats.files import check_memory, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -377,8 +377,7 @@ def _parquet(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200]
-    return InputError(f"{path}: not a usable Parquet file ({reason}); write it again")
+    return InputError(f"{path}: not a usable Parquet file ({in_short(error)}); write it again")
 
 
 def _index_parquet(path: Path) -> list[Block]:
