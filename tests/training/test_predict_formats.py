@@ -136,8 +136,9 @@ def test_other_text_is_refused(tmp_path):
     path.write_text("hello world\n")
     with pytest.raises(InputError, match=r"its first line is neither exponential maps of CMU"):
         read_clips(path, [ARM])
-    with pytest.raises(InputError, match="cannot be read"):
-        read_clips(tmp_path / "absent.bvh", [ARM])
+    for name in ("absent.bvh", "absent.csv", "absent.npz", "absent.txt"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_clips(tmp_path / name, [ARM])
     with pytest.raises(InputError, match=r"not one of \.bvh"):
         read_raw(tmp_path / "a.xml", [ARM])
 

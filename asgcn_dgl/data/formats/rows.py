@@ -86,9 +86,10 @@ def index_rows(path: Path) -> list[Block]:
     InputError
         If it is no table of such rows, or the rows of a clip do not stand together.
     """
-    if path.suffix.lower() == ".parquet":
-        return _index_parquet(path)
-    return _index_csv(path)
+    try:
+        return (_index_parquet if path.suffix.lower() == ".parquet" else _index_csv)(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({in_short(error)}); check the path") from error
 
 
 def read_rows(path: Path, block: Block) -> Rows:
