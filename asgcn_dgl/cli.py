@@ -219,15 +219,21 @@ def evaluate_parser() -> ArgumentParser:
 def predict_parser() -> ArgumentParser:
     """Make the parser of ``predict``."""
     parser = ArgumentParser(
-        description="Class probabilities and future poses of raw files (NTU .skeleton, NW-UCLA "
-        ".json).",
+        description="Class probabilities and future poses of raw files: NTU .skeleton, NW-UCLA "
+        ".json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv and .parquet.",
         allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument("run_dir", type=str, help="Folder of a run, or a checkpoint file.")
-    parser.add_argument("files", type=str, nargs="+", help="Files of one clip each.")
+    parser.add_argument("files", type=str, nargs="+", help="Files of the set's format.")
     parser.add_argument(
         "--out", type=str, default=None, help="Also write the result here: a .json or an .npz file."
+    )
+    parser.add_argument(
+        "--options",
+        type=dict[str, Any],
+        default={},
+        help="Options of the files' format, the same as for 'prepare'.",
     )
     parser.add_argument("--top", type=int, default=3, help="Classes to print for each file.")
     _add_checkpoint(parser)
@@ -367,6 +373,7 @@ def _predict(options: Namespace) -> int:
         out=None if out is None else Path(out),
         top=given.get("top", 3),
         checkpoint=given.get("checkpoint", "auto"),
+        options=given.get("options"),
     )
     return 0
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.registry import FORMATS
 from asgcn_dgl.data.joined import JoinedSet
-from asgcn_dgl.data.sets import ClipSet, get_set
+from asgcn_dgl.data.sets import SET_NAMES, ClipSet, get_set
 from asgcn_dgl.data.store import Store, StoreFiles, open_store
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -88,7 +89,8 @@ def open_set(name: str, root: str | Path) -> ClipSet:
     Parameters
     ----------
     name
-        One of :data:`~asgcn_dgl.data.SET_NAMES`; for a store it only chooses the configuration.
+        One of :data:`~asgcn_dgl.data.SET_NAMES`; for a store it only chooses the configuration,
+        and can be any format's.
     root
         Folder of a store, or of the set's files; or several of these, joined by ``os.pathsep``,
         which are then one set.
@@ -103,4 +105,9 @@ def open_set(name: str, root: str | Path) -> ClipSet:
         return JoinedSet([(open_set(name, folder), folder) for folder in folders])
     if StoreFiles(Path(root)).header.is_file():
         return StoredSet(open_store(root))
+    if name not in SET_NAMES and name in FORMATS:
+        raise InputError(
+            f"{root}: not a store; make one with 'asgcn-dgl prepare --data {name} --root {root} "
+            "--out STORE', and give its folder as --root"
+        )
     return get_set(name)

@@ -226,6 +226,212 @@ _HAND21: tuple[Row, ...] = (
 )
 
 
+# MediaPipe Pose (BlazePose), 33 landmarks in its order. MediaPipe draws loops (mouth, palm, foot,
+# torso) and leaves the face apart; the tree here hangs both shoulders on the nose, as COCO's does.
+_MEDIAPIPE33: tuple[Row, ...] = (
+    ("nose", "", "head", 0.0, 0.72),
+    ("left_eye_inner", "nose", "head", 0.06, 0.79),
+    ("left_eye", "left_eye_inner", "head", 0.12, 0.82),
+    ("left_eye_outer", "left_eye", "head", 0.18, 0.81),
+    ("right_eye_inner", "nose", "head", -0.06, 0.79),
+    ("right_eye", "right_eye_inner", "head", -0.12, 0.82),
+    ("right_eye_outer", "right_eye", "head", -0.18, 0.81),
+    ("left_ear", "left_eye_outer", "head", 0.25, 0.76),
+    ("right_ear", "right_eye_outer", "head", -0.25, 0.76),
+    ("left_mouth", "nose", "head", 0.05, 0.62),
+    ("right_mouth", "nose", "head", -0.05, 0.62),
+    ("left_shoulder", "nose", "left_arm", 0.21, 0.48),
+    ("right_shoulder", "nose", "right_arm", -0.21, 0.48),
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
+    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    ("left_pinky", "left_wrist", "left_arm", 0.52, -0.22),
+    ("right_pinky", "right_wrist", "right_arm", -0.52, -0.22),
+    ("left_index", "left_wrist", "left_arm", 0.45, -0.25),
+    ("right_index", "right_wrist", "right_arm", -0.45, -0.25),
+    ("left_thumb", "left_wrist", "left_arm", 0.37, -0.19),
+    ("right_thumb", "right_wrist", "right_arm", -0.37, -0.19),
+    ("left_hip", "left_shoulder", "left_leg", 0.13, 0.0),
+    ("right_hip", "right_shoulder", "right_leg", -0.13, 0.0),
+    ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
+    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
+    ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
+    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    ("left_heel", "left_ankle", "left_leg", 0.14, -1.0),
+    ("right_heel", "right_ankle", "right_leg", -0.14, -1.0),
+    ("left_foot_index", "left_ankle", "left_leg", 0.28, -1.0),
+    ("right_foot_index", "right_ankle", "right_leg", -0.28, -1.0),
+)
+
+# OpenPose's BODY_25: order and bones are those that it draws.
+_OPENPOSE25: tuple[Row, ...] = (
+    ("nose", "neck", "head", 0.0, 0.75),
+    ("neck", "", "torso", 0.0, 0.5),
+    ("right_shoulder", "neck", "right_arm", -0.21, 0.48),
+    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    ("left_shoulder", "neck", "left_arm", 0.21, 0.48),
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
+    ("mid_hip", "neck", "torso", 0.0, 0.0),
+    ("right_hip", "mid_hip", "right_leg", -0.12, -0.03),
+    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
+    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    ("left_hip", "mid_hip", "left_leg", 0.12, -0.03),
+    ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
+    ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
+    ("right_eye", "nose", "head", -0.06, 0.82),
+    ("left_eye", "nose", "head", 0.06, 0.82),
+    ("right_ear", "right_eye", "head", -0.13, 0.78),
+    ("left_ear", "left_eye", "head", 0.13, 0.78),
+    ("left_big_toe", "left_ankle", "left_leg", 0.26, -1.0),
+    ("left_small_toe", "left_big_toe", "left_leg", 0.33, -0.98),
+    ("left_heel", "left_ankle", "left_leg", 0.14, -1.0),
+    ("right_big_toe", "right_ankle", "right_leg", -0.26, -1.0),
+    ("right_small_toe", "right_big_toe", "right_leg", -0.33, -0.98),
+    ("right_heel", "right_ankle", "right_leg", -0.14, -1.0),
+)
+
+# SMPL's 24 joints and kinematic tree (Loper et al., 2015); the root is the centre, as in motion
+# capture.
+_SMPL24: tuple[Row, ...] = (
+    ("pelvis", "", "torso", 0.0, 0.0),
+    ("left_hip", "pelvis", "left_leg", 0.1, -0.06),
+    ("right_hip", "pelvis", "right_leg", -0.1, -0.06),
+    ("spine1", "pelvis", "torso", 0.0, 0.12),
+    ("left_knee", "left_hip", "left_leg", 0.15, -0.5),
+    ("right_knee", "right_hip", "right_leg", -0.15, -0.5),
+    ("spine2", "spine1", "torso", 0.0, 0.23),
+    ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
+    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    ("spine3", "spine2", "torso", 0.0, 0.34),
+    ("left_foot", "left_ankle", "left_leg", 0.28, -1.0),
+    ("right_foot", "right_ankle", "right_leg", -0.28, -1.0),
+    ("neck", "spine3", "head", 0.0, 0.58),
+    ("left_collar", "spine3", "left_arm", 0.08, 0.46),
+    ("right_collar", "spine3", "right_arm", -0.08, 0.46),
+    ("head", "neck", "head", 0.0, 0.8),
+    ("left_shoulder", "left_collar", "left_arm", 0.21, 0.48),
+    ("right_shoulder", "right_collar", "right_arm", -0.21, 0.48),
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    ("left_wrist", "left_elbow", "left_arm", 0.42, -0.08),
+    ("right_wrist", "right_elbow", "right_arm", -0.42, -0.08),
+    ("left_hand", "left_wrist", "left_arm", 0.46, -0.2),
+    ("right_hand", "right_wrist", "right_arm", -0.46, -0.2),
+)
+
+# The 68 points of a face in the order of iBUG 300-W, which COCO-WholeBody takes over: the jaw from
+# the right ear to the left, brows, nose, eyes, lips. A name of two sides stands for both points,
+# the right one first in the order below.
+_FACE: dict[str, tuple[str, float, float]] = {
+    "jaw_1": ("jaw_2", 0.205, 0.8),
+    "jaw_2": ("jaw_3", 0.2, 0.755),
+    "jaw_3": ("jaw_4", 0.19, 0.71),
+    "jaw_4": ("jaw_5", 0.172, 0.668),
+    "jaw_5": ("jaw_6", 0.147, 0.63),
+    "jaw_6": ("jaw_7", 0.116, 0.6),
+    "jaw_7": ("jaw_8", 0.08, 0.578),
+    "jaw_8": ("chin", 0.04, 0.565),
+    "chin": ("lip_bottom", 0.0, 0.56),
+    "brow_1": ("brow_2", 0.175, 0.885),
+    "brow_2": ("brow_3", 0.145, 0.905),
+    "brow_3": ("brow_4", 0.11, 0.915),
+    "brow_4": ("brow_5", 0.075, 0.912),
+    "brow_5": ("bridge_1", 0.042, 0.9),
+    "bridge_1": ("bridge_2", 0.0, 0.858),
+    "bridge_2": ("bridge_3", 0.0, 0.828),
+    "bridge_3": ("nose_tip", 0.0, 0.798),
+    "nose_tip": ("nose", 0.0, 0.77),
+    "nostril_1": ("nostril_2", 0.044, 0.727),
+    "nostril_2": ("nose_base", 0.022, 0.717),
+    "nose_base": ("nose", 0.0, 0.712),
+    "eye_corner_1": ("eye_upper_1", 0.138, 0.845),
+    "eye_upper_1": ("eye_upper_2", 0.112, 0.862),
+    "eye_upper_2": ("eye_corner_2", 0.078, 0.862),
+    "eye_corner_2": ("bridge_1", 0.052, 0.845),
+    "eye_lower_2": ("eye_corner_2", 0.078, 0.828),
+    "eye_lower_1": ("eye_lower_2", 0.112, 0.828),
+    "lip_corner": ("lip_upper_1", 0.084, 0.655),
+    "lip_upper_1": ("lip_upper_2", 0.054, 0.678),
+    "lip_upper_2": ("lip_top", 0.024, 0.69),
+    "lip_top": ("nose_base", 0.0, 0.684),
+    "lip_lower_1": ("lip_lower_2", 0.054, 0.628),
+    "lip_lower_2": ("lip_bottom", 0.024, 0.614),
+    "lip_bottom": ("mouth_bottom", 0.0, 0.61),
+    "mouth_corner": ("lip_corner", 0.06, 0.655),
+    "mouth_upper": ("mouth_top", 0.03, 0.665),
+    "mouth_top": ("lip_top", 0.0, 0.662),
+    "mouth_lower": ("mouth_bottom", 0.03, 0.642),
+    "mouth_bottom": ("mouth_top", 0.0, 0.64),
+}
+_FACE_ORDER: tuple[str, ...] = (
+    *(f"right_jaw_{n}" for n in range(1, 9)),
+    "chin",
+    *(f"left_jaw_{n}" for n in range(8, 0, -1)),
+    *(f"right_brow_{n}" for n in range(1, 6)),
+    *(f"left_brow_{n}" for n in range(5, 0, -1)),
+    *("bridge_1", "bridge_2", "bridge_3", "nose_tip"),
+    *("right_nostril_1", "right_nostril_2", "nose_base", "left_nostril_2", "left_nostril_1"),
+    *("right_eye_corner_1", "right_eye_upper_1", "right_eye_upper_2"),
+    *("right_eye_corner_2", "right_eye_lower_2", "right_eye_lower_1"),
+    *("left_eye_corner_2", "left_eye_upper_2", "left_eye_upper_1"),
+    *("left_eye_corner_1", "left_eye_lower_1", "left_eye_lower_2"),
+    *("right_lip_corner", "right_lip_upper_1", "right_lip_upper_2", "lip_top"),
+    *("left_lip_upper_2", "left_lip_upper_1", "left_lip_corner"),
+    *("left_lip_lower_1", "left_lip_lower_2", "lip_bottom"),
+    *("right_lip_lower_2", "right_lip_lower_1"),
+    *("right_mouth_corner", "right_mouth_upper", "mouth_top", "left_mouth_upper"),
+    *("left_mouth_corner", "left_mouth_lower", "mouth_bottom", "right_mouth_lower"),
+)
+
+# Places of COCO's joints that would lie in a face or on a foot.
+_MOVED = {
+    "nose": (0.0, 0.742),
+    "eye": (0.095, 0.79),
+    "ear": (0.25, 0.86),
+    "ankle": (0.18, -0.93),
+}
+
+
+def _sided(name: str) -> tuple[str, str, int]:
+    """Side (with its underline), the rest of the name, and the sign of x."""
+    for side, sign in (("left_", 1), ("right_", -1)):
+        if name.startswith(side):
+            return side, name.removeprefix(side), sign
+    return "", name, 1
+
+
+def _wholebody133() -> tuple[Row, ...]:
+    """COCO-WholeBody (Jin et al., 2020): COCO's 17, 6 of the feet, 68 of the face, two hands.
+
+    The body's bones are those of ``coco17``, toes and heel hang on the ankle, hands on the wrist;
+    the face, of which the set draws no bones, is a tree on the nose.
+    """
+    rows: list[Row] = []
+    for name, inward, part, x, y in _COCO17:
+        side, rest, sign = _sided(name)
+        if rest in _MOVED:
+            x, y = sign * _MOVED[rest][0], _MOVED[rest][1]
+        rows.append((name, inward, part, x, y))
+    feet = (("big_toe", 0.25, -1.0), ("small_toe", 0.31, -0.97), ("heel", 0.14, -1.0))
+    for side, sign in (("left_", 1), ("right_", -1)):
+        for toe, x, y in feet:
+            rows.append((f"{side}{toe}", f"{side}ankle", f"{side}leg", sign * x, y))
+    for name in _FACE_ORDER:
+        side, rest, sign = _sided(name)
+        inward, x, y = _FACE[rest]
+        alone = inward == "nose" or inward in _FACE_ORDER  # a point in the middle
+        rows.append((name, inward if alone else side + inward, "head", sign * x, y))
+    for side, sign in (("left_", 1), ("right_", -1)):
+        for name, inward, _, x, y in _HAND21:
+            hang = f"{side}hand_{inward}" if inward else f"{side}wrist"
+            place = (sign * (0.47 + 0.13 * x), -0.28 - 0.13 * y)
+            rows.append((f"{side}hand_{name}", hang, f"{side}hand", *place))
+    return tuple(rows)
+
+
 def _facts(
     name: str,
     rows: tuple[Row, ...],
@@ -264,4 +470,8 @@ SUPPLIED: tuple[dict[str, Any], ...] = (
     _facts("h36m32", _H36M32, ("hips", "neck"), ("right_arm", "left_arm")),
     _facts("cmu38", _CMU38, ("hips", "spine1"), ("right_arm", "left_arm")),
     _facts("hand21", _HAND21),
+    _facts("mediapipe33", _MEDIAPIPE33, None, ("right_shoulder", "left_shoulder")),
+    _facts("openpose25", _OPENPOSE25, ("mid_hip", "neck"), ("right_shoulder", "left_shoulder")),
+    _facts("smpl24", _SMPL24, ("pelvis", "neck"), ("right_shoulder", "left_shoulder")),
+    _facts("wholebody133", _wholebody133(), None, ("right_shoulder", "left_shoulder")),
 )

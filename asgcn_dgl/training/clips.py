@@ -124,9 +124,11 @@ def make_dataset(
         K; clips of other labels are refused.
     """
     options = config.clips
+    # Clips need no reader: a model is used on raw files where its set or store is not.
+    files = bool(clips) and not isinstance(clips[0], Clip)
     return SkeletonDataset(
         clips,
-        open_set(config.data, config.root).read,
+        open_set(config.data, config.root).read if files else None,
         lazy=not options.cache,
         num_frames=options.num_frames,
         sampling=options.sampling,

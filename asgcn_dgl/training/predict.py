@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ import torch
 
 from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
 from asgcn_dgl.data.clip import read_bytes
+from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, read_raw
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
 from asgcn_dgl.training.files import RunDir
 
-__all__ = ["Prediction", "predict", "predict_clip", "read_any"]
+__all__ = ["Prediction", "predict", "predict_clip", "read_any", "read_clips"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def predict(
     out: str | Path | None = None,
     top: int = 3,
     checkpoint: str = "auto",
+    options: Mapping[str, Any] | None = None,
 ) -> list[Prediction]:
     """Recognise and predict the clips in raw files; print a table.
 
@@ -63,13 +66,16 @@ def predict(
     run_dir
         Folder of a run, or a checkpoint file.
     files
-        Files of one clip each: NTU ``.skeleton`` or NW-UCLA ``.json``.
+        NTU ``.skeleton``, NW-UCLA ``.json``, or what
+        :func:`~asgcn_dgl.data.formats.raw.read_raw` reads, of which a file may hold several clips.
     out
         Where to write the result too: a ``.json`` or an ``.npz`` file.
     top
         Classes to print for each file.
     checkpoint
         'best', 'last' or 'auto'.
+    options
+        Options of the files' format, the same that the recordings were prepared with.
 
     Raises
     ------
@@ -80,10 +86,12 @@ def predict(
     path = Path(run_dir)
     restored = load_model(path if path.is_file() else RunDir(path).checkpoint(checkpoint))
     set_threads(restored.config)
-    found = [predict_clip(restored, read_any(file)) for file in files]
+    layouts = restored.model.layouts
+    clips = [(file, clip) for file in files for clip in read_clips(file, layouts, options)]
+    found = [predict_clip(restored, clip) for _, clip in clips]
     print(table(found, restored.class_names, top))
     if out is not None:
-        _write(Path(out), [str(file) for file in files], found, restored.class_names)
+        _write(Path(out), [str(file) for file, _ in clips], found, restored.class_names)
         print(f"written: {out}")
     return found
 
@@ -93,6 +101,38 @@ def _check_out(out: str | Path | None, top: int) -> None:
         raise InputError(f"--top must be at least 1, got {top}")
     if out is not None and Path(out).suffix not in (".json", ".npz"):
         raise InputError(f"{out}: give a name that ends in .json or .npz")
+
+
+def read_clips(
+    path: str | Path, layouts: Sequence[SkeletonLayout], options: Mapping[str, Any] | None = None
+) -> list[Clip]:
+    """Read the clips of a raw file of any format.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layouts
+        Those that the model knows.
+    options
+        Options of the format.
+
+    Raises
+    ------
+    InputError
+        If the format is not known, or the reader refuses the file.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path)):
+        return read_raw(path, layouts, options)
+    if options:
+        raise InputError(f"{path}: files of its format have no options, got {next(iter(options))}")
+    return [read_any(path)]
+
+
+def _counts_frames(path: str | Path) -> bool:
+    """Tell whether a text begins with a number of frames, as NTU's do."""
+    return read_bytes(path).lstrip().split(b"\n", 1)[0].strip().isdigit()
 
 
 def read_any(path: str | Path) -> Clip:
@@ -113,7 +153,8 @@ def read_any(path: str | Path) -> Clip:
     if suffix == ".json" or first == b"{":
         return read_nw_ucla(path)
     raise InputError(
-        f"{path}: neither an NTU .skeleton file nor an NW-UCLA .json file; give one of these"
+        f"{path}: neither an NTU .skeleton file, an NW-UCLA .json file nor one of "
+        f"{', '.join(RAW_SUFFIXES)}; give one of these"
     )
 
 

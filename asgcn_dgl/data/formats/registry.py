@@ -7,15 +7,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from asgcn_dgl.data.formats.bvh import open_bvh
 from asgcn_dgl.data.formats.folder import opener
+from asgcn_dgl.data.formats.mocap import open_cmu, open_h36m
+from asgcn_dgl.data.formats.own import open_own
 from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.formats.utkinect import open_utkinect
 from asgcn_dgl.data.sets import SET_NAMES
 from asgcn_dgl.errors import InputError
 
 __all__ = ["FORMATS", "format_options", "open_source"]
 
 #: What opens each format: called with the place, and with options by name.
-FORMATS: Mapping[str, Callable[..., Source]] = {name: opener(name) for name in SET_NAMES}
+FORMATS: Mapping[str, Callable[..., Source]] = {
+    **{name: opener(name) for name in SET_NAMES},
+    "utkinect": open_utkinect,
+    "cmu": open_cmu,
+    "h36m": open_h36m,
+    "bvh": open_bvh,
+    "own": open_own,
+}
 
 
 def format_options(name: str) -> dict[str, Any]:

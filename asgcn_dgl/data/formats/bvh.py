@@ -1,0 +1,476 @@
+"""BVH, the text of motion capture: a hierarchy of joints, then a line of channels a frame.
+
+Grammar (Biovision; Meredith and Maddock, 2001)::
+
+    HIERARCHY ROOT name { OFFSET x y z  CHANNELS n names...  JOINT name {...}  End Site {...} }
+    MOTION  Frames: n  Frame Time: seconds  then n lines of numbers
+
+A joint turns by its rotation channels from the left to the right, ``R = R1 @ R2 @ R3``, degrees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.files import (
+    check_memory,
+    check_names,
+    find_files,
+    plain_name,
+    read_lines,
+    read_numbers,
+    stamp_files,
+)
+from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["BVHSource", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+
+CHANNELS = {
+    f"{axis}{kind}".lower(): (kind, number)
+    for kind in ("position", "rotation")
+    for number, axis in enumerate("XYZ")
+}
+
+#: More joints than any skeleton has: the file is no motion capture.
+MAX_JOINTS = 1000
+
+_SIDE = (
+    re.compile(r"(?i)(?:^|(?<=[_.: -]))(left|right)"),  # LeftArm, mixamorig:LeftArm, left_arm
+    re.compile(r"(?i)(left|right)(?=_end$|$)"),  # ArmLeft
+    re.compile(r"^([lr])(?=[A-Z_.])"),  # lShldr, l_arm
+    re.compile(r"^([LR])(?=[A-Z][a-z]|[_.])"),  # LArm, L_arm
+    re.compile(r"(?i)(?<=[_.])([lr])(?=_end$|$)"),  # arm_l
+)
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The head of a BVH file.
+
+    Attributes
+    ----------
+    joints
+        Names of the V joints; the end of a chain is called ``PARENT_end``.
+    parents
+        Parent of each joint, -1 for the root, which is the first.
+    offsets
+        (V, 3) bones, units of the file.
+    channels
+        (joint, ``"position"`` or ``"rotation"``, axis) of each number of a frame.
+    """
+
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+    channels: tuple[tuple[int, str, int], ...]
+
+    def layout(self, name: str = "bvh") -> SkeletonLayout:
+        """Make a layout: its centre is the root, its mirror pairs follow from names.
+
+        A pair is of two names that differ in left and right (or l and r), in subtrees that mirror
+        one another.
+        """
+        bones = [(parent, joint) for joint, parent in enumerate(self.parents) if parent >= 0]
+        return SkeletonLayout.from_bones(
+            name, bones, joints=self.joints, center=0, mirror=self._mirror()
+        )
+
+    def _mirror(self) -> list[tuple[int, int]]:
+        place = {joint: number for number, joint in enumerate(self.joints)}
+        twin = list(range(len(self.joints)))
+        for number, name in enumerate(self.joints):
+            other = place.get(_mirrored(name), number)
+            twin[number] = other if _mirrored(self.joints[other]) == name else number
+        while True:  # only twins whose parents are twins, or the same
+            wrong = [
+                joint
+                for joint, parent in enumerate(self.parents)
+                if twin[joint] != joint
+                and (parent < 0 or twin[parent] != self.parents[twin[joint]])
+            ]
+            if not wrong:
+                break
+            for joint in wrong:
+                twin[twin[joint]], twin[joint] = twin[joint], joint
+        return [
+            (joint, twin[joint])
+            for joint, name in enumerate(self.joints)
+            if twin[joint] != joint and _side(name)[:1].lower() == "l"
+        ]
+
+
+def _side(name: str) -> str:
+    match = next(filter(None, (pattern.search(name) for pattern in _SIDE)), None)
+    return match[1] if match else ""
+
+
+def _mirrored(name: str) -> str:
+    """The name with left and right exchanged, in the same letters' case."""
+    for pattern in _SIDE:
+        match = pattern.search(name)
+        if match:
+            word = match[1]
+            other = _OTHER[word.lower()]
+            if word.isupper():
+                other = other.upper()
+            elif word[0].isupper():
+                other = other.capitalize()
+            return name[: match.start(1)] + other + name[match.end(1) :]
+    return name
+
+
+class _Words:
+    """Words of the head, with the line that each is on."""
+
+    def __init__(self, path: Path, lines: list[str]) -> None:
+        self.path = path
+        self.line = 1
+        self._words = self._all(lines)
+        self._next: tuple[int, str] | None = None
+
+    def _all(self, lines: list[str]) -> Iterator[tuple[int, str]]:
+        for number, line in enumerate(lines, start=1):
+            for word in line.replace("{", " { ").replace("}", " } ").split():
+                yield number, word
+
+    def peek(self) -> str:
+        """The next word, empty at the end."""
+        if self._next is None:
+            self._next = next(self._words, (self.line, ""))
+        return self._next[1]
+
+    def take(self, wanted: str = "") -> str:
+        """Take the next word, which has to be this one."""
+        word = self.peek()
+        assert self._next is not None
+        self.line = self._next[0]
+        if not word or (wanted and word.upper() != wanted.upper()):
+            raise self.error(f"{word[:40]!r} where {wanted or 'a word'} should stand")
+        self._next = None
+        return word
+
+    def number(self) -> float:
+        """Take a finite number."""
+        word = self.take()
+        try:
+            value = float(word)
+        except ValueError:
+            value = np.nan
+        if not np.isfinite(value):
+            raise self.error(f"{word[:40]!r} where a number should stand")
+        return value
+
+    def name(self) -> str:
+        """Take a name, of one word or several, up to the brace."""
+        words = [self.take()]
+        while self.peek() not in ("{", "") and len(words) < 10:
+            words.append(self.take())
+        return plain_name(" ".join(words), f"{self.path}, line {self.line}")
+
+    def error(self, text: str) -> InputError:
+        return InputError(
+            f"{self.path}, line {self.line}: {text}; the file is no BVH, or damaged: export it "
+            "again"
+        )
+
+
+def read_hierarchy(path: str | Path) -> Hierarchy:
+    """Read the head of a BVH file.
+
+    Raises
+    ------
+    InputError
+        If it is none; the message names the line.
+    """
+    return _head(Path(path), read_lines(path))[0]
+
+
+def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
+    """Read the hierarchy; also return the line of MOTION."""
+    words = _Words(path, lines)
+    words.take("HIERARCHY")
+    joints: list[str] = []
+    parents: list[int] = []
+    offsets: list[tuple[float, float, float]] = []
+    channels: list[tuple[int, str, int]] = []
+    stack: list[int] = []
+    words.take("ROOT")
+    kind = "ROOT"
+    while True:
+        parent = stack[-1] if stack else -1
+        name = f"{joints[parent]}_end" if kind == "END" else words.name()
+        if name in joints:
+            raise words.error(f"a second joint {name!r}; give joints different names")
+        if len(joints) == MAX_JOINTS:
+            raise words.error(f"more than {MAX_JOINTS} joints")
+        joints.append(name)
+        parents.append(parent)
+        words.take("{")
+        words.take("OFFSET")
+        offsets.append((words.number(), words.number(), words.number()))
+        stack.append(len(joints) - 1)
+        if kind != "END":
+            channels += _channels(words, stack[-1])
+        while stack and words.peek() == "}":
+            words.take()
+            stack.pop()
+        if not stack:
+            break
+        kind = words.take().upper()
+        if kind == "END":
+            words.take("SITE")
+        elif kind != "JOINT":
+            raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
+        if joints[stack[-1]].endswith("_end") and kind == "END":
+            raise words.error("an End Site in an End Site")
+    if words.peek().upper() == "ROOT":
+        words.take()
+        raise words.error("a second ROOT; write each skeleton to a file of its own")
+    words.take("MOTION")
+    if not channels:
+        raise words.error("no joint has channels: nothing can move")
+    return Hierarchy(tuple(joints), tuple(parents), np.array(offsets), tuple(channels)), words.line
+
+
+def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
+    if words.peek().upper() != "CHANNELS":
+        return []
+    words.take()
+    count = words.number()
+    if count not in range(7):
+        raise words.error(f"{count:g} channels where a joint has at most 6")
+    found: list[tuple[int, str, int]] = []
+    for _ in range(int(count)):
+        word = words.take()
+        if word.lower() not in CHANNELS:
+            raise words.error(f"{word[:40]!r} where a channel such as Xrotation should stand")
+        kind, axis = CHANNELS[word.lower()]
+        if (joint, kind, axis) in found:
+            raise words.error(f"channel {word} twice")
+        found.append((joint, kind, axis))
+    return found
+
+
+def read_bvh(
+    path: str | Path,
+    layout: SkeletonLayout | None = None,
+    *,
+    scale: float = 1.0,
+    step: int = 1,
+    positions: str = "replace",
+    name: str | None = None,
+    label: int = -1,
+    meta: Mapping[str, Any] | None = None,
+) -> Clip:
+    """Read a recording.
+
+    Parameters
+    ----------
+    path
+        ``.bvh`` file.
+    layout
+        Layout that the file has to fit; None: the file's own.
+    scale
+        Metres of the file's unit, such as 0.01 where it is written in centimetres.
+    step
+        Keep every step-th frame.
+        Meaning of a joint's position channels. ``"replace"``: they stand in the place of its
+        offset. ``"add"``: they are added to it; programs differ. The two agree where the root's
+        offset is zero and only the root has such channels.
+    name, label, meta
+        Of the clip; the name is by default the file's.
+
+    Returns
+    -------
+    Clip
+        One body, all joints seen, the ends of chains too.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or does not fit the layout; the message names the line.
+    """
+    _check(scale, step, positions)
+    path = Path(path)
+    lines = read_lines(path)
+    hierarchy, line = _head(path, lines)
+    layout = hierarchy.layout() if layout is None else _fitting(path, hierarchy, layout)
+    seconds, values = _motion(path, lines, line, hierarchy)
+    values = values[::step]
+    frames, joints = len(values), len(hierarchy.joints)
+    check_memory(path, frames * joints * 9 * 8, f"{frames} frames of {joints} joints")
+    pos = scale * _positions(hierarchy, values, positions)
+    return Clip.from_positions(
+        path.stem if name is None else name,
+        layout,
+        pos[None],
+        np.ones((1, *pos.shape[:2]), dtype=bool),
+        label,
+        {"path": str(path), "fps": 1 / (seconds * step), **(meta or {})},
+    )
+
+
+def _check(scale: float, step: int, positions: str) -> None:
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1e6:
+        raise InputError(f"scale must be a number above 0, got {scale!r}")
+    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
+        raise InputError(f"step must be a whole number from 1, got {step!r}")
+    if positions not in ("replace", "add"):
+        raise InputError(f"positions must be replace or add, got {positions!r}")
+
+
+def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> SkeletonLayout:
+    bones = {(parent, joint) for joint, parent in enumerate(hierarchy.parents) if parent >= 0}
+    if layout.joints != hierarchy.joints or set(layout.bones) != bones:
+        other = next(
+            (name for name in hierarchy.joints if name not in layout.joints),
+            "the same joints, otherwise joined or ordered",
+        )
+        raise InputError(
+            f"{path}: its skeleton ({len(hierarchy.joints)} joints, among them {other}) is not "
+            f"{layout.name!r} of the other files; prepare files of each skeleton apart"
+        )
+    return layout
+
+
+def _motion(
+    path: Path, lines: list[str], line: int, hierarchy: Hierarchy
+) -> tuple[float, np.ndarray]:
+    """Seconds of a frame, and (T, channels) numbers."""
+    rest = [(n, text) for n, text in enumerate(lines[line - 1 :], start=line) if text.strip()]
+    rest = rest[1:]  # MOTION itself
+    found = []
+    for (number, text), pattern, what in zip(
+        [*rest[:2], (len(lines), ""), (len(lines), "")],
+        (r"Frames\s*:?\s*(\d{1,9})", r"Frame\s+Time\s*:?\s*(\S+)"),
+        ("Frames: 100", "Frame Time: 0.01"),
+        strict=False,
+    ):
+        match = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
+        try:
+            value = float(match[1]) if match else -1.0
+        except ValueError:
+            value = -1.0
+        if not 0 < value < 1e9:
+            raise InputError(
+                f"{path}, line {number}: {text.strip()[:40]!r} where a line such as {what!r} "
+                "should stand; the file is damaged: export it again"
+            )
+        found.append(value)
+    frames, seconds = found
+    rows = [text for _, text in rest[2:]]
+    if len(rows) != frames:
+        raise InputError(
+            f"{path}, line {rest[0][0]}: {frames:.0f} frames announced, {len(rows)} lines follow; "
+            "the file is damaged: export it again"
+        )
+    return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[2][0])
+
+
+def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.ndarray:
+    """(T, V, 3) positions, units of the file."""
+    frames, joints = len(values), len(hierarchy.joints)
+    rotation = np.broadcast_to(np.eye(3), (frames, joints, 3, 3)).copy()
+    offset = np.broadcast_to(hierarchy.offsets, (frames, joints, 3)).copy()
+    for (joint, kind, axis), value in zip(hierarchy.channels, values.T, strict=True):
+        if kind == "rotation":
+            turn = axis_to_matrix(axis, np.radians(value))
+            rotation[:, joint] = rotation[:, joint] @ turn
+        elif positions == "replace":
+            offset[:, joint, axis] = value
+        else:
+            offset[:, joint, axis] += value
+    with np.errstate(over="ignore", invalid="ignore"):  # the clip refuses what is not finite
+        return forward_kinematics(rotation, offset, hierarchy.parents)
+
+
+@dataclass(frozen=True)
+class BVHSource(Source):
+    """Files of one skeleton.
+
+    Attributes
+    ----------
+    files
+        One a recording.
+    table
+        What ``clips.csv`` says of them.
+    options
+        Of :func:`read_bvh`.
+    """
+
+    files: tuple[Path, ...] = ()
+    table: ClipTable | None = None
+    options: Mapping[str, Any] | None = None
+
+    def read(self, index: int) -> Clip:
+        """Read one file."""
+        name = self.names[index]
+        label, meta = (-1, {}) if self.table is None else self.table.facts(name)
+        return read_bvh(
+            self.files[index],
+            self.layout,
+            name=name,
+            label=label,
+            meta=meta,
+            **(self.options or {}),
+        )
+
+    def stamp(self) -> object:
+        """Options, table, sizes and times of all files."""
+        table = None if self.table is None else self.table.stamp()
+        return [dict(self.options or {}), table, stamp_files(self.files)]
+
+
+def open_bvh(
+    root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
+) -> BVHSource:
+    """Look at a folder of BVH files of one skeleton.
+
+    Parameters
+    ----------
+    root
+        Folder that holds the files, at any depth, and possibly a table ``clips.csv`` of labels
+        and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
+    scale, step, positions
+        See :func:`read_bvh`.
+
+    Returns
+    -------
+    BVHSource
+        The layout is that of the first file.
+
+    Raises
+    ------
+    InputError
+        If there is no file, or the first cannot be used.
+    """
+    _check(scale, step, positions)
+    root = Path(root)
+    files = [path for path in find_files(root, "*.[bB][vV][hH]", "BVH files")]
+    folder = root if root.is_dir() else root.parent
+    names = [
+        plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
+    ]
+    check_names(names, files)
+    table = find_table(folder, names) if root.is_dir() else None
+    return BVHSource(
+        tuple(names),
+        read_hierarchy(files[0]).layout(),
+        () if table is None else table.class_names,
+        {} if table is None else table.splits,
+        tuple(files),
+        table,
+        {"scale": scale, "step": step, "positions": positions},
+    )

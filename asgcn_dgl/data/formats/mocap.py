@@ -1,0 +1,446 @@
+"""Motion capture as exponential maps: the subsets of CMU and Human3.6M for pose prediction.
+
+A file is one recording, a line a frame, numbers parted by commas: the translation of the root,
+then three numbers of each joint, the exponential map of its rotation relative to its parent
+(Fragkiadaki et al., ICCV 2015; Li et al., CVPR 2018). Positions follow by forward kinematics with
+one skeleton for all subjects.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.files import (
+    check_memory,
+    check_names,
+    find_files,
+    read_lines,
+    read_numbers,
+    stamp_files,
+)
+from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.trees import CMU_OFFSETS, H36M_OFFSETS, Offset
+from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+
+__all__ = [
+    "CMU",
+    "H36M",
+    "MocapSource",
+    "Recorder",
+    "angles_to_positions",
+    "open_cmu",
+    "open_h36m",
+    "read_angles",
+    "read_mocap",
+]
+
+logger = logging.getLogger(__name__)
+
+#: Frames a second of both sets.
+FPS = 50.0
+
+#: A larger exponential map is no angle in radians.
+LARGEST = 4 * np.pi
+
+#: What can be kept of the root: all, its orientation, or nothing (as published protocols do).
+ROOTS = ("keep", "turn", "none")
+
+#: A first frame that turns fewer joints is a pose for calibration. In CMU's it turns 7.
+FEW_JOINTS = 10
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """How a set writes its recordings down.
+
+    Attributes
+    ----------
+    name
+        Of the set.
+    layout_name
+        Layout of V joints.
+    offsets
+        Bone of each joint, mm.
+    unit
+        Millimetres of the root's translation by 1.
+    actions
+        K classes, by label.
+    """
+
+    name: str
+    layout_name: str
+    offsets: tuple[Offset, ...]
+    unit: float
+    actions: tuple[str, ...]
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """Layout of V joints."""
+        return get_layout(self.layout_name)
+
+    @property
+    def columns(self) -> int:
+        """Numbers of a frame, 3 + 3 V."""
+        return 3 + 3 * len(self.offsets)
+
+
+#: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
+#: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
+CMU = Recorder(
+    "cmu",
+    "cmu38",
+    CMU_OFFSETS,
+    70.0,
+    (
+        "basketball",
+        "basketball_signal",
+        "directing_traffic",
+        "jumping",
+        "running",
+        "soccer",
+        "walking",
+        "washwindow",
+    ),
+)
+
+#: Human3.6M.
+H36M = Recorder(
+    "h36m",
+    "h36m32",
+    H36M_OFFSETS,
+    1.0,
+    (
+        "directions",
+        "discussion",
+        "eating",
+        "greeting",
+        "phoning",
+        "posing",
+        "purchases",
+        "sitting",
+        "sittingdown",
+        "smoking",
+        "takingphoto",
+        "waiting",
+        "walking",
+        "walkingdog",
+        "walkingtogether",
+    ),
+)
+
+
+def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
+    """Read the numbers of a recording as they stand in the file.
+
+    Parameters
+    ----------
+    path
+        Text file.
+    recorder
+        :data:`CMU` or :data:`H36M`.
+
+    Returns
+    -------
+    ndarray
+        (T, 3 + 3 V) float64: translation of the root, in the set's unit, then exponential maps,
+        radians.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a line is not so many finite numbers, or an exponential map is
+        none in radians.
+    """
+    lines = read_lines(path)
+    values = read_numbers(path, lines, recorder.columns, delimiter=",")
+    large = np.abs(values[:, 3:]) > LARGEST
+    if large.any():
+        row, column = (int(place) for place in np.argwhere(large)[0])
+        raise InputError(
+            f"{path}, line {row + 1}, column {column + 4}: {values[row, column + 3]:g} is no "
+            "exponential map in radians; give the set's files of exponential maps"
+        )
+    return values
+
+
+def angles_to_positions(
+    values: np.ndarray, recorder: Recorder, root_motion: str = "keep"
+) -> np.ndarray:
+    """Turn angles into positions by forward kinematics.
+
+    Parameters
+    ----------
+    values
+        (T, 3 + 3 V) as :func:`read_angles` gives them.
+    recorder
+        The set.
+    root_motion
+        ``"keep"``: the root moves and turns as recorded. ``"turn"``: it turns only. ``"none"``:
+        it does neither, as in published protocols of pose prediction.
+
+    Returns
+    -------
+    ndarray
+        (T, V, 3) metres.
+    """
+    frames, joints = len(values), len(recorder.offsets)
+    expmap = values[:, 3:].reshape(frames, joints, 3).copy()
+    offset = np.broadcast_to(np.array(recorder.offsets), expmap.shape).copy()
+    if root_motion == "keep":
+        offset[:, 0] = values[:, :3] * recorder.unit
+    if root_motion == "none":
+        expmap[:, 0] = 0
+    # The sets turn rows, x @ R.
+    rotation = expmap_to_matrix(expmap).swapaxes(-1, -2)
+    return forward_kinematics(rotation, offset / 1000, recorder.layout.parents)
+
+
+def read_mocap(
+    path: str | Path,
+    recorder: Recorder,
+    *,
+    step: int = 1,
+    root_motion: str = "keep",
+    rest_pose: str = "drop",
+    name: str | None = None,
+    label: int = -1,
+    meta: Mapping[str, Any] | None = None,
+) -> Clip:
+    """Read a recording.
+
+    Parameters
+    ----------
+    path
+        Text file.
+    recorder
+        :data:`CMU` or :data:`H36M`.
+    step
+        Keep every step-th frame: 2 makes 25 frames a second of 50.
+    root_motion
+        See :func:`angles_to_positions`.
+    rest_pose
+        Every CMU file begins with a pose of calibration that the second frame leaves at once:
+        ``"drop"`` takes it out, ``"keep"`` leaves it in, as the published code does.
+    name, label, meta
+        Of the clip; the name is by default the file's.
+
+    Returns
+    -------
+    Clip
+        One body, all joints seen, metres.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_angles`; also for an option of another value.
+    """
+    _check(step, root_motion, rest_pose)
+    values = read_angles(path, recorder)
+    if rest_pose == "drop" and len(values) > 1 and np.count_nonzero(values[0, 3:]) < FEW_JOINTS:
+        values = values[1:]
+    values = values[::step]
+    joints = len(recorder.offsets)
+    check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
+    pos = angles_to_positions(values, recorder, root_motion)
+    return Clip.from_positions(
+        Path(path).stem if name is None else name,
+        recorder.layout,
+        pos[None],
+        np.ones((1, *pos.shape[:2]), dtype=bool),
+        label,
+        {"path": str(path), "fps": FPS / step, **(meta or {})},
+    )
+
+
+def _check(step: int, root_motion: str, rest_pose: str) -> None:
+    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
+        raise InputError(f"step must be a whole number from 1, got {step!r}")
+    if root_motion not in ROOTS:
+        raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
+    if rest_pose not in ("drop", "keep"):
+        raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
+
+
+@dataclass(frozen=True)
+class MocapSource(Source):
+    """Recordings of CMU or Human3.6M.
+
+    Attributes
+    ----------
+    recorder
+        The set.
+    files
+        One a recording.
+    facts
+        For each what is known: label, subject, replication.
+    options
+        Of :func:`read_mocap`.
+    """
+
+    recorder: Recorder = CMU
+    files: tuple[Path, ...] = ()
+    facts: tuple[Mapping[str, int], ...] = ()
+    options: Mapping[str, Any] | None = None
+
+    def read(self, index: int) -> Clip:
+        """Read one file."""
+        facts = dict(self.facts[index])
+        return read_mocap(
+            self.files[index],
+            self.recorder,
+            name=self.names[index],
+            label=facts.pop("label"),
+            meta=facts,
+            **(self.options or {}),
+        )
+
+    def stamp(self) -> object:
+        """Options, sizes and times of all files."""
+        return [dict(self.options or {}), stamp_files(self.files)]
+
+
+def open_cmu(
+    root: str | Path,
+    step: int = 1,
+    root_motion: str = "keep",
+    rest_pose: str = "drop",
+    extra: bool = False,
+) -> MocapSource:
+    """Look at CMU's folder ``{train,test}/ACTION/ACTION_N.txt``.
+
+    Parameters
+    ----------
+    root
+        Folder that holds ``train`` and ``test``.
+    step, root_motion, rest_pose
+        See :func:`read_mocap`.
+    extra
+        Take the walking of ``walking_extra`` too, which is not part of the protocol of eight
+        actions.
+
+    Returns
+    -------
+    MocapSource
+        With the split ``folders``.
+
+    Raises
+    ------
+    InputError
+        If there are no such folders, or a file is named otherwise.
+    """
+    _check(step, root_motion, rest_pose)
+    root = Path(root)
+    names: list[str] = []
+    files: list[Path] = []
+    facts: list[Mapping[str, int]] = []
+    parts: dict[str, list[str]] = {"train": [], "test": []}
+    left_out = 0
+    for part, members in parts.items():
+        for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
+            folder = path.parent.name
+            action = folder.removesuffix("_extra")
+            match = re.fullmatch(rf"{re.escape(action)}_(\d{{1,4}})", path.stem)
+            if action not in CMU.actions or match is None:
+                raise InputError(
+                    f"{path}: not of the form {part}/ACTION/ACTION_N.txt with an action of "
+                    f"{', '.join(CMU.actions)}; move it out of the folder"
+                )
+            if folder != action and not extra:
+                left_out += 1
+                continue
+            names.append(f"{part}_{path.stem}" if folder == action else f"{part}_extra_{path.stem}")
+            files.append(path)
+            facts.append({"label": CMU.actions.index(action), "replication": int(match[1])})
+            members.append(names[-1])
+    if left_out:
+        logger.warning(
+            "%s: %d files of walking_extra are left out (option extra=true takes them)",
+            root,
+            left_out,
+        )
+    return _source(CMU, names, files, facts, {"folders": parts}, step, root_motion, rest_pose)
+
+
+def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapSource:
+    """Look at Human3.6M's folder ``S*/ACTION_N.txt``.
+
+    Parameters
+    ----------
+    root
+        Folder that holds ``S1``, ``S5``, ...
+    step, root_motion
+        See :func:`read_mocap`.
+
+    Returns
+    -------
+    MocapSource
+        With the splits ``s5`` (subject 5 tests) and ``s11`` (subject 11, with which published
+        code chooses); in both subjects 1, 6, 7, 8 and 9 train.
+
+    Raises
+    ------
+    InputError
+        If there are no such folders, or a file is named otherwise.
+    """
+    _check(step, root_motion, "keep")
+    root = Path(root)
+    files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
+    names: list[str] = []
+    facts: list[Mapping[str, int]] = []
+    parts: dict[str, dict[str, list[str]]] = {
+        "s5": {"train": [], "test": []},
+        "s11": {"train": [], "test": []},
+    }
+    for path in files:
+        match = re.fullmatch(r"S(\d{1,2})/([a-z]+)_(\d)", f"{path.parent.name}/{path.stem}")
+        if match is None or match[2] not in H36M.actions:
+            raise InputError(
+                f"{path}: not of the form S1/ACTION_N.txt with an action of "
+                f"{', '.join(H36M.actions)}; move it out of the folder"
+            )
+        subject, name = int(match[1]), f"S{int(match[1])}_{path.stem}"
+        names.append(name)
+        label = H36M.actions.index(match[2])
+        facts.append({"label": label, "subject": subject, "replication": int(match[3])})
+        for split, tests in (("s5", 5), ("s11", 11)):
+            if subject in (1, 6, 7, 8, 9):
+                parts[split]["train"].append(name)
+            elif subject == tests:
+                parts[split]["test"].append(name)
+    return _source(H36M, names, files, facts, parts, step, root_motion, "keep")
+
+
+def _source(
+    recorder: Recorder,
+    names: list[str],
+    files: list[Path],
+    facts: list[Mapping[str, int]],
+    splits: Mapping[str, Mapping[str, list[str]]],
+    step: int,
+    root_motion: str,
+    rest_pose: str,
+) -> MocapSource:
+    check_names(names, files)
+    return MocapSource(
+        tuple(names),
+        recorder.layout,
+        recorder.actions,
+        {
+            name: Split(tuple(parts["train"]), tuple(parts["test"]))
+            for name, parts in splits.items()
+        },
+        recorder,
+        tuple(files),
+        tuple(facts),
+        {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
+    )

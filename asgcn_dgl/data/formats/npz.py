@@ -1,0 +1,116 @@
+"""Arrays of an ``.npz`` from anywhere: no pickles, no more memory than a recording may take."""
+
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
+from asgcn_dgl.errors import InputError
+
+__all__ = ["read_npz"]
+
+#: Kinds of numpy's types that are plain values: bool, integers, floats, text.
+PLAIN = "biufU"
+
+#: A directory of arrays takes a few hundred bytes; zip bombs have large ones.
+MAX_DIRECTORY = 2**16
+_END = b"PK\x05\x06"
+
+
+def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTES) -> dict:
+    """Read arrays by name.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` file, as ``numpy.savez`` and ``numpy.savez_compressed`` write them.
+    names
+        The arrays that are wanted; others are not touched.
+    limit
+        Bytes that they may take together, unpacked.
+
+    Returns
+    -------
+    dict
+        Those of the arrays that are there, by name.
+
+    Raises
+    ------
+    InputError
+        If the file is none or damaged, an array holds objects (which would have to be unpickled),
+        or the arrays are larger than the limit.
+    """
+    path = Path(path)
+    check_size(path)
+    try:
+        _check_directory(path)
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns of headers that it had to repair
+            members = archive.infolist()
+            if len({member.filename for member in members}) < len(members):
+                raise ValueError("an array stands in it twice")
+            wanted = [each for each in members if each.filename.removesuffix(".npy") in names]
+            size = sum(member.file_size for member in wanted)
+            if size > limit:
+                raise ValueError(f"its arrays take {size / 1e6:.0f} MB, of {limit / 1e6:.0f} MB")
+            return {
+                member.filename.removesuffix(".npy"): _read_member(archive, member)
+                for member in wanted
+            }
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+    except Exception as error:  # zipfile and numpy let through whatever a damaged file leads to
+        raise InputError(
+            f"{path}: {in_short(error)}; write it again with numpy.savez, plain arrays only"
+        ) from error
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a large directory before zipfile makes an object of each entry."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 22))
+        end = file.read()
+    at = end.rfind(_END)
+    if at < 0 or len(end) < at + 22:
+        raise ValueError("not a zip archive, or truncated")
+    (size,) = struct.unpack_from("<I", end, at + 12)
+    if size > MAX_DIRECTORY:
+        raise ValueError(f"its directory takes {size} bytes: too many arrays")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is packed in a way that numpy does not use")
+    with archive.open(member) as file:
+        shape, fortran, dtype = _header(file)
+        if dtype.kind not in PLAIN:
+            raise ValueError(
+                f"{member.filename} is of type {dtype}, which is no plain number or text"
+            )
+        count = math.prod(shape) * dtype.itemsize
+        if count != member.file_size - file.tell():
+            raise ValueError(f"{member.filename} is not of the size {shape} that it announces")
+        data = file.read(count)
+        if len(data) != count or file.read(1):  # reading to the end compares the checksum too
+            raise ValueError(f"{member.filename} is truncated")
+    array = np.frombuffer(data, dtype=dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise ValueError(f"an array of format {version}, not 1.0 or 2.0")

@@ -1,0 +1,444 @@
+"""UTKinect-Action3D: text of 20 joints a line, spans of actions in a file of labels.
+
+``joints_sSS_eEE.txt`` is a video of ten actions: a frame number, then 20 x 3 coordinates in metres
+a line. ``actionLabel.txt`` gives for each video the first and last frame number of each action.
+``tr_te_splits.mat`` holds ten splits of the ten subjects into halves (Vemulapalli et al., CVPR
+2014); the set is of Xia et al., CVPRW 2012.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.files import check_size, in_short, read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
+
+__all__ = ["CLASS_NAMES", "Span", "UTKinectSource", "open_utkinect", "read_spans", "read_video"]
+
+logger = logging.getLogger(__name__)
+
+#: The ten actions, in the order of the labels.
+CLASS_NAMES = (
+    "walk",
+    "sitDown",
+    "standUp",
+    "pickUp",
+    "carry",
+    "throw",
+    "push",
+    "pull",
+    "waveHands",
+    "clapHands",
+)
+
+LABELS = "actionLabel.txt"
+SPLITS = "tr_te_splits.mat"
+NUM_JOINTS = 20
+
+#: Distance of frame numbers that come without a gap.
+FRAME_STEP = 2
+
+_VIDEO = re.compile(r"s(\d\d)_e(\d\d)")
+
+
+class Span(NamedTuple):
+    """Where an action stands in a video.
+
+    Attributes
+    ----------
+    video
+        Name of the video, ``sSS_eEE``.
+    action
+        One of :data:`CLASS_NAMES`.
+    first, last
+        Frame numbers, both included.
+    line
+        Line of the file of labels.
+    """
+
+    video: str
+    action: str
+    first: int
+    last: int
+    line: int
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+        return f"{self.video}_{self.action}"
+
+
+def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
+    """Read the file of labels.
+
+    Parameters
+    ----------
+    path
+        ``actionLabel.txt``.
+    nan_spans
+        What becomes of an action whose frames are given as NaN, as those of ``carry`` in
+        ``s10_e02`` are. ``"drop"``: it is left out, with a warning; the published results are on
+        the 199 others. ``"between"``: it is what lies between the actions before and after it.
+
+    Returns
+    -------
+    list of Span
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        If a line is neither a video nor a span, a video or action comes twice, or a span ends
+        before it begins.
+    """
+    if nan_spans not in ("drop", "between"):
+        raise InputError(f"nan_spans must be drop or between, got {nan_spans!r}")
+    found: list[Span] = []
+    nan: list[Span] = []
+    seen: set[str] = set()
+    video = ""
+    for number, text in enumerate(read_lines(path), start=1):
+        fields = text.split()
+        if not fields:
+            continue
+        place = f"{path}, line {number}"
+        if len(fields) == 1 and _VIDEO.fullmatch(fields[0]):
+            video = fields[0]
+            span = None
+        else:
+            span = _span(place, video, fields, number)
+        key = video if span is None else span.name
+        if key in seen:
+            raise InputError(f"{place}: {key} stands in the file twice; take one out")
+        seen.add(key)
+        if span is not None:
+            found.append(span)
+            if span.first < 0:
+                nan.append(span)
+    for span in nan:
+        at = found.index(span)
+        if nan_spans == "between":
+            found[at] = _between(path, found, at)
+        else:
+            logger.warning(
+                "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
+                "takes what lies between its neighbours)",
+                path,
+                span.line,
+                span.name,
+            )
+            found.remove(span)
+    return found
+
+
+def _span(place: str, video: str, fields: list[str], line: int) -> Span:
+    action = fields[0].removesuffix(":")
+    if not video or len(fields) != 3 or action not in CLASS_NAMES:
+        raise InputError(
+            f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one "
+            f"(walk: 252 390) should stand, of the actions {', '.join(CLASS_NAMES)}; copy "
+            f"{LABELS} again from its source"
+        )
+    if fields[1] == fields[2] == "NaN":
+        return Span(video, action, -1, -1, line)
+    if not all(re.fullmatch(r"[0-9]{1,9}", text) for text in fields[1:]):
+        raise InputError(f"{place}: {' '.join(fields[1:])[:40]!r} are no two frame numbers")
+    first, last = int(fields[1]), int(fields[2])
+    if last < first:
+        raise InputError(f"{place}: the span ends at {last}, before it begins at {first}")
+    return Span(video, action, first, last, line)
+
+
+def _between(path: str | Path, spans: list[Span], at: int) -> Span:
+    """Give a span without frames those between its neighbours."""
+    span = spans[at]
+    around = [spans[place] for place in (at - 1, at + 1) if 0 <= place < len(spans)]
+    before, after = around if len(around) == 2 else (span, span)
+    fits = before.video == after.video == span.video and 0 <= before.last < after.first - 1
+    if not fits:
+        raise InputError(
+            f"{path}, line {span.line}: no frames lie between the actions around {span.name}; use "
+            "nan_spans=drop"
+        )
+    return span._replace(first=before.last + 1, last=after.first - 1)
+
+
+def read_video(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a video.
+
+    Parameters
+    ----------
+    path
+        ``joints_sSS_eEE.txt``.
+
+    Returns
+    -------
+    number, pos
+        (T,) frame numbers, never falling, and (T, 20, 3) positions, metres.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or a line is not a frame number and 60 coordinates.
+    """
+    lines = read_lines(path)
+    values = read_numbers(path, lines, 1 + 3 * NUM_JOINTS)
+    number = values[:, 0]
+    wrong = (number != np.floor(number)) | (number < 0) | (number > 10**9)
+    wrong[1:] |= np.diff(number) < 0
+    if wrong.any():
+        line = int(wrong.argmax()) + 1
+        raise InputError(
+            f"{path}, line {line}: {number[line - 1]:g} is no frame number that follows those "
+            "before it; the file is damaged, copy it again from its source"
+        )
+    return number.astype(np.int64), values[:, 1:].reshape(-1, NUM_JOINTS, 3)
+
+
+def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") -> Clip:
+    """Read one action of a video, or all of it.
+
+    Parameters
+    ----------
+    path
+        ``joints_sSS_eEE.txt``.
+    span
+        The action; None: the whole video, without a label.
+    gaps
+        Frame numbers rise by 2 where no frame is lost, mostly by 4, and are repeated where two
+        poses fell into one frame. ``"keep"``: the poses as they come, repeated ones too, which
+        published recipes do. ``"interpolate"``: poses at every second frame number, by linear
+        interpolation; repeated numbers give their mean.
+
+    Returns
+    -------
+    Clip
+        One body, metres.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_video`; also if the video has no frame in the span.
+    """
+    if gaps not in ("keep", "interpolate"):
+        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    path = Path(path)
+    number, pos = read_video(path)
+    if span is not None:
+        inside = (number >= span.first) & (number <= span.last)
+        if not inside.any():
+            raise InputError(
+                f"{path}: no frame from {span.first} to {span.last}, where {LABELS}, line "
+                f"{span.line}, has {span.action}; copy both again from their source"
+            )
+        number, pos = number[inside], pos[inside]
+    mask = (pos != 0).any(axis=-1)
+    if gaps == "interpolate":
+        pos, mask = _regular(path, number, pos, mask)
+    match = _VIDEO.search(path.stem)
+    meta = {"path": str(path)}
+    if match:
+        meta |= {"subject": int(match[1]), "replication": int(match[2])}  # type: ignore[dict-item]
+    label = -1
+    if span is not None:
+        label = CLASS_NAMES.index(span.action)
+        meta["path"] = f"{path} ({span.action})"
+    return Clip.from_positions(
+        path.stem if span is None else span.name,
+        get_layout("kinectv1_20"),
+        pos[None],
+        mask[None],
+        label,
+        meta,
+    )
+
+
+def _regular(
+    path: Path, number: np.ndarray, pos: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses at every second frame number; a joint is seen where those it is made of were."""
+    count = int(number[-1] - number[0]) // FRAME_STEP + 1
+    if count > 100 * len(number) + 1000:
+        raise InputError(
+            f"{path}: {len(number)} frames numbered from {number[0]} to {number[-1]}: too few to "
+            "interpolate between; use gaps=keep"
+        )
+    known, place, times = np.unique(number, return_inverse=True, return_counts=True)
+    mean, seen = np.zeros((len(known), *pos.shape[1:])), np.ones((len(known), NUM_JOINTS), bool)
+    np.add.at(mean, place, pos)
+    np.logical_and.at(seen, place, mask)
+    mean /= times[:, None, None]
+    at = number[0] + FRAME_STEP * np.arange(count)
+    after = np.searchsorted(known, at)
+    before = np.where(known[after] == at, after, after - 1)
+    width = np.maximum(known[after] - known[before], 1)
+    share = ((at - known[before]) / width)[:, None, None]
+    return (1 - share) * mean[before] + share * mean[after], seen[before] & seen[after]
+
+
+@dataclass(frozen=True)
+class UTKinectSource(Source):
+    """The actions of all videos.
+
+    Attributes
+    ----------
+    folder
+        Folder of the videos.
+    spans
+        One a recording.
+    gaps
+        See :func:`read_span`.
+    """
+
+    folder: Path = Path()
+    spans: tuple[Span, ...] = ()
+    gaps: str = "keep"
+
+    def read(self, index: int) -> Clip:
+        """Read one action."""
+        span = self.spans[index]
+        return read_span(self.folder / f"joints_{span.video}.txt", span, self.gaps)
+
+    def stamp(self) -> object:
+        """Spans, sizes and times of all videos."""
+        videos = sorted({span.video for span in self.spans})
+        files = [self.folder / f"joints_{video}.txt" for video in videos]
+        return [self.gaps, [list(span) for span in self.spans], stamp_files(files)]
+
+
+def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> UTKinectSource:
+    """Look at the set's folder.
+
+    Parameters
+    ----------
+    root
+        Folder that holds ``joints`` with the videos and ``actionLabel.txt``, or that folder.
+    nan_spans
+        See :func:`read_spans`.
+    gaps
+        See :func:`read_span`.
+
+    Returns
+    -------
+    UTKinectSource
+        With the splits ``five_1`` to ``five_10`` where ``tr_te_splits.mat`` is there, and
+        ``sequence_s01_e01``, ...: that video tests, all others train.
+
+    Raises
+    ------
+    InputError
+        If labels or videos are absent, or do not fit together.
+    """
+    if gaps not in ("keep", "interpolate"):
+        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    root = Path(root)
+    folder = next((each for each in (root, root / "joints") if (each / LABELS).is_file()), None)
+    if folder is None:
+        raise InputError(
+            f"{root}: no {LABELS} in it or in its folder 'joints'; give the folder of "
+            "UTKinect-Action3D"
+        )
+    spans = read_spans(folder / LABELS, nan_spans)
+    videos = list(dict.fromkeys(span.video for span in spans))
+    for video in videos:
+        if not (folder / f"joints_{video}.txt").is_file():
+            raise InputError(
+                f"{folder}: no joints_{video}.txt, which {LABELS} speaks of; copy it from the "
+                "set's source"
+            )
+    listed = {f"joints_{video}.txt" for video in videos}
+    for path in sorted(folder.glob("joints_*.txt")):
+        if path.name not in listed:
+            raise InputError(f"{path}: {LABELS} has no action of it; move it out of the folder")
+    if not spans:
+        raise InputError(f"{folder / LABELS}: no action in it; copy it again from its source")
+    return UTKinectSource(
+        tuple(span.name for span in spans),
+        get_layout("kinectv1_20"),
+        CLASS_NAMES,
+        {**_halves(root, folder, spans), **_sequences(videos, spans)},
+        folder,
+        tuple(spans),
+        gaps,
+    )
+
+
+def _sequences(videos: list[str], spans: list[Span]) -> dict[str, Split]:
+    """Leave one video out at a time."""
+    return {
+        f"sequence_{video}": Split(
+            tuple(span.name for span in spans if span.video != video),
+            tuple(span.name for span in spans if span.video == video),
+        )
+        for video in videos
+    }
+
+
+def _halves(root: Path, folder: Path, spans: list[Span]) -> dict[str, Split]:
+    """Read the ten splits of five subjects each."""
+    places = [each / SPLITS for each in (root, folder, folder.parent)]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        logger.warning(
+            "no %s in or beside %s: the splits five_1, ... are not there", SPLITS, folder
+        )
+        return {}
+    found = {}
+    for number, (train, test) in enumerate(zip(*read_splits(path), strict=True), start=1):
+        members = {
+            part: tuple(span.name for span in spans if int(span.video[1:3]) in subjects)
+            for part, subjects in (("train", train.tolist()), ("test", test.tolist()))
+        }
+        found[f"five_{number}"] = Split(members["train"], members["test"])
+    return found
+
+
+def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the subjects that train and those that test.
+
+    Parameters
+    ----------
+    path
+        ``tr_te_splits.mat``.
+
+    Returns
+    -------
+    train, test
+        (10, 5) subjects, 1 to 10; those of a row are all ten.
+
+    Raises
+    ------
+    InputError
+        If the file is not this.
+    """
+    from scipy import io
+
+    check_size(path, 2**16)  # of 323 bytes; packed data may unfold a thousandfold
+    shape = (10, 5)
+    try:
+        # The sizes first: the file is not to be trusted, and what it announces would be allocated.
+        found = {name: (size, kind) for name, size, kind in io.whosmat(str(path))}
+        for name in ("tr_subjects", "te_subjects"):
+            size, kind = found[name]
+            if size != shape or not re.fullmatch(r"u?int(8|16|32|64)|double|single", kind):
+                raise ValueError(f"{name} is {kind} of {size}")
+        content = io.loadmat(str(path), variable_names=["tr_subjects", "te_subjects"])
+        train, test = (np.asarray(content[name]) for name in ("tr_subjects", "te_subjects"))
+        together = np.sort(np.concatenate([train, test], axis=1), axis=1)
+        if not np.array_equal(together, np.tile(np.arange(1, 11), (10, 1))):
+            raise ValueError("a split is not the subjects 1 to 10, each once")
+    except Exception as error:  # scipy lets through whatever a damaged file leads to
+        raise InputError(
+            f"{path}: not the ten splits of UTKinect's subjects ({in_short(error)}); copy it again "
+            "from its source"
+        ) from error
+    return train.astype(np.int64), test.astype(np.int64)

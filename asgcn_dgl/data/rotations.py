@@ -1,0 +1,155 @@
+"""Rotations of joints: exponential maps, matrices, Euler angles, forward kinematics.
+
+Matrices act on columns: ``R @ x`` turns x. Motion-capture sets for pose prediction multiply rows
+instead, ``x @ R``; readers of such sets transpose what :func:`expmap_to_matrix` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["axis_to_matrix", "expmap_to_matrix", "forward_kinematics", "matrix_to_euler"]
+
+
+def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
+    r"""Turn exponential maps into rotation matrices (Rodrigues' formula).
+
+    .. math::
+
+        R = I + \frac{\sin θ}{θ} K + \frac{1 - \cos θ}{θ^2} K^2, \qquad θ = ‖r‖, \quad K x = r × x
+
+    Parameters
+    ----------
+    expmap
+        (..., 3) axis r times angle, radians.
+
+    Returns
+    -------
+    ndarray
+        (..., 3, 3) float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expmap_to_matrix(np.array([0, 0, np.pi / 2])).round(6) + 0.0
+    array([[ 0., -1.,  0.],
+           [ 1.,  0.,  0.],
+           [ 0.,  0.,  1.]])
+    """
+    expmap = np.asarray(expmap, dtype=np.float64)
+    angle = np.linalg.norm(expmap, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(expmap, -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
+    cross = cross.reshape(*expmap.shape[:-1], 3, 3)
+    # np.sinc(x) is sin(πx)/(πx), exact at 0; (1 - cos θ)/θ² is sinc²(θ/2)/2.
+    sine = np.sinc(angle / np.pi)
+    cosine = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
+    return np.eye(3) + sine * cross + cosine * (cross @ cross)
+
+
+def axis_to_matrix(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotation matrices about one axis.
+
+    Parameters
+    ----------
+    axis
+        0, 1 or 2 for x, y or z.
+    angle
+        (...) radians, anticlockwise seen from the axis' tip.
+
+    Returns
+    -------
+    ndarray
+        (..., 3, 3) float64.
+    """
+    expmap = np.zeros((*np.shape(angle), 3))
+    expmap[..., axis] = angle
+    return expmap_to_matrix(expmap)
+
+
+def matrix_to_euler(matrix: np.ndarray) -> np.ndarray:
+    """Turn rotation matrices into the Euler angles that pose prediction is scored by.
+
+    The angles (a, b, c) are those of the field's code, ``R.T = Rz(c) @ Ry(b) @ Rx(a)``, with b
+    within ±π/2. Where b is ±π/2 the split between a and c is free: c is 0 then. (The published
+    code reads a wrong entry of the matrix in that case.)
+
+    Parameters
+    ----------
+    matrix
+        (..., 3, 3) rotations R as :func:`expmap_to_matrix` gives them.
+
+    Returns
+    -------
+    ndarray
+        (..., 3) radians.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matrix_to_euler(expmap_to_matrix(np.array([0.5, 0.0, 0.0]))).round(6) + 0.0
+    array([-0.5,  0. ,  0. ])
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    sine = np.clip(-matrix[..., 0, 2], -1, 1)
+    locked = np.abs(sine) > 1 - 1e-12
+    first = np.arctan2(matrix[..., 1, 2], matrix[..., 2, 2])
+    third = np.arctan2(matrix[..., 0, 1], matrix[..., 0, 0])
+    alone = np.arctan2(-matrix[..., 2, 1], matrix[..., 1, 1])
+    return np.stack(
+        [np.where(locked, alone, first), np.arcsin(sine), np.where(locked, 0.0, third)], axis=-1
+    )
+
+
+def forward_kinematics(
+    rotation: np.ndarray, offset: np.ndarray, parents: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    r"""Positions of joints from rotations along a tree.
+
+    .. math::
+
+        G_i = G_{p(i)} R_i, \qquad x_i = x_{p(i)} + G_{p(i)} o_i
+
+    Parameters
+    ----------
+    rotation
+        (T, V, 3, 3) rotation R of each joint relative to its parent.
+    offset
+        (V, 3) or (T, V, 3) bone o from the parent to each joint, in the parent's frame; of a root
+        its position.
+    parents
+        (V,) parent p of each joint, before it in order; -1 for a root.
+
+    Returns
+    -------
+    ndarray
+        (T, V, 3) positions x.
+
+    Raises
+    ------
+    ValueError
+        If a parent does not stand before its joint.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> turn = expmap_to_matrix(np.array([[[0, 0, np.pi / 2], [0, 0, 0]]]))
+    >>> forward_kinematics(turn, np.array([[0.0, 1, 0], [2, 0, 0]]), [-1, 0]).round(6).tolist()
+    [[[0.0, 1.0, 0.0], [0.0, 3.0, 0.0]]]
+    """
+    offset = np.broadcast_to(offset, rotation.shape[:-1])
+    turned = np.empty(rotation.shape)
+    pos = np.empty(offset.shape)
+    for joint, parent in enumerate(parents):
+        if parent >= joint:
+            raise ValueError(f"parents must stand before their joints, got {parent} of {joint}")
+        if parent < 0:
+            turned[:, joint], pos[:, joint] = rotation[:, joint], offset[:, joint]
+            continue
+        turned[:, joint] = turned[:, parent] @ rotation[:, joint]
+        bone = (turned[:, parent] @ offset[:, joint, :, None])[..., 0]
+        pos[:, joint] = pos[:, parent] + bone
+    return pos

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fuzz import check_reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asgcn_dgl.data.formats.own import open_own
+from asgcn_dgl.data.formats.rows import index_rows, read_rows, rows_to_clip
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+ARM = SkeletonLayout.from_bones("arm", [("a", "b"), ("b", "c")])
+HEAD = "clip,frame,body,joint,x,y,z,score\n"
+
+
+def table(clips, seed=0):
+    """Text of clips of (bodies, frames) and the positions in them."""
+    rng = np.random.default_rng(seed)
+    text, positions = HEAD, {}
+    for name, (bodies, frames) in clips.items():
+        pos = positions[name] = rng.normal(size=(bodies, frames, 3, 3)).round(5)
+        for frame in range(frames):
+            for body in range(bodies):
+                for joint, (x, y, z) in zip("abc", pos[body, frame], strict=True):
+                    text += f"{name},{frame + 7},{body},{joint},{x},{y},{z},0.5\n"
+    return text, positions
+
+
+def read(path, name=None, layout=ARM):
+    blocks = {block.name: block for block in index_rows(path)}
+    return rows_to_clip(read_rows(path, blocks[name or next(iter(blocks))]), layout, path)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="rows.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def to_parquet(path, **options):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import csv, parquet
+
+    convert = csv.ConvertOptions(column_types={"clip": pyarrow.string()})
+    other = path.with_suffix(".parquet")
+    parquet.write_table(csv.read_csv(path, convert_options=convert), other, **options)
+    return other
+
+
+def test_rows_find_their_places(write):
+    text, positions = table({"one": (1, 4), "two": (2, 3), "three": (1, 1)})
+    path = write(text)
+    assert [block.name for block in index_rows(path)] == ["one", "two", "three"]
+    for name, expected in positions.items():
+        pos, mask, score = read(path, name)
+        np.testing.assert_array_equal(pos, expected)
+        assert mask.all() and (score == 0.5).all()
+
+
+def test_order_within_a_clip_means_nothing(write):
+    text, positions = table({"one": (2, 3)})
+    rows = text.splitlines()[1:]
+    np.random.default_rng(0).shuffle(rows)
+    np.testing.assert_array_equal(read(write(HEAD + "\n".join(rows)))[0], positions["one"])
+
+
+def test_what_no_row_tells_is_missing(write):
+    path = write("clip,frame,joint,x,y\nk,5,a,1,2\nk,5,2,3,4\nk,8,b,5,6\nk,8,c,,\n")
+    pos, mask, score = read(path)
+    assert pos.shape == (1, 4, 3, 2) and (score == 1).all()
+    assert np.argwhere(mask).tolist() == [[0, 0, 0], [0, 0, 2], [0, 3, 1]]
+    assert pos[mask].tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_bodies_by_number_and_by_name(write):
+    text = "clip,frame,joint,body,x,y\n"
+    pos, _, _ = read(write(text + "k,0,a,10,1,1\nk,0,a,9,2,2\n"))
+    assert pos[:, 0, 0, 0].tolist() == [2, 1]
+    pos, _, _ = read(write(text + "k,0,a,rex,1,1\nk,0,a,ann,2,2\n"))
+    assert pos[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
+    path = tmp_path / "dos.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbfclip,frame,joint,x,y\r\n"k, 1",0,a,1,2\r\n\r\n"k, 1",0,b,3,4\r\n'
+    )
+    assert [block.name for block in index_rows(path)] == ["k, 1"]
+    assert read(path)[0][0, 0, :2].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("k,0,a,1\n", "line 2: 4 fields where the first line has 5"),
+        ("k,x,a,1,2\n", "line 2: 'x' where a frame number"),
+        ("k,1.5,a,1,2\n", "line 2: '1.5' where a frame number"),
+        ("k,99999999999999,a,1,2\n", "line 2: '99999999999999' where a frame number"),
+        ("k,0,d,1,2\n", "line 2: 'd' is no joint of layout 'arm'"),
+        ("k,0,3,1,2\n", "line 2: '3' is no joint"),
+        ("k,0,a,1,two\n", "line 2: 'two' where a number"),
+        ("k,0,a,1,1_0\n", "line 2: '1_0' where a number"),
+        ("k,0,a,1,\n", "line 2: some coordinates are empty"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 stands there twice"),
+        ("k,0,a,1,2\nm,0,a,1,2\nk,1,a,1,2\n", "line 4: rows of clip 'k' stand in line 2 too"),
+        ("../k,0,a,1,2\n", "line 2: '../k' cannot be the name"),
+        (",0,a,1,2\n", "line 2: '' cannot be the name"),
+        ("k,0,a,1,2\nk,100000000000,a,1,2\n", "100000000001 frames from 0 on would take"),
+        ('k,0,"a,1,2\n', "line 2: not a row of a CSV table"),
+        ("k,0,a,1,2\n" + "x" * 20000, "line 3: longer than any row"),
+        ("", "no row in it"),
+    ],
+)
+def test_bad_rows_are_named(write, rows, told):
+    path = write("clip,frame,joint,x,y\n" + rows)
+    with pytest.raises(InputError, match=told) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path)) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("clip,frame,joint,x", "no column 'y'"),
+        ("clip,frame,joint,x,y,w", "unknown column 'w'; columns are clip, frame"),
+        ("clip,frame,joint,x,y,y", "a column twice"),
+        ("", "no column 'clip'"),
+    ],
+)
+def test_bad_heads_are_named(write, head, told):
+    with pytest.raises(InputError, match=told):
+        index_rows(write(head + "\n1,2,3,4,5,6\n"))
+
+
+def test_a_score_that_is_none(write):
+    path = write("clip,frame,joint,x,y,score\nk,0,a,1,2,1\nk,0,b,,,\nk,0,c,1,2,\n")
+    with pytest.raises(InputError, match="line 4: the score is not a finite number"):
+        read(path)
+
+
+@pytest.mark.parametrize("group", [5, 10_000])
+def test_parquet_says_the_same(write, group):
+    text, _ = table({"one": (1, 4), "two": (2, 3), "three": (1, 1)})
+    text += "three,9,0,a,,,,\n"
+    path = write(text)
+    other = to_parquet(path, row_group_size=group)
+    assert [b.name for b in index_rows(other)] == [b.name for b in index_rows(path)]
+    for name in ("one", "two", "three"):
+        for here, there in zip(read(path, name), read(other, name), strict=True):
+            np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("k,0,d,1,2\n", "row 1: 'd' is no joint"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "row 2: joint 'a' of frame 0 stands there twice"),
+        ("k,0,a,1,2\nm,0,a,1,2\nk,1,a,1,2\n", "rows of clip 'k' stand in line 1 too"),
+        ("k,0.5,a,1,2\n", "row 1: '0.5' where a frame number"),
+    ],
+)
+def test_bad_parquet_is_named(write, rows, told):
+    path = to_parquet(write("clip,frame,joint,x,y\n" + rows))
+    with pytest.raises(InputError, match=told):
+        read(path)
+
+
+def test_what_is_no_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    for data in (b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"x" * 1000):
+        (tmp_path / "a.parquet").write_bytes(data)
+        with pytest.raises(InputError, match=r"a\.parquet: not a usable Parquet file"):
+            index_rows(tmp_path / "a.parquet")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='kab,0123.\n"-', max_size=80))
+def test_any_rows_make_a_clip_or_an_error(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text("clip,frame,joint,x,y\n" + text)
+    try:
+        pos, mask, _ = read(path)
+        assert pos.shape[2:] == (3, 2) and mask.shape == pos.shape[:3]
+    except InputError:
+        pass
+
+
+def _folder(folder, parquet=False):
+    (folder / "layout.json").write_text('{"joints": ["a","b","c"], "bones": [["a","b"],["b","c"]]}')
+    path = folder / "rows.csv"
+    path.write_text(table({"one": (1, 2), "two": (2, 1)})[0])
+    if not parquet:
+        return [path]
+    other = to_parquet(path, use_dictionary=False)
+    path.unlink()
+    return [other]
+
+
+@pytest.mark.slow
+def test_mutants_of_csv():
+    good, bad = check_reader(_folder, open_own, 20_000, seed=6)
+    assert good > 1000 and bad > 1000
+
+
+@pytest.mark.slow
+def test_mutants_of_parquet():
+    pytest.importorskip("pyarrow")
+    good, bad = check_reader(lambda folder: _folder(folder, True), open_own, 20_000, seed=7)
+    assert good > 100 and bad > 1000
