@@ -144,13 +144,11 @@ class MultiBranchTemporalConv(nn.Module):
 
     def _convolve(self, feat: Tensor, kernel: Tensor, dilation: int) -> Tensor:
         image = feat.unsqueeze(0).permute(0, 3, 1, 2)  # (1, D, N, T) in channels-last memory
-        out = F.conv2d(
-            image,
-            kernel,
-            stride=(1, self.stride),
-            padding=(0, self.padding * dilation),
-            dilation=(1, dilation),
-        )
+        padding = self.padding * dilation
+        if feat.shape[1] <= padding:  # see TemporalConv
+            image, padding = F.pad(image, (padding, padding)), 0
+        stride, reach = (1, self.stride), (1, dilation)
+        out = F.conv2d(image, kernel, stride=stride, padding=(0, padding), dilation=reach)
         return out.permute(0, 2, 3, 1).squeeze(0)
 
     def _pool(self, feat: Tensor) -> Tensor:

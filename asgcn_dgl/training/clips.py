@@ -34,7 +34,9 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.batches import EpochBatches
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.parallel import processes, rank
 
 __all__ = ["ClipsModule", "evaluation_loader", "make_dataset", "make_transform", "read_all"]
 
@@ -78,6 +80,7 @@ def make_dataset(
     future_frames: int,
     training: bool = False,
     num_classes: int | None = None,
+    random_frames: bool | None = None,
 ) -> SkeletonDataset:
     """Return the dataset of clips, or of files that are read when they are needed.
 
@@ -95,11 +98,16 @@ def make_dataset(
         With augmentation and random frames.
     num_classes
         K; clips of other labels are refused.
+    random_frames
+        Draw frames at random; none: while training. Without augmentation this gives several views
+        of a clip, ``dataset[view * n + index]``.
     """
     options = config.clips
+    # Clips in memory need no set: it may not be there where a trained model is used.
+    in_memory = bool(clips) and isinstance(clips[0], Clip)
     return SkeletonDataset(
         clips,
-        open_set(config.data, config.root).read,
+        None if in_memory else open_set(config.data, config.root).read,
         lazy=not options.cache,
         num_frames=options.num_frames,
         sampling=options.sampling,
@@ -109,7 +117,7 @@ def make_dataset(
         future_frames=future_frames,
         future_share=config.prediction.share,
         seed=config.trainer.seed,
-        training=training,
+        training=training if random_frames is None else random_frames,
         num_classes=num_classes,
     )
 
@@ -121,12 +129,38 @@ def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip]
     return read_clips(files, open_set(config.data, config.root).read, progress)
 
 
-def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
-    """Return a loader that goes over a dataset once, in order."""
+def evaluation_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    config: RunConfig,
+    *,
+    view: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset once, in order.
+
+    Parameters
+    ----------
+    dataset
+        Clips.
+    builder
+        Builds the graphs.
+    config
+        Options of the run.
+    view
+        Which view of each clip, where the dataset draws frames at random.
+    rank, processes
+        Which process of how many takes its share; where clips are fewer than processes, each
+        takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    draws = range(view * size + rank % shared, (view + 1) * size, shared)
     return DataLoader(
         dataset,
         batch_size=config.trainer.eval_batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=False),
+        sampler=draws,
         num_workers=config.clips.workers,
         collate_fn=functools.partial(collate, builder=builder),
         generator=torch.Generator(),  # as in training: leave torch's own alone
@@ -212,10 +246,12 @@ class ClipsModule(pl.LightningDataModule):
             num_classes=len(self.set.class_names),
         )
         options, seed = self.config.clips, self.config.trainer.seed
+        draws = EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=self.repeat)
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
-            sampler=EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=self.repeat),
+            batch_sampler=EpochBatches(
+                draws, self.batch_size, self.config.trainer.accumulate, rank(), processes()
+            ),
             num_workers=options.workers,
             persistent_workers=options.workers > 0,
             collate_fn=functools.partial(collate, builder=self._need_builder()),
@@ -240,9 +276,18 @@ class ClipsModule(pl.LightningDataModule):
                 ),
                 self._need_builder(),
                 self.config,
+                rank=rank(),
+                processes=processes(),
             )
             for mode in modes
         ]
+
+    def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
+        """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""
+        clips = self.held_out_clips or self.train_clips
+        clips = clips[:: max(1, len(clips) // count)][:count]
+        dataset = make_dataset(clips, self.config, "whole", future_frames=self.future_frames)
+        return [collate([dataset[index]], model.graph_builder) for index in range(len(dataset))]
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

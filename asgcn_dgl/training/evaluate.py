@@ -19,13 +19,18 @@ from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, re
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import progress_wanted, track
+from asgcn_dgl.training.report import report
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
-__all__ = ["evaluate", "evaluation_datasets", "figures", "report", "score"]
+__all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
 
 
 def evaluate(
-    folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
+    folder: str | Path,
+    *,
+    checkpoint: str = "auto",
+    root: str | Path | None = None,
+    num_clips: int = 1,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
@@ -37,6 +42,9 @@ def evaluate(
         'best', 'last', or 'auto': the best on validation, the last where there is none.
     root
         Folder of the data set, if it is not where training found it.
+    num_clips
+        Views of each clip, of frames drawn anew, whose probabilities are averaged; 1: one view of
+        the frames that are always chosen.
 
     Returns
     -------
@@ -55,17 +63,30 @@ def evaluate(
     config = restored.config
     if root is not None:
         config.root = str(root)
+    _check_views(config, num_clips)
     set_threads(config)
     started = time.perf_counter()
     datasets = evaluation_datasets(_test_files(config), restored.model, config)
-    recognition, prediction = score(restored.model, datasets, config, "test")
+    recognition, prediction = score(restored.model, datasets, config, "test", num_clips)
     result = figures(restored, recognition, prediction, split="test", checkpoint=file.stem)
+    result["num_clips"] = num_clips
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
     write_npz(run.scores, **recognition.arrays(restored.class_names))
     write_json(run.metrics, result)
     print(report(result))
     print(f"written: {run.metrics} and {run.scores}")
     return result
+
+
+def _check_views(config: RunConfig, num_clips: int) -> None:
+    """Refuse views that would all be the same."""
+    if num_clips < 1:
+        raise InputError(f"--clips must be at least 1, got {num_clips}")
+    if num_clips > 1 and config.clips.sampling == "resize":
+        raise InputError(
+            f"--clips {num_clips}: with clips.sampling resize all views of a clip are the same; "
+            "leave --clips out"
+        )
 
 
 def _test_files(config: RunConfig) -> list[Path]:
@@ -116,7 +137,11 @@ def evaluation_datasets(
 
 @torch.no_grad()
 def score(
-    model: ASGCN | STGCN, datasets: list[SkeletonDataset], config: RunConfig, label: str
+    model: ASGCN | STGCN,
+    datasets: list[SkeletonDataset],
+    config: RunConfig,
+    label: str,
+    num_clips: int = 1,
 ) -> tuple[RecognitionScores, PredictionScores]:
     """Run a model over clips: recognition on whole clips, prediction on clips without their future.
 
@@ -130,17 +155,36 @@ def score(
         Options of the run.
     label
         What the progress bar says.
+    num_clips
+        Views of each clip for recognition, see :func:`evaluate`.
     """
     device = device_of(config)
     model.to(device).eval()
-    scores = (RecognitionScores(), PredictionScores())
-    for number, dataset in enumerate(datasets):
-        loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
-        for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
+    views = [RecognitionScores() for _ in range(num_clips)]
+    seen = datasets[0]
+    if num_clips > 1:
+        seen = make_dataset(
+            [seen.clip(index) for index in range(len(seen))],
+            config,
+            "whole",
+            future_frames=seen.future_frames,
+            random_frames=True,
+        )
+    for view, scores in enumerate(views):
+        loader: Loader = evaluation_loader(seen, model.graph_builder, config, view=view)
+        name = "recognition" if num_clips == 1 else f"recognition, view {view + 1}/{num_clips}"
+        for batch in track(loader, f"{label}, {name}", config):
             batch = batch.to(device)
-            out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=number == 1)
-            scores[number].update(batch, out)
-    return scores
+            scores.update(
+                batch, model(batch.graph, batch.feat, batch.mask, batch.last, predict=False)
+            )
+    prediction = PredictionScores()
+    for dataset in datasets[1:]:
+        loader = evaluation_loader(dataset, model.graph_builder, config)
+        for batch in track(loader, f"{label}, prediction", config):
+            batch = batch.to(device)
+            prediction.update(batch, model(batch.graph, batch.feat, batch.mask, batch.last))
+    return RecognitionScores.averaged(views), prediction
 
 
 def figures(
@@ -171,7 +215,9 @@ def figures(
         "stream": config.clips.stream,
         "split": split,
         "clips": len(recognition.names),
+        "num_clips": 1,
         **recognition.summary(restored.class_names),
+        **recognition.details(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
         "prediction": prediction.summary(),
         "checkpoint": checkpoint,
@@ -180,21 +226,3 @@ def figures(
         "parameters": sum(p.numel() for p in restored.model.parameters()),
         "versions": versions(),
     }
-
-
-def report(result: dict[str, Any]) -> str:
-    """Return the figures as a few lines to read."""
-    lines = [
-        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
-        f"{result['stream']} stream), {result['checkpoint']} checkpoint (epoch {result['epoch']})",
-        f"  top-1 {result['top1']:.2f} %   top-5 {result['top5']:.2f} %   "
-        f"mean class {result['mean_class']:.2f} %   "
-        f"chance {100 / len(result['per_class']):.1f} %",
-    ]
-    future = result["prediction"]
-    if future is not None:
-        lines.append(
-            f"  prediction error {1000 * future['mpjpe']:.1f} mm   "
-            f"zero velocity {1000 * future['zero_velocity']:.1f} mm"
-        )
-    return "\n".join(lines)

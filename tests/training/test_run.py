@@ -32,6 +32,7 @@ def test_run_folder_holds_what_it_should(trained):
         "validation.json",
         "metrics.json",
         "scores.npz",
+        "validation_scores.npz",
         "checkpoints/aim.ckpt",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
