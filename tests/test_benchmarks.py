@@ -17,7 +17,7 @@ from benchmarks.measure import call_mib, in_turn, report
 from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["layers", "aim", "model", "loader", "scaling"]
+MODULES = ["layers", "aim", "model", "loader", "scaling", "memory"]
 
 
 def test_the_dense_convolution_computes_the_same():

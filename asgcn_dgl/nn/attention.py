@@ -93,18 +93,19 @@ class PooledAttention(nn.Module):
         Tensor
             (N, T, D), zero where missing.
         """
-        feat = zero_missing(feat, mask)
+        out = zero_missing(feat, mask)
+        # Hundreds of frames cannot be counted in half precision.
+        feat = out.float() if out.dtype in (torch.bfloat16, torch.float16) else out
         here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
-        out = feat
         if self.joints is not None:
             mean = feat.sum(dim=1) / here.sum(dim=1).clamp(min=1).unsqueeze(-1)  # (N, D)
-            out = out * self._gate(self.joints, mean).unsqueeze(1)
+            out = out * self._gate(self.joints, mean).unsqueeze(1).to(out.dtype)
         if self.frames is not None:
             clip = clip_index(graph)
             total = feat.new_zeros(graph.batch_size, *feat.shape[1:]).index_add(0, clip, feat)
             count = here.new_zeros(graph.batch_size, feat.shape[1]).index_add(0, clip, here)
             mean = total / count.clamp(min=1).unsqueeze(-1)  # (B, T, D)
-            out = out * self._gate(self.frames, mean)[clip]
+            out = out * self._gate(self.frames, mean)[clip].to(out.dtype)
         return out
 
     def _gate(self, last: nn.Linear, mean: Tensor) -> Tensor:

@@ -92,14 +92,14 @@ class StructuralOffsets(nn.Module):
                 place = (graph.ndata["structure"] == key).nonzero().squeeze(-1)
                 part = self._mix(flat[place], self.values[name], chosen)
                 out = out.index_copy(0, place, part.to(out.dtype))
-        return out.view(*feat.shape[:-1], weight.shape[-1])
+        return out.reshape(*feat.shape[:-1], weight.shape[-1])
 
     @staticmethod
     def _mix(feat: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
         """All bodies of one layout: (N, F, D), (R, V, V) and (R, D, O) to (N, F, O)."""
         relations, joints, _ = offset.shape
         nodes, frames, feats = feat.shape
-        bodies = feat.view(nodes // joints, joints, frames * feats)
+        bodies = feat.reshape(nodes // joints, joints, frames * feats)
         # (R V, V) @ (bodies, V, F D): every relation's sum in one product
         sums = torch.matmul(offset.reshape(relations * joints, joints), bodies)
         sums = sums.view(nodes // joints, relations, joints, frames, feats)

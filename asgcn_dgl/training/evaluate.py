@@ -66,7 +66,7 @@ def evaluate(
     _check_views(config, num_clips)
     set_threads(config)
     started = time.perf_counter()
-    datasets = evaluation_datasets(_test_files(config), restored.model, config)
+    datasets = evaluation_datasets(_test_files(config), restored.model, config, num_clips)
     recognition, prediction = score(restored.model, datasets, config, "test", num_clips)
     result = figures(restored, recognition, prediction, split="test", checkpoint=file.stem)
     result["num_clips"] = num_clips
@@ -111,7 +111,7 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
 
 
 def evaluation_datasets(
-    clips: list[Any], model: ASGCN | STGCN, config: RunConfig
+    clips: list[Any], model: ASGCN | STGCN, config: RunConfig, num_clips: int = 1
 ) -> list[SkeletonDataset]:
     """Return the clips seen whole, and without their future if the model predicts one.
 
@@ -123,6 +123,8 @@ def evaluation_datasets(
         The model.
     config
         Options of the run.
+    num_clips
+        Views of each whole clip; with more than one its frames are drawn at random.
     """
     steps = future_frames(model)
     if clips and isinstance(clips[0], Path):
@@ -130,7 +132,14 @@ def evaluation_datasets(
     modes = ["whole", "observed"] if steps else ["whole"]
     classes = len(open_set(config.data, config.root).class_names)
     return [
-        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes)
+        make_dataset(
+            clips,
+            config,
+            mode,
+            future_frames=steps,
+            num_classes=classes,
+            random_frames=num_clips > 1 and mode == "whole",
+        )
         for mode in modes
     ]
 
@@ -156,22 +165,13 @@ def score(
     label
         What the progress bar says.
     num_clips
-        Views of each clip for recognition, see :func:`evaluate`.
+        Views of each whole clip, as given to :func:`evaluation_datasets`.
     """
     device = device_of(config)
     model.to(device).eval()
     views = [RecognitionScores() for _ in range(num_clips)]
-    seen = datasets[0]
-    if num_clips > 1:
-        seen = make_dataset(
-            [seen.clip(index) for index in range(len(seen))],
-            config,
-            "whole",
-            future_frames=seen.future_frames,
-            random_frames=True,
-        )
     for view, scores in enumerate(views):
-        loader: Loader = evaluation_loader(seen, model.graph_builder, config, view=view)
+        loader: Loader = evaluation_loader(datasets[0], model.graph_builder, config, view=view)
         name = "recognition" if num_clips == 1 else f"recognition, view {view + 1}/{num_clips}"
         for batch in track(loader, f"{label}, {name}", config):
             batch = batch.to(device)

@@ -265,13 +265,17 @@ class JointTraining(Phase):
         self.recognition.gather()
         self.prediction.gather()
         summary = self.recognition.summary(self.class_names)
-        self.log("val/loss", self.recognition.loss())
-        self.log("val/top1", summary["top1"], prog_bar=True)
-        self.log("val/mean_class", summary["mean_class"])
+        found = {
+            "loss": self.recognition.loss(),
+            "top1": summary["top1"],
+            "mean_class": summary["mean_class"],
+        }
         future = self.prediction.summary()
         if future is not None:
-            self.log("val/mpjpe", future["mpjpe"])
-            self.log("val/zero_velocity", future["zero_velocity"])
+            found |= {name: future[name] for name in ("mpjpe", "zero_velocity")}
+        for name, value in found.items():
+            # The same in every process already; Lightning wants to hear that it may be averaged.
+            self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return gradient descent and its schedule, a step of which is a step of the optimiser."""

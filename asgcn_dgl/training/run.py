@@ -226,6 +226,8 @@ def _fit(
             )
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
+    if saver.exhausted:
+        say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
 
 
