@@ -1,4 +1,4 @@
-"""The command ``asgcn-dgl``: demo, prepare, inspect, train, evaluate, predict, runs, fuse.
+"""The command ``asgcn-dgl`` with its subcommands.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from asgcn_dgl import __version__
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.grids import TABLE_NAMES
 from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
 from asgcn_dgl.training.errors import DivergenceError
@@ -96,10 +97,12 @@ def build_parser() -> ArgumentParser:
     )
     commands.add_subcommand("inspect", inspect_parser(), help="Look at what a store holds.")
     commands.add_subcommand("train", train_parser(), help="Train on a data set.")
+    commands.add_subcommand("find-lr", find_lr_parser(), help="Look for a learning rate.")
     commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
     commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
     commands.add_subcommand("runs", runs_parser(), help="List runs with their figures.")
     commands.add_subcommand("fuse", fuse_parser(), help="Add up the scores of several streams.")
+    commands.add_subcommand("tables", tables_parser(), help="Make the paper's tables on a set.")
     return parser
 
 
@@ -175,13 +178,7 @@ def train_parser() -> ArgumentParser:
         allow_abbrev=False,
         exit_on_error=False,
     )
-    parser.add_argument(
-        "--config",
-        type=str,
-        default=None,
-        help="Configuration: a YAML file, or one of the package's "
-        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
-    )
+    _add_config(parser)
     parser.add_argument(
         "--out", type=str, default=None, help="Folder of the run. Left out: runs/DATA-1, -2, ..."
     )
@@ -195,6 +192,67 @@ def train_parser() -> ArgumentParser:
         action=ActionYesNo(no_prefix="no-"),
         default=True,
         help="Read the test clips once, at the end.",
+    )
+    parser.add_argument(
+        "--early-stop",
+        type=int | None,
+        default=None,
+        help="End joint training after so many validations without a better one "
+        "(trainer.early_stop).",
+    )
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def _add_config(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=str,
+        default=None,
+        help="Configuration: a YAML file, or one of the package's "
+        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
+    )
+
+
+def find_lr_parser() -> ArgumentParser:
+    """Make the parser of ``find-lr``."""
+    parser = ArgumentParser(
+        description="Train jointly for some steps while the learning rate rises, and say at which "
+        "the loss falls fastest. Takes the options of train; keeps nothing of what it trained.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    _add_config(parser)
+    parser.add_argument("--lowest", type=float, default=1e-4, help="First learning rate.")
+    parser.add_argument("--highest", type=float, default=2.0, help="Last learning rate.")
+    parser.add_argument("--steps", type=int, default=100, help="Steps of the optimiser, at most.")
+    parser.add_argument("--out", type=str, default=None, help="Also write all steps here, as JSON.")
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def tables_parser() -> ArgumentParser:
+    """Make the parser of ``tables``."""
+    parser = ArgumentParser(
+        description="Train and evaluate all that one of the paper's tables compares, each a run "
+        "folder below --out, and write the table as Markdown and JSON. What is done is kept: the "
+        "same command goes on after an interruption, and tables share the runs they have in "
+        "common.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("table", type=Literal[TABLE_NAMES], help="Which table.")
+    _add_config(parser)
+    parser.add_argument("--out", type=str, required=True, help="Folder of the runs and tables.")
+    parser.add_argument("--seeds", type=int, default=3, help="Runs of each cell: seeds 0, 1, ...")
+    parser.add_argument(
+        "--split",
+        type=Literal["test", "validation"],
+        default="test",
+        help="Clips whose accuracy the table shows; with validation the test clips are not read.",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="List the runs and what is done; train nothing."
     )
     parser.add_class_arguments(RunConfig, as_group=False)
     return parser
@@ -211,6 +269,13 @@ def evaluate_parser() -> ArgumentParser:
     parser.add_argument("run_dir", type=str, help="Folder of a run.")
     parser.add_argument(
         "--root", type=str, default=None, help="Folder of the set, if it has moved."
+    )
+    parser.add_argument(
+        "--clips",
+        type=int | None,
+        default=None,
+        help="Choices of frames of each clip whose probabilities are averaged; 10 is usual in the "
+        "field. Left out: the run's clips.num_clips.",
     )
     _add_checkpoint(parser)
     return parser
@@ -267,6 +332,11 @@ def fuse_parser() -> ArgumentParser:
         help="A weight for each run, as [2,1]. Left out: 2 for joints and bones, 1 for motions.",
     )
     parser.add_argument(
+        "--choose-weights",
+        action="store_true",
+        help="Choose the weights on the clips that the runs held out of the training clips.",
+    )
+    parser.add_argument(
         "--out", type=str, default=None, help="Also write the result here, as JSON."
     )
     return parser
@@ -281,20 +351,23 @@ def _add_checkpoint(parser: ArgumentParser) -> None:
     )
 
 
-def train_config(options: Mapping[str, Any]) -> RunConfig:
+def train_config(options: Mapping[str, Any], command: str = "train") -> RunConfig:
     """Put together the options of a run: the configuration, then what the command line says.
 
     Parameters
     ----------
     options
         What was given on the command line, and nothing else.
+    command
+        The subcommand, for messages.
 
     Raises
     ------
     InputError
         If an option is missing, unknown, of the wrong type, or breaks its rule.
     """
-    given = {k: v for k, v in options.items() if k not in ("config", "out", "resume", "evaluate")}
+    known = RunConfig.__dataclass_fields__
+    given = {key: value for key, value in options.items() if key in known}
     config = options.get("config")
     base: Mapping[str, Any] = {}
     if config is not None:
@@ -305,7 +378,7 @@ def train_config(options: Mapping[str, Any]) -> RunConfig:
     merged = _merged(base, given)
     for name in ("data", "root"):
         if name not in merged:
-            raise InputError(f"train needs --{name}; see 'asgcn-dgl train --help'")
+            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
     return _checked(merged, config)
 
 
@@ -337,12 +410,14 @@ def _train(options: Namespace) -> int:
     given = options.as_dict()
     resume = bool(given.get("resume"))
     out = given.get("out")
+    if given.get("early_stop") is not None:
+        given = _merged(given, {"trainer": {"early_stop": given["early_stop"]}})
     if resume:
         if out is None:
             raise InputError("--resume needs --out, the folder of the run to go on with")
         if "config" in given:
             raise InputError("--config does not go with --resume: a run keeps its configuration")
-        over = {k: v for k, v in given.items() if k not in ("out", "resume", "evaluate")}
+        over = {k: v for k, v in given.items() if k in RunConfig.__dataclass_fields__}
         base = RunDir(Path(out)).read_config().to_dict()
         config = _checked(_merged(base, over), None)
     else:
@@ -357,7 +432,34 @@ def _evaluate(options: Namespace) -> int:
 
     given = options.as_dict()
     evaluate(
-        Path(given["run_dir"]), checkpoint=given.get("checkpoint", "auto"), root=given.get("root")
+        Path(given["run_dir"]),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+        num_clips=given.get("clips"),
+    )
+    return 0
+
+
+def _find_lr(options: Namespace) -> int:
+    from asgcn_dgl.training.lr_finder import find_lr
+
+    given = options.as_dict()
+    own = {key: given[key] for key in ("lowest", "highest", "steps", "out") if key in given}
+    find_lr(train_config(given, "find-lr"), **own)
+    return 0
+
+
+def _tables(options: Namespace) -> int:
+    from asgcn_dgl.experiments.tables import make_table
+
+    given = options.as_dict()
+    make_table(
+        given["table"],
+        train_config(given, "tables"),
+        Path(given["out"]),
+        seeds=given.get("seeds", 3),
+        split=given.get("split", "test"),
+        dry_run=given.get("dry_run", False),
     )
     return 0
 
@@ -448,11 +550,20 @@ def _fuse(options: Namespace) -> int:
     from asgcn_dgl.training.compare import fuse
 
     given = options.as_dict()
-    result = fuse(given["runs"], given.get("weights"), given.get("out"))
+    result = fuse(
+        given["runs"],
+        given.get("weights"),
+        given.get("out"),
+        choose=given.get("choose_weights", False),
+    )
+    if "validation_top1" in result:
+        print(f"weights chosen on {result['validation_clips']} held-out clips: "
+              f"{result['validation_top1']:.2f} % there")  # fmt: skip
     for run in result["runs"]:
         print(f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}")
-    print(f"{result['top1']:6.2f} %  fused ({result['clips']} clips, mean class "
-          f"{result['mean_class']:.2f} %)")  # fmt: skip
+    low, high = result["intervals"]["top1"]
+    print(f"{result['top1']:6.2f} %  fused ({result['clips']} clips, 95 % interval {low:.1f} to "
+          f"{high:.1f}, mean class {result['mean_class']:.2f} %)")  # fmt: skip
     return 0
 
 
@@ -469,10 +580,12 @@ _COMMANDS = {
     "prepare": _prepare,
     "inspect": _inspect,
     "train": _train,
+    "find-lr": _find_lr,
     "evaluate": _evaluate,
     "predict": _predict,
     "runs": _runs,
     "fuse": _fuse,
+    "tables": _tables,
 }
 
 if __name__ == "__main__":
