@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from asgcn_dgl import __version__
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
 from asgcn_dgl.training.errors import DivergenceError
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser().parse_args(arguments, defaults=False)
+        if options.get("allocator") != "default":
+            reuse_memory()
         return _COMMANDS[options.command](options[options.command])
     except (ArgumentError, InputError) as error:
         return _report(error, USAGE_ERROR)
@@ -76,6 +79,13 @@ def build_parser() -> ArgumentParser:
         version=__version__,
         allow_abbrev=False,
         exit_on_error=False,
+    )
+    parser.add_argument(
+        "--allocator",
+        type=Literal["reusing", "default"],
+        default="reusing",
+        help="Whether memory of large tensors is kept for reuse (glibc only; faster on a CPU, at a "
+        "higher memory) or left to the C library.",
     )
     commands = parser.add_subcommands(required=True, dest="command")
     commands.add_subcommand(

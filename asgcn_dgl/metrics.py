@@ -277,6 +277,38 @@ def fuse_scores(
     return np.asarray(fused, dtype=np.float64)
 
 
+def average_passes(logits: torch.Tensor, passes: int) -> torch.Tensor:
+    """Average the class probabilities of several passes over the same clips.
+
+    Parameters
+    ----------
+    logits
+        (passes · B, K), pass after pass, each in the same order.
+    passes
+        Number of passes.
+
+    Returns
+    -------
+    Tensor
+        (B, K) logarithms of the mean probabilities: logits again, of which softmax gives the mean.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not a multiple of the passes.
+
+    Examples
+    --------
+    >>> two = torch.tensor([[0.9, 0.1], [0.5, 0.5]]).log()
+    >>> average_passes(two, 2).softmax(dim=-1)
+    tensor([[0.7000, 0.3000]])
+    """
+    if passes < 1 or len(logits) % passes:
+        raise ValueError(f"{len(logits)} rows are not of {passes} equal passes")
+    log = torch.log_softmax(logits.double(), dim=-1).unflatten(0, (passes, -1))
+    return (torch.logsumexp(log, dim=0) - np.log(passes)).to(logits.dtype)
+
+
 def _need(module: str) -> ModuleType:
     """Import a module of the ``train`` extra, or say how to get it."""
     try:

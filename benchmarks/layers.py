@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import dgl
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl._dgl import dgl
 from asgcn_dgl.nn import ASGConv, SGConv
 from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import GraphBuilder, get_layout

@@ -57,8 +57,8 @@ class Work:
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each call, taken one after the other, after a warm-up of each."""
-    for call in calls.values():
+    """Median seconds of each call, taken one after the other, after two of each to warm up."""
+    for call in 2 * tuple(calls.values()):
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):

@@ -5,19 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from asgcn_dgl.data import read_ntu
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
 from asgcn_dgl.ops.regular import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from benchmarks import aim, layers, model
+from benchmarks import aim, layers, model, prepare
 from benchmarks.measure import call_mib, in_turn, report
 from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
+from benchmarks.rivals.skeleton_text import read_fields
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["layers", "aim", "model", "loader", "scaling"]
+MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling"]
 
 
 def test_the_dense_convolution_computes_the_same():
@@ -80,6 +83,18 @@ def test_the_dense_model_computes_the_same(kind):
         torch.testing.assert_close(out.future.view(future.shape), future, rtol=1e-3, atol=1e-4)
 
 
+def test_the_field_by_field_reader_reads_the_same(tmp_path):
+    paths = prepare.write_files(tmp_path, copies=2)
+    assert len(paths) == len(set(paths)) == 2 * prepare.ACTIONS
+    assert 95 < paths[0].stat().st_size / (read_ntu(paths[0]).pos.size / 3) < 115
+    for path in paths[::2]:
+        clip, pos = read_ntu(path), read_fields(path)
+        # By place in the frame, not by identity: bodies that come and go differ.
+        if clip.mask.any(axis=2).all():
+            seen = clip.mask
+            np.testing.assert_allclose(clip.pos[seen], pos[: clip.num_bodies][seen], rtol=1e-6)
+
+
 def test_what_is_timed_runs_and_useful_work_is_counted():
     size = layers.Size(bodies=1, frames=4, feats=8, backward=True)
     bare = layers.Size(1, 4, 8, True, num_actional=0)
@@ -98,7 +113,7 @@ def test_what_is_timed_runs_and_useful_work_is_counted():
 
 
 def test_every_row_has_a_name_of_its_own():
-    for module in (layers, aim, model):
+    for module in (layers, aim, model, prepare):
         names = [work.name for work in module.WORKS]
         assert len(set(names)) == len(names)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.collate import Batch, collate
-from asgcn_dgl.data.dataset import EpochSampler, Sample, SkeletonDataset, read_clips
+from asgcn_dgl.data.dataset import Sample, SkeletonDataset, read_clips
+from asgcn_dgl.data.missing import MISSING, HandleMissing
 from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.nw_ucla import parse_nw_ucla_name, read_nw_ucla
+from asgcn_dgl.data.persons import BODY_RULES, NOISE_RULES, DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.prepare import Summary, prepare
+from asgcn_dgl.data.sampling import EpochSampler, LengthBatches
 from asgcn_dgl.data.sets import SET_NAMES, ClipSet, Protocol, SkeletonSet, get_set
 from asgcn_dgl.data.store import Store, open_store
 from asgcn_dgl.data.stored import StoredSet, open_set
@@ -19,12 +22,16 @@ from asgcn_dgl.data.transforms import (
     Compose,
     Crop,
     RandomFlip,
+    RandomLoss,
     RandomMove,
     RandomNoise,
     RandomRotate,
     RandomScale,
+    RandomShear,
+    RandomSpeed,
     RepeatPad,
     Resample,
+    Shorten,
     Transform,
     UniformSample,
     ViewNormalize,
@@ -33,6 +40,9 @@ from asgcn_dgl.data.transforms import (
 )
 
 __all__ = [
+    "BODY_RULES",
+    "MISSING",
+    "NOISE_RULES",
     "SAMPLINGS",
     "SET_NAMES",
     "STREAMS",
@@ -43,17 +53,26 @@ __all__ = [
     "ClipSet",
     "Compose",
     "Crop",
+    "DropNoise",
     "EpochSampler",
+    "HandleMissing",
+    "JoinTracks",
+    "LengthBatches",
     "Protocol",
     "RandomFlip",
+    "RandomLoss",
     "RandomMove",
     "RandomNoise",
     "RandomRotate",
     "RandomScale",
+    "RandomShear",
+    "RandomSpeed",
     "RecordingName",
     "RepeatPad",
     "Resample",
     "Sample",
+    "SelectBodies",
+    "Shorten",
     "SkeletonDataset",
     "SkeletonSet",
     "Store",

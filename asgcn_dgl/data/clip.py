@@ -59,6 +59,8 @@ class Clip:
     meta
         What else is known: ``path``, ``subject``, ``camera``, ``setup``, ``replication``,
         ``action``.
+    scored
+        The last coordinate is the score that a pose estimator gave the joint, not a place.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class Clip:
     mask: np.ndarray
     label: int = -1
     meta: Mapping[str, Any] = field(default_factory=dict)
+    scored: bool = False
 
     def __post_init__(self) -> None:
         pos, mask = self.pos, self.mask
@@ -101,6 +104,8 @@ class Clip:
         if 0 in pos.shape:
             axis = ("body", "frame", "joint", "coordinate")[pos.shape.index(0)]
             raise self._error(f"the clip holds no {axis}; remove it from the data")
+        if self.scored and pos.shape[3] < 2:
+            raise self._error("a score alone is no position; give coordinates before it")
 
     @classmethod
     def from_positions(
@@ -111,18 +116,19 @@ class Clip:
         mask: np.ndarray | None = None,
         label: int = -1,
         meta: Mapping[str, Any] | None = None,
+        scored: bool = False,
     ) -> Clip:
         """Make a checked clip; joints at the exact origin count as missing unless a mask is given.
 
         Parameters
         ----------
-        name, layout, label, meta
+        name, layout, label, meta, scored
             As in :class:`Clip`.
         pos
             (M, T, V, d) positions of any float type.
         mask
             (M, T, V) True where a joint was seen; by default where it is not exactly 0, since a
-            sensor reports a joint that it lost as its own origin.
+            sensor reports a joint that it lost as its own origin, or where its score is not 0.
 
         Returns
         -------
@@ -138,11 +144,11 @@ class Clip:
         with np.errstate(over="ignore", invalid="ignore"):
             pos = np.asarray(pos).astype(np.float32)
         if mask is None:
-            mask = (pos != 0).any(axis=-1)
+            mask = pos[..., -1] != 0 if scored else nonzero(pos)
         mask = np.asarray(mask, dtype=bool)
-        if mask.shape == pos.shape[:-1]:  # of another shape, the constructor says so
+        if mask.shape == pos.shape[:-1] and not mask.all():  # another shape: see __post_init__
             pos = np.where(mask[..., None], pos, np.float32(0))
-        return cls(name, layout, pos, mask, label, dict(meta or {})).check()
+        return cls(name, layout, pos, mask, label, dict(meta or {}), scored).check()
 
     @property
     def num_bodies(self) -> int:
@@ -156,8 +162,23 @@ class Clip:
 
     @property
     def num_dims(self) -> int:
-        """Coordinates of a joint, d."""
+        """Coordinates of a joint, d, the score among them."""
         return int(self.pos.shape[3])
+
+    @property
+    def num_places(self) -> int:
+        """Coordinates of a joint that are a place: d, or one less where there is a score."""
+        return self.num_dims - self.scored
+
+    @property
+    def places(self) -> np.ndarray:
+        """(M, T, V, ...) positions without the score."""
+        return self.pos[..., : self.num_places]
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(M, T, V) scores, 0 where a joint is missing; None for a clip that has none."""
+        return self.pos[..., -1] if self.scored else None
 
     @property
     def source(self) -> str:
@@ -184,20 +205,20 @@ class Clip:
             is seen in any frame, or the label is out of range. The message names the file and
             the place in it.
         """
-        finite = np.isfinite(self.pos)
-        if not finite.all():
+        if not np.isfinite(self.pos).all():
+            finite = np.isfinite(self.pos)
             body, frame, joint, axis = (int(index) for index in np.argwhere(~finite)[0])
             raise self._error(
                 f"coordinate {axis + 1} of joint {joint + 1} ({self.layout.joints[joint]}) of body "
                 f"{body + 1} in frame {frame + 1} is {self.pos[body, frame, joint, axis]}; "
                 "repair the file or remove it"
             )
-        nonzero = (self.pos != 0).any(axis=-1)
-        if (nonzero & ~self.mask).any():
+        shown = nonzero(self.pos)
+        if (shown & ~self.mask).any():
             raise self._error(
                 "positions must be 0 where the mask is False; make the clip by Clip.from_positions"
             )
-        if not nonzero.any():
+        if not shown.any():
             raise self._error(
                 "all joints of all bodies are zero or missing; remove the file or list it among "
                 "the samples to drop"
@@ -226,6 +247,22 @@ class Clip:
         pos = np.where(mask[..., None], pos, np.float32(0)).astype(np.float32, copy=False)
         return replace(self, pos=pos, mask=mask)
 
+    def with_places(self, places: np.ndarray) -> Clip:
+        """Return the clip with other places and the scores that it has.
+
+        Parameters
+        ----------
+        places
+            (M, T, V, ...) as :attr:`places`.
+        """
+        if not self.scored:
+            return self.with_pos(places)
+        return self.with_pos(np.concatenate([places, self.pos[..., -1:]], axis=-1))
+
+    def with_label(self, label: int) -> Clip:
+        """Return the clip with another label."""
+        return replace(self, label=label)
+
     def frames(self, index: np.ndarray | slice) -> Clip:
         """Return the clip made of the frames that ``index`` picks, in that order."""
         return replace(self, pos=self.pos[:, index], mask=self.mask[:, index])
@@ -241,6 +278,14 @@ class Clip:
         return InputError(f"{self.source}: {text}")
 
 
+def nonzero(pos: np.ndarray) -> np.ndarray:
+    """(...) whether any of the d coordinates is not 0; axis by axis, since d is small."""
+    found = np.zeros(pos.shape[:-1], dtype=bool)
+    for axis in range(pos.shape[-1]):
+        found |= pos[..., axis] != 0
+    return found
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Read a file, or say in one line why it cannot be read.
 
@@ -254,6 +299,6 @@ def read_bytes(path: str | Path) -> bytes:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError(f"{path}: the file is empty; copy it again from its source")
     return data

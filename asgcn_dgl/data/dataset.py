@@ -1,11 +1,12 @@
 """From clips to model-ready samples, reproducibly: a sample depends on seed, epoch and index only.
 
 Order of work on a clip: transforms on all of its frames; split into what is observed and the
-future; stream features of the observed part; choice of frames.
+future; missing joints, stream features and choice of frames, all of the observed part alone.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import Transform, frame_sampler
 from asgcn_dgl.errors import InputError
@@ -38,7 +40,8 @@ class Sample:
         (M, V, D) float32 last observed position of each joint, whatever the stream; 0 if the
         joint was never seen.
     future
-        (M, T', V, D) float32 positions that follow the observed part.
+        (M, T', V, D) float32 positions that follow the observed part. A score is no motion: that
+        of a future joint is the last observed one.
     future_mask
         (M, T', V) bool, True where a future position can be scored: it was seen, and so was the
         joint before. All False: no prediction loss.
@@ -95,7 +98,7 @@ class SkeletonDataset(Dataset[Sample]):
 
     ``dataset[draw]`` is clip ``draw % n`` in epoch ``draw // n``, with a random generator made
     from (seed, epoch, index): results depend neither on the number of workers nor on where a
-    training was resumed. :class:`EpochSampler` yields such draws.
+    training was resumed. :class:`~asgcn_dgl.data.sampling.EpochSampler` yields such draws.
 
     Parameters
     ----------
@@ -114,6 +117,10 @@ class SkeletonDataset(Dataset[Sample]):
         transform of your own.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
+    missing
+        What becomes of joints that were not seen, one of
+        :data:`~asgcn_dgl.data.missing.MISSING`; or a transform of your own. It sees the observed
+        frames only.
     stream
         One of :data:`~asgcn_dgl.data.streams.STREAMS`.
     mode
@@ -129,6 +136,9 @@ class SkeletonDataset(Dataset[Sample]):
         Seed of all random choices.
     training
         Draw frames at random; False chooses the same frames each time.
+    num_clips
+        Choices of frames of a clip when not training: those of epoch e are choice e modulo
+        ``num_clips``, spread evenly. A clip's scores can then be averaged over all of them.
     num_classes
         K; if given, clips without a label in 0..K-1 are refused.
 
@@ -161,15 +171,19 @@ class SkeletonDataset(Dataset[Sample]):
         num_frames: int | None = 64,
         sampling: str | Transform = "uniform",
         transform: Transform | None = None,
+        missing: str | Transform = "mask",
         stream: str = "joint",
         mode: str = "whole",
         future_frames: int = 10,
         future_share: float = 0.5,
         seed: int = 0,
         training: bool = False,
+        num_clips: int = 1,
         num_classes: int | None = None,
     ) -> None:
         _check_options(stream, mode, future_frames, future_share, num_frames)
+        if num_clips < 1:
+            raise ValueError(f"num_clips must be at least 1, got {num_clips}")
         self.transform = transform
         self.stream = stream
         self.mode = mode
@@ -179,8 +193,13 @@ class SkeletonDataset(Dataset[Sample]):
         self.training = training
         self.num_classes = num_classes
         self._reader = reader
-        self._sample_whole = _sampler(sampling, num_frames, training, keep_end=False)
-        self._sample_observed = _sampler(sampling, num_frames, training, keep_end=True)
+        self.num_clips = num_clips
+        self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
+        places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
+        self._samplers = {
+            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
+            for observed in (False, True)
+        }
         if not len(clips):
             raise InputError("the dataset holds no clip; check the folder and the split")
         self._items: list[Any] = list(clips)
@@ -201,6 +220,11 @@ class SkeletonDataset(Dataset[Sample]):
         item = self._items[index]
         return self._load(item) if self._lazy else item
 
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """(n,) frames of each clip; files are read for it once, if they are not in memory."""
+        return np.array([self.clip(index).num_frames for index in range(len(self))])
+
     def __getitem__(self, draw: int) -> Sample:
         """Sample of clip ``draw % n`` in epoch ``draw // n``."""
         if draw < 0:
@@ -210,7 +234,7 @@ class SkeletonDataset(Dataset[Sample]):
         clip = self.clip(index)
         if self.transform is not None:
             clip = self.transform(clip, rng)
-        return self._sample(clip, self._observed(clip, rng), index, rng)
+        return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
 
     def _load(self, item: Clip | str | Path) -> Clip:
         clip = item if isinstance(item, Clip) else None
@@ -226,7 +250,14 @@ class SkeletonDataset(Dataset[Sample]):
         long_enough = clip.num_frames >= self.future_frames + 2
         return long_enough and (drawn or self.mode == "observed")
 
-    def _sample(self, clip: Clip, observed: bool, index: int, rng: np.random.Generator) -> Sample:
+    def _sample(
+        self,
+        clip: Clip,
+        observed: bool,
+        draw: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Sample:
+        epoch, index = draw
         steps = self.future_frames
         past = clip.frames(slice(0, clip.num_frames - steps)) if observed else clip
         last, known = last_pose(past)
@@ -236,8 +267,11 @@ class SkeletonDataset(Dataset[Sample]):
         if observed and steps:
             future_mask = clip.mask[:, -steps:] & known[:, None]
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
-        sampler = self._sample_observed if observed else self._sample_whole
-        seen = sampler(to_stream(past, self.stream), rng)
+            if clip.scored:
+                future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
+        past = self.missing(past, rng)
+        choose = self._samplers[observed][epoch % self.num_clips]
+        seen = choose(to_stream(past, self.stream), rng)
         return Sample(
             feat=seen.pos,
             mask=seen.mask,
@@ -267,65 +301,17 @@ def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known[..., None], last, np.float32(0)), known
 
 
-class EpochSampler(Sampler[int]):
-    """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
-
-    Parameters
-    ----------
-    size
-        Clips of the dataset, n.
-    shuffle
-        Yield each pass in random order.
-    seed
-        Seed of the orders.
-    repeat
-        Passes over the clips that make one epoch.
-
-    Raises
-    ------
-    ValueError
-        If ``size`` or ``repeat`` is below 1.
-
-    Examples
-    --------
-    >>> sampler = EpochSampler(3, shuffle=False, repeat=2)
-    >>> sampler.set_epoch(1)
-    >>> list(sampler)  # passes 2 and 3 of 3 clips
-    [6, 7, 8, 9, 10, 11]
-    """
-
-    def __init__(self, size: int, shuffle: bool = True, seed: int = 0, repeat: int = 1) -> None:
-        if size < 1 or repeat < 1:
-            raise ValueError(f"size and repeat must be at least 1, got {size} and {repeat}")
-        self.size = size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.repeat = repeat
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch, from 0, the next iteration is."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Draws of one epoch."""
-        return self.size * self.repeat
-
-    def __iter__(self) -> Iterator[int]:
-        """Draws of the epoch."""
-        for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat):
-            order = np.arange(self.size)
-            if self.shuffle:
-                order = np.random.default_rng([self.seed, number]).permutation(self.size)
-            yield from (number * self.size + order).tolist()
-
-
 def _sampler(
-    sampling: str | Transform, num_frames: int | None, training: bool, keep_end: bool
+    sampling: str | Transform,
+    num_frames: int | None,
+    training: bool,
+    keep_end: bool,
+    place: float,
 ) -> Transform:
     if not isinstance(sampling, str):
         return sampling
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end)  # refuses bad names
+    # Made in any case, so that bad names are refused.
+    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
     return sampler if num_frames is not None else _unchanged
 
 

@@ -9,19 +9,27 @@ twelve numbers: x y z in metres, depth x y, colour x y, a quaternion, and the tr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, read_bytes
+from asgcn_dgl.data.clip import Clip, RecordingName, nonzero, read_bytes
+from asgcn_dgl.data.ntu_text import (
+    BODY_FIELDS,
+    BODY_LINES,
+    JOINT_FIELDS,
+    NUM_JOINTS,
+    Bodies,
+    parse_bodies,
+)
+from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-NUM_JOINTS = 25
-BODY_FIELDS = 10
-JOINT_FIELDS = 12
+#: Frames, over all tracks, of the longest recording that is read: what memory allows.
+MAX_PLACES = 1_000_000
 
 #: Columns of a joint line that are read: x, y, z, tracking state.
 _COLUMNS = (0, 1, 2, 11)
@@ -65,7 +73,15 @@ def parse_ntu_name(name: str | Path) -> RecordingName:
     return RecordingName(action, subject, camera, setup, replication)
 
 
-def read_ntu(path: str | Path, max_bodies: int = 2, min_state: int = 1) -> Clip:
+def read_ntu(
+    path: str | Path,
+    max_bodies: int | None = 2,
+    min_state: int = 1,
+    *,
+    select: str = "energy",
+    noise: str | Sequence[str] = (),
+    join: bool = False,
+) -> Clip:
     """Read one recording.
 
     Parameters
@@ -74,10 +90,19 @@ def read_ntu(path: str | Path, max_bodies: int = 2, min_state: int = 1) -> Clip:
         ``.skeleton`` file. Its label is the action number of its name less one; a file that is
         named otherwise has no label.
     max_bodies
-        M, bodies to keep: those that move most, by :func:`energy`, most energetic first.
+        M, bodies to keep, best first; None for all.
     min_state
         Joints of a lower tracking state are missing: 1 leaves out what was not tracked, 2 what
         was inferred too, 0 nothing.
+    select
+        Which bodies are best: one of :data:`~asgcn_dgl.data.persons.BODY_RULES`.
+    noise
+        Rules of :class:`~asgcn_dgl.data.persons.DropNoise` by which bodies are left out, any of
+        ``"length"``, ``"spread"`` and ``"motion"``; none of them by default, as in ST-GCN's
+        preparation. CTR-GCN's has the first two.
+    join
+        Join tracks of one person under several identities, see
+        :class:`~asgcn_dgl.data.persons.JoinTracks`.
 
     Returns
     -------
@@ -91,53 +116,43 @@ def read_ntu(path: str | Path, max_bodies: int = 2, min_state: int = 1) -> Clip:
         If the file cannot be read, is truncated or garbled, holds NaN or infinite coordinates, a
         wrong number of joints, no frame or no body. The message names the line.
     ValueError
-        If ``max_bodies`` is below 1.
+        If an option is out of range.
     """
-    if max_bodies < 1:
-        raise ValueError(f"max_bodies must be at least 1, got {max_bodies}")
+    steps = ntu_steps(max_bodies, min_state, select, noise, join)
     path = Path(path)
-    text = _Text(path)
-    num_frames, blocks = _walk(text)
-    values = _numbers(text, [block.line for block in blocks])
-    pos, seen = _tracks(num_frames, blocks, values, min_state)
-    order = np.argsort([-energy(*body) for body in zip(pos, seen, strict=True)], kind="stable")
-    keep = [body for body in order.tolist() if seen[body].any()][:max_bodies] or [0]
+    data = read_bytes(path)
+    bodies = parse_bodies(data) or _parse_carefully(path, data)
+    pos, seen = _tracks(path, bodies, min_state)
     meta: dict[str, Any] = {"path": str(path), "tracks": len(pos)}
     label = -1
     if _NAME.fullmatch(path.stem):
         name = parse_ntu_name(path)
         label = name.action - 1
         meta.update(name._asdict())
-    layout = get_layout("ntu25")
-    return Clip.from_positions(path.stem, layout, pos[keep], seen[keep], label, meta)
+    clip = Clip(path.stem, get_layout("ntu25"), pos, seen, label, meta)
+    for step in steps:
+        clip = step(clip)
+    return clip.check()
 
 
-def energy(pos: np.ndarray, mask: np.ndarray) -> float:
-    """Measure how much a body moves: the standard deviations of its coordinates, summed.
+def ntu_steps(
+    max_bodies: int | None, min_state: int, select: str, noise: str | Sequence[str], join: bool
+) -> list[DropNoise | JoinTracks | SelectBodies]:
+    """Return what is done with the bodies of a recording, in this order.
 
-    Taken over all joints and frames in which the body is there, as the published preparations of
-    the set do; tables and chairs that the sensor took for bodies hardly move.
-
-    Parameters
-    ----------
-    pos
-        (T, V, d) positions.
-    mask
-        (T, V) True where a joint was seen.
-
-    Returns
-    -------
-    float
-        In the unit of the positions; 0 for a body that was never seen.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pos = np.array([[[0.0, 1.0]], [[2.0, 1.0]], [[9.0, 9.0]]])  # T = 3, V = 1, d = 2
-    >>> energy(pos, np.array([[True], [True], [False]]))
-    1.0
+    Raises
+    ------
+    ValueError
+        If an option is out of range.
     """
-    return float(pos[mask].std(axis=0).sum()) if mask.any() else 0.0
+    if min_state not in (0, 1, 2):
+        raise ValueError(f"min_state must be 0, 1 or 2, got {min_state}")
+    rules = (noise,) if isinstance(noise, str) else tuple(noise)
+    return [
+        *([JoinTracks()] if join else []),
+        DropNoise(rules),
+        SelectBodies(max_bodies, select),
+    ]
 
 
 def read_sample_names(path: str | Path) -> frozenset[str]:
@@ -159,7 +174,7 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
         If the file cannot be read or a line is no such name.
     """
     names = set()
-    for number, line in enumerate(_Text(Path(path)).lines, start=1):
+    for number, line in enumerate(_Text(Path(path), read_bytes(path)).lines, start=1):
         name = line.strip().removesuffix(".skeleton")
         if name and not _NAME.fullmatch(name):
             raise InputError(
@@ -170,21 +185,11 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
     return frozenset(names - {""})
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The joint lines of one body in one frame."""
-
-    frame: int
-    identity: str
-    line: int  # of the first joint, counted from 1
-
-
 class _Text:
     """Lines of a file, with errors that name one of them. Lines are counted from 1."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
-        data = read_bytes(path)
         try:
             self.lines = data.decode("ascii").rstrip().split("\n")
         except UnicodeDecodeError as error:
@@ -206,35 +211,48 @@ class _Text:
         return int(text)
 
 
-def _walk(text: _Text) -> tuple[int, list[_Block]]:
-    """Find where each body of each frame stands, without reading its joints."""
+def _parse_carefully(path: Path, data: bytes) -> Bodies:
+    """Read line by line what is laid out in an unusual way, or say what is wrong and where."""
+    text = _Text(path, data)
+    num_frames, frame, heads = _walk(text)
+    values = _numbers(text, [head + 2 for head in heads])
+    identity = [text.lines[head - 1].split()[0] for head in heads]
+    state = values[..., 3].astype(np.uint8)
+    return Bodies(num_frames, np.array(frame), identity, values[..., :3], state)
+
+
+def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
+    """Find the frame and the first line of each body, without reading its joints."""
     num_frames = text.count(1, "the number of frames")
     if not num_frames:
         raise text.error(1, "the recording has no frame; remove the file from the data")
-    blocks: list[_Block] = []
+    frames: list[int] = []
+    heads: list[int] = []
     at = 2
     for frame in range(num_frames):
         place = f"frame {frame + 1} of {num_frames}"
         bodies = text.count(at, f"the number of bodies of {place}")
         at += 1
         for _ in range(bodies):
-            blocks.append(_Block(frame, _identity(text, at, place), at + 2))
-            at += 2 + NUM_JOINTS
+            _check_head(text, at, place)
+            frames.append(frame)
+            heads.append(at)
+            at += BODY_LINES
     if at <= len(text.lines):
         raise text.error(
             at, f"the file goes on after the last of its {num_frames} frames; {_AGAIN}"
         )
-    if not blocks:
+    if not heads:
         raise text.error(
             1,
             f"no body in any of the {num_frames} frames; remove the file or list it among the "
             "samples to drop",
         )
-    return num_frames, blocks
+    return num_frames, frames, heads
 
 
-def _identity(text: _Text, at: int, place: str) -> str:
-    """Check the head of a body and that its joint lines are there; return its identity."""
+def _check_head(text: _Text, at: int, place: str) -> None:
+    """Check the head of a body and that its joint lines are there."""
     fields = text.line(at, f"a body of {place}").split()
     if len(fields) != BODY_FIELDS or not fields[0].isdigit():
         raise text.error(
@@ -250,7 +268,6 @@ def _identity(text: _Text, at: int, place: str) -> str:
             "or damaged",
         )
     text.line(at + 1 + NUM_JOINTS, f"joint lines of {place}")
-    return fields[0]
 
 
 def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
@@ -296,24 +313,33 @@ def _row_fault(row: str, values: np.ndarray) -> str:
     return f"tracking state {row.split()[11]} is not 0, 1 or 2; {_AGAIN}"
 
 
-def _tracks(
-    num_frames: int, blocks: list[_Block], values: np.ndarray, min_state: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(bodies, T, V, 3) positions and (bodies, T, V) mask, one track for each identity.
+def _tracks(path: Path, bodies: Bodies, min_state: int) -> tuple[np.ndarray, np.ndarray]:
+    """(tracks, T, V, 3) float32 positions and (tracks, T, V) mask, a track for each identity.
 
     An identity that stands twice in a frame makes a track for each, so that nothing is lost.
     """
     number: dict[tuple[str, int], int] = {}
     times: dict[tuple[str, int], int] = {}
     track = []
-    for block in blocks:
-        at = (block.identity, block.frame)
+    for identity, frame in zip(bodies.identity, bodies.frame.tolist(), strict=True):
+        at = (identity, frame)
         times[at] = times.get(at, -1) + 1
-        track.append(number.setdefault((block.identity, times[at]), len(number)))
-    frame = [block.frame for block in blocks]
-    pos = np.zeros((len(number), num_frames, NUM_JOINTS, 3))
-    mask = np.zeros(pos.shape[:3], dtype=bool)
-    pos[track, frame] = values[..., :3]
+        track.append(number.setdefault((identity, times[at]), len(number)))
+    if len(number) * bodies.num_frames > MAX_PLACES:
+        raise InputError(
+            f"{path}: {len(number)} bodies of different identity in {bodies.num_frames} frames are "
+            f"more than a sensor reports; {_AGAIN}"
+        )
+    shape = (len(number), bodies.num_frames, NUM_JOINTS)
+    pos = np.zeros((*shape, 3), dtype=np.float32)
+    mask = np.zeros(shape, dtype=bool)
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is refused
+        found = bodies.pos.astype(np.float32)
     # The sensor reports a joint that it lost as its own origin.
-    mask[track, frame] = (values[..., 3] >= min_state) & (values[..., :3] != 0).any(axis=-1)
+    seen = nonzero(found)
+    if min_state:
+        seen &= bodies.state >= min_state
+    if not seen.all():
+        found[~seen] = 0
+    pos[track, bodies.frame], mask[track, bodies.frame] = found, seen
     return pos, mask

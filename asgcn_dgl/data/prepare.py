@@ -211,7 +211,7 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
     rows: list[tuple[int, ...]] = []
     names: list[str] = []
     dropped: list[tuple[str, str]] = []
-    dims: set[int] = set()
+    dims: set[tuple[int, bool]] = set()
     files = StoreFiles(part)
     floats = octets = 0
     with (
@@ -235,7 +235,7 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
             place = (number, floats, octets)
             rows.append((*place, clip.num_bodies, clip.num_frames, clip.label, *known))
             names.append(source.names[index])
-            dims.add(clip.num_dims)
+            dims.add((clip.num_dims, clip.scored))
             floats += clip.pos.size
             octets += bits.size
     write_json(
@@ -261,14 +261,16 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
     rows = [tuple(row) for each in lists for row in each["rows"]]
     names = [name for each in lists for name in each["names"]]
     dropped = tuple((name, reason) for each in lists for name, reason in each["dropped"])
-    dims = sorted({dim for each in lists for dim in each["dims"]})
+    dims = sorted({tuple(dim) for each in lists for dim in each["dims"]})
     if not rows:
         raise InputError(
             f"none of the {len(source)} recordings can be used; the first: {dropped[0][1]}"
         )
     if len(dims) > 1:
         raise InputError(
-            f"recordings of {dims} coordinates cannot share a store; prepare each apart"
+            "recordings of "
+            + " and ".join(f"{n} coordinates{', a score' * scored}" for n, scored in dims)
+            + " cannot share a store; prepare each apart"
         )
     files, table = StoreFiles(part), np.array(rows, dtype=INDEX)
     with atomic_path(files.index) as path:
@@ -288,7 +290,8 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
             "kind": KIND,
             "version": VERSION,
             "layout": source.layout.to_dict(),
-            "num_dims": dims[0],
+            "num_dims": dims[0][0],
+            "scored": dims[0][1],
             "class_names": class_names,
             "recordings": len(names),
             "splits": list(source.splits),

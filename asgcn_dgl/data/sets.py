@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,9 +85,19 @@ class ClipSet(ABC):
         """Skeleton of the set's bodies."""
 
     @property
+    def layouts(self) -> tuple[SkeletonLayout, ...]:
+        """All skeletons of the set's bodies; a joined set has several."""
+        return (self.layout,)
+
+    @property
     def num_classes(self) -> int:
         """K."""
         return len(self.class_names)
+
+    @property
+    @abstractmethod
+    def splits(self) -> Collection[str]:
+        """Names of the set's splits."""
 
     @abstractmethod
     def read(self, path: str | Path) -> Clip:
@@ -184,6 +194,9 @@ class SkeletonSet(ClipSet):
         Files of a higher set-up number belong to another set; None takes all.
     missing_lists
         Names of the lists of recordings to drop, any of which will do.
+    counts
+        For each number of files that the whole set can have (with the recordings that are to be
+        dropped, and without): the training and test files of each protocol.
     """
 
     name: str
@@ -196,11 +209,17 @@ class SkeletonSet(ClipSet):
     parse: Callable[[Path], RecordingName] = field(repr=False)
     max_setup: int | None = None
     missing_lists: tuple[str, ...] = ()
+    counts: Mapping[int, Mapping[str, tuple[int, int]]] = field(default_factory=dict, repr=False)
 
     @property
     def layout(self) -> SkeletonLayout:
         """Skeleton of the set's bodies."""
         return get_layout(self.layout_name)
+
+    @property
+    def splits(self) -> Collection[str]:
+        """Names of the published splits."""
+        return self.protocols
 
     def numbers(self, path: Path) -> RecordingName:
         """Return what a file's name says."""
@@ -257,6 +276,15 @@ class SkeletonSet(ClipSet):
                 f"{root}: no file {self.pattern} of {self.name} in it; give the folder that holds "
                 "the set's files"
             )
+        if self.counts and len(files) not in self.counts:
+            logger.warning(
+                "%s: %d files of %s, where the whole set has %s; figures of a part of it cannot be "
+                "compared with published ones",
+                root,
+                len(files),
+                self.name,
+                " or ".join(map(str, self.counts)),
+            )
         return files
 
     def split(
@@ -279,7 +307,8 @@ class SkeletonSet(ClipSet):
         Raises
         ------
         InputError
-            If the set has no such protocol or no file is for training.
+            If the set has no such protocol or no file is for training, or the set is whole and its
+            parts have not the published sizes.
         """
         chosen = self.protocol(protocol)
         train, test = _part(files, lambda path: chosen.trains(self.parse(path)))
@@ -289,7 +318,25 @@ class SkeletonSet(ClipSet):
                 f"{protocol or self.default_protocol!r}, which trains on {chosen}; add such files "
                 f"or choose another protocol ({', '.join(self.protocols)})"
             )
+        self.check_counts(protocol or self.default_protocol, len(train), len(test))
         return train, test
+
+    def check_counts(self, protocol: str, train: int, test: int) -> None:
+        """Compare the parts of a protocol with the published ones, where the set is whole.
+
+        Raises
+        ------
+        InputError
+            If they have other sizes; the message names both.
+        """
+        expected = self.counts.get(train + test, {}).get(protocol)
+        if expected is not None and expected != (train, test):
+            raise InputError(
+                f"{self.name}: the {train + test} files are the whole set, which protocol "
+                f"{protocol!r} parts into {expected[0]} training and {expected[1]} test files, but "
+                f"their names part into {train} and {test}; files are renamed or stand in for "
+                "others: copy the set again from its source"
+            )
 
     def protocol(self, name: str | None = None) -> Protocol:
         """Return a protocol by name, by default the set's default.
@@ -341,6 +388,7 @@ def _nw_ucla() -> SkeletonSet:
         pattern="a??_s??_e??_v??.json",
         reader=nw_ucla.read_nw_ucla,
         parse=nw_ucla.parse_nw_ucla_name,
+        counts={1484: {"xview": (1020, 464)}},
     )
 
 
@@ -366,6 +414,10 @@ def _ntu60() -> SkeletonSet:
         },
         max_setup=17,
         missing_lists=(NTU60_MISSING, NTU120_MISSING),
+        counts={
+            56_880: {"xsub": (40_320, 16_560), "xview": (37_920, 18_960)},
+            56_578: {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)},  # without the 302
+        },
     )
 
 
@@ -378,6 +430,10 @@ def _ntu120() -> SkeletonSet:
             "xset": Protocol("setup", frozenset(range(2, 33, 2))),
         },
         missing_lists=(NTU120_MISSING,),  # the 302 of the 60 are among its 535
+        counts={
+            114_480: {},
+            113_945: {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)},  # without the 535
+        },
     )
 
 

@@ -2,7 +2,8 @@
 
 A store is a folder::
 
-    header.json       version, layout, classes, names of splits, size and sha256 of each file
+    header.json       version, layout, classes, names of splits, whether the last coordinate is a
+                      score, size and sha256 of each file
     index.npy         one row a recording: shard, places, bodies, frames, label, recording's numbers
     names.txt         one name a line, in the order of the index
     splits.npy        (splits, recordings) int8: 0 in neither part, 1 trains, 2 tests
@@ -138,6 +139,7 @@ class Store(Source):
             mask.reshape(bodies, frames, joints),
             int(row["label"]),
             {"path": f"{self.path}: {self.names[index]}", **known},
+            bool(self.header and self.header.get("scored", False)),
         )
 
     def numbers(self, index: int) -> RecordingName:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.formats.registry import FORMATS
+from asgcn_dgl.data.joined import JoinedSet
 from asgcn_dgl.data.sets import SET_NAMES, ClipSet, get_set
 from asgcn_dgl.data.store import Store, StoreFiles, open_store
 from asgcn_dgl.errors import InputError
@@ -36,6 +38,11 @@ class StoredSet(ClipSet):
     def layout(self) -> SkeletonLayout:
         """Skeleton of all bodies."""
         return self.store.layout
+
+    @property
+    def splits(self) -> Collection[str]:
+        """Names of the store's splits."""
+        return self.store.splits
 
     def read(self, path: str | Path) -> Clip:
         """Read the recording that a path stands for."""
@@ -85,13 +92,17 @@ def open_set(name: str, root: str | Path) -> ClipSet:
         One of :data:`~asgcn_dgl.data.SET_NAMES`; for a store it only chooses the configuration,
         and can be any format's.
     root
-        Folder of a store, or of the set's files.
+        Folder of a store, or of the set's files; or several of these, joined by ``os.pathsep``,
+        which are then one set.
 
     Raises
     ------
     InputError
         If the store is damaged, or there is neither a store nor a set of that name.
     """
+    folders = [Path(folder) for folder in str(root).split(os.pathsep)]
+    if len(folders) > 1 and not Path(root).exists():
+        return JoinedSet([(open_set(name, folder), folder) for folder in folders])
     if StoreFiles(Path(root)).header.is_file():
         return StoredSet(open_store(root))
     if name not in SET_NAMES and name in FORMATS:

@@ -20,7 +20,9 @@ def to_stream(clip: Clip, stream: str) -> Clip:
     stream
         ``"joint"``: the positions as they are. ``"bone"``: each joint minus its parent, the
         neighbour toward the layout's centre; 0 at the centre. ``"joint_motion"``,
-        ``"bone_motion"``: the next frame minus this one, 0 in the last frame.
+        ``"bone_motion"``: the next frame minus this one, 0 in the last frame. Where a clip carries
+        scores, a bone's is the mean of its two ends', a motion's that of its two frames' (Duan et
+        al., PYSKL, 2022).
 
     Returns
     -------
@@ -57,14 +59,20 @@ def to_stream(clip: Clip, stream: str) -> Clip:
 def bones(clip: Clip) -> Clip:
     """Each joint minus its parent toward the centre; 0 at the centre joint."""
     parent = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
-    pos = clip.pos - clip.pos[:, :, parent]
+    pos = _difference(clip, clip.pos, clip.pos[:, :, parent])
     return clip.with_pos(pos, clip.mask & clip.mask[:, :, parent])
 
 
 def motion(clip: Clip) -> Clip:
     """Next frame minus this one; 0 in the last frame."""
-    pos = np.zeros_like(clip.pos)
-    pos[:, :-1] = clip.pos[:, 1:] - clip.pos[:, :-1]
-    mask = clip.mask.copy()
-    mask[:, :-1] &= clip.mask[:, 1:]
-    return clip.with_pos(pos, mask)
+    following = np.append(np.arange(1, clip.num_frames), clip.num_frames - 1)
+    pos = _difference(clip, clip.pos[:, following], clip.pos)
+    return clip.with_pos(pos, clip.mask & clip.mask[:, following])
+
+
+def _difference(clip: Clip, end: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """End minus beginning; a score is no place, and becomes the mean of the two."""
+    pos = end - begin
+    if clip.scored:
+        pos[..., -1] = (end[..., -1] + begin[..., -1]) / 2
+    return pos

@@ -18,7 +18,7 @@ from asgcn_dgl.data.clip import Clip
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
 #: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "resize", "repeat", "pad")
+SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own")
 
 
 class Compose:
@@ -52,7 +52,7 @@ class Compose:
 
 
 def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """(len(joints), d) positions in the first frame in which they are all seen.
+    """(len(joints), d) places in the first frame in which they are all seen.
 
     The first body counts, another only if the first never shows them. Reading no later frame than
     needed keeps what is to be predicted out of the alignment.
@@ -60,7 +60,7 @@ def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
     for body in range(clip.num_bodies):
         seen = clip.mask[body][:, list(joints)].all(axis=1)
         if seen.any():
-            return np.asarray(clip.pos[body, int(seen.argmax()), list(joints)])
+            return np.asarray(clip.places[body, int(seen.argmax()), list(joints)])
     return None
 
 
@@ -80,10 +80,10 @@ class Center:
             if not len(shown):
                 return clip
             body, frame = shown[0]
-            origin = clip.pos[body, frame][clip.mask[body, frame]].mean(axis=0)
+            origin = clip.places[body, frame][clip.mask[body, frame]].mean(axis=0)
         else:
             origin = found[0]
-        return clip.with_pos(clip.pos - origin)
+        return clip.with_places(clip.places - origin)
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,18 @@ class AlignSpine:
 class ViewNormalize:
     """Turn the clip so that the spine points along z and the shoulders along x.
 
-    The published preparation of NTU RGB+D (Shahroudy et al., CVPR 2016) turns twice, each time
-    by the smallest angle, and so tilts the spine again; here the second turn is about z alone:
-    the spine stays upright and the line from the left to the right shoulder has no y component.
     Like :class:`AlignSpine` it reads the first frame that shows the joints.
+
+    Parameters
+    ----------
+    published
+        The published preparation of NTU RGB+D (Shahroudy et al., CVPR 2016) turns twice, each time
+        by the smallest angle: the shoulders come to lie along x, and the spine tilts again. False
+        makes the second turn about z alone: the spine stays upright, and the line from the left to
+        the right shoulder has no y component.
     """
+
+    published: bool = False
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
@@ -118,12 +125,11 @@ class ViewNormalize:
         found = None if ends is None else _reference(clip, *ends)
         if found is None:
             return clip
-        x, y, _ = found[0] - found[1]  # from the left shoulder to the right one
-        length = float(np.hypot(x, y))
-        if length == 0:
-            return clip
-        cos, sin = x / length, y / length
-        return _rotate(clip, np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]))
+        across = (found[0] - found[1]).astype(np.float64)  # from the left shoulder to the right one
+        if not self.published:
+            across[2] = 0
+        length = float(np.linalg.norm(across))
+        return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
 
 
 def _spine_turn(clip: Clip) -> np.ndarray | None:
@@ -136,22 +142,24 @@ def _spine_turn(clip: Clip) -> np.ndarray | None:
     return None if length == 0 else _shortest_turn(spine / length)
 
 
-def _shortest_turn(unit: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation by the smallest angle that takes a unit vector to z (Rodrigues)."""
-    x, y, z = unit
-    if z < -1 + 1e-9:  # upside down: every axis across is as short, take x
-        return np.diag([1.0, -1.0, -1.0])
-    cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
-    return np.eye(3) + cross + cross @ cross / (1 + z)
+def _shortest_turn(unit: np.ndarray, axis: int = 2) -> np.ndarray:
+    """(3, 3) rotation by the smallest angle that takes a unit vector to an axis (Rodrigues)."""
+    goal = np.eye(3)[axis]
+    along = float(unit @ goal)
+    if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
+        keep = np.eye(3)[axis - 2]
+        return 2 * np.outer(keep, keep) - np.eye(3)
+    cross = np.outer(goal, unit) - np.outer(unit, goal)
+    return np.eye(3) + cross + cross @ cross / (1 + along)
 
 
 def _rotate(clip: Clip, matrix: np.ndarray) -> Clip:
-    return clip.with_pos(clip.pos @ matrix.T.astype(np.float32))
+    return clip.with_places(clip.places @ matrix.T.astype(np.float32))
 
 
 def _need_3d(clip: Clip, name: str) -> None:
-    if clip.num_dims != 3:
-        raise ValueError(f"{name} needs clips of 3 coordinates, {clip.name} has {clip.num_dims}")
+    if clip.num_places != 3:
+        raise ValueError(f"{name} needs clips of 3 coordinates, {clip.name} has {clip.num_places}")
 
 
 # Augmentation ------------------------------------------------------------------------------------
@@ -182,7 +190,7 @@ class RandomRotate:
         """Apply."""
         limits = np.radians(self._angles())
         x, y, z = rng.uniform(-limits, limits)
-        if clip.num_dims == 2:
+        if clip.num_places == 2:
             return _rotate(clip, _turn(z, 0, 1)[:2, :2])
         _need_3d(clip, "RandomRotate")
         return _rotate(clip, _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2))
@@ -219,8 +227,32 @@ class RandomScale:
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        factor = rng.uniform(self.low, self.high, size=clip.num_dims if self.per_axis else 1)
-        return clip.with_pos(clip.pos * factor.astype(np.float32))
+        factor = rng.uniform(self.low, self.high, size=clip.num_places if self.per_axis else 1)
+        return clip.with_places(clip.places * factor.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class RandomShear:
+    """Shear the clip about the origin: each axis is mixed with a little of the others.
+
+    Parameters
+    ----------
+    amount
+        The shares are drawn from [-amount, amount].
+    """
+
+    amount: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.amount >= 0:
+            raise ValueError(f"amount must be at least 0, got {self.amount}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        size = clip.num_places
+        matrix = rng.uniform(-self.amount, self.amount, size=(size, size))
+        np.fill_diagonal(matrix, 1.0)
+        return _rotate(clip, matrix)
 
 
 @dataclass(frozen=True)
@@ -267,8 +299,41 @@ class RandomNoise:
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        noise = rng.standard_normal(clip.pos.shape, dtype=np.float32)
-        return clip.with_pos(clip.pos + np.float32(self.sigma) * noise)
+        noise = rng.standard_normal(clip.places.shape, dtype=np.float32)
+        return clip.with_places(clip.places + np.float32(self.sigma) * noise)
+
+
+@dataclass(frozen=True)
+class RandomLoss:
+    """Lose joints for a while, as sensors and estimators do: they are masked as missing.
+
+    Parameters
+    ----------
+    probability
+        That a joint of a body is lost, once, in the clip.
+    span
+        Largest share of the frames for which it is lost; the share is drawn from (0, span].
+    """
+
+    probability: float = 0.1
+    span: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.probability <= 1 and 0 < self.span <= 1):
+            raise ValueError(
+                f"RandomLoss needs 0 <= probability <= 1 and 0 < span <= 1, got {self.probability} "
+                f"and {self.span}"
+            )
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply; a clip that would lose all that is seen stays as it is."""
+        bodies, frames, joints = clip.mask.shape
+        lost = rng.random((bodies, 1, joints)) < self.probability
+        length = np.ceil((1 - rng.random((bodies, 1, joints))) * self.span * frames)
+        start = np.floor(rng.random((bodies, 1, joints)) * (frames - length + 1))
+        time = np.arange(frames)[:, None]
+        mask = clip.mask & ~(lost & (time >= start) & (time < start + length))
+        return clip.with_pos(clip.pos, mask) if mask.any() else clip
 
 
 @dataclass(frozen=True)
@@ -355,6 +420,40 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class RandomSpeed:
+    """Play the clip faster and slower, by linear interpolation over time.
+
+    Speeds are drawn at a few key frames and change linearly between them; the clip grows or
+    shrinks by their mean. Missing joints are treated as by :class:`Resample`.
+
+    Parameters
+    ----------
+    low, high
+        Range of the speeds, 1 being that of the recording; drawn evenly in ratios.
+    keys
+        Key frames, spread evenly over the clip, at least 1: one speed for all of it.
+    """
+
+    low: float = 0.8
+    high: float = 1.25
+    keys: int = 3
+
+    def __post_init__(self) -> None:
+        if not (0 < self.low <= self.high and self.keys >= 1):
+            raise ValueError(f"RandomSpeed needs 0 < low <= high and keys >= 1, got {self}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        speed = np.exp(rng.uniform(np.log(self.low), np.log(self.high), size=self.keys))
+        last = clip.num_frames - 1
+        frames = np.arange(last)
+        slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
+        when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
+        place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
+        return _at(clip, place)
+
+
+@dataclass(frozen=True)
 class UniformSample:
     """Take one frame out of each of equally long segments of the clip.
 
@@ -365,7 +464,9 @@ class UniformSample:
     num_frames
         Segments, and frames of the result.
     random
-        Draw the place in each segment; False takes its middle.
+        Draw the place in each segment.
+    place
+        Where in each segment, from 0 to 1, if it is not drawn.
 
     Examples
     --------
@@ -377,13 +478,15 @@ class UniformSample:
 
     num_frames: int
     random: bool = True
+    place: float = 0.5
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
+        _check_place(self.place)
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
         """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
-        place = rng.random(self.num_frames) if self.random and rng is not None else 0.5
+        place = rng.random(self.num_frames) if self.random and rng is not None else self.place
         frame = (np.arange(self.num_frames) + place) * (length / self.num_frames)
         return np.minimum(frame.astype(np.int64), length - 1)
 
@@ -414,17 +517,45 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        place = np.linspace(0, clip.num_frames - 1, self.num_frames)
-        before = place.astype(np.int64)
-        after = np.minimum(before + 1, clip.num_frames - 1)
-        share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
-        pos = (1 - share) * clip.pos[:, before] + share * clip.pos[:, after]
-        if clip.mask.all():
-            return clip.with_pos(pos, np.ones(pos.shape[:3], dtype=bool))
-        first, second = clip.mask[:, before, :, None], clip.mask[:, after, :, None]
-        pos = np.where(first, pos, clip.pos[:, after])
-        pos = np.where(second, pos, clip.pos[:, before])
-        return clip.with_pos(pos, np.where(share < 0.5, first, second)[..., 0])
+        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+
+
+def _at(clip: Clip, place: np.ndarray) -> Clip:
+    """Clip at (T,) places in time, by linear interpolation between the frames around each."""
+    before = place.astype(np.int64)
+    after = np.minimum(before + 1, clip.num_frames - 1)
+    share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
+    pos = (1 - share) * clip.pos[:, before] + share * clip.pos[:, after]
+    if clip.mask.all():
+        return clip.with_pos(pos, np.ones(pos.shape[:3], dtype=bool))
+    first, second = clip.mask[:, before, :, None], clip.mask[:, after, :, None]
+    pos = np.where(first, pos, clip.pos[:, after])
+    pos = np.where(second, pos, clip.pos[:, before])
+    return clip.with_pos(pos, np.where(share < 0.5, first, second)[..., 0])
+
+
+@dataclass(frozen=True)
+class Shorten:
+    """Leave a clip its own length, or as many frames as it may have at most.
+
+    Parameters
+    ----------
+    max_frames
+        Frames that stay.
+    keep
+        Which frames of a longer clip stay, as for :class:`ZeroPad`.
+    """
+
+    max_frames: int
+    keep: str | float = "middle"
+
+    def __post_init__(self) -> None:
+        _check_frames(self.max_frames)
+        _check_keep(self.keep)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        return _cut(clip, self.max_frames, self.keep, rng)
 
 
 @dataclass(frozen=True)
@@ -436,11 +567,12 @@ class RepeatPad:
     num_frames
         Frames of the result.
     keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, or ``"random"``.
+        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
+        lie, from 0 (the first) to 1 (the last).
     """
 
     num_frames: int
-    keep: str = "middle"
+    keep: str | float = "middle"
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
@@ -463,11 +595,12 @@ class ZeroPad:
     num_frames
         Frames of the result.
     keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, or ``"random"``.
+        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
+        lie, from 0 (the first) to 1 (the last).
     """
 
     num_frames: int
-    keep: str = "middle"
+    keep: str | float = "middle"
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
@@ -484,7 +617,11 @@ class ZeroPad:
 
 
 def frame_sampler(
-    sampling: str, num_frames: int, random: bool, keep_end: bool = False
+    sampling: str,
+    num_frames: int,
+    random: bool,
+    keep_end: bool = False,
+    place: float = 0.5,
 ) -> Transform:
     """Make the transform that brings clips to one length.
 
@@ -493,14 +630,17 @@ def frame_sampler(
     sampling
         ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"resize"``:
         linear interpolation. ``"repeat"``: repetition from the start. ``"pad"``: masked frames
-        at the end.
+        at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
     random
         Draw frames (training); False chooses the same frames each time.
     keep_end
-        Where ``"repeat"`` and ``"pad"`` must shorten a clip, keep its end: what comes next is to
-        be predicted.
+        Where ``"repeat"``, ``"pad"`` and ``"own"`` must shorten a clip, keep its end: what comes
+        next is to be predicted.
+    place
+        Which frames are chosen if none is drawn, from 0 to 1: where in each segment
+        (``"uniform"``), or from which part of a clip that must be shortened.
 
     Returns
     -------
@@ -512,25 +652,29 @@ def frame_sampler(
     ValueError
         For an unknown ``sampling`` or ``num_frames`` below 1.
     """
-    keep = "end" if keep_end else "random" if random else "middle"
+    keep: str | float = "end" if keep_end else "random" if random else place
     if sampling == "uniform":
-        return UniformSample(num_frames, random)
+        return UniformSample(num_frames, random, place)
     if sampling == "resize":
         return Resample(num_frames)
     if sampling == "repeat":
         return RepeatPad(num_frames, keep)
     if sampling == "pad":
         return ZeroPad(num_frames, keep)
+    if sampling == "own":
+        return Shorten(num_frames, keep)
     raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
 
 
-def _cut(clip: Clip, num_frames: int, keep: str, rng: np.random.Generator) -> Clip:
+def _cut(clip: Clip, num_frames: int, keep: str | float, rng: np.random.Generator) -> Clip:
     spare = clip.num_frames - num_frames
     if spare <= 0:
         return clip
-    start = {"end": spare, "middle": spare // 2}.get(keep)
-    if start is None:
+    if keep == "random":
         start = int(rng.integers(spare + 1))
+    else:
+        share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
+        start = int(share * spare)
     return clip.frames(slice(start, start + num_frames))
 
 
@@ -539,6 +683,12 @@ def _check_frames(num_frames: int) -> None:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
 
 
-def _check_keep(keep: str) -> None:
-    if keep not in ("middle", "end", "random"):
-        raise ValueError(f"keep must be middle, end or random, got {keep!r}")
+def _check_keep(keep: str | float) -> None:
+    named = keep in ("middle", "end", "random")
+    if not named and (isinstance(keep, str) or not 0 <= keep <= 1):
+        raise ValueError(f"keep must be middle, end, random, or within 0..1, got {keep!r}")
+
+
+def _check_place(place: float) -> None:
+    if not 0 <= place <= 1:
+        raise ValueError(f"place must be within 0..1, got {place}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops import ActionalPlan, actional_plan
-from asgcn_dgl.ops.edges import gumbel_softmax, pair_sum, reduce_edges
+from asgcn_dgl.ops.edges import gumbel_softmax, pair_activation, reduce_edges
 from asgcn_dgl.ops.frames import as_mask, sample_frames
 
 
@@ -214,10 +214,10 @@ class AIMEncoder(nn.Module):
         weight = link_map.first.weight
         receiver = nn.functional.linear(joint, weight[:, :width], link_map.first.bias)
         sender = nn.functional.linear(joint, weight[:, width : 2 * width])
-        hidden = pair_sum(plan, receiver, sender)
         if link is not None:
-            hidden = hidden + nn.functional.linear(link, weight[:, 2 * width :])
-        return link_map.finish(hidden)
+            link = nn.functional.linear(link, weight[:, 2 * width :])
+        rate = link_map.dropout.p if link_map.training else 0.0
+        return link_map.finish_active(pair_activation(plan, receiver, sender, link, rate))
 
     def extra_repr(self) -> str:
         """Say the options."""

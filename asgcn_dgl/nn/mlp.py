@@ -52,10 +52,14 @@ class MLP(nn.Module):
 
     def finish(self, hidden: Tensor) -> Tensor:
         """Go on from the first linear map's result (..., H), which a caller may have made."""
-        out = self.second(self.dropout(F.elu(hidden)))
+        return self.finish_active(self.dropout(F.elu(hidden)))
+
+    def finish_active(self, active: Tensor) -> Tensor:
+        """Go on from the hidden layer after its ELU and dropout, (..., H)."""
+        out = self.second(active)
         if self.norm is None:
             return out
-        rows = F.elu(out).view(-1, out.shape[-1])
+        rows = F.elu(out, inplace=True).view(-1, out.shape[-1])
         if self.training and len(rows) > 1:
             return self.norm(rows).view(out.shape)
         norm = self.norm

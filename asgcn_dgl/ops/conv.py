@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.ops import message_passing, regular
-from asgcn_dgl.ops.plan import ActionalPlan, StructuralPlan, actional_plan, structural_plan
+from asgcn_dgl.ops.plan import (
+    ActionalPlan,
+    Part,
+    StructuralPlan,
+    actional_plan,
+    structural_plan,
+)
+from asgcn_dgl.ops.structural import StructuralOperators, structural_operators
 
 ENGINES = ("auto", "regular", "message_passing")
 NORMALISATIONS = ("paper", "self_loop", "none")
@@ -180,35 +187,76 @@ def _regular_terms(
     """Both halves by the regular-batch engine, None where the graph or the user forbids it."""
     if _engine == "message_passing":
         return None
-    s_plan = None if structural is None else _structural_plan(graph, structural)
-    a_plan = None if actional is None else actional_plan(graph, actional.etypes)
-    plans = [plan for plan in (s_plan, a_plan) if plan is not None]
-    fits = all(plan.regular for plan in plans) and _is_stacked(actional)
+    bones = () if structural is None else _structural_plan(graph, structural).parts
+    links = () if actional is None else actional_plan(graph, actional.etypes).parts
+    fits = (structural is None or bones) and (actional is None or links) and _is_stacked(actional)
     if not fits:
         if _engine == "regular":
             raise ValueError("the graph is not a batch of equal units: use the 'auto' engine")
         return None
-    operators: list[tuple[regular.Operators, StructuralPlan | None, int, int]] = []
-    if structural is not None and s_plan is not None:
-        made = regular.structural_operators(s_plan, feat, structural.weight, structural.mask)
-        operators.append((made, s_plan, s_plan.num_units, s_plan.num_joints))
-    if actional is not None and a_plan is not None:
-        assert isinstance(actional.links, Tensor)
-        links = regular.dense_links(actional.links, a_plan.num_units, a_plan.num_joints)
-        links = _normalise_dense(links, actional.normalise)
-        if operators and a_plan.num_joints == operators[0][3]:
-            made, s_plan, units, joints = operators.pop()
-            made = made._replace(links=links, link_weight=actional.weight)
-            operators.append((made, s_plan, units, joints))
-        else:
-            made = regular.Operators(None, None, None, None, None, links, actional.weight)
-            operators.append((made, None, a_plan.num_units, a_plan.num_joints))
     total = None
-    for made, plan, units, joints in operators:
-        part = regular.relational_conv(feat.reshape(units, joints, *feat.shape[1:]), made, plan)
-        part = part.view(feat.shape[0], feat.shape[1], -1)
-        total = part if total is None else total + part
+    for bone, link in _jobs(bones, links):
+        nodes = (bone or link).nodes  # type: ignore[union-attr]
+        rows = feat if nodes is None else feat.index_select(0, nodes)
+        out = _on_units(rows, bone, structural, link, actional)
+        if nodes is not None:
+            base = out.new_zeros(len(feat), *out.shape[1:]) if total is None else total
+            total = base.index_add(0, nodes, out)
+        else:
+            total = out if total is None else total + out
     return total
+
+
+def _jobs(
+    bones: Sequence[Part], links: Sequence[Part]
+) -> Iterator[tuple[Part | None, Part | None]]:
+    """Parts of both halves that are computed in one pass: those of the same units."""
+    rest = list(links)
+    for bone in bones:
+        match = next((link for link in rest if _same_units(bone, link)), None)
+        if match is not None:
+            rest.remove(match)
+        yield bone, match
+    # Links from person to person: their unit is a clip, that of the bones a body.
+    yield from ((None, link) for link in rest)
+
+
+def _same_units(bone: Part, link: Part) -> bool:
+    if bone.plan.num_joints != link.plan.num_joints:
+        return False
+    if bone.nodes is None or link.nodes is None:
+        return bone.nodes is link.nodes
+    return torch.equal(bone.nodes, link.nodes)
+
+
+def _on_units(
+    feat: Tensor,
+    bone: Part | None,
+    structural: Structural | None,
+    link: Part | None,
+    actional: Actional | None,
+) -> Tensor:
+    """Run the regular-batch engine on the (n, F, D) features of a part."""
+    plan: StructuralPlan | None = None
+    operators: StructuralOperators | None = None
+    links: regular.LinkOperators | None = None
+    unit: StructuralPlan | ActionalPlan | None = None
+    if link is not None and actional is not None:
+        unit = link.plan
+        assert isinstance(actional.links, Tensor)
+        chosen = actional.links
+        if link.edges is not None:
+            chosen = chosen.index_select(0, link.edges)
+        dense = regular.dense_links(chosen, unit.num_units, unit.num_joints)
+        links = regular.LinkOperators(_normalise_dense(dense, actional.normalise), actional.weight)
+    if bone is not None and structural is not None:
+        assert isinstance(bone.plan, StructuralPlan)
+        unit = plan = bone.plan
+        operators = structural_operators(plan, structural.weight, structural.mask, feat.dtype)
+    assert unit is not None
+    shaped = feat.reshape(unit.num_units, unit.num_joints, *feat.shape[1:])
+    out = regular.relational_conv(shaped, plan, operators, links)
+    return out.view(feat.shape[0], feat.shape[1], -1)
 
 
 def _any_terms(

@@ -52,6 +52,145 @@ def off_diagonal(pairs: Tensor) -> Tensor:
     )
 
 
+def pair_activation(
+    plan: ActionalPlan,
+    receiver: Tensor,
+    sender: Tensor,
+    link: Tensor | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """ELU and dropout of the sum of what receiver, sender and link give an edge.
+
+    Parameters
+    ----------
+    plan
+        Actional plan; the edges of its first type are used.
+    receiver, sender
+        (N, H).
+    link
+        (E, H), or None.
+    dropout
+        Probability that a feature of an edge is dropped; the others are scaled up.
+
+    Returns
+    -------
+    Tensor
+        (E, H).
+    """
+    if not plan.regular or plan.num_joints < 2:
+        pair = pair_sum(plan, receiver, sender)
+        return _ELUDropout.apply(pair if link is None else pair + link, dropout)
+    shape = (plan.num_units, plan.num_joints, receiver.shape[-1])
+    near, far = receiver.view(shape), sender.view(shape)
+    return _PairActivation.apply(near, far, link, dropout)
+
+
+def keep_mask(like: Tensor, dropout: float) -> Tensor:
+    """Random bools, False with a probability that is right to 1/65536.
+
+    One draw of 64 bits decides on four places: a random number for each takes several times as
+    long, and the edges of a batch are many.
+    """
+    words = -(-like.numel() // 4)
+    bits = torch.empty(words, dtype=torch.long, device=like.device).random_(-(2**63), None)
+    short = bits.view(torch.int16)[: like.numel()].view(like.shape)
+    return short >= round(dropout * 65536) - 32768
+
+
+def _elu_dropout_(pair: Tensor, dropout: float) -> Tensor:
+    """ELU and dropout in place."""
+    F.elu_(pair)
+    if dropout > 0:
+        pair.mul_(keep_mask(pair, dropout)).mul_(1.0 / (1.0 - dropout))
+    return pair
+
+
+def _elu_dropout_slope(out: Tensor, dropout: float) -> Tensor:
+    """Derivative of :func:`_elu_dropout_` from its result, which alone is kept for backward.
+
+    With the scale s of what is kept it is s where the result y is positive and y + s where it is
+    negative; a result of zero was dropped.
+    """
+    scale = 1.0 / (1.0 - dropout)
+    slope = out.clamp(max=0.0).add_(scale)
+    return slope.mul_(out != 0) if dropout > 0 else slope
+
+
+class _ELUDropout(torch.autograd.Function):
+    """ELU and dropout that keep their result alone."""
+
+    @staticmethod
+    def forward(ctx: Any, pair: Tensor, dropout: float) -> Tensor:
+        ctx.dropout = dropout
+        out = _elu_dropout_(pair.clone(), dropout)
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (out,) = ctx.saved_tensors
+        return _elu_dropout_slope(out, ctx.dropout).mul_(grad), None
+
+
+class _PairActivation(torch.autograd.Function):
+    """Sums over all ordered pairs of a body, activated; a few bodies at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, near: Tensor, far: Tensor, link: Tensor | None, dropout: float) -> Tensor:
+        units, joints, feats = near.shape
+        out = near.new_empty(units, joints, joints - 1, feats)
+        links = None if link is None else link.view(out.shape)
+        for chosen in _unit_tiles(out):
+            pair = near[chosen].unsqueeze(2) + far[chosen].unsqueeze(1)
+            part = out[chosen]
+            part.view(-1, joints - 1, joints, feats).copy_(_without_diagonal(pair))
+            if links is not None:
+                part += links[chosen]
+            _elu_dropout_(part, dropout)
+        ctx.dropout, ctx.linked = dropout, link is not None
+        ctx.save_for_backward(out)
+        return out.flatten(0, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
+        (out,) = ctx.saved_tensors
+        units, joints, _, feats = out.shape
+        grad = grad.reshape(out.shape)
+        d_near, d_far = out.new_empty(2, units, joints, feats)
+        d_link = torch.empty_like(out) if ctx.linked else None
+        for chosen in _unit_tiles(out):
+            back = _elu_dropout_slope(out[chosen], ctx.dropout).mul_(grad[chosen])
+            torch.sum(back, dim=2, out=d_near[chosen])
+            block = back.new_zeros(len(back), joints, joints, feats)
+            _without_diagonal(block).copy_(back.view(-1, joints - 1, joints, feats))
+            torch.sum(block, dim=1, out=d_far[chosen])
+            if d_link is not None:
+                d_link[chosen] = back
+        return d_near, d_far, None if d_link is None else d_link.flatten(0, 2), None
+
+
+def _without_diagonal(block: Tensor) -> Tensor:
+    """View of (b, V, V, H) without its diagonal: (b, V - 1, V, H), row-major as (b, V, V - 1, H).
+
+    Places 1 to V^2 - 1 of the flattened block, cut into V - 1 rows of V + 1, end in the next
+    diagonal place each.
+    """
+    units, joints, _, feats = block.shape
+    flat = block.view(units, joints * joints, feats)[:, 1:]
+    return flat.unflatten(1, (joints - 1, joints + 1))[:, :, :-1]
+
+
+def _unit_tiles(pairs: Tensor) -> list[slice]:
+    """Slices of the units of (B, V, V - 1, H) that fit the cache; elsewhere all at once."""
+    units = len(pairs)
+    size = units
+    if pairs.device.type == "cpu" and units:
+        size = max(1, min(units, PAIR_BYTES // (pairs[0].numel() * pairs.element_size() or 1)))
+    return [slice(begin, min(begin + size, units)) for begin in range(0, units, size)]
+
+
 def reduce_edges(plan: ActionalPlan, feat: Tensor, num_nodes: int, how: str) -> Tensor:
     """Mean or maximum over the senders of every receiver, 0 where a joint has none.
 
@@ -73,7 +212,7 @@ def reduce_edges(plan: ActionalPlan, feat: Tensor, num_nodes: int, how: str) -> 
     """
     if plan.regular and plan.num_joints > 1:
         fan = feat.view(num_nodes, plan.num_joints - 1, *feat.shape[1:])
-        return fan.mean(dim=1) if how == "mean" else fan.amax(dim=1)
+        return fan.sum(dim=1) / fan.shape[1] if how == "mean" else fan.amax(dim=1)
     _, dst = plan.edges[0]
     out = feat.new_zeros(num_nodes, *feat.shape[1:])
     if how == "mean":

@@ -1,13 +1,14 @@
 """What the engines need to know of a graph, read once from its structure and cached.
 
 A batch is *regular* when it is one unit (say, a body) over and over: then the operators of the
-first unit stand for all. Anything else is one unit as large as the whole graph.
+first unit stand for all. Anything else is one unit as large as the whole graph; where it is made
+of a few kinds of units (say, bodies of two layouts), each kind is a regular *part*.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 MAX_UNIT_JOINTS = 1024  # larger units would make dense (joints, joints) operators
+MAX_PARTS = 8  # of more kinds of units, the any-graph engine is as good
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class StructuralPlan:
         Whether dense operators of one unit may stand for the batch.
     relations
         One entry for each edge type asked for, in that order.
+    kinds
+        Regular parts that an irregular batch is made of; empty where it is not.
     store
         What engines derive from the plan and keep.
     """
@@ -72,7 +76,13 @@ class StructuralPlan:
     num_joints: int
     regular: bool
     relations: tuple[Relation, ...]
+    kinds: tuple[Part, ...] = ()
     store: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Regular parts: the batch itself where it is regular, none where there are none."""
+        return (Part(self),) if self.regular else self.kinds
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ class ActionalPlan:
         Whether every type is the complete graph of each unit, receiver-major.
     edges
         (src, dst), each (E,), for each type.
+    kinds
+        Regular parts that an irregular batch is made of; empty where it is not.
     store
         What engines derive from the plan and keep.
     """
@@ -95,7 +107,32 @@ class ActionalPlan:
     num_joints: int
     regular: bool
     edges: tuple[tuple[Tensor, Tensor], ...]
+    kinds: tuple[Part, ...] = ()
     store: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Regular parts: the batch itself where it is regular, none where there are none."""
+        return (Part(self),) if self.regular else self.kinds
+
+
+@dataclass(frozen=True)
+class Part:
+    """Units of one kind in a batch.
+
+    Attributes
+    ----------
+    plan
+        Regular plan of these units alone.
+    nodes
+        (n,) their nodes in the batch, unit after unit; None for all.
+    edges
+        (E,) the actional edges among them, in the order of the plan; None for all.
+    """
+
+    plan: StructuralPlan | ActionalPlan
+    nodes: Tensor | None = None
+    edges: Tensor | None = None
 
 
 def structural_plan(
@@ -263,24 +300,101 @@ def _read_structural(
         [src, dst, weight] + ([] if mask is None else [mask])
         for (src, dst), weight, mask in zip(edges, filled, masks, strict=True)
     ]
-    units = num_nodes // joints if joints else 1
-    regular = bool(joints) and all(_repeats(column, units, joints) for column in columns)
-    if not regular:
-        units, joints = 1, num_nodes
+    if joints:
+        plan = _repeated(columns, num_nodes // joints, joints)
+        if plan is not None:
+            return plan
+    kinds = _structural_kinds(graph, columns) if may_repeat else ()
+    return StructuralPlan(1, num_nodes, False, _relations(columns, 1), kinds)
+
+
+def _repeated(
+    columns: Sequence[Sequence[Tensor]], units: int, joints: int
+) -> StructuralPlan | None:
+    """Regular plan of equal units, None where they differ."""
+    if not all(_repeats(column, units, joints) for column in columns):
+        return None
+    return StructuralPlan(units, joints, True, _relations(columns, units))
+
+
+def _relations(columns: Sequence[Sequence[Tensor]], units: int) -> tuple[Relation, ...]:
+    """Relations of the first of so many units."""
     relations = []
     for column in columns:
         per_unit = len(column[0]) // units
         src, dst, weight, *mask = (tensor[:per_unit] for tensor in column)
         index = mask[0] if mask else None
         relations.append(Relation(src, dst, weight, index, _kind(src, dst)))
-    return StructuralPlan(units, joints, regular, tuple(relations))
+    return tuple(relations)
+
+
+def _structural_kinds(graph: Any, columns: Sequence[Sequence[Tensor]]) -> tuple[Part, ...]:
+    """Parts of equal bodies, or of equal clips; empty where units of a kind differ."""
+    key = graph.ndata.get("structure")
+    for starts, sizes in _unit_bounds(graph):
+        kinds = sizes if key is None else torch.stack([sizes, key[starts]], dim=1)
+        parts, seen = [], 0
+        for nodes, place, joints in _by_kind(starts, sizes, kinds, graph.num_nodes()):
+            own = [_restricted(column, place) for column in columns]
+            if any(column is None for column in own):
+                break
+            found = [column for column in own if column is not None]
+            plan = _repeated(found, len(nodes) // joints, joints)
+            if plan is None:
+                break
+            seen += len(nodes)
+            parts.append(Part(plan, nodes))
+        if parts and seen == graph.num_nodes():
+            return tuple(parts)
+    return ()
+
+
+def _unit_bounds(graph: Any) -> list[tuple[Tensor, Tensor]]:
+    """First nodes and sizes of the units that a batch may be made of: bodies, then clips."""
+    bounds = []
+    joint, sizes = graph.ndata.get("joint"), graph.batch_num_nodes()
+    if joint is not None and len(joint) and int(joint[0]) == 0:
+        starts = (joint == 0).nonzero().squeeze(1)
+        ends = torch.cat([starts[1:], starts.new_tensor([len(joint)])])
+        bounds.append((starts, ends - starts))
+    if len(sizes) and int(sizes.min()) > 0:
+        bounds.append((sizes.cumsum(0) - sizes, sizes))
+    return bounds
+
+
+def _by_kind(
+    starts: Tensor, sizes: Tensor, kinds: Tensor, num_nodes: int
+) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Nodes of each kind of unit, each node's place among them (-1: none), joints of a unit."""
+    found, which = torch.unique(kinds, dim=0, return_inverse=True)
+    if len(found) > MAX_PARTS:
+        return
+    for number in range(len(found)):
+        chosen = (which == number).nonzero().squeeze(1)
+        joints = int(sizes[chosen[0]])
+        if joints > MAX_UNIT_JOINTS:
+            return
+        within = torch.arange(joints, device=starts.device)
+        nodes = (starts[chosen].unsqueeze(1) + within).flatten()
+        place = torch.full((num_nodes,), -1, device=starts.device)
+        place[nodes] = torch.arange(len(nodes), device=starts.device)
+        yield nodes, place, joints
+
+
+def _restricted(column: Sequence[Tensor], place: Tensor) -> list[Tensor] | None:
+    """Edges that end in some nodes, renumbered; None where one begins outside."""
+    src, dst, *values = column
+    here = place[dst] >= 0
+    src, dst = place[src[here]], place[dst[here]]
+    if bool((src < 0).any()):
+        return None
+    return [src, dst, *(value[here] for value in values)]
 
 
 def _kind(src: Tensor, dst: Tensor) -> str:
     if torch.equal(src, dst):
         return "diagonal"
-    # "send" must transform once more in the backward pass, hence the preference for "receive".
-    return "send" if 1.25 * len(torch.unique(src)) < len(torch.unique(dst)) else "receive"
+    return "send" if len(torch.unique(src)) < len(torch.unique(dst)) else "receive"
 
 
 def _mean_weight(dst: Tensor, num_nodes: int) -> Tensor:
@@ -353,7 +467,29 @@ def _read_actional(graph: Any, etypes: Sequence[str]) -> ActionalPlan:
     for joints in _actional_units(graph):
         if all(_is_complete(src, dst, num_nodes, joints) for src, dst in edges):
             return ActionalPlan(num_nodes // joints, joints, True, edges)
-    return ActionalPlan(1, num_nodes, False, edges)
+    return ActionalPlan(1, num_nodes, False, edges, _actional_kinds(graph, edges))
+
+
+def _actional_kinds(graph: Any, edges: Sequence[tuple[Tensor, Tensor]]) -> tuple[Part, ...]:
+    """Parts of complete bodies, or of complete clips, of equal size; empty where any is not."""
+    num_nodes = graph.num_nodes()
+    for starts, sizes in _unit_bounds(graph):
+        parts, seen = [], 0
+        for nodes, place, joints in _by_kind(starts, sizes, sizes, num_nodes):
+            chosen = [(place[dst] >= 0).nonzero().squeeze(1) for _, dst in edges]
+            own = tuple(
+                (place[src[here]], place[dst[here]])
+                for (src, dst), here in zip(edges, chosen, strict=True)
+            )
+            complete = all(_is_complete(src, dst, len(nodes), joints) for src, dst in own)
+            if not complete or not all(torch.equal(here, chosen[0]) for here in chosen):
+                break
+            seen += len(nodes)
+            plan = ActionalPlan(len(nodes) // joints, joints, True, own)
+            parts.append(Part(plan, nodes, chosen[0]))
+        if parts and seen == num_nodes:
+            return tuple(parts)
+    return ()
 
 
 def _actional_units(graph: Any) -> list[int]:

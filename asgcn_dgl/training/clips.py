@@ -14,7 +14,10 @@ from asgcn_dgl.data import (
     Batch,
     Clip,
     EpochSampler,
+    HandleMissing,
+    LengthBatches,
     Sample,
+    SelectBodies,
     SkeletonDataset,
     collate,
     open_set,
@@ -26,10 +29,13 @@ from asgcn_dgl.data.transforms import (
     Compose,
     Crop,
     RandomFlip,
+    RandomLoss,
     RandomMove,
     RandomNoise,
     RandomRotate,
     RandomScale,
+    RandomShear,
+    RandomSpeed,
     Transform,
     ViewNormalize,
 )
@@ -44,12 +50,14 @@ Loader = DataLoader[Sample]
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
     """Return the alignment, followed by the augmentation while training."""
     steps: list[Any] = []
+    if options.max_bodies is not None:
+        steps.append(SelectBodies(options.max_bodies, options.body_rule))
     if options.align != "none":
         steps.append(Center())
     if options.align == "spine":
         steps.append(AlignSpine())
-    elif options.align == "view":
-        steps.append(ViewNormalize())
+    elif options.align in ("view", "published"):
+        steps.append(ViewNormalize(published=options.align == "published"))
     if training:
         steps += _augmentation(options)
     return Compose(*steps)
@@ -59,13 +67,17 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     """Return the random transforms that the options switch on."""
     rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
     low, high = options.scale
+    slow, fast = options.speed
     chosen = [
         (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
+        ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
         (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
         ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
+        (options.shear > 0, lambda: RandomShear(options.shear)),
         (options.flip > 0, lambda: RandomFlip(options.flip)),
         (options.move, RandomMove),
         (options.noise > 0, lambda: RandomNoise(options.noise)),
+        (options.lose > 0, lambda: RandomLoss(options.lose)),
     ]
     return [make() for wanted, make in chosen if wanted]
 
@@ -77,6 +89,7 @@ def make_dataset(
     *,
     future_frames: int,
     training: bool = False,
+    num_clips: int = 1,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
     """Return the dataset of clips, or of files that are read when they are needed.
@@ -93,6 +106,8 @@ def make_dataset(
         T'.
     training
         With augmentation and random frames.
+    num_clips
+        Choices of frames of a clip, if not training.
     num_classes
         K; clips of other labels are refused.
     """
@@ -106,12 +121,14 @@ def make_dataset(
         num_frames=options.num_frames,
         sampling=options.sampling,
         transform=make_transform(options, training),
+        missing=HandleMissing(options.missing, options.missing_gap),
         stream=options.stream,
         mode=mode,
         future_frames=future_frames,
         future_share=config.prediction.share,
         seed=config.trainer.seed,
         training=training,
+        num_clips=num_clips,
         num_classes=num_classes,
     )
 
@@ -124,11 +141,11 @@ def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip]
 
 
 def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
-    """Return a loader that goes over a dataset once, in order."""
+    """Return a loader that goes over a dataset in order, once for each choice of frames."""
     return DataLoader(
         dataset,
         batch_size=config.trainer.eval_batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=False),
+        sampler=EpochSampler(len(dataset), shuffle=False, repeat=dataset.num_clips),
         num_workers=config.clips.workers,
         collate_fn=functools.partial(collate, builder=builder),
         generator=torch.Generator(),  # as in training: leave torch's own alone
@@ -213,11 +230,22 @@ class ClipsModule(pl.LightningDataModule):
             training=True,
             num_classes=len(self.set.class_names),
         )
-        options, seed = self.config.clips, self.config.trainer.seed
+        options = self.config.clips
+        replicas, rank = self._share()
+        sampler = EpochSampler(
+            len(dataset),
+            seed=self.config.trainer.seed,
+            repeat=self.repeat,
+            num_replicas=replicas,
+            rank=rank,
+        )
+        grouping: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler}
+        if options.sampling == "own":
+            batches = LengthBatches(sampler, dataset.lengths, self.batch_size)
+            grouping = {"batch_sampler": batches}
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
-            sampler=EpochSampler(len(dataset), shuffle=True, seed=seed, repeat=self.repeat),
+            **grouping,
             num_workers=options.workers,
             persistent_workers=options.workers > 0,
             collate_fn=functools.partial(collate, builder=self._need_builder()),
@@ -225,6 +253,11 @@ class ClipsModule(pl.LightningDataModule):
             # dropout and the links' noise, at another moment after a resume than without.
             generator=torch.Generator(),
         )
+
+    def _share(self) -> tuple[int, int]:
+        """Return how many processes train, and which of them this is."""
+        trainer = self.trainer
+        return (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
 
     def val_dataloader(self) -> list[Loader]:
         """Return the loaders of the held-out clips: seen whole, and without their future."""

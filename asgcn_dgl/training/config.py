@@ -57,14 +57,29 @@ class ClipsConfig:
         T, frames of a clip that the model sees.
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
-        'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames).
+        'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
+        'own' (all that the clip has, T at most; clips of about the same length share a batch).
+    num_clips
+        Choices of frames of a clip, over which evaluation averages its class probabilities.
+    missing
+        What becomes of joints that were not seen: 'mask' (the network leaves them out),
+        'interpolate' (over time), 'drop' (frames that miss more than half), 'zero' (they count as
+        seen at the origin, as in published implementations).
+    missing_gap
+        Longest gap, in frames, that 'interpolate' fills; none: any.
+    max_bodies
+        Bodies of a clip that are kept; none: all that the reader gave.
+    body_rule
+        Which bodies are kept: those that move most ('energy'), those of the highest scores
+        ('confidence') or those that are there in most frames ('tracking').
     crop
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
         What the model is given: joint positions, bone vectors, or the motion of either.
     align
         How a clip is placed: 'center' (the first body's centre joint is the origin), 'spine' (also
-        its spine upright), 'view' (also its shoulders along x), or 'none'.
+        its spine upright), 'view' (also its shoulders along x, the spine staying upright),
+        'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -72,12 +87,18 @@ class ClipsConfig:
         Range of the random scaling while training; [1, 1]: none.
     scale_per_axis
         Draw a factor for each axis.
+    shear
+        Largest share of one axis that a random shear mixes into another while training; 0: none.
+    speed
+        Range of the random speeds that a clip is played at while training; [1, 1]: its own.
     move
         Let the camera drift at random while training, as the published configurations do.
     flip
         Probability that a clip is mirrored (left and right joints exchanged) while training.
     noise
         Standard deviation of the noise added to joints while training, in the clip's unit.
+    lose
+        Probability that a joint is lost for a while, at random, while training.
     repeat
         How often an epoch of joint training goes over the training clips.
     workers
@@ -91,16 +112,24 @@ class ClipsConfig:
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "resize", "repeat", "pad"] = "uniform"
+    sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
+    num_clips: int = 1
+    missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
+    missing_gap: int | None = None
+    max_bodies: int | None = None
+    body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
-    align: Literal["none", "center", "spine", "view"] = "spine"
+    align: Literal["none", "center", "spine", "view", "published"] = "spine"
     rotate: float | list[float] = 15.0
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
+    shear: float = 0.0
+    speed: list[float] = field(default_factory=lambda: [1.0, 1.0])
     move: bool = False
     flip: float = 0.0
     noise: float = 0.0
+    lose: float = 0.0
     repeat: int = 1
     workers: int = 0
     cache: bool = True
@@ -115,8 +144,10 @@ class ClipsConfig:
         _check(
             self.validation_seed >= 0, "clips.validation_seed", "0 or more", self.validation_seed
         )
-        _check(self.num_frames >= 1, "clips.num_frames", "at least 1", self.num_frames)
-        for name in ("crop", "scale"):
+        for name in ("num_frames", "num_clips", "missing_gap", "max_bodies"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, f"clips.{name}", "at least 1", value)
+        for name in ("crop", "scale", "speed"):
             low_high = getattr(self, name)
             _check(
                 len(low_high) == 2 and 0 < low_high[0] <= low_high[1],
@@ -133,6 +164,8 @@ class ClipsConfig:
             self.rotate,
         )
         _check(0 <= self.flip <= 1, "clips.flip", "between 0 and 1", self.flip)
+        _check(0 <= self.lose <= 1, "clips.lose", "between 0 and 1", self.lose)
+        _check(self.shear >= 0, "clips.shear", "0 or more", self.shear)
         _check(self.noise >= 0, "clips.noise", "0 or more", self.noise)
         _check(self.repeat >= 1, "clips.repeat", "at least 1", self.repeat)
         _check(self.workers >= 0, "clips.workers", "0 or more", self.workers)
@@ -440,7 +473,8 @@ class RunConfig:
     data
         Name of the data set: nw_ucla, ntu60, ntu120 or synthetic.
     root
-        Folder of the data set.
+        Folder of the data set, or of a store; several, joined by a colon (on Windows a semicolon),
+        are one set of all their clips.
     clips
         Which clips are seen, and how they are prepared.
     model

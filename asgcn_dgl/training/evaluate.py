@@ -106,11 +106,15 @@ def evaluation_datasets(
     steps = future_frames(model)
     if clips and isinstance(clips[0], Path):
         clips = list(read_all(clips, config, progress_wanted(config)))
-    modes = ["whole", "observed"] if steps else ["whole"]
+    passes = {"whole": config.clips.num_clips}  # by mode
+    if steps:
+        passes["observed"] = 1
     classes = len(open_set(config.data, config.root).class_names)
     return [
-        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes)
-        for mode in modes
+        make_dataset(
+            clips, config, mode, future_frames=steps, num_clips=number, num_classes=classes
+        )
+        for mode, number in passes.items()
     ]
 
 
@@ -140,6 +144,7 @@ def score(
             batch = batch.to(device)
             out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=number == 1)
             scores[number].update(batch, out)
+    scores[0].average(datasets[0].num_clips)
     return scores
 
 

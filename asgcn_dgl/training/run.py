@@ -64,7 +64,7 @@ def train(
     set_threads(config)
     clips = ClipsModule(config, progress_wanted(config))
     names = list(clips.set.class_names)
-    model = build_model(config, [clips.set.layout], len(names), clips.num_dims)
+    model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
     _check_resumable(run, model, config, resume)
     run.write_config(config)
     run.checkpoints.mkdir(exist_ok=True)
@@ -188,6 +188,7 @@ def _fit(
             log_every_n_steps=1,
             enable_progress_bar=bar is not None,
             enable_model_summary=False,
+            use_distributed_sampler=False,  # the clips are shared out by their own sampler
         )
         try:
             trainer.fit(

@@ -69,6 +69,13 @@ class RecognitionScores:
         """Return the true classes of all clips, (B,)."""
         return torch.cat(self._labels)
 
+    def average(self, passes: int) -> None:
+        """Average the probabilities of several passes over the same clips, taken in order."""
+        if passes > 1:
+            logits = metrics.average_passes(self.logits(), passes)
+            self.names, self._labels = self.names[: len(logits)], [self.labels()[: len(logits)]]
+            self._logits = [logits]
+
     def loss(self) -> float:
         """Return the mean cross entropy."""
         return float(F.cross_entropy(self.logits(), self.labels()))

@@ -119,3 +119,21 @@ def test_read_bytes_says_why(tmp_path):
         read_bytes(tmp_path / "absent")
     with pytest.raises(InputError, match=r"cannot be read.*is a directory"):
         read_bytes(tmp_path)
+
+
+def test_scores_are_apart_from_places(chain):
+    pos = np.ones((1, 2, 4, 3))
+    pos[0, 0, 2, 2] = 0.0
+    clip = Clip.from_positions("c", chain, pos, scored=True)
+    assert (clip.num_dims, clip.num_places) == (3, 2)
+    assert not clip.mask[0, 0, 2] and clip.mask.sum() == 7
+    np.testing.assert_array_equal(clip.places, clip.pos[..., :2])
+    np.testing.assert_array_equal(clip.scores, clip.pos[..., 2])
+    moved = clip.with_places(clip.places + 1)
+    np.testing.assert_array_equal(moved.scores, clip.scores)
+    assert moved.pos[0, 1, 0].tolist() == [2, 2, 1] and moved.pos[0, 0, 2].tolist() == [0, 0, 0]
+    plain = Clip.from_positions("c", chain, pos)
+    assert plain.scores is None and plain.num_places == 3 and plain.mask.all()
+    np.testing.assert_array_equal(plain.with_places(plain.places + 1).pos, plain.pos + 1)
+    with pytest.raises(InputError, match="a score alone is no position"):
+        Clip.from_positions("c", chain, pos[..., :1], scored=True)

@@ -14,9 +14,16 @@ from asgcn_dgl.data import (
     Center,
     Clip,
     Compose,
+    Crop,
     EpochSampler,
+    RandomFlip,
+    RandomLoss,
+    RandomMove,
+    RandomNoise,
     RandomRotate,
     RandomScale,
+    RandomShear,
+    RandomSpeed,
     Sample,
     SkeletonDataset,
     collate,
@@ -167,8 +174,14 @@ def test_evaluation_does_not_change_from_epoch_to_epoch(clips):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(clips, workers):
+    steps = (RandomSpeed(), Crop(), RandomRotate(), RandomScale(), RandomShear(), RandomFlip())
     dataset = SkeletonDataset(
-        clips, num_frames=8, mode="mixed", training=True, transform=RandomRotate()
+        clips,
+        num_frames=8,
+        mode="mixed",
+        training=True,
+        transform=Compose(*steps, RandomMove(), RandomNoise(), RandomLoss()),
+        missing="interpolate",
     )
     sampler = EpochSampler(len(dataset), seed=3, repeat=2)
     sampler.set_epoch(1)
@@ -296,3 +309,43 @@ def test_reading_works_with_and_without_a_bar(write_ntu, monkeypatch):
     with pytest.raises(ImportError):
         importlib.import_module("tqdm")
     assert [clip.label for clip in read_clips(paths, read_ntu, progress=True)] == [0, 1]
+
+
+def test_gaps_are_not_filled_from_the_future(make_clip):
+    clip = make_clip(1, 30)
+    mask = clip.mask.copy()
+    mask[0, 17:20, 3] = False  # ends with the observed part, of 20 frames
+    clip = clip.with_pos(clip.pos, mask)
+    sample = SkeletonDataset(
+        [clip], num_frames=20, mode="observed", future_frames=10, missing="interpolate"
+    )[0]
+    np.testing.assert_array_equal(sample.feat[0, 17:, 3], clip.pos[0, [16] * 3, 3])
+    assert sample.mask.all()
+    np.testing.assert_array_equal(sample.future[0], clip.pos[0, 20:])
+
+
+def test_several_choices_of_frames_spread_evenly_and_repeat(make_clip):
+    clip = make_clip(1, 100)
+    dataset = SkeletonDataset([clip], num_frames=10, num_clips=10)
+    chosen = [
+        [int((clip.pos[0, :, 0] == frame[0]).all(axis=1).argmax()) for frame in sample.feat[0]]
+        for sample in (dataset[draw] for draw in range(10))
+    ]
+    assert sorted(frame for each in chosen for frame in each) == list(range(100))
+    assert all(np.diff(each).tolist() == [10] * 9 for each in chosen)
+    assert same(dataset[3], dataset[13])
+    assert same(
+        SkeletonDataset([clip], num_frames=10)[0], SkeletonDataset([clip], num_frames=10)[1]
+    )
+    with pytest.raises(ValueError, match="num_clips must be at least 1, got 0"):
+        SkeletonDataset([clip], num_clips=0)
+
+
+def test_a_future_score_is_the_last_one(make_clip):
+    pos = np.random.default_rng(0).uniform(0.1, 1, size=(1, 30, 17, 3))
+    clip = Clip.from_positions("clip", get_layout("coco17"), pos, scored=True)
+    sample = SkeletonDataset([clip], num_frames=20, mode="observed", future_frames=10)[0]
+    np.testing.assert_array_equal(sample.future[..., :2], clip.pos[:, 20:, :, :2])
+    np.testing.assert_array_equal(
+        sample.future[..., 2], np.repeat(clip.pos[:, 19:20, :, 2], 10, axis=1)
+    )

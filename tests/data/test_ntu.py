@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fuzz import check_reader
 
 from asgcn_dgl.data import parse_ntu_name, read_ntu, read_sample_names
-from asgcn_dgl.data.ntu import energy
 from asgcn_dgl.errors import InputError
 
 
@@ -117,13 +117,63 @@ def test_joints_at_the_sensor_and_all_zero_bodies_are_missing(write):
     assert np.argwhere(~clip.mask).tolist() == [[0, 0, 3]]
 
 
-def test_energy_by_hand():
-    pos = np.zeros((2, 2, 3))
-    pos[1, :, 0] = 2.0  # x: 0 0 2 2
-    pos[:, 1, 2] = 6.0  # z: 0 6 0 6
-    mask = np.ones((2, 2), dtype=bool)
-    assert energy(pos, mask) == 1.0 + 3.0
-    assert energy(pos, ~mask) == 0.0
+def test_noise_and_tracks_are_options(write):
+    person = [body(1, 3) + np.array([0.05 * frame, 0, 0]) for frame in range(30)]
+    far = body(1, 4) + np.array([9, 0, 0])
+    frames = [[(5 if frame < 20 else 6, person[frame], 2)] for frame in range(30)]
+    for frame in range(4, 9):
+        frames[frame].append((7, far + frame, 2))
+    path = write(frames)
+    assert read_ntu(path).num_bodies == 2
+    assert read_ntu(path, max_bodies=None).meta["tracks"] == 3
+    assert read_ntu(path, max_bodies=None).num_bodies == 3
+    assert read_ntu(path, max_bodies=None, noise="length").num_bodies == 1  # 20, 10 and 5 frames
+    clip = read_ntu(path, join=True, noise=("length",))
+    assert clip.num_bodies == 1 and clip.mask.all()
+    assert read_ntu(path, select="tracking").mask[0].any(axis=1).sum() == 20
+
+
+def test_long_recordings_read_whole(write):
+    poses = [body(seed=seed % 7) for seed in range(420)]
+    clip = read_ntu(write([[(7, pose, 2)] for pose in poses]))
+    assert clip.num_frames == 420 and clip.mask.all()
+
+
+def test_more_bodies_than_a_sensor_reports_are_refused(write, monkeypatch):
+    monkeypatch.setattr("asgcn_dgl.data.ntu.MAX_PLACES", 100)
+    path = write([[(frame, body(), 2)] for frame in range(11)])
+    with pytest.raises(InputError, match="11 bodies of different identity in 11 frames are more"):
+        read_ntu(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"min_state": 3}, "min_state must be 0, 1 or 2, got 3"),
+        ({"noise": "size"}, "rules must be of length, spread, motion, got 'size'"),
+        ({"select": "first"}, "rule must be one of energy, confidence, tracking"),
+    ],
+)
+def test_bad_options_are_refused(write_ntu, options, text):
+    with pytest.raises(ValueError, match=text):
+        read_ntu(write_ntu(), **options)
+
+
+@pytest.mark.slow
+def test_mutants_read_or_are_refused(ntu_text):
+    rng = np.random.default_rng(0)
+
+    def make_files(folder):
+        for name, ids in (("S001C001P001R001A001", (7,)), ("S001C001P002R001A050", (7, 9))):
+            path = folder / f"{name}.skeleton"
+            text = ntu_text([[(who, rng.normal(size=(25, 3)), 2) for who in ids]] * 2)
+            path.write_text(text.replace("\n", "\r\n") if len(ids) == 2 else text)
+        return sorted(folder.iterdir())
+
+    good, bad = check_reader(
+        make_files, lambda folder: map(read_ntu, sorted(folder.iterdir())), 20_000, seed=1
+    )
+    assert good > 1000 and bad > 1000
 
 
 # Where the lines of a one-body recording of two frames stand, counted from 1: 1 frames, 2 bodies,

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from fuzz import check_reader
 
 from asgcn_dgl.data import get_set, parse_nw_ucla_name, read_clips, read_nw_ucla
 from asgcn_dgl.data.nw_ucla import ACTION_NUMBERS, CLASS_NAMES
@@ -120,3 +121,20 @@ def test_the_real_set_reads_whole(shared_data):
     assert {clip.label for clip in clips} == set(range(10))
     assert min(clip.num_frames for clip in clips) == 1
     assert sum(int((~clip.mask).sum()) for clip in clips) == 12  # joints that the sensor lost
+
+
+@pytest.mark.slow
+def test_mutants_read_or_are_refused():
+    rng = np.random.default_rng(0)
+
+    def make_files(folder):
+        for name, label in (("a08_s02_e01_v03", 7), ("a01_s01_e00_v01", 1)):
+            pos = rng.normal(size=(2, 20, 3)).round(4).tolist()
+            content = {"file_name": name, "skeletons": pos, "label": label}
+            (folder / f"{name}.json").write_text(json.dumps(content))
+        return sorted(folder.iterdir())
+
+    good, bad = check_reader(
+        make_files, lambda folder: map(read_nw_ucla, sorted(folder.iterdir())), 20_000, seed=2
+    )
+    assert good > 1000 and bad > 1000

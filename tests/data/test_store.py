@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from asgcn_dgl.data import get_set, open_set, open_store, prepare
+from asgcn_dgl.data import Clip, get_set, open_set, open_store, prepare
 from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data.formats.source import Source
 from asgcn_dgl.data.store import StoreFiles
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +252,26 @@ def test_a_store_is_a_set_to_train_on(store, root):
     assert np.array_equal(stored.read(found[2]).pos, store.read(2).pos)
     with pytest.raises(InputError, match="no split 'xset'; its splits are xsub, xview"):
         stored.split(found, "xset")
+
+
+@dataclass(frozen=True)
+class Scored(Source):
+    """Clips of which the last coordinate is a score, the last one perhaps not."""
+
+    mixed: bool = False
+
+    def read(self, index):
+        pos = np.random.default_rng(index).uniform(0.1, 1, size=(1, 5, 17, 3))
+        scored = not (self.mixed and index)
+        return Clip.from_positions(self.names[index], self.layout, pos, scored=scored)
+
+
+def test_a_store_says_that_scores_are_scores(tmp_path):
+    source = Scored(("a", "b"), get_layout("coco17"))
+    prepare(source, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert store.read(1).scored and store.num_dims == 3
+    np.testing.assert_array_equal(store.read(1).pos, source.read(1).pos)
+    mixed = Scored(("a", "b"), get_layout("coco17"), mixed=True)
+    with pytest.raises(InputError, match="3 coordinates and 3 coordinates, a score cannot share"):
+        prepare(mixed, tmp_path / "mixed")

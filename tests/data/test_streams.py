@@ -97,3 +97,18 @@ def test_missing_is_zero_and_the_clip_is_untouched(clip, stream):
 def test_unknown_stream(make_clip):
     with pytest.raises(ValueError, match=r"stream must be one of joint, bone, .* got 'bones'"):
         to_stream(make_clip(), "bones")
+
+
+def test_scores_are_averaged_not_subtracted(chain):
+    pos = np.ones((1, 2, 4, 3))
+    pos[0, :, 0, 2] = [0.2, 0.4]  # the hip, parent of the rest
+    pos[0, :, 1] = [[3.0, 1.0, 0.6], [4.0, 1.0, 0.8]]
+    pos[0, 1, 3] = 0.0  # no score: missing
+    clip = Clip.from_positions("demo", chain, pos, scored=True)
+    bone, motion, both = (to_stream(clip, s) for s in ("bone", "joint_motion", "bone_motion"))
+    np.testing.assert_allclose(bone.pos[0, :, 1], [[2, 0, 0.4], [3, 0, 0.6]], rtol=1e-6)
+    np.testing.assert_allclose(bone.pos[0, 0, 0], [0, 0, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(motion.pos[0, :, 1], [[1, 0, 0.7], [0, 0, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(both.pos[0, :, 1], [[1, 0, 0.5], [0, 0, 0.6]], rtol=1e-6)
+    assert not bone.mask[0, 1, 3] and not motion.mask[0, :, 3].any()
+    assert (motion.pos[0, :, 3] == 0).all() and both.scored

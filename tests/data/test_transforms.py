@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from asgcn_dgl.data import (
     SAMPLINGS,
@@ -15,12 +16,16 @@ from asgcn_dgl.data import (
     Compose,
     Crop,
     RandomFlip,
+    RandomLoss,
     RandomMove,
     RandomNoise,
     RandomRotate,
     RandomScale,
+    RandomShear,
+    RandomSpeed,
     RepeatPad,
     Resample,
+    Shorten,
     UniformSample,
     ViewNormalize,
     ZeroPad,
@@ -326,7 +331,7 @@ def test_crop(chain):
 def test_samplers_give_their_length(chain, sampling, frames):
     for random in (False, True):
         clip = frame_sampler(sampling, 8, random)(numbered(frames, chain), rng())
-        assert clip.num_frames == 8
+        assert clip.num_frames == (min(frames, 8) if sampling == "own" else 8)
     fixed = frame_sampler(sampling, 8, random=False)
     clip = numbered(frames, chain)
     assert shown(fixed(clip, rng(1))) == shown(fixed(clip, rng(2)))
@@ -354,11 +359,131 @@ def test_before_a_future_the_end_is_kept(chain):
         (lambda: Crop(0.5, 2), "Crop needs"),
         (lambda: UniformSample(0), "num_frames must be at least 1, got 0"),
         (lambda: Resample(0), "num_frames must be"),
-        (lambda: RepeatPad(4, "start"), "keep must be middle, end or random, got 'start'"),
+        (lambda: RepeatPad(4, "start"), "keep must be middle, end, random, or within"),
         (lambda: ZeroPad(4, "start"), "keep must be"),
+        (lambda: RepeatPad(4, 1.5), r"within 0\.\.1, got 1.5"),
+        (lambda: UniformSample(4, place=2), r"place must be within 0\.\.1, got 2"),
+        (lambda: Shorten(0), "num_frames must be"),
+        (lambda: RandomShear(-1), "amount must be at least 0, got -1"),
+        (lambda: RandomLoss(1.5), "RandomLoss needs 0 <= probability <= 1"),
+        (lambda: RandomLoss(0.5, 0), "RandomLoss needs"),
+        (lambda: RandomSpeed(2, 1), "RandomSpeed needs 0 < low <= high"),
+        (lambda: RandomSpeed(keys=0), "RandomSpeed needs"),
         (lambda: frame_sampler("loop", 4, True), "sampling must be one of uniform, resize"),
     ],
 )
 def test_bad_options_are_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_places_choose_frames_and_windows(chain):
+    clip = numbered(12, chain)
+    for sampling, place, frames in (
+        ("uniform", 0.0, [1, 4, 7, 10]),
+        ("uniform", 0.99, [3, 6, 9, 12]),
+        ("pad", 0.0, [1, 2, 3, 4]),
+        ("repeat", 1.0, [9, 10, 11, 12]),
+        ("own", 0.5, [5, 6, 7, 8]),
+    ):
+        sampler = frame_sampler(sampling, 4, random=False, place=place)
+        assert shown(sampler(clip, rng())) == frames, sampling
+
+
+def test_published_view_turns_shoulders_onto_x_by_the_shortest_way(make_clip):
+    clip = Center()(make_clip(2, 6, seed=4))
+    layout = clip.layout
+    upright, published = ViewNormalize()(clip), ViewNormalize(published=True)(clip)
+    right, left = (published.pos[0, 0, joint] for joint in layout.shoulders)
+    across = right - left
+    np.testing.assert_allclose(across[1:], 0, atol=1e-5)
+    assert across[0] > 0
+    np.testing.assert_allclose(distances(published), distances(clip), atol=1e-4)
+    bottom, top = (upright.pos[0, 0, joint] for joint in layout.spine)
+    np.testing.assert_allclose((top - bottom)[:2], 0, atol=1e-5)
+    # By hand, as published: the shortest turn from the shoulders once the spine is upright.
+    aligned = AlignSpine()(clip).pos
+    ends = [aligned[0, 0, joint].astype(float) for joint in layout.shoulders]
+    unit = (ends[0] - ends[1]) / np.linalg.norm(ends[0] - ends[1])
+    axis = np.cross(unit, [1, 0, 0])
+    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.arccos(unit[0]))
+    by_hand = turn.apply(aligned.reshape(-1, 3)).reshape(aligned.shape)
+    np.testing.assert_allclose(published.pos, by_hand, atol=1e-5)
+
+
+def test_shoulders_that_point_the_other_way(chain):
+    pos = np.zeros((1, 1, 4, 3))
+    pos[0, 0, 1:] = [[0, 0, 1], [1, 0, 0], [-1, 0, 0]]  # head up; left on the right
+    clip = Clip.from_positions("c", chain, pos, np.ones((1, 1, 4), dtype=bool))
+    for published in (False, True):
+        turned = ViewNormalize(published)(clip)
+        np.testing.assert_allclose(distances(turned), distances(clip), atol=1e-6)
+        right, left = (turned.pos[0, 0, joint] for joint in chain.shoulders)
+        np.testing.assert_allclose(right - left, [2, 0, 0], atol=1e-6)
+
+
+def test_shear_mixes_axes_and_keeps_each_axis_share(make_clip):
+    clip = make_clip(2, 5)
+    sheared = RandomShear(0.3)(clip, rng())
+    matrix, *_ = np.linalg.lstsq(clip.pos.reshape(-1, 3), sheared.pos.reshape(-1, 3), rcond=None)
+    np.testing.assert_allclose(np.diag(matrix), 1, atol=1e-4)
+    off = matrix[~np.eye(3, dtype=bool)]
+    assert (np.abs(off) <= 0.3001).all() and np.ptp(off) > 0.1
+    np.testing.assert_array_equal(RandomShear(0.0)(clip, rng()).pos, clip.pos)
+
+
+def test_joints_are_lost_for_one_stretch_at_the_rate_asked_for(make_clip):
+    clip = make_clip(1, 20, seed=1)
+    lost = [RandomLoss(0.3, span=0.5)(clip, rng(seed)) for seed in range(200)]
+    share = np.mean([(~each.mask).any(axis=1) for each in lost])
+    assert 0.27 < share < 0.33
+    for each in lost[:20]:
+        gone = ~each.mask[0]
+        assert gone.sum(axis=0).max() <= 10
+        assert (np.abs(np.diff(gone.astype(int), axis=0)).sum(axis=0) <= 2).all()
+        assert (each.pos[0][gone] == 0).all()
+    alone = clip.with_pos(clip.pos, clip.mask & (np.arange(25) == 3))
+    assert RandomLoss(1.0, span=1.0)(alone.frames(slice(0, 1)), rng()).mask.any()
+    assert RandomLoss(0.0)(clip, rng()).mask.all()
+
+
+def test_speed_is_that_of_the_range_and_order_is_kept(chain):
+    clip = numbered(41, chain)
+    for seed in range(20):
+        played = shown(RandomSpeed(0.5, 2.0)(clip, rng(seed)))
+        assert (played[0], played[-1]) == (1, 41)
+        steps = np.diff(played)
+        assert 0.48 < steps.min() <= steps.max() < 2.08
+    faster = RandomSpeed(2.0, 2.0)(clip, rng())
+    np.testing.assert_allclose(shown(faster), np.arange(1, 42, 2), rtol=1e-6)
+    slower = RandomSpeed(0.5, 0.5, keys=1)(clip, rng())
+    np.testing.assert_allclose(shown(slower), np.arange(1, 41.1, 0.5), rtol=1e-6)
+    assert shown(RandomSpeed()(numbered(1, chain), rng())) == [1]
+    assert RandomSpeed(4, 4)(numbered(2, chain), rng()).num_frames >= 1
+
+
+SCORED = [
+    Center(), RandomRotate(), RandomScale(), RandomShear(), RandomFlip(1.0), RandomNoise(),
+    RandomMove(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", SCORED, ids=lambda transform: type(transform).__name__)
+def test_scores_are_no_places(transform):
+    layout = get_layout("coco17")
+    pos = rng().uniform(0.1, 1, size=(2, 9, 17, 3))
+    plain = Clip.from_positions("c", layout, pos[..., :2])
+    scored = Clip.from_positions("c", layout, pos, scored=True)
+    expected, given = transform(plain, rng(3)), transform(scored, rng(3))
+    np.testing.assert_array_equal(given.places, expected.pos)
+    scores = scored.scores
+    if isinstance(transform, RandomFlip):
+        scores = scores[:, :, layout.mirror_index]
+    np.testing.assert_array_equal(given.scores, scores)
+    assert given.scored
+
+
+def test_scores_make_no_third_dimension():
+    clip = Clip.from_positions("c", get_layout("coco17"), np.ones((1, 2, 17, 3)), scored=True)
+    with pytest.raises(ValueError, match="AlignSpine needs clips of 3 coordinates, c has 2"):
+        AlignSpine()(clip)

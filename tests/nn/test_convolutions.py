@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import SUPPLIED, chain, float64, trees
 
 from asgcn_dgl.nn import AGConv, ASGConv, SGConv
-from asgcn_dgl.ops import regular, use_engine
+from asgcn_dgl.ops import regular, tiles, use_engine
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 ENGINES = ("auto", "message_passing")
@@ -112,9 +112,11 @@ def test_a_skeleton_with_cycles_equals_the_formula(engine):
 
 
 @pytest.mark.parametrize("tile", [1, 2**30])
-def test_tiles_do_not_change_the_result(tile, monkeypatch):
-    """One unit a tile, and the whole batch in one tile as on a GPU."""
-    monkeypatch.setattr(regular, "TILE_BYTES", tile)
+@pytest.mark.parametrize("keep", [0, 2**30])
+def test_tiles_do_not_change_the_result(tile, keep, monkeypatch):
+    """One frame a tile, and the whole batch in one tile as on a GPU; rows kept and made again."""
+    monkeypatch.setattr(tiles, "TILE_ROWS", tile)
+    monkeypatch.setattr(regular, "KEEP_ROWS", keep)
     layout = get_layout("ntu25")
     compare([layout] * 3, [1, 2, 1], max_hop=4, num_actional=3, frames=5, layouts=layout)
 
@@ -375,9 +377,12 @@ def test_unknown_engine_is_refused():
 
 
 def test_regular_engine_says_when_the_graph_is_not_regular():
-    graph = GraphBuilder(num_actional=0).batch([chain(3), chain(4)], [1, 1])
+    graph = GraphBuilder(num_actional=0).batch(chain(3), [1, 1])
+    weight = graph.edges["centripetal_1"].data["weight"].clone()
+    weight[0] += 1.0
+    graph.edges["centripetal_1"].data["weight"] = weight
     with use_engine("regular"), pytest.raises(ValueError, match="not a batch of equal units"):
-        SGConv(2, 2)(graph, torch.zeros(7, 2))
+        SGConv(2, 2)(graph, torch.zeros(6, 2))
 
 
 def test_learnable_edge_weights_have_a_gradient_on_every_edge():

@@ -5,7 +5,14 @@ import torch
 from strategies import SUPPLIED, chain, float64
 
 from asgcn_dgl.nn import AIMEncoder, Links
-from asgcn_dgl.ops.edges import gumbel_softmax, off_diagonal, pair_sum, reduce_edges
+from asgcn_dgl.ops.edges import (
+    gumbel_softmax,
+    keep_mask,
+    off_diagonal,
+    pair_activation,
+    pair_sum,
+    reduce_edges,
+)
 from asgcn_dgl.ops.plan import actional_plan
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
@@ -187,3 +194,43 @@ def test_bad_features_are_named():
     graph, encoder, feat = setup()
     with pytest.raises(ValueError, match=r"feat must be \(joints, frames, 3\) with 8 joints"):
         encoder(graph, feat[:, :, :2])
+
+
+def test_dropout_keeps_what_it_should_and_scales_it_up():
+    like = torch.empty(1000, 101)
+    for rate in (0.1, 0.5, 0.75):
+        torch.manual_seed(0)
+        mask = keep_mask(like, rate)
+        assert mask.shape == like.shape
+        assert float(mask.double().mean()) == pytest.approx(1 - rate, abs=5e-3)
+        torch.manual_seed(0)
+        assert torch.equal(keep_mask(like, rate), mask)
+    rows = mask.double()
+    neighbours = (rows[:, 1:] - rows.mean()) * (rows[:, :-1] - rows.mean())
+    assert abs(float(neighbours.mean())) < 5e-3  # four places come from one draw
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+@pytest.mark.parametrize("kinds", [(4, 4, 4), (3, 4)])
+def test_activated_pairs_equal_the_formula(kinds, rate, linked):
+    """Of equal bodies, and of bodies that differ; whatever the mask drew."""
+    graph = GraphBuilder(max_hop=1, num_actional=1).batch(
+        [chain(n) for n in kinds], [1] * len(kinds)
+    )
+    plan = actional_plan(graph, ["actional_1"])
+    near, far = (torch.randn(sum(kinds), 5).double().requires_grad_() for _ in range(2))
+    link = torch.randn(graph.num_edges("actional_1"), 5).double().requires_grad_()
+    inputs = [near, far, link] if linked else [near, far]
+    out = pair_activation(plan, near, far, link if linked else None, rate)
+    dense = torch.nn.functional.elu(pair_sum(plan, near, far) + (link if linked else 0.0))
+    dense = dense * (out != 0) / (1 - rate)
+    torch.testing.assert_close(out, dense)
+    grad = torch.randn_like(out)
+    for ours, theirs in zip(
+        torch.autograd.grad(out, inputs, grad),
+        torch.autograd.grad(dense, inputs, grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+    assert (rate > 0) == bool((out == 0).any())

@@ -7,10 +7,14 @@ from asgcn_dgl.data import (
     Center,
     Crop,
     RandomFlip,
+    RandomLoss,
     RandomMove,
     RandomNoise,
     RandomRotate,
     RandomScale,
+    RandomShear,
+    RandomSpeed,
+    SelectBodies,
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
@@ -27,6 +31,15 @@ PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
         ({"align": "center"}, [Center()]),
         ({"align": "spine"}, [Center(), AlignSpine()]),
         ({"align": "view"}, [Center(), ViewNormalize()]),
+        ({"align": "published"}, [Center(), ViewNormalize(published=True)]),
+        (
+            {"align": "center", "max_bodies": 1, "body_rule": "tracking"},
+            [SelectBodies(1, "tracking"), Center()],
+        ),
+        (
+            {"align": "none", "speed": [0.8, 1.2], "shear": 0.1, "lose": 0.2},
+            [RandomSpeed(0.8, 1.2), RandomShear(0.1), RandomLoss(0.2)],
+        ),
         ({"align": "none", "rotate": 30.0}, [RandomRotate((30.0, 30.0, 30.0))]),
         ({"align": "none", "rotate": [0.0, 0.0, 9.0]}, [RandomRotate((0.0, 0.0, 9.0))]),
         ({"align": "none", "scale": [0.5, 1.5]}, [RandomScale(0.5, 1.5)]),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.formats.bvh import open_bvh
-from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data.formats.folder import opener
 from asgcn_dgl.data.formats.mocap import open_cmu, open_h36m
 from asgcn_dgl.data.formats.own import open_own
 from asgcn_dgl.data.formats.source import Source
@@ -21,7 +20,7 @@ __all__ = ["FORMATS", "format_options", "open_source"]
 
 #: What opens each format: called with the place, and with options by name.
 FORMATS: Mapping[str, Callable[..., Source]] = {
-    **{name: functools.partial(open_folder, name) for name in SET_NAMES},
+    **{name: opener(name) for name in SET_NAMES},
     "utkinect": open_utkinect,
     "cmu": open_cmu,
     "h36m": open_h36m,

@@ -1,0 +1,160 @@
+"""Which clips an epoch shows, in which order, to which process, and which of them share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+__all__ = ["EpochSampler", "LengthBatches"]
+
+
+class EpochSampler(Sampler[int]):
+    """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
+
+    Parameters
+    ----------
+    size
+        Clips of the dataset, n.
+    shuffle
+        Yield each pass in random order.
+    seed
+        Seed of the orders.
+    repeat
+        Passes over the clips that make one epoch.
+    num_replicas, rank
+        Processes that share the epoch, and which of them this is. No draw goes to two. While
+        shuffling all get as many, so that they take as many steps, and the few left over wait for
+        another epoch; in order nothing is left over, and the first may have one more.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or there are fewer draws than processes.
+
+    Examples
+    --------
+    >>> sampler = EpochSampler(3, shuffle=False, repeat=2)
+    >>> sampler.set_epoch(1)
+    >>> list(sampler)  # passes 2 and 3 of 3 clips
+    [6, 7, 8, 9, 10, 11]
+    >>> list(EpochSampler(5, shuffle=False, num_replicas=2, rank=1))
+    [1, 3]
+    """
+
+    def __init__(
+        self,
+        size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        repeat: int = 1,
+        *,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        if size < 1 or repeat < 1:
+            raise ValueError(f"size and repeat must be at least 1, got {size} and {repeat}")
+        if not 0 <= rank < num_replicas:
+            raise ValueError(f"rank must be within 0..{num_replicas - 1}, got {rank}")
+        if size * repeat < num_replicas:
+            raise ValueError(
+                f"an epoch of {size * repeat} draws is too short for {num_replicas} processes"
+            )
+        self.size = size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.repeat = repeat
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch, from 0, the next iteration is."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Draws of one epoch that go to this process."""
+        draws = self.size * self.repeat
+        if self.shuffle:
+            return draws // self.num_replicas
+        return len(range(self.rank, draws, self.num_replicas))
+
+    def __iter__(self) -> Iterator[int]:
+        """Draws of the epoch that go to this process."""
+        passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
+        draws = np.concatenate([number * self.size + self._order(number) for number in passes])
+        return iter(draws[self.rank :: self.num_replicas][: len(self)].tolist())
+
+    def _order(self, number: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(self.size)
+        return np.random.default_rng([self.seed, number]).permutation(self.size)
+
+
+class LengthBatches(Sampler[list[int]]):
+    """Batches of clips of about the same length, so that little of a batch is filling.
+
+    The draws of an epoch are taken in pools of many batches; a pool is sorted by length and cut
+    into batches, and all batches are then shuffled. Sampler, seed and epoch alone decide.
+
+    Parameters
+    ----------
+    sampler
+        Yields the draws, and says to which process they go.
+    lengths
+        (n,) frames of each clip.
+    batch_size
+        Clips of a batch; the last of a pool may be smaller.
+    pool
+        Batches of a pool: 1 leaves the order as it is, more makes batches more alike.
+
+    Raises
+    ------
+    ValueError
+        If a number is below 1, or there are not as many lengths as clips.
+
+    Examples
+    --------
+    >>> lengths = [30, 300, 31, 299, 32, 298]
+    >>> batches = LengthBatches(EpochSampler(6), lengths, batch_size=3)
+    >>> sorted(sorted(lengths[draw] for draw in batch) for batch in batches)
+    [[30, 31, 32], [298, 299, 300]]
+    """
+
+    def __init__(
+        self,
+        sampler: EpochSampler,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        pool: int = 32,
+    ) -> None:
+        if batch_size < 1 or pool < 1:
+            raise ValueError(f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
+        if len(lengths) != sampler.size:
+            raise ValueError(f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
+        self.sampler = sampler  # Lightning tells it which epoch it is
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.pool = pool
+
+    def __len__(self) -> int:
+        """Batches of one epoch."""
+        return -(-len(self.sampler) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches of the epoch."""
+        sampler, size = self.sampler, self.batch_size * self.pool
+        draws = np.array(list(sampler), dtype=np.int64)
+        batches: list[list[int]] = []
+        for first in range(0, len(draws), size):
+            some = draws[first : first + size]
+            some = some[np.argsort(self.lengths[some % sampler.size], kind="stable")]
+            batches += [
+                some[begin : begin + self.batch_size].tolist()
+                for begin in range(0, len(some), self.batch_size)
+            ]
+        if not sampler.shuffle:
+            return iter(batches)
+        rng = np.random.default_rng([sampler.seed, sampler.epoch, sampler.rank])
+        return iter([batches[place] for place in rng.permutation(len(batches)).tolist()])
