@@ -123,9 +123,7 @@ class AnnotationSource(Source):
             meta={"path": place, **numbers},
         )
 
-    def _places(
-        self, place: str, pos: np.ndarray, size: tuple[float, float] | None
-    ) -> np.ndarray:
+    def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
         """Pixels in the units that were asked for."""
         if self.normalize == "none":
             return pos
@@ -161,8 +159,8 @@ def open_annotations(
         ``classes.txt`` beside it.
     layout
         Name of a supplied layout, or a layout file. Left out: that which is usual for so many
-        joints (25 and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, OpenPose's,
-        COCO-WholeBody's).
+        joints (25 and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two
+        of OpenPose, COCO-WholeBody's).
     normalize
         What becomes of pixels. ``"centred"``: x by the picture's width and y by its height, less
         0.5, as Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``:
@@ -274,9 +272,7 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
             "frames; correct one of them"
         )
     score = entry.get("keypoint_score")
-    if score is not None and (
-        not isinstance(score, PickledArray) or score.shape != pos.shape[:3]
-    ):
+    if score is not None and (not isinstance(score, PickledArray) or score.shape != pos.shape[:3]):
         raise InputError(
             f"{place}: 'keypoint_score' is {getattr(score, 'shape', 'no array')}, where "
             f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
@@ -291,9 +287,7 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
     if size is None:
         return None
     whole = isinstance(size, (tuple, list)) and len(size) in (2, 3)
-    if not whole or not all(
-        isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]
-    ):
+    if not whole or not all(isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]):
         raise InputError(f"{place}: 'img_shape' is no (height, width) above 0; correct it")
     return float(size[0]), float(size[1])
 

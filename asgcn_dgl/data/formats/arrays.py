@@ -1,13 +1,14 @@
 """Whole sets as one array: ``.npy`` of (N, 3, T, V, M) and a pickle of names and labels.
 
 The format in which ST-GCN, 2s-AGCN and AS-GCN keep what they prepared: ``train_data.npy`` (or
-``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), and the same for ``val``. Clips of
-any length are filled up to T frames with zeros, or by repeating, and absent bodies are zeros.
+``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), and the same for ``val``. Clips
+of any length are filled up to T frames with zeros, or by repeating, and absent bodies are zeros.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +248,9 @@ def _pair(data: Path, labels: Path) -> Pair:
 def _map(path: Path) -> np.ndarray:
     """Map an array into memory: what is not asked for is not read."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns of headers that it had to repair
+            return np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
@@ -308,8 +311,5 @@ def _period(pos: np.ndarray) -> int:
     starts = np.flatnonzero((flat[2:] == flat[0]).all(axis=1)) + 2
     for start in starts.tolist():
         if np.array_equal(flat[start:], flat[: frames - start]):
-            return int(start)
-        times = math.ceil(frames / start)
-        if np.array_equal(np.tile(flat[:start], (times, 1))[:frames], flat):
             return int(start)
     return frames

@@ -1,4 +1,4 @@
-"""What the formats of other projects share: scores of joints, bodies that are absent, names of NTU."""
+"""What formats of other projects share: scores of joints, absent bodies, names of NTU RGB+D."""
 
 from __future__ import annotations
 

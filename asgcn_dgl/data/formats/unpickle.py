@@ -284,6 +284,9 @@ class _Machine:
         self.outer.append(self.stack)
         self.stack = []
 
+    def push(self, item: Any) -> None:
+        self.stack.append(item)
+
     def since_mark(self) -> list[Any]:
         items = self.stack
         self.stack = self.outer.pop()
@@ -540,8 +543,8 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
         "]": _push(list),
         "}": _push(dict),
         ")": _push(tuple),
-        "l": lambda machine: machine.stack.append(machine.since_mark()),
-        "t": lambda machine: machine.stack.append(tuple(machine.since_mark())),
+        "l": lambda machine: machine.push(machine.since_mark()),
+        "t": lambda machine: machine.push(tuple(machine.since_mark())),
         "d": _new_dict,
         "\x85": _tuple(1),
         "\x86": _tuple(2),
