@@ -77,9 +77,11 @@ PLAIN = st.recursive(
     | st.floats(allow_nan=False)
     | st.text(max_size=20).filter(lambda text: text.isprintable())
     | st.binary(max_size=20),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3)
+    ),
     max_leaves=20,
 )
 
