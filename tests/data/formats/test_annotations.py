@@ -137,7 +137,7 @@ def test_splits_of_all_kinds(save, caplog):
 def test_layouts(save, tmp_path):
     for joints, name in ((17, "coco17"), (18, "openpose18"), (133, "wholebody133")):
         assert open_annotations(save([flat(joints=joints)])).layout.name == name
-    with pytest.raises(InputError, match="7 joints, which no layout .* option layout"):
+    with pytest.raises(InputError, match=r"7 joints, which no layout .* option layout"):
         open_annotations(save([flat(joints=7)]))
     path = save([flat(joints=25)])
     assert open_annotations(path).layout.name == "openpose25"

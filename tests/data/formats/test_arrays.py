@@ -164,7 +164,7 @@ def test_bad_arrays_are_named(save, tmp_path):
     broken = numbers()
     broken[0, 1, 2, 3, 0] = np.nan
     save(broken)
-    with pytest.raises(InputError, match="coordinate 2 of joint 4 .* in frame 3 is nan"):
+    with pytest.raises(InputError, match=r"coordinate 2 of joint 4 .* in frame 3 is nan"):
         open_arrays(root).read(0)
     save(numbers(), ["S001C001P001R001A001", "b"])
     assert open_arrays(root).read(0).label == 0
@@ -179,7 +179,7 @@ def test_bad_arrays_are_named(save, tmp_path):
     with pytest.raises(InputError, match="different joints"):
         open_arrays(root)
     save(numbers(), joint="_joint")
-    with pytest.raises(InputError, match="both train_data.npy and train_data_joint.npy"):
+    with pytest.raises(InputError, match=r"both train_data\.npy and train_data_joint\.npy"):
         open_arrays(root)
     with pytest.raises(InputError, match="no folder"):
         open_arrays(tmp_path / "absent")
