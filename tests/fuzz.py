@@ -44,7 +44,7 @@ def check_reader(
             path = rng.choice(paths)
             mutant = mutate(content[path], rng)
             path.write_bytes(mutant)
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 for clip in read(folder):
                     clip.check()
@@ -56,7 +56,7 @@ def check_reader(
             except BaseException as error:
                 error.add_note(f"mutant {number} of {path.name}: {mutant[:2000]!r}")
                 raise
-            assert time.perf_counter() - start < SECONDS, mutant[:2000]
+            assert time.process_time() - start < SECONDS, mutant[:2000]
             path.write_bytes(content[path])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < MEGABYTES, f"{grown:.0f} MB"

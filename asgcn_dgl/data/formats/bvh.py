@@ -288,8 +288,8 @@ def read_bvh(
         Keep every step-th frame.
     positions
         Meaning of a joint's position channels. ``"replace"``: they stand in the place of its
-        offset, as MotionBuilder and Blender have it. ``"add"``: they are added to it. The two
-        agree where the root's offset is zero and only the root has such channels.
+        offset. ``"add"``: they are added to it; programs differ. The two agree where the root's
+        offset is zero and only the root has such channels.
     name, label, meta
         Of the clip; the name is by default the file's.
 

@@ -16,6 +16,7 @@ __all__ = [
     "check_names",
     "check_size",
     "find_files",
+    "in_short",
     "plain_name",
     "read_lines",
     "read_numbers",
@@ -74,6 +75,12 @@ def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
         if name in first:
             raise InputError(f"{path}: {first[name]} is called {name} too; keep one of the two")
         first[name] = path
+
+
+def in_short(error: Exception) -> str:
+    """What an error of another library says, on one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def plain_name(text: str, place: str) -> str:

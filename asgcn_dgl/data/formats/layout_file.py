@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.formats.files import check_size, read_lines
+from asgcn_dgl.data.formats.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
@@ -103,8 +103,7 @@ def read_layout(path: str | Path) -> SkeletonLayout:
     except RecursionError as error:
         raise InputError(f"{path}: lists in lists without end; write a layout") from error
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:400]
-        raise InputError(f"{path}: {reason}; correct the layout") from error
+        raise InputError(f"{path}: {in_short(error)}; correct the layout") from error
 
 
 def _yaml(path: Path, text: str) -> Any:

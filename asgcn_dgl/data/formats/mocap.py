@@ -95,7 +95,7 @@ class Recorder:
 
 
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
-#: walker do not slide. (Bodies come out a fifth larger than they were, as in all published errors.)
+#: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
 CMU = Recorder(
     "cmu",
     "cmu38",

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from asgcn_dgl.data.formats.files import MAX_BYTES, check_size
+from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
 from asgcn_dgl.errors import InputError
 
 __all__ = ["read_npz"]
@@ -71,7 +71,7 @@ def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTE
         raise InputError(f"{path}: cannot be read ({error}); check the path") from error
     except Exception as error:  # zipfile and numpy let through whatever a damaged file leads to
         raise InputError(
-            f"{path}: {error}; write it again with numpy.savez, plain arrays only"
+            f"{path}: {in_short(error)}; write it again with numpy.savez, plain arrays only"
         ) from error
 
 

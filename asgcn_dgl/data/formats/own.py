@@ -280,7 +280,7 @@ def open_own(
     folder = root.parent if root.is_file() else root
     what = f"recordings ({', '.join(SUFFIXES)})"
     files = [path for path in find_files(root, "*", what) if path.suffix.lower() in SUFFIXES]
-    files = [path for path in files if path.name != TABLE]
+    files = [path for path in files if path != folder / TABLE]
     if not files:
         raise InputError(f"{root}: no recordings in it; give a folder of {', '.join(SUFFIXES)}")
     chosen = find_layout(folder, layout)
@@ -304,11 +304,7 @@ def _recordings(
             names.append(plain_name(name, str(path)))
             places.append((path, None))
             continue
-        try:
-            blocks = index_rows(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error}); check the path") from error
-        for block in blocks:
+        for block in index_rows(path):
             names.append(block.name)
             places.append((path, block))
     check_names(names, [path for path, _ in places])

@@ -101,6 +101,8 @@ def _read_text(path: Path, options: dict[str, Any]) -> list[Clip]:
     for recorder in (CMU, H36M):
         if first.count(",") == recorder.columns - 1:
             _check(path, "motion capture", options)
+            if recorder is H36M:  # its files do not begin with a pose of calibration
+                options.setdefault("rest_pose", "keep")
             return [read_mocap(path, recorder, **options)]
     if len(first.split()) != 61:
         raise InputError(

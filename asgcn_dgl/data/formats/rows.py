@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.formats.files import check_memory, plain_name
+from asgcn_dgl.data.formats.files import check_memory, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -86,9 +86,10 @@ def index_rows(path: Path) -> list[Block]:
     InputError
         If it is no table of such rows, or the rows of a clip do not stand together.
     """
-    if path.suffix.lower() == ".parquet":
-        return _index_parquet(path)
-    return _index_csv(path)
+    try:
+        return (_index_parquet if path.suffix.lower() == ".parquet" else _index_csv)(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({in_short(error)}); check the path") from error
 
 
 def read_rows(path: Path, block: Block) -> Rows:
@@ -377,8 +378,7 @@ def _parquet(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200]
-    return InputError(f"{path}: not a usable Parquet file ({reason}); write it again")
+    return InputError(f"{path}: not a usable Parquet file ({in_short(error)}); write it again")
 
 
 def _index_parquet(path: Path) -> list[Block]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import check_size, read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.formats.files import check_size, in_short, read_lines, read_numbers, stamp_files
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
@@ -438,7 +438,7 @@ def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError("a split is not the subjects 1 to 10, each once")
     except Exception as error:  # scipy lets through whatever a damaged file leads to
         raise InputError(
-            f"{path}: not the ten splits of UTKinect's subjects ({error}); copy it again from its "
-            "source"
+            f"{path}: not the ten splits of UTKinect's subjects ({in_short(error)}); copy it again "
+            "from its source"
         ) from error
     return train.astype(np.int64), test.astype(np.int64)

@@ -92,11 +92,11 @@ def test_there_must_be_one(tmp_path):
 )
 def test_bad_layouts_are_named(write, text, told):
     path = write(text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=told) as caught:
         read_layout(path)
     assert str(caught.value).startswith(str(path)) and len(str(caught.value)) < 1000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_deep_json(write):

@@ -1,0 +1,150 @@
+"""Stores of the formats with layouts of their own, and raw files of them for a trained model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.data.formats.bvh import read_bvh
+from asgcn_dgl.data.formats.mocap import CMU, H36M
+from asgcn_dgl.data.formats.raw import read_raw
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.training.predict import read_clips
+
+ARM = SkeletonLayout.from_bones("arm", [("a", "b"), ("b", "c")])
+
+BVH = """HIERARCHY
+ROOT hip { OFFSET 0 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
+JOINT knee { OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
+End Site { OFFSET 0 -45 0 } } }
+MOTION
+Frames: 20
+Frame Time: 0.04
+"""
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory):
+    """Eight files of two classes with a table."""
+    root = tmp_path_factory.mktemp("captures")
+    rng = np.random.default_rng(0)
+    rows = ["clip,label,subject,split"]
+    for number in range(8):
+        angles = 40 * rng.normal(size=(20, 6))
+        lines = (" ".join(f"{x:.3f}" for x in row) for row in angles)
+        (root / f"{number}.bvh").write_text(BVH + "\n".join(lines) + "\n")
+        part = "train" if number < 6 else "test"
+        rows.append(f"{number},{'kick' if number % 2 else 'step'},{number // 2},{part}")
+    (root / "clips.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(captures, tiny, tmp_path_factory):
+    """A model of them; the store that it was trained from is gone."""
+    folder = tmp_path_factory.mktemp("bvh")
+    store = folder / "store"
+    prepare = ["prepare", "--data=bvh", f"--root={captures}", f"--out={store}"]
+    assert main([*prepare, "--options.scale=0.01"]) == 0
+    options = [option for option in tiny if not option.startswith(("--data", "--root"))]
+    command = [*options, "--data=bvh", f"--root={store}", f"--out={folder / 'run'}"]
+    assert main(command) == 0
+    shutil.rmtree(store)
+    return folder / "run"
+
+
+def test_predict_reads_what_was_prepared(run, captures, tmp_path, capsys):
+    out = tmp_path / "found.json"
+    command = ["predict", str(run), str(captures / "6.bvh"), f"--out={out}", "--options.scale=0.01"]
+    assert main(command) == 0
+    (found,) = json.loads(out.read_text())["clips"]
+    assert found["class"] in ("kick", "step") and found["frames"] == 20
+    future = np.array(found["future"])
+    assert future.shape == (1, 10, 3, 3)
+    assert np.abs(future).max() < 5  # metres: the scale was taken
+    command[-1] = "--options.size=2"
+    assert main(command) == 2
+    assert "no option 'size' for BVH files; there are scale" in capsys.readouterr().err
+
+
+def test_a_skeleton_that_the_model_does_not_know(run, captures, tmp_path, capsys):
+    other = tmp_path / "other.bvh"
+    other.write_text((captures / "0.bvh").read_text().replace("knee", "wing"))
+    assert main(["predict", str(run), str(other)]) == 2
+    assert "is not one that the model was trained on" in capsys.readouterr().err
+
+
+def test_training_asks_for_a_store(captures, tmp_path, capsys):
+    command = ["train", "--data=bvh", f"--root={captures}", f"--out={tmp_path / 'run'}"]
+    assert main(command) == 2
+    assert "not a store; make one with 'asgcn-dgl prepare --data bvh" in capsys.readouterr().err
+
+
+def test_raw_files_of_own_data(tmp_path):
+    pos = np.random.default_rng(0).normal(size=(4, 3, 2)).round(3)
+    np.savez(tmp_path / "a.npz", keypoints=pos)
+    hand = get_layout("hand21")
+    (clip,) = read_raw(tmp_path / "a.npz", [hand, ARM])
+    assert clip.layout is ARM
+    rows = [
+        f"{name},{frame},{joint},{x},{y}"
+        for name in ("one", "two")
+        for frame in range(4)
+        for joint, (x, y) in zip("abc", pos[frame], strict=True)
+    ]
+    (tmp_path / "a.csv").write_text("clip,frame,joint,x,y\n" + "\n".join(rows))
+    clips = read_raw(tmp_path / "a.csv", [ARM])
+    assert [clip.name for clip in clips] == ["one", "two"]
+    np.testing.assert_array_equal(clips[1].pos, clip.pos)
+    pos[0, 0] = np.nan
+    np.savez(tmp_path / "b.npz", keypoints=pos)
+    with pytest.raises(InputError, match="is nan"):
+        read_raw(tmp_path / "b.npz", [ARM])
+    assert not read_raw(tmp_path / "b.npz", [ARM], {"nan": "missing"})[0].mask.all()
+
+
+@pytest.mark.parametrize("recorder", [CMU, H36M], ids=lambda recorder: recorder.name)
+def test_motion_capture_is_told_by_its_columns(tmp_path, recorder):
+    path = tmp_path / "walking_1.txt"
+    row = ",".join(["0.1"] * recorder.columns)
+    path.write_text(f"{row}\n" * 6)
+    (clip,) = read_clips(path, [recorder.layout], {"step": 2, "root_motion": "none"})
+    assert clip.layout is recorder.layout and clip.num_frames == 3
+    np.testing.assert_array_equal(clip.pos[0, :, 0], 0)
+
+
+def test_a_video_of_utkinect_is_parted_by_its_labels(tmp_path):
+    path = tmp_path / "joints_s01_e02.txt"
+    path.write_text("".join(f"{n} " + "0.5 " * 60 + "\n" for n in range(2, 22, 2)))
+    (clip,) = read_clips(path, [])
+    assert clip.num_frames == 10 and clip.label == -1
+    (tmp_path / "actionLabel.txt").write_text("s01_e02\nwalk: 2 8\npull: 10 20\n")
+    walk, pull = read_clips(path, [])
+    assert (walk.name, walk.num_frames, pull.num_frames) == ("s01_e02_walk", 4, 6)
+    assert read_clips(path, [], {"gaps": "interpolate"})[1].num_frames == 6
+    with pytest.raises(InputError, match="no option 'step' for UTKinect files"):
+        read_clips(path, [], {"step": 2})
+
+
+def test_other_text_is_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("hello world\n")
+    with pytest.raises(InputError, match=r"its first line is neither exponential maps of CMU"):
+        read_clips(path, [ARM])
+    for name in ("absent.bvh", "absent.csv", "absent.npz", "absent.txt"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_clips(tmp_path / name, [ARM])
+    with pytest.raises(InputError, match=r"not one of \.bvh"):
+        read_raw(tmp_path / "a.xml", [ARM])
+
+
+def test_a_bvh_takes_the_layout_of_the_model(captures):
+    own = read_bvh(captures / "0.bvh").layout
+    known = SkeletonLayout.from_dict({**own.to_dict(), "name": "mine"})
+    (clip,) = read_raw(captures / "0.bvh", [ARM, known])
+    assert clip.layout is known
