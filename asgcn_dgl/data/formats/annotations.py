@@ -23,8 +23,8 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_min_score,
     check_ntu_splits,
+    check_options,
     chosen_layout,
     estimated_clip,
     find_classes,
@@ -100,12 +100,7 @@ class AnnotationSource(Source):
         """Read one recording."""
         found = self.annotations[index]
         place = f"{self.path} ({found.name})"
-        numbers = name_facts(found.name)
-        if numbers and found.label not in (-1, numbers["action"] - 1):
-            raise InputError(
-                f"{place}: label {found.label} where the name says {numbers['action'] - 1} "
-                f"(A{numbers['action']:03d}); one of them is wrong, correct it"
-            )
+        numbers = name_facts(place, found.name, found.label)
         pos = found.pos.load(self.path).astype(np.float64)
         score = None if found.score is None else found.score.load(self.path).astype(np.float64)
         if pos.shape[-1] == 2:
@@ -182,11 +177,9 @@ def open_annotations(
     InputError
         If the file is no such pickle, asks to run anything, or contradicts itself.
     """
-    min_score = check_min_score(min_score)
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
-    if not isinstance(score, bool):
-        raise InputError(f"score must be true or false, got {score!r}")
+    check_options(min_score, score)
     files = find_files(root, "*.pkl", "an annotation pickle")
     if len(files) > 1:
         raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")

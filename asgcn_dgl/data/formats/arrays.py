@@ -18,8 +18,8 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_min_score,
     check_ntu_splits,
+    check_options,
     chosen_layout,
     estimated_clip,
     find_classes,
@@ -94,13 +94,8 @@ class ArraySource(Source):
         pair, row = self.places[index]
         path = self.pairs[pair].data
         place = f"{path} ({self.names[index]})"
-        numbers = name_facts(self.names[index])
         label = self.labels[index]
-        if numbers and label not in (-1, numbers["action"] - 1):
-            raise InputError(
-                f"{place}: label {label} where the name says {numbers['action'] - 1}; names and "
-                "labels are out of step, make the files again"
-            )
+        numbers = name_facts(place, self.names[index], label)
         data = np.asarray(_map(path)[row], dtype=np.float64)  # (C, T, V, M)
         pos = self._frames(data.transpose(3, 1, 2, 0))
         scores = pos[..., -1] if self.flat else None
@@ -168,9 +163,7 @@ def open_arrays(
     """
     if padding not in ("zeros", "repeat"):
         raise InputError(f"padding must be zeros or repeat, got {padding!r}")
-    if not isinstance(score, bool):
-        raise InputError(f"score must be true or false, got {score!r}")
-    min_score = check_min_score(min_score)
+    check_options(min_score, score)
     root = Path(root)
     found = _pairs(root)
     names: list[str] = []
