@@ -428,7 +428,7 @@ def _inspect(options: Namespace) -> int:
 
         clip = store.read(number)
         out = given.get("out") or f"{store.path.name}-{number}.png"
-        figure = draw_strip(clip.layout, clip.pos, mask=clip.mask, title=_caption(store, number))
+        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=_caption(store, number))
         print(f"drawn: {save_figure(figure, out)}")
     return 0
 
