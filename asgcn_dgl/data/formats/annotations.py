@@ -317,8 +317,8 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict
     for stem, lists_of in parts.items():
         train = lists_of.get("train", ())
         tests = [part for part in ("test", "val") if part in lists_of]
-        for part in tests or [""]:
-            name = stem if part == (tests or [""])[0] else f"{stem}_{part}"
+        for number, part in enumerate(tests or ["test"]):
+            name = stem if number == 0 else f"{stem}_{part}"
             test = lists_of.get(part, ())
             both = set(train).intersection(test)
             if both:
