@@ -96,6 +96,7 @@ class AnnotationSource(Source):
     min_score: float = 0.0
     score: bool = True
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one recording."""
         found = self.annotations[index]

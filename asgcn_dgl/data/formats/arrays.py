@@ -89,6 +89,7 @@ class ArraySource(Source):
     min_score: float = 0.0
     score: bool = True
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one row; no other is touched."""
         pair, row = self.places[index]
