@@ -285,7 +285,8 @@ def predict_parser() -> ArgumentParser:
     """Make the parser of ``predict``."""
     parser = ArgumentParser(
         description="Class probabilities and future poses of raw files: NTU .skeleton, NW-UCLA "
-        ".json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv and .parquet.",
+        "and Kinetics-Skeleton .json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv "
+        "and .parquet.",
         allow_abbrev=False,
         exit_on_error=False,
     )

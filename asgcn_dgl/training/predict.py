@@ -12,7 +12,7 @@ import torch
 
 from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
 from asgcn_dgl.data.clip import read_bytes
-from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, read_raw
+from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, is_kinetics, read_raw
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -123,7 +123,8 @@ def read_clips(
         If the format is not known, or the reader refuses the file.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path)):
+    raw = suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path))
+    if raw or is_kinetics(path):
         return read_raw(path, layouts, options)
     if options:
         raise InputError(f"{path}: files of its format have no options, got {next(iter(options))}")

@@ -286,6 +286,7 @@ def read_bvh(
         Metres of the file's unit, such as 0.01 where it is written in centimetres.
     step
         Keep every step-th frame.
+    positions
         Meaning of a joint's position channels. ``"replace"``: they stand in the place of its
         offset. ``"add"``: they are added to it; programs differ. The two agree where the root's
         offset is zero and only the root has such channels.

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from asgcn_dgl.data.formats.annotations import open_annotations
+from asgcn_dgl.data.formats.arrays import open_arrays
 from asgcn_dgl.data.formats.bvh import open_bvh
 from asgcn_dgl.data.formats.folder import opener
+from asgcn_dgl.data.formats.kinetics import open_kinetics
 from asgcn_dgl.data.formats.mocap import open_cmu, open_h36m
 from asgcn_dgl.data.formats.own import open_own
 from asgcn_dgl.data.formats.source import Source
@@ -21,6 +24,9 @@ __all__ = ["FORMATS", "format_options", "open_source"]
 #: What opens each format: called with the place, and with options by name.
 FORMATS: Mapping[str, Callable[..., Source]] = {
     **{name: opener(name) for name in SET_NAMES},
+    "annotations": open_annotations,
+    "kinetics": open_kinetics,
+    "arrays": open_arrays,
     "utkinect": open_utkinect,
     "cmu": open_cmu,
     "h36m": open_h36m,

@@ -1,0 +1,331 @@
+"""Annotation pickles, the format in which PYSKL and MMAction2 publish skeletons.
+
+One file is a set::
+
+    {"split": {name: [frame_dir, ...]},
+     "annotations": [{"frame_dir", "label", "total_frames", "keypoint": (M, T, V, C),
+                      "keypoint_score": (M, T, V) where C is 2, "img_shape": (height, width)}]}
+
+Older files are the list alone. The pickle is read by :mod:`asgcn_dgl.data.formats.unpickle`, which
+runs nothing; poses are read from the file when they are asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.estimates import (
+    check_ntu_splits,
+    check_options,
+    chosen_layout,
+    estimated_clip,
+    find_classes,
+    name_facts,
+    ntu_set,
+)
+from asgcn_dgl.data.formats.files import find_files, plain_name, stamp_files
+from asgcn_dgl.data.formats.layout_file import find_layout
+from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["NORMALIZATIONS", "Annotation", "AnnotationSource", "open_annotations"]
+
+logger = logging.getLogger(__name__)
+
+#: What becomes of pixels, see :func:`open_annotations`.
+NORMALIZATIONS = ("centred", "pyskl", "height", "none")
+
+#: Layouts by number of joints, of flat poses and of poses in space.
+_FLAT = {17: "coco17", 18: "openpose18", 25: "openpose25", 133: "wholebody133"}
+_SPACE = {25: "ntu25", 20: "kinectv1_20"}
+
+_PART = re.compile(r"(?:(.*?)_?)(train|val|test)(?:_?(.*))")
+
+
+class Annotation(NamedTuple):
+    """One recording in the file.
+
+    Attributes
+    ----------
+    name
+        Its ``frame_dir``.
+    label
+        Class from 0; -1 if there is none.
+    pos
+        (M, T, V, C) positions in the file.
+    score
+        (M, T, V) scores; None where there are none.
+    size
+        Height and width of the picture; None where it is not given.
+    """
+
+    name: str
+    label: int
+    pos: PickledArray
+    score: PickledArray | None
+    size: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class AnnotationSource(Source):
+    """The recordings of a file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    annotations
+        One a recording.
+    normalize, min_score, score
+        See :func:`open_annotations`.
+    """
+
+    path: Path = Path()
+    annotations: tuple[Annotation, ...] = ()
+    normalize: str = "centred"
+    min_score: float = 0.0
+    score: bool = True
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
+    def read(self, index: int) -> Clip:
+        """Read one recording."""
+        found = self.annotations[index]
+        place = f"{self.path} ({found.name})"
+        numbers = name_facts(place, found.name, found.label)
+        pos = found.pos.load(self.path).astype(np.float64)
+        score = None if found.score is None else found.score.load(self.path).astype(np.float64)
+        if pos.shape[-1] == 2:
+            pos = self._places(place, pos, found.size)
+        if score is not None:  # what is missing may hold anything
+            pos = np.where((score > self.min_score)[..., None], pos, 0)
+        return estimated_clip(
+            found.name,
+            self.layout,
+            pos,
+            score,
+            min_score=self.min_score,
+            keep_score=self.score and pos.shape[-1] == 2,
+            label=found.label,
+            meta={"path": place, **numbers},
+        )
+
+    def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
+        """Pixels in the units that were asked for."""
+        if self.normalize == "none":
+            return pos
+        if size is None:
+            raise InputError(
+                f"{place}: no img_shape, by which pixels are divided; add it, or give the option "
+                "normalize=none"
+            )
+        height, width = size
+        if self.normalize == "height":
+            return (pos - np.array([width, height]) / 2) / height
+        centred = pos / np.array([width, height]) - 0.5
+        return 2 * centred if self.normalize == "pyskl" else centred
+
+    def stamp(self) -> object:
+        """Options, size and time of the file."""
+        return [self.normalize, self.min_score, self.score, stamp_files([self.path])]
+
+
+def open_annotations(
+    root: str | Path,
+    layout: str | None = None,
+    normalize: str = "centred",
+    min_score: float = 0.0,
+    score: bool = True,
+) -> AnnotationSource:
+    """Look at an annotation pickle.
+
+    Parameters
+    ----------
+    root
+        The file, or a folder that holds one ``.pkl``. Names of classes are taken from
+        ``classes.txt`` beside it.
+    layout
+        Name of a supplied layout, or a layout file. Left out: that which is usual for so many
+        joints (25 and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two
+        of OpenPose, COCO-WholeBody's).
+    normalize
+        What becomes of pixels. ``"centred"``: x by the picture's width and y by its height, less
+        0.5, as Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``:
+        from the middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses
+        in space are taken as they are.
+    min_score
+        Joints whose score is not above this are missing.
+    score
+        The score is the last coordinate of each joint of a picture.
+
+    Returns
+    -------
+    AnnotationSource
+        ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
+        ``split1``, ``train`` and ``val`` the split ``split``.
+
+    Raises
+    ------
+    InputError
+        If the file is no such pickle, asks to run anything, or contradicts itself.
+    """
+    if normalize not in NORMALIZATIONS:
+        raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
+    check_options(min_score, score)
+    files = find_files(root, "*.pkl", "an annotation pickle")
+    if len(files) > 1:
+        raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")
+    path = files[0]
+    content = read_pickle(path)
+    lists: Any = {}
+    if isinstance(content, dict) and "annotations" in content:
+        lists, content = content.get("split", {}), content["annotations"]
+    if not isinstance(content, list) or not content or not isinstance(lists, dict):
+        raise InputError(
+            f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
+            "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
+        )
+    annotations = [_annotation(path, number, each) for number, each in enumerate(content)]
+    names = tuple(each.name for each in annotations)
+    _check_once(path, names)
+    splits = _splits(path, lists, frozenset(names))
+    chosen = ntu_set(names)
+    check_ntu_splits(str(path), chosen, splits)
+    return AnnotationSource(
+        names,
+        _layout(path, annotations, layout),
+        find_classes(path.parent, chosen),
+        splits,
+        path,
+        tuple(annotations),
+        normalize,
+        min_score,
+        score,
+    )
+
+
+def _check_once(path: Path, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{path}: {name!r} stands in it twice; keep one of the two")
+        seen.add(name)
+
+
+def _layout(path: Path, annotations: Sequence[Annotation], layout: str | None) -> SkeletonLayout:
+    *_, joints, dims = annotations[0].pos.shape
+    for each in annotations:
+        if each.pos.shape[2:] != (joints, dims):
+            raise InputError(
+                f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} "
+                f"coordinates, where {annotations[0].name} has {joints} of {dims}; part the file"
+            )
+    asked = None if layout is None else find_layout(path.parent, layout)
+    known = _FLAT if dims == 2 else _SPACE
+    return chosen_layout(str(path), joints, known, asked)
+
+
+def _annotation(path: Path, number: int, entry: Any) -> Annotation:
+    """Check one entry."""
+    place = f"{path}, annotation {number + 1}"
+    if not isinstance(entry, dict):
+        raise InputError(f"{place}: is no dict; copy the file again from its source")
+    name = entry.get("frame_dir", entry.get("filename"))
+    if not isinstance(name, str):
+        raise InputError(f"{place}: no 'frame_dir', the recording's name; add it")
+    name = plain_name(name, place)
+    place = f"{path} ({name})"
+    pos = entry.get("keypoint")
+    if pos is None and "raw_file" in entry:
+        raise InputError(
+            f"{place}: its poses are in another file ({str(entry['raw_file'])[:60]!r}), which is "
+            "not read; merge them into the annotations"
+        )
+    if not isinstance(pos, PickledArray) or len(pos.shape) != 4 or pos.shape[3] not in (2, 3):
+        found = getattr(pos, "shape", "no array")
+        raise InputError(
+            f"{place}: 'keypoint' is {found}, where an array of (bodies, frames, joints, 2 or 3) "
+            "should be; correct it"
+        )
+    label = entry.get("label", -1)
+    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < 2**31:
+        raise InputError(f"{place}: 'label' is no class number from 0; correct it")
+    frames = entry.get("total_frames", pos.shape[1])
+    if frames != pos.shape[1]:
+        raise InputError(
+            f"{place}: 'total_frames' is {str(frames)[:20]}, but 'keypoint' has {pos.shape[1]} "
+            "frames; correct one of them"
+        )
+    score = entry.get("keypoint_score")
+    if score is not None and (not isinstance(score, PickledArray) or score.shape != pos.shape[:3]):
+        raise InputError(
+            f"{place}: 'keypoint_score' is {getattr(score, 'shape', 'no array')}, where "
+            f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
+        )
+    for array in (pos, score):
+        if array is not None and np.dtype(array.dtype).kind not in "iuf":
+            raise InputError(f"{place}: an array of {array.dtype}, which is no number")
+    return Annotation(name, label, pos, score, _size(place, entry.get("img_shape")))
+
+
+def _size(place: str, size: Any) -> tuple[float, float] | None:
+    if size is None:
+        return None
+    whole = isinstance(size, (tuple, list)) and len(size) in (2, 3)
+    if not whole or not all(isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]):
+        raise InputError(f"{place}: 'img_shape' is no (height, width) above 0; correct it")
+    return float(size[0]), float(size[1])
+
+
+def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict[str, Split]:
+    """Put lists together: what trains, and what tests."""
+    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for key, members in lists.items():
+        match = _PART.fullmatch(key) if isinstance(key, str) else None
+        if match is None or not isinstance(members, (list, tuple)):
+            raise InputError(
+                f"{path}: the split {str(key)[:40]!r} is no list that is called by train, val or "
+                "test; correct it"
+            )
+        if not all(isinstance(member, str) for member in members):
+            raise InputError(f"{path}: the split {key!r} holds what is no name; correct it")
+        if len(set(members)) < len(members):
+            raise InputError(f"{path}: the split {key!r} holds a name twice; take one out")
+        absent = [member for member in members if member not in names]
+        if absent:
+            logger.warning(
+                "%s: no annotation of %d recordings of the split %s, such as %s",
+                path,
+                len(absent),
+                key,
+                absent[0][:60],
+            )
+        stem = "_".join(part for part in (match[1], match[3]) if part) or "split"
+        stem = f"split{stem}" if stem.isdigit() else stem
+        kept = tuple(member for member in members if member in names)
+        if parts.setdefault(plain_name(stem, str(path)), {}).setdefault(match[2], kept) is not kept:
+            raise InputError(f"{path}: two lists of the split {stem!r} for {match[2]}; rename one")
+    found = {}
+    for stem, lists_of in parts.items():
+        train = lists_of.get("train", ())
+        tests = [part for part in ("test", "val") if part in lists_of]
+        for number, part in enumerate(tests or ["test"]):
+            name = stem if number == 0 else f"{stem}_{part}"
+            test = lists_of.get(part, ())
+            both = set(train).intersection(test)
+            if both:
+                raise InputError(
+                    f"{path}: {min(both)!r} both trains and tests in the split {name!r}; take it "
+                    "out of one of the lists"
+                )
+            found[name] = Split(train, test)
+    return found

@@ -1,0 +1,198 @@
+"""What formats of other projects share: scores of joints, absent bodies, names of NTU RGB+D."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.source import Split
+from asgcn_dgl.data.formats.table import class_list
+from asgcn_dgl.data.ntu import parse_ntu_name
+from asgcn_dgl.data.sets import SkeletonSet, get_set
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+
+__all__ = [
+    "check_ntu_splits",
+    "check_options",
+    "chosen_layout",
+    "estimated_clip",
+    "find_classes",
+    "name_facts",
+    "ntu_set",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def estimated_clip(
+    name: str,
+    layout: SkeletonLayout,
+    places: np.ndarray,
+    score: np.ndarray | None = None,
+    *,
+    min_score: float = 0.0,
+    keep_score: bool = True,
+    label: int = -1,
+    meta: Mapping[str, Any] | None = None,
+) -> Clip:
+    """Make a clip of places and scores.
+
+    Parameters
+    ----------
+    name, layout, label, meta
+        Of the clip.
+    places
+        (M, T, V, d) coordinates.
+    score
+        (M, T, V) scores; None: joints at the exact origin are missing.
+    min_score
+        Joints whose score is not above this, or is NaN, are missing.
+    keep_score
+        The score is the last coordinate of each joint.
+
+    Returns
+    -------
+    Clip
+        Without bodies that are never seen; of nothing but such, the first stays.
+
+    Raises
+    ------
+    InputError
+        As :class:`~asgcn_dgl.data.Clip`.
+    """
+    mask = (places != 0).any(axis=-1) if score is None else score > min_score
+    present = mask.any(axis=(1, 2))
+    if present.any() and not present.all():
+        places, mask = places[present], mask[present]
+        score = None if score is None else score[present]
+    scored = score is not None and keep_score
+    if scored:
+        places = np.concatenate([places, np.asarray(score)[..., None]], axis=-1)
+    return Clip.from_positions(name, layout, places, mask, label, meta, scored)
+
+
+def check_options(min_score: Any, score: Any) -> None:
+    """Refuse a threshold that is no number, and a ``score`` that is neither true nor false."""
+    number = isinstance(min_score, int | float) and not isinstance(min_score, bool)
+    if not number or min_score != min_score:
+        raise InputError(f"min_score must be a number, got {min_score!r}")
+    if not isinstance(score, bool):
+        raise InputError(f"score must be true or false, got {score!r}")
+
+
+def ntu_set(names: Sequence[str]) -> SkeletonSet | None:
+    """Return NTU RGB+D 60 or 120, whichever the recordings are of; None if their names say neither.
+
+    Parameters
+    ----------
+    names
+        Of all recordings.
+    """
+    try:
+        numbers = [parse_ntu_name(name) for name in names]
+    except InputError:
+        return None
+    small = all(number.setup <= 17 and number.action <= 60 for number in numbers)
+    return get_set("ntu60" if small else "ntu120")
+
+
+def name_facts(place: str, name: str, label: int) -> dict[str, int]:
+    """Return what a name in NTU RGB+D's form says; nothing for another.
+
+    Parameters
+    ----------
+    place
+        File and recording, for the message.
+    name
+        Of the recording.
+    label
+        Its class; -1 if unknown.
+
+    Raises
+    ------
+    InputError
+        If the name is of another class.
+    """
+    try:
+        numbers = parse_ntu_name(name)
+    except InputError:
+        return {}
+    if label not in (-1, numbers.action - 1):
+        raise InputError(
+            f"{place}: label {label} where the name says {numbers.action - 1} "
+            f"(A{numbers.action:03d}); names and labels are out of step, make the file again"
+        )
+    return numbers._asdict()
+
+
+def check_ntu_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, Split]) -> None:
+    """Compare splits that are called like protocols of NTU RGB+D with these.
+
+    A recording in the wrong part is warned of: figures of such a split compare with none.
+
+    Parameters
+    ----------
+    place
+        File or folder, for messages.
+    chosen
+        The set; None: nothing is compared.
+    splits
+        By name.
+
+    Raises
+    ------
+    InputError
+        If the set is whole and its parts have not the published sizes.
+    """
+    for name, split in splits.items():
+        if chosen is None or name not in chosen.protocols:
+            continue
+        chosen.check_counts(name, len(split.train), len(split.test))
+        trains = chosen.protocols[name].trains
+        wrong = [each for each in split.train if not trains(parse_ntu_name(each))]
+        wrong += [each for each in split.test if trains(parse_ntu_name(each))]
+        if wrong:
+            logger.warning(
+                "%s: %d recordings, such as %s, are in another part of %s than the protocol of "
+                "that name has them in; figures cannot be compared with published ones",
+                place,
+                len(wrong),
+                wrong[0],
+                name,
+            )
+
+
+def find_classes(folder: Path, chosen: SkeletonSet | None) -> tuple[str, ...]:
+    """Names of classes: those of ``classes.txt`` in the folder, else the set's, else none."""
+    return class_list(folder) or (chosen.class_names if chosen is not None else ())
+
+
+def chosen_layout(
+    place: str, joints: int, known: Mapping[int, str], layout: SkeletonLayout | None
+) -> SkeletonLayout:
+    """Return the layout that was asked for, or the known one of so many joints.
+
+    Raises
+    ------
+    InputError
+        If none is known, or the one asked for has another number of joints.
+    """
+    if layout is not None:
+        if layout.num_joints != joints:
+            raise InputError(
+                f"{place}: {joints} joints where layout {layout.name!r} has {layout.num_joints}; "
+                "give the layout that the poses were estimated with"
+            )
+        return layout
+    if joints not in known:
+        raise InputError(
+            f"{place}: {joints} joints, which no layout that is usual here has; name one by the "
+            "option layout"
+        )
+    return get_layout(known[joints])

@@ -1,0 +1,361 @@
+"""Kinetics-Skeleton, the poses that ST-GCN's authors estimated with OpenPose (Yan et al., 2018).
+
+A folder of one JSON file a clip::
+
+    {"data": [{"frame_index": 1, "skeleton": [{"pose": [x, y, ...], "score": [...]}]}],
+     "label": "juggling balls", "label_index": 150}
+
+with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``::
+
+    {name: {"has_skeleton": true, "label": "juggling balls", "label_index": 150}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip, read_bytes
+from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
+from asgcn_dgl.data.formats.files import check_memory, check_names, check_size, plain_name
+from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.table import MAX_CLASSES, class_list
+from asgcn_dgl.data.persons import SelectBodies
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
+
+__all__ = ["BODIES", "KineticsSource", "open_kinetics", "read_kinetics"]
+
+#: Which bodies count, see :func:`read_kinetics`.
+BODIES = ("best", "two_best", "all")
+
+#: Bodies of a frame that ST-GCN looks at.
+MAX_BODIES = 5
+
+#: A clip of ten seconds takes less than a tenth of this.
+MAX_CLIP_BYTES = 2**24
+MAX_LABEL_BYTES = 2**26
+MAX_FRAMES = 20_000
+
+PARTS = {"train": "kinetics_train", "test": "kinetics_val"}
+_JOINTS = 18
+
+
+class Known(NamedTuple):
+    """What the file of labels says of a clip.
+
+    Attributes
+    ----------
+    label
+        Class from 0; -1 where the file says nothing.
+    has_skeleton
+        Whether any body was found.
+    """
+
+    label: int = -1
+    has_skeleton: bool = True
+
+
+def read_kinetics(
+    path: str | Path,
+    bodies: str = "best",
+    *,
+    min_score: float = 0.0,
+    score: bool = True,
+    known: Known | None = None,
+) -> Clip:
+    """Read one clip.
+
+    Parameters
+    ----------
+    path
+        ``.json`` file.
+    bodies
+        ``"best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body is
+        what stands at the same place of the list in each frame. ``"two_best"``: of the first five
+        bodies of each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all.
+    min_score
+        Joints whose score is not above this are missing.
+    score
+        The score is the last coordinate of each joint.
+    known
+        What the file of labels says; it must agree with the clip's file.
+
+    Returns
+    -------
+    Clip
+        x and y less 0.5, and the score. Frames run from the first number to the last; where no
+        body is in a frame, its joints are missing.
+
+    Raises
+    ------
+    InputError
+        If the file is no such clip, no body was found in it, or its labels contradict each other.
+    """
+    if bodies not in BODIES:
+        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    path = Path(path)
+    known = Known() if known is None else known
+    if not known.has_skeleton:
+        raise InputError(
+            f"{path}: has_skeleton is false: no body was found in the video; leave the clip out"
+        )
+    content = _parse(path, MAX_CLIP_BYTES)
+    frames = content.get("data")
+    if not isinstance(frames, list):
+        raise InputError(f'{path}: no list "data" in it; give a clip of Kinetics-Skeleton')
+    label = _label(path, content)
+    if known.label >= 0 and label not in (-1, known.label):
+        raise InputError(
+            f'{path}: "label_index" is {label}, but the file of labels says {known.label}; copy '
+            "both again from their source"
+        )
+    places, scores = _poses(path, frames, MAX_BODIES if bodies == "two_best" else None)
+    if bodies == "two_best":
+        places, scores = _two_best(places, scores)
+    clip = estimated_clip(
+        path.stem,
+        get_layout("openpose18"),
+        places,
+        scores,
+        min_score=min_score,
+        label=max(label, known.label),
+        meta={"path": str(path)},
+    )
+    if bodies == "best":
+        clip = SelectBodies(1, "confidence")(clip)
+    if score:
+        return clip
+    return Clip(clip.name, clip.layout, clip.places, clip.mask, clip.label, clip.meta).check()
+
+
+def _parse(path: Path, limit: int) -> dict[str, Any]:
+    check_size(path, limit)
+    text = read_bytes(path)
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{path}: JSON nested too deep for a skeleton; remove the file") from error
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not valid JSON ({str(error)[:80]}); the file is truncated or damaged, copy "
+            "it again from its source"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is no JSON object; give a file of Kinetics-Skeleton")
+    return content
+
+
+def _label(path: Path, entry: Mapping[str, Any]) -> int:
+    label = entry.get("label_index", -1)
+    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+        raise InputError(
+            f'{path}: "label_index" is {str(label)[:20]}, no class number from 0; correct it'
+        )
+    return label
+
+
+def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """(M, T, V, 2) centred places and (M, T, V) scores, 0 where nothing was seen."""
+    numbers, people = [], []
+    for place, frame in enumerate(frames, start=1):
+        number = frame.get("frame_index") if isinstance(frame, dict) else None
+        found = frame.get("skeleton") if isinstance(frame, dict) else None
+        if isinstance(number, bool) or not isinstance(number, int) or not isinstance(found, list):
+            raise InputError(
+                f'{path}, entry {place} of "data": no "frame_index" (a number) and "skeleton" (a '
+                "list); copy the file again from its source"
+            )
+        if not 0 <= number < MAX_FRAMES:
+            raise InputError(f"{path}, frame {number}: not from 0 to {MAX_FRAMES - 1}; correct it")
+        numbers.append(number)
+        people.append(found[:most])
+    if len(set(numbers)) < len(numbers):
+        twice = next(number for number in numbers if numbers.count(number) > 1)
+        raise InputError(f"{path}: frame {twice} stands in it twice; take one out")
+    count = max(map(len, people), default=0)
+    if not count:
+        raise InputError(f"{path}: no body in any of its {len(frames)} frames; leave the clip out")
+    first = min(numbers)
+    shape = (count, max(numbers) - first + 1, _JOINTS)
+    check_memory(path, 24 * int(np.prod(shape)), f"{count} bodies over {shape[1]} frames")
+    places, scores = np.zeros((*shape, 2)), np.zeros(shape)
+    for number, found in zip(numbers, people, strict=True):
+        for body, entry in enumerate(found):
+            pose, sure = _body(f"{path}, frame {number}, body {body + 1}", entry)
+            places[body, number - first] = pose - 0.5
+            scores[body, number - first] = sure
+    places[scores == 0] = 0
+    return places, scores
+
+
+def _body(place: str, entry: Any) -> tuple[np.ndarray, np.ndarray]:
+    found = []
+    for key, size in (("pose", 2 * _JOINTS), ("score", _JOINTS)):
+        values = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(values, list) or len(values) != size:
+            count = f"{len(values)} numbers" if isinstance(values, list) else "no list"
+            raise InputError(
+                f'{place}: "{key}" is {count}, where {size} numbers should be; give poses of '
+                "OpenPose's 18 joints"
+            )
+        if not all(type(value) in (int, float) and abs(value) < 1e6 for value in values):
+            raise InputError(f'{place}: "{key}" holds what is no finite number; correct it')
+        found.append(np.array(values, dtype=np.float64))
+    return found[0].reshape(_JOINTS, 2), found[1]
+
+
+def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two bodies of the highest summed score in each frame, the better first."""
+    order = np.argsort(-scores.sum(axis=2), axis=0, kind="stable")[:2]  # (2, T)
+    frames = np.arange(scores.shape[1])
+    return places[order, frames], scores[order, frames]
+
+
+@dataclass(frozen=True)
+class KineticsSource(Source):
+    """The clips of one folder, or of the two of the set.
+
+    Attributes
+    ----------
+    files
+        One a recording.
+    known
+        What the files of labels say of each.
+    bodies, min_score, score
+        See :func:`read_kinetics`.
+    """
+
+    files: tuple[Path, ...] = ()
+    known: tuple[Known, ...] = ()
+    bodies: str = "best"
+    min_score: float = 0.0
+    score: bool = True
+
+    def read(self, index: int) -> Clip:
+        """Read one clip."""
+        return read_kinetics(
+            self.files[index],
+            self.bodies,
+            min_score=self.min_score,
+            score=self.score,
+            known=self.known[index],
+        )
+
+    def stamp(self) -> object:
+        """Options, labels, sizes and times of all files."""
+        stamps = []
+        for path in self.files:
+            try:
+                stat = path.stat()
+                stamps.append([stat.st_size, stat.st_mtime_ns])
+            except OSError:  # labelled, but not there: said when it is read
+                stamps.append([])
+        labels = [list(each) for each in self.known]
+        return [self.bodies, self.min_score, self.score, labels, stamps]
+
+
+def open_kinetics(
+    root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
+) -> KineticsSource:
+    """Look at the set's folder.
+
+    Parameters
+    ----------
+    root
+        Folder with ``kinetics_train`` and ``kinetics_val``, each with its file of labels
+        ``kinetics_train_label.json``, ... beside it; or one folder of clips, which has no split.
+    bodies, min_score, score
+        See :func:`read_kinetics`.
+
+    Returns
+    -------
+    KineticsSource
+        With the split ``kinetics`` where both folders are there. Clips in which no body was found
+        (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
+        they are counted as dropped. So are clips of the file of labels that are not there.
+
+    Raises
+    ------
+    InputError
+        If there are no clips, a name leads out of the folder, or the files contradict each other.
+    """
+    if bodies not in BODIES:
+        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    check_options(min_score, score)
+    root = Path(root)
+    parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
+    found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
+    files = [path for each in found.values() for path in each[0]]
+    known = [each for group in found.values() for each in group[1]]
+    names = [path.stem for path in files]
+    check_names(names, files)
+    if not files:
+        raise InputError(
+            f"{root}: no clips (*.json) in it; give the folder that holds "
+            f"{' and '.join(PARTS.values())}, or one of them"
+        )
+    members = {part: tuple(path.stem for path in each[0]) for part, each in found.items()}
+    splits = {"kinetics": Split(members["train"], members.get("test", ()))} if parts else {}
+    if parts and "train" not in parts:
+        splits = {"kinetics": Split((), members["test"])}
+    return KineticsSource(
+        tuple(names),
+        get_layout("openpose18"),
+        class_list(root) or _class_names(root, [each[2] for each in found.values()]),
+        splits,
+        tuple(files),
+        tuple(known),
+        bodies,
+        min_score,
+        score,
+    )
+
+
+def _folder(folder: Path) -> tuple[list[Path], list[Known], dict[int, str]]:
+    """Files of a folder, what is known of them, and names of classes."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; give the folder of Kinetics-Skeleton")
+    labels: dict[str, Any] = {}
+    table = folder.parent / f"{folder.resolve().name}_label.json"
+    if table.is_file():
+        labels = _parse(table, MAX_LABEL_BYTES)
+    known: dict[str, Known] = {}
+    classes: dict[int, str] = {}
+    for name, entry in labels.items():
+        place = f"{table} ({name[:40]!r})"
+        if "/" in plain_name(name, str(table)) or "\\" in name:
+            raise InputError(f"{place}: a name that is a path; give names of files alone")
+        if not isinstance(entry, dict) or not isinstance(entry.get("has_skeleton", True), bool):
+            raise InputError(f"{place}: no has_skeleton, label and label_index; copy it again")
+        label = _label(table, entry)
+        known[name] = Known(label, entry.get("has_skeleton", True))
+        text = entry.get("label")
+        if label >= 0 and isinstance(text, str) and classes.setdefault(label, text) != text:
+            raise InputError(
+                f"{place}: class {label} is {text[:40]!r}, but {classes[label][:40]!r} elsewhere; "
+                "correct one of them"
+            )
+    for path in sorted(folder.glob("*.json")):
+        if path != table and not path.name.endswith("_label.json"):
+            known.setdefault(plain_name(path.stem, str(path)), Known())
+    names = sorted(known)
+    return [folder / f"{name}.json" for name in names], [known[name] for name in names], classes
+
+
+def _class_names(root: Path, found: Sequence[Mapping[int, str]]) -> tuple[str, ...]:
+    """Names by label, of all files of labels."""
+    names: dict[int, str] = {}
+    for classes in found:
+        for label, text in classes.items():
+            if names.setdefault(label, text) != text:
+                raise InputError(
+                    f"{root}: class {label} is {names[label][:40]!r} in one file of labels and "
+                    f"{text[:40]!r} in the other; correct one of them"
+                )
+    return tuple(names.get(label, f"class {label}") for label in range(max(names, default=-1) + 1))

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from fuzz import check_reader
+
+from asgcn_dgl.data.formats.annotations import open_annotations
+from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.errors import InputError
+
+NTU = ("S001C001P001R001A001", "S001C002P003R001A002", "S002C003P002R002A060")
+
+
+class Evil:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("evil",)
+
+
+def flat(name="a", label=0, bodies=2, frames=4, joints=17, seed=0, **others):
+    rng = np.random.default_rng(seed)
+    return {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": frames,
+        "img_shape": (100, 200),
+        "original_shape": (100, 200),
+        "keypoint": rng.uniform(0, 100, (bodies, frames, joints, 2)).astype(np.float16),
+        "keypoint_score": rng.uniform(0.1, 1, (bodies, frames, joints)).astype(np.float16),
+        **others,
+    }
+
+
+def space(name, label, bodies=1, frames=4, seed=0, **others):
+    pos = np.random.default_rng(seed).normal(size=(bodies, frames, 25, 3))
+    return {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": frames,
+        "keypoint": pos.astype(np.float32),
+        **others,
+    }
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(entries, split=None, protocol=4):
+        path = tmp_path / "set.pkl"
+        content = entries if split is None else {"split": split, "annotations": entries}
+        path.write_bytes(pickle.dumps(content, protocol))
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_poses_in_space(save, protocol):
+    entries = [space(name, int(name[-3:]) - 1, seed=n) for n, name in enumerate(NTU)]
+    split = {
+        "xsub_train": list(NTU[:1] + NTU[2:]),
+        "xsub_val": [NTU[1]],
+        "xview_train": list(NTU[1:]),
+        "xview_val": [NTU[0]],
+    }
+    source = open_annotations(save(entries, split, protocol))
+    assert source.names == NTU and source.layout.name == "ntu25"
+    assert (source.class_names[1], len(source.class_names)) == ("eat meal/snack", 60)
+    assert {name: (each.train, each.test) for name, each in source.splits.items()} == {
+        "xsub": (NTU[:1] + NTU[2:], NTU[1:2]),
+        "xview": (NTU[1:], NTU[:1]),
+    }
+    for clip, entry in zip(source, entries, strict=True):
+        np.testing.assert_array_equal(clip.pos, entry["keypoint"])
+        assert clip.mask.all() and not clip.scored and clip.label == entry["label"]
+    assert clip.meta["subject"] == 2 and clip.meta["camera"] == 3
+    assert pickle.loads(pickle.dumps(source)).read(1).name == NTU[1]
+
+
+def test_places_in_pictures(save):
+    entry = flat()
+    x, y = np.moveaxis(entry["keypoint"].astype(np.float64), -1, 0)
+    expected = {
+        "centred": (x / 200 - 0.5, y / 100 - 0.5),
+        "pyskl": (x / 100 - 1, y / 50 - 1),
+        "height": ((x - 100) / 100, (y - 50) / 100),
+        "none": (x, y),
+    }
+    path = save([entry])
+    for normalize, places in expected.items():
+        clip = open_annotations(path, normalize=normalize).read(0)
+        np.testing.assert_allclose(clip.places, np.stack(places, axis=-1), rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(clip.scores, entry["keypoint_score"])
+    clip = open_annotations(path, score=False).read(0)
+    assert clip.pos.shape == (2, 4, 17, 2) and not clip.scored and clip.layout.name == "coco17"
+
+
+def test_what_is_missing(save):
+    entry = flat(bodies=3)
+    entry["keypoint_score"][0, 1, :3] = (0, 0.05, np.nan)
+    entry["keypoint"][0, 1, 0] = np.nan  # under a score of 0
+    entry["keypoint"][1] = entry["keypoint_score"][1] = 0  # a body that is not there
+    path = save([entry])
+    clip = open_annotations(path).read(0)
+    assert clip.num_bodies == 2
+    assert np.argwhere(~clip.mask).tolist() == [[0, 1, 0], [0, 1, 2]]
+    clip = open_annotations(path, min_score=0.06).read(0)
+    assert np.argwhere(~clip.mask).tolist() == [[0, 1, 0], [0, 1, 1], [0, 1, 2]]
+    entry = space("a", 0, bodies=2)
+    entry["keypoint"][0, 2, 5] = entry["keypoint"][1] = 0
+    clip = open_annotations(save([entry])).read(0)
+    assert clip.num_bodies == 1 and np.argwhere(~clip.mask).tolist() == [[0, 2, 5]]
+
+
+def test_splits_of_all_kinds(save, caplog):
+    entries = [flat(name) for name in "abc"]
+    split = {
+        **{"train1": ["a"], "test1": ["b", "c"], "train2": ["b"], "test2": ["a"]},
+        **{"train": ["a"], "val": ["b"], "test": ["c"], "sub_val": ["a"], "x_train": ["a", "zz"]},
+    }
+    source = open_annotations(save(entries, split))
+    assert {name: (each.train, each.test) for name, each in source.splits.items()} == {
+        "split1": (("a",), ("b", "c")),
+        "split2": (("b",), ("a",)),
+        "split": (("a",), ("c",)),
+        "split_val": (("a",), ("b",)),
+        "sub": ((), ("a",)),
+        "x": (("a",), ()),
+    }
+    assert "no annotation of 1 recordings of the split x_train, such as zz" in caplog.text
+    assert open_annotations(save(entries)).splits == {}  # a list alone
+
+
+def test_layouts(save, tmp_path):
+    for joints, name in ((17, "coco17"), (18, "openpose18"), (133, "wholebody133")):
+        assert open_annotations(save([flat(joints=joints)])).layout.name == name
+    with pytest.raises(InputError, match=r"7 joints, which no layout .* option layout"):
+        open_annotations(save([flat(joints=7)]))
+    path = save([flat(joints=25)])
+    assert open_annotations(path).layout.name == "openpose25"
+    assert open_annotations(path, layout="ntu25").layout.name == "ntu25"
+    with pytest.raises(InputError, match="25 joints where layout 'coco17' has 17"):
+        open_annotations(path, layout="coco17")
+    (tmp_path / "classes.txt").write_text("run\nwalk\n")
+    assert open_source("annotations", tmp_path).class_names == ("run", "walk")
+
+
+def test_ntu_recordings_in_the_wrong_part(save, caplog):
+    entries = [space(name, int(name[-3:]) - 1) for name in NTU]
+    split = {"xsub_train": [NTU[1]], "xsub_val": [NTU[0]]}
+    open_annotations(save(entries, split))
+    assert "2 recordings, such as S001C002P003R001A002, are in another part of xsub" in caplog.text
+
+
+def test_a_whole_set_has_the_published_counts(save):
+    """All names of NTU RGB+D 60, so many of each subject that the parts are as published."""
+    from asgcn_dgl.data.sets import NTU60_SUBJECTS
+
+    subjects = sorted(NTU60_SUBJECTS), sorted(set(range(1, 41)) - NTU60_SUBJECTS)
+    names = []
+    for group, count in zip(subjects, (40_320, 16_560), strict=True):
+        for number in range(count):
+            which, rest = number % len(group), number // len(group)
+            action, rest = rest % 60 + 1, rest // 60
+            names.append(
+                f"S{rest % 17 + 1:03d}C001P{group[which]:03d}R{rest // 17 + 1:03d}A{action:03d}"
+            )
+    assert len(set(names)) == 56_880
+    pos = np.ones((1, 1, 25, 3), dtype=np.float16)
+    entries = [{"frame_dir": name, "label": int(name[-3:]) - 1, "keypoint": pos} for name in names]
+    train, test = names[:40_320], names[40_320:]
+    source = open_annotations(save(entries, {"xsub_train": train, "xsub_val": test}))
+    assert (len(source.splits["xsub"].train), len(source.splits["xsub"].test)) == (40_320, 16_560)
+    with pytest.raises(InputError, match="40320 training and 16560 test"):
+        open_annotations(save(entries, {"xsub_train": train[1:], "xsub_val": [*test, train[0]]}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"frame_dir": None}, "annotation 1: no 'frame_dir'"),
+        ({"frame_dir": "../x"}, "cannot be the name of a recording"),
+        ({"frame_dir": "/etc/x"}, "cannot be the name of a recording"),
+        ({"frame_dir": "a\0"}, "cannot be the name of a recording"),
+        ({"label": "run"}, r"\(a\): 'label' is no class number"),
+        ({"label": -2}, "'label' is no class number"),
+        ({"total_frames": 5}, "'total_frames' is 5, but 'keypoint' has 4"),
+        ({"keypoint": None}, "'keypoint' is no array"),
+        ({"keypoint": None, "raw_file": "k.pkl"}, "its poses are in another file"),
+        ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint' is \(4, 17, 2\)"),
+        ({"keypoint": np.ones((2, 4, 17, 2), dtype=bool)}, "which is no number"),
+        ({"keypoint_score": np.ones((2, 4, 16))}, r"'keypoint_score' is \(2, 4, 16\)"),
+        ({"img_shape": (0, 5)}, "'img_shape' is no"),
+        ({"img_shape": "ab"}, "'img_shape' is no"),
+    ],
+)
+def test_bad_entries_are_named(save, change, told):
+    path = save([flat(**change)])
+    with pytest.raises(InputError, match=told) as caught:
+        open_annotations(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_bad_files_are_named(save, tmp_path):
+    for content in ({}, [], {"annotations": {}}, {"annotations": []}, 5, [[]]):
+        with pytest.raises(InputError, match=r"set\.pkl"):
+            open_annotations(save(content))
+    with pytest.raises(InputError, match="'a' stands in it twice"):
+        open_annotations(save([flat(), flat()]))
+    with pytest.raises(InputError, match="17 joints of 2 coordinates, where a has 18"):
+        open_annotations(save([flat(joints=18), flat("b")]))
+    with pytest.raises(InputError, match="label 5 where the name says 0"):
+        open_annotations(save([space(NTU[0], 5)])).read(0)
+    with pytest.raises(InputError, match="no img_shape"):
+        open_annotations(save([flat(img_shape=None)])).read(0)
+    with pytest.raises(InputError, match="is inf"):
+        entry = flat()
+        entry["keypoint"][0, 0, 0] = np.inf
+        open_annotations(save([entry]), normalize="height").read(0)
+    with pytest.raises(InputError, match="is nan"):
+        entry = flat()
+        entry["keypoint"][0, 0, 0] = np.nan
+        open_annotations(save([entry])).read(0)
+    for split, told in (
+        ({"train": ["a"], "val": ["a"]}, "'a' both trains and tests"),
+        ({"train": ["a", "a"]}, "holds a name twice"),
+        ({"other": ["a"]}, "is no list that is called"),
+        ({"train": [1]}, "holds what is no name"),
+        ({"train": 1}, "is no list"),
+        ({"x_train": ["a"], "train_x": ["b"]}, "two lists"),
+        ({"../x_train": ["a"]}, "cannot be the name"),
+    ):
+        with pytest.raises(InputError, match=told):
+            open_annotations(save([flat(), flat("b")], split))
+    (tmp_path / "other.pkl").write_bytes(b"x")
+    with pytest.raises(InputError, match="2 files"):
+        open_annotations(tmp_path)
+    for options in ({"normalize": "x"}, {"min_score": "x"}, {"score": 1}):
+        with pytest.raises(InputError, match="must be"):
+            open_annotations(save([flat()]), **options)
+
+
+def test_a_hostile_pickle_runs_nothing(save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for entries in ([Evil()], [flat(label=Evil())], [flat(keypoint=np.array([Evil()], object))]):
+        with pytest.raises(InputError, match="nothing in it was run"):
+            open_annotations(save(entries, {"train": ["a"]}))
+    assert not (tmp_path / "evil").exists()
+
+
+def test_poses_stay_in_the_file(save):
+    """What is held of a recording does not grow with its frames."""
+    sizes = [
+        len(pickle.dumps(open_annotations(save([flat(frames=frames)])))) for frames in (50, 5000)
+    ]
+    assert sizes[1] < sizes[0] + 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_mutants(protocol):
+    content = {
+        "split": {"train": ["a"], "val": ["b"]},
+        "annotations": [flat("a", frames=2), flat("b", frames=2, seed=1)],
+    }
+
+    def make(folder):
+        (folder / "set.pkl").write_bytes(pickle.dumps(content, protocol))
+        return [folder / "set.pkl"]
+
+    good, bad = check_reader(make, lambda folder: open_annotations(folder), 20_000, seed=11)
+    assert good > 500 and bad > 1000
