@@ -15,7 +15,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.files import RunDir
 
-__all__ = ["RunSummary", "fuse", "list_runs", "runs_table"]
+__all__ = ["RunSummary", "fuse", "list_runs", "read_scores", "runs_table"]
 
 
 class RunSummary(NamedTuple):
@@ -163,7 +163,7 @@ def fuse(
         raise InputError("fuse needs at least two runs")
     folders = [RunDir(Path(run)) for run in runs]
     streams = [run.read_config().clips.stream for run in folders]
-    scores = [_scores(run) for run in folders]
+    scores = [read_scores(run) for run in folders]
     chosen = _weights(weights, streams)
     first = scores[0]
     for run, score in zip(folders[1:], scores[1:], strict=True):
@@ -204,7 +204,14 @@ def _weights(given: Sequence[float] | None, streams: Sequence[str]) -> list[floa
     return [float(weight) for weight in given]
 
 
-def _scores(run: RunDir) -> dict[str, np.ndarray]:
+def read_scores(run: RunDir) -> dict[str, np.ndarray]:
+    """Read the names, labels, probabilities and class names of a run's test clips.
+
+    Raises
+    ------
+    InputError
+        If the run is not evaluated, or the file is damaged.
+    """
     if not run.scores.is_file():
         raise InputError(f"{run.path}: not evaluated yet; 'asgcn-dgl evaluate {run.path}' first")
     try:
