@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -179,13 +181,36 @@ def draw_body(
     )
 
 
-def panel_height(points: Floats, seen: Bools, width: float) -> float:
+def panel_height(points: Floats, seen: Bools | None, width: float) -> float:
     """Height in inches of a panel that holds all (..., 2) points, within reason."""
-    inside = points[seen & np.isfinite(points).all(axis=-1)]
+    good = np.asarray(np.isfinite(points).all(axis=-1))
+    inside = points[good if seen is None else good & seen]
     if not len(inside):
         return width
     across, tall = np.maximum(np.ptp(inside, axis=0), 1e-6)
-    return float(width * np.clip(tall / across, 0.6, 2.2)) + 0.3
+    return float(width * np.clip(tall / across, 0.6, 1.9)) + 0.25
+
+
+def spans(stack: Sequence[Floats]) -> tuple[float, float]:
+    """Width and height that hold each of several poses."""
+    sizes = [np.ptp(points[np.isfinite(points).all(axis=-1)], axis=0) for points in stack
+             if np.isfinite(points).all(axis=-1).any()]  # fmt: skip
+    width, height = np.max(sizes, axis=0) if sizes else (1.0, 1.0)
+    return float(max(width, 1e-6)), float(max(height, 1e-6))
+
+
+def frame_alike(axis: Axes, points: Floats, span: tuple[float, float], margin: float = 0.1) -> None:
+    """Set the limits of a panel to a size that panels share, around its pose."""
+    inside = points[np.isfinite(points).all(axis=-1)]
+    x, y = (inside.min(axis=0) + inside.max(axis=0)) / 2 if len(inside) else (0.0, 0.0)
+    room = margin * max(span)
+    axis.set_xlim(x - span[0] / 2 - room, x + span[0] / 2 + room)
+    axis.set_ylim(y - span[1] / 2 - room, y + span[1] / 2 + room)
+
+
+def span_height(span: tuple[float, float], width: float) -> float:
+    """Height in inches of a panel of some width in inches that has a shared size."""
+    return float(width * np.clip(span[1] / span[0], 0.6, 1.9)) + 0.25
 
 
 def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:
