@@ -68,7 +68,7 @@ def project(
         raise ValueError(f"up must be one of x, y, z, -x, -y, -z, got {up!r}")
     if points.shape[-1] == 2:
         return points
-    points = _upright(points, up)
+    points = upright(points, up)
     turn = _widest(points, mask)
     if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
         turn += np.pi
@@ -90,7 +90,7 @@ def _seen_from_behind(
     return float(np.nansum(np.sign(side))) > 0
 
 
-def _upright(points: Floats, up: str) -> Floats:
+def upright(points: Floats, up: str) -> Floats:
     """Rotate the coordinates so that the second one points up."""
     axis = _AXES[up[-1]]
     sign = -1.0 if up.startswith("-") else 1.0

@@ -71,7 +71,9 @@ def draw_skeleton(
     """
     points = flat_pose(layout, pose, up)
     width = COLUMN_WIDTH * (1.4 if names else 0.7)
-    fig, axes = panels(1, width=width, height=panel_height(points, None, width) * (0.62 if names else 1))
+    fig, axes = panels(
+        1, width=width, height=panel_height(points, None, width) * (0.62 if names else 1)
+    )
     axis = axes[0]
     draw_body(axis, layout, points, linewidth=1.6)
     x, y = points[layout.center]
