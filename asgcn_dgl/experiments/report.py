@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asgcn_dgl import metrics
-from asgcn_dgl.data import Clip
+from asgcn_dgl.data import Clip, open_store
+from asgcn_dgl.data.formats.registry import open_source
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, open_gallery
+from asgcn_dgl.training.predict import read_any
+from asgcn_dgl.viz.animation import SUFFIXES, animate
 from asgcn_dgl.viz.charts import curve_panels
-from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.exhibit import Exhibit, guess_up
 from asgcn_dgl.viz.page import Page, Row, write_page
 
-__all__ = ["as_exhibit", "report", "view"]
+__all__ = ["as_exhibit", "moving_picture", "read_raw", "report", "view"]
 
 CLIPS_CARRIED = 200
 
@@ -191,7 +194,132 @@ def _names(clips: Sequence[Clip]) -> list[str]:
     return names
 
 
+def read_raw(
+    paths: Sequence[str | Path],
+    data: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    most: int = CLIPS_CARRIED,
+) -> tuple[list[Clip], int]:
+    """Read raw recordings of any format.
+
+    Parameters
+    ----------
+    paths
+        Files of one clip each, or stores; with ``data`` whatever that format comes in.
+    data
+        A format by name, see :data:`asgcn_dgl.data.formats.registry.FORMATS`; None: told by the
+        file.
+    options
+        Options of the format.
+    most
+        Clips to read, at most.
+
+    Returns
+    -------
+    tuple of list of Clip and int
+        The clips, and how many there were to read.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    """
+    if most < 1:
+        raise InputError(f"--clips must be at least 1, got {most}")
+    clips: list[Clip] = []
+    found = 0
+    for path in map(Path, paths):
+        if data is None and not path.is_dir():
+            found += 1
+            clips += [read_any(path)] if len(clips) < most else []
+            continue
+        source = open_store(path) if data is None else open_source(data, path, **(options or {}))
+        clips += [source.read(number) for number in range(min(len(source), most - len(clips)))]
+        found += len(source)
+    return clips, found
+
+
 def as_exhibit(clip: Clip, name: str | None = None) -> Exhibit:
     """Give a clip as it was recorded, to be shown."""
     trimmed = clip.trimmed()
     return Exhibit(name or clip.name, clip.layout, trimmed.pos, trimmed.mask, clip.label)
+
+
+def moving_picture(
+    source: str | Path,
+    out: str | Path,
+    *,
+    clip: str | None = None,
+    threshold: float = 0.9,
+    links: bool = True,
+    rate: float = 30.0,
+    checkpoint: str = "auto",
+    root: str | Path | None = None,
+) -> Path:
+    """Write a clip as a GIF or MP4: a test clip of a run with its links, or a raw file.
+
+    Parameters
+    ----------
+    source
+        Folder of an evaluated run, a store, or a file of one clip.
+    out
+        The file, ending in ``.gif`` or ``.mp4``.
+    clip
+        Name of the clip; needed for a run and a store.
+    threshold
+        Probability above which an A-link is drawn.
+    links
+        Whether to draw A-links.
+    rate
+        Frames a second.
+    checkpoint, root
+        As for :func:`report`.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the clip is not there, an option is out of range, or ffmpeg is missing.
+    """
+    target, place = Path(out), Path(source)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{out}: give a name that ends in {' or '.join(SUFFIXES)}")
+    if not 0 <= threshold < 1:
+        raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
+    if not 0 < rate <= 240:
+        raise InputError(f"--rate must be above 0 and at most 240 frames a second, got {rate:g}")
+    names: Sequence[str] = ()
+    if (place / "config.yaml").is_file():
+        gallery = open_gallery(place, checkpoint=checkpoint, root=root)
+        if clip is None:
+            raise InputError(f"--clip is needed: a test clip's name, such as {gallery.names[0]}")
+        (exhibit,) = gallery.exhibits([gallery.place(clip)])
+        names = gallery.class_names
+    elif place.is_dir():
+        store = open_store(place)
+        if clip is None:
+            raise InputError(f"--clip is needed: a recording's name, such as {store.names[0]}")
+        if clip not in store.names:
+            raise InputError(
+                f"{place}: no recording {clip!r}; they are named like {store.names[0]}"
+            )
+        exhibit = as_exhibit(store.read(store.place(clip)))
+        names = store.class_names
+    else:
+        exhibit = as_exhibit(read_any(place))
+    try:
+        return animate(
+            target,
+            exhibit,
+            class_names=names,
+            threshold=threshold,
+            links=links,
+            rate=rate,
+            up=guess_up([exhibit]),
+        )
+    except RuntimeError as error:  # no ffmpeg
+        raise InputError(str(error)) from error

@@ -443,13 +443,28 @@ def _draw_panel(
 ) -> str:
     """Draw a body with A-links; return what has to be said about them."""
     draw_body(axis, layout, points, color=PALE, linewidth=1.2)
-    total = matrix.sum(axis=0).clip(0.0, 1.0)
     if receiver is not None:
-        only = np.zeros_like(total)
-        only[receiver] = total[receiver]
-        total = only
-    every = layout.num_joints**2
-    chosen = _choose(total, threshold, most if threshold is None else every)
+        only = np.zeros_like(matrix)
+        only[:, receiver] = matrix[:, receiver]
+        matrix = only
+        x, y = points[receiver]
+        axis.scatter(x, y, s=40, facecolors="none", edgecolors=INK, linewidths=1, zorder=4)
+    note = draw_links(axis, points, matrix, threshold, fallback, most)
+    frame(axis, points, margin=0.1)
+    return note
+
+
+def draw_links(
+    axis: Axes,
+    points: Floats,
+    matrix: Floats,
+    threshold: float | None,
+    fallback: int,
+    most: int,
+) -> str:
+    """Draw (C, V, V) A-links between (V, 2) points; return what has to be said about them."""
+    total = matrix.sum(axis=0).clip(0.0, 1.0)
+    chosen = _choose(total, threshold, most if threshold is None else total.size)
     note = ""
     style: Any = "-"
     # Widths tell the drawn links apart: from the threshold, thinnest, to certainty, thickest.
@@ -462,14 +477,12 @@ def _draw_panel(
         note = f"the {most} strongest of {len(chosen)}"
         chosen = chosen[-most:]
     for i, j in chosen:
+        if not np.isfinite(points[[i, j]]).all():
+            continue
         kind = int(matrix[:, i, j].argmax()) if len(matrix) > 1 else None
         strength = (total[i, j] - floor) / (1 - floor)
         color = _ACTIONAL if kind is None else _type_color(kind)
         _draw_arc(axis, points[j], points[i], strength, color, alpha=0.75, style=style)
-    if receiver is not None:
-        x, y = points[receiver]
-        axis.scatter(x, y, s=40, facecolors="none", edgecolors=INK, linewidths=1, zorder=4)
-    frame(axis, points, margin=0.1)
     return note
 
 

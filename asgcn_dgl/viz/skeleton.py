@@ -27,7 +27,7 @@ from asgcn_dgl.viz.figure import (
 )
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, panel_height, project
 
-_BODY_COLORS = (None, GREEN, PURPLE, INK)
+BODY_COLORS = (None, GREEN, PURPLE, INK)
 
 
 def draw_skeleton(
@@ -159,7 +159,7 @@ def draw_strip(
     fig, axes = panels(len(chosen), width=width, height=height, columns=8, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body in range(len(points)):
-            color = _BODY_COLORS[body % len(_BODY_COLORS)]
+            color = BODY_COLORS[body % len(BODY_COLORS)]
             visible = seen[body, number]
             draw_body(axis, layout, points[body, column], mask=visible, color=color, linewidth=1.2)
         frame(axis, points, seen[:, chosen])

@@ -160,7 +160,8 @@ class Scene {
     const updates = [bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
     const filled = updates.map((to) => (to.x.length ? to : { x: [null], y: [null], z: [null] }));
     const names = clip.skeleton.joints;
-    const text = options.names ? pose.map((_, k) => names[k % names.length].replaceAll("_", " ")) : "";
+    const label = (k) => names[k % names.length].replaceAll("_", " ");
+    const text = options.names ? pose.map((_, k) => (k < clip.joints ? label(k) : "")) : "";
     const change = {
       x: filled.map((to) => to.x),
       y: filled.map((to) => to.y),
@@ -170,10 +171,11 @@ class Scene {
       mode: [undefined, options.names ? "markers+text" : "markers"],
       text: [undefined, text],
       "textfont.color": [undefined, color("ink")],
-      hovertext: [undefined, pose.map((_, k) => names[k % names.length])],
+      "textfont.size": [undefined, 10],
+      hovertext: [undefined, pose.map((_, k) => label(k))],
     };
-    for (const key of ["line.color", "marker.size", "mode", "text", "textfont.color", "hovertext"]) {
-      while (change[key].length < filled.length) change[key].push(undefined);
+    for (const values of Object.values(change)) {
+      while (values.length < filled.length) values.push(undefined); // undefined leaves a trace as it is
     }
     await Plotly.restyle(this.node, change, filled.map((_, k) => k + 1));
   }
