@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 # Clips of a class that its mean A-links and its typical clip are taken from.
 _CLIPS_PER_CLASS = 30
 _MAX_HOP = 4
+_NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,7 @@ class Subject:
         counts: dict[int, int] = {}
         for exhibit in self.exhibits.values():
             if exhibit.links is None:
-                raise InputError(
-                    f"{self.gallery.run.path}: its model has no A-links; train with "
-                    "--model.num_actional 1 or more"
-                )
+                raise InputError(_NO_LINKS.format(self.gallery.run.path))
             for body in range(exhibit.num_bodies):
                 if exhibit.mask[body].any():
                     own = exhibit.body_links(body).astype(np.float64)
@@ -156,6 +154,13 @@ class Subject:
         if self.choice.clip is not None:
             return self.exhibits[self.gallery.place(self.choice.clip)]
         return self.typical(self.actions(1)[0])
+
+    @property
+    def linked_clip(self) -> Exhibit:
+        """The clip to draw A-links of."""
+        if self.clip.links is None:
+            raise InputError(_NO_LINKS.format(self.gallery.run.path))
+        return self.clip
 
     @cached_property
     def moving_clip(self) -> Exhibit:
@@ -238,12 +243,12 @@ def _s_links(subject: Subject) -> Figure:
 
 
 def _fig3(subject: Subject) -> Figure:
-    clip = subject.clip
+    clip, means = subject.clip, subject.class_links
     label = clip.label
     return viz.draw_link_kinds(
         subject.layout,
         subject.joint,
-        clip.body_links(clip.leader) if subject.choice.clip else subject.class_links[label],
+        clip.body_links(clip.leader) if subject.choice.clip else means[label],
         _MAX_HOP,
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
@@ -277,8 +282,7 @@ def _a_links(subject: Subject) -> Figure:
 
 
 def _a_links_clip(subject: Subject) -> Figure:
-    clip = subject.clip
-    subject.class_links  # noqa: B018  says so where the model has no A-links
+    clip = subject.linked_clip
     return viz.draw_actional_links(
         subject.layout,
         clip.body_links(clip.leader),
@@ -290,8 +294,7 @@ def _a_links_clip(subject: Subject) -> Figure:
 
 
 def _link_matrices(subject: Subject) -> Figure:
-    clip = subject.clip
-    subject.class_links  # noqa: B018
+    clip = subject.linked_clip
     return viz.draw_link_matrices(
         subject.layout, clip.body_links(clip.leader), title=f"A-links of {subject.title(clip)}"
     )
@@ -532,9 +535,12 @@ def draw_figures(
     unknown = sorted(set(only or ()) - set(FIGURES))
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
+    choice = choice or Choice()
+    if not 0 <= choice.threshold < 1:
+        raise InputError(f"--threshold must be from 0 to below 1, got {choice.threshold:g}")
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)
-    subject = Subject(gallery, other, choice or Choice())
+    subject = Subject(gallery, other, choice)
     target = gallery.run.path / "figures" if out is None else Path(out)
     written = []
     for name in only or figure_names(gallery, other):

@@ -156,7 +156,7 @@ def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) ->
     out
         The file.
     title
-        Heading; None: the number of clips.
+        Heading; None: the clip's name, or 'Recordings' of several.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) ->
     layouts = sorted({clip.layout.name for clip in clips})
     count = f"{len(clips)} clip{'' if len(clips) == 1 else 's'}"
     page = Page(
-        title=title or count,
+        title=title or (exhibits[0].name if len(exhibits) == 1 else "Recordings"),
         subtitle=f"{count} of {', '.join(layouts)}",
         rows=[Row(e.name, bodies=e.num_bodies, frames=e.num_frames) for e in exhibits],
         exhibits=exhibits,

@@ -147,7 +147,7 @@ class _Stage:
         self.true, self.seen, self.guess = _points(exhibit, up)
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
-        heading = title_lines(_heading(exhibit, class_names), _SIZE)
+        heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
         self.fig.text(
             0.5, 0.985, "\n".join(heading), ha="center", va="top", fontsize=TITLE_SIZE, color=INK
         )
@@ -176,7 +176,7 @@ class _Stage:
         future = time >= self.start
         for body in range(self.exhibit.num_bodies):
             points, seen = self.true[body, time], self.seen[body, time]
-            color = GREY if future else BODY_COLORS[body % len(BODY_COLORS)]
+            color = GREY if future or (self.links and body) else self._color(body)
             draw_body(axis, layout, points, mask=seen, color=color, linewidth=3.0)
             if self.links:
                 shown = np.where(seen[:, None], points, np.nan)
@@ -187,6 +187,10 @@ class _Stage:
                 draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
         frame(axis, self.true, self.seen, margin=0.06)
         self._tell(self.bar, time)
+
+    def _color(self, body: int) -> str | None:
+        """Return the colour of a body; beside coloured links it has none."""
+        return INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
 
     def _tell(self, bar: Axes, time: int) -> None:
         """Show where in the clip this is, and what of it was predicted."""
