@@ -92,8 +92,12 @@ class Report:
 
     def points(self, trace):
         """Points of a trace of the scene."""
-        count = "return document.getElementById('scene').data[arguments[0]].x.filter(v => v !== null).length"
-        return self.script(count, trace)
+        return len([x for x in self.trace(trace, "x") if x is not None])
+
+    def trace(self, number, key):
+        """What a trace of the scene holds."""
+        code = "return document.getElementById('scene').data[arguments[0]][arguments[1]].slice()"
+        return self.script(code, number, key)
 
     def links(self):
         """Points on links of each type."""
@@ -167,7 +171,7 @@ def test_choosing_a_clip_and_playing_it(opened):
     assert opened.id("clip-name").text == name
     assert opened.all("#clips-body tr.chosen .open")[0].text == name
     assert len(opened.all("#probabilities li")) == 5
-    before = opened.script("return document.getElementById('scene').data[2].x.slice()")
+    before = opened.trace(2, "x")
     opened.id("play").click()
     assert opened.id("play").text == "Pause"
     opened.until(lambda: opened.frame() > 3)
@@ -177,7 +181,7 @@ def test_choosing_a_clip_and_playing_it(opened):
     frame = opened.frame()
     time.sleep(0.3)
     assert opened.frame() == frame
-    assert opened.script("return document.getElementById('scene').data[2].x.slice()") != before
+    assert opened.trace(2, "x") != before
     opened.slide("scrub", 0)
     opened.until(lambda: opened.frame() == 0)
     opened.id("clip-next").click()
@@ -222,17 +226,13 @@ def test_responses_and_predictions_are_switched(opened, gallery):
     opened.slide("scrub", last)
     opened.until(lambda: opened.points(4) > 0)
     assert opened.id("frame").text.endswith("predicted +10")
-    over = opened.script("return document.getElementById('scene').data[5].x.slice()")
+    over = opened.trace(5, "x")
     opened.id("future-beside").click()
-    opened.until(
-        lambda: opened.script("return document.getElementById('scene').data[5].x.slice()") > over
-    )
+    opened.until(lambda: opened.trace(5, "x") > over)
     opened.id("show-future").click()
     opened.until(lambda: opened.points(4) == 0)
     opened.id("show-names").click()
-    opened.until(
-        lambda: "head" in opened.script("return document.getElementById('scene').data[2].text")
-    )
+    opened.until(lambda: "head" in opened.trace(2, "text"))
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_clips(opened, gallery):
