@@ -21,7 +21,7 @@ import numpy.typing as npt
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.exhibit import Exhibit, guess_up
-from asgcn_dgl.viz.pose import upright
+from asgcn_dgl.viz.pose import facing, upright
 
 __all__ = ["Page", "Row", "write_page"]
 
@@ -275,6 +275,7 @@ def _clip(exhibit: Exhibit, up: str, most_frames: int) -> dict[str, Any]:
         "total": exhibit.num_frames,
         "frames": kept.tolist(),
         "steps": exhibit.steps,
+        "turn": round(_turn(exhibit, up), 4),
         "unit": unit,
         "box": [[round(low, 4), round(high, 4)] for low, high in box],
         "pos": _motion(points, seen, unit),
@@ -305,6 +306,17 @@ def _for_scene(pos: npt.NDArray[np.floating], up: str) -> npt.NDArray[np.float64
         return np.stack([points[..., 0], flat, sign * points[..., 1]], axis=-1)
     points = upright(points, up)
     return np.stack([-points[..., 0], points[..., 2], points[..., 1]], axis=-1)
+
+
+def _turn(exhibit: Exhibit, up: str) -> float:
+    """Angle about the vertical from which all bodies together are seen from the front."""
+    if exhibit.pos.shape[3] == 2:
+        return 0.0
+    count = exhibit.num_frames
+    points = upright(np.asarray(exhibit.pos, dtype=np.float64), up)
+    together = points.swapaxes(0, 1).reshape(count, -1, 3)
+    seen = exhibit.mask.swapaxes(0, 1).reshape(count, -1)
+    return facing(together, seen, exhibit.layout.shoulders)
 
 
 def _box(

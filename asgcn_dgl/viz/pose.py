@@ -69,14 +69,23 @@ def project(
     if points.shape[-1] == 2:
         return points
     points = upright(points, up)
-    turn = _widest(points, mask)
-    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
-        turn += np.pi
-    turn += _YAW
+    turn = facing(points, mask, shoulders) + _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
+
+
+def facing(
+    points: Floats,
+    mask: npt.ArrayLike | None = None,
+    shoulders: tuple[int, int] | None = None,
+) -> float:
+    """Angle about the vertical from which upright (..., V, 3) poses are seen widest, in front."""
+    turn = _widest(points, mask)
+    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
+        turn += np.pi
+    return turn
 
 
 def _seen_from_behind(

@@ -79,6 +79,23 @@ def test_positions_come_back_within_a_step(tmp_path):
     assert (facts["total"], facts["steps"], facts["frames"]) == (40, 4, list(range(40)))
 
 
+@pytest.mark.parametrize("turned", [0.0, 0.9, 2.5, -1.5])
+def test_the_first_view_is_from_the_front(turned):
+    """The eye stands where the bodies face: their left appears on the viewer's right."""
+    left, right = LAYOUT.index("left_shoulder"), LAYOUT.index("right_shoulder")
+    pos = np.zeros((1, 5, 17, 3))
+    pos[..., :2] = np.asarray(LAYOUT.pose) * [-1, 1]  # faces a Kinect, whose x grows to its left
+    cos, sin = np.cos(turned), np.sin(turned)
+    pos = pos @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    clip = viz.Exhibit("x", LAYOUT, pos, np.ones((1, 5, 17), dtype=bool))
+    facts = module._clip(clip, "y", 10)
+    points = module._for_scene(pos, "y")[0, 0]
+    eye = np.array([-np.sin(facts["turn"]), -np.cos(facts["turn"])])
+    to_the_right = np.array([-eye[1], eye[0]])
+    across = points[left, :2] - points[right, :2]
+    assert across @ to_the_right == pytest.approx(np.linalg.norm(across))
+
+
 def test_links_and_responses_come_back(tmp_path):
     clip = exhibit()
     facts = data_of(written(tmp_path, [clip], class_names=["wave", "clap"]))["clips"][0]

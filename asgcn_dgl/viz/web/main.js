@@ -25,10 +25,21 @@ function fail(error) {
   console.error(error);
 }
 
+/** The clip and frame that the address asks for, as in report.html#clip=NAME&frame=30. */
+function openFirst() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const rows = table.rows().filter((row) => row.clip >= 0);
+  const row = rows.find(({ name }) => name === asked.get("clip")) ?? rows[0];
+  if (!row || table.chosen) return;
+  table.choose(row).then(() => {
+    const frame = player.clip?.frames.findIndex((number) => number >= Number(asked.get("frame")));
+    if (frame > 0) player.seek(frame);
+  });
+}
+
 function drawAll() {
   if (Object.keys(data.curves).length) drawCurves(data.curves);
-  const first = table.rows().find((row) => row.clip >= 0);
-  if (first && !player.asked && !table.chosen) table.choose(first);
+  openFirst();
 }
 
 document.documentElement.dataset.usable = String(Math.round(performance.now()));

@@ -23,7 +23,7 @@ class Player {
     }
     byId("future-beside").addEventListener("change", () => this.stage());
     for (const button of document.querySelectorAll("[data-view]")) {
-      button.addEventListener("click", () => scene.look({ ...VIEWS[button.dataset.view] }));
+      button.addEventListener("click", () => scene.look(scene.turned(button.dataset.view)));
     }
     byId("scene").addEventListener("keydown", (event) => this.key(event));
     byId("matrix-panel").addEventListener("toggle", () => this.drawMatrix());
@@ -142,12 +142,14 @@ class Player {
     this.drawing = true;
     do {
       this.stale = false;
+      const { frame } = this;
       this.tell();
       await this.scene.draw(this.frame, {
         response: byId("show-response").checked,
         future: byId("show-future").checked,
         names: byId("show-names").checked,
       });
+      byId("viewer").dataset.frame = frame;
     } while (this.stale);
     this.drawing = false;
   }
@@ -159,7 +161,6 @@ class Player {
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
       `${clip.frames[frame]} / ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
-    byId("viewer").dataset.frame = frame;
   }
 
   seek(frame) {
@@ -216,7 +217,7 @@ class Player {
       "+": () => this.scene.zoom(0.88),
       "=": () => this.scene.zoom(0.88),
       "-": () => this.scene.zoom(1.14),
-      Home: () => this.scene.look({ ...VIEWS.front }),
+      Home: () => this.scene.look(this.scene.turned("front")),
       " ": () => this.toggle(),
       ",": () => this.seek(this.frame - 1),
       ".": () => this.seek(this.frame + 1),

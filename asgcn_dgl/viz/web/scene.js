@@ -44,6 +44,7 @@ class Scene {
 
   /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
   async show(clip, beside) {
+    if (clip !== this.clip) this.eye = this.turned("front", clip);
     this.clip = clip;
     const [[x0, x1]] = clip.box;
     this.shift = beside && clip.future ? 0.5 * (x1 - x0) : 0;
@@ -74,12 +75,11 @@ class Scene {
       showlegend: false,
       margin: { l: 0, r: 0, t: 0, b: 0 },
       paper_bgcolor: "rgba(0,0,0,0)",
-      uirevision: "view",
       hoverlabel: { font: { size: 13 } },
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
-        camera: { eye: this.eye ?? VIEWS.front, center: { x: 0, y: 0, z: -0.02 }, up: { x: 0, y: 0, z: 1 } },
+        camera: { eye: this.eye, center: { x: 0, y: 0, z: -0.02 }, up: { x: 0, y: 0, z: 1 } },
         dragmode: "orbit",
       },
     };
@@ -205,6 +205,13 @@ class Scene {
 
   get camera() {
     return this.node.layout.scene.camera.eye;
+  }
+
+  /** Where to look from for a named view: relative to where the bodies face. */
+  turned(name, clip = this.clip) {
+    const { x, y, z } = VIEWS[name];
+    const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
+    return { x: x * cos - y * sin, y: x * sin + y * cos, z };
   }
 
   look(eye) {
