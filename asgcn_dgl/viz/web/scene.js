@@ -3,9 +3,9 @@
 const LINKS_DRAWN = 60;
 const CURVE_STEPS = 8;
 const VIEWS = {
-  front: { x: 0.45, y: -2.1, z: 0.45 },
-  side: { x: 2.1, y: -0.25, z: 0.4 },
-  top: { x: 0, y: -0.5, z: 2.1 },
+  front: { x: 0.4, y: -1.8, z: 0.4 },
+  side: { x: 1.8, y: -0.2, z: 0.35 },
+  top: { x: 0, y: -0.45, z: 1.8 },
 };
 
 /** Read a colour of the style sheet, as the colour scheme has it. */

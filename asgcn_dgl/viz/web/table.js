@@ -12,7 +12,7 @@ class Table {
     this.page = 0;
     this.model = data.kind === "run";
     this.columns = this.model
-      ? [["name", "Clip"], ["label", "True action"], ["predicted", "Recognised as"], ["confidence", "Its probability"], ["truth", "Of the true"]]
+      ? [["name", "Clip"], ["label", "True action"], ["predicted", "Recognised as"], ["confidence", "Probability"], ["truth", "Of true"]]
       : [["name", "Clip"], ["bodies", "Bodies"], ["frames", "Frames"]];
     this.head();
     this.controls();
