@@ -1,4 +1,4 @@
-"""The command ``asgcn-dgl`` with its subcommands.
+"""The command ``asgcn-dgl``: from recordings to trained models, and to pictures of what they do.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,6 +101,12 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("find-lr", find_lr_parser(), help="Look for a learning rate.")
     commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
     commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
+    commands.add_subcommand("figures", figures_parser(), help="Draw the figures of a run.")
+    commands.add_subcommand(
+        "report", report_parser(), help="Write a run as one HTML page, with its clips in motion."
+    )
+    commands.add_subcommand("view", view_parser(), help="Write raw clips as one HTML page.")
+    commands.add_subcommand("animate", animate_parser(), help="Write a clip as a GIF or MP4.")
     commands.add_subcommand("runs", runs_parser(), help="List runs with their figures.")
     commands.add_subcommand("fuse", fuse_parser(), help="Add up the scores of several streams.")
     commands.add_subcommand("tables", tables_parser(), help="Make the paper's tables on a set.")
@@ -306,6 +313,129 @@ def predict_parser() -> ArgumentParser:
     return parser
 
 
+def figures_parser() -> ArgumentParser:
+    """Make the parser of ``figures``."""
+    parser = ArgumentParser(
+        description="Draw the figures of an evaluated run, among them the paper's figures 3, 8, 9 "
+        "and 10.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--out", type=str, default=None, help="Folder of the figures. Left out: RUN_DIR/figures."
+    )
+    parser.add_argument(
+        "--format", type=Literal["png", "pdf", "svg"], default="png", help="Kind of file."
+    )
+    parser.add_argument(
+        "--only",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Figures to draw, by name: fig3, fig8, fig9, fig10 or one of those that are drawn "
+        "without this option.",
+    )
+    parser.add_argument(
+        "--baseline", type=str, default=None, help="Folder of a run on the same clips to compare."
+    )
+    parser.add_argument(
+        "--clip", type=str, default=None, help="Test clip to draw. Left out: a typical one."
+    )
+    parser.add_argument(
+        "--actions",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Actions to draw side by side. Left out: those whose A-links differ most.",
+    )
+    parser.add_argument(
+        "--joint", type=str, default=None, help="Joint whose links are drawn. Left out: a hand."
+    )
+    parser.add_argument(
+        "--pose",
+        type=Literal["drawing", "real"],
+        default="drawing",
+        help="Draw links on the skeleton's drawing pose, or on recorded poses.",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
+    )
+    _add_root(parser)
+    _add_checkpoint(parser)
+    return parser
+
+
+def report_parser() -> ArgumentParser:
+    """Make the parser of ``report``."""
+    parser = ArgumentParser(
+        description="Write an evaluated run as one HTML page that opens from disk: its figures, "
+        "curves and confusions, and its test clips in motion with A-links, feature responses and "
+        "predicted poses.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--out", type=str, default=None, help="The page. Left out: RUN_DIR/report.html."
+    )
+    parser.add_argument(
+        "--clips", type=int, default=200, help="Test clips to carry with their motion, at most."
+    )
+    _add_root(parser)
+    _add_checkpoint(parser)
+    return parser
+
+
+def view_parser() -> ArgumentParser:
+    """Make the parser of ``view``."""
+    parser = ArgumentParser(
+        description="Write raw clips as one HTML page that shows them in motion, without a model.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "files", type=str, nargs="+", help="Files of one clip each, or folders of stores."
+    )
+    parser.add_argument("--out", type=str, default="view.html", help="The page.")
+    parser.add_argument(
+        "--data",
+        type=str,
+        default=None,
+        help="Format or set of the files, by name. Left out: told by each file.",
+    )
+    parser.add_argument(
+        "--options", type=dict[str, Any], default={}, help="Options of the format, by name."
+    )
+    parser.add_argument("--clips", type=int, default=200, help="Clips to show, at most.")
+    return parser
+
+
+def animate_parser() -> ArgumentParser:
+    """Make the parser of ``animate``."""
+    parser = ArgumentParser(
+        description="Write a clip as a GIF or an MP4: a raw one, or one of a run with its A-links "
+        "and predicted poses.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "source", type=str, help="Folder of a run or of a store, or a file of one clip."
+    )
+    parser.add_argument("--clip", type=str, default=None, help="Name of the clip.")
+    parser.add_argument("--out", type=str, required=True, help="A .gif or .mp4 file.")
+    parser.add_argument(
+        "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
+    )
+    parser.add_argument(
+        "--links", action=ActionYesNo(no_prefix="no-"), default=True, help="Draw A-links."
+    )
+    parser.add_argument("--rate", type=float, default=30.0, help="Frames a second.")
+    _add_root(parser)
+    _add_checkpoint(parser)
+    return parser
+
+
 def runs_parser() -> ArgumentParser:
     """Make the parser of ``runs``."""
     parser = ArgumentParser(
@@ -341,6 +471,12 @@ def fuse_parser() -> ArgumentParser:
         "--out", type=str, default=None, help="Also write the result here, as JSON."
     )
     return parser
+
+
+def _add_root(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=str, default=None, help="Folder of the set, if it has moved."
+    )
 
 
 def _add_checkpoint(parser: ArgumentParser) -> None:
@@ -540,6 +676,86 @@ def _caption(store: Any, number: int) -> str:
     return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
 
 
+def _figures(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.figures import Choice, draw_figures
+
+    given = options.as_dict()
+    draw_figures(
+        given["run_dir"],
+        given.get("out"),
+        only=given.get("only"),
+        suffix=given.get("format", "png"),
+        baseline=given.get("baseline"),
+        choice=Choice(
+            given.get("clip"),
+            given.get("actions"),
+            given.get("joint"),
+            given.get("pose") == "real",
+            given.get("threshold", 0.9),
+        ),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    return 0
+
+
+def _report_run(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import report
+
+    given = options.as_dict()
+    page = report(
+        given["run_dir"],
+        given.get("out"),
+        clips=given.get("clips", 200),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+def _view(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import read_raw, view
+
+    given = options.as_dict()
+    clips, found = read_raw(
+        given["files"], given.get("data"), given.get("options"), given.get("clips", 200)
+    )
+    page = view(clips, given.get("out", "view.html"))
+    more = "" if found == len(clips) else f"{len(clips)} of {found} clips, more with --clips; "
+    print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+def _animate(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import moving_picture
+
+    given = options.as_dict()
+    written = moving_picture(
+        given["source"],
+        given["out"],
+        clip=given.get("clip"),
+        threshold=given.get("threshold", 0.9),
+        links=given.get("links", True),
+        rate=given.get("rate", 30.0),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    print(f"written: {written}")
+    return 0
+
+
+def _need_viz() -> None:
+    """Say which extra is missing, in a line."""
+    missing = [name for name in ("matplotlib", "plotly") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"this needs {missing[0]}: pip install 'asgcn_dgl[viz]'")
+
+
 def _runs(options: Namespace) -> int:
     from asgcn_dgl.training.compare import list_runs, runs_table
 
@@ -584,6 +800,10 @@ _COMMANDS = {
     "find-lr": _find_lr,
     "evaluate": _evaluate,
     "predict": _predict,
+    "figures": _figures,
+    "report": _report_run,
+    "view": _view,
+    "animate": _animate,
     "runs": _runs,
     "fuse": _fuse,
     "tables": _tables,

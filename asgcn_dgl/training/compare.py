@@ -16,7 +16,7 @@ from asgcn_dgl.files import write_json
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.report import columns
 
-__all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "runs_table"]
+__all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "read_scores", "runs_table"]
 
 MOST_CHOSEN = 6  # runs: 3003 sums of ten tenths
 CHOOSE_ELSEWHERE = (
@@ -289,6 +289,17 @@ def _weights(given: Sequence[float] | None, streams: Sequence[str]) -> list[floa
     if min(given) < 0 or not sum(given) > 0 or not np.isfinite(sum(given)):
         raise InputError(f"weights must not be negative and not all 0, got {list(given)}")
     return [float(weight) for weight in given]
+
+
+def read_scores(run: RunDir) -> dict[str, np.ndarray]:
+    """Read the names, labels, probabilities and class names of a run's test clips.
+
+    Raises
+    ------
+    InputError
+        If the run is not evaluated, or the file is damaged.
+    """
+    return _scores(run.scores, "asgcn-dgl evaluate")
 
 
 def _scores(path: Path, remedy: str) -> dict[str, np.ndarray]:
