@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import check_size, in_short, read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.formats.files import read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
@@ -420,25 +421,14 @@ def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     InputError
         If the file is not this.
     """
-    from scipy import io
-
-    check_size(path, 2**16)  # of 323 bytes; packed data may unfold a thousandfold
-    shape = (10, 5)
-    try:
-        # The sizes first: the file is not to be trusted, and what it announces would be allocated.
-        found = {name: (size, kind) for name, size, kind in io.whosmat(str(path))}
-        for name in ("tr_subjects", "te_subjects"):
-            size, kind = found[name]
-            if size != shape or not re.fullmatch(r"u?int(8|16|32|64)|double|single", kind):
-                raise ValueError(f"{name} is {kind} of {size}")
-        content = io.loadmat(str(path), variable_names=["tr_subjects", "te_subjects"])
-        train, test = (np.asarray(content[name]) for name in ("tr_subjects", "te_subjects"))
-        together = np.sort(np.concatenate([train, test], axis=1), axis=1)
-        if not np.array_equal(together, np.tile(np.arange(1, 11), (10, 1))):
-            raise ValueError("a split is not the subjects 1 to 10, each once")
-    except Exception as error:  # scipy lets through whatever a damaged file leads to
+    found = read_mat(path, ("tr_subjects", "te_subjects"))
+    both = [found.get(name, np.empty((0, 0))) for name in ("tr_subjects", "te_subjects")]
+    if any(subjects.shape != (10, 5) for subjects in both) or not np.array_equal(
+        np.sort(np.concatenate(both, axis=1), axis=1), np.tile(np.arange(1, 11), (10, 1))
+    ):
         raise InputError(
-            f"{path}: not the ten splits of UTKinect's subjects ({in_short(error)}); copy it again "
-            "from its source"
-        ) from error
+            f"{path}: not tr_subjects and te_subjects, ten times five of the subjects 1 to 10, no "
+            "subject in both; copy it again from its source"
+        )
+    train, test = both
     return train.astype(np.int64), test.astype(np.int64)
