@@ -38,10 +38,10 @@ def mean_links(aim: AIM, batches: Sequence[Batch]) -> npt.NDArray[np.float64]:
         whose unit is as large as the first's.
     """
     found: list[npt.NDArray[np.float64]] = []
-    device = next(aim.parameters()).device
+    own = next(aim.parameters())
     for batch in batches:
-        batch = batch.to(device)
-        prob = aim(batch.graph, batch.feat, batch.mask).prob[:, 1:].double()
+        batch = batch.to(own.device)
+        prob = aim(batch.graph, batch.feat.to(own.dtype), batch.mask).prob[:, 1:].double()
         joints = len(batch.feat) // (1 if _is_one_unit(batch) else int(batch.num_bodies.sum()))
         rows = prob.view(-1, joints * (joints - 1), prob.shape[1]).mean(dim=0)  # of the units
         mean = np.zeros((prob.shape[1], joints, joints))
