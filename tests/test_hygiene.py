@@ -15,6 +15,7 @@ EXTRAS = (
     "jsonargparse",
     "lightning_utilities",
     "matplotlib",
+    "plotly",
     "pyarrow",
     "pytorch_lightning",
     "sklearn",

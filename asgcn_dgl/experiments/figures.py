@@ -283,12 +283,14 @@ def _a_links(subject: Subject) -> Figure:
 
 def _a_links_clip(subject: Subject) -> Figure:
     clip = subject.linked_clip
+    # Spaces that do not break, so that the rule stays on one line.
+    rule = f"p > {subject.choice.threshold:g}".replace(" ", "\N{NO-BREAK SPACE}")
     return viz.draw_actional_links(
         subject.layout,
         clip.body_links(clip.leader),
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
-        title=f"{subject.title(clip)}: p > {subject.choice.threshold:g}",
+        title=f"{subject.title(clip)}: {rule}",
         up=subject.up,
     )
 

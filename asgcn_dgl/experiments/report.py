@@ -73,7 +73,7 @@ def report(
         rows=_rows(gallery),
         exhibits=exhibits,
         class_names=gallery.class_names,
-        cards=_cards(found),
+        cards=_cards(found, metric=exhibits[0].pos.shape[3] == 3),
         confusion=np.asarray(counts),
         curves=curve_panels(gallery.history),
         facts=_facts(gallery),
@@ -106,7 +106,8 @@ def _rows(gallery: Gallery) -> list[Row]:
     ]
 
 
-def _cards(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _cards(found: dict[str, Any], *, metric: bool) -> list[tuple[str, str, str]]:
+    """Return the figures at the top; distances of ``metric`` data, in metres, as millimetres."""
     chance = 100 / len(found["per_class"])
     cards = [
         ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
@@ -115,13 +116,11 @@ def _cards(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
     future = found.get("prediction")
     if future:
-        cards.append(
-            (
-                "Prediction error",
-                f"{1000 * future['mpjpe']:.0f} mm",
-                f"last pose repeated {1000 * future['zero_velocity']:.0f} mm",
-            )
+        error, still = (
+            f"{1000 * value:.0f} mm" if metric else f"{value:.4f}"
+            for value in (future["mpjpe"], future["zero_velocity"])
         )
+        cards.append(("Prediction error", error, f"last pose repeated {still}"))
     return [*cards, ("Test clips", str(found["clips"]), "")]
 
 

@@ -65,6 +65,8 @@ class Scene {
       }
     }
     this.types = clip.links ? clip.links.types : 0;
+    this.filled = new Set();
+    this.named = false;
     const axis = (range) => ({ range, visible: false, showspikes: false });
     const [, y, z] = clip.box;
     const x = [x0, x1 + this.shift];
@@ -97,8 +99,11 @@ class Scene {
     const lines = (width, colors, more = {}) => ({ ...empty, mode: "lines", line: { width, color: colors }, ...more });
     const traces = [
       lines(1.5, color("floor"), this.floor()),
-      lines(9, []),
-      { ...empty, mode: "markers", marker: { size: 5, color: this.jointColors }, hoverinfo: "text" },
+      lines(9, this.bones.flatMap(([, outer]) => Array(3).fill(this.jointColors[outer]))),
+      {
+        ...empty, mode: "markers", marker: { size: 5, color: this.jointColors }, hoverinfo: "text",
+        hovertext: this.jointNames(), textfont: { color: color("ink"), size: 10 },
+      },
       { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
       lines(6, color("future")),
       { ...empty, mode: "markers", marker: { size: 4.5, color: color("future") } },
@@ -140,44 +145,43 @@ class Scene {
     const clip = this.clip;
     const pose = clip.pose(frame);
     const bones = track();
-    const boneColors = [];
     for (const [inner, outer] of this.bones) {
-      if (!pose[inner] || !pose[outer]) continue;
-      [pose[inner], pose[outer], null].forEach((point) => add(bones, point));
-      const shade = this.jointColors[outer];
-      boneColors.push(shade, shade, shade);
+      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colours
+      [seen && pose[inner], seen && pose[outer], null].forEach((point) => add(bones, point));
     }
     const joints = track();
     pose.forEach((point) => add(joints, point));
     const circles = track();
-    let sizes = [];
+    let sizes = 1;
     if (options.response && clip.response) {
       pose.forEach((point) => add(circles, point));
       sizes = clip.responses(frame).map((value) => 64 * Math.sqrt(value));
     }
     const predicted = clip.future && options.future ? clip.prediction(frame) : null;
     const [ghostBones, ghostJoints] = this.ghost(predicted);
-    const updates = [bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
-    const filled = updates.map((to) => (to.x.length ? to : { x: [null], y: [null], z: [null] }));
-    const names = clip.skeleton.joints;
-    const label = (k) => names[k % names.length].replaceAll("_", " ");
-    const text = options.names ? pose.map((_, k) => (k < clip.joints ? label(k) : "")) : "";
-    const change = {
-      x: filled.map((to) => to.x),
-      y: filled.map((to) => to.y),
-      z: filled.map((to) => to.z),
-      "line.color": [boneColors.length ? boneColors : color("body-middle")],
-      "marker.size": [undefined, undefined, sizes.length ? sizes : 1],
-      mode: [undefined, options.names ? "markers+text" : "markers"],
-      text: [undefined, text],
-      "textfont.color": [undefined, color("ink")],
-      "textfont.size": [undefined, 10],
-      hovertext: [undefined, pose.map((_, k) => label(k))],
-    };
-    for (const values of Object.values(change)) {
-      while (values.length < filled.length) values.push(undefined); // undefined leaves a trace as it is
-    }
-    await Plotly.restyle(this.node, change, filled.map((_, k) => k + 1));
+    const drawn = [bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
+    // Traces that were and stay empty are left alone: each one costs time.
+    const places = [...drawn.keys()].filter((k) => drawn[k].x.length || this.filled.has(k));
+    this.filled = new Set(places.filter((k) => drawn[k].x.length));
+    const some = places.map((k) => (drawn[k].x.length ? drawn[k] : { x: [null], y: [null], z: [null] }));
+    const change = { x: some.map((to) => to.x), y: some.map((to) => to.y), z: some.map((to) => to.z) };
+    if (places.includes(2)) change["marker.size"] = places.map((k) => (k === 2 ? sizes : undefined));
+    await Plotly.restyle(this.node, change, places.map((k) => k + 1));
+    if (options.names !== this.named) await this.name(options.names);
+  }
+
+  /** Names of all joints of all bodies. */
+  jointNames() {
+    const { bodies, skeleton } = this.clip;
+    const names = skeleton.joints.map((name) => name.replaceAll("_", " "));
+    return Array.from({ length: bodies }, () => names).flat();
+  }
+
+  /** Write the names of the first body's joints, or leave them out. */
+  name(wanted) {
+    this.named = wanted;
+    const names = this.jointNames().map((name, k) => (k < this.clip.joints ? name : ""));
+    return Plotly.restyle(this.node, { mode: wanted ? "markers+text" : "markers", text: [wanted ? names : ""] }, [2]);
   }
 
   /** The predicted bodies, over the true ones or to their right. */
