@@ -220,7 +220,8 @@ def predict_parser() -> ArgumentParser:
     """Make the parser of ``predict``."""
     parser = ArgumentParser(
         description="Class probabilities and future poses of raw files: NTU .skeleton, NW-UCLA "
-        ".json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv and .parquet.",
+        "and Kinetics-Skeleton .json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv "
+        "and .parquet.",
         allow_abbrev=False,
         exit_on_error=False,
     )
@@ -427,7 +428,7 @@ def _inspect(options: Namespace) -> int:
 
         clip = store.read(number)
         out = given.get("out") or f"{store.path.name}-{number}.png"
-        figure = draw_strip(clip.layout, clip.pos, mask=clip.mask, title=_caption(store, number))
+        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=_caption(store, number))
         print(f"drawn: {save_figure(figure, out)}")
     return 0
 

@@ -3,7 +3,8 @@
 The rival is the reader that the field's projects share, which takes a line, a field and a float at
 a time, and its reading alone: it writes nothing. The files are the synthetic set's, with as many
 characters as the sensor writes (seven digits, orientations that are not zero). Ours with workers
-stands beside the rival in as many processes; both start them anew in each timing.
+stands beside the rival in as many processes; both start them anew in each timing. Ours import
+torch when they start, some seconds that weigh on a small set and not on one of many thousand files.
 """
 
 from __future__ import annotations

@@ -129,10 +129,10 @@ def read_ntu(
         name = parse_ntu_name(path)
         label = name.action - 1
         meta.update(name._asdict())
-    clip = Clip(path.stem, get_layout("ntu25"), pos, seen, label, meta)
+    clip = Clip(path.stem, get_layout("ntu25"), pos, seen, label, meta).check()
     for step in steps:
         clip = step(clip)
-    return clip.check()
+    return clip
 
 
 def ntu_steps(

@@ -153,7 +153,7 @@ def _find_blocks(found: _Fields) -> tuple[int, np.ndarray, np.ndarray] | None:
     outside = np.ones(len(fields), dtype=bool)
     outside[block] = False
     outside = np.flatnonzero(outside)  # lines that count frames, or the bodies of a frame
-    if outside[0] != 0 or (fields[outside] != 1).any():
+    if len(outside) < 2 or outside[0] != 0 or (fields[outside] != 1).any():
         return None
     number = found.text[: found.end[0]]
     frames = outside[1:]
@@ -168,8 +168,9 @@ def _find_blocks(found: _Fields) -> tuple[int, np.ndarray, np.ndarray] | None:
         return None
     joints = found.last[head + 1]
     begin = found.begin[joints]
-    size = found.codes[begin] * np.int64(10) + found.codes[begin + 1] - 11 * _ZERO
-    if (found.end[joints] - begin != 2).any() or (size != NUM_JOINTS).any():
+    digits = np.stack([found.codes[begin], found.codes[begin + 1]], axis=1)
+    right = digits == np.frombuffer(b"%d" % NUM_JOINTS, dtype=np.uint8)
+    if (found.end[joints] - begin != 2).any() or not right.all():
         return None
     return len(frames), np.repeat(np.arange(len(frames)), bodies), head
 

@@ -207,7 +207,7 @@ class DropNoise:
         high = np.where(seen, plane, -np.inf).max(axis=2)  # (M, T, 2)
         low = np.where(seen, plane, np.inf).min(axis=2)
         there = clip.mask.any(axis=2)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             width, height = np.moveaxis(high - low, -1, 0)
             wrong = there & (width > self.max_width * height)
         return wrong.sum(axis=1) < self.max_wrong * np.maximum(there.sum(axis=1), 1)
@@ -288,7 +288,7 @@ class JoinTracks:
             before, after = (owner[at], frames[at]), (owner[at + 1], frames[at + 1])
             if after[1] - before[1] - 1 > self.max_gap:
                 return np.inf
-            ends = [(pos[end], mask[end]) for end in (before, after)]
+            ends = [(pos[end].astype(np.float64), mask[end]) for end in (before, after)]
             size = max(float(np.linalg.norm(np.ptp(joints[seen], axis=0))) for joints, seen in ends)
             jumps.append(_move(*ends) / size if size else np.inf)
         return max(jumps)

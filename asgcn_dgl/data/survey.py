@@ -190,7 +190,7 @@ def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0), np.zeros(0)
     near, far = np.array(clip.layout.bones).T
     both = clip.mask[:, :, near] & clip.mask[:, :, far]  # (M, T, E)
-    length = np.linalg.norm(clip.pos[:, :, near] - clip.pos[:, :, far], axis=-1)
+    length = np.linalg.norm(clip.places[:, :, near] - clip.places[:, :, far], axis=-1)
     count = both.sum(axis=(0, 1))
     with np.errstate(invalid="ignore"):
         mean = np.where(both, length, 0).sum(axis=(0, 1)) / count
@@ -234,7 +234,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
 
 def _largest_step(clip: Clip) -> float:
     both = clip.mask[:, 1:] & clip.mask[:, :-1]
-    step = np.linalg.norm(np.diff(clip.pos, axis=1), axis=-1)
+    step = np.linalg.norm(np.diff(clip.places, axis=1), axis=-1)
     return float(np.where(both, step, 0).max(initial=0.0))
 
 
@@ -242,7 +242,7 @@ def _body_size(clip: Clip) -> float:
     """Median over frames of the diagonal of a body's box."""
     sizes = [
         np.linalg.norm(np.ptp(frame[here], axis=0))
-        for body, masks in zip(clip.pos, clip.mask, strict=True)
+        for body, masks in zip(clip.places, clip.mask, strict=True)
         for frame, here in zip(body, masks, strict=True)
         if here.sum() > 1
     ]

@@ -42,16 +42,21 @@ from asgcn_dgl.data.transforms import (
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
-__all__ = ["ClipsModule", "evaluation_loader", "make_dataset", "make_transform", "read_all"]
+__all__ = [
+    "ClipsModule",
+    "body_steps",
+    "evaluation_loader",
+    "make_dataset",
+    "make_transform",
+    "read_all",
+]
 
 Loader = DataLoader[Sample]
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
     """Return the alignment, followed by the augmentation while training."""
-    steps: list[Any] = []
-    if options.max_bodies is not None:
-        steps.append(SelectBodies(options.max_bodies, options.body_rule))
+    steps: list[Any] = body_steps(options)
     if options.align != "none":
         steps.append(Center())
     if options.align == "spine":
@@ -61,6 +66,13 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
     if training:
         steps += _augmentation(options)
     return Compose(*steps)
+
+
+def body_steps(options: ClipsConfig) -> list[SelectBodies]:
+    """Return the choice of bodies, if there is one."""
+    if options.max_bodies is None:
+        return []
+    return [SelectBodies(options.max_bodies, options.body_rule)]
 
 
 def _augmentation(options: ClipsConfig) -> list[Any]:

@@ -12,13 +12,13 @@ import torch
 
 from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
 from asgcn_dgl.data.clip import read_bytes
-from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, read_raw
+from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, is_kinetics, read_raw
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import evaluation_loader, make_dataset
+from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
 from asgcn_dgl.training.files import RunDir
 
 __all__ = ["Prediction", "predict", "predict_clip", "read_any", "read_clips"]
@@ -123,7 +123,8 @@ def read_clips(
         If the format is not known, or the reader refuses the file.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path)):
+    raw = suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path))
+    if raw or is_kinetics(path):
         return read_raw(path, layouts, options)
     if options:
         raise InputError(f"{path}: files of its format have no options, got {next(iter(options))}")
@@ -182,6 +183,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
             f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
         )
     steps = future_frames(model)
+    for choose in body_steps(restored.config.clips):
+        clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
     (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
     out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=steps > 0)
@@ -204,14 +207,15 @@ def _as_recorded(future: np.ndarray, dataset: SkeletonDataset, clip: Clip) -> np
     raw = dataset.clip(0)
     assert dataset.transform is not None
     aligned = dataset.transform(raw, np.random.default_rng(0))
-    source = aligned.pos[aligned.mask].astype(np.float64)
-    target = raw.pos[raw.mask].astype(np.float64)
+    source = aligned.places[aligned.mask].astype(np.float64)
+    target = raw.places[raw.mask].astype(np.float64)
     middle, goal = source.mean(axis=0), target.mean(axis=0)
     left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
     handed = np.ones(len(middle))
     handed[-1] = np.sign(np.linalg.det(left @ right))
-    turned = (future - middle) @ (left * handed) @ right + goal
-    return np.asarray(turned, dtype=np.float32)
+    places = future[..., : raw.num_places]
+    turned = (places - middle) @ (left * handed) @ right + goal
+    return np.concatenate([turned, future[..., raw.num_places :]], axis=-1).astype(np.float32)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

@@ -139,6 +139,18 @@ def test_long_recordings_read_whole(write):
     assert clip.num_frames == 420 and clip.mask.all()
 
 
+def test_numbers_beyond_all_bounds_are_refused_or_taken_without_a_warning(write):
+    def two(number):
+        poses = [body(seed=seed) for seed in range(2)]
+        poses[1][4, 2] = number
+        return write([[(7, poses[0], 2), (9, poses[1], 2)], [(7, poses[0], 2)]])
+
+    with pytest.raises(InputError, match=r"of joint 5 .* of body 2 in frame 1 is inf"):
+        read_ntu(two(1e300))
+    clip = read_ntu(two(-3e38), join=True, noise=("length", "spread", "motion"))
+    assert np.isfinite(clip.pos).all()
+
+
 def test_more_bodies_than_a_sensor_reports_are_refused(write, monkeypatch):
     monkeypatch.setattr("asgcn_dgl.data.ntu.MAX_PLACES", 100)
     path = write([[(frame, body(), 2)] for frame in range(11)])

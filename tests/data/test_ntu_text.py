@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from fuzz import mutate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,13 +107,41 @@ def named_body(data):
     return data.replace(b"\n7 0 1", b"\nx 0 1", 1)
 
 
+def body_first(data):
+    return b"\n".join(data.split(b"\n")[2:29])
+
+
+def no_frames_but_a_body(data):
+    return b"\n".join([b"0", *data.split(b"\n")[2:29]])
+
+
+def a_count_that_only_adds_up_to_25(data):
+    return data.replace(b"\n25\n", b"\n1?\n", 1)
+
+
 @pytest.mark.parametrize(
     "change",
-    [cut, two_spaces, other_joints, one_frame_more, a_field_less, a_count_more, no_text,
-     state_three, named_body, a_line_of_windows, lambda data: b"", lambda data: b"3\n0\n0\n0\n"],
+    [body_first, no_frames_but_a_body, a_count_that_only_adds_up_to_25, cut, two_spaces,
+     other_joints, one_frame_more, a_field_less, a_count_more, no_text, state_three, named_body,
+     a_line_of_windows, lambda data: b"", lambda data: b"3\n0\n0\n0\n"],
 )  # fmt: skip
 def test_any_other_text_is_left_to_the_careful_reader(change, ntu_text):
     poses = np.abs(np.random.default_rng(0).normal(size=(3, 25, 3))) + 0.1
     data = ntu_text([[(7, pose / 10, 2)] for pose in poses]).encode()
     assert parse_bodies(data) is not None
     assert parse_bodies(change(data)) is None
+
+
+@pytest.mark.slow
+def test_of_mutants_the_fast_way_takes_only_what_the_careful_one_reads_the_same(ntu_text, tmp_path):
+    draw, poses = random.Random(0), np.random.default_rng(0)
+    taken = 0
+    for number in range(20_000):
+        if number % 1000 == 0:
+            frames = [[(7 + who, poses.normal(size=(25, 3)), 2)] for who in range(2)]
+            data = ntu_text(frames).encode()
+        mutant = mutate(data, draw)
+        if parse_bodies(mutant) is not None:
+            same(mutant, tmp_path)
+            taken += 1
+    assert taken > 1000

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, read_ntu
+from asgcn_dgl.data import Clip, SelectBodies, read_ntu
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import load_model
@@ -69,6 +69,18 @@ def test_future_stands_where_the_recording_does(restored, files):
     assert predict_clip(restored, moved).future == pytest.approx(
         found.future + np.float32([1, 2, 3]), abs=1e-3
     )
+
+
+def test_future_of_the_chosen_body_stands_where_it_does(trained, files):
+    chosen = load_model(trained / "checkpoints" / "best.ckpt")
+    clip = read_any(files[1])
+    assert clip.num_bodies == 2
+    alone = predict_clip(chosen, SelectBodies(1, "tracking")(clip))
+    chosen.config.clips.max_bodies, chosen.config.clips.body_rule = 1, "tracking"
+    found = predict_clip(chosen, clip)
+    assert found.num_bodies == 1
+    np.testing.assert_array_equal(found.probabilities, alone.probabilities)
+    np.testing.assert_array_equal(found.future, alone.future)
 
 
 def test_format_is_told_by_content_where_the_suffix_does_not(files, tmp_path):

@@ -24,8 +24,8 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_min_score,
     check_ntu_splits,
+    check_options,
     chosen_layout,
     estimated_clip,
     find_classes,
@@ -107,16 +107,12 @@ class AnnotationSource(Source):
     min_score: float = 0.0
     score: bool = True
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one recording."""
         found = self.annotations[index]
         place = f"{self.path} ({found.name})"
-        numbers = name_facts(found.name)
-        if numbers and found.label not in (-1, numbers["action"] - 1):
-            raise InputError(
-                f"{place}: label {found.label} where the name says {numbers['action'] - 1} "
-                f"(A{numbers['action']:03d}); one of them is wrong, correct it"
-            )
+        numbers = name_facts(place, found.name, found.label)
         pos = found.pos.load(self.path).astype(np.float64)
         score = None if found.score is None else found.score.load(self.path).astype(np.float64)
         if pos.shape[-1] == 2:
@@ -193,11 +189,9 @@ def open_annotations(
     InputError
         If the file is no such pickle, asks to run anything, or contradicts itself.
     """
-    min_score = check_min_score(min_score)
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
-    if not isinstance(score, bool):
-        raise InputError(f"score must be true or false, got {score!r}")
+    check_options(min_score, score)
     files = find_files(root, "*.pkl", "an annotation pickle")
     if len(files) > 1:
         raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")
@@ -341,8 +335,8 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict
     for stem, lists_of in parts.items():
         train = lists_of.get("train", ())
         tests = [part for part in ("test", "val") if part in lists_of]
-        for part in tests or [""]:
-            name = stem if part == (tests or [""])[0] else f"{stem}_{part}"
+        for number, part in enumerate(tests or ["test"]):
+            name = stem if number == 0 else f"{stem}_{part}"
             test = lists_of.get(part, ())
             both = set(train).intersection(test)
             if both:

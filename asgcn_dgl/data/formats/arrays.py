@@ -19,8 +19,8 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_min_score,
     check_ntu_splits,
+    check_options,
     chosen_layout,
     estimated_clip,
     find_classes,
@@ -106,18 +106,14 @@ class ArraySource(Source):
     min_score: float = 0.0
     score: bool = True
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one row; no other is touched."""
         pair, row = self.places[index]
         path = self.pairs[pair].data
         place = f"{path} ({self.names[index]})"
-        numbers = name_facts(self.names[index])
         label = self.labels[index]
-        if numbers and label not in (-1, numbers["action"] - 1):
-            raise InputError(
-                f"{place}: label {label} where the name says {numbers['action'] - 1}; names and "
-                "labels are out of step, make the files again"
-            )
+        numbers = name_facts(place, self.names[index], label)
         data = np.asarray(_map(path)[row], dtype=np.float64)  # (C, T, V, M)
         pos = self._frames(data.transpose(3, 1, 2, 0), self.lengths[index])
         scores = pos[..., -1] if self.flat else None
@@ -190,9 +186,7 @@ def open_arrays(
     """
     if padding not in ("zeros", "repeat"):
         raise InputError(f"padding must be zeros or repeat, got {padding!r}")
-    if not isinstance(score, bool):
-        raise InputError(f"score must be true or false, got {score!r}")
-    min_score = check_min_score(min_score)
+    check_options(min_score, score)
     root = Path(root)
     found = _pairs(root)
     names: list[str] = []
@@ -278,7 +272,7 @@ def _map(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns of headers that it had to repair
             array = np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
-            begins = int(array.offset)  # type: ignore[attr-defined]
+            begins = int(array.offset)
             if begins + array.nbytes != path.stat().st_size:
                 raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
             return array

@@ -18,8 +18,8 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = [
-    "check_min_score",
     "check_ntu_splits",
+    "check_options",
     "chosen_layout",
     "estimated_clip",
     "find_classes",
@@ -83,11 +83,13 @@ def estimated_clip(
     return Clip.from_positions(name, layout, places, mask, label, meta, scored)
 
 
-def check_min_score(value: Any) -> float:
-    """Refuse a threshold that is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise InputError(f"min_score must be a number, got {value!r}")
-    return float(value)
+def check_options(min_score: Any, score: Any) -> None:
+    """Refuse a threshold that is no number, and a ``score`` that is neither true nor false."""
+    number = isinstance(min_score, int | float) and not isinstance(min_score, bool)
+    if not number or min_score != min_score:
+        raise InputError(f"min_score must be a number, got {min_score!r}")
+    if not isinstance(score, bool):
+        raise InputError(f"score must be true or false, got {score!r}")
 
 
 def ntu_set(names: Sequence[str]) -> SkeletonSet | None:
@@ -106,12 +108,33 @@ def ntu_set(names: Sequence[str]) -> SkeletonSet | None:
     return get_set("ntu60" if small else "ntu120")
 
 
-def name_facts(name: str) -> dict[str, int]:
-    """What a name in NTU RGB+D's form says; nothing for another."""
+def name_facts(place: str, name: str, label: int) -> dict[str, int]:
+    """Return what a name in NTU RGB+D's form says; nothing for another.
+
+    Parameters
+    ----------
+    place
+        File and recording, for the message.
+    name
+        Of the recording.
+    label
+        Its class; -1 if unknown.
+
+    Raises
+    ------
+    InputError
+        If the name is of another class.
+    """
     try:
-        return parse_ntu_name(name)._asdict()
+        numbers = parse_ntu_name(name)
     except InputError:
         return {}
+    if label not in (-1, numbers.action - 1):
+        raise InputError(
+            f"{place}: label {label} where the name says {numbers.action - 1} "
+            f"(A{numbers.action:03d}); names and labels are out of step, make the file again"
+        )
+    return numbers._asdict()
 
 
 def check_ntu_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, Split]) -> None:

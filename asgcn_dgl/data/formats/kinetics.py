@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, read_bytes
-from asgcn_dgl.data.formats.estimates import check_min_score, estimated_clip
+from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
 from asgcn_dgl.data.formats.files import (
     check_memory,
     check_names,
@@ -46,7 +46,7 @@ MAX_BODIES = 5
 #: A clip of ten seconds takes less than a tenth of this.
 MAX_CLIP_BYTES = 2**24
 MAX_LABEL_BYTES = 2**26
-MAX_FRAMES = 100_000
+MAX_FRAMES = 20_000
 
 #: Places are 0.5 from the middle at most; an estimator may guess what lies just outside.
 OUTSIDE = 2.0
@@ -320,9 +320,7 @@ def open_kinetics(
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
-    if not isinstance(score, bool):
-        raise InputError(f"score must be true or false, got {score!r}")
-    min_score = check_min_score(min_score)
+    check_options(min_score, score)
     root = Path(root)
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
     found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}

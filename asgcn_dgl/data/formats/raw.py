@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.clip import Clip, read_bytes
 from asgcn_dgl.data.formats.bvh import read_bvh, read_hierarchy
-from asgcn_dgl.data.formats.files import read_lines
+from asgcn_dgl.data.formats.files import check_size, read_lines
+from asgcn_dgl.data.formats.kinetics import read_kinetics
 from asgcn_dgl.data.formats.mocap import CMU, H36M, read_mocap
 from asgcn_dgl.data.formats.npz import read_npz
 from asgcn_dgl.data.formats.own import Missing, read_arrays, read_table_clip
@@ -17,7 +18,7 @@ from asgcn_dgl.data.formats.utkinect import LABELS, read_span, read_spans
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["RAW_SUFFIXES", "read_raw"]
+__all__ = ["RAW_SUFFIXES", "is_kinetics", "read_raw"]
 
 #: Suffixes of the files that :func:`read_raw` reads.
 RAW_SUFFIXES = (".bvh", ".npz", ".csv", ".parquet", ".txt")
@@ -29,7 +30,16 @@ _OPTIONS = {
     "motion capture": ("step", "root_motion", "rest_pose"),
     "own": ("nan", "min_score"),
     "UTKinect": ("gaps", "nan_spans"),
+    "Kinetics-Skeleton": ("bodies", "min_score", "score"),
 }
+
+
+def is_kinetics(path: str | Path) -> bool:
+    """Tell whether a ``.json`` file is a clip of Kinetics-Skeleton."""
+    if Path(path).suffix.lower() != ".json":
+        return False
+    check_size(path)
+    return b'"frame_index"' in read_bytes(path)
 
 
 def read_raw(
@@ -42,7 +52,8 @@ def read_raw(
     path
         ``.bvh``; ``.npz``, ``.csv`` or ``.parquet`` of the own format; ``.txt`` of exponential
         maps (CMU, Human3.6M) or of UTKinect, of which each action is a clip where
-        ``actionLabel.txt`` lies beside it, else the whole video is one.
+        ``actionLabel.txt`` lies beside it, else the whole video is one; ``.json`` of
+        Kinetics-Skeleton.
     layouts
         Those that the model knows: a file that does not tell its skeleton has the one that fits.
     options
@@ -66,6 +77,9 @@ def read_raw(
         hierarchy = read_hierarchy(path)
         same = [layout for layout in layouts if layout.joints == hierarchy.joints]
         return [read_bvh(path, same[0] if same else None, **given)]
+    if suffix == ".json":
+        _check(path, "Kinetics-Skeleton", given)
+        return [read_kinetics(path, **given)]
     if suffix in (".npz", ".csv", ".parquet"):
         _check(path, "own", given)
         missing = Missing(**given).check()

@@ -91,7 +91,7 @@ class _Dtype:
         self.order = "|"
 
     def make(self) -> np.dtype:
-        return np.dtype(self.code).newbyteorder(self.order)
+        return np.dtype(self.order + self.code.lstrip("<>|="))
 
 
 class _Shell:
@@ -473,7 +473,7 @@ def _string(machine: _Machine) -> None:
     line = machine.line().strip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b'"', b"'"):
         raise ValueError("a text without quotes")
-    found = codecs.escape_decode(line[1:-1])[0]  # type: ignore[attr-defined]
+    found = codecs.escape_decode(line[1:-1])[0]
     try:
         machine.stack.append(found.decode("ascii"))
     except UnicodeDecodeError:

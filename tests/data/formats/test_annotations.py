@@ -219,6 +219,10 @@ def test_bad_files_are_named(save, tmp_path):
         open_annotations(save([space(NTU[0], 5)])).read(0)
     with pytest.raises(InputError, match="no img_shape"):
         open_annotations(save([flat(img_shape=None)])).read(0)
+    with pytest.raises(InputError, match="is inf"):
+        entry = flat()
+        entry["keypoint"][0, 0, 0] = np.inf
+        open_annotations(save([entry]), normalize="height").read(0)
     with pytest.raises(InputError, match="is nan"):
         entry = flat()
         entry["keypoint"][0, 0, 0] = np.nan

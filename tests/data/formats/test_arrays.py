@@ -225,6 +225,10 @@ def test_bad_arrays_are_named(save, tmp_path):
     save(broken)
     with pytest.raises(InputError, match=r"coordinate 2 of joint 4 .* in frame 3 is nan"):
         open_arrays(root).read(0)
+    broken[0, 1, 2, 3, 0] = np.frombuffer(b"\x01\x00\xa0\x7f", "f4")[0]  # a NaN that signals
+    save(broken)
+    with pytest.raises(InputError, match=r"joint 4 .* is nan"):
+        open_arrays(root).read(0)
     save(numbers(), ["S001C001P001R001A001", "b"])
     assert open_arrays(root).read(0).label == 0
     save(numbers(), ["S001C001P001R001A009", "b"])
