@@ -1,4 +1,4 @@
-"""The command ``asgcn-dgl``: demo, prepare, inspect, train, evaluate, predict, runs, fuse.
+"""The command ``asgcn-dgl``: from recordings to trained models, and to pictures of what they do.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
@@ -9,11 +9,13 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl import __version__
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.grids import TABLE_NAMES
 from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
 from asgcn_dgl.training.errors import DivergenceError
@@ -96,10 +98,18 @@ def build_parser() -> ArgumentParser:
     )
     commands.add_subcommand("inspect", inspect_parser(), help="Look at what a store holds.")
     commands.add_subcommand("train", train_parser(), help="Train on a data set.")
+    commands.add_subcommand("find-lr", find_lr_parser(), help="Look for a learning rate.")
     commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
     commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
+    commands.add_subcommand("figures", figures_parser(), help="Draw the figures of a run.")
+    commands.add_subcommand(
+        "report", report_parser(), help="Write a run as one HTML page, with its clips in motion."
+    )
+    commands.add_subcommand("view", view_parser(), help="Write raw clips as one HTML page.")
+    commands.add_subcommand("animate", animate_parser(), help="Write a clip as a GIF or MP4.")
     commands.add_subcommand("runs", runs_parser(), help="List runs with their figures.")
     commands.add_subcommand("fuse", fuse_parser(), help="Add up the scores of several streams.")
+    commands.add_subcommand("tables", tables_parser(), help="Make the paper's tables on a set.")
     return parser
 
 
@@ -175,13 +185,7 @@ def train_parser() -> ArgumentParser:
         allow_abbrev=False,
         exit_on_error=False,
     )
-    parser.add_argument(
-        "--config",
-        type=str,
-        default=None,
-        help="Configuration: a YAML file, or one of the package's "
-        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
-    )
+    _add_config(parser)
     parser.add_argument(
         "--out", type=str, default=None, help="Folder of the run. Left out: runs/DATA-1, -2, ..."
     )
@@ -195,6 +199,67 @@ def train_parser() -> ArgumentParser:
         action=ActionYesNo(no_prefix="no-"),
         default=True,
         help="Read the test clips once, at the end.",
+    )
+    parser.add_argument(
+        "--early-stop",
+        type=int | None,
+        default=None,
+        help="End joint training after so many validations without a better one "
+        "(trainer.early_stop).",
+    )
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def _add_config(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=str,
+        default=None,
+        help="Configuration: a YAML file, or one of the package's "
+        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
+    )
+
+
+def find_lr_parser() -> ArgumentParser:
+    """Make the parser of ``find-lr``."""
+    parser = ArgumentParser(
+        description="Train jointly for some steps while the learning rate rises, and say at which "
+        "the loss falls fastest. Takes the options of train; keeps nothing of what it trained.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    _add_config(parser)
+    parser.add_argument("--lowest", type=float, default=1e-4, help="First learning rate.")
+    parser.add_argument("--highest", type=float, default=2.0, help="Last learning rate.")
+    parser.add_argument("--steps", type=int, default=100, help="Steps of the optimiser, at most.")
+    parser.add_argument("--out", type=str, default=None, help="Also write all steps here, as JSON.")
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def tables_parser() -> ArgumentParser:
+    """Make the parser of ``tables``."""
+    parser = ArgumentParser(
+        description="Train and evaluate all that one of the paper's tables compares, each a run "
+        "folder below --out, and write the table as Markdown and JSON. What is done is kept: the "
+        "same command goes on after an interruption, and tables share the runs they have in "
+        "common.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("table", type=Literal[TABLE_NAMES], help="Which table.")
+    _add_config(parser)
+    parser.add_argument("--out", type=str, required=True, help="Folder of the runs and tables.")
+    parser.add_argument("--seeds", type=int, default=3, help="Runs of each cell: seeds 0, 1, ...")
+    parser.add_argument(
+        "--split",
+        type=Literal["test", "validation"],
+        default="test",
+        help="Clips whose accuracy the table shows; with validation the test clips are not read.",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="List the runs and what is done; train nothing."
     )
     parser.add_class_arguments(RunConfig, as_group=False)
     return parser
@@ -211,6 +276,13 @@ def evaluate_parser() -> ArgumentParser:
     parser.add_argument("run_dir", type=str, help="Folder of a run.")
     parser.add_argument(
         "--root", type=str, default=None, help="Folder of the set, if it has moved."
+    )
+    parser.add_argument(
+        "--clips",
+        type=int | None,
+        default=None,
+        help="Choices of frames of each clip whose probabilities are averaged; 10 is usual in the "
+        "field. Left out: the run's clips.num_clips.",
     )
     _add_checkpoint(parser)
     return parser
@@ -237,6 +309,129 @@ def predict_parser() -> ArgumentParser:
         help="Options of the files' format, the same as for 'prepare'.",
     )
     parser.add_argument("--top", type=int, default=3, help="Classes to print for each file.")
+    _add_checkpoint(parser)
+    return parser
+
+
+def figures_parser() -> ArgumentParser:
+    """Make the parser of ``figures``."""
+    parser = ArgumentParser(
+        description="Draw the figures of an evaluated run, among them the paper's figures 3, 8, 9 "
+        "and 10.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--out", type=str, default=None, help="Folder of the figures. Left out: RUN_DIR/figures."
+    )
+    parser.add_argument(
+        "--format", type=Literal["png", "pdf", "svg"], default="png", help="Kind of file."
+    )
+    parser.add_argument(
+        "--only",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Figures to draw, by name: fig3, fig8, fig9, fig10 or one of those that are drawn "
+        "without this option.",
+    )
+    parser.add_argument(
+        "--baseline", type=str, default=None, help="Folder of a run on the same clips to compare."
+    )
+    parser.add_argument(
+        "--clip", type=str, default=None, help="Test clip to draw. Left out: a typical one."
+    )
+    parser.add_argument(
+        "--actions",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Actions to draw side by side. Left out: those whose A-links differ most.",
+    )
+    parser.add_argument(
+        "--joint", type=str, default=None, help="Joint whose links are drawn. Left out: a hand."
+    )
+    parser.add_argument(
+        "--pose",
+        type=Literal["drawing", "real"],
+        default="drawing",
+        help="Draw links on the skeleton's drawing pose, or on recorded poses.",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
+    )
+    _add_root(parser)
+    _add_checkpoint(parser)
+    return parser
+
+
+def report_parser() -> ArgumentParser:
+    """Make the parser of ``report``."""
+    parser = ArgumentParser(
+        description="Write an evaluated run as one HTML page that opens from disk: its figures, "
+        "curves and confusions, and its test clips in motion with A-links, feature responses and "
+        "predicted poses.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--out", type=str, default=None, help="The page. Left out: RUN_DIR/report.html."
+    )
+    parser.add_argument(
+        "--clips", type=int, default=200, help="Test clips to carry with their motion, at most."
+    )
+    _add_root(parser)
+    _add_checkpoint(parser)
+    return parser
+
+
+def view_parser() -> ArgumentParser:
+    """Make the parser of ``view``."""
+    parser = ArgumentParser(
+        description="Write raw clips as one HTML page that shows them in motion, without a model.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "files", type=str, nargs="+", help="Files of one clip each, or folders of stores."
+    )
+    parser.add_argument("--out", type=str, default="view.html", help="The page.")
+    parser.add_argument(
+        "--data",
+        type=str,
+        default=None,
+        help="Format or set of the files, by name. Left out: told by each file.",
+    )
+    parser.add_argument(
+        "--options", type=dict[str, Any], default={}, help="Options of the format, by name."
+    )
+    parser.add_argument("--clips", type=int, default=200, help="Clips to show, at most.")
+    return parser
+
+
+def animate_parser() -> ArgumentParser:
+    """Make the parser of ``animate``."""
+    parser = ArgumentParser(
+        description="Write a clip as a GIF or an MP4: a raw one, or one of a run with its A-links "
+        "and predicted poses.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "source", type=str, help="Folder of a run or of a store, or a file of one clip."
+    )
+    parser.add_argument("--clip", type=str, default=None, help="Name of the clip.")
+    parser.add_argument("--out", type=str, required=True, help="A .gif or .mp4 file.")
+    parser.add_argument(
+        "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
+    )
+    parser.add_argument(
+        "--links", action=ActionYesNo(no_prefix="no-"), default=True, help="Draw A-links."
+    )
+    parser.add_argument("--rate", type=float, default=30.0, help="Frames a second.")
+    _add_root(parser)
     _add_checkpoint(parser)
     return parser
 
@@ -268,9 +463,20 @@ def fuse_parser() -> ArgumentParser:
         help="A weight for each run, as [2,1]. Left out: 2 for joints and bones, 1 for motions.",
     )
     parser.add_argument(
+        "--choose-weights",
+        action="store_true",
+        help="Choose the weights on the clips that the runs held out of the training clips.",
+    )
+    parser.add_argument(
         "--out", type=str, default=None, help="Also write the result here, as JSON."
     )
     return parser
+
+
+def _add_root(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=str, default=None, help="Folder of the set, if it has moved."
+    )
 
 
 def _add_checkpoint(parser: ArgumentParser) -> None:
@@ -282,20 +488,23 @@ def _add_checkpoint(parser: ArgumentParser) -> None:
     )
 
 
-def train_config(options: Mapping[str, Any]) -> RunConfig:
+def train_config(options: Mapping[str, Any], command: str = "train") -> RunConfig:
     """Put together the options of a run: the configuration, then what the command line says.
 
     Parameters
     ----------
     options
         What was given on the command line, and nothing else.
+    command
+        The subcommand, for messages.
 
     Raises
     ------
     InputError
         If an option is missing, unknown, of the wrong type, or breaks its rule.
     """
-    given = {k: v for k, v in options.items() if k not in ("config", "out", "resume", "evaluate")}
+    known = RunConfig.__dataclass_fields__
+    given = {key: value for key, value in options.items() if key in known}
     config = options.get("config")
     base: Mapping[str, Any] = {}
     if config is not None:
@@ -306,7 +515,7 @@ def train_config(options: Mapping[str, Any]) -> RunConfig:
     merged = _merged(base, given)
     for name in ("data", "root"):
         if name not in merged:
-            raise InputError(f"train needs --{name}; see 'asgcn-dgl train --help'")
+            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
     return _checked(merged, config)
 
 
@@ -338,12 +547,14 @@ def _train(options: Namespace) -> int:
     given = options.as_dict()
     resume = bool(given.get("resume"))
     out = given.get("out")
+    if given.get("early_stop") is not None:
+        given = _merged(given, {"trainer": {"early_stop": given["early_stop"]}})
     if resume:
         if out is None:
             raise InputError("--resume needs --out, the folder of the run to go on with")
         if "config" in given:
             raise InputError("--config does not go with --resume: a run keeps its configuration")
-        over = {k: v for k, v in given.items() if k not in ("out", "resume", "evaluate")}
+        over = {k: v for k, v in given.items() if k in RunConfig.__dataclass_fields__}
         base = RunDir(Path(out)).read_config().to_dict()
         config = _checked(_merged(base, over), None)
     else:
@@ -358,7 +569,34 @@ def _evaluate(options: Namespace) -> int:
 
     given = options.as_dict()
     evaluate(
-        Path(given["run_dir"]), checkpoint=given.get("checkpoint", "auto"), root=given.get("root")
+        Path(given["run_dir"]),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+        num_clips=given.get("clips"),
+    )
+    return 0
+
+
+def _find_lr(options: Namespace) -> int:
+    from asgcn_dgl.training.lr_finder import find_lr
+
+    given = options.as_dict()
+    own = {key: given[key] for key in ("lowest", "highest", "steps", "out") if key in given}
+    find_lr(train_config(given, "find-lr"), **own)
+    return 0
+
+
+def _tables(options: Namespace) -> int:
+    from asgcn_dgl.experiments.tables import make_table
+
+    given = options.as_dict()
+    make_table(
+        given["table"],
+        train_config(given, "tables"),
+        Path(given["out"]),
+        seeds=given.get("seeds", 3),
+        split=given.get("split", "test"),
+        dry_run=given.get("dry_run", False),
     )
     return 0
 
@@ -438,6 +676,86 @@ def _caption(store: Any, number: int) -> str:
     return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
 
 
+def _figures(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.figures import Choice, draw_figures
+
+    given = options.as_dict()
+    draw_figures(
+        given["run_dir"],
+        given.get("out"),
+        only=given.get("only"),
+        suffix=given.get("format", "png"),
+        baseline=given.get("baseline"),
+        choice=Choice(
+            given.get("clip"),
+            given.get("actions"),
+            given.get("joint"),
+            given.get("pose") == "real",
+            given.get("threshold", 0.9),
+        ),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    return 0
+
+
+def _report_run(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import report
+
+    given = options.as_dict()
+    page = report(
+        given["run_dir"],
+        given.get("out"),
+        clips=given.get("clips", 200),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+def _view(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import read_raw, view
+
+    given = options.as_dict()
+    clips, found = read_raw(
+        given["files"], given.get("data"), given.get("options"), given.get("clips", 200)
+    )
+    page = view(clips, given.get("out", "view.html"))
+    more = "" if found == len(clips) else f"{len(clips)} of {found} clips, more with --clips; "
+    print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+def _animate(options: Namespace) -> int:
+    _need_viz()
+    from asgcn_dgl.experiments.report import moving_picture
+
+    given = options.as_dict()
+    written = moving_picture(
+        given["source"],
+        given["out"],
+        clip=given.get("clip"),
+        threshold=given.get("threshold", 0.9),
+        links=given.get("links", True),
+        rate=given.get("rate", 30.0),
+        checkpoint=given.get("checkpoint", "auto"),
+        root=given.get("root"),
+    )
+    print(f"written: {written}")
+    return 0
+
+
+def _need_viz() -> None:
+    """Say which extra is missing, in a line."""
+    missing = [name for name in ("matplotlib", "plotly") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"this needs {missing[0]}: pip install 'asgcn_dgl[viz]'")
+
+
 def _runs(options: Namespace) -> int:
     from asgcn_dgl.training.compare import list_runs, runs_table
 
@@ -449,11 +767,20 @@ def _fuse(options: Namespace) -> int:
     from asgcn_dgl.training.compare import fuse
 
     given = options.as_dict()
-    result = fuse(given["runs"], given.get("weights"), given.get("out"))
+    result = fuse(
+        given["runs"],
+        given.get("weights"),
+        given.get("out"),
+        choose=given.get("choose_weights", False),
+    )
+    if "validation_top1" in result:
+        print(f"weights chosen on {result['validation_clips']} held-out clips: "
+              f"{result['validation_top1']:.2f} % there")  # fmt: skip
     for run in result["runs"]:
         print(f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}")
-    print(f"{result['top1']:6.2f} %  fused ({result['clips']} clips, mean class "
-          f"{result['mean_class']:.2f} %)")  # fmt: skip
+    low, high = result["intervals"]["top1"]
+    print(f"{result['top1']:6.2f} %  fused ({result['clips']} clips, 95 % interval {low:.1f} to "
+          f"{high:.1f}, mean class {result['mean_class']:.2f} %)")  # fmt: skip
     return 0
 
 
@@ -470,10 +797,16 @@ _COMMANDS = {
     "prepare": _prepare,
     "inspect": _inspect,
     "train": _train,
+    "find-lr": _find_lr,
     "evaluate": _evaluate,
     "predict": _predict,
+    "figures": _figures,
+    "report": _report_run,
+    "view": _view,
+    "animate": _animate,
     "runs": _runs,
     "fuse": _fuse,
+    "tables": _tables,
 }
 
 if __name__ == "__main__":

@@ -165,6 +165,120 @@ def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(np.nanmean(per_class_accuracy(scores, labels)))
 
 
+def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
+    """Expected calibration error: how far confidence is from being right, on average.
+
+    Clips are sorted into bins by the probability of their likeliest class; in each bin the mean of
+    it is compared with the share of clips that are right (Guo et al., ICML 2017).
+
+    Parameters
+    ----------
+    probabilities
+        (B, K) class probabilities.
+    labels
+        (B,) true classes.
+    bins
+        Bins of equal width.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip, a label is out of range, or a row is no
+        distribution.
+
+    Examples
+    --------
+    >>> round(calibration_error([[0.8, 0.2], [0.8, 0.2]], [0, 1]), 4)  # 0.8 sure, half right
+    0.3
+    """
+    values, classes = _scores_and_labels(probabilities, labels)
+    if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-3):
+        raise ValueError("probabilities must not be negative and sum to 1 in each row")
+    found = _need("torchmetrics.functional.classification").multiclass_calibration_error(
+        torch.from_numpy(values),
+        torch.from_numpy(classes),
+        num_classes=values.shape[1],
+        n_bins=bins,
+        norm="l1",
+    )
+    return float(found)
+
+
+def accuracy_intervals(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap confidence intervals of top-1, top-5 and mean-class accuracy.
+
+    Clips are drawn anew with replacement, as many as there are, ``resamples`` times; the interval
+    holds the middle ``level`` of what comes out. It says what another draw of clips would change,
+    not what another training would.
+
+    Parameters
+    ----------
+    scores
+        (B, K) class scores.
+    labels
+        (B,) true classes.
+    level
+        Share of the resamples inside the interval.
+    resamples
+        How often clips are drawn.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    dict
+        ``top1``, ``top5``, ``mean_class``: lower and upper end, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there is no clip, a label is out of range, or an option is.
+
+    Examples
+    --------
+    >>> scores = np.eye(2)[[0, 1] * 50]
+    >>> accuracy_intervals(scores, [0, 1] * 50)["top1"]
+    (1.0, 1.0)
+    >>> low, high = accuracy_intervals(scores, [0, 0] * 50)["top1"]
+    >>> 0.35 < low < 0.5 < high < 0.65
+    True
+    """
+    values, classes = _scores_and_labels(scores, labels)
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(
+            f"level must be between 0 and 1 and resamples at least 1, got {level} and {resamples}"
+        )
+    clips, num_classes = values.shape
+    own = values[np.arange(clips), classes]
+    # Rank of the true class; of equals the one of lower number is guessed first.
+    before = np.arange(num_classes) < classes[:, None]
+    rank = (values > own[:, None]).sum(axis=1) + ((values == own[:, None]) & before).sum(axis=1)
+    right = np.stack([rank < 1, rank < 5], axis=1).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    found = np.empty((resamples, 3))
+    for number in range(resamples):
+        times = np.bincount(rng.integers(clips, size=clips), minlength=clips).astype(np.float64)
+        found[number, :2] = times @ right / clips
+        shown = np.bincount(classes, weights=times, minlength=num_classes)
+        hits = np.bincount(classes, weights=times * right[:, 0], minlength=num_classes)
+        found[number, 2] = (hits[shown > 0] / shown[shown > 0]).mean()
+    ends = np.quantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    names = ("top1", "top5", "mean_class")
+    return {name: (float(ends[0, k]), float(ends[1, k])) for k, name in enumerate(names)}
+
+
 def mpjpe_per_horizon(
     future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
 ) -> Floats:

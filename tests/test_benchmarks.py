@@ -20,7 +20,7 @@ from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, Stepw
 from benchmarks.rivals.skeleton_text import read_fields
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling"]
+MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling", "memory"]
 
 
 def test_the_dense_convolution_computes_the_same():

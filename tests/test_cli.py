@@ -35,7 +35,9 @@ def test_help(command, capsys):
 
 
 @pytest.mark.parametrize(
-    "parser", [getattr(cli, f"{name}_parser") for name in cli._COMMANDS], ids=[*cli._COMMANDS]
+    "parser",
+    [getattr(cli, f"{name.replace('-', '_')}_parser") for name in cli._COMMANDS],
+    ids=[*cli._COMMANDS],
 )
 def test_every_option_is_explained(parser):
     for action in parser()._actions:
@@ -96,6 +98,12 @@ def test_packaged_configuration_by_name():
     assert config.data == "ntu60"
 
 
+def test_early_stop_is_an_option_of_the_trainer(asked, tmp_path):
+    command = ["train", "--data=synthetic", "--root=there", f"--out={tmp_path / 'run'}"]
+    assert main([*command, "--early-stop=4", "--trainer.epochs=9"]) == 0
+    assert (asked[0][0].trainer.early_stop, asked[0][0].trainer.epochs) == (4, 9)
+
+
 def test_data_and_root_may_stand_in_the_file(asked, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("data: synthetic\nroot: there\n")
@@ -126,6 +134,11 @@ def test_resume_keeps_the_runs_options(asked, tmp_path):
         (["train", "--data=nw_ucla", "--root=x", "--trainer.epochs=0"], "at least 1, got 0"),
         (["train", "--data=nw_ucla", "--root=x", "--config=nowhere.yaml"], "nowhere.yaml"),
         (["train", "--resume"], "--resume needs --out"),
+        (["find-lr", "--root=x"], "find-lr needs --data"),
+        (["tables", "links", "--data=nw_ucla", "--out=x"], "tables needs --root"),
+        (["tables", "links", "--data=nw_ucla", "--root=x"], "out"),
+        (["tables", "figures", "--data=nw_ucla", "--root=x", "--out=x"], "figures"),
+        (["train", "--data=nw_ucla", "--root=x", "--early-stop=3"], "trainer.early_stop"),
         (["train", "--resume", "--out=x", "--config=paper"], "--config does not go with --resume"),
         (["evaluate"], "run_dir"),
         (["predict", "x"], "files"),

@@ -1,6 +1,7 @@
 """Every Python block of the documentation runs, page by page, in one namespace a page."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,34 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+SHELL = re.compile(r"^```sh\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page):
+    """What follows the command's name in each line of shell that runs it."""
+    for block in SHELL.findall(page.read_text(encoding="utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            for name in ("asgcn-dgl", "asgcn_dgl.cli"):
+                if name in words:
+                    yield words[words.index(name) + 1 :]
+
+
+@pytest.mark.parametrize("page", [*PAGES, DOCS.parent / "README.md"], ids=lambda page: page.stem)
+def test_commands_parse(page):
+    pytest.importorskip("jsonargparse")
+    from asgcn_dgl.cli import build_parser, train_config
+
+    parser = build_parser()
+    for words in commands(page):
+        given = parser.parse_args(words, defaults=False)
+        options = given[given.command].as_dict()
+        if given.command in ("train", "tables", "find-lr") and not options.get("resume"):
+            train_config(options, given.command)  # the options fit the configuration
+
+
+def test_commands_are_found():
+    found = [words[0] for words in commands(DOCS / "training.md")]
+    assert found.count("train") >= 4 and {"find-lr", "evaluate", "fuse"} < set(found)

@@ -138,3 +138,38 @@ def test_missing_extra_is_named(monkeypatch, blocked, package):
     function = metrics.accuracy if blocked == "torchmetrics" else metrics.confusion_matrix
     with pytest.raises(ImportError, match=rf"{package}.*asgcn_dgl\[train\]"):
         function(SCORES, LABELS)
+
+
+def test_calibration_error_by_hand():
+    # One bin of .9 (half right), one of .6 (all right): (2 |.9 - .5| + 2 |.6 - 1|) / 4.
+    sure, unsure = [0.9, 0.05, 0.05], [0.2, 0.6, 0.2]
+    found = metrics.calibration_error([sure, sure, unsure, unsure], [0, 1, 1, 1])
+    assert found == pytest.approx(0.4, abs=1e-6)
+    assert metrics.calibration_error(np.eye(3), [0, 1, 2]) == pytest.approx(0)
+    with pytest.raises(ValueError, match="sum to 1"):
+        metrics.calibration_error([[2.0, 1.0]], [0])
+
+
+def test_intervals_are_those_of_the_binomial():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(10, size=400)
+    scores = rng.random((400, 10)) + np.eye(10)[labels] * (rng.random((400, 1)) < 0.6)
+    found = metrics.accuracy_intervals(scores, labels, level=0.95)
+    for name, share in (
+        ("top1", metrics.accuracy(scores, labels)),
+        ("top5", metrics.accuracy(scores, labels, top_k=5)),
+    ):
+        low, high = found[name]
+        spread = 1.96 * (share * (1 - share) / 400) ** 0.5
+        assert (low, high) == (
+            pytest.approx(share - spread, abs=0.012),
+            pytest.approx(share + spread, abs=0.012),
+        )
+    low, high = found["mean_class"]
+    assert low < metrics.mean_class_accuracy(scores, labels) < high
+    assert found == metrics.accuracy_intervals(scores, labels)
+    wide = metrics.accuracy_intervals(scores, labels, level=0.99)["top1"]
+    assert wide[0] < found["top1"][0] and wide[1] > found["top1"][1]
+    for bad in ({"level": 1.0}, {"resamples": 0}):
+        with pytest.raises(ValueError, match="level must be between 0 and 1"):
+            metrics.accuracy_intervals(scores, labels, **bad)

@@ -16,6 +16,7 @@ from asgcn_dgl.nn import (
     MaskedBatchNorm,
     PredictionHead,
     RecognitionHead,
+    StreamFeatures,
 )
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import check_structures
@@ -109,6 +110,19 @@ class ASGCN(nn.Module):
         T', frames to predict; 0 for no prediction head.
     future_channels
         Width of the prediction head.
+    temporal
+        Temporal convolutions of the backbone: ``"single"`` (the paper) or ``"branches"``, see
+        :class:`~asgcn_dgl.nn.MultiBranchTemporalConv` (a ``kernel_size`` of 3 is usual then).
+    attention
+        ``"frames"``, ``"joints"`` or ``"both"``: what a :class:`~asgcn_dgl.nn.PooledAttention` in
+        every block of the backbone weighs; None (the paper) for no attention.
+    structural_offsets
+        Learn additive parts of the S-link operators of one hop, see
+        :class:`~asgcn_dgl.nn.StructuralOffsets`.
+    streams
+        Inputs that the backbone is given side by side, each with an input norm of its own: names
+        of :class:`~asgcn_dgl.nn.StreamFeatures`. The inference module and the prediction head
+        see positions all the same. The paper's is ``("joint",)``: the features as they come.
 
     Raises
     ------
@@ -159,13 +173,18 @@ class ASGCN(nn.Module):
         input_norm: str = "joint",
         future_frames: int = 10,
         future_channels: int = 128,
+        temporal: str = "single",
+        attention: str | None = None,
+        structural_offsets: bool = False,
+        streams: Sequence[str] = ("joint",),
     ) -> None:
         super().__init__()
         # Everything but `self` and what Python adds: what from_config needs to make it again.
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         self.layouts = as_layouts(layouts)
         given["layouts"] = [layout.to_dict() for layout in self.layouts]
-        given["channels"], given["strides"] = list(channels), list(strides)
+        for name in ("channels", "strides", "streams"):
+            given[name] = list(given[name])
         self._config = given
         if len(channels) != len(strides) or not channels:
             raise ValueError(
@@ -191,6 +210,7 @@ class ASGCN(nn.Module):
             "normalise": normalise,
             "scale": scale,
             "bias": bias,
+            "offsets": self.layouts if structural_offsets else None,
         }
         self.in_feats = in_feats
         self._sizes = {
@@ -215,7 +235,14 @@ class ASGCN(nn.Module):
             )
             self.aim.requires_grad_(links != "frozen")
         self.input_norm = _input_norm(input_norm, self.layouts, in_feats)
-        widths = [in_feats, *channels]
+        self.streams: StreamFeatures | None = None
+        self.stream_norms = nn.ModuleList()  # of the second stream and on
+        if tuple(streams) != ("joint",):
+            self.streams = StreamFeatures(self.layouts, self.graph_builder, streams)
+            self.stream_norms.extend(
+                _input_norm(input_norm, self.layouts, in_feats) for _ in self.streams.streams[1:]
+            )
+        widths = [in_feats * len(streams), *channels]
         self.blocks = nn.ModuleList(
             ASGCNBlock(
                 widths[number],
@@ -225,6 +252,8 @@ class ASGCN(nn.Module):
                 dropout=dropout,
                 residual=number > 0,
                 conv=conv,
+                temporal=temporal,
+                attention=attention,
             )
             for number, stride in enumerate(strides)
         )
@@ -240,6 +269,7 @@ class ASGCN(nn.Module):
                 dropout=dropout,
                 conv=conv,
             )
+        self.train()  # links that are not sampled are steady from the first
 
     @classmethod
     def preset(
@@ -284,7 +314,8 @@ class ASGCN(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        parts = (self.aim, self.input_norm, *self.blocks, self.recognition, self.prediction)
+        norms = (self.input_norm, *self.stream_norms)
+        parts = (self.aim, *norms, *self.blocks, self.recognition, self.prediction)
         for part in parts:
             if part is not None:
                 part.reset_parameters()
@@ -351,9 +382,20 @@ class ASGCN(nn.Module):
         return ASGCNOutput(logits, future, links, hidden)
 
     def _normalise(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
-        if isinstance(self.input_norm, InputNorm):
-            return self.input_norm(graph, feat, mask)
-        return self.input_norm(feat, mask)
+        if self.streams is None:
+            return _normalised(self.input_norm, graph, feat, mask)
+        parts = [
+            _normalised(norm, graph, *part)
+            for norm, part in zip(
+                (self.input_norm, *self.stream_norms), self.streams(graph, feat, mask), strict=True
+            )
+        ]
+        return torch.cat(parts, dim=-1)
+
+
+def _normalised(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
+    out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
+    return out
 
 
 def _input_norm(

@@ -220,6 +220,19 @@ class AIM(nn.Module):
             Loss and its terms.
         """
         links = self.encoder(graph, feat, mask, generator)
+        return self.loss_of(links, graph, feat, mask, pred_steps=pred_steps, kl_weight=kl_weight)
+
+    def loss_of(
+        self,
+        links: Links,
+        graph: Any,
+        feat: Tensor,
+        mask: Tensor | None = None,
+        *,
+        pred_steps: int = 1,
+        kl_weight: float = 1.0,
+    ) -> AIMLoss:
+        """Loss of links that were inferred already; arguments and result as of :meth:`loss`."""
         seen, there = sample_frames(graph, feat, self.encoder.num_frames, as_mask(mask, feat))
         pred = self.decoder(graph, seen, links.weight, pred_steps)
         return aim_loss(

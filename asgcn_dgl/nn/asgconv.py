@@ -43,6 +43,8 @@ class ASGConv(nn.Module):
         Names of the edge types, if the graphs are not a ``GraphBuilder``'s.
     bias
         Add a bias, as the published code does.
+    offsets
+        See :class:`SGConv`.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class ASGConv(nn.Module):
         etypes: Sequence[str] | None = None,
         actional_etypes: Sequence[str] | None = None,
         bias: bool = False,
+        offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
     ) -> None:
         super().__init__()
         self.actional_weight = actional_weight
@@ -90,6 +93,7 @@ class ASGConv(nn.Module):
             truncated=truncated,
             normalization=normalization,
             etypes=etypes,
+            offsets=offsets,
         )
         self.actional: AGConv | None = None
         if num_actional:
@@ -146,6 +150,7 @@ class ASGConv(nn.Module):
             check_links(graph, self.actional.etypes, edge_weight)
             actional = self.actional.term(edge_weight, self.actional_weight)
         out = relational_conv(graph, feat, self.structural.term(), actional)
+        out = self.structural.add_offsets(out, graph, feat)
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:

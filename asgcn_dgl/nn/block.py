@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.asgconv import ASGConv
+from asgcn_dgl.nn.attention import PooledAttention
+from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.temporal import TemporalConv
 from asgcn_dgl.ops.frames import zero_missing
+
+TEMPORALS = ("single", "branches")
 
 
 class ASGCNBlock(nn.Module):
@@ -33,6 +37,11 @@ class ASGCNBlock(nn.Module):
         the prediction head).
     conv
         Options of :class:`ASGConv` by name.
+    temporal
+        ``"single"``, the paper's :class:`TemporalConv`, or ``"branches"``, a
+        :class:`MultiBranchTemporalConv` of the same kernel.
+    attention
+        What a :class:`PooledAttention` before the residual weighs; None for no attention.
 
     Examples
     --------
@@ -57,8 +66,14 @@ class ASGCNBlock(nn.Module):
         residual: bool = True,
         plain: bool = False,
         conv: Mapping[str, Any] | None = None,
+        temporal: str = "single",
+        attention: str | None = None,
     ) -> None:
         super().__init__()
+        if temporal not in TEMPORALS:
+            raise ValueError(f"temporal must be one of {TEMPORALS}, got {temporal!r}")
+        if temporal == "branches" and (plain or padding not in (None, (kernel_size - 1) // 2)):
+            raise ValueError("temporal must be 'single' in a block that is plain or cuts frames")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd in a block, got {kernel_size}")
         if padding is not None and not 0 <= padding <= (kernel_size - 1) // 2:
@@ -68,9 +83,16 @@ class ASGCNBlock(nn.Module):
             )
         self.spatial = ASGConv(in_feats, out_feats, **(conv or {}))
         self.spatial_norm = MaskedBatchNorm(out_feats)
-        self.temporal = TemporalConv(out_feats, out_feats, kernel_size, stride, padding, bias=plain)
+        self.temporal: TemporalConv | MultiBranchTemporalConv
+        if temporal == "branches":
+            self.temporal = MultiBranchTemporalConv(out_feats, out_feats, kernel_size, stride)
+        else:
+            self.temporal = TemporalConv(
+                out_feats, out_feats, kernel_size, stride, padding, bias=plain
+            )
         self.temporal_norm = None if plain else MaskedBatchNorm(out_feats)
         self.dropout = nn.Dropout(dropout)
+        self.attention = None if attention is None else PooledAttention(out_feats, attention)
         self.residual = residual and not plain
         # Frames lost before the first output's centre: the residual is cut to match.
         self.crop = (kernel_size - 1) // 2 - self.temporal.padding
@@ -84,7 +106,8 @@ class ASGCNBlock(nn.Module):
         """Draw all weights anew."""
         self.spatial.reset_parameters()
         self.temporal.reset_parameters()
-        for module in (self.spatial_norm, self.temporal_norm, self.shortcut, self.shortcut_norm):
+        shortcut = (self.shortcut, self.shortcut_norm)
+        for module in (self.spatial_norm, self.temporal_norm, self.attention, *shortcut):
             if module is not None:
                 module.reset_parameters()
 
@@ -118,11 +141,16 @@ class ASGCNBlock(nn.Module):
             return self.forward(graph, feat.unsqueeze(1), edge_weight, here).squeeze(1)
         hidden = self.spatial(graph, feat, edge_weight)
         hidden = F.relu(self.spatial_norm(hidden, mask))
-        out = self.temporal(graph, zero_missing(hidden, mask))
+        if isinstance(self.temporal, TemporalConv):
+            out = self.temporal(graph, zero_missing(hidden, mask))
+        else:
+            out = self.temporal(graph, hidden, mask)
         later = self.out_mask(mask)
         if self.temporal_norm is None:
             return zero_missing(out, later)
         out = self.dropout(self.temporal_norm(out, later))
+        if self.attention is not None:
+            out = self.attention(graph, out, later)
         if self.residual:
             out = out + self._shortcut(feat, out.shape[1], later)
         return F.relu(out)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.sgconv import check_sizes
+from asgcn_dgl.nn.temporal import TemporalConv
 from asgcn_dgl.ops.frames import clip_mean, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
@@ -141,6 +142,7 @@ class PredictionHead(nn.Module):
 
     def _start_at_rest(self) -> None:
         """Begin with offsets near zero: the last pose repeated is hard enough to beat."""
+        assert isinstance(self.last.temporal, TemporalConv)
         nn.init.normal_(self.last.temporal.weight, std=OFFSET_STD)
 
     def forward(

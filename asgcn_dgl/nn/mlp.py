@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asgcn_dgl.nn.norm import MaskedBatchNorm
+
 
 class MLP(nn.Module):
     """Linear, ELU, dropout, linear; then, where ``batch_norm`` is set, ELU and batch norm.
@@ -35,7 +37,7 @@ class MLP(nn.Module):
         self.first = nn.Linear(in_feats, hidden_feats)
         self.second = nn.Linear(hidden_feats, out_feats)
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.BatchNorm1d(out_feats) if batch_norm else None
+        self.norm = MaskedBatchNorm(out_feats) if batch_norm else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -57,12 +59,4 @@ class MLP(nn.Module):
     def finish_active(self, active: Tensor) -> Tensor:
         """Go on from the hidden layer after its ELU and dropout, (..., H)."""
         out = self.second(active)
-        if self.norm is None:
-            return out
-        rows = F.elu(out, inplace=True).view(-1, out.shape[-1])
-        if self.training and len(rows) > 1:
-            return self.norm(rows).view(out.shape)
-        norm = self.norm
-        return F.batch_norm(
-            rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
-        ).view(out.shape)
+        return out if self.norm is None else self.norm(F.elu(out, inplace=True))

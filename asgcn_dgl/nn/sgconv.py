@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.nn.masks import EdgeMasks
+from asgcn_dgl.nn.offsets import StructuralOffsets
 from asgcn_dgl.ops import Structural, relational_conv
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, structural_etypes
+
+ONE_HOP = 3  # relations of one hop, which come first in either construction
 
 
 class SGConv(nn.Module):
@@ -40,11 +43,14 @@ class SGConv(nn.Module):
         Names of the structural edge types, if the graphs are not the builder's.
     bias
         Add a bias; the operation is then affine, not linear.
+    offsets
+        Layouts to learn additive parts of the operators of one hop for, see
+        :class:`StructuralOffsets`; None for none.
 
     Raises
     ------
     ValueError
-        For sizes below 1, unknown constructions, or masks together with own ``etypes``.
+        For sizes below 1, unknown constructions, or masks or offsets together with own ``etypes``.
 
     Examples
     --------
@@ -69,27 +75,32 @@ class SGConv(nn.Module):
         normalization: str = "transition",
         etypes: Sequence[str] | None = None,
         bias: bool = False,
+        offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats)
-        if etypes is not None and layouts is not None:
-            raise ValueError(
-                "layouts must be None with own etypes: masks are made for the builder's"
-            )
+        for name, given in (("layouts", layouts), ("offsets", offsets)):
+            if etypes is not None and given is not None:
+                raise ValueError(
+                    f"{name} must be None with own etypes: they are made for the builder's"
+                )
         self.in_feats, self.out_feats = in_feats, out_feats
         self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
         self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
         self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
         self.masks: EdgeMasks | None = None
+        self.offsets: StructuralOffsets | None = None
+        builder = GraphBuilder(
+            max_hop=max_hop,
+            num_actional=0,
+            construction=construction,
+            truncated=truncated,
+            normalization=normalization,
+        )
         if layouts is not None:
-            builder = GraphBuilder(
-                max_hop=max_hop,
-                num_actional=0,
-                construction=construction,
-                truncated=truncated,
-                normalization=normalization,
-            )
             self.masks = EdgeMasks(layouts, builder)
+        if offsets is not None:
+            self.offsets = StructuralOffsets(offsets, builder, ONE_HOP)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -99,6 +110,8 @@ class SGConv(nn.Module):
             nn.init.zeros_(self.bias)
         if self.masks is not None:
             self.masks.reset_parameters()
+        if self.offsets is not None:
+            self.offsets.reset_parameters()
 
     def term(self) -> Structural:
         """What the engines need of this layer."""
@@ -122,8 +135,12 @@ class SGConv(nn.Module):
         Tensor
             (N, ..., O).
         """
-        out = relational_conv(graph, feat, self.term())
+        out = self.add_offsets(relational_conv(graph, feat, self.term()), graph, feat)
         return out if self.bias is None else out + self.bias
+
+    def add_offsets(self, out: Tensor, graph: Any, feat: Tensor) -> Tensor:
+        """Add to (N, ..., O) what the offsets bring, if the layer has any."""
+        return out if self.offsets is None else out + self.offsets(graph, feat, self.weight)
 
     def extra_repr(self) -> str:
         """Say the sizes."""

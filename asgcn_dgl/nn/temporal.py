@@ -100,10 +100,11 @@ class TemporalConv(nn.Module):
                 f"{self.kernel_size} and padding {self.padding}, got {feat.shape[1]}"
             )
         # (N, T, D) is the channels-last memory of an image (1, D, N, T): nothing is permuted.
-        image = feat.unsqueeze(0).permute(0, 3, 1, 2)
-        out = F.conv2d(
-            image, self.weight, self.bias, stride=(1, self.stride), padding=(0, self.padding)
-        )
+        image, padding = feat.unsqueeze(0).permute(0, 3, 1, 2), self.padding
+        if feat.shape[1] <= padding:
+            # Some weights see nothing but padding: oneDNN leaves their bfloat16 gradient unset.
+            image, padding = F.pad(image, (padding, padding)), 0
+        out = F.conv2d(image, self.weight, self.bias, stride=(1, self.stride), padding=(0, padding))
         return out.permute(0, 2, 3, 1).squeeze(0)
 
     def extra_repr(self) -> str:

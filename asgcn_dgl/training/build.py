@@ -11,6 +11,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.parallel import count_processes
 
 __all__ = ["build_model", "device_of", "future_frames", "set_threads", "thawed"]
 
@@ -74,17 +75,32 @@ def future_frames(model: ASGCN | STGCN) -> int:
 
 
 def set_threads(config: RunConfig) -> None:
-    """Give torch the threads that the run asks for, and refuse a device that is not there.
+    """Give torch the threads that the run asks for, and refuse devices that are not there.
 
     Raises
     ------
     InputError
-        If a GPU is asked for and torch sees none.
+        If a GPU is asked for and torch sees none, or there are more processes than GPUs or than
+        clips of a step.
     """
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError(
             "trainer.accelerator: gpu is asked for, but torch sees no GPU here; use cpu or auto"
         )
+    count = count_processes(config.trainer)
+    if config.trainer.accelerator != "cpu" and torch.cuda.is_available():
+        there = torch.cuda.device_count()
+        if count.devices > there:
+            raise InputError(
+                f"trainer.devices: {count.devices} are asked for, but torch sees {there} GPUs here"
+            )
+    for name, clips in (("trainer", config.trainer.batch_size), ("aim", config.aim.batch_size)):
+        least = count.total * config.trainer.accumulate
+        if clips is not None and clips < least:
+            raise InputError(
+                f"{name}.batch_size must be at least {least} with {count.total} processes and "
+                f"trainer.accumulate {config.trainer.accumulate}, got {clips}"
+            )
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
 

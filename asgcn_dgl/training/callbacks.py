@@ -10,11 +10,18 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from asgcn_dgl.training.parallel import is_main
+
 __all__ = ["EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
 
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
-    """Print a line, above the progress bar if there is one, and add it to the log file."""
+    """Print a line, above the progress bar if there is one, and add it to the log file.
+
+    Of several processes the first does.
+    """
+    if not is_main():
+        return
     if bar is not None:
         bar.print(text)
     else:
@@ -26,6 +33,20 @@ def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar with the figures of the latest batch, where its own come once an epoch."""
 
+    clips = 0  # of the latest batch
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Go on, and note how many clips that were."""
+        self.clips = len(batch) * trainer.world_size
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
@@ -33,6 +54,9 @@ class ProgressBar(TQDMProgressBar):
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)  # the version of the log, which is the name of the phase
         running = getattr(pl_module, "running", {})
+        rate = self.train_progress_bar.format_dict["rate"]
+        if rate:
+            shown["clips/s"] = f"{self.clips * rate:.3g}"
         return {**shown, **{name: f"{value.item():.3g}" for name, value in running.items()}}
 
 
@@ -51,13 +75,24 @@ class SaveCheckpoints(Checkpoint):
         Name of the checkpoint of the last epoch.
     best
         Whether to keep the best one.
+    patience
+        Validations without a better one after which training stops; None: it does not.
     """
 
-    def __init__(self, folder: Path, last: str = "last", best: bool = True) -> None:
+    def __init__(
+        self, folder: Path, last: str = "last", best: bool = True, patience: int | None = None
+    ) -> None:
         self.folder = folder
         self.last = last
         self.best = best
+        self.patience = patience
         self.best_score = (-math.inf, -math.inf)
+        self.waited = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return self.patience is not None and self.waited >= self.patience
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what the epoch brought."""
@@ -66,19 +101,23 @@ class SaveCheckpoints(Checkpoint):
         if self.best and validated and "val/top1" in trainer.callback_metrics:
             metrics = trainer.callback_metrics
             score = (float(metrics["val/top1"]), -float(metrics["val/loss"]))
+            self.waited = 0 if score > self.best_score else self.waited + 1
             if score > self.best_score:
                 self.best_score = score
                 trainer.save_checkpoint(self.folder / "best.ckpt")
+            if self.exhausted:
+                trainer.should_stop = True
         trainer.save_checkpoint(self.folder / f"{self.last}.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
-        return {"best_score": list(self.best_score)}
+        """Return the best score so far, and since when."""
+        return {"best_score": list(self.best_score), "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the best score so far."""
         top1, loss = state_dict["best_score"]
         self.best_score = (top1, loss)
+        self.waited = int(state_dict.get("waited", 0))
 
 
 class EpochLog(Callback):
@@ -111,7 +150,7 @@ class EpochLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Count the clips."""
-        self._clips += len(batch)
+        self._clips += len(batch) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print and keep the line of the epoch."""
@@ -128,8 +167,12 @@ class EpochLog(Callback):
         every = trainer.check_val_every_n_epoch or 1
         if epoch % every == 0 and any(name.startswith("val/") for name in metrics):
             parts.append("val " + _figures(metrics, "val/"))
-        parts.append(f"lr {trainer.optimizers[0].param_groups[-1]['lr']:.2g}")
+        lr = trainer.optimizers[0].param_groups[-1]["lr"]
+        parts.append(f"lr {lr:.2g}")
         say(self.file, "  ".join(parts), self.bar)
+        if trainer.logger is not None:
+            speed = {"lr": lr, "clips_per_second": self._clips / seconds}
+            trainer.logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seconds so far."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from asgcn_dgl.data import (
     Batch,
@@ -40,7 +40,9 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.batches import EpochBatches
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.parallel import processes, rank
 
 __all__ = [
     "ClipsModule",
@@ -124,11 +126,11 @@ def make_dataset(
         K; clips of other labels are refused.
     """
     options = config.clips
-    # Clips need no reader: a model is used on raw files where its set or store is not.
-    files = bool(clips) and not isinstance(clips[0], Clip)
+    # Clips in memory need no set: it may not be there where a trained model is used.
+    in_memory = bool(clips) and isinstance(clips[0], Clip)
     return SkeletonDataset(
         clips,
-        open_set(config.data, config.root).read if files else None,
+        None if in_memory else open_set(config.data, config.root).read,
         lazy=not options.cache,
         num_frames=options.num_frames,
         sampling=options.sampling,
@@ -152,12 +154,36 @@ def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip]
     return read_clips(files, open_set(config.data, config.root).read, progress)
 
 
-def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each choice of frames."""
+def evaluation_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    config: RunConfig,
+    *,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset in order, once for each choice of frames.
+
+    Parameters
+    ----------
+    dataset
+        Clips.
+    builder
+        Builds the graphs.
+    config
+        Options of the run.
+    rank, processes
+        Which process of how many takes its share; where clips are fewer than processes, each
+        takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    own = range(rank % shared, size, shared)
+    draws = [view * size + index for view in range(dataset.num_clips) for index in own]
     return DataLoader(
         dataset,
         batch_size=config.trainer.eval_batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=False, repeat=dataset.num_clips),
+        sampler=draws,
         num_workers=config.clips.workers,
         collate_fn=functools.partial(collate, builder=builder),
         generator=torch.Generator(),  # as in training: leave torch's own alone
@@ -242,22 +268,21 @@ class ClipsModule(pl.LightningDataModule):
             training=True,
             num_classes=len(self.set.class_names),
         )
-        options = self.config.clips
-        replicas, rank = self._share()
-        sampler = EpochSampler(
-            len(dataset),
-            seed=self.config.trainer.seed,
-            repeat=self.repeat,
-            num_replicas=replicas,
-            rank=rank,
-        )
-        grouping: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler}
+        options, seed = self.config.clips, self.config.trainer.seed
+        pieces, of = self.config.trainer.accumulate, processes()
+        batches: Sampler[list[int]]
         if options.sampling == "own":
-            batches = LengthBatches(sampler, dataset.lengths, self.batch_size)
-            grouping = {"batch_sampler": batches}
+            share = EpochSampler(
+                len(dataset), seed=seed, repeat=self.repeat, num_replicas=of, rank=rank()
+            )
+            size = max(1, self.batch_size // (pieces * of))
+            batches = LengthBatches(share, dataset.lengths, size)
+        else:
+            draws = EpochSampler(len(dataset), seed=seed, repeat=self.repeat)
+            batches = EpochBatches(draws, self.batch_size, pieces, rank(), of)
         return DataLoader(
             dataset,
-            **grouping,
+            batch_sampler=batches,
             num_workers=options.workers,
             persistent_workers=options.workers > 0,
             collate_fn=functools.partial(collate, builder=self._need_builder()),
@@ -265,11 +290,6 @@ class ClipsModule(pl.LightningDataModule):
             # dropout and the links' noise, at another moment after a resume than without.
             generator=torch.Generator(),
         )
-
-    def _share(self) -> tuple[int, int]:
-        """Return how many processes train, and which of them this is."""
-        trainer = self.trainer
-        return (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
 
     def val_dataloader(self) -> list[Loader]:
         """Return the loaders of the held-out clips: seen whole, and without their future."""
@@ -287,9 +307,18 @@ class ClipsModule(pl.LightningDataModule):
                 ),
                 self._need_builder(),
                 self.config,
+                rank=rank(),
+                processes=processes(),
             )
             for mode in modes
         ]
+
+    def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
+        """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""
+        clips = self.held_out_clips or self.train_clips
+        clips = clips[:: max(1, len(clips) // count)][:count]
+        dataset = make_dataset(clips, self.config, "whole", future_frames=self.future_frames)
+        return [collate([dataset[index]], model.graph_builder) for index in range(len(dataset))]
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,15 @@ from asgcn_dgl import metrics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.report import columns
 
-__all__ = ["RunSummary", "fuse", "list_runs", "runs_table"]
+__all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "read_scores", "runs_table"]
+
+MOST_CHOSEN = 6  # runs: 3003 sums of ten tenths
+CHOOSE_ELSEWHERE = (
+    "weights are chosen on clips held out of the training clips: train with clips.validation, "
+    "choose there, and give --weights here"
+)
 
 
 class RunSummary(NamedTuple):
@@ -119,13 +126,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
         )
         for run in runs
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = []
-    for row in (head, *rows):
-        words = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
-        words += [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
-        lines.append("  ".join(words).rstrip())
-    return "\n".join(lines)
+    return "\n".join(columns([head, *rows], words=3))
 
 
 def _number(value: float | None) -> str:
@@ -136,6 +137,8 @@ def fuse(
     runs: Sequence[str | Path],
     weights: Sequence[float] | None = None,
     out: str | Path | None = None,
+    *,
+    choose: bool = False,
 ) -> dict[str, Any]:
     """Add up the class probabilities of several runs on the same test clips.
 
@@ -147,41 +150,47 @@ def fuse(
         One for each run; by default 2 for the streams ``joint`` and ``bone``, 1 for their motions.
     out
         File to write the result to as JSON, whole or not at all.
+    choose
+        Choose the weights on the clips that the runs held out of the training clips, see
+        :func:`choose_weights`.
 
     Returns
     -------
     dict
-        ``top1``, ``top5``, ``mean_class`` of the sum; ``runs``: stream, weight and top-1 of each.
+        ``top1``, ``top5``, ``mean_class`` of the sum, with ``intervals`` (95 %);
+        ``validation_top1`` where weights were chosen; ``runs``: stream, weight and top-1 of each.
 
     Raises
     ------
     InputError
-        If there are fewer than two runs, one is not evaluated, they are not of the same clips, or
-        the weights do not fit.
+        If there are fewer than two runs, one is not evaluated, they are not of the same clips,
+        the weights do not fit, or they are to be chosen and a run held nothing out.
     """
     if len(runs) < 2:
         raise InputError("fuse needs at least two runs")
+    if choose and weights is not None:
+        raise InputError("--weights and --choose-weights exclude each other; give one of them")
     folders = [RunDir(Path(run)) for run in runs]
     streams = [run.read_config().clips.stream for run in folders]
-    scores = [_scores(run) for run in folders]
-    chosen = _weights(weights, streams)
-    first = scores[0]
-    for run, score in zip(folders[1:], scores[1:], strict=True):
-        for name in ("names", "labels", "class_names"):
-            if not np.array_equal(score[name], first[name]):
-                raise InputError(
-                    f"{run.scores}: its {name.replace('_', ' ')} are not those of "
-                    f"{folders[0].scores}; fuse runs of the same set and protocol"
-                )
-    keys = [str(number) for number in range(len(folders))]
-    fused = metrics.fuse_scores(
-        {key: score["probabilities"] for key, score in zip(keys, scores, strict=True)},
-        dict(zip(keys, chosen, strict=True)),
-    )
-    labels = first["labels"]
+    scores = _same_clips([run.scores for run in folders], "asgcn-dgl evaluate")
+    chosen, found = _weights(weights, streams), {}
+    if choose:
+        held_out = _same_clips([run.validation_scores for run in folders], CHOOSE_ELSEWHERE)
+        chosen, top1 = choose_weights(
+            [score["probabilities"] for score in held_out], held_out[0]["labels"]
+        )
+        found = {"validation_top1": top1, "validation_clips": len(held_out[0]["labels"])}
+    fused = _fused([score["probabilities"] for score in scores], chosen)
+    labels = scores[0]["labels"]
+    intervals = metrics.accuracy_intervals(fused, labels)
     result = {
         **_figures(fused, labels),
+        "intervals": {
+            name: [round(100 * low, 4), round(100 * high, 4)]
+            for name, (low, high) in intervals.items()
+        },
         "clips": len(labels),
+        **found,
         "runs": [
             {"run": str(run.path), "stream": stream, "weight": weight, **_figures(own, labels)}
             for run, stream, weight, own in zip(
@@ -194,6 +203,84 @@ def fuse(
     return result
 
 
+def choose_weights(
+    probabilities: Sequence[np.ndarray], labels: np.ndarray
+) -> tuple[list[float], float]:
+    """Choose weights out of all tenths that sum to one: of highest top-1, then of lowest loss.
+
+    Parameters
+    ----------
+    probabilities
+        (B, K) of each stream, of the same clips.
+    labels
+        (B,) true classes.
+
+    Returns
+    -------
+    weights
+        One for each stream.
+    top1
+        Accuracy with them, in per cent.
+
+    Raises
+    ------
+    InputError
+        For more than six streams, whose weights would be too many to try.
+
+    Examples
+    --------
+    >>> good, bad = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.1, 0.9], [0.9, 0.1]])
+    >>> choose_weights([good, bad], np.array([0, 1]))
+    ([1.0, 0.0], 100.0)
+    """
+    if len(probabilities) > MOST_CHOSEN:
+        raise InputError(
+            f"--choose-weights tries at most {MOST_CHOSEN} runs, got {len(probabilities)}; give "
+            "--weights"
+        )
+    best: tuple[float, float] = (-1.0, 0.0)
+    chosen: list[float] = []
+    for tenths in _compositions(10, len(probabilities)):
+        weights = [part / 10 for part in tenths]
+        fused = _fused(probabilities, weights)
+        right = float((fused.argmax(axis=1) == labels).mean())
+        own = fused[np.arange(len(labels)), labels]
+        score = (right, float(np.log(np.maximum(own, 1e-12)).mean()))
+        if score > best or not chosen:
+            best, chosen = score, weights
+    return chosen, 100 * best[0]
+
+
+def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """All ways to write ``total`` as an ordered sum of ``parts`` numbers, 0 among them."""
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total, -1, -1):
+        for rest in _compositions(total - first, parts - 1):
+            yield (first, *rest)
+
+
+def _fused(probabilities: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    keys = [str(number) for number in range(len(weights))]
+    return metrics.fuse_scores(
+        dict(zip(keys, probabilities, strict=True)), dict(zip(keys, weights, strict=True))
+    )
+
+
+def _same_clips(files: Sequence[Path], remedy: str) -> list[dict[str, np.ndarray]]:
+    """Read files of scores, which must be of the same clips and classes."""
+    scores = [_scores(file, remedy) for file in files]
+    for file, score in zip(files[1:], scores[1:], strict=True):
+        for name in ("names", "labels", "class_names"):
+            if not np.array_equal(score[name], scores[0][name]):
+                raise InputError(
+                    f"{file}: its {name.replace('_', ' ')} are not those of {files[0]}; fuse runs "
+                    "of the same set, protocol and validation"
+                )
+    return scores
+
+
 def _weights(given: Sequence[float] | None, streams: Sequence[str]) -> list[float]:
     if given is None:
         return [float(metrics.STREAM_WEIGHTS[stream]) for stream in streams]
@@ -204,15 +291,28 @@ def _weights(given: Sequence[float] | None, streams: Sequence[str]) -> list[floa
     return [float(weight) for weight in given]
 
 
-def _scores(run: RunDir) -> dict[str, np.ndarray]:
-    if not run.scores.is_file():
-        raise InputError(f"{run.path}: not evaluated yet; 'asgcn-dgl evaluate {run.path}' first")
+def read_scores(run: RunDir) -> dict[str, np.ndarray]:
+    """Read the names, labels, probabilities and class names of a run's test clips.
+
+    Raises
+    ------
+    InputError
+        If the run is not evaluated, or the file is damaged.
+    """
+    return _scores(run.scores, "asgcn-dgl evaluate")
+
+
+def _scores(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        if remedy == CHOOSE_ELSEWHERE:
+            raise InputError(f"{path}: not there; {remedy}")
+        raise InputError(f"{path.parent}: not evaluated yet; '{remedy} {path.parent}' first")
     try:
-        with np.load(run.scores, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             wanted = ("names", "labels", "probabilities", "class_names")
             return {name: file[name] for name in wanted}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{run.scores}: damaged ({error}); evaluate the run again") from error
+        raise InputError(f"{path}: damaged ({error}); evaluate the run again") from error
 
 
 def _figures(scores: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:

@@ -231,6 +231,16 @@ class ModelConfig:
         T', frames that the prediction head predicts; 0: no prediction head.
     future_channels
         Features of the prediction head's blocks.
+    temporal
+        Temporal convolutions: 'single' (the paper) or 'branches' of several reaches (ST-GCN++),
+        for which a kernel_size of 3 is usual.
+    attention
+        Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
+    structural_offsets
+        Learn additive parts of the S-link operators of one hop, which can join any two joints.
+    streams
+        Inputs that one model is given side by side, made from positions: 'joint', 'bone',
+        'joint_motion', 'bone_motion'. The paper's is ['joint'], which takes clips.stream as it is.
     """
 
     name: Literal["asgcn", "stgcn"] = "asgcn"
@@ -260,6 +270,10 @@ class ModelConfig:
     input_norm: Literal["joint", "channel"] | None = None
     future_frames: int | None = None
     future_channels: int | None = None
+    temporal: Literal["single", "branches"] | None = None
+    attention: Literal["frames", "joints", "both"] | None = None
+    structural_offsets: bool | None = None
+    streams: list[Literal["joint", "bone", "joint_motion", "bone_motion"]] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the options that were given, without the name and the preset."""
@@ -295,6 +309,13 @@ class AIMConfig:
         evaluation, tuned by the joint loss all the same, or 'frozen' as the warm-up left them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
+    joint_optimizer
+        What moves AIM in joint training: 'sgd', as the rest, or 'adam', as in its warm-up.
+    joint_lr
+        Learning rate of AIM in joint training by itself, before the schedule; none: by
+        joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
+    loss_weight
+        Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
     """
 
     epochs: int = 10
@@ -304,6 +325,9 @@ class AIMConfig:
     kl_warmup: float = 0.5
     joint: Literal["sampled", "steady", "frozen"] = "sampled"
     joint_lr_scale: float = 0.1
+    joint_optimizer: Literal["sgd", "adam"] = "sgd"
+    joint_lr: float | None = None
+    loss_weight: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 0, "aim.epochs", "0 or more", self.epochs)
@@ -311,6 +335,15 @@ class AIMConfig:
         _check(self.pred_steps >= 1, "aim.pred_steps", "at least 1", self.pred_steps)
         _check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "within 0..1", self.kl_warmup)
         _check(self.joint_lr_scale >= 0, "aim.joint_lr_scale", "0 or more", self.joint_lr_scale)
+        _check(
+            self.joint_lr is None or self.joint_lr > 0, "aim.joint_lr", "positive", self.joint_lr
+        )
+        _check(
+            self.loss_weight >= 0 and (self.joint != "frozen" or self.loss_weight == 0),
+            "aim.loss_weight",
+            "0 or more, and 0 where aim.joint is frozen",
+            self.loss_weight,
+        )
         _check(
             self.batch_size is None or self.batch_size >= 1,
             "aim.batch_size",
@@ -330,6 +363,9 @@ class OptimConfig:
     ----------
     lr
         Learning rate at its highest.
+    base_batch
+        Clips of a step that ``lr`` is meant for: with another ``trainer.batch_size`` it is scaled
+        in proportion; none: it is not.
     momentum
         Momentum of the gradient descent.
     nesterov
@@ -354,6 +390,7 @@ class OptimConfig:
     """
 
     lr: float = 0.1
+    base_batch: int | None = None
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
@@ -367,6 +404,12 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _check(self.lr > 0, "optim.lr", "positive", self.lr)
+        _check(
+            self.base_batch is None or self.base_batch >= 1,
+            "optim.base_batch",
+            "at least 1",
+            self.base_batch,
+        )
         _check(0 <= self.momentum < 1, "optim.momentum", "in [0, 1)", self.momentum)
         _check(
             not self.nesterov or self.momentum > 0,
@@ -427,7 +470,17 @@ class TrainerConfig:
     epochs
         Epochs of the joint training.
     batch_size
-        Clips of a training step.
+        Clips of a training step, over all processes and pieces: the same configuration is the
+        same training on any number of GPUs.
+    accumulate
+        Pieces that a step's clips are worked through in, where they do not fit into memory at
+        once. Batch norms count within a piece.
+    devices
+        GPUs, or processes, of a node; none: as many as torchrun or SLURM started, else one.
+    nodes
+        Nodes; none: as many as torchrun or SLURM started, else one.
+    sync_norm
+        Batch norms count over all processes, not within each.
     eval_batch_size
         Clips of a batch in evaluation.
     eval_every
@@ -442,10 +495,18 @@ class TrainerConfig:
         Threads of torch; none: as many as it takes by itself.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
+    early_stop
+        Validations without a better one after which joint training ends; none: it never does.
+    link_pictures
+        Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
     """
 
     epochs: int = 65
     batch_size: int = 16
+    accumulate: int = 1
+    devices: int | None = None
+    nodes: int | None = None
+    sync_norm: bool = True
     eval_batch_size: int = 64
     eval_every: int = 1
     seed: int = 0
@@ -453,14 +514,22 @@ class TrainerConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
+    early_stop: int | None = None
+    link_pictures: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "eval_batch_size", "eval_every"):
+        for name in ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every"):
             value = getattr(self, name)
             _check(value >= 1, f"trainer.{name}", "at least 1", value)
         _check(self.seed >= 0, "trainer.seed", "0 or more", self.seed)
+        for name in ("threads", "devices", "nodes", "early_stop"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, f"trainer.{name}", "at least 1", value)
         _check(
-            self.threads is None or self.threads >= 1, "trainer.threads", "at least 1", self.threads
+            self.accumulate <= self.batch_size,
+            "trainer.accumulate",
+            f"at most trainer.batch_size ({self.batch_size})",
+            self.accumulate,
         )
 
 
@@ -503,6 +572,21 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def __post_init__(self) -> None:
+        streams = self.model.streams
+        _check(
+            streams in (None, ["joint"]) or self.clips.stream == "joint",
+            "clips.stream",
+            f"joint where model.streams is {streams}: they are made from positions",
+            self.clips.stream,
+        )
+        _check(
+            self.trainer.early_stop is None or self.clips.validation != "none",
+            "trainer.early_stop",
+            "left out where clips.validation is none",
+            self.trainer.early_stop,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, fit for YAML and for a checkpoint."""

@@ -19,13 +19,18 @@ from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, re
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import progress_wanted, track
+from asgcn_dgl.training.report import report
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
-__all__ = ["evaluate", "evaluation_datasets", "figures", "report", "score"]
+__all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
 
 
 def evaluate(
-    folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
+    folder: str | Path,
+    *,
+    checkpoint: str = "auto",
+    root: str | Path | None = None,
+    num_clips: int | None = None,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
@@ -37,6 +42,9 @@ def evaluate(
         'best', 'last', or 'auto': the best on validation, the last where there is none.
     root
         Folder of the data set, if it is not where training found it.
+    num_clips
+        Choices of frames of each clip, spread evenly, whose probabilities are averaged; none: as
+        many as the run's ``clips.num_clips``.
 
     Returns
     -------
@@ -55,6 +63,9 @@ def evaluate(
     config = restored.config
     if root is not None:
         config.root = str(root)
+    if num_clips is not None:
+        _check_views(config, num_clips)
+        config.clips.num_clips = num_clips
     set_threads(config)
     started = time.perf_counter()
     datasets = evaluation_datasets(_test_files(config), restored.model, config)
@@ -66,6 +77,17 @@ def evaluate(
     print(report(result))
     print(f"written: {run.metrics} and {run.scores}")
     return result
+
+
+def _check_views(config: RunConfig, num_clips: int) -> None:
+    """Refuse views that would all be the same."""
+    if num_clips < 1:
+        raise InputError(f"--clips must be at least 1, got {num_clips}")
+    if num_clips > 1 and config.clips.sampling == "resize":
+        raise InputError(
+            f"--clips {num_clips}: with clips.sampling resize all views of a clip are the same; "
+            "leave --clips out"
+        )
 
 
 def _test_files(config: RunConfig) -> list[Path]:
@@ -120,7 +142,10 @@ def evaluation_datasets(
 
 @torch.no_grad()
 def score(
-    model: ASGCN | STGCN, datasets: list[SkeletonDataset], config: RunConfig, label: str
+    model: ASGCN | STGCN,
+    datasets: list[SkeletonDataset],
+    config: RunConfig,
+    label: str,
 ) -> tuple[RecognitionScores, PredictionScores]:
     """Run a model over clips: recognition on whole clips, prediction on clips without their future.
 
@@ -176,7 +201,9 @@ def figures(
         "stream": config.clips.stream,
         "split": split,
         "clips": len(recognition.names),
+        "num_clips": config.clips.num_clips,
         **recognition.summary(restored.class_names),
+        **recognition.details(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
         "prediction": prediction.summary(),
         "checkpoint": checkpoint,
@@ -185,21 +212,3 @@ def figures(
         "parameters": sum(p.numel() for p in restored.model.parameters()),
         "versions": versions(),
     }
-
-
-def report(result: dict[str, Any]) -> str:
-    """Return the figures as a few lines to read."""
-    lines = [
-        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
-        f"{result['stream']} stream), {result['checkpoint']} checkpoint (epoch {result['epoch']})",
-        f"  top-1 {result['top1']:.2f} %   top-5 {result['top5']:.2f} %   "
-        f"mean class {result['mean_class']:.2f} %   "
-        f"chance {100 / len(result['per_class']):.1f} %",
-    ]
-    future = result["prediction"]
-    if future is not None:
-        lines.append(
-            f"  prediction error {1000 * future['mpjpe']:.1f} mm   "
-            f"zero velocity {1000 * future['zero_velocity']:.1f} mm"
-        )
-    return "\n".join(lines)

@@ -60,6 +60,11 @@ class RunDir:
         return self.path / "scores.npz"
 
     @property
+    def validation_scores(self) -> Path:
+        """Scores of each clip that was held out."""
+        return self.path / "validation_scores.npz"
+
+    @property
     def log(self) -> Path:
         """One line for each epoch."""
         return self.path / "train.log"

@@ -17,11 +17,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
+from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups, sgd
+from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor
+from asgcn_dgl.training.parallel import processes, rank, shares
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
 
 __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
@@ -53,9 +55,11 @@ class Phase(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the links' noise anew, from (seed, phase, epoch).
 
-        So an epoch is the same whether the run was interrupted before it or not.
+        So an epoch is the same whether the run was interrupted before it or not. Each process but
+        the first adds its number, since its clips are others.
         """
         parts = [self.config.trainer.seed, self.number, self.current_epoch]
+        parts += [rank()] if rank() else []
         torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
 
     def check_finite(self, loss: Tensor) -> None:
@@ -86,6 +90,23 @@ class Phase(pl.LightningModule):
         """Return the largest norm of the gradient."""
         return self.config.optim.grad_clip
 
+    def piece_factor(self, batch_idx: int) -> float:
+        """Factor on the loss of a batch that is a piece of a step's."""
+        batches = getattr(self.trainer.train_dataloader, "batch_sampler", None)
+        return float(getattr(batches, "piece_factor", lambda batch: 1.0)(batch_idx))
+
+    def log_parts(self, stage: str, parts: dict[str, Tensor], batch: Batch) -> None:
+        """Log parts of the loss, a mean over the epoch's clips each, under ``stage/``."""
+        for name, value in parts.items():
+            self.log(
+                f"{stage}/{name}",
+                value.detach(),
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(batch),
+                sync_dist=processes() > 1,
+            )
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the use of the model needs."""
         checkpoint[RECORD] = make_record(self.model, self.config, self.class_names)
@@ -108,13 +129,14 @@ class AIMWarmUp(Phase):
         """Return AIM's loss of a batch."""
         losses = self.losses(batch, self.kl_weight())
         self.check_finite(losses.loss)
-        self.log_losses("train", losses, batch)
+        self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
-        return losses.loss
+        (share,) = shares(len(batch.feat), device=self.device)
+        return losses.loss * share * self.piece_factor(batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log AIM's loss of a batch."""
-        self.log_losses("val", self.losses(batch), batch)
+        self.log_parts("val", self.losses(batch)._asdict(), batch)
 
     def losses(self, batch: Batch, kl_weight: float = 1.0) -> AIMLoss:
         """Return AIM's loss and its two parts."""
@@ -133,17 +155,6 @@ class AIMWarmUp(Phase):
         rise = self.config.aim.kl_warmup * self.trainer.estimated_stepping_batches
         return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
-    def log_losses(self, stage: str, losses: AIMLoss, batch: Batch) -> None:
-        """Log each part of the loss under ``stage/``."""
-        for name, value in losses._asdict().items():
-            self.log(
-                f"{stage}/{name}",
-                value.detach(),
-                on_step=False,
-                on_epoch=True,
-                batch_size=len(batch),
-            )
-
     def clip_norm(self) -> float | None:
         """Return None: the warm-up is not clipped."""
         return None
@@ -157,7 +168,8 @@ class AIMWarmUp(Phase):
 class JointTraining(Phase):
     """Second phase: recognition and prediction, with the A-links flowing through the encoder.
 
-    The loss is L = L_recog + w L_predict (Sec. 5.1). The encoder is tuned further by it, or frozen.
+    The loss is L = L_recog + w L_predict (Sec. 5.1), and AIM's own loss where it is kept on. The
+    encoder is tuned further by it, or frozen.
     """
 
     number = 1
@@ -171,6 +183,9 @@ class JointTraining(Phase):
             if decay is not None
             else None
         )
+        if self.average is not None:
+            self.average.requires_grad_(False)
+        self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
 
@@ -187,20 +202,53 @@ class JointTraining(Phase):
         smoothing = self.config.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
         right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
-        loss, parts = recognition, {"recognition": recognition, "top1": 100 * right}
+        parts = {"recognition": recognition}
+        weights: list[float] = [1.0]
+        counts: list[Tensor | int] = [len(batch)]
         if out.future is not None:
             parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
-            loss = loss + weight * parts["prediction"]
-        self.check_finite(loss)
-        self.running = {name: value.detach() for name, value in {"loss": loss, **parts}.items()}
-        for name, value in self.running.items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch))
-        return loss
+            weights.append(weight)
+            counts.append(batch.future_mask.sum())
+        if self.config.aim.loss_weight > 0 and out.links is not None:
+            parts["aim"] = self.aim_loss(batch, out.links)
+            weights.append(self.config.aim.loss_weight)
+            counts.append(len(batch.feat))
+        losses = list(parts.values())
+        local = sum(w * part for w, part in zip(weights, losses, strict=True))
+        assert isinstance(local, Tensor)
+        self.check_finite(local)
+        self.running = {
+            name: value.detach()
+            for name, value in {"loss": local, **parts, "top1": 100 * right}.items()
+        }
+        self.log_parts("train", self.running, batch)
+        factors = shares(*counts, device=self.device)
+        loss = sum(w * f * part for w, f, part in zip(weights, factors, losses, strict=True))
+        assert isinstance(loss, Tensor)
+        return loss * self.piece_factor(batch_idx)
+
+    def aim_loss(self, batch: Batch, links: Links) -> Tensor:
+        """AIM's own loss, of the links that the joint loss has seen."""
+        assert self.model.aim is not None
+        losses = self.model.aim.loss_of(
+            links,
+            batch.graph,
+            batch.feat,
+            batch.mask,
+            pred_steps=self.config.aim.pred_steps,
+        )
+        return losses.loss
+
+    def on_train_epoch_start(self) -> None:
+        """Seed, and count steps from here."""
+        super().on_train_epoch_start()
+        self._steps = self.global_step
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the averaged weights towards the new ones."""
-        if self.average is not None:
+        """Move the averaged weights towards the new ones, where a step was taken."""
+        if self.average is not None and self.global_step > self._steps:
             self.average.update_parameters(self.model)
+        self._steps = self.global_step
 
     def on_validation_epoch_start(self) -> None:
         """Start the scores of the validation clips."""
@@ -214,25 +262,25 @@ class JointTraining(Phase):
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation clips."""
+        self.recognition.gather()
+        self.prediction.gather()
         summary = self.recognition.summary(self.class_names)
-        self.log("val/loss", self.recognition.loss())
-        self.log("val/top1", summary["top1"], prog_bar=True)
-        self.log("val/mean_class", summary["mean_class"])
+        found = {
+            "loss": self.recognition.loss(),
+            "top1": summary["top1"],
+            "mean_class": summary["mean_class"],
+        }
         future = self.prediction.summary()
         if future is not None:
-            self.log("val/mpjpe", future["mpjpe"])
-            self.log("val/zero_velocity", future["zero_velocity"])
+            found |= {name: future[name] for name in ("mpjpe", "zero_velocity")}
+        for name, value in found.items():
+            # The same in every process already; Lightning wants to hear that it may be averaged.
+            self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return gradient descent and its schedule, a step of which is a step of the optimiser."""
-        options, aim = self.config.optim, self.config.aim
-        groups = parameter_groups(
-            self.model,
-            lr=options.lr,
-            weight_decay=options.weight_decay,
-            aim_lr_scale=aim.joint_lr_scale,
-        )
-        optimizer = sgd(groups, options)
+        options = self.config.optim
+        optimizer = joint_optimizer(self.model, self.config)
         epochs = self.config.trainer.epochs
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs)
         schedule = LambdaLR(optimizer, learning_rate_factor(options, steps, epochs))

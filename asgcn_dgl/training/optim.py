@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam, Optimizer
 
-from asgcn_dgl.training.config import OptimConfig
+from asgcn_dgl.training.config import OptimConfig, RunConfig
 
-__all__ = ["learning_rate_factor", "parameter_groups", "sgd"]
+__all__ = [
+    "JoinedOptimizer",
+    "joint_optimizer",
+    "learning_rate_factor",
+    "parameter_groups",
+    "scaled_lr",
+    "sgd",
+]
 
 
 def parameter_groups(
@@ -60,6 +68,76 @@ def _decays(name: str, parameter: nn.Parameter) -> bool:
 def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
     """Make the optimiser that the options ask for."""
     return SGD(list(groups), lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
+
+
+class JoinedOptimizer(Optimizer):
+    """Several optimisers that step together and look like one: to schedules, loops and files.
+
+    Parameters
+    ----------
+    parts
+        The optimisers, no parameter in two of them.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.parts = list(parts)
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step of each."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of each."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the state of each."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        # Loading gives each part new groups: schedules must see those.
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def scaled_lr(config: RunConfig) -> float:
+    """Return the learning rate for the clips of a step: in proportion to ``optim.base_batch``.
+
+    Examples
+    --------
+    >>> config = RunConfig()
+    >>> config.optim.base_batch, config.trainer.batch_size = 32, 64
+    >>> scaled_lr(config)
+    0.2
+    """
+    base = config.optim.base_batch
+    return config.optim.lr * (1 if base is None else config.trainer.batch_size / base)
+
+
+def joint_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
+    """Make what moves the model in joint training; AIM may have an optimiser of its own."""
+    options, aim = config.optim, config.aim
+    lr = scaled_lr(config)
+    own = aim.joint_lr
+    if own is None:
+        own = aim.lr if aim.joint_optimizer == "adam" else lr * aim.joint_lr_scale
+    groups = parameter_groups(
+        model, lr=lr, weight_decay=options.weight_decay, aim_lr_scale=own / lr
+    )
+    if aim.joint_optimizer == "sgd":
+        return sgd(groups, options)
+    inference = {id(p) for name, p in model.named_parameters() if name.startswith("aim.")}
+    apart = [group for group in groups if id(group["params"][0]) in inference]
+    rest = [group for group in groups if id(group["params"][0]) not in inference]
+    if not apart:
+        return sgd(rest, options)
+    # As in the warm-up, without weight decay: Adam would divide it by the gradient's spread.
+    return JoinedOptimizer([sgd(rest, options), Adam([{**g, "weight_decay": 0.0} for g in apart])])
 
 
 def learning_rate_factor(

@@ -21,7 +21,7 @@ from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
 from asgcn_dgl.training.files import RunDir
 
-__all__ = ["Prediction", "predict", "predict_clip", "read_any", "read_clips"]
+__all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_any", "read_clips"]
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,28 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
     bodies = int(batch.num_bodies[0])
     if out.future is not None:
         poses = out.future.unflatten(0, (bodies, clip.layout.num_joints)).transpose(1, 2)
-        future = _as_recorded(poses.numpy(), dataset, clip)
+        future = as_recorded(poses.numpy(), dataset, 0)
     return Prediction(
         clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
     )
 
 
-def _as_recorded(future: np.ndarray, dataset: SkeletonDataset, clip: Clip) -> np.ndarray:
+def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
     """Undo the alignment: bring poses back to the coordinates of the recording.
 
     Alignment turns and shifts a clip as a whole. That motion is found from where it took the joints
     (Kabsch's method), whatever transforms it was made of.
+
+    Parameters
+    ----------
+    poses
+        (..., d) positions in the coordinates of the dataset's samples.
+    dataset
+        Clips with their alignment, without augmentation.
+    index
+        Number of the clip that the poses belong to.
     """
-    raw = dataset.clip(0)
+    raw = dataset.clip(index)
     assert dataset.transform is not None
     aligned = dataset.transform(raw, np.random.default_rng(0))
     source = aligned.places[aligned.mask].astype(np.float64)
@@ -213,9 +222,9 @@ def _as_recorded(future: np.ndarray, dataset: SkeletonDataset, clip: Clip) -> np
     left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
     handed = np.ones(len(middle))
     handed[-1] = np.sign(np.linalg.det(left @ right))
-    places = future[..., : raw.num_places]
+    places = poses[..., : raw.num_places]
     turned = (places - middle) @ (left * handed) @ right + goal
-    return np.concatenate([turned, future[..., raw.num_places :]], axis=-1).astype(np.float32)
+    return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

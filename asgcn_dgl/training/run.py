@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import write_json
+from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.build import build_model, future_frames, set_threads, thawed
 from asgcn_dgl.training.callbacks import EpochLog, ProgressBar, SaveCheckpoints, say
 from asgcn_dgl.training.checkpoint import (
@@ -21,10 +22,13 @@ from asgcn_dgl.training.checkpoint import (
 )
 from asgcn_dgl.training.clips import ClipsModule
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, report, score
+from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
+from asgcn_dgl.training.parallel import count_processes, is_main
+from asgcn_dgl.training.pictures import LinkPictures
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
+from asgcn_dgl.training.report import closing, report
 
 __all__ = ["train"]
 
@@ -60,32 +64,43 @@ def train(
         If a loss or gradient is not finite.
     """
     run = RunDir(Path(folder))
-    _check_folder(run, resume)
+    if is_main():
+        _check_folder(run, resume)
     set_threads(config)
     clips = ClipsModule(config, progress_wanted(config))
     names = list(clips.set.class_names)
     model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
     _check_resumable(run, model, config, resume)
-    run.write_config(config)
-    run.checkpoints.mkdir(exist_ok=True)
+    if is_main():
+        run.write_config(config)
+        run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
     seconds = {
         "warm_up": _warm_up(run, model, clips, names, resume),
         "joint": _train_jointly(run, model, clips, names, resume),
     }
+    if not is_main():  # the others helped to train; one is enough to look
+        return {}
     result = _validate(run, clips, seconds)
-    return evaluate(run.path) if test else result
+    tested = evaluate(run.path) if test else None
+    say(run.log, closing(run, seconds, result or None, tested))
+    return tested if tested is not None else result
 
 
 def _check_folder(run: RunDir, resume: bool) -> None:
     """Refuse to write over a run, or to go on with none."""
     if resume:
         run.read_config()
-    elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+    elif run.path.exists() and not _is_empty(run.path):
         raise InputError(
             f"{run.path}: already there and not empty; give another --out, or go on with "
             "that run by --resume"
         )
+
+
+def _is_empty(path: Path) -> bool:
+    """Tell whether a folder holds nothing but what a run left that was killed at its very start."""
+    return path.is_dir() and all(each.name.startswith(".config.yaml.") for each in path.iterdir())
 
 
 def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resume: bool) -> None:
@@ -147,7 +162,9 @@ def _train_jointly(
         repeat=config.clips.repeat,
     )
     module = JointTraining(model, config, names)
-    saver = SaveCheckpoints(run.checkpoints, best=bool(clips.held_out_clips))
+    saver = SaveCheckpoints(
+        run.checkpoints, best=bool(clips.held_out_clips), patience=config.trainer.early_stop
+    )
     return _fit(run, module, clips, config.trainer.epochs, saver, "joint", resume)
 
 
@@ -167,20 +184,31 @@ def _fit(
     log = EpochLog(run.log, label, bar)
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
-        if checkpoint["epoch"] + 1 >= epochs:
+        saver.load_state_dict(checkpoint["callbacks"][saver.state_key])
+        if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
             log.load_state_dict(checkpoint["callbacks"][log.state_key])
             return log.seconds
+    count = count_processes(config.trainer)
+    if count.total > 1 and config.trainer.sync_norm:
+        sync_norms(module.model)
+    callbacks: list[pl.Callback] = [log, saver]
+    if config.trainer.link_pictures and module.model.aim is not None:
+        callbacks.append(LinkPictures(clips.few_batches(module.model)))
     with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=config.trainer.accelerator,
-            devices=1,
+            devices=count.devices,
+            num_nodes=count.nodes,
+            strategy=count.strategy(),
+            use_distributed_sampler=False,
+            accumulate_grad_batches=config.trainer.accumulate,
             precision=config.trainer.precision,
             logger=TensorBoardLogger(
                 run.path, name="tensorboard", version=label, default_hp_metric=False
             ),
-            callbacks=[log, saver] if bar is None else [log, saver, bar],
+            callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=config.trainer.eval_every,
             limit_val_batches=1.0 if clips.held_out_clips else 0,
@@ -188,7 +216,6 @@ def _fit(
             log_every_n_steps=1,
             enable_progress_bar=bar is not None,
             enable_model_summary=False,
-            use_distributed_sampler=False,  # the clips are shared out by their own sampler
         )
         try:
             trainer.fit(
@@ -199,6 +226,8 @@ def _fit(
             )
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
+    if saver.exhausted:
+        say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
 
 
@@ -214,5 +243,6 @@ def _validate(run: RunDir, clips: ClipsModule, seconds: dict[str, float]) -> dic
     result = figures(restored, *scores, split="validation", checkpoint=file.stem)
     result["seconds"] = seconds
     write_json(run.validation, result)
+    write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))
     say(run.log, report(result))
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from asgcn_dgl import metrics
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCNOutput
+from asgcn_dgl.training.parallel import gathered, processes
 
 __all__ = ["PredictionScores", "RecognitionScores", "masked_mse"]
 
@@ -61,6 +63,12 @@ class RecognitionScores:
         self._logits.append(out.logits.detach().float().cpu())
         self._labels.append(batch.label.cpu())
 
+    def gather(self) -> None:
+        """Take in what the other processes have; all of them must call this."""
+        if processes() > 1:
+            found = gathered((self.names, self._logits, self._labels))
+            self.names, self._logits, self._labels = map(_joined, zip(*found, strict=True))
+
     def logits(self) -> Tensor:
         """Return the logits of all clips, (B, K)."""
         return torch.cat(self._logits)
@@ -95,6 +103,19 @@ class RecognitionScores:
                 name: None if np.isnan(share) else _percent(share)
                 for name, share in zip(class_names, shares, strict=True)
             },
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Return calibration error and 95 % intervals, in percent, and the confusion matrix."""
+        logits, labels = self.logits(), self.labels()
+        intervals = metrics.accuracy_intervals(logits, labels)
+        error = metrics.calibration_error(logits.double().softmax(dim=-1), labels)
+        return {
+            "calibration_error": _percent(error),
+            "intervals": {
+                name: [_percent(low), _percent(high)] for name, (low, high) in intervals.items()
+            },
+            "confusion": metrics.confusion_matrix(logits, labels).tolist(),
         }
 
     def arrays(self, class_names: list[str]) -> dict[str, Any]:
@@ -134,6 +155,15 @@ class PredictionScores:
         self._mask.append(batch.future_mask[known].cpu())
         self.clips += len(batch)
 
+    def gather(self) -> None:
+        """Take in what the other processes have; all of them must call this."""
+        if processes() > 1:
+            mine = (self._future, self._target, self._still, self._mask)
+            found = gathered((self.clips, mine))
+            self.clips = sum(clips for clips, _ in found)
+            tensors = zip(*(each for _, each in found), strict=True)
+            self._future, self._target, self._still, self._mask = map(_joined, tensors)
+
     def known(self) -> bool:
         """Tell whether there is any future to compare with."""
         return any(bool(mask.any()) for mask in self._mask)
@@ -158,6 +188,10 @@ class PredictionScores:
             "mpjpe_per_frame": _numbers(metrics.mpjpe_per_horizon(future, target, mask)),
             "zero_velocity_per_frame": _numbers(metrics.mpjpe_per_horizon(still, target, mask)),
         }
+
+
+def _joined(lists: Sequence[list[Any]]) -> list[Any]:
+    return [item for each in lists for item in each]
 
 
 def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:

@@ -1,7 +1,8 @@
-"""Figures of skeletons, links, confusions and predictions.
+"""Figures of skeletons, links, feature responses, predictions, confusions and curves.
 
-Every function takes arrays and gives a ``matplotlib.figure.Figure``; none opens a window or
-touches matplotlib's global state. :func:`save_figure` writes it.
+Every ``draw_...`` function takes arrays and gives a ``matplotlib.figure.Figure``; none opens a
+window or touches matplotlib's global state. :func:`save_figure` writes it, :func:`animate` writes a
+clip in motion, :func:`write_page` an HTML page of many.
 """
 
 from __future__ import annotations
@@ -11,20 +12,43 @@ try:
 except ImportError as error:
     raise ImportError("drawing needs matplotlib: pip install 'asgcn_dgl[viz]'") from error
 
+from asgcn_dgl.viz.animation import animate
+from asgcn_dgl.viz.charts import draw_class_accuracy, draw_curves
 from asgcn_dgl.viz.confusion import draw_confusion
+from asgcn_dgl.viz.exhibit import Exhibit, guess_up
 from asgcn_dgl.viz.figure import save_figure
-from asgcn_dgl.viz.links import draw_actional_links, draw_class_links, draw_structural_links
+from asgcn_dgl.viz.links import (
+    draw_actional_links,
+    draw_class_links,
+    draw_link_kinds,
+    draw_link_matrices,
+    draw_structural_links,
+)
+from asgcn_dgl.viz.page import Page, Row, write_page
 from asgcn_dgl.viz.pose import project
+from asgcn_dgl.viz.responses import Response, draw_responses
 from asgcn_dgl.viz.skeleton import draw_prediction, draw_skeleton, draw_strip
 
 __all__ = [
+    "Exhibit",
+    "Page",
+    "Response",
+    "Row",
+    "animate",
     "draw_actional_links",
+    "draw_class_accuracy",
     "draw_class_links",
     "draw_confusion",
+    "draw_curves",
+    "draw_link_kinds",
+    "draw_link_matrices",
     "draw_prediction",
+    "draw_responses",
     "draw_skeleton",
     "draw_strip",
     "draw_structural_links",
+    "guess_up",
     "project",
     "save_figure",
+    "write_page",
 ]

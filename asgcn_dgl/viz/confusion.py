@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from asgcn_dgl.viz.figure import INK
+from asgcn_dgl.viz.figure import INK, LABEL_SIZE, SMALL_SIZE, TITLE_SIZE
 
 # Cells of a larger matrix are too small to hold a number.
 _LARGEST_WITH_NUMBERS = 25
@@ -56,30 +56,30 @@ def draw_confusion(
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     numbers = size <= _LARGEST_WITH_NUMBERS
-    side = 2.6 + (0.42 if numbers else 0.2) * size
-    fig = Figure(figsize=(side + 0.8, side), layout="constrained")
+    side = 1.7 + (0.29 if numbers else 0.105) * size
+    fig = Figure(figsize=(side + 0.6, side), layout="constrained")
     axis = fig.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    fontsize = 9 if numbers else 6
+    fontsize = SMALL_SIZE if numbers else 5
     axis.set_xticks(range(size), class_names, rotation=90 if not numbers else 45, fontsize=fontsize)
     for label in axis.get_xticklabels():
         label.set(
             ha="center" if not numbers else "right", rotation_mode="anchor" if numbers else None
         )
     axis.set_yticks(range(size), class_names, fontsize=fontsize)
-    axis.set_xlabel("recognized as", color=INK)
-    axis.set_ylabel("true action", color=INK)
+    axis.set_xlabel("recognized as", fontsize=LABEL_SIZE, color=INK)
+    axis.set_ylabel("true action", fontsize=LABEL_SIZE, color=INK)
     if numbers:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             share = shares[row, column]
             axis.text(
-                column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
-                color="white" if share > 0.5 else INK,
+                column, row, f"{100 * share:.0f}", ha="center", va="center",
+                fontsize=SMALL_SIZE - 1, color="white" if share > 0.5 else INK,
             )  # fmt: skip
     bar = fig.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
-    bar.ax.tick_params(labelsize=8)
+    bar.ax.tick_params(labelsize=SMALL_SIZE)
     if title is None and matrix.sum() > 0:
         share = matrix.trace() / matrix.sum()
         title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"
-    axis.set_title(title or "", fontsize=11, color=INK)
+    axis.set_title(title or "", fontsize=TITLE_SIZE, color=INK)
     return fig

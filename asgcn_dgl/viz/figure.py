@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ PURPLE = "#CC79A7"
 INK = "#222222"
 GREY = "#8A8A8A"
 PALE = "#C8C8C8"
+TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
+"""Colours of the types of A-links, in turn."""
+
+# Inches: a column and the page of a two-column paper.
+COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9
+# Points: readable where the figure is printed at its own size.
+TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 9, 8, 7
 
 # Without dates and versions the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -94,12 +102,35 @@ def panels(
     """
     across = min(count, columns or count)
     down = -(-count // across)
-    extra = 0.4 if title else 0.0
+    lines = title_lines(title, width * across)
+    extra = 0.08 + 0.15 * len(lines) if title else 0.0
     fig = Figure(figsize=(width * across, height * down + extra), layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel().tolist()
     for axis in axes:
         axis.set_axis_off()
         axis.set_aspect("equal")
     if title:
-        fig.suptitle(title, fontsize=11, color=INK)
+        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
     return fig, axes[:count]
+
+
+def title_lines(title: str, width: float) -> list[str]:
+    """Break a title into lines that fit a width in inches."""
+    return textwrap.wrap(title, max(12, int(width / (0.0075 * TITLE_SIZE)))) or [""]
+
+
+def panel_width(count: int, columns: int, widest: float = 2.2) -> float:
+    """Width in inches of each of ``count`` panels, so that a row of them fits the page."""
+    return min(PAGE_WIDTH / min(count, columns), widest)
+
+
+def panel_title(axis: Axes, text: str, width: float) -> None:
+    """Write a title over a panel of a width in inches, in as many lines as it takes."""
+    axis.set_title("\n".join(title_lines(text, width)), fontsize=LABEL_SIZE, color=INK)
+
+
+def plain_axes(axis: Axes) -> None:
+    """Take the frame of a chart down to its left and lower edge."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(GREY)
+    axis.tick_params(labelsize=SMALL_SIZE, colors=INK, width=0.6, length=2.5)

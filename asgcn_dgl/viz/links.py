@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,34 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
 from asgcn_dgl.skeleton import PARTITIONS, SkeletonLayout, structural_operators
-from asgcn_dgl.viz.figure import BLUE, GREEN, INK, PALE, VERMILION, panels
-from asgcn_dgl.viz.pose import Floats, draw_body, flat_pose, frame
+from asgcn_dgl.viz.figure import (
+    BLUE,
+    GREEN,
+    INK,
+    LABEL_SIZE,
+    PALE,
+    PURPLE,
+    SMALL_SIZE,
+    TYPE_COLORS,
+    VERMILION,
+    panel_title,
+    panel_width,
+    panels,
+)
+from asgcn_dgl.viz.pose import (
+    Floats,
+    draw_body,
+    flat_pose,
+    frame,
+    frame_alike,
+    panel_height,
+    span_height,
+    spans,
+)
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
-_THINNEST, _THICKEST = 0.6, 3.6
+_ACTIONAL = PURPLE
+_THINNEST, _THICKEST = 0.5, 2.8
 
 
 def draw_structural_links(
@@ -63,23 +88,121 @@ def draw_structural_links(
     """
     receiver = layout.index(joint)
     points = flat_pose(layout, pose, up)
-    operators = structural_operators(layout, max_hop)
     name = layout.joints[receiver]
     heading = f"S-links of {name} ({layout.name})" if title is None else title
-    fig, axes = panels(max_hop, width=2.6, height=4.0, columns=4, title=heading)
+    width = panel_width(max_hop, 4)
+    height = panel_height(points, None, width)
+    fig, axes = panels(max_hop, width=width, height=height, columns=4, title=heading)
     for hop, axis in enumerate(axes, start=1):
-        draw_body(axis, layout, points, color=PALE, linewidth=1.4)
-        for partition in PARTITIONS:
-            row = operators[f"{partition}_{hop}"][[receiver], :].toarray()[0]
-            _draw_row(axis, points, receiver, row, _PARTITION_COLORS[partition])
-        frame(axis, points, margin=0.12)
-        axis.set_title(f"l = {hop}", fontsize=9, color=INK)
-    handles = [
-        Line2D([], [], color=color, linewidth=2.5, label=partition)
-        for partition, color in _PARTITION_COLORS.items()
-    ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        _draw_hops(axis, layout, points, receiver, max_hop, [hop])
+        axis.set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
+    _partition_legend(fig)
     return fig
+
+
+def draw_link_kinds(
+    layout: SkeletonLayout,
+    joint: int | str,
+    prob: npt.ArrayLike,
+    max_hop: int = 4,
+    *,
+    threshold: float | None = 0.9,
+    fallback: int = 10,
+    pose: npt.ArrayLike | None = None,
+    title: str | None = None,
+    up: str = "y",
+) -> Figure:
+    """Draw the neighbours of a joint three times: over bones, S-links, A-links (Fig. 3).
+
+    Parameters
+    ----------
+    layout
+        Skeleton of V joints.
+    joint
+        The receiving joint, by index or name.
+    prob
+        (V, V) or (C, V, V) probabilities of A-links, see :func:`draw_actional_links`.
+    max_hop
+        L, the largest hop of the S-links.
+    threshold, fallback
+        As for :func:`draw_class_links`.
+    pose
+        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
+    title
+        Title; None: the joint.
+    up
+        The axis that points up in a three-dimensional pose.
+
+    Returns
+    -------
+    Figure
+        Three panels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such joint, the shapes do not fit or a probability is not in 0..1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> draw_link_kinds(get_layout("ntu25"), "left_hand", np.full((25, 25), 0.3))
+    <Figure size ...>
+    """
+    receiver = layout.index(joint)
+    points = flat_pose(layout, pose, up)
+    matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
+    name = layout.joints[receiver].replace("_", " ")
+    width = panel_width(3, 3, widest=1.9)
+    height = panel_height(points, None, width) + 0.15
+    heading = f"links of {name}" if title is None else title
+    fig, axes = panels(3, width=width, height=height, title=heading)
+    _draw_hops(axes[0], layout, points, receiver, 1, [1])
+    axes[0].set_title("(a) skeleton", fontsize=LABEL_SIZE, color=INK)
+    _draw_hops(axes[1], layout, points, receiver, max_hop, range(1, max_hop + 1))
+    axes[1].set_title(f"(b) S-links, l = 1 to {max_hop}", fontsize=LABEL_SIZE, color=INK)
+    note = _draw_panel(axes[2], layout, points, matrix, receiver, threshold, fallback, 25)
+    rule = "strongest" if threshold is None else f"p > {threshold:g}"
+    axes[2].set_title(f"(c) A-links, {rule}", fontsize=LABEL_SIZE, color=INK)
+    _note(axes[2], note)
+    _partition_legend(fig, {"A-link": _ACTIONAL})
+    return fig
+
+
+def _draw_hops(
+    axis: Axes,
+    layout: SkeletonLayout,
+    points: Floats,
+    receiver: int,
+    max_hop: int,
+    hops: Iterable[int],
+) -> None:
+    """Draw a joint's S-links of some hops, coloured by partition."""
+    operators = structural_operators(layout, max_hop)
+    draw_body(axis, layout, points, color=PALE, linewidth=1.2)
+    for partition in PARTITIONS:
+        row = np.zeros(layout.num_joints)
+        for hop in hops:
+            row = np.maximum(row, operators[f"{partition}_{hop}"][[receiver], :].toarray()[0])
+        _draw_row(axis, points, receiver, row, _PARTITION_COLORS[partition])
+    frame(axis, points, margin=0.1)
+
+
+def _partition_legend(fig: Figure, more: Mapping[str, str] | None = None) -> None:
+    _legend(fig, {**_PARTITION_COLORS, **(more or {})})
+
+
+def _legend(fig: Figure, colors: Mapping[str, str]) -> None:
+    fig.legend(
+        handles=[Line2D([], [], color=c, linewidth=2, label=name) for name, c in colors.items()],
+        loc="outside lower center",
+        ncols=len(colors),
+        frameon=False,
+        fontsize=SMALL_SIZE,
+        handlelength=1.2,
+        columnspacing=1.0,
+    )
 
 
 def draw_actional_links(
@@ -89,6 +212,7 @@ def draw_actional_links(
     joint: int | str | None = None,
     threshold: float | None = 0.9,
     strongest: int = 20,
+    fallback: int = 10,
     pose: npt.ArrayLike | None = None,
     title: str | None = None,
     up: str = "y",
@@ -103,13 +227,16 @@ def draw_actional_links(
         Skeleton of V joints.
     prob
         (V, V) probability of a link, ``prob[i, j]`` of that from joint j to joint i; the diagonal
-        is not looked at. For all types together that is one minus the ghost's probability.
+        is not looked at. For all types together that is one minus the ghost's probability. Or
+        (C, V, V), of each type of link: a link is then coloured by its most probable type.
     joint
         Draw the links to this joint only, by index or name; None: all links.
     threshold
         Draw the links with a higher probability than this; None: the ``strongest`` ones.
     strongest
         How many links to draw where there is no threshold.
+    fallback
+        How many of the strongest links to draw, dashed, where none passes the threshold.
     pose
         (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
     title
@@ -141,6 +268,7 @@ def draw_actional_links(
         joint=joint,
         threshold=threshold,
         strongest=strongest,
+        fallback=fallback,
         poses=None if pose is None else {heading: pose},
         title="",
         up=up,
@@ -154,7 +282,9 @@ def draw_class_links(
     joint: int | str | None = None,
     threshold: float | None = 0.9,
     strongest: int = 20,
-    poses: Mapping[str, npt.ArrayLike] | None = None,
+    fallback: int = 10,
+    most: int = 25,
+    poses: Mapping[str, npt.ArrayLike | None] | None = None,
     columns: int = 5,
     title: str | None = None,
     up: str = "y",
@@ -166,13 +296,19 @@ def draw_class_links(
     layout
         Skeleton of V joints.
     probs
-        (V, V) link probabilities of each action, by its name; see :func:`draw_actional_links`.
+        (V, V) or (C, V, V) link probabilities of each action, by its name; see
+        :func:`draw_actional_links`.
     joint
         Draw the links to this joint only; None: all links.
     threshold
         Draw the links with a higher probability than this; None: the ``strongest`` ones of each.
     strongest
         How many links to draw where there is no threshold.
+    fallback
+        How many of the strongest links to draw, dashed, where none passes the threshold; the panel
+        says so.
+    most
+        Links of a panel at most; where more pass, the strongest are drawn and the panel says so.
     poses
         (V, 2) or (V, 3) positions for some or all of the actions; the others are drawn in the
         layout's own pose.
@@ -186,7 +322,7 @@ def draw_class_links(
     Returns
     -------
     Figure
-        One panel an action; where no link is drawn, the panel says how strong the strongest is.
+        One panel an action, with a note where the drawn links are not those of the threshold.
 
     Raises
     ------
@@ -198,29 +334,169 @@ def draw_class_links(
         raise ValueError("probs must hold at least one action, got none")
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
+    heading = _rule(threshold, strongest) if title is None else title
+    points = {name: flat_pose(layout, (poses or {}).get(name), up) for name in matrices}
+    width = panel_width(len(probs), columns, widest=2.3)
+    span = spans(list(points.values()))
+    height = span_height(span, width) + 0.15
+    fig, axes = panels(len(probs), width=width, height=height, columns=columns, title=heading)
+    for axis, (name, prob) in zip(axes, matrices.items(), strict=True):
+        amount = most if threshold is not None else strongest
+        note = _draw_panel(axis, layout, points[name], prob, receiver, threshold, fallback, amount)
+        frame_alike(axis, points[name], span)
+        panel_title(axis, name, width)
+        _note(axis, note)
+    types = max(len(prob) for prob in matrices.values())
+    if types > 1:
+        _legend(fig, {f"type {n + 1}": _type_color(n) for n in range(types)})
+    return fig
+
+
+def draw_link_matrices(
+    layout: SkeletonLayout, prob: npt.ArrayLike, *, title: str | None = None
+) -> Figure:
+    """Draw the probabilities of A-links as matrices, one for each type and one for all.
+
+    Parameters
+    ----------
+    layout
+        Skeleton of V joints.
+    prob
+        (C, V, V) probability of each type of link, ``prob[c, i, j]`` of that from joint j to i.
+    title
+        Title; None: none.
+
+    Returns
+    -------
+    Figure
+        A panel a type and, for several types, one for their sum; rows receive, columns send. Joints
+        stand by body part.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a probability is not in 0..1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> draw_link_matrices(get_layout("coco17"), np.full((2, 17, 17), 0.3))
+    <Figure size ...>
+    """
+    matrix = _check_prob(layout, prob)
+    order, bounds, names = _by_part(layout)
+    shown = [matrix.sum(axis=0), *matrix] if len(matrix) > 1 else [matrix[0]]
+    labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
+    labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
+    columns = min(len(shown), 4)
+    width = panel_width(len(shown), columns)
+    fig, axes = panels(
+        len(shown), width=width, height=width + 0.9, columns=columns, title=title or ""
+    )
+    top = max(float(matrix.sum(axis=0).max()), 1e-6)
+    for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
+        axis.set_axis_on()
+        image = axis.imshow(values[np.ix_(order, order)], cmap="Blues", vmin=0, vmax=top)
+        for bound in bounds[1:-1]:
+            axis.axhline(bound - 0.5, color=INK, linewidth=0.4)
+            axis.axvline(bound - 0.5, color=INK, linewidth=0.4)
+        middles = [(low + high - 1) / 2 for low, high in itertools.pairwise(bounds)]
+        axis.set_xticks(middles, names, rotation=90, fontsize=SMALL_SIZE)
+        first = number % columns == 0
+        axis.set_yticks(middles, names if first else [], fontsize=SMALL_SIZE)
+        axis.tick_params(length=0, colors=INK)
+        axis.set_title(label, fontsize=LABEL_SIZE, color=INK)
+        axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)
+        if first:
+            axis.set_ylabel("receiver", fontsize=SMALL_SIZE, color=INK)
+    bar = fig.colorbar(image, ax=axes, shrink=0.7, pad=0.02, aspect=25)
+    bar.ax.tick_params(labelsize=SMALL_SIZE)
+    bar.set_label("probability", fontsize=SMALL_SIZE, color=INK)
+    return fig
+
+
+def _by_part(layout: SkeletonLayout) -> tuple[list[int], list[int], list[str]]:
+    """Order the joints by body part; also give the parts' bounds and names."""
+    if not layout.parts:
+        count = layout.num_joints
+        return list(range(count)), list(range(count + 1)), list(layout.joints)
+    placed = [(part, list(joints)) for part, joints in layout.parts.items()]
+    rest = sorted(set(range(layout.num_joints)) - {j for _, joints in placed for j in joints})
+    placed += [("other", rest)] if rest else []
+    order: list[int] = []
+    for _, joints in placed:
+        order += [joint for joint in joints if joint not in order]
+    bounds = np.cumsum([0, *(len(joints) for _, joints in placed)]).tolist()
+    return order, bounds, [part.replace("_", " ") for part, _ in placed]
+
+
+def _draw_panel(
+    axis: Axes,
+    layout: SkeletonLayout,
+    points: Floats,
+    matrix: Floats,
+    receiver: int | None,
+    threshold: float | None,
+    fallback: int,
+    most: int,
+) -> str:
+    """Draw a body with A-links; return what has to be said about them."""
+    draw_body(axis, layout, points, color=PALE, linewidth=1.2)
+    if receiver is not None:
+        only = np.zeros_like(matrix)
+        only[:, receiver] = matrix[:, receiver]
+        matrix = only
+        x, y = points[receiver]
+        axis.scatter(x, y, s=40, facecolors="none", edgecolors=INK, linewidths=1, zorder=4)
+    note = draw_links(axis, points, matrix, threshold, fallback, most)
+    frame(axis, points, margin=0.1)
+    return note
+
+
+def draw_links(
+    axis: Axes,
+    points: Floats,
+    matrix: Floats,
+    threshold: float | None,
+    fallback: int,
+    most: int,
+) -> str:
+    """Draw (C, V, V) A-links between (V, 2) points; return what has to be said about them."""
+    total = matrix.sum(axis=0).clip(0.0, 1.0)
+    chosen = _choose(total, threshold, most if threshold is None else total.size)
+    note = ""
+    style: Any = "-"
     # Widths tell the drawn links apart: from the threshold, thinnest, to certainty, thickest.
     floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
-    heading = _rule(threshold, strongest) if title is None else title
-    fig, axes = panels(len(probs), width=2.9, height=4.2, columns=columns, title=heading)
-    for axis, (name, prob) in zip(axes, matrices.items(), strict=True):
-        points = flat_pose(layout, (poses or {}).get(name), up)
-        draw_body(axis, layout, points, color=PALE, linewidth=1.4)
-        if receiver is not None:
-            only = np.zeros_like(prob)
-            only[receiver] = prob[receiver]
-            prob = only
-        chosen = _choose(prob, threshold, strongest)
-        for i, j in chosen:
-            strength = (prob[i, j] - floor) / (1 - floor)
-            _draw_arc(axis, points[j], points[i], strength, BLUE, alpha=0.75)
-        frame(axis, points, margin=0.15)
-        axis.set_title(name, fontsize=10, color=INK)
-        if not chosen:
-            axis.text(
-                0.5, 0.01, f"no such link; the strongest: {prob.max():.2f}", ha="center",
-                transform=axis.transAxes, fontsize=8, color=INK,
-            )  # fmt: skip
-    return fig
+    if not chosen:
+        chosen = _choose(total, None, fallback)
+        style, floor = (0, (3, 1.5)), 0.0
+        note = f"none passes; the strongest: {total.max():.2f}"
+    elif len(chosen) > most:
+        note = f"the {most} strongest of {len(chosen)}"
+        chosen = chosen[-most:]
+    for i, j in chosen:
+        if not np.isfinite(points[[i, j]]).all():
+            continue
+        kind = int(matrix[:, i, j].argmax()) if len(matrix) > 1 else None
+        strength = (total[i, j] - floor) / (1 - floor)
+        color = _ACTIONAL if kind is None else _type_color(kind)
+        _draw_arc(axis, points[j], points[i], strength, color, alpha=0.75, style=style)
+    return note
+
+
+def _type_color(number: int) -> str:
+    return TYPE_COLORS[number % len(TYPE_COLORS)]
+
+
+def _note(axis: Axes, text: str) -> None:
+    """Say something under a panel; set_axis_off hides axis labels, so this is a text."""
+    if text:
+        axis.text(
+            0.5, -0.01, text, ha="center", va="top", transform=axis.transAxes,
+            fontsize=SMALL_SIZE, color=INK,
+        )  # fmt: skip
 
 
 def _rule(threshold: float | None, strongest: int) -> str:
@@ -230,17 +506,22 @@ def _rule(threshold: float | None, strongest: int) -> str:
 
 
 def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike) -> Floats:
-    """Check a matrix of probabilities and clear its diagonal."""
+    """Check probabilities, bring them to (C, V, V) and clear their diagonals."""
     matrix = np.array(prob, dtype=np.float64)
     size = layout.num_joints
-    if matrix.shape != (size, size):
+    if matrix.ndim not in (2, 3) or matrix.shape[-2:] != (size, size) or not matrix.size:
         raise ValueError(
-            f"prob must have shape ({size}, {size}) for layout {layout.name!r}, got {matrix.shape}"
+            f"prob must have shape ({size}, {size}) or (types, {size}, {size}) for layout "
+            f"{layout.name!r}, got {matrix.shape}"
         )
-    np.fill_diagonal(matrix, 0.0)
+    matrix = matrix.reshape(-1, size, size)
+    matrix[:, np.eye(size, dtype=bool)] = 0.0
     # Sums of float32 softmaxes may pass one by a rounding error.
-    if not (matrix.min() >= -1e-6 and matrix.max() <= 1 + 1e-6):
-        raise ValueError(f"prob must lie in 0..1, got {matrix.min():g} to {matrix.max():g}")
+    if not (matrix.min() >= -1e-6 and matrix.sum(axis=0).max() <= 1 + 1e-5):
+        raise ValueError(
+            f"prob must lie in 0..1, summed over types too, got {matrix.min():g} to "
+            f"{matrix.sum(axis=0).max():g}"
+        )
     return matrix.clip(0.0, 1.0)
 
 
@@ -259,10 +540,10 @@ def _draw_row(axis: Axes, points: Floats, receiver: int, row: Floats, color: str
     for sender in np.flatnonzero(row):
         x, y = points[sender]
         if sender == receiver:
-            axis.scatter(x, y, s=90, facecolors="none", edgecolors=color, linewidths=2, zorder=4)
+            axis.scatter(x, y, s=60, facecolors="none", edgecolors=color, linewidths=1.5, zorder=4)
         else:
-            _draw_arc(axis, points[sender], points[receiver], row[sender], color, head=True)
-            axis.scatter(x, y, s=28, color=color, zorder=4, linewidths=0)
+            _draw_arc(axis, points[sender], points[receiver], 0.5 * row[sender], color, head=True)
+            axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0)
 
 
 def _draw_arc(
@@ -274,6 +555,7 @@ def _draw_arc(
     *,
     alpha: float = 0.9,
     head: bool = False,
+    style: Any = "-",
 ) -> None:
     """Draw one link, beside the straight line so that bones and the way back stay visible."""
     axis.add_patch(
@@ -281,10 +563,11 @@ def _draw_arc(
             (start[0], start[1]),
             (end[0], end[1]),
             arrowstyle="-|>" if head else "-",
-            mutation_scale=9,
+            mutation_scale=5,
             shrinkA=2,
             shrinkB=4 if head else 2,
             connectionstyle="arc3,rad=0.22",
+            linestyle=style,
             linewidth=_THINNEST + (_THICKEST - _THINNEST) * float(strength),
             color=color,
             alpha=alpha,

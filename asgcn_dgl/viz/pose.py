@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -66,15 +68,24 @@ def project(
         raise ValueError(f"up must be one of x, y, z, -x, -y, -z, got {up!r}")
     if points.shape[-1] == 2:
         return points
-    points = _upright(points, up)
-    turn = _widest(points, mask)
-    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
-        turn += np.pi
-    turn += _YAW
+    points = upright(points, up)
+    turn = facing(points, mask, shoulders) + _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
+
+
+def facing(
+    points: Floats,
+    mask: npt.ArrayLike | None = None,
+    shoulders: tuple[int, int] | None = None,
+) -> float:
+    """Angle about the vertical from which upright (..., V, 3) poses are seen widest, in front."""
+    turn = _widest(points, mask)
+    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
+        turn += np.pi
+    return turn
 
 
 def _seen_from_behind(
@@ -88,7 +99,7 @@ def _seen_from_behind(
     return float(np.nansum(np.sign(side))) > 0
 
 
-def _upright(points: Floats, up: str) -> Floats:
+def upright(points: Floats, up: str) -> Floats:
     """Rotate the coordinates so that the second one points up."""
     axis = _AXES[up[-1]]
     sign = -1.0 if up.startswith("-") else 1.0
@@ -179,13 +190,36 @@ def draw_body(
     )
 
 
-def panel_height(points: Floats, seen: Bools, width: float) -> float:
+def panel_height(points: Floats, seen: Bools | None, width: float) -> float:
     """Height in inches of a panel that holds all (..., 2) points, within reason."""
-    inside = points[seen & np.isfinite(points).all(axis=-1)]
+    good = np.asarray(np.isfinite(points).all(axis=-1))
+    inside = points[good if seen is None else good & seen]
     if not len(inside):
         return width
     across, tall = np.maximum(np.ptp(inside, axis=0), 1e-6)
-    return float(width * np.clip(tall / across, 0.6, 2.2)) + 0.3
+    return float(width * np.clip(tall / across, 0.6, 1.9)) + 0.25
+
+
+def spans(stack: Sequence[Floats]) -> tuple[float, float]:
+    """Width and height that hold each of several poses."""
+    sizes = [np.ptp(points[np.isfinite(points).all(axis=-1)], axis=0) for points in stack
+             if np.isfinite(points).all(axis=-1).any()]  # fmt: skip
+    width, height = np.max(sizes, axis=0) if sizes else (1.0, 1.0)
+    return float(max(width, 1e-6)), float(max(height, 1e-6))
+
+
+def frame_alike(axis: Axes, points: Floats, span: tuple[float, float], margin: float = 0.1) -> None:
+    """Set the limits of a panel to a size that panels share, around its pose."""
+    inside = points[np.isfinite(points).all(axis=-1)]
+    x, y = (inside.min(axis=0) + inside.max(axis=0)) / 2 if len(inside) else (0.0, 0.0)
+    room = margin * max(span)
+    axis.set_xlim(x - span[0] / 2 - room, x + span[0] / 2 + room)
+    axis.set_ylim(y - span[1] / 2 - room, y + span[1] / 2 + room)
+
+
+def span_height(span: tuple[float, float], width: float) -> float:
+    """Height in inches of a panel of some width in inches that has a shared size."""
+    return float(width * np.clip(span[1] / span[0], 0.6, 1.9)) + 0.25
 
 
 def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:

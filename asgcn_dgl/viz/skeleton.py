@@ -6,15 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.figure import GREEN, GREY, INK, PURPLE, VERMILION, panels
+from asgcn_dgl.viz.figure import (
+    COLUMN_WIDTH,
+    GREEN,
+    GREY,
+    INK,
+    LABEL_SIZE,
+    PURPLE,
+    SMALL_SIZE,
+    TITLE_SIZE,
+    VERMILION,
+    panel_width,
+    panels,
+)
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, panel_height, project
 
-_BODY_COLORS = (None, GREEN, PURPLE, INK)
+BODY_COLORS = (None, GREEN, PURPLE, INK)
 
 
 def draw_skeleton(
@@ -57,26 +70,41 @@ def draw_skeleton(
     <Figure size ...>
     """
     points = flat_pose(layout, pose, up)
-    fig, axes = panels(1, width=6.5 if names else 4.0, height=7.5 if names else 5.0)
+    width = COLUMN_WIDTH * (1.4 if names else 0.7)
+    fig, axes = panels(
+        1, width=width, height=panel_height(points, None, width) * (0.62 if names else 1)
+    )
     axis = axes[0]
-    draw_body(axis, layout, points)
+    draw_body(axis, layout, points, linewidth=1.6)
     x, y = points[layout.center]
-    axis.scatter(x, y, s=110, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=3)
+    axis.scatter(x, y, s=60, facecolors="none", edgecolors=INK, linewidths=1, zorder=3)
     frame(axis, points)
     if names:
-        for joint, (name, point) in enumerate(zip(layout.joints, points, strict=True)):
-            axis.annotate(
-                f"{joint} {name}",
-                (point[0], point[1]),
-                xytext=(5, 4),
-                textcoords="offset points",
-                fontsize=7,
-                color=INK,
-                zorder=5,
-                path_effects=[withStroke(linewidth=2, foreground="white")],
-            )
-    axis.set_title(layout.name if title is None else title, fontsize=11, color=INK)
+        _name_joints(axis, layout, points)
+    axis.set_title(layout.name if title is None else title, fontsize=TITLE_SIZE, color=INK)
     return fig
+
+
+def _name_joints(axis: Axes, layout: SkeletonLayout, points: npt.NDArray[np.float64]) -> None:
+    """Write the joints' names beside them, away from the body's middle."""
+    middle = float(points[layout.center, 0])
+    for joint, (name, point) in enumerate(zip(layout.joints, points, strict=True)):
+        left = point[0] < middle - 1e-6
+        axis.annotate(
+            f"{joint} {name}",
+            (point[0], point[1]),
+            xytext=(-5, 0) if left else (5, 0 if point[0] > middle + 1e-6 else 5),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=SMALL_SIZE - 1,
+            color=INK,
+            zorder=5,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )
+    low, high = axis.get_xlim()
+    room = 0.3 * (high - low)
+    axis.set_xlim(low - room, high + room)
 
 
 def draw_strip(
@@ -126,15 +154,16 @@ def draw_strip(
     exists = seen[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1)
     points = project(together, exists, up, layout.shoulders)
     points = points.reshape(len(chosen), len(bodies), -1, 2).swapaxes(0, 1)
-    height = panel_height(points, seen[:, chosen], 1.7)
-    fig, axes = panels(len(chosen), width=1.7, height=height, columns=8, title=title)
+    width = panel_width(len(chosen), 8, widest=1.4)
+    height = panel_height(points, seen[:, chosen], width)
+    fig, axes = panels(len(chosen), width=width, height=height, columns=8, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body in range(len(points)):
-            color = _BODY_COLORS[body % len(_BODY_COLORS)]
+            color = BODY_COLORS[body % len(BODY_COLORS)]
             visible = seen[body, number]
-            draw_body(axis, layout, points[body, column], mask=visible, color=color, linewidth=1.6)
+            draw_body(axis, layout, points[body, column], mask=visible, color=color, linewidth=1.2)
         frame(axis, points, seen[:, chosen])
-        axis.set_title(f"frame {number}", fontsize=9, color=INK)
+        axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
     return fig
 
 
@@ -148,6 +177,7 @@ def draw_prediction(
     frames: Sequence[int] | None = None,
     count: int = 5,
     title: str = "",
+    unit: str = "",
     up: str = "y",
 ) -> Figure:
     """Draw predicted over true poses at several future frames (Fig. 10 of the paper).
@@ -171,6 +201,8 @@ def draw_prediction(
         How many to draw where ``frames`` is not given.
     title
         Title of the figure.
+    unit
+        Unit of the positions, written beside the errors.
     up
         The axis that points up.
 
@@ -206,37 +238,37 @@ def draw_prediction(
         masks.append(np.ones((1, layout.num_joints), dtype=bool))
     visible = np.concatenate(masks)
     points = project(np.concatenate(stack), visible, up, layout.shoulders)
-    height = panel_height(points, visible, 1.7) + 0.3
-    fig, axes = panels(
-        len(chosen) + (last is not None), width=1.7, height=height, columns=8, title=title
-    )
+    count = len(chosen) + (last is not None)
+    width = panel_width(count, 8, widest=1.4)
+    height = panel_height(points, visible, width) + 0.3
+    fig, axes = panels(count, width=width, height=height, columns=8, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
-        draw_body(first, layout, points[-1], color=INK, linewidth=1.6)
+        draw_body(first, layout, points[-1], color=INK, linewidth=1.2)
         frame(first, points, visible)
-        first.set_title("last seen", fontsize=9, color=INK)
+        first.set_title("last seen", fontsize=LABEL_SIZE, color=INK)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         true_points, guess_points = points[column], points[len(chosen) + column]
-        draw_body(axis, layout, true_points, mask=known[column], color=GREY, linewidth=3.2)
-        draw_body(axis, layout, guess_points, color=VERMILION, linewidth=1.4, zorder=3)
+        draw_body(axis, layout, true_points, mask=known[column], color=GREY, linewidth=2.4)
+        draw_body(axis, layout, guess_points, color=VERMILION, linewidth=1.0, zorder=3)
         frame(axis, points, visible)
-        axis.set_title(f"t + {number + 1}", fontsize=9, color=INK)
+        axis.set_title(f"t + {number + 1}", fontsize=LABEL_SIZE, color=INK)
         error = np.linalg.norm(guess[0, number] - truth[0, number], axis=-1)[known[column]]
         if len(error):
             # set_axis_off hides axis labels, so this is a text.
             axis.text(
-                0.5, -0.02, f"error {error.mean():.3g}", transform=axis.transAxes,
-                ha="center", va="top", fontsize=8, color=INK,
+                0.5, -0.02, f"error {error.mean():.3g} {unit}".rstrip(), transform=axis.transAxes,
+                ha="center", va="top", fontsize=SMALL_SIZE, color=INK,
             )  # fmt: skip
     fig.legend(
         handles=[
-            Line2D([], [], color=GREY, linewidth=3.2, label="true"),
-            Line2D([], [], color=VERMILION, linewidth=1.4, label="predicted"),
+            Line2D([], [], color=GREY, linewidth=2.4, label="true"),
+            Line2D([], [], color=VERMILION, linewidth=1.0, label="predicted"),
         ],
         loc="outside lower center",
         ncols=2,
         frameon=False,
-        fontsize=9,
+        fontsize=LABEL_SIZE,
     )
     return fig
 

@@ -316,3 +316,62 @@ def test_misshapen_features_are_named():
         model(graph, feat[:, :0])
     with pytest.raises(ValueError, match=r"mask must be \(joints, frames\)"):
         model(graph, feat, torch.ones(17, 3))
+
+
+STRONG = {
+    "temporal": "branches",
+    "kernel_size": 3,
+    "attention": "both",
+    "structural_offsets": True,
+    "streams": ("joint", "bone", "joint_motion"),
+}
+
+
+@pytest.mark.parametrize("option", STRONG)
+def test_each_option_of_a_strong_backbone_is_off_in_the_paper(option):
+    given = ASGCN.preset("paper", get_layout("hand21"), 2).config[option]
+    assert given in ("single", 7, None, False, ["joint"])
+
+
+def test_a_strong_backbone_does_not_mix_clips_and_survives_its_config():
+    model = tiny(**STRONG, num_actional=1).eval()
+    for parameter in model.parameters():  # no part may hide behind a zero
+        torch.nn.init.normal_(parameter, std=0.2)
+    lengths, bodies = [12, 20], [2, 1]
+    clips = [batch(model, [count], length) for count, length in zip(bodies, lengths, strict=True)]
+    graph = model.graph_builder.batch(get_layout("coco17"), bodies)
+    feat = torch.full((51, 20, 3), 1e3)
+    mask = torch.zeros(51, 20, dtype=torch.bool)
+    feat[:34, :12], feat[34:] = clips[0][1], clips[1][1]
+    mask[:34, :12], mask[34:] = True, True
+    joined, apart = model(graph, feat, mask), [model(*clip) for clip in clips]
+    scale = joined.logits.detach().abs().max()
+    torch.testing.assert_close(
+        joined.logits, torch.cat([out.logits for out in apart]), rtol=0, atol=1e-5 * float(scale)
+    )
+    again = ASGCN.from_config(json.loads(json.dumps(model.config)))
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.eval()(graph, feat, mask).logits, joined.logits)
+    assert pickle.loads(pickle.dumps(model)).config == model.config
+
+
+def test_streams_are_seen_by_the_backbone_and_links_by_positions_alone():
+    model = tiny(streams=("joint", "bone"), num_actional=1).eval()
+    assert model.blocks[0].spatial.structural.in_feats == 6
+    graph, feat = batch(model, [1])
+    moved = feat + torch.randn(1, 1, 3)  # bones stay as they are
+    one, two = model(graph, feat), model(graph, moved)
+    assert one.future.shape == (*feat.shape[:1], 10, 3)
+    assert not torch.allclose(one.links.logits, two.links.logits)
+    only = tiny(streams=("bone",), num_actional=0).eval()
+    torch.testing.assert_close(only(graph, feat).logits, only(graph, moved).logits)
+
+
+def test_strong_backbone_trains_in_bfloat16():
+    model = tiny(**STRONG, num_actional=1)
+    graph, feat = batch(model, [1, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(graph, feat)
+        loss = out.logits.float().square().sum() + out.future.float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None for n, p in model.named_parameters() if "aim.decoder" not in n)

@@ -5,50 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from asgcn_dgl.data.synthetic import write_synthetic
-
-# As small as a run can be that still has every part.
-TINY = [
-    "--clips.num_frames=12",
-    "--clips.validation_share=0.3",
-    "--model.channels=[8,8]",
-    "--model.strides=[1,2]",
-    "--model.max_hop=1",
-    "--model.num_actional=1",
-    "--model.aim_frames=8",
-    "--model.aim_hidden=8",
-    "--model.future_channels=8",
-    "--aim.epochs=1",
-    "--aim.pred_steps=2",
-    "--trainer.epochs=2",
-    "--trainer.batch_size=12",
-    "--trainer.accelerator=cpu",
-    "--trainer.progress=off",
-]
-
-
-@pytest.fixture(scope="session")
-def clips_root(tmp_path_factory) -> Path:
-    """Subjects 1 and 2 for training, of whom one is held out; subject 3 for the test."""
-    root = tmp_path_factory.mktemp("synthetic")
-    write_synthetic(root, clips_per_class=3, subjects=3)
-    return root
-
-
-@pytest.fixture(scope="session")
-def tiny(clips_root) -> list[str]:
-    return ["train", "--data=synthetic", f"--root={clips_root}", *TINY]
-
-
-@pytest.fixture(scope="session")
-def trained(tiny, tmp_path_factory) -> Path:
-    """A run that nobody changes."""
-    from asgcn_dgl.cli import main
-
-    folder = tmp_path_factory.mktemp("runs") / "trained"
-    assert main([*tiny, f"--out={folder}"]) == 0
-    return folder
-
 
 @pytest.fixture
 def weights():

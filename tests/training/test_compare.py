@@ -9,7 +9,7 @@ import pytest
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_npz
-from asgcn_dgl.training.compare import fuse, list_runs
+from asgcn_dgl.training.compare import choose_weights, fuse, list_runs
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir
 
@@ -55,6 +55,37 @@ def test_streams_are_added_up_two_to_one(joint, motion, tmp_path, capsys):
     assert "75.00 %  fused (4 clips" in capsys.readouterr().out
     # 1 to 1 gives (1.3, .7), (.8, 1.2), (.5, 1.5), (1.05, .95).
     assert fuse([joint, motion], [1, 1])["top1"] == 100.0
+
+
+def test_weights_are_chosen_on_held_out_clips(joint, motion, capsys):
+    held_out = {"names": np.array(["p", "q"]), "labels": np.array([0, 1])}
+    classes = {"class_names": np.array(["sit", "stand"])}
+    right, wrong = np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([[0.1, 0.9], [0.9, 0.1]])
+    for run, scores in ((joint, wrong), (motion, right)):
+        write_npz(RunDir(run).validation_scores, probabilities=scores, **held_out, **classes)
+    assert main(["fuse", str(joint), str(motion), "--choose-weights"]) == 0
+    shown = capsys.readouterr().out
+    assert "weights chosen on 2 held-out clips: 100.00 % there" in shown
+    result = fuse([joint, motion], choose=True)
+    # (.6, .4) needs more than four fifths to outvote (.1, .9); all of it has the least loss.
+    assert [run["weight"] for run in result["runs"]] == [0.0, 1.0]
+    assert result["top1"] == 50.0 and result["validation_top1"] == 100.0
+    low, high = result["intervals"]["top1"]
+    assert 0 <= low <= 50 <= high <= 100
+    with pytest.raises(InputError, match="exclude each other"):
+        fuse([joint, motion], [1, 1], choose=True)
+    RunDir(motion).validation_scores.unlink()
+    with pytest.raises(InputError, match=r"validation_scores\.npz: not there; weights are chosen"):
+        fuse([joint, motion], choose=True)
+
+
+def test_among_equally_right_weights_the_surest_are_chosen():
+    labels = np.array([0, 1])
+    one, two = np.array([[0.9, 0.1], [0.45, 0.55]]), np.array([[0.55, 0.45], [0.1, 0.9]])
+    weights, top1 = choose_weights([one, two], labels)
+    assert (weights, top1) == ([0.5, 0.5], 100.0)
+    with pytest.raises(InputError, match="at most 6 runs, got 7"):
+        choose_weights([one] * 7, labels)
 
 
 def test_runs_that_do_not_fit_are_refused(joint, motion, tmp_path):

@@ -30,7 +30,7 @@ SECTIONS = {
 
 
 def test_packaged_configs_are_there():
-    expected = {"demo", "ntu60", "ntu120", "nw_ucla", "paper", "synthetic"}
+    expected = {"demo", "modern", "ntu60", "ntu120", "nw_ucla", "paper", "synthetic"}
     assert expected <= set(packaged_configs())
 
 
@@ -55,6 +55,17 @@ def test_paper_is_the_papers():
         None,
         None,
     )
+    options = config.model.options()
+    assert not {"temporal", "attention", "structural_offsets", "streams"} & set(options)
+    assert (config.aim.loss_weight, config.aim.joint_optimizer) == (0.0, "sgd")
+    assert (config.optim.base_batch, config.trainer.accumulate) == (None, 1)
+
+
+def test_modern_is_modern():
+    config = RunConfig.from_dict(packaged_config("modern"))
+    assert (config.clips.sampling, config.optim.schedule) == ("uniform", "cosine")
+    assert config.optim.nesterov and config.optim.weight_decay == 5e-4
+    assert config.optim.warmup_epochs > 0 and config.aim.joint_optimizer == "adam"
 
 
 def test_unknown_package_config():
@@ -102,6 +113,9 @@ def test_each_option_is_described(section):
         (AIMConfig, "batch_size", 0),
         (AIMConfig, "pred_steps", 0),
         (AIMConfig, "joint_lr_scale", -1.0),
+        (AIMConfig, "joint_lr", 0.0),
+        (AIMConfig, "loss_weight", -1.0),
+        (OptimConfig, "base_batch", 0),
         (OptimConfig, "lr", float("nan")),
         (OptimConfig, "momentum", 1.0),
         (OptimConfig, "weight_decay", -1.0),
@@ -115,6 +129,10 @@ def test_each_option_is_described(section):
         (TrainerConfig, "batch_size", 0),
         (TrainerConfig, "seed", -1),
         (TrainerConfig, "threads", 0),
+        (TrainerConfig, "accumulate", 17),
+        (TrainerConfig, "devices", 0),
+        (TrainerConfig, "nodes", 0),
+        (TrainerConfig, "early_stop", 0),
     ],
 )
 def test_rules_name_option_and_value(section, option, value):
@@ -127,6 +145,12 @@ def test_rules_between_options():
         OptimConfig(momentum=0.0)
     with pytest.raises(ValueError, match="steps"):
         OptimConfig(schedule="step")
+    with pytest.raises(ValueError, match=r"aim\.loss_weight must be .* frozen"):
+        AIMConfig(joint="frozen", loss_weight=0.1)
+    with pytest.raises(ValueError, match=r"clips\.stream must be joint where model\.streams"):
+        RunConfig(clips=ClipsConfig(stream="bone"), model=ModelConfig(streams=["joint", "bone"]))
+    with pytest.raises(ValueError, match=r"trainer\.early_stop must be left out"):
+        RunConfig(clips=ClipsConfig(validation="none"), trainer=TrainerConfig(early_stop=3))
 
 
 def test_unknown_options_are_refused():

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
+import torch
 
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.config import OptimConfig
-from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups, sgd
+from asgcn_dgl.training.config import OptimConfig, RunConfig
+from asgcn_dgl.training.optim import (
+    JoinedOptimizer,
+    joint_optimizer,
+    learning_rate_factor,
+    parameter_groups,
+    sgd,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +74,92 @@ def test_cosine_falls_all_the_way_and_never_below():
     assert values == sorted(values, reverse=True)
     assert values[20] == pytest.approx(0)
     assert min(values) >= 0
+
+
+def adam_config(**changes):
+    config = RunConfig()
+    config.aim.joint_optimizer = "adam"
+    for name, value in changes.items():
+        setattr(config.aim, name, value)
+    return config
+
+
+def rates(optimizer, model):
+    """Learning rates of AIM's parameters and of the others."""
+    aim = {id(p) for name, p in model.named_parameters() if name.startswith("aim.")}
+    found = {True: set(), False: set()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            found[id(parameter) in aim].add(group["lr"])
+    return found[True], found[False]
+
+
+def test_aim_may_have_an_optimiser_and_a_rate_of_its_own(model):
+    config = adam_config(lr=3e-4)
+    optimizer = joint_optimizer(model, config)
+    assert [type(part) for part in optimizer.parts] == [torch.optim.SGD, torch.optim.Adam]
+    assert rates(optimizer, model) == ({3e-4}, {0.1})
+    assert rates(joint_optimizer(model, adam_config(joint_lr=1e-3)), model)[0] == {1e-3}
+    config.aim.joint_optimizer, config.aim.joint_lr = "sgd", 0.02
+    ours, rest = rates(joint_optimizer(model, config), model)
+    assert (list(ours), rest) == ([pytest.approx(0.02)], {0.1})
+    model.aim.requires_grad_(False)
+    try:
+        assert type(joint_optimizer(model, adam_config())) is torch.optim.SGD
+    finally:
+        model.aim.requires_grad_(True)
+
+
+def test_rate_grows_with_the_clips_of_a_step(model):
+    config = RunConfig()
+    config.optim.base_batch, config.trainer.batch_size = 8, 16
+    assert rates(joint_optimizer(model, config), model)[1] == {0.2}
+
+
+def steps_of(optimizer, schedule, parameters, seed, count):
+    torch.manual_seed(seed)
+    for _ in range(count):
+        optimizer.zero_grad()
+        sum((p * torch.randn_like(p)).sum() for p in parameters).backward()
+        optimizer.step()
+        schedule.step()
+
+
+def test_joined_optimisers_step_as_they_do_alone_and_go_on_from_a_file(tmp_path):
+    torch.manual_seed(0)
+    start = [torch.randn(3), torch.randn(3)]
+
+    def made():
+        parameters = [torch.nn.Parameter(tensor.clone()) for tensor in start]
+        optimizer = JoinedOptimizer(
+            [torch.optim.SGD(parameters[:1], 0.1, momentum=0.9), torch.optim.Adam(parameters[1:])]
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+        return parameters, optimizer, schedule
+
+    whole, optimizer, schedule = made()
+    steps_of(optimizer, schedule, whole, 1, 2)
+    state = (copy.deepcopy([p.data for p in whole]), optimizer.state_dict(), schedule.state_dict())
+    torch.save(state, tmp_path / "state.pt")
+    steps_of(optimizer, schedule, whole, 2, 2)
+    parts, optimizer, schedule = made()
+    kept, *states = torch.load(tmp_path / "state.pt", weights_only=True)
+    for parameter, value in zip(parts, kept, strict=True):
+        parameter.data = value
+    optimizer.load_state_dict(states[0])
+    schedule.load_state_dict(states[1])
+    steps_of(optimizer, schedule, parts, 2, 2)
+    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
+    # The schedule reaches each part: four halvings of 0.1 and 0.001.
+    assert [part.param_groups[0]["lr"] for part in optimizer.parts] == [0.1 / 16, 0.001 / 16]
+    alone = torch.nn.Parameter(start[0].clone())
+    sgd_alone = torch.optim.SGD([alone], 0.1, momentum=0.9)
+    other = torch.nn.Parameter(start[1].clone())
+    for seed, step in ((1, 0), (1, 1), (2, 2), (2, 3)):
+        if step in (0, 2):
+            torch.manual_seed(seed)
+        sgd_alone.param_groups[0]["lr"] = 0.1 * 0.5**step
+        sgd_alone.zero_grad()
+        ((alone * torch.randn(3)).sum() + (other * torch.randn(3)).sum()).backward()
+        sgd_alone.step()
+    torch.testing.assert_close(alone, whole[0])

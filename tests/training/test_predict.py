@@ -5,13 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import Clip, SelectBodies, read_ntu
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.predict import predict_clip, read_any
+from asgcn_dgl.training.checkpoint import RECORD, load_model
+from asgcn_dgl.training.predict import predict, predict_clip, read_any
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,20 @@ def test_real_recordings_pass(trained, shared_data, tmp_path, capsys):
     assert main(["predict", str(trained), *map(str, files), f"--out={out}"]) == 0
     found = {clip["name"]: clip for clip in json.loads(out.read_text())["clips"]}
     assert found["S001C003P008R002A058"]["bodies"] == 2
+
+
+def test_a_checkpoint_alone_is_enough_wherever_it_lies(trained, files, tmp_path):
+    """Not its folder, nor the set that it was trained on, which this package does not know."""
+    checkpoint = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint[RECORD]["run"]["data"] = "my_own_store"
+    checkpoint[RECORD]["run"]["root"] = str(tmp_path / "gone")
+    alone = tmp_path / "elsewhere" / "model.ckpt"
+    alone.parent.mkdir()
+    torch.save(checkpoint, alone)
+    (here,) = predict(trained, files[:1], checkpoint="best")
+    (there,) = predict(alone, files[:1])
+    assert np.array_equal(there.probabilities, here.probabilities)
+    assert np.array_equal(there.future, here.future)
 
 
 def test_other_skeleton_is_refused(restored):

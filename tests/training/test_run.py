@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import yaml
 from asgcn_dgl.cli import main
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
+from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.modules import JointTraining, Phase
 
 
 def same(one, other):
@@ -32,6 +35,7 @@ def test_run_folder_holds_what_it_should(trained):
         "validation.json",
         "metrics.json",
         "scores.npz",
+        "validation_scores.npz",
         "checkpoints/aim.ckpt",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
@@ -160,6 +164,86 @@ def test_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, weights, monkey
     assert len(epochs) == 5
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_run_stopped_at_random_steps_equals_an_uninterrupted_one(
+    tiny, tmp_path, weights, monkeypatch, seed
+):
+    """In the middle of epochs of both phases, with momentum, averages and a schedule under way."""
+    options = [
+        *tiny,
+        "--no-evaluate",
+        "--aim.epochs=2",
+        "--optim.ema=0.9",
+        "--trainer.batch_size=6",
+    ]
+    options += ["--aim.joint_optimizer=adam", "--aim.loss_weight=0.001"]
+    assert main([*options, f"--out={tmp_path / 'whole'}"]) == 0
+    rng, step, stops = np.random.default_rng(seed), Phase.check_finite, []
+
+    def countdown():
+        return int(rng.integers(4, 9))  # an epoch has three steps: at least one epoch is done
+
+    left = [countdown()]
+
+    def stopping(self, loss):
+        left[0] -= 1
+        if not left[0]:
+            left[0] = countdown()
+            stops.append((self.label, self.current_epoch, self.trainer.fit_loop.batch_idx))
+            raise KilledError
+        return step(self, loss)
+
+    monkeypatch.setattr(Phase, "check_finite", stopping)
+    command = [*options, f"--out={tmp_path / 'parts'}"]
+    while True:
+        try:
+            assert main(command) == 0
+            break
+        except KilledError:
+            command = ["train", "--resume", f"--out={tmp_path / 'parts'}", "--no-evaluate"]
+    assert stops, "never stopped"
+    assert any(batch for _, _, batch in stops), "never in the middle of an epoch"
+    for name in ("aim", "best", "last"):
+        parts, whole = (weights(tmp_path / run, name) for run in ("parts", "whole"))
+        assert not same(parts, whole), (name, stops)
+
+
+KILLER = """
+import os, signal, sys
+from asgcn_dgl.cli import main
+from asgcn_dgl.training.modules import Phase
+left, step = int(sys.argv[1]), Phase.check_finite
+def killing(self, loss):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, loss)
+Phase.check_finite = killing
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_run_killed_at_random_steps_equals_an_uninterrupted_one(tiny, trained, tmp_path, weights):
+    rng = np.random.default_rng(int(time.time()))
+    folder, killed = tmp_path / "killed", []
+    command = [*tiny, f"--out={folder}"]
+    while True:
+        # An epoch has two steps: every sitting gets an epoch further.
+        killed.append(int(rng.integers(3, 6)))
+        run = [sys.executable, "-c", KILLER, str(killed[-1]), *command, "--no-evaluate"]
+        done = subprocess.run(run, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode == 0:
+            break  # fewer steps were left
+        assert done.returncode == -signal.SIGKILL, killed
+        if (folder / "config.yaml").exists():
+            command = ["train", "--resume", f"--out={folder}"]
+    assert len(killed) > 1
+    for name in ("aim", "best", "last"):
+        assert not same(weights(folder, name), weights(trained, name)), killed
+
+
 @pytest.mark.slow
 def test_run_that_was_killed_resumes(tiny, trained, tmp_path, weights):
     folder = tmp_path / "killed"
@@ -174,6 +258,16 @@ def test_run_that_was_killed_resumes(tiny, trained, tmp_path, weights):
     assert not same(weights(folder), weights(trained))
     leftovers = [name for name in os.listdir(folder / "checkpoints") if name.startswith(".")]
     assert len(leftovers) <= 1  # what was being written when the run was killed
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(trained):
+    restored = load_model(trained / "checkpoints" / "last.ckpt")
+    module = JointTraining(restored.model.train(), restored.config, restored.class_names)
+    module.trainer = SimpleNamespace(current_epoch=4, global_step=70)
+    weight = restored.model.recognition.linear.weight
+    weight.grad = torch.full_like(weight, torch.nan)
+    with pytest.raises(DivergenceError, match="the gradient became nan in epoch 5, step 71; the"):
+        module.configure_gradient_clipping(None)
 
 
 def test_divergence_stops_and_keeps_the_last_checkpoint(tiny, tmp_path, capsys, weights):
@@ -198,13 +292,25 @@ def test_divergence_stops_and_keeps_the_last_checkpoint(tiny, tmp_path, capsys, 
         ["--model.num_actional=0", "--model.future_frames=0", "--clips.stream=bone_motion"],
         ["--aim.joint=frozen", "--clips.validation=none", "--trainer.precision=bf16-mixed"],
         [
+            "--model.temporal=branches",
+            "--model.kernel_size=3",
+            "--model.attention=both",
+            "--model.structural_offsets=true",
+            "--model.streams=[joint,bone]",
+            "--trainer.accumulate=3",
+            "--optim.base_batch=6",
+            "--aim.loss_weight=0.001",
+            "--aim.joint_optimizer=adam",
+            "--optim.ema=0.5",
+        ],
+        [
             "--clips.cache=false",
             "--clips.workers=1",
             "--optim.label_smoothing=0.1",
             "--optim.grad_clip=1",
         ],
     ],
-    ids=["baseline", "no prediction", "frozen links", "files read when needed"],
+    ids=["baseline", "no prediction", "frozen links", "all options", "files read when needed"],
 )
 def test_variants_train(tiny, tmp_path, options):
     folder = tmp_path / "run"
@@ -261,3 +367,71 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(tmp_path,
     assert main(["train", *options, "--trainer.accelerator", "gpu"]) == 2
     assert "torch sees no GPU here" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_pieces_of_a_step_give_its_gradient(tiny, tmp_path, weights):
+    """Without norms a step in pieces is the step; so the weights are nearly the same."""
+    options = ["--aim.epochs=0", "--trainer.epochs=1", "--no-evaluate", "--model.dropout=0"]
+    options += ["--aim.joint=frozen", "--optim.ema=0.5", "--trainer.precision=64-true"]
+    options += ["--prediction.weight=0", "--optim.lr=0.001"]
+    found = []
+    for pieces in (1, 4):
+        folder = tmp_path / str(pieces)
+        command = [*tiny, *options, f"--trainer.accumulate={pieces}", f"--out={folder}"]
+        assert main(command) == 0
+        found.append(weights(folder))
+    name = "model.recognition.linear.bias"  # its gradient depends least on the norms
+    torch.testing.assert_close(found[1][name], found[0][name], rtol=0.1, atol=1e-5)
+    # The average moves once a step, not once a piece.
+    moved = [each["average.n_averaged"].item() for each in found]
+    assert moved == [2, 2]
+
+
+def test_early_stop_ends_a_run_that_no_longer_improves(tiny, tmp_path, capsys, weights):
+    folder = tmp_path / "run"
+    options = ["--early-stop=2", "--trainer.epochs=30", "--optim.lr=1e-12", f"--out={folder}"]
+    assert main([*tiny, "--aim.epochs=0", "--no-evaluate", *options]) == 0
+    checkpoint = load_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert checkpoint["epoch"] + 1 < 30
+    log = (folder / "train.log").read_text()
+    assert "stopped early" in log
+    # To resume it trains no further.
+    assert main(["train", "--resume", f"--out={folder}", "--no-evaluate"]) == 0
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == checkpoint["epoch"]
+
+
+def test_tensorboard_has_losses_of_each_head_and_pictures(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = {}
+    for phase in ("aim", "joint"):
+        events = EventAccumulator(str(trained / "tensorboard" / phase))
+        events.Reload()
+        found[phase] = events.Tags()
+        assert [image.step for image in events.Images("a_links")] == [1, 2][
+            : 1 if phase == "aim" else 2
+        ]
+    for name in ("train/recognition", "train/prediction", "val/top1", "lr", "clips_per_second"):
+        assert name in found["joint"]["scalars"]
+    assert {"train/kl", "train/reconstruction", "a_links/type_1"} <= set(found["aim"]["scalars"])
+
+
+def test_a_run_ends_with_a_summary(trained):
+    text = (trained / "train.log").read_text()
+    summary = text[text.index("summary of ") :].splitlines()
+    assert "warm-up" in summary[0] and "joint" in summary[0]
+    assert [line.split()[0] for line in summary[1:]] == ["split", "validation", "test"]
+
+
+def test_too_few_clips_for_the_pieces_are_refused(tiny, tmp_path, capsys):
+    options = ["--aim.batch_size=2", "--trainer.accumulate=3", f"--out={tmp_path / 'run'}"]
+    assert main([*tiny, *options]) == 2
+    assert "aim.batch_size must be at least 3" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_killed_before_its_options_were_written_begins_anew(tiny, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".config.yaml.x7.yaml").write_text("half")
+    assert main([*tiny, f"--out={folder}", "--no-evaluate", "--trainer.epochs=1"]) == 0

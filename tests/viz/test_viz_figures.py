@@ -6,11 +6,13 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from asgcn_dgl import viz
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names, structural_operators
+from asgcn_dgl.viz.figure import TYPE_COLORS
 
 CHAIN = SkeletonLayout.from_bones(
     "chain", [("hip", "knee"), ("knee", "foot")], center="hip", pose=[[0, 2], [0, 1], [1, 0]]
@@ -81,10 +83,50 @@ def test_actional_links_above_the_threshold():
     assert len(arcs(best)) == 1
 
 
-def test_panel_without_links_says_so():
-    fig = viz.draw_class_links(CHAIN, {"wave": np.full((3, 3), 0.4)})
-    assert not arcs(fig.axes[0])
-    assert "no such link; the strongest: 0.40" in texts(fig)
+def test_panel_without_links_says_so_and_shows_the_strongest():
+    prob = np.full((3, 3), 0.4)
+    prob[0, 2] = 0.6
+    fig = viz.draw_class_links(CHAIN, {"wave": prob}, fallback=2)
+    assert len(arcs(fig.axes[0])) == 2
+    assert all(arc.get_linestyle() != "-" for arc in arcs(fig.axes[0]))
+    assert "none passes; the strongest: 0.60" in texts(fig)
+    assert not arcs(viz.draw_class_links(CHAIN, {"wave": prob}, fallback=0).axes[0])
+
+
+def test_panel_with_many_links_says_how_many_there_are():
+    prob = np.linspace(0.91, 0.99, 9).reshape(3, 3)
+    fig = viz.draw_class_links(CHAIN, {"wave": prob}, most=2)
+    assert len(arcs(fig.axes[0])) == 2
+    assert "the 2 strongest of 6" in texts(fig)
+
+
+def test_links_are_coloured_by_their_most_probable_type():
+    prob = np.zeros((2, 3, 3))
+    prob[:, 0, 1] = 0.3, 0.62
+    prob[:, 2, 1] = 0.5, 0.45
+    axis = viz.draw_class_links(CHAIN, {"wave": prob}).axes[0]
+    colors = [to_hex(arc.get_edgecolor()) for arc in arcs(axis)]
+    assert colors == [c.lower() for c in (TYPE_COLORS[1], TYPE_COLORS[0])]
+
+
+def test_link_kinds_show_bones_hops_and_actions():
+    prob = np.zeros((3, 3))
+    prob[2, 0] = prob[0, 2] = 0.95
+    fig = viz.draw_link_kinds(CHAIN, "foot", prob, max_hop=2)
+    assert [len(arcs(axis)) for axis in fig.axes] == [1, 2, 1]
+
+
+def test_link_matrices_stand_by_body_part():
+    layout = get_layout("ntu25")
+    prob = np.zeros((2, 25, 25))
+    hand, foot = layout.index("left_hand"), layout.index("right_foot")
+    prob[0, hand, foot] = 0.7
+    fig = viz.draw_link_matrices(layout, prob)
+    any_type, first, second = (axis.images[0].get_array() for axis in fig.axes[:3])
+    assert any_type.max() == first.max() == 0.7 and second.max() == 0
+    order = [joint for joints in layout.parts.values() for joint in joints]
+    assert first[order.index(hand), order.index(foot)] == 0.7
+    assert len(viz.draw_link_matrices(CHAIN, np.zeros((3, 3))).axes) == 2
 
 
 def test_class_links_have_a_panel_each(rng):
@@ -100,6 +142,7 @@ def test_class_links_have_a_panel_each(rng):
         (np.zeros((2, 2)), r"shape \(3, 3\)"),
         (np.full((3, 3), 1.5), "0..1"),
         (np.full((3, 3), np.nan), "0..1"),
+        (np.full((2, 3, 3), 0.6), "0..1, summed over types"),
     ],
 )
 def test_bad_probabilities_are_refused(prob, message):

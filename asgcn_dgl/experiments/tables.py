@@ -1,0 +1,352 @@
+"""The paper's tables on any set: a grid of trainings that can be interrupted, as a table."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asgcn_dgl.data import open_set
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.grids import Cell, Grid, grid
+from asgcn_dgl.files import atomic_path, write_json
+from asgcn_dgl.training.checkpoint import versions
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.parallel import is_main
+from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.run import train
+
+__all__ = ["Job", "make_table", "markdown"]
+
+# What a run may change from one sitting to the next without becoming another.
+_PLACES = {
+    "clips": ("workers", "cache"),
+    "trainer": ("threads", "progress", "accelerator", "devices", "nodes", "link_pictures"),
+}
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a grid.
+
+    Parameters
+    ----------
+    cell
+        Its setting.
+    config
+        All of its options.
+    run
+        Its folder.
+    split
+        The clips whose figures count.
+    """
+
+    cell: Cell
+    config: RunConfig
+    run: RunDir
+    split: str
+
+    def result(self) -> dict[str, Any] | None:
+        """Return its figures, or None while it is not done.
+
+        Raises
+        ------
+        InputError
+            If they are damaged.
+        """
+        file = self.run.metrics if self.split == "test" else self.run.validation
+        if not file.is_file():
+            return None
+        try:
+            found = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file}: not valid JSON ({error}); remove it and go on") from error
+        if "top1" not in found:
+            raise InputError(
+                f"{file}: holds no accuracy; with --split validation some training clips must be "
+                "held out (clips.validation)"
+            )
+        return found
+
+    def state(self) -> str:
+        """Return 'done', 'begun' or 'to do'."""
+        if self.result() is not None:
+            return "done"
+        return "begun" if self.run.config_file.is_file() else "to do"
+
+    def check(self) -> None:
+        """Refuse a folder that holds a run of other options."""
+        if self.run.config_file.is_file():
+            there, here = _essence(self.run.read_config()), _essence(self.config)
+            differing = [name for name in here if there.get(name) != here[name]]
+            if differing:
+                raise InputError(
+                    f"{self.run.path}: holds a run whose {', '.join(differing)} differ; give "
+                    "another --out, or the options of that run"
+                )
+
+    def train(self) -> None:
+        """Train and score, or go on with what is there."""
+        try:
+            train(
+                self.config,
+                self.run.path,
+                resume=self.run.config_file.is_file(),
+                test=self.split == "test",
+            )
+        except DivergenceError as error:
+            raise DivergenceError(f"{self.run.path}: {error}") from error
+
+
+def _essence(config: RunConfig) -> dict[str, Any]:
+    """Return the options that make a run what it is, flat: where it is done is left out."""
+    values = {
+        f"{section}.{name}": value
+        for section, options in config.to_dict().items()
+        if isinstance(options, dict)
+        for name, value in options.items()
+        if name not in _PLACES.get(section, ())
+    }
+    return {"data": config.data, **values}
+
+
+def make_table(
+    table: str,
+    config: RunConfig,
+    folder: str | Path,
+    *,
+    seeds: int = 3,
+    split: str = "test",
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Train all that a table compares and write it; an interrupted one goes on.
+
+    Parameters
+    ----------
+    table
+        Name, see :data:`~asgcn_dgl.experiments.grids.TABLE_NAMES`.
+    config
+        The base configuration.
+    folder
+        Where runs (``CELL/seed0``, ...) and tables (``TABLE.md``, ``TABLE.json``) go. Tables share
+        the runs that they have in common.
+    seeds
+        Runs of each cell, with seeds from ``trainer.seed`` on.
+    split
+        'test', or 'validation': then the test clips are not read.
+    dry_run
+        List the runs and train nothing.
+
+    Returns
+    -------
+    dict
+        What ``TABLE.json`` holds; with ``dry_run`` nothing is written.
+
+    Raises
+    ------
+    InputError
+        If an option cannot be used, or the folder holds runs of other options.
+    DivergenceError
+        If a run diverges.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds must be at least 1, got {seeds}")
+    if split == "validation" and config.clips.validation == "none":
+        raise InputError("--split validation needs held-out clips: set clips.validation")
+    folder = Path(folder)
+    chosen = grid(table, config, open_set(config.data, config.root).default_protocol)
+    jobs = _jobs(chosen, config, folder, seeds, split)
+    for job in jobs:
+        job.check()
+    states = [job.state() for job in jobs]
+    if is_main():
+        print(_listing(table, jobs, states))
+    if not dry_run:
+        _train_all(table, chosen, jobs, states, folder)
+    return _summary(table, chosen, jobs)
+
+
+def _jobs(chosen: Grid, config: RunConfig, folder: Path, seeds: int, split: str) -> list[Job]:
+    """All trainings, one seed of every cell before the next seed: a table is soon whole."""
+    found = []
+    for number in range(config.trainer.seed, config.trainer.seed + seeds):
+        for cell in chosen.cells():
+            values = config.to_dict()
+            for section, options in {**cell.options, "trainer": {"seed": number}}.items():
+                values[section].update(options)
+            run = RunDir(folder / cell.name / f"seed{number}")
+            found.append(Job(cell, RunConfig.from_dict(values), run, split))
+    return found
+
+
+def _listing(table: str, jobs: Sequence[Job], states: Sequence[str]) -> str:
+    rows = [
+        (state, job.cell.name, f"seed {job.config.trainer.seed}")
+        for job, state in zip(jobs, states, strict=True)
+    ]
+    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
+    left = len(jobs) - len(seconds)
+    outlook = "its time is known after the first run"
+    if not left:
+        outlook = "nothing is left to do"
+    elif seconds:
+        outlook = f"about {_duration(statistics.mean(seconds) * left)} to go"
+    head = f"table {table}: {len(jobs)} runs, {len(seconds)} done; {outlook}"
+    return "\n".join([head, *(f"  {line}" for line in columns(rows, words=3))])
+
+
+def _train_all(
+    table: str, chosen: Grid, jobs: Sequence[Job], states: Sequence[str], folder: Path
+) -> None:
+    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
+    left = [job for job, state in zip(jobs, states, strict=True) if state != "done"]
+    for number, job in enumerate(left):
+        if is_main():
+            togo = ""
+            if seconds:
+                togo = f", about {_duration(statistics.mean(seconds) * (len(left) - number))} to go"
+            print(f"run {len(jobs) - len(left) + number + 1}/{len(jobs)}: {job.run.path}{togo}")
+        started = time.perf_counter()
+        job.train()
+        seconds.append(time.perf_counter() - started)
+        if is_main():
+            _write(table, chosen, jobs, folder)
+    if is_main():
+        print(_write(table, chosen, jobs, folder))
+
+
+def _write(table: str, chosen: Grid, jobs: Sequence[Job], folder: Path) -> str:
+    """Write the table as far as it goes; return it as Markdown."""
+    summary = _summary(table, chosen, jobs)
+    write_json(folder / f"{table}.json", summary)
+    text = markdown(chosen, summary)
+    with atomic_path(folder / f"{table}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def _seconds(job: Job) -> float:
+    result = job.result() or {}
+    return float(sum(result.get("seconds", {}).values()))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return the figures of all cells, seed by seed, in plain values."""
+    first = jobs[0].config
+    done = {cell.name: [] for cell in chosen.cells()}  # type: dict[str, list[dict[str, Any]]]
+    for job in jobs:
+        result = job.result()
+        if result is not None:
+            done[job.cell.name].append({**result, "seed": job.config.trainer.seed})
+    return {
+        "table": table,
+        "title": chosen.title,
+        "dataset": first.data,
+        "stream": first.clips.stream,
+        "split": jobs[0].split,
+        "seeds": sorted({job.config.trainer.seed for job in jobs}),
+        "cells": {cell.name: _cell_summary(cell, done[cell.name]) for cell in chosen.cells()},
+        "paper": [list(row) for row in chosen.paper],
+        "versions": versions(),
+    }
+
+
+def _cell_summary(cell: Cell, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    top1 = [result["top1"] for result in results]
+    return {
+        "options": {section: dict(options) for section, options in cell.options.items()},
+        "protocol": results[0]["protocol"] if results else None,
+        "seeds": [result["seed"] for result in results],
+        "top1": top1,
+        "mean": statistics.mean(top1) if top1 else None,
+        "deviation": statistics.stdev(top1) if len(top1) > 1 else None,
+        "top5": [result["top5"] for result in results],
+        "mpjpe": [(result["prediction"] or {}).get("mpjpe") for result in results],
+        "seconds": [sum(result.get("seconds", {}).values()) for result in results],
+    }
+
+
+def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
+    """Return a table in the paper's form, mean ± deviation over the seeds.
+
+    Parameters
+    ----------
+    chosen
+        The table.
+    summary
+        Figures of its cells, as ``TABLE.json`` holds them.
+    """
+    cells = summary["cells"]
+    rows = []
+    for label, row in chosen.rows:
+        shown = []
+        for cell in row:
+            found = {"top1": [], "top5": []} if cell is None else cells[cell.name]
+            blank = "" if cell is None else "–"
+            shown.append(_mean(found["top1"], blank))
+            if chosen.top5:
+                shown.append(_mean(found["top5"], blank))
+        rows.append((label, *shown))
+    published = [
+        (each.method, *_published(each.figures, chosen.protocols)) for each in chosen.published
+    ]
+    counts = {len(each["top1"]) for each in cells.values()}
+    number = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(counts.pop())
+    lines = [
+        f"# {chosen.title}",
+        "",
+        f"{summary['dataset']}, {summary['stream']} stream, {summary['split']} clips, "
+        f"{number} seed(s) a cell; mean ± standard deviation.",
+        "",
+        *_lines([chosen.head, *published, *rows]),
+    ]
+    if chosen.note:
+        lines += ["", chosen.note]
+    if chosen.paper and chosen.paper != ():
+        theirs = [
+            (label, *("" if value is None else f"{value:.1f}" for value in row))
+            for (label, _), row in zip(chosen.rows, chosen.paper, strict=True)
+        ]
+        lines += ["", "The paper's, on NTU RGB+D 60, cross-subject:", ""]
+        lines += _lines([chosen.head, *theirs])
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: Sequence[float], blank: str) -> str:
+    if not values:
+        return blank
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+
+
+def _published(
+    figures: Mapping[str, tuple[float, float | None]], protocols: Sequence[str]
+) -> list[str]:
+    shown = []
+    for protocol in protocols:
+        found = figures.get(protocol, figures.get("", (None, None)))
+        shown += ["" if value is None else f"{value:.1f}" for value in found]
+    return shown
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as a Markdown table whose columns are aligned."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    padded = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    return [padded[0], "| " + " | ".join("-" * width for width in widths) + " |", *padded[1:]]

@@ -1,0 +1,124 @@
+"""Several input streams in one model: joints, bones and their motions, made from positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.nn.masks import as_layouts
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+
+INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+
+
+class StreamFeatures(nn.Module):
+    """Make the features of streams from positions, frame by frame as the model sees them.
+
+    A bone is a joint minus its parent toward the layout's centre, 0 at the centre; a motion is the
+    next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
+    where both its frames do (the last frame counts with its own). There are no parameters.
+
+    Parameters
+    ----------
+    layouts
+        Layouts whose graphs the module will see.
+    builder
+        Builder of those graphs.
+    streams
+        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
+
+    Raises
+    ------
+    ValueError
+        For no stream, an unknown one, or one given twice.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import StreamFeatures
+    >>> from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+    >>> pair = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
+    >>> builder = GraphBuilder(max_hop=1, num_actional=0)
+    >>> feat = torch.tensor([[[1.0], [1.0]], [[3.0], [4.0]]])
+    >>> (bone, _), (motion, _) = StreamFeatures(pair, builder, ("bone", "joint_motion"))(
+    ...     builder.clip(pair), feat)
+    >>> bone.squeeze(-1).tolist(), motion.squeeze(-1).tolist()
+    ([[0.0, 0.0], [2.0, 3.0]], [[0.0, 0.0], [1.0, 0.0]])
+    """
+
+    def __init__(
+        self,
+        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
+        builder: GraphBuilder,
+        streams: Sequence[str] = INPUT_STREAMS,
+    ) -> None:
+        super().__init__()
+        unknown = set(streams) - set(INPUT_STREAMS)
+        if not streams or unknown or len(set(streams)) != len(streams):
+            raise ValueError(
+                f"streams must be names out of {INPUT_STREAMS}, each once, got {tuple(streams)}"
+            )
+        self.streams = tuple(streams)
+        self._keys: list[int] = []
+        for number, layout in enumerate(as_layouts(layouts)):
+            parents = np.asarray(layout.parents)
+            step = np.where(parents < 0, 0, parents - np.arange(layout.num_joints))
+            # From a joint to its parent, in joints; a buffer, to go where the model goes.
+            self.register_buffer(f"_steps_{number}", torch.from_numpy(step), persistent=False)
+            self._keys.append(builder.template(layout).key)
+
+    def forward(
+        self, graph: Any, feat: Tensor, mask: Tensor | None = None
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Return features and mask of each stream.
+
+        Parameters
+        ----------
+        graph
+            Batch of a :class:`~asgcn_dgl.skeleton.GraphBuilder`.
+        feat
+            (N, T, D) positions, zero where missing.
+        mask
+            (N, T) bool, or None for everywhere.
+
+        Returns
+        -------
+        list of tuple
+            (N, T, D) features and (N, T) mask, or None, in the order of the streams.
+        """
+        made = {"joint": (feat, mask)}
+        if any(name.startswith("bone") for name in self.streams):
+            parent = self._parents(graph)
+            exists = None if mask is None else mask & mask[parent]
+            made["bone"] = (feat - feat[parent], exists)
+        for name in ("joint_motion", "bone_motion"):
+            if name in self.streams:
+                made[name] = _motion(*made[name.removesuffix("_motion")])
+        return [made[name] for name in self.streams]
+
+    def _parents(self, graph: Any) -> Tensor:
+        """Node of each joint's parent, (N,); the centre's is itself."""
+        joint, structure = graph.ndata["joint"], graph.ndata["structure"]
+        node = torch.arange(len(joint), device=joint.device)
+        step = torch.zeros_like(node)
+        for number, key in enumerate(self._keys):
+            steps = getattr(self, f"_steps_{number}")
+            here = structure == key
+            step = torch.where(here, steps[joint.clamp(max=len(steps) - 1)], step)
+        return node + step
+
+    def extra_repr(self) -> str:
+        """Say the streams."""
+        return f"streams={self.streams}"
+
+
+def _motion(feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Next frame minus this one, 0 in the last; where both exist."""
+    moved = torch.cat([feat[:, 1:] - feat[:, :-1], torch.zeros_like(feat[:, :1])], dim=1)
+    if mask is None:
+        return moved, None
+    return moved, torch.cat([mask[:, :-1] & mask[:, 1:], mask[:, -1:]], dim=1)

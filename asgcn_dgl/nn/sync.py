@@ -1,0 +1,144 @@
+"""Batch norms whose statistics are those of the joined batch of all processes.
+
+torch's own ``SyncBatchNorm`` needs a GPU and knows no masks. Here every process writes its counts,
+means and squared deviations into its row of a table, the tables are added up by one all-reduce, and
+each process combines the rows (Chan's formula, which loses no digits where means are large). The
+gradient takes the same way back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
+from asgcn_dgl.ops.frames import zero_missing
+
+
+def sync_norms(model: nn.Module) -> nn.Module:
+    """Let the batch norms of a model count over all processes, in place.
+
+    Parameters, buffers and the state dict stay as they are. Where there is one process, or in
+    evaluation, nothing changes. All processes must then call the model equally often.
+
+    Parameters
+    ----------
+    model
+        Any module; its :class:`MaskedBatchNorm` and :class:`InputNorm` are changed.
+
+    Returns
+    -------
+    nn.Module
+        The same module.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.nn import MaskedBatchNorm, sync_norms
+    >>> type(sync_norms(MaskedBatchNorm(4))).__name__
+    'SyncMaskedBatchNorm'
+    """
+    for module in model.modules():
+        synced = _SYNCED.get(type(module))
+        if synced is not None:
+            module.__class__ = synced
+    return model
+
+
+class SyncMaskedBatchNorm(MaskedBatchNorm):
+    """A :class:`MaskedBatchNorm` over the rows of all processes; see :func:`sync_norms`."""
+
+    def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise (N, ..., D); a process may have no row at all."""
+        if not self.training or _processes() == 1:
+            return super().forward(feat, mask)
+        # Half precision cannot count, nor hold a variance.
+        rows = zero_missing(feat, mask).reshape(-1, feat.shape[-1])
+        rows = rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows
+        here = rows.new_ones(len(rows), 1) if mask is None else mask.reshape(-1, 1).to(rows.dtype)
+        count = here.sum(dim=0, keepdim=True)
+        mean = (rows * here).sum(dim=0, keepdim=True) / count.clamp(min=1)
+        deviation = ((rows - mean) * here).square().sum(dim=0, keepdim=True)
+        total, mean, var = _combined(count, mean, deviation)
+        mean, var = mean.squeeze(0), var.squeeze(0)
+        with torch.no_grad():
+            several = (total > 1).to(var.dtype).squeeze()
+            unbiased = var * total.squeeze() / (total.squeeze() - 1).clamp(min=1)
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            rate = self.momentum
+            if rate is None:
+                rate = 1 / float(self.num_batches_tracked)
+            before = (self.running_mean.clone(), self.running_var.clone())
+            self.running_mean += several * rate * (mean - self.running_mean)
+            self.running_var += several * rate * (unbiased - self.running_var)
+        # One row in all has no variance: running statistics stand in, as in one process.
+        mean = torch.where(total.squeeze() > 1, mean, before[0])
+        var = torch.where(total.squeeze() > 1, var, before[1])
+        out = (rows - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
+        return zero_missing(out.to(feat.dtype).view(feat.shape), mask)
+
+
+class SyncInputNorm(InputNorm):
+    """An :class:`InputNorm` over the joints of all processes; see :func:`sync_norms`."""
+
+    def _statistics(
+        self, joint: Tensor, feat: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if _processes() == 1:
+            return super()._statistics(joint, feat, mask)
+        here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
+        count = self._by_joint(joint, here.sum(dim=1, keepdim=True))  # (V, 1)
+        mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / count.clamp(min=1)
+        centred = feat - mean[joint].unsqueeze(1)
+        deviation = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2))
+        total, mean, var = _combined(count, mean, deviation)
+        with torch.no_grad():
+            rate = self.momentum * (total > 0).to(feat.dtype)
+            unbiased = var * total / (total - 1).clamp(min=1)
+            self.running_mean += rate * (mean - self.running_mean)
+            self.running_var += rate * (unbiased - self.running_var)
+        return mean, var
+
+
+_SYNCED: dict[type, type] = {MaskedBatchNorm: SyncMaskedBatchNorm, InputNorm: SyncInputNorm}
+
+
+def _processes() -> int:
+    """Processes that train together."""
+    ready = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if ready else 1
+
+
+def _combined(count: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count (G, 1), mean (G, D) and biased variance (G, D) over all processes' rows.
+
+    Given are this process's counts, means and sums of squared deviations, of G groups each.
+    """
+    feats = mean.shape[-1]
+    rows: Tensor = _Rows.apply(torch.cat([count, mean, deviation], dim=-1))  # (processes, G, .)
+    counts, means, deviations = rows.split([1, feats, feats], dim=-1)
+    total = counts.sum(dim=0)
+    safe = total.clamp(min=1)
+    joint_mean = (counts * means).sum(dim=0) / safe
+    spread = deviations.sum(dim=0) + (counts * (means - joint_mean).square()).sum(dim=0)
+    return total, joint_mean, spread / safe
+
+
+class _Rows(torch.autograd.Function):
+    """What every process gives, (processes, ...); the gradients of all of them come back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        table = values.new_zeros(_processes(), *values.shape)
+        table[distributed.get_rank()] = values
+        distributed.all_reduce(table)
+        return table
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        gradient = gradients[0].clone()
+        distributed.all_reduce(gradient)
+        return gradient[distributed.get_rank()]

@@ -1,0 +1,90 @@
+"""Which clips a process takes in which step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from asgcn_dgl.data import EpochSampler
+
+__all__ = ["EpochBatches"]
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Parts an epoch's draws into steps, a step into pieces, a piece among the processes.
+
+    The clips of a step are the same whatever the number of processes and pieces, so that the
+    gradient is. The last step has the clips that are left; where there are fewer than processes,
+    they are left out, since each process has to take part.
+
+    Parameters
+    ----------
+    sampler
+        Draws of an epoch.
+    batch_size
+        Clips of a step.
+    pieces
+        Batches that a step is worked through in.
+    rank, processes
+        Which process of how many takes its share.
+
+    Raises
+    ------
+    ValueError
+        If a step has fewer clips than processes times pieces, or the epoch fewer than processes.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.data import EpochSampler
+    >>> draws = EpochSampler(7, shuffle=False)
+    >>> list(EpochBatches(draws, 4))
+    [[0, 1, 2, 3], [4, 5, 6]]
+    >>> [list(EpochBatches(draws, 4, rank=rank, processes=2)) for rank in (0, 1)]
+    [[[0, 1], [4, 5]], [[2, 3], [6]]]
+    """
+
+    def __init__(
+        self,
+        sampler: EpochSampler,
+        batch_size: int,
+        pieces: int = 1,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        if batch_size < pieces * processes:
+            raise ValueError(
+                f"batch_size must be at least {pieces * processes}, a clip for each of "
+                f"{pieces} pieces in each of {processes} processes, got {batch_size}"
+            )
+        if len(sampler) < processes:
+            raise ValueError(f"{len(sampler)} clips are too few for {processes} processes")
+        self.sampler = sampler  # where Lightning looks for set_epoch
+        self.batch_size = batch_size
+        self.pieces = pieces
+        self.rank, self.processes = rank, processes
+
+    def _sizes(self) -> tuple[int, int]:
+        """Whole steps, and pieces of the step that is not."""
+        whole, left = divmod(len(self.sampler), self.batch_size)
+        return whole, min(self.pieces, left // self.processes)
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        whole, last = self._sizes()
+        return whole * self.pieces + last
+
+    def piece_factor(self, batch: int) -> float:
+        """Factor on the loss of a batch: Lightning divides by ``pieces``, the last has fewer."""
+        whole, last = self._sizes()
+        return 1.0 if batch < whole * self.pieces else self.pieces / last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Draws of each batch of this process."""
+        draws = np.fromiter(self.sampler, dtype=np.int64, count=len(self.sampler))
+        whole, last = self._sizes()
+        for step in range(whole + (last > 0)):
+            mine = draws[step * self.batch_size : (step + 1) * self.batch_size]
+            for piece in np.array_split(mine, self.pieces if step < whole else last):
+                yield np.array_split(piece, self.processes)[self.rank].tolist()

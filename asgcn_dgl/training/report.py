@@ -1,0 +1,130 @@
+"""Figures as tables to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.training.files import RunDir
+
+__all__ = ["closing", "columns", "report"]
+
+CLASSES_SHOWN = 10
+
+
+def columns(rows: Sequence[Sequence[str]], words: int = 1, gap: str = "  ") -> list[str]:
+    """Return rows as lines, the first ``words`` columns flush left, the others right.
+
+    Examples
+    --------
+    >>> columns([("run", "top-1"), ("a", "9.5")])
+    ['run  top-1', 'a      9.5']
+    """
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:words], widths[:words], strict=True)]
+        cells += [
+            cell.rjust(width) for cell, width in zip(row[words:], widths[words:], strict=True)
+        ]
+        lines.append(gap.join(cells).rstrip())
+    return lines
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """Return the figures of an evaluation as a table to read.
+
+    Parameters
+    ----------
+    result
+        What ``metrics.json`` or ``validation.json`` holds.
+    """
+    views = "" if result["num_clips"] == 1 else f", {result['num_clips']} views of each"
+    lines = [
+        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
+        f"{result['stream']} stream{views}), {result['checkpoint']} checkpoint "
+        f"(epoch {result['epoch']})",
+    ]
+    chance = 100 / len(result["per_class"])
+    rows = [("", "%", "95 % interval")]
+    for name, title in (("top1", "top-1"), ("top5", "top-5"), ("mean_class", "mean class")):
+        low, high = result["intervals"][name]
+        rows.append((title, f"{result[name]:.2f}", f"{low:.1f} to {high:.1f}"))
+    rows.append(("calibration error", f"{result['calibration_error']:.2f}", ""))
+    rows.append(("chance", f"{chance:.2f}", ""))
+    lines += [f"  {line}" for line in columns(rows)]
+    lines += _classes(result)
+    if result["prediction"] is not None:
+        lines += _horizons(result["prediction"])
+    return "\n".join(lines)
+
+
+def _classes(result: Mapping[str, Any]) -> list[str]:
+    """Return the classes that are recognised worst, and what they are taken for."""
+    names, counts = list(result["per_class"]), np.asarray(result["confusion"])
+    shares = [(share, name) for name, share in result["per_class"].items() if share is not None]
+    worst = sorted(each for each in shares if each[0] < 100)[:CLASSES_SHOWN]
+    if not worst:
+        return []
+    rows = [("class", "most often taken for", "clips", "right %")]
+    for share, name in worst:
+        row = counts[names.index(name)].copy()
+        total = int(row.sum())
+        row[names.index(name)] = 0
+        other = f"{names[int(row.argmax())]} ({row.max()})"
+        rows.append((name, other, str(total), f"{share:.1f}"))
+    title = "  worst classes:" if len(worst) < len(shares) else "  classes:"
+    return [title, *(f"  {line}" for line in columns(rows, words=2))]
+
+
+def _horizons(future: Mapping[str, Any]) -> list[str]:
+    """Return the prediction error by frame beside that of zero velocity."""
+    frames = len(future["mpjpe_per_frame"])
+    rows = [("frame after the last", *(str(n + 1) for n in range(frames)), "all")]
+    for name, title in (
+        ("mpjpe", "prediction error (mm)"),
+        ("zero_velocity", "zero velocity (mm)"),
+    ):
+        values = [*future[f"{name}_per_frame"], future[name]]
+        rows.append((title, *("" if v is None else f"{1000 * v:.1f}" for v in values)))
+    return [f"  {line}" for line in columns(rows)]
+
+
+def closing(
+    run: RunDir,
+    seconds: Mapping[str, float],
+    validation: Mapping[str, Any] | None,
+    test: Mapping[str, Any] | None,
+) -> str:
+    """Return the summary of a run: time, and the figures of each split in a line.
+
+    Parameters
+    ----------
+    run
+        The run.
+    seconds
+        Time of each phase.
+    validation, test
+        Figures, where there are any.
+    """
+    minutes = ", ".join(f"{name.replace('_', '-')} {s / 60:.1f} min" for name, s in seconds.items())
+    rows = [("split", "clips", "top-1", "top-5", "mean class", "ECE", "error mm", "still mm")]
+    for result in (validation, test):
+        if result is not None:
+            future = result["prediction"] or {}
+            rows.append(
+                (
+                    result["split"],
+                    str(result["clips"]),
+                    *(f"{result[name]:.2f}" for name in ("top1", "top5", "mean_class")),
+                    f"{result['calibration_error']:.2f}",
+                    *(
+                        f"{1000 * future[name]:.1f}" if name in future else ""
+                        for name in ("mpjpe", "zero_velocity")
+                    ),
+                )
+            )
+    table = columns(rows) if len(rows) > 1 else []
+    return "\n".join([f"summary of {run.path} ({minutes})", *(f"  {line}" for line in table)])

@@ -1,0 +1,244 @@
+"""A clip as a moving picture: bodies, A-links, predicted poses."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from asgcn_dgl.files import atomic_path
+from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.figure import (
+    GREY,
+    INK,
+    LABEL_SIZE,
+    ORANGE,
+    PALE,
+    SMALL_SIZE,
+    TITLE_SIZE,
+    title_lines,
+)
+from asgcn_dgl.viz.links import draw_links
+from asgcn_dgl.viz.pose import draw_body, frame, project
+from asgcn_dgl.viz.skeleton import BODY_COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["SUFFIXES", "animate"]
+
+#: Endings of the files that :func:`animate` writes.
+SUFFIXES = (".gif", ".mp4")
+
+_SIZE = 4.2
+_MOST_LINKS = 25
+
+
+def animate(
+    path: str | os.PathLike[str],
+    exhibit: Exhibit,
+    *,
+    class_names: Sequence[str] = (),
+    threshold: float | None = 0.9,
+    links: bool = True,
+    rate: float = 30.0,
+    dpi: int = 100,
+    up: str = "y",
+) -> Path:
+    """Write a clip as a GIF or an MP4, with its A-links and the predicted poses.
+
+    Parameters
+    ----------
+    path
+        File name ending in ``.gif`` or ``.mp4``.
+    exhibit
+        The clip.
+    class_names
+        Names of the classes, for the heading.
+    threshold
+        Draw the A-links with a higher probability than this, the 25 strongest of them; where none
+        passes, or for None, the ten strongest.
+    links
+        Whether to draw A-links, if there are any.
+    rate
+        Frames a second. A GIF shows at most 50, so that of a faster clip frames are left out.
+    dpi
+        Pixels an inch; the picture is about four inches wide.
+    up
+        The axis that points up.
+
+    Returns
+    -------
+    Path
+        The path that was written.
+
+    Raises
+    ------
+    ValueError
+        If the name has another ending or the rate is not positive.
+    RuntimeError
+        For an MP4, if there is no ffmpeg.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"path must end in {' or '.join(SUFFIXES)}, got {str(path)!r}")
+    if not rate > 0:
+        raise ValueError(f"rate must be positive, got {rate!r}")
+    stride = 1 if suffix == ".mp4" else max(1, int(np.ceil(rate / 50)))
+    settings: Any = {"animation.ffmpeg_path": _ffmpeg()} if suffix == ".mp4" else {}
+    stage = _Stage(exhibit, class_names, threshold if links else None, links, up)
+    with mpl.rc_context(settings), atomic_path(target) as temporary:
+        writer = _writer(suffix, rate / stride)
+        with writer.saving(stage.fig, str(temporary), dpi):
+            for time in range(0, exhibit.num_frames, stride):
+                stage.draw(time)
+                writer.grab_frame()
+    return target
+
+
+def _writer(suffix: str, rate: float) -> Any:
+    from matplotlib.animation import FFMpegWriter, PillowWriter
+
+    if suffix == ".gif":
+        return PillowWriter(fps=rate)  # type: ignore[arg-type]
+    # What all players take: even numbers of pixels, and colours at half resolution.
+    size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
+    return FFMpegWriter(fps=rate, extra_args=size)  # type: ignore[arg-type]
+
+
+def _ffmpeg() -> str:
+    """Find ffmpeg: that of imageio-ffmpeg, or the machine's own."""
+    try:
+        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        found = shutil.which("ffmpeg")
+    if found is None:
+        raise RuntimeError(
+            "an MP4 needs ffmpeg: pip install imageio-ffmpeg, or install ffmpeg, or write a .gif"
+        )
+    return found
+
+
+class _Stage:
+    """The figure, drawn anew for each frame."""
+
+    def __init__(
+        self,
+        exhibit: Exhibit,
+        class_names: Sequence[str],
+        threshold: float | None,
+        links: bool,
+        up: str,
+    ) -> None:
+        self.exhibit, self.threshold = exhibit, threshold
+        self.links = links and exhibit.links is not None
+        self.start = exhibit.num_frames - exhibit.steps
+        self.true, self.seen, self.guess = _points(exhibit, up)
+        self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
+        FigureCanvasAgg(self.fig)
+        heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
+        self.fig.text(
+            0.5, 0.985, "\n".join(heading), ha="center", va="top", fontsize=TITLE_SIZE, color=INK
+        )
+        self.axis = self.fig.add_axes((0.02, 0.11, 0.96, 0.80))
+        self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
+        if exhibit.steps:
+            self.fig.legend(
+                handles=[
+                    Line2D([], [], color=GREY, linewidth=2.4, label="true"),
+                    Line2D([], [], color=ORANGE, linewidth=1.6, label="predicted"),
+                ],
+                loc="lower left",
+                bbox_to_anchor=(0.03, 0.075),
+                ncols=2,
+                frameon=False,
+                fontsize=SMALL_SIZE,
+            )
+
+    def draw(self, time: int) -> None:
+        """Draw a frame."""
+        axis = self.axis
+        axis.clear()
+        axis.set_axis_off()
+        axis.set_aspect("equal")
+        layout = self.exhibit.layout
+        future = time >= self.start
+        for body in range(self.exhibit.num_bodies):
+            points, seen = self.true[body, time], self.seen[body, time]
+            color = GREY if future or (self.links and body) else self._color(body)
+            draw_body(axis, layout, points, mask=seen, color=color, linewidth=3.0)
+            if self.links:
+                shown = np.where(seen[:, None], points, np.nan)
+                matrix = np.asarray(self.exhibit.body_links(body), dtype=np.float64)
+                draw_links(axis, shown, matrix, self.threshold, 10, _MOST_LINKS)
+            if future and self.guess is not None:
+                guess = self.guess[body, time - self.start]
+                draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
+        frame(axis, self.true, self.seen, margin=0.06)
+        self._tell(self.bar, time)
+
+    def _color(self, body: int) -> str | None:
+        """Return the colour of a body; beside coloured links it has none."""
+        return INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
+
+    def _tell(self, bar: Axes, time: int) -> None:
+        """Show where in the clip this is, and what of it was predicted."""
+        bar.clear()
+        bar.set_axis_off()
+        last = max(self.exhibit.num_frames - 1, 1)
+        bar.set_xlim(0, last)
+        bar.set_ylim(0, 1)
+        bar.axhspan(0.35, 0.65, color=PALE)
+        if self.exhibit.steps:
+            bar.axvspan(self.start, last, 0.35, 0.65, color=ORANGE)
+        bar.scatter([time], [0.5], s=36, color=INK, zorder=3, clip_on=False)
+        text = f"frame {time} of {self.exhibit.num_frames - 1}"
+        bar.text(
+            1.0, -0.5, text, ha="right", va="top", transform=bar.transAxes,
+            fontsize=LABEL_SIZE, color=INK,
+        )  # fmt: skip
+
+
+def _points(
+    exhibit: Exhibit, up: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64] | None]:
+    """Project true and predicted poses from one place: (M, T, V, 2), the mask, (M, T', V, 2)."""
+    true = np.asarray(exhibit.pos, dtype=np.float64)
+    seen = np.asarray(exhibit.mask)
+    stack, masks = [true], [seen]
+    if exhibit.future is not None:
+        stack.append(np.asarray(exhibit.future, dtype=np.float64))
+        masks.append(np.asarray(np.isfinite(exhibit.future).all(axis=-1)))
+    bodies, _, joints, _ = true.shape
+    # All bodies of a frame as one, so that two persons are seen side by side.
+    poses = np.concatenate(stack, axis=1).swapaxes(0, 1)
+    every = np.concatenate(masks, axis=1).swapaxes(0, 1)
+    flat = project(
+        poses.reshape(len(poses), bodies * joints, -1),
+        every.reshape(len(poses), bodies * joints),
+        up,
+        exhibit.layout.shoulders,
+    )
+    flat = flat.reshape(len(poses), bodies, joints, 2).swapaxes(0, 1)
+    count = exhibit.num_frames
+    return flat[:, :count], seen, None if exhibit.future is None else flat[:, count:]
+
+
+def _heading(exhibit: Exhibit, class_names: Sequence[str]) -> str:
+    heading = exhibit.name
+    if class_names and exhibit.label >= 0:
+        heading = f"{class_names[exhibit.label]} ({exhibit.name})"
+    if class_names and exhibit.predicted >= 0:
+        heading += f", recognised as {class_names[exhibit.predicted]}"
+    return heading

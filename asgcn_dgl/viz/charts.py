@@ -1,0 +1,194 @@
+"""Charts of a run: its course, and its classes one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from asgcn_dgl.viz.figure import (
+    BLUE,
+    COLUMN_WIDTH,
+    GREY,
+    INK,
+    LABEL_SIZE,
+    PAGE_WIDTH,
+    PALE,
+    SMALL_SIZE,
+    TITLE_SIZE,
+    VERMILION,
+    plain_axes,
+    title_lines,
+)
+
+__all__ = ["draw_class_accuracy", "draw_curves"]
+
+Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
+
+
+def draw_class_accuracy(
+    accuracy: npt.ArrayLike,
+    class_names: Sequence[str],
+    *,
+    baseline: npt.ArrayLike | None = None,
+    labels: tuple[str, str] = ("this run", "baseline"),
+    title: str = "",
+) -> Figure:
+    """Draw the accuracy of each class as bars, the best on top.
+
+    Parameters
+    ----------
+    accuracy
+        (K,) in percent; NaN for a class without clips, which is left out.
+    class_names
+        K names.
+    baseline
+        (K,) accuracies to compare with, drawn as marks.
+    labels
+        What the bars and the marks are.
+    title
+        Title of the figure.
+
+    Returns
+    -------
+    Figure
+        As wide as a column; it grows with the classes.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> draw_class_accuracy([90.0, 60.0], ["wave", "clap"], baseline=[80.0, 70.0])
+    <Figure size ...>
+    """
+    values = np.asarray(accuracy, dtype=np.float64)
+    marks = None if baseline is None else np.asarray(baseline, dtype=np.float64)
+    for name, array in (("accuracy", values), ("baseline", marks)):
+        if array is not None and array.shape != (len(class_names),):
+            raise ValueError(
+                f"{name} must hold one number for each of {len(class_names)} classes, got shape "
+                f"{array.shape}"
+            )
+    order = [int(k) for k in np.argsort(values, kind="stable") if np.isfinite(values[k])]
+    lines = title_lines(title, COLUMN_WIDTH)
+    extra = 0.75 + (0.15 * len(lines) if title else 0) + (0.2 if marks is not None else 0)
+    fig = Figure(figsize=(COLUMN_WIDTH, extra + 0.165 * max(len(order), 3)), layout="constrained")
+    axis = fig.subplots()
+    plain_axes(axis)
+    places = np.arange(len(order))
+    axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
+    if marks is not None:
+        axis.scatter(
+            marks[order], places, marker="D", s=14, color=VERMILION, label=labels[1], zorder=3,
+            edgecolors="white", linewidths=0.5, clip_on=False,
+        )  # fmt: skip
+        fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
+    axis.set_yticks(places, [class_names[k] for k in order], fontsize=SMALL_SIZE)
+    axis.set_ylim(-0.6, len(order) - 0.4)
+    axis.set_xlim(0, 100)
+    axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)
+    axis.set_xlabel("accuracy (%)", fontsize=LABEL_SIZE, color=INK)
+    if title:
+        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    return fig
+
+
+def draw_curves(history: Curves, *, title: str = "") -> Figure:
+    """Draw the course of a training.
+
+    Parameters
+    ----------
+    history
+        Phase to figure to epoch to value, as
+        :func:`asgcn_dgl.training.history.read_history` gives it.
+    title
+        Title of the figure.
+
+    Returns
+    -------
+    Figure
+        Panels for what the history holds: the loss of the A-link inference module, the joint loss,
+        the accuracy, the error of predicted poses.
+
+    Raises
+    ------
+    ValueError
+        If the history is empty.
+
+    Examples
+    --------
+    >>> draw_curves({"joint": {"train/loss": {1: 2.0, 2: 1.5}, "val/loss": {1: 2.1, 2: 1.8}}})
+    <Figure size ...>
+    """
+    charts = curve_panels(history)
+    if not charts:
+        raise ValueError("history must hold at least one epoch, got none")
+    width = PAGE_WIDTH / max(len(charts), 2)
+    lines = title_lines(title, width * len(charts))
+    extra = 0.15 * len(lines) + 0.08 if title else 0.0
+    fig = Figure(figsize=(width * len(charts), 2.0 + extra), layout="constrained")
+    for axis, (name, curves) in zip(fig.subplots(1, len(charts), squeeze=False)[0], charts.items(),
+                                    strict=True):  # fmt: skip
+        _draw_chart(axis, name, curves)
+    if title:
+        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    return fig
+
+
+_CHARTS = (
+    ("A-link inference: loss", "aim", {"train": "train/loss", "validation": "val/loss"}),
+    ("joint training: loss", "joint", {"train": "train/loss", "validation": "val/loss"}),
+    ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
+    (
+        "prediction error",
+        "joint",
+        {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
+    ),
+)
+
+
+def curve_panels(history: Curves) -> dict[str, dict[str, dict[int, float]]]:
+    """Return the charts that a history can fill: name to curve to epoch to value."""
+    charts = {}
+    for name, phase, wanted in _CHARTS:
+        figures = history.get(phase, {})
+        curves = {label: dict(figures[key]) for label, key in wanted.items() if figures.get(key)}
+        if curves:
+            charts[name] = curves
+    return charts
+
+
+_CURVE_STYLES = {
+    "train": (GREY, "-"),
+    "validation": (BLUE, "-"),
+    "last pose repeated": (VERMILION, "--"),
+}
+
+
+def _draw_chart(axis: Axes, name: str, curves: Mapping[str, Mapping[int, float]]) -> None:
+    plain_axes(axis)
+    for label, curve in curves.items():
+        color, style = _CURVE_STYLES[label]
+        epochs = sorted(curve)
+        axis.plot(
+            epochs,
+            [curve[epoch] for epoch in epochs],
+            color=color,
+            linestyle=style,
+            linewidth=1.3,
+            marker="o" if len(epochs) == 1 else None,
+            markersize=3,
+            label=label,
+        )
+    axis.set_title(name, fontsize=LABEL_SIZE, color=INK)
+    axis.set_xlabel("epoch", fontsize=LABEL_SIZE, color=INK)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+    axis.grid(color=PALE, linewidth=0.4)
+    axis.legend(fontsize=SMALL_SIZE - 1, frameon=False)

@@ -1,0 +1,209 @@
+"""A clip with what a model makes of it, as arrays: what the figures and the report show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["Exhibit", "guess_up"]
+
+_AXIS_NAMES = "xyz"
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """A clip of M bodies, T frames and V joints, and what a model makes of it.
+
+    All that a model adds may be absent: None.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    layout
+        Skeleton of V joints.
+    pos
+        (M, T, V, d) positions as recorded, d = 2 or 3.
+    mask
+        (M, T, V) bool, joints that were seen.
+    label
+        True class, -1 if unknown.
+    probabilities
+        (K,) probability of each class.
+    links
+        (C, M V, M V) probability of each type of A-link, ``links[c, i, j]`` of that from joint j to
+        joint i, counted over the joints of all bodies; 0 between bodies unless they were inferred
+        over bodies together.
+    response
+        (M, R, V) magnitude of the features of each joint in the last block.
+    response_frames
+        (R,) frame of the clip that each response belongs to.
+    future
+        (M, T', V, d) predicted positions of the last T' frames; NaN for a body without a
+        prediction. The model has seen the frames before only.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.zeros((2, 30, 25, 3))
+    >>> clip = Exhibit("wave", get_layout("ntu25"), pos, np.ones((2, 30, 25), dtype=bool))
+    >>> clip.num_bodies, clip.num_frames, clip.links is None
+    (2, 30, True)
+    """
+
+    name: str
+    layout: SkeletonLayout
+    pos: npt.NDArray[np.floating]
+    mask: npt.NDArray[np.bool_]
+    label: int = -1
+    probabilities: npt.NDArray[np.floating] | None = None
+    links: npt.NDArray[np.floating] | None = None
+    response: npt.NDArray[np.floating] | None = None
+    response_frames: npt.NDArray[np.floating] | None = None
+    future: npt.NDArray[np.floating] | None = None
+
+    def __post_init__(self) -> None:
+        pos, joints = self.pos.shape, self.layout.num_joints
+        if len(pos) != 4 or pos[2] != joints or pos[3] not in (2, 3) or 0 in pos:
+            raise ValueError(
+                f"pos must be (bodies, frames, {joints}, 2 or 3) for layout {self.layout.name!r}, "
+                f"got shape {pos}"
+            )
+        every = pos[0] * joints
+        self._expect("mask", self.mask, pos[:3])
+        self._expect("links", self.links, (None, every, every))
+        self._expect("response", self.response, (pos[0], None, joints))
+        self._expect("future", self.future, (pos[0], None, joints, pos[3]))
+        if self.future is not None and self.future.shape[1] >= pos[1]:
+            raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
+        if self.response is not None:
+            self._expect("response_frames", self.response_frames, self.response.shape[1:2])
+            if self.response_frames is None:
+                raise ValueError("response_frames must be given with response, got None")
+
+    def _expect(
+        self, name: str, array: npt.NDArray[np.generic] | None, shape: Sequence[int | None]
+    ) -> None:
+        if array is not None and (
+            array.ndim != len(shape)
+            or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
+        ):
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+
+    @property
+    def num_bodies(self) -> int:
+        """M."""
+        return int(self.pos.shape[0])
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return int(self.pos.shape[1])
+
+    @property
+    def steps(self) -> int:
+        """T', the frames that were predicted; 0 without a prediction."""
+        return 0 if self.future is None else int(self.future.shape[1])
+
+    @property
+    def predicted(self) -> int:
+        """Most probable class, -1 without probabilities."""
+        return -1 if self.probabilities is None else int(np.argmax(self.probabilities))
+
+    @property
+    def leader(self) -> int:
+        """The body that moves most: the one to draw where there is room for one."""
+        return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
+
+    def body_links(self, body: int) -> npt.NDArray[np.floating]:
+        """Return the (C, V, V) A-links within a body.
+
+        Raises
+        ------
+        ValueError
+            If the clip has no A-links.
+        """
+        if self.links is None:
+            raise ValueError(f"clip {self.name!r} has no A-links")
+        joints = self.layout.num_joints
+        own = slice(body * joints, (body + 1) * joints)
+        return self.links[:, own, own]
+
+    def body_response(self, body: int, frame: int) -> npt.NDArray[np.floating]:
+        """Return the (V,) responses of a body that lie nearest to a frame.
+
+        Raises
+        ------
+        ValueError
+            If the clip has no responses.
+        """
+        if self.response is None or self.response_frames is None:
+            raise ValueError(f"clip {self.name!r} has no feature responses")
+        step = int(np.abs(self.response_frames - frame).argmin())
+        return self.response[body, step]
+
+    def middle(self, body: int) -> int:
+        """Return the frame nearest to the middle in which most of a body's joints were seen."""
+        seen = self.mask[body].sum(axis=1)
+        good = np.flatnonzero(seen == seen.max())
+        return int(good[np.abs(good - self.num_frames // 2).argmin()])
+
+
+def _motion(pos: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
+    """Sum of standard deviations of the seen positions of a body."""
+    seen = pos[mask]
+    if not len(seen):
+        return -1.0
+    count = np.maximum(mask.sum(axis=0), 1)[:, None]
+    mean = np.where(mask[..., None], pos, 0).sum(axis=0) / count
+    square = np.where(mask[..., None], (pos - mean) ** 2, 0).sum(axis=0) / count
+    return float(np.sqrt(square).sum())
+
+
+def guess_up(exhibits: Sequence[Exhibit]) -> str:
+    """Tell which axis points up: the one along which bodies extend as their drawing pose does.
+
+    Parameters
+    ----------
+    exhibits
+        Clips recorded in one coordinate system.
+
+    Returns
+    -------
+    str
+        ``"y"``, ``"-y"``, ``"z"``, ...; ``"y"`` where nothing tells.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> layout = get_layout("coco17")
+    >>> image = np.asarray(layout.pose)[None, None] * [1, -1]  # rows of an image grow downwards
+    >>> guess_up([Exhibit("still", layout, image, np.ones((1, 1, 17), dtype=bool))])
+    '-y'
+    """
+    dims = min((exhibit.pos.shape[3] for exhibit in exhibits), default=2)
+    total = np.zeros(dims)
+    for exhibit in exhibits:
+        height = np.asarray(exhibit.layout.pose)[:, 1]
+        weight = exhibit.mask.sum(axis=(0, 1)).astype(np.float64)
+        if weight.sum() == 0:
+            continue
+        seen = np.where(exhibit.mask[..., None], exhibit.pos[..., :dims], 0)
+        mean = seen.sum(axis=(0, 1)) / np.maximum(weight, 1)[:, None]
+        middle = np.average(mean, axis=0, weights=weight)
+        total += ((height - np.average(height, weights=weight)) * weight) @ (mean - middle)
+    if not np.isfinite(total).all() or not total.any():
+        return "y"
+    axis = int(np.abs(total).argmax())
+    return ("" if total[axis] > 0 else "-") + _AXIS_NAMES[axis]

@@ -1,0 +1,382 @@
+"""One HTML page that shows clips in motion, and a run: opens from disk, needs no network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asgcn_dgl.files import atomic_path
+from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.pose import facing, upright
+
+__all__ = ["Page", "Row", "write_page"]
+
+_SCRIPTS = ("bytes", "scene", "charts", "player", "table", "main")
+_MISSING = -32768
+_LARGEST = 32000
+# Bytes that all motion may take before it is packed; longer clips then leave frames out.
+_MOTION_BUDGET = 9_000_000
+_PROBABILITIES_KEPT = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip in the table.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    label, predicted
+        True and recognised class, -1 if unknown.
+    confidence, truth
+        Probability of the recognised and of the true class.
+    bodies, frames
+        Size of the clip, for pages without a model.
+    """
+
+    name: str
+    label: int = -1
+    predicted: int = -1
+    confidence: float = 0.0
+    truth: float = 0.0
+    bodies: int = 0
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page shows.
+
+    Parameters
+    ----------
+    title, subtitle
+        Its heading.
+    rows
+        Clips of the table.
+    exhibits
+        Clips that are carried with their motion, by name among ``rows``.
+    class_names
+        K names; empty without a model.
+    cards
+        Figures at the top: name, value, and a note or ``""``.
+    confusion
+        (K, K) clips by true (row) and recognised class.
+    curves
+        Charts of the training: chart to curve to epoch to value.
+    facts
+        What is known of how it was made, by name.
+    commands
+        Commands, by what they do.
+    """
+
+    title: str
+    subtitle: str
+    rows: Sequence[Row]
+    exhibits: Sequence[Exhibit]
+    class_names: Sequence[str] = ()
+    cards: Sequence[tuple[str, str, str]] = ()
+    confusion: npt.NDArray[np.integer] | None = None
+    curves: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_page(path: str | os.PathLike[str], page: Page) -> Path:
+    """Write a page as one HTML file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    page
+        What it shows.
+
+    Returns
+    -------
+    Path
+        The path that was written.
+
+    Raises
+    ------
+    ImportError
+        Without plotly, whose library the page carries.
+    ValueError
+        If a clip is carried that is not in the table.
+    """
+    target = Path(path)
+    text = _render(page)
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+def _render(page: Page) -> str:
+    library = _plotly()
+    script = _script()
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_source_hash(script)} {_source_hash(library)}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(page.title),
+        "style": _asset("page.css"),
+        "data": json.dumps(_data(page), separators=(",", ":"), allow_nan=False).replace(
+            "<", "\\u003c"
+        ),
+        "library": _packed(library.encode()),
+        "script": script,
+    }
+    text = _asset("page.html")
+    head, *rest = text.split("@")
+    # The template's odd pieces are names; what is put in is not looked at again.
+    return head + "".join(
+        parts[piece] if number % 2 == 0 else piece for number, piece in enumerate(rest)
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("asgcn_dgl.viz") / "web" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """Return the page's own scripts as one, in a scope of their own."""
+    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+
+
+@cache
+def _plotly() -> str:
+    """Return plotly's library."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ImportError("the report needs plotly: pip install 'asgcn_dgl[viz]'") from error
+    return str(get_plotlyjs())
+
+
+def _source_hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _packed(content: bytes) -> str:
+    """Pack bytes as gzipped base64, the same bytes always the same way."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _data(page: Page) -> dict[str, Any]:
+    place = {exhibit.name: number for number, exhibit in enumerate(page.exhibits)}
+    lost = sorted(set(place) - {row.name for row in page.rows})
+    if lost:
+        raise ValueError(f"exhibits must be among the rows, got {lost[0]!r}")
+    layouts = {exhibit.layout.name: exhibit.layout for exhibit in page.exhibits}
+    up = guess_up(page.exhibits)
+    every = _thinning(page.exhibits)
+    return {
+        "kind": "run" if page.class_names else "clips",
+        "title": page.title,
+        "subtitle": page.subtitle,
+        "classes": list(page.class_names),
+        "cards": [{"label": a, "value": b, "note": c} for a, b, c in page.cards],
+        "confusion": None if page.confusion is None else page.confusion.tolist(),
+        "curves": {
+            chart: {
+                label: [sorted(curve), [float(f"{curve[epoch]:.5g}") for epoch in sorted(curve)]]
+                for label, curve in curves.items()
+            }
+            for chart, curves in page.curves.items()
+        },
+        "facts": list(page.facts.items()),
+        "commands": list(page.commands.items()),
+        "rows": [_row(row, place.get(row.name, -1)) for row in page.rows],
+        "layouts": {name: _layout(layout) for name, layout in layouts.items()},
+        "clips": [_clip(exhibit, up, every) for exhibit in page.exhibits],
+    }
+
+
+def _row(row: Row, clip: int) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "label": row.label,
+        "predicted": row.predicted,
+        "confidence": round(row.confidence, 4),
+        "truth": round(row.truth, 4),
+        "bodies": row.bodies,
+        "frames": row.frames,
+        "clip": clip,
+    }
+
+
+def _layout(layout: SkeletonLayout) -> dict[str, Any]:
+    """Return a skeleton with its bones from the centre outwards."""
+    depth = layout.depth
+    return {
+        "joints": list(layout.joints),
+        "bones": [[a, b] if depth[a] <= depth[b] else [b, a] for a, b in layout.bones],
+        "left": [left for left, _ in layout.mirror],
+        "right": [right for _, right in layout.mirror],
+    }
+
+
+def _thinning(exhibits: Sequence[Exhibit]) -> int:
+    """Return the frames that a carried clip may have, so that all of them fit the budget."""
+    sizes = [(e.num_frames, e.num_bodies * e.layout.num_joints * 6) for e in exhibits]
+    cap = max((frames for frames, _ in sizes), default=1)
+    while cap > 30 and sum(min(frames, cap) * size for frames, size in sizes) > _MOTION_BUDGET:
+        cap = int(cap * 0.9)
+    return cap
+
+
+def _clip(exhibit: Exhibit, up: str, most_frames: int) -> dict[str, Any]:
+    """Bring a clip to small numbers: positions in steps of ``unit``, shares in steps of 1/255."""
+    kept = _kept_frames(exhibit, most_frames)
+    points = _for_scene(exhibit.pos[:, kept], up)
+    seen = exhibit.mask[:, kept]
+    middle, box = _box(points, seen)
+    future = None if exhibit.future is None else _for_scene(exhibit.future, up) - middle
+    points = points - middle
+    shown = [points[seen], np.zeros((1, 3))]
+    if future is not None:
+        shown.append(future[np.isfinite(future).all(axis=-1)])
+    unit = max(float(np.abs(np.concatenate(shown)).max()), 1e-6) / _LARGEST
+    probabilities = None
+    if exhibit.probabilities is not None:
+        top = np.argsort(-exhibit.probabilities, kind="stable")[:_PROBABILITIES_KEPT]
+        probabilities = [[int(k), round(float(exhibit.probabilities[k]), 4)] for k in top]
+    return {
+        "name": exhibit.name,
+        "layout": exhibit.layout.name,
+        "label": exhibit.label,
+        "probabilities": probabilities,
+        "bodies": exhibit.num_bodies,
+        "total": exhibit.num_frames,
+        "frames": kept.tolist(),
+        "steps": exhibit.steps,
+        "turn": round(_turn(exhibit, up), 4),
+        "unit": unit,
+        "box": [[round(low, 4), round(high, 4)] for low, high in box],
+        "pos": _motion(points, seen, unit),
+        "future": None
+        if future is None
+        else _motion(future, np.asarray(np.isfinite(future).all(axis=-1)), unit),
+        "links": _links(exhibit),
+        "response": _response(exhibit),
+    }
+
+
+def _kept_frames(exhibit: Exhibit, most: int) -> npt.NDArray[np.int64]:
+    """Frames that are carried: evenly spread, and all that were predicted."""
+    start = exhibit.num_frames - exhibit.steps
+    room = max(most - exhibit.steps, 2)
+    if start <= room:
+        return np.arange(exhibit.num_frames)
+    past = np.unique(np.linspace(0, start - 1, room).round().astype(np.int64))
+    return np.concatenate([past, np.arange(start, exhibit.num_frames)])
+
+
+def _for_scene(pos: npt.NDArray[np.floating], up: str) -> npt.NDArray[np.float64]:
+    """Turn positions so that x points right, y away from the viewer and z up."""
+    points = np.asarray(pos, dtype=np.float64)
+    if points.shape[-1] == 2:
+        sign = -1.0 if up.startswith("-") else 1.0
+        flat = np.zeros(points.shape[:-1])
+        return np.stack([points[..., 0], flat, sign * points[..., 1]], axis=-1)
+    points = upright(points, up)
+    return np.stack([-points[..., 0], points[..., 2], points[..., 1]], axis=-1)
+
+
+def _turn(exhibit: Exhibit, up: str) -> float:
+    """Angle about the vertical from which all bodies together are seen from the front."""
+    if exhibit.pos.shape[3] == 2:
+        return 0.0
+    count = exhibit.num_frames
+    points = upright(np.asarray(exhibit.pos, dtype=np.float64), up)
+    together = points.swapaxes(0, 1).reshape(count, -1, 3)
+    seen = exhibit.mask.swapaxes(0, 1).reshape(count, -1)
+    return facing(together, seen, exhibit.layout.shoulders)
+
+
+def _box(
+    points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], list[tuple[float, float]]]:
+    """Return the middle of a clip on its ground, and the box around it without outliers."""
+    inside = points[seen] if seen.any() else np.zeros((1, 3))
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
+    middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    size = np.maximum(high - low, 1e-3)
+    room = 0.12 * float(size.max())
+    half = np.maximum(size / 2, 0.2 * float(size.max())) + room
+    return middle, [
+        (-float(half[0]), float(half[0])),
+        (-float(half[1]), float(half[1])),
+        (-0.5 * room, float(size[2]) + room),
+    ]
+
+
+def _motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], unit: float) -> str:
+    """Pack (M, T, V, 3) positions: differences over time, low bytes first, gzipped."""
+    steps = np.where(seen[..., None], points, 0.0) / unit
+    whole = np.clip(np.nan_to_num(steps).round(), -32767, 32767).astype(np.int16)
+    whole[~seen] = _MISSING
+    rows = whole.swapaxes(0, 1).reshape(whole.shape[1], -1).view(np.uint16)
+    change = rows.copy()
+    change[1:] -= rows[:-1]  # wraps around, and back when it is added up
+    flat = change.ravel()
+    low, high = (flat & 0xFF).astype(np.uint8), (flat >> 8).astype(np.uint8)
+    return _packed(low.tobytes() + high.tobytes())
+
+
+def _links(exhibit: Exhibit) -> dict[str, Any] | None:
+    """Pack A-links: a block a body, or one for all where links lead from body to body."""
+    if exhibit.links is None:
+        return None
+    joints, bodies = exhibit.layout.num_joints, exhibit.num_bodies
+    within = np.kron(np.eye(bodies, dtype=bool), np.ones((joints, joints), dtype=bool))
+    if exhibit.links[:, ~within].any():
+        blocks = exhibit.links[None]
+    else:
+        blocks = np.stack([exhibit.body_links(body) for body in range(bodies)])
+    values = np.clip(255 * blocks, 0, 255).round().astype(np.uint8)
+    return {
+        "blocks": len(blocks),
+        "types": blocks.shape[1],
+        "size": blocks.shape[2],
+        "values": _packed(values.tobytes()),
+    }
+
+
+def _response(exhibit: Exhibit) -> dict[str, Any] | None:
+    """Pack responses as shares of the clip's largest, steps first."""
+    if exhibit.response is None or exhibit.response_frames is None:
+        return None
+    if exhibit.response.size == 0:
+        return None
+    share = exhibit.response / max(float(exhibit.response.max()), 1e-12)
+    values = np.clip(255 * share, 0, 255).round().astype(np.uint8).swapaxes(0, 1)
+    return {
+        "frames": [round(float(frame), 2) for frame in exhibit.response_frames],
+        "values": _packed(values.tobytes()),
+    }

@@ -1,0 +1,142 @@
+"""Feature responses as circles on the skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.viz.figure import (
+    GREY,
+    INK,
+    LABEL_SIZE,
+    PAGE_WIDTH,
+    VERMILION,
+    panel_title,
+    title_lines,
+)
+from asgcn_dgl.viz.pose import draw_body, flat_pose, frame_alike, span_height, spans
+
+__all__ = ["Response", "draw_responses"]
+
+# Diameter of the largest circle, as a share of the panel's width.
+_LARGEST = 0.2
+
+
+class Response(NamedTuple):
+    """One body with the responses of its joints.
+
+    Attributes
+    ----------
+    title
+        What stands above it.
+    pose
+        (V, 2) or (V, 3) positions; None for the layout's own drawing pose.
+    response
+        (V,) magnitudes of the joints' features, not negative.
+    scale
+        Magnitude of the largest circle; None: the largest response of the row.
+    """
+
+    title: str
+    pose: npt.ArrayLike | None
+    response: npt.ArrayLike
+    scale: float | None = None
+
+
+def draw_responses(
+    layout: SkeletonLayout,
+    rows: Mapping[str, Sequence[Response]],
+    *,
+    title: str = "",
+    up: str = "y",
+) -> Figure:
+    """Draw feature responses on bodies: a circle a joint, its area the magnitude (Fig. 9).
+
+    Parameters
+    ----------
+    layout
+        Skeleton of V joints.
+    rows
+        Bodies of each row, by what stands before the row.
+    title
+        Title of the figure.
+    up
+        The axis that points up in three-dimensional poses.
+
+    Returns
+    -------
+    Figure
+        A row a row, a panel a body.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, or a shape does not fit.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> draw_responses(get_layout("coco17"), {"": [Response("wave", None, np.ones(17))]})
+    <Figure size ...>
+    """
+    if not rows or not all(len(row) for row in rows.values()):
+        raise ValueError("rows must hold at least one body each, got none")
+    columns = max(len(row) for row in rows.values())
+    points = {
+        name: [flat_pose(layout, item.pose, up) for item in row] for name, row in rows.items()
+    }
+    values = {name: [_check(layout, item) for item in row] for name, row in rows.items()}
+    width = min(PAGE_WIDTH / columns, 1.5)
+    span = {name: spans(row) for name, row in points.items()}
+    heights = [span_height(each, width) for each in span.values()]
+    labels = [name for name in rows if name]
+    lines = title_lines(title, width * columns)
+    extra = 0.15 * len(lines) + 0.08 if title else 0.0
+    fig = Figure(
+        figsize=(width * columns, sum(heights) + 0.22 * len(labels) + extra), layout="constrained"
+    )
+    if title:
+        fig.suptitle("\n".join(lines), fontsize=LABEL_SIZE + 1, color=INK)
+    parts = fig.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, (name, row) in zip(parts, rows.items(), strict=True):
+        if name:
+            part.suptitle(name, fontsize=LABEL_SIZE, color=INK, x=0.01, ha="left")
+        axes = part.subplots(1, columns, squeeze=False)[0]
+        largest = max((float(value.max()) for value in values[name]), default=0.0)
+        for axis in axes:
+            axis.set_axis_off()
+            axis.set_aspect("equal")
+        for axis, item, place, value in zip(axes, row, points[name], values[name], strict=False):
+            top = largest if item.scale is None else item.scale
+            share = value / top if top > 0 else np.zeros_like(value)
+            draw_body(axis, layout, place, color=GREY, linewidth=1.1)
+            seen = np.isfinite(place).all(axis=-1)
+            axis.scatter(
+                place[seen, 0],
+                place[seen, 1],
+                s=share[seen] * (_LARGEST * width * 72) ** 2,
+                c=VERMILION,
+                alpha=0.32,
+                linewidths=0,
+                zorder=3,
+            )
+            frame_alike(axis, place, span[name], margin=0.12)
+            panel_title(axis, item.title, width)
+    return fig
+
+
+def _check(layout: SkeletonLayout, item: Response) -> npt.NDArray[np.float64]:
+    value = np.asarray(item.response, dtype=np.float64)
+    if value.shape != (layout.num_joints,):
+        raise ValueError(
+            f"response must have shape ({layout.num_joints},) for layout {layout.name!r}, "
+            f"got {value.shape}"
+        )
+    if not (value >= 0).all():
+        raise ValueError(f"response must not be negative, got {np.nanmin(value):g}")
+    return value

@@ -1,0 +1,118 @@
+// From text to numbers: how the page carries motion, links and the drawing library.
+
+/** Missing joints have this x. */
+const MISSING = -32768;
+
+const byId = (id) => document.getElementById(id);
+
+/** Make an element: tag, properties, children. */
+function make(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+/** Decode base64 to bytes. */
+function fromBase64(text) {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let k = 0; k < raw.length; k++) bytes[k] = raw.charCodeAt(k);
+  return bytes;
+}
+
+/** Decode gzipped base64 to bytes. */
+async function inflate(text) {
+  const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Decode positions: differences from frame to frame, all low bytes before all high bytes. */
+async function readMotion(text, frameSize) {
+  const bytes = await inflate(text);
+  const count = bytes.length / 2;
+  const numbers = new Int16Array(count);
+  for (let k = 0; k < count; k++) numbers[k] = bytes[k] | (bytes[count + k] << 8);
+  for (let k = frameSize; k < count; k++) numbers[k] += numbers[k - frameSize];
+  return numbers;
+}
+
+/** A clip as the scene draws it. */
+class Clip {
+  static async read(facts, layouts) {
+    const clip = new Clip();
+    Object.assign(clip, facts, { skeleton: layouts[facts.layout] });
+    clip.joints = clip.skeleton.joints.length;
+    clip.size = clip.bodies * clip.joints;
+    clip.pos = await readMotion(facts.pos, clip.size * 3);
+    clip.future = facts.future ? await readMotion(facts.future, clip.size * 3) : null;
+    clip.links = facts.links ? { ...facts.links, values: await inflate(facts.links.values) } : null;
+    clip.response = facts.response
+      ? { ...facts.response, values: await inflate(facts.response.values) }
+      : null;
+    return clip;
+  }
+
+  /** Frames that are carried. */
+  get length() {
+    return this.frames.length;
+  }
+
+  /** First frame, among the carried, that the model had not seen; the length if there is none. */
+  get futureStart() {
+    return this.future ? this.length - this.steps : this.length;
+  }
+
+  /** Positions of all joints in a frame, null where a joint is missing. */
+  pose(frame) {
+    return this.unpack(this.pos, frame);
+  }
+
+  /** Predicted positions beside a frame, null before the future begins. */
+  prediction(frame) {
+    return frame < this.futureStart ? null : this.unpack(this.future, frame - this.futureStart);
+  }
+
+  unpack(numbers, frame) {
+    const points = [];
+    for (let k = frame * this.size * 3; points.length < this.size; k += 3) {
+      points.push(
+        numbers[k] === MISSING
+          ? null
+          : [numbers[k] * this.unit, numbers[k + 1] * this.unit, numbers[k + 2] * this.unit],
+      );
+    }
+    return points;
+  }
+
+  /** Responses of all joints nearest to a frame, 0 to 1. */
+  responses(frame) {
+    const { frames, values } = this.response;
+    const time = this.frames[frame];
+    let step = 0;
+    frames.forEach((at, k) => {
+      if (Math.abs(at - time) < Math.abs(frames[step] - time)) step = k;
+    });
+    return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
+  }
+
+  /** Links of the types that are on, the most probable first: {receiver, sender, type, prob}. */
+  allLinks(types) {
+    const { blocks, size, values } = this.links;
+    const found = [];
+    for (let block = 0; block < blocks; block++) {
+      for (let i = 0; i < size; i++) {
+        for (let j = 0; j < size; j++) {
+          if (i === j) continue;
+          let prob = 0, type = -1, best = -1;
+          for (const c of types) {
+            const value = values[((block * this.links.types + c) * size + i) * size + j] / 255;
+            prob += value;
+            if (value > best) [best, type] = [value, c];
+          }
+          if (type >= 0) found.push({ receiver: block * size + i, sender: block * size + j, type, prob });
+        }
+      }
+    }
+    return found.sort((a, b) => b.prob - a.prob);
+  }
+}

@@ -1,0 +1,251 @@
+// The viewer: plays a clip, and sets what is drawn with it.
+
+const FRAMES_PER_SECOND = 30;
+const WEAK_LINKS_SHOWN = 20;
+
+class Player {
+  constructor(data, scene) {
+    this.data = data;
+    this.scene = scene;
+    this.frame = 0;
+    this.playing = false;
+    this.clips = new Map();
+    this.onMove = () => {};
+    byId("play").addEventListener("click", () => this.toggle());
+    byId("scrub").addEventListener("input", (event) => {
+      this.pause();
+      this.seek(Number(event.target.value));
+    });
+    byId("threshold").addEventListener("input", () => this.chooseLinks());
+    byId("link-types").addEventListener("change", () => this.chooseLinks());
+    for (const id of ["show-response", "show-future", "show-names"]) {
+      byId(id).addEventListener("change", () => this.draw());
+    }
+    byId("future-beside").addEventListener("change", () => this.stage());
+    for (const button of document.querySelectorAll("[data-view]")) {
+      button.addEventListener("click", () => scene.look(scene.turned(button.dataset.view)));
+    }
+    byId("scene").addEventListener("keydown", (event) => this.key(event));
+    byId("matrix-panel").addEventListener("toggle", () => this.drawMatrix());
+    byId("clip-back").addEventListener("click", () => this.onMove(-1));
+    byId("clip-next").addEventListener("click", () => this.onMove(1));
+  }
+
+  /** Open a clip by its place among those that are carried. */
+  async open(place) {
+    this.pause();
+    const asked = (this.asked = place);
+    if (!this.clips.has(place)) {
+      this.clips.set(place, await Clip.read(this.data.clips[place], this.data.layouts));
+    }
+    await library();
+    if (asked !== this.asked) return; // another clip was chosen meanwhile
+    this.clip = this.clips.get(place);
+    this.frame = 0;
+    this.describe();
+    this.offer();
+    await this.stage();
+    byId("viewer").dataset.clip = this.clip.name;
+  }
+
+  async stage() {
+    byId("scene-note").hidden = true;
+    await this.scene.show(this.clip, byId("future-beside").checked);
+    await this.chooseLinks();
+    this.drawMatrix();
+  }
+
+  /** Say which clip it is and what the model makes of it. */
+  describe() {
+    const { clip } = this;
+    const { classes } = this.data;
+    byId("clip-name").textContent = clip.name;
+    const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+    const facts = [];
+    if (clip.label >= 0 && classes.length) facts.push(classes[clip.label]);
+    if (clip.probabilities) {
+      const best = clip.probabilities[0];
+      const verdict = clip.label < 0 ? "" : best[0] === clip.label ? " (right)" : " (wrong)";
+      facts.push(`recognised as ${classes[best[0]]}${verdict}`);
+    }
+    facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), clip.layout);
+    if (clip.frames.length < clip.total) facts.push(`${clip.frames.length} of them carried in this page`);
+    byId("clip-facts").textContent = facts.join(" · ");
+    byId("probabilities-panel").hidden = !clip.probabilities;
+    byId("probabilities").replaceChildren(
+      ...(clip.probabilities ?? []).map(([label, share]) =>
+        bar(classes[label], share, `${(100 * share).toFixed(1)} %`, label === clip.label)),
+    );
+  }
+
+  /** Offer what the clip has. */
+  offer() {
+    const { clip } = this;
+    byId("links-controls").hidden = !clip.links;
+    byId("matrix-panel").hidden = !clip.links;
+    for (const node of document.querySelectorAll(".of-response")) node.hidden = !clip.response;
+    for (const node of document.querySelectorAll(".of-future")) node.hidden = !clip.future;
+    const scrub = byId("scrub");
+    scrub.max = clip.length - 1;
+    scrub.style.setProperty("--future-from", `${(100 * clip.futureStart) / clip.length}%`);
+    if (clip.links && byId("link-types").children.length !== clip.links.types) this.offerTypes();
+    if (clip.links && !this.thresholdSet) {
+      this.thresholdSet = true;
+      const strongest = clip.allLinks(this.types());
+      const weakest = strongest[Math.min(WEAK_LINKS_SHOWN, strongest.length) - 1];
+      if (weakest && strongest[0].prob <= 0.9) byId("threshold").value = Math.floor(100 * weakest.prob) / 100;
+    }
+    const { left } = clip.skeleton;
+    byId("legend").replaceChildren(
+      ...(left.length ? [swatch("left", "body-left"), swatch("right", "body-right")] : []),
+      ...(clip.bodies > 1 ? [swatch("second body", "body-2")] : []),
+      ...(clip.bodies > 2 ? [swatch("third body", "body-3")] : []),
+      ...(clip.response ? [swatch("feature response", "response")] : []),
+      ...(clip.future ? [swatch("predicted", "future")] : []),
+    );
+  }
+
+  offerTypes() {
+    const boxes = [];
+    for (let type = 0; type < this.clip.links.types; type++) {
+      const box = make("input", { type: "checkbox", checked: true, value: String(type) });
+      const mark = make("span", { className: "swatch" });
+      mark.style.setProperty("--swatch", `var(--type-${(type % 5) + 1})`);
+      boxes.push(make("label", { className: "check" }, box, mark, `type ${type + 1}`));
+    }
+    byId("link-types").replaceChildren(...boxes);
+  }
+
+  /** Types of links that are on. */
+  types() {
+    return [...byId("link-types").querySelectorAll("input:checked")].map((box) => Number(box.value));
+  }
+
+  chooseLinks() {
+    const threshold = Number(byId("threshold").value);
+    byId("threshold-value").textContent = threshold.toFixed(2);
+    if (this.clip.links) {
+      const passing = this.scene.choose(this.types(), threshold);
+      const drawn = this.scene.links.length;
+      byId("links-count").textContent =
+        passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
+    }
+    return this.draw();
+  }
+
+  /** Draw the frame; a call while one is being drawn is made up for afterwards. */
+  async draw() {
+    if (this.drawing) {
+      this.stale = true;
+      return;
+    }
+    this.drawing = true;
+    do {
+      this.stale = false;
+      const { frame } = this;
+      this.tell();
+      await this.scene.draw(this.frame, {
+        response: byId("show-response").checked,
+        future: byId("show-future").checked,
+        names: byId("show-names").checked,
+      });
+      byId("viewer").dataset.frame = frame;
+    } while (this.stale);
+    this.drawing = false;
+  }
+
+  tell() {
+    const { clip, frame } = this;
+    const after = frame - clip.futureStart + 1;
+    byId("scrub").value = frame;
+    byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
+    byId("frame").textContent =
+      `${clip.frames[frame]} / ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
+  }
+
+  seek(frame) {
+    this.frame = Math.max(0, Math.min(this.clip.length - 1, frame));
+    return this.draw();
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    if (!this.clip || this.playing) return;
+    this.playing = true;
+    this.button("Pause", true);
+    if (this.frame >= this.clip.length - 1) this.frame = 0;
+    const { frames } = this.clip;
+    let before = performance.now();
+    let time = frames[this.frame];
+    const step = async (now) => {
+      if (!this.playing) return;
+      time += ((now - before) / 1000) * FRAMES_PER_SECOND * Number(byId("speed").value);
+      before = now;
+      let next = this.frame;
+      while (next < frames.length - 1 && frames[next + 1] <= time) next++;
+      if (next !== this.frame) await this.seek(next);
+      if (next >= frames.length - 1 && time > frames.at(-1) + FRAMES_PER_SECOND / 3) {
+        time = frames[0]; // rest on the last frame for a moment, then go round
+        await this.seek(0);
+      }
+      requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  }
+
+  pause() {
+    this.playing = false;
+    this.button("Play", false);
+  }
+
+  button(text, pressed) {
+    byId("play").textContent = text;
+    byId("play").setAttribute("aria-pressed", String(pressed));
+  }
+
+  key(event) {
+    if (!this.clip || event.ctrlKey || event.metaKey || event.altKey) return;
+    const actions = {
+      ArrowLeft: () => this.scene.rotate(-0.15, 0),
+      ArrowRight: () => this.scene.rotate(0.15, 0),
+      ArrowUp: () => this.scene.rotate(0, 0.12),
+      ArrowDown: () => this.scene.rotate(0, -0.12),
+      "+": () => this.scene.zoom(0.88),
+      "=": () => this.scene.zoom(0.88),
+      "-": () => this.scene.zoom(1.14),
+      Home: () => this.scene.look(this.scene.turned("front")),
+      " ": () => this.toggle(),
+      ",": () => this.seek(this.frame - 1),
+      ".": () => this.seek(this.frame + 1),
+    };
+    if (actions[event.key]) {
+      event.preventDefault();
+      actions[event.key]();
+    }
+  }
+
+  drawMatrix() {
+    if (this.clip?.links && byId("matrix-panel").open) linkMatrix(byId("matrix"), this.clip);
+  }
+}
+
+/** A bar of a list: name, bar, value. */
+function bar(name, share, value, truth = false) {
+  const fill = make("span");
+  fill.style.setProperty("--value", `${100 * share}%`);
+  return make("li", { className: truth ? "truth" : "" },
+    make("span", {}, truth ? `${name} ✓` : name),
+    make("span", { className: "track" }, fill),
+    make("span", { className: "value" }, value));
+}
+
+/** An entry of the legend. */
+function swatch(text, name) {
+  const mark = make("span", { className: "swatch" });
+  mark.style.setProperty("--swatch", `var(--${name})`);
+  return make("li", {}, mark, text);
+}

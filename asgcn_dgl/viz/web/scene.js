@@ -1,0 +1,239 @@
+// The 3-D scene: bodies, links, responses, predicted poses.
+
+const LINKS_DRAWN = 60;
+const CURVE_STEPS = 8;
+const VIEWS = {
+  front: { x: 0.4, y: -1.8, z: 0.4 },
+  side: { x: 1.8, y: -0.2, z: 0.35 },
+  top: { x: 0, y: -0.45, z: 1.8 },
+};
+
+/** Read a colour of the style sheet, as the colour scheme has it. */
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** Empty coordinates, to be filled by add. */
+const track = () => ({ x: [], y: [], z: [] });
+
+function add(to, point) {
+  to.x.push(point ? point[0] : null);
+  to.y.push(point ? point[1] : null);
+  to.z.push(point ? point[2] : null);
+}
+
+/** A link as a curve that bends to one side of its way, so that the way back stays visible. */
+function addCurve(to, start, end) {
+  const way = end.map((value, k) => value - start[k]);
+  const length = Math.hypot(...way) || 1;
+  const across = [-way[1], way[0], 0];
+  const wide = Math.hypot(...across) || 1;
+  const bend = across.map((value) => (0.16 * length * value) / wide);
+  bend[2] += 0.06 * length;
+  for (let k = 0; k <= CURVE_STEPS; k++) {
+    const s = k / CURVE_STEPS;
+    add(to, start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]));
+  }
+  add(to, null);
+}
+
+class Scene {
+  constructor(node) {
+    this.node = node;
+    this.clip = null;
+    this.links = [];
+  }
+
+  /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
+  async show(clip, beside) {
+    if (clip !== this.clip) this.eye = this.turned("front", clip);
+    this.clip = clip;
+    const [[x0, x1]] = clip.box;
+    this.shift = beside && clip.future ? 0.5 * (x1 - x0) : 0;
+    const { left, right } = clip.skeleton;
+    const side = clip.skeleton.joints.map((_, joint) =>
+      left.includes(joint) ? "left" : right.includes(joint) ? "right" : "middle");
+    this.jointColors = [];
+    for (let body = 0; body < clip.bodies; body++) {
+      for (const where of side) {
+        const name = body === 0 ? `body-${where}` : body % 2 ? "body-2" : "body-3";
+        this.jointColors.push(color(name));
+      }
+    }
+    this.bones = [];
+    for (let body = 0; body < clip.bodies; body++) {
+      for (const [inner, outer] of clip.skeleton.bones) {
+        this.bones.push([inner + body * clip.joints, outer + body * clip.joints]);
+      }
+    }
+    this.types = clip.links ? clip.links.types : 0;
+    const axis = (range) => ({ range, visible: false, showspikes: false });
+    const [, y, z] = clip.box;
+    const x = [x0, x1 + this.shift];
+    const sizes = [x, y, z].map(([low, high]) => high - low);
+    const largest = Math.max(...sizes);
+    const ratio = (k) => (1.45 * sizes[k]) / largest;
+    const layout = {
+      showlegend: false,
+      margin: { l: 0, r: 0, t: 0, b: 0 },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      hoverlabel: { font: { size: 13 } },
+      scene: {
+        xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
+        aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
+        camera: { eye: this.eye, center: { x: 0, y: 0, z: -0.02 }, up: { x: 0, y: 0, z: 1 } },
+        dragmode: "orbit",
+      },
+    };
+    await Plotly.react(this.node, this.traces(), layout, { displayModeBar: false, responsive: true });
+    if (!this.listening) {
+      this.node.on("plotly_relayout", (change) => {
+        if (change["scene.camera"]) this.eye = change["scene.camera"].eye;
+      });
+      this.listening = true;
+    }
+  }
+
+  traces() {
+    const empty = { type: "scatter3d", hoverinfo: "skip", x: [null], y: [null], z: [null] };
+    const lines = (width, colors, more = {}) => ({ ...empty, mode: "lines", line: { width, color: colors }, ...more });
+    const traces = [
+      lines(1.5, color("floor"), this.floor()),
+      lines(9, []),
+      { ...empty, mode: "markers", marker: { size: 5, color: this.jointColors }, hoverinfo: "text" },
+      { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
+      lines(6, color("future")),
+      { ...empty, mode: "markers", marker: { size: 4.5, color: color("future") } },
+    ];
+    for (let type = 0; type < this.types; type++) {
+      const shade = color(`type-${(type % 5) + 1}`);
+      traces.push(lines(5.5, shade), lines(2.5, shade));
+    }
+    return traces;
+  }
+
+  /** A grid on the ground. */
+  floor() {
+    const to = track();
+    const [[x0, tight], [y0, y1], [ground]] = this.clip.box;
+    const x1 = tight + this.shift;
+    const step = Math.max(x1 - x0, y1 - y0) / 8;
+    const level = ground + 1e-3;
+    for (let x = x0 + step / 2; x <= x1; x += step) {
+      [[x, y0, level], [x, y1, level], null].forEach((point) => add(to, point));
+    }
+    for (let y = y0 + step / 2; y <= y1; y += step) {
+      [[x0, y, level], [x1, y, level], null].forEach((point) => add(to, point));
+    }
+    return to;
+  }
+
+  /** Choose the links to draw; tell how many pass. */
+  choose(types, threshold) {
+    if (!this.clip.links) return 0;
+    const passing = this.clip.allLinks(types).filter((link) => link.prob > threshold);
+    this.links = passing.slice(0, LINKS_DRAWN);
+    this.threshold = threshold;
+    return passing.length;
+  }
+
+  /** Draw a frame. */
+  async draw(frame, options) {
+    const clip = this.clip;
+    const pose = clip.pose(frame);
+    const bones = track();
+    const boneColors = [];
+    for (const [inner, outer] of this.bones) {
+      if (!pose[inner] || !pose[outer]) continue;
+      [pose[inner], pose[outer], null].forEach((point) => add(bones, point));
+      const shade = this.jointColors[outer];
+      boneColors.push(shade, shade, shade);
+    }
+    const joints = track();
+    pose.forEach((point) => add(joints, point));
+    const circles = track();
+    let sizes = [];
+    if (options.response && clip.response) {
+      pose.forEach((point) => add(circles, point));
+      sizes = clip.responses(frame).map((value) => 64 * Math.sqrt(value));
+    }
+    const predicted = clip.future && options.future ? clip.prediction(frame) : null;
+    const [ghostBones, ghostJoints] = this.ghost(predicted);
+    const updates = [bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
+    const filled = updates.map((to) => (to.x.length ? to : { x: [null], y: [null], z: [null] }));
+    const names = clip.skeleton.joints;
+    const label = (k) => names[k % names.length].replaceAll("_", " ");
+    const text = options.names ? pose.map((_, k) => (k < clip.joints ? label(k) : "")) : "";
+    const change = {
+      x: filled.map((to) => to.x),
+      y: filled.map((to) => to.y),
+      z: filled.map((to) => to.z),
+      "line.color": [boneColors.length ? boneColors : color("body-middle")],
+      "marker.size": [undefined, undefined, sizes.length ? sizes : 1],
+      mode: [undefined, options.names ? "markers+text" : "markers"],
+      text: [undefined, text],
+      "textfont.color": [undefined, color("ink")],
+      "textfont.size": [undefined, 10],
+      hovertext: [undefined, pose.map((_, k) => label(k))],
+    };
+    for (const values of Object.values(change)) {
+      while (values.length < filled.length) values.push(undefined); // undefined leaves a trace as it is
+    }
+    await Plotly.restyle(this.node, change, filled.map((_, k) => k + 1));
+  }
+
+  /** The predicted bodies, over the true ones or to their right. */
+  ghost(points) {
+    const bones = track(), joints = track();
+    if (!points) return [bones, joints];
+    const moved = points.map((point) => point && [point[0] + this.shift, point[1], point[2]]);
+    for (const [inner, outer] of this.bones) {
+      if (moved[inner] && moved[outer]) [moved[inner], moved[outer], null].forEach((point) => add(bones, point));
+    }
+    moved.forEach((point) => point && add(joints, point));
+    return [bones, joints];
+  }
+
+  /** The links as curves: of each type the stronger half thick, the other thin. */
+  curves(pose) {
+    const found = Array.from({ length: 2 * this.types }, track);
+    for (const { receiver, sender, type, prob } of this.links) {
+      if (!pose[receiver] || !pose[sender]) continue;
+      const strong = prob > (1 + this.threshold) / 2;
+      addCurve(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver]);
+    }
+    return found;
+  }
+
+  get camera() {
+    return this.node.layout.scene.camera.eye;
+  }
+
+  /** Where to look from for a named view: relative to where the bodies face. */
+  turned(name, clip = this.clip) {
+    const { x, y, z } = VIEWS[name];
+    const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
+    return { x: x * cos - y * sin, y: x * sin + y * cos, z };
+  }
+
+  look(eye) {
+    this.eye = eye;
+    return Plotly.relayout(this.node, { "scene.camera.eye": eye });
+  }
+
+  /** Turn around the vertical and up or down, in radians. */
+  rotate(around, up) {
+    const { x, y, z } = this.camera;
+    const far = Math.hypot(x, y, z);
+    const turn = Math.atan2(y, x) + around;
+    const rise = Math.max(-1.5, Math.min(1.5, Math.asin(z / far) + up));
+    return this.look({
+      x: far * Math.cos(rise) * Math.cos(turn),
+      y: far * Math.cos(rise) * Math.sin(turn),
+      z: far * Math.sin(rise),
+    });
+  }
+
+  zoom(factor) {
+    const { x, y, z } = this.camera;
+    return this.look({ x: x * factor, y: y * factor, z: z * factor });
+  }
+}

@@ -1,0 +1,209 @@
+// The confusion matrix and the table of clips, which show the same filter.
+
+const ROWS_SHOWN = 12;
+const LARGEST_WITH_NUMBERS = 25;
+
+class Table {
+  constructor(data, open) {
+    this.data = data;
+    this.open = open;
+    this.filter = { name: "", label: null, predicted: null, wrong: false };
+    this.order = { key: null, down: false };
+    this.page = 0;
+    this.model = data.kind === "run";
+    this.columns = this.model
+      ? [["name", "Clip"], ["label", "True action"], ["predicted", "Recognised as"], ["confidence", "Probability"], ["truth", "Of true"]]
+      : [["name", "Clip"], ["bodies", "Bodies"], ["frames", "Frames"]];
+    this.head();
+    this.controls();
+    if (this.model) this.confusion();
+    this.show();
+  }
+
+  /** What a row is sorted by. */
+  value(row, key) {
+    const { classes } = this.data;
+    switch (key) {
+      case "label":
+      case "predicted": return row[key] < 0 ? "" : classes[row[key]];
+      default: return row[key];
+    }
+  }
+
+  head() {
+    byId("clips-head").replaceChildren(
+      ...this.columns.map(([key, text]) => {
+        const button = make("button", { type: "button" }, text);
+        button.addEventListener("click", () => {
+          this.order = { key, down: this.order.key === key && !this.order.down };
+          this.page = 0;
+          this.show();
+        });
+        const cell = make("th", { scope: "col" }, button);
+        cell.dataset.key = key;
+        return cell;
+      }),
+    );
+  }
+
+  controls() {
+    for (const node of document.querySelectorAll("#filters .of-model")) node.hidden = !this.model;
+    for (const key of ["label", "predicted"]) {
+      const box = byId(`filter-${key}`);
+      box.replaceChildren(
+        new Option("any", ""),
+        ...this.data.classes.map((name, number) => new Option(name, String(number))),
+      );
+      box.addEventListener("change", () => this.set({ [key]: box.value === "" ? null : Number(box.value) }));
+    }
+    byId("filter-name").addEventListener("input", (event) => this.set({ name: event.target.value.trim() }));
+    byId("filter-wrong").addEventListener("change", (event) => this.set({ wrong: event.target.checked }));
+    byId("filters").addEventListener("submit", (event) => event.preventDefault());
+    byId("filters").addEventListener("reset", (event) => {
+      event.preventDefault();
+      this.set({ name: "", label: null, predicted: null, wrong: false });
+    });
+    byId("page-back").addEventListener("click", () => this.turn(-1));
+    byId("page-next").addEventListener("click", () => this.turn(1));
+  }
+
+  set(change) {
+    Object.assign(this.filter, change);
+    byId("filter-name").value = this.filter.name;
+    byId("filter-label").value = this.filter.label ?? "";
+    byId("filter-predicted").value = this.filter.predicted ?? "";
+    byId("filter-wrong").checked = this.filter.wrong;
+    this.page = 0;
+    this.show();
+  }
+
+  turn(by) {
+    this.page += by;
+    this.show();
+  }
+
+  /** Rows that pass the filter, in order. */
+  rows() {
+    const { name, label, predicted, wrong } = this.filter;
+    const rows = this.data.rows.filter((row) =>
+      row.name.toLowerCase().includes(name.toLowerCase()) &&
+      (label === null || row.label === label) &&
+      (predicted === null || row.predicted === predicted) &&
+      (!wrong || row.label !== row.predicted));
+    const { key, down } = this.order;
+    if (key) {
+      const sign = down ? -1 : 1;
+      rows.sort((a, b) => {
+        const [x, y] = [this.value(a, key), this.value(b, key)];
+        return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
+      });
+    }
+    return rows;
+  }
+
+  show() {
+    const rows = this.rows();
+    const pages = Math.max(1, Math.ceil(rows.length / ROWS_SHOWN));
+    this.page = Math.min(this.page, pages - 1);
+    const shown = rows.slice(this.page * ROWS_SHOWN, (this.page + 1) * ROWS_SHOWN);
+    byId("clips-body").replaceChildren(...shown.map((row) => this.row(row)));
+    for (const cell of byId("clips-head").children) {
+      const sorted = cell.dataset.key === this.order.key;
+      if (sorted) cell.setAttribute("aria-sort", this.order.down ? "descending" : "ascending");
+      else cell.removeAttribute("aria-sort");
+    }
+    const carried = rows.filter((row) => row.clip >= 0).length;
+    const all = this.data.rows.length;
+    byId("clips-count").textContent =
+      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them with their motion` : "");
+    byId("page-number").textContent = `page ${this.page + 1} of ${pages}`;
+    byId("page-back").disabled = this.page === 0;
+    byId("page-next").disabled = this.page === pages - 1;
+    for (const button of byId("confusion").querySelectorAll("button")) {
+      const { row, column } = button.dataset;
+      const pressed = Number(row) === this.filter.label && Number(column) === this.filter.predicted;
+      button.setAttribute("aria-pressed", String(pressed));
+    }
+  }
+
+  row(row) {
+    const { classes } = this.data;
+    const percent = (share) => `${(100 * share).toFixed(1)} %`;
+    let name = make("span", { title: "Its motion is not in this page; make the report with more --clips" }, row.name);
+    if (row.clip >= 0) {
+      name = make("button", { type: "button", className: "open" }, row.name);
+      name.addEventListener("click", () => this.choose(row));
+    }
+    const cells = [make("td", {}, name)];
+    if (this.model) {
+      const right = row.label === row.predicted;
+      const verdict = make("span", { className: right ? "right" : "wrong" },
+        `${right ? "✓" : "✗"} ${classes[row.predicted]}`);
+      cells.push(make("td", {}, row.label < 0 ? "" : classes[row.label]), make("td", {}, verdict),
+        make("td", { className: "number" }, percent(row.confidence)),
+        make("td", { className: "number" }, row.label < 0 ? "" : percent(row.truth)));
+    } else {
+      cells.push(make("td", { className: "number" }, String(row.bodies)), make("td", { className: "number" }, String(row.frames)));
+    }
+    const node = make("tr", { className: row === this.chosen ? "chosen" : "" }, ...cells);
+    if (row === this.chosen) node.setAttribute("aria-current", "true");
+    return node;
+  }
+
+  choose(row) {
+    this.chosen = row;
+    const place = this.rows().indexOf(row);
+    if (place >= 0) this.page = Math.floor(place / ROWS_SHOWN);
+    const focused = document.activeElement?.classList.contains("open");
+    this.show();
+    if (focused) byId("clips-body").querySelector(".chosen .open")?.focus({ preventScroll: true });
+    return this.open(row.clip);
+  }
+
+  /** Choose the next clip that has its motion, or the one before. */
+  move(by) {
+    const rows = this.rows().filter((row) => row.clip >= 0);
+    if (!rows.length) return;
+    const place = rows.indexOf(this.chosen);
+    this.choose(rows[(place + by + rows.length) % rows.length]);
+  }
+
+  confusion() {
+    const { classes, confusion } = this.data;
+    const table = byId("confusion");
+    const dense = classes.length > LARGEST_WITH_NUMBERS;
+    table.classList.toggle("dense", dense);
+    const head = make("tr", {}, make("td"),
+      ...classes.map((name) => make("th", { scope: "col", title: name }, make("span", {}, name))));
+    const rows = confusion.map((counts, row) => {
+      const total = counts.reduce((sum, count) => sum + count, 0);
+      const cells = counts.map((count, column) => {
+        if (!count) return make("td", {}, make("span"));
+        const clips = count === 1 ? "1 clip" : `${count} clips`;
+        const button = make("button", { type: "button", title: `${classes[row]} → ${classes[column]}: ${clips}` },
+          dense ? "" : String(count));
+        button.setAttribute("aria-label", `${classes[row]} recognised as ${classes[column]}: ${clips}`);
+        const share = count / total;
+        button.style.setProperty("--share", share > 0.5 ? 0.85 + 0.15 * share : 0.12 + 0.5 * share);
+        button.classList.toggle("strong", share > 0.5);
+        Object.assign(button.dataset, { row, column });
+        button.addEventListener("click", () => this.cell(button, row, column));
+        return make("td", {}, button);
+      });
+      return make("tr", {}, make("th", { scope: "row", title: classes[row] }, classes[row]), ...cells);
+    });
+    table.replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
+    byId("confusion-panel").hidden = false;
+  }
+
+  /** List the clips behind a cell and open the first; once more, list all again. */
+  cell(button, row, column) {
+    if (button.getAttribute("aria-pressed") === "true") {
+      this.set({ label: null, predicted: null });
+      return;
+    }
+    this.set({ name: "", label: row, predicted: column, wrong: false });
+    const first = this.rows().find((each) => each.clip >= 0);
+    if (first) this.choose(first);
+  }
+}

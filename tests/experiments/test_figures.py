@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.figures import FIGURES, Choice, Subject, contrasting, figure_names
+from asgcn_dgl.experiments.gallery import open_gallery
+
+PAPER = ("fig3", "fig8", "fig9", "fig10")
+
+
+@pytest.fixture(scope="module")
+def galleries(run_dir, baseline_dir):
+    return open_gallery(run_dir), open_gallery(baseline_dir)
+
+
+@pytest.fixture(scope="module")
+def subject(galleries):
+    return Subject(*galleries, Choice())
+
+
+def titles(fig):
+    parts = fig.subfigs or [fig]
+    return [axis.get_title() for part in parts for axis in part.axes]
+
+
+def test_figures_of_the_paper_by_one_command(run_dir, baseline_dir, tmp_path, capsys):
+    command = ["figures", str(run_dir), f"--out={tmp_path}", f"--baseline={baseline_dir}"]
+    assert main([*command, "--format=pdf", "--only", *PAPER]) == 0
+    assert capsys.readouterr().out.count("drawn: ") == 4
+    for name in PAPER:
+        assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_every_figure_that_the_run_has(run_dir, tmp_path):
+    assert main(["figures", str(run_dir), f"--out={tmp_path}", "--pose=real"]) == 0
+    written = {path.stem for path in tmp_path.glob("*.png")}
+    assert written == set(FIGURES) - {"responses_baseline"}
+
+
+def test_names_of_what_a_run_has(galleries):
+    ours, baseline = galleries
+    assert figure_names(ours, baseline) == list(FIGURES)
+    without = set(figure_names(baseline, None))
+    assert without.isdisjoint({"a_links", "fig3", "fig8", "fig10", "responses_baseline"})
+    assert {"confusion", "curves", "fig9", "s_links", "strip"} <= without
+
+
+def test_fig9_shows_time_actions_and_the_baseline(subject):
+    labels = titles(FIGURES["fig9"](subject))
+    assert labels[-2:] == ["(c) AS-GCN, AS-links", "(c) ST-GCN"]
+    assert sum(label.startswith("frame ") for label in labels) == 4
+    assert sum(label.startswith("(b)") for label in labels) == 2
+
+
+def test_fig8_shows_the_asked_actions(galleries):
+    asked = Subject(galleries[0], None, Choice(actions=["wave", "kick"], threshold=0.0))
+    assert titles(FIGURES["fig8"](asked)) == ["wave", "kick"]
+    assert sorted(asked.class_links) == list(range(13))
+    mean = asked.class_links[1]
+    assert mean.shape == (2, 25, 25)
+    assert (mean.sum(axis=0) <= 1 + 1e-6).all()
+
+
+def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
+    name = galleries[0].names[5]
+    asked = Subject(galleries[0], None, Choice(clip=name))
+    fig = FIGURES["fig10"](asked)
+    assert name in fig.get_suptitle()
+    assert titles(fig) == ["last seen", "t + 2", "t + 4", "t + 6", "t + 8", "t + 10"]
+    errors = [text.get_text() for axis in fig.axes for text in axis.texts]
+    assert all(error.endswith(" mm") for error in errors) and len(errors) == 5
+
+
+def test_contrasting_classes_differ_from_one_another():
+    links = {k: np.full((3, 3), value) for k, value in enumerate([0.0, 0.02, 0.5, 0.52, 1.0])}
+    assert contrasting(links, 3) == [0, 2, 4]
+    assert contrasting({7: np.zeros((2, 2))}, 3) == [7]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "fig7"], "--only fig7: no such figure; choose of skeleton"),
+        (["--only", "responses_baseline"], "give --baseline RUN_DIR"),
+        (["--only", "strip", "--clip=nobody"], "no test clip 'nobody'"),
+        (["--only", "fig8", "--actions", "fly"], "no class 'fly'"),
+        (["--only", "s_links", "--joint=tail"], "--joint tail: layout 'ntu25' has spine_base"),
+        (["--threshold=2"], "--threshold must be from 0 to below 1, got 2"),
+    ],
+)
+def test_mistakes_give_one_line(run_dir, tmp_path, capsys, options, words):
+    assert main(["figures", str(run_dir), f"--out={tmp_path / 'new'}", *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_runs_without_links_and_of_other_clips_are_refused(galleries, run_dir):
+    alone = Subject(galleries[1], None, Choice())
+    for name in ("fig3", "fig8", "a_links_clip", "link_matrices"):
+        with pytest.raises(InputError, match="its model has no A-links"):
+            FIGURES[name](alone)
+    with pytest.raises(InputError, match="no test clip with a prediction"):
+        FIGURES["fig10"](alone)
+    from dataclasses import replace
+
+    other = replace(galleries[1], names=list(reversed(galleries[1].names)))
+    with pytest.raises(InputError, match="its test clips are not those of"):
+        Subject(galleries[0], other, Choice())

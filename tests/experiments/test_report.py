@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.data import Clip, prepare
+from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.report import read_raw, view
+from asgcn_dgl.skeleton import get_layout
+
+
+def data_of(path):
+    text = path.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found.group(1))
+
+
+@pytest.fixture(scope="module")
+def store(clips_root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores") / "store"
+    prepare(open_source("synthetic", clips_root), folder)
+    return folder
+
+
+def test_report_of_a_run(run_dir, tmp_path, capsys):
+    out = tmp_path / "new" / "report.html"
+    assert main(["report", str(run_dir), f"--out={out}", "--clips=5"]) == 0
+    assert re.search(
+        rf"written: {out} \(\d\.\d MB\); open it in a browser", capsys.readouterr().out
+    )
+    data = data_of(out)
+    scores = np.load(run_dir / "scores.npz")
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert [row["name"] for row in data["rows"]] == scores["names"].tolist()
+    assert sum(row["clip"] >= 0 for row in data["rows"]) == len(data["clips"]) == 5
+    for row in data["rows"]:
+        if row["clip"] >= 0:
+            assert data["clips"][row["clip"]]["name"] == row["name"]
+    right = sum(row["label"] == row["predicted"] for row in data["rows"])
+    assert 100 * right / 13 == pytest.approx(metrics["top1"], abs=1e-3)
+    assert np.trace(data["confusion"]) == right and np.sum(data["confusion"]) == 13
+    assert data["cards"][0]["value"] == f"{metrics['top1']:.1f} %"
+    assert set(data["curves"]) == {"A-link inference: loss", "joint training: loss", "top-1 (%)"}
+    assert dict(data["facts"])["Seed"] == "0"
+    assert dict(data["commands"])["Score the test clips again"] == f"asgcn-dgl evaluate {run_dir}"
+    clip = data["clips"][0]
+    assert clip["links"]["types"] == 2 and clip["steps"] == 10 and clip["response"]
+
+
+def test_report_of_a_run_without_links_and_prediction(baseline_dir):
+    assert main(["report", str(baseline_dir), "--clips=1"]) == 0
+    page = baseline_dir / "report.html"
+    (clip,) = data_of(page)["clips"]
+    assert clip["links"] is None and clip["future"] is None and clip["response"]
+    page.unlink()
+
+
+def test_view_of_files_and_stores(clips_root, store, tmp_path, capsys):
+    files = sorted(map(str, clips_root.glob("*P003*A01*.skeleton")))
+    out = tmp_path / "view.html"
+    assert main(["view", *files, str(store), f"--out={out}", "--clips=7"]) == 0
+    assert f"7 of {39 + len(files)} clips, more with --clips" in capsys.readouterr().out
+    data = data_of(out)
+    assert data["kind"] == "clips"
+    assert [row["name"] for row in data["rows"]][:2] == [file[-29:-9] for file in files[:2]]
+    assert len({row["name"] for row in data["rows"]}) == 7
+    assert data["clips"][0]["links"] is None
+    assert data["rows"][0]["frames"] == data["clips"][0]["total"]
+
+
+def test_view_of_a_format_by_name(clips_root, tmp_path):
+    out = tmp_path / "view.html"
+    arguments = ["view", str(clips_root), "--data=synthetic", f"--out={out}", "--clips=2"]
+    assert main(arguments) == 0
+    assert len(data_of(out)["clips"]) == 2
+
+
+def test_clips_of_one_name_get_numbers(tmp_path):
+    pos = np.random.default_rng(0).normal(size=(1, 4, 17, 2))
+    clips = [Clip.from_positions("same", get_layout("coco17"), pos) for _ in range(3)]
+    names = [clip["name"] for clip in data_of(view(clips, tmp_path / "a.html"))["clips"]]
+    assert names == ["same", "same (2)", "same (3)"]
+
+
+def test_real_recordings_pass(shared_data, tmp_path):
+    files = sorted((shared_data / "ntu" / "raw").glob("*.skeleton"))
+    clips, found = read_raw(files)
+    assert found == len(clips) == 3
+    data = data_of(view(clips, tmp_path / "a.html"))
+    assert [clip["bodies"] for clip in data["clips"]].count(2) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "RUN", "--out=x.pdf"], "x.pdf: give a name that ends in .html"),
+        (["report", "RUN", "--clips=0"], "--clips must be at least 1, got 0"),
+        (["report", "nowhere"], "nowhere: not the folder of a run"),
+        (["view", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["view", "nowhere.json", "--clips=0"], "--clips must be at least 1"),
+        (["view", "nowhere", "--data=film"], "unknown format 'film'"),
+        (["animate", "RUN", "--out=x.avi"], "x.avi: give a name that ends in .gif or .mp4"),
+        (["animate", "RUN", "--out=x.gif"], "--clip is needed: a test clip's name, such as S00"),
+        (["animate", "RUN", "--out=x.gif", "--clip=nobody"], "no test clip 'nobody'"),
+        (["animate", "STORE", "--out=x.gif"], "--clip is needed: a recording's name"),
+        (["animate", "STORE", "--out=x.gif", "--clip=nobody"], "no recording 'nobody'"),
+        (["animate", "RUN", "--out=x.gif", "--rate=0"], "--rate must be above 0"),
+        (["animate", "RUN", "--out=x.gif", "--threshold=1"], "--threshold must be from 0"),
+    ],
+)
+def test_mistakes_give_one_line(run_dir, store, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": str(run_dir), "STORE": str(store)}
+    assert main([places.get(word, word) for word in arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_animation_of_a_file(tmp_path):
+    file = tmp_path / "a01_s01_e00_v03.json"
+    poses = np.random.default_rng(0).normal(size=(4, 20, 3)).tolist()
+    file.write_text(json.dumps({"file_name": file.stem, "skeletons": poses, "label": 1}))
+    assert main(["animate", str(file), f"--out={tmp_path / 'file.gif'}"]) == 0
+    assert (tmp_path / "file.gif").read_bytes().startswith(b"GIF8")
+
+
+@pytest.mark.slow
+def test_animation_of_a_clip_of_a_run(run_dir, store, tmp_path):
+    name = np.load(run_dir / "scores.npz")["names"][1]
+    for place in (run_dir, store):
+        out = tmp_path / f"{place.name}.gif"
+        assert main(["animate", str(place), f"--clip={name}", f"--out={out}"]) == 0
+        assert out.read_bytes().startswith(b"GIF8")
+
+
+def test_no_clip_is_refused(tmp_path):
+    with pytest.raises(InputError, match="at least one clip"):
+        view([], tmp_path / "a.html")

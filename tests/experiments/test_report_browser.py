@@ -1,0 +1,373 @@
+"""The report in a real browser: everything works by mouse and keyboard, and nothing leaves it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.experiments.gallery import open_gallery
+from asgcn_dgl.experiments.report import report, view
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.webdriver.chrome.options import Options  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+# Without a screen and a graphics card: the 3-D drawing is computed by the processor.
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--window-size=1500,1000",
+)
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    service = shutil.which("chromedriver")
+    if browser is None or service is None:
+        pytest.skip("no Chromium with its chromedriver on this machine")
+    options = Options()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    try:
+        driver = webdriver.Chrome(options=options, service=Service(service))
+    except WebDriverException as error:
+        pytest.skip(f"Chromium does not start here: {error.msg}")
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def gallery(run_dir):
+    return open_gallery(run_dir)
+
+
+@pytest.fixture(scope="module")
+def page(run_dir, tmp_path_factory):
+    return report(run_dir, tmp_path_factory.mktemp("page") / "report.html", clips=11)
+
+
+class Report:
+    """The open page, by what a reader does with it."""
+
+    def __init__(self, driver, path, place=""):
+        self.driver = driver
+        driver.get("about:blank")
+        driver.get_log("browser"), driver.get_log("performance")
+        driver.get(path.as_uri() + place)
+        self.until(lambda: self.id("viewer").get_attribute("data-clip"))
+
+    def until(self, true):
+        return WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _: true())
+
+    def id(self, name):
+        return self.driver.find_element("id", name)
+
+    def all(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def script(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def frame(self):
+        return int(self.id("viewer").get_attribute("data-frame"))
+
+    def points(self, trace):
+        """Points of a trace of the scene."""
+        return len([x for x in self.trace(trace, "x") if x is not None])
+
+    def trace(self, number, key):
+        """What a trace of the scene holds."""
+        code = "return document.getElementById('scene').data[arguments[0]][arguments[1]].slice()"
+        return self.script(code, number, key)
+
+    def links(self):
+        """Points on links of each type."""
+        traces = self.script("return document.getElementById('scene').data.length")
+        counts = [self.points(trace) for trace in range(6, traces)]
+        return [thick + thin for thick, thin in zip(counts[::2], counts[1::2], strict=True)]
+
+    def slide(self, name, value):
+        code = (
+            "const node = document.getElementById(arguments[0]); node.value = arguments[1]; "
+            "node.dispatchEvent(new Event('input'))"
+        )
+        self.script(code, name, str(value))
+
+    def press(self, name, key):
+        self.id(name).send_keys(key)
+
+    def complaints(self):
+        """What the console says, without hints on speed."""
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if "willReadFrequently" not in entry["message"]
+            and "GPU stall" not in entry["message"]
+            and "WebGL" not in entry["message"]
+        ]
+
+    def requests(self):
+        """Addresses that were asked for."""
+        found = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                found.append(message["params"]["request"]["url"])
+        return found
+
+
+@pytest.fixture
+def opened(driver, page):
+    opened = Report(driver, page)
+    yield opened
+    assert opened.complaints() == []
+    assert {url.split(":")[0] for url in opened.requests()} <= {"file", "data", "blob"}
+
+
+def test_the_page_is_usable_before_the_library_runs(driver, page, opened, gallery):
+    usable = float(opened.script("return document.documentElement.dataset.usable"))
+    assert usable < 2000 * 5  # milliseconds; five times for machines that do other things too
+    assert opened.id("title").text == "tiny"
+    assert opened.id("cards").text.startswith("Top-1")
+    assert opened.points(1) > 0 and opened.points(2) > 0
+    assert opened.id("clip-name").text in gallery.names
+    assert len(opened.all("#curves .main-svg")) >= 3
+
+
+def test_the_network_is_closed(opened):
+    code = (
+        "const done = arguments[0];"
+        "fetch('https://example.org/').then(() => done('open'), () => done('closed'))"
+    )
+    assert opened.driver.execute_async_script(code) == "closed"
+    opened.driver.get_log("browser")  # the complaint that was asked for
+    opened.driver.get_log("performance")
+
+
+def test_choosing_a_clip_and_playing_it(opened):
+    second = opened.all("#clips-body .open")[1]
+    name = second.text
+    second.click()
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") == name)
+    assert opened.id("clip-name").text == name
+    assert opened.all("#clips-body tr.chosen .open")[0].text == name
+    assert len(opened.all("#probabilities li")) == 5
+    before = opened.trace(2, "x")
+    opened.id("play").click()
+    assert opened.id("play").text == "Pause"
+    opened.until(lambda: opened.frame() > 3)
+    opened.id("play").click()
+    assert opened.id("play").text == "Play"
+    assert opened.trace(2, "x") != before
+    time.sleep(1)  # what was being drawn when it paused
+    frame = opened.frame()
+    time.sleep(0.5)
+    assert opened.frame() == frame
+    opened.slide("scrub", 0)
+    opened.until(lambda: opened.frame() == 0)
+    opened.id("clip-next").click()
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") != name)
+
+
+def test_an_address_may_name_clip_and_frame(driver, page, gallery):
+    opened = Report(driver, page, f"#clip={gallery.names[2]}&frame=5")
+    opened.until(lambda: opened.frame() == 5)
+    assert opened.id("clip-name").text == gallery.names[2]
+    assert opened.all("#clips-body tr.chosen .open")[0].text == gallery.names[2]
+
+
+def test_links_by_type_and_threshold(opened, gallery):
+    name = opened.id("clip-name").text
+    (exhibit,) = gallery.exhibits([gallery.place(name)])
+    total = np.round(255 * exhibit.links) / 255
+
+    def expected(types, threshold):
+        return int((total[types].sum(axis=0) > threshold).sum())
+
+    def said():
+        return int(opened.id("links-count").text.split()[0])
+
+    for threshold in (0.31, 0.61):
+        opened.slide("threshold", threshold)
+        opened.until(lambda t=threshold: said() == expected([0, 1], t))
+        assert opened.id("threshold-value").text == f"{threshold:.2f}"
+    opened.slide("threshold", 0.21)
+    opened.until(lambda: said() == expected([0, 1], 0.21))
+    first, second = opened.all("#link-types input")
+    second.click()
+    opened.until(lambda: said() == expected([0], 0.21))
+    opened.until(lambda: opened.links()[1] == 0)
+    first.click()
+    opened.until(lambda: opened.links() == [0, 0])
+    second.click()
+    opened.until(lambda: said() == expected([1], 0.21))
+    # Only links between joints that are seen in this frame are drawn, nine points each.
+    assert opened.links()[0] == 0 and opened.links()[1] % 9 == 0
+
+
+def test_responses_and_predictions_are_switched(opened, gallery):
+    opened.until(lambda: opened.points(3) > 0)
+    opened.id("show-response").click()
+    opened.until(lambda: opened.points(3) == 0)
+    last = int(opened.id("scrub").get_attribute("max"))
+    assert opened.points(4) == 0
+    opened.slide("scrub", last)
+    opened.until(lambda: opened.points(4) > 0)
+    assert opened.id("frame").text.endswith("predicted +10")
+    over = opened.trace(5, "x")
+    opened.id("future-beside").click()
+    opened.until(lambda: opened.trace(5, "x") > over)
+    opened.id("show-future").click()
+    opened.until(lambda: opened.points(4) == 0)
+    opened.id("show-names").click()
+    opened.until(lambda: "head" in opened.trace(2, "text"))
+
+
+def test_a_cell_of_the_confusion_matrix_opens_its_clips(opened, gallery):
+    cells = opened.all("#confusion button")
+    pairs = list(zip(gallery.labels.tolist(), gallery.predicted.tolist(), strict=True))
+    assert len(cells) == len(set(pairs))
+    cell = cells[0]  # of the carried ones
+    pair = (int(cell.get_attribute("data-row")), int(cell.get_attribute("data-column")))
+    cell.click()
+    behind = [name for name, own in zip(gallery.names, pairs, strict=True) if own == pair]
+    assert cell.get_attribute("aria-pressed") == "true"
+    assert [row.text.split()[0] for row in opened.all("#clips-body tr")] == behind
+    assert f"{len(behind)} of 13 clips" in opened.id("clips-count").text
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") in behind)
+    cell.click()
+    assert opened.id("clips-count").text.startswith("13 of 13 clips, 11 of them")
+
+
+def test_filters_and_sorting(opened, gallery):
+    opened.id("filter-wrong").click()
+    wrong = int((gallery.labels != gallery.predicted).sum())
+    assert opened.id("clips-count").text.startswith(f"{wrong} of 13")
+    opened.id("filter-reset").click()
+    Select(opened.id("filter-label")).select_by_visible_text("wave")
+    assert opened.id("clips-count").text.startswith("1 of 13")
+    opened.id("filter-reset").click()
+    opened.id("filter-name").send_keys(gallery.names[4][-4:])
+    assert opened.id("clips-count").text.startswith("1 of 13")
+    opened.id("filter-reset").click()
+    head = opened.all("#clips-head th")[3]
+    for direction in ("ascending", "descending"):
+        head.find_element("css selector", "button").click()
+        assert head.get_attribute("aria-sort") == direction
+        shares = [float(row.text.split()[0]) for row in opened.all("#clips-body td:nth-child(4)")]
+        assert shares == sorted(shares, reverse=direction == "descending")
+    opened.id("page-next").click()
+    assert opened.id("page-number").text == "page 2 of 2"
+    assert len(opened.all("#clips-body tr")) == 1
+
+
+def test_the_scene_by_keyboard(opened):
+    def eye():
+        return opened.script("return {...document.getElementById('scene').layout.scene.camera.eye}")
+
+    def settled(change):
+        before = eye()
+        change()
+        opened.until(lambda: eye() != before)
+        return before, eye()
+
+    before, after = settled(lambda: opened.press("scene", Keys.ARROW_RIGHT))
+    assert np.hypot(after["x"], after["y"]) == pytest.approx(np.hypot(before["x"], before["y"]))
+    before, after = settled(lambda: opened.press("scene", Keys.ARROW_UP))
+    assert after["z"] > before["z"]
+    before, after = settled(lambda: opened.press("scene", "+"))
+    assert np.linalg.norm([*after.values()]) < np.linalg.norm([*before.values()])
+    settled(lambda: opened.press("scene", Keys.HOME))
+    opened.press("scene", ".")
+    opened.until(lambda: opened.frame() == 1)
+    opened.press("scene", ",")
+    opened.until(lambda: opened.frame() == 0)
+    opened.press("scene", Keys.SPACE)
+    opened.until(lambda: opened.frame() > 1)
+    opened.press("scene", Keys.SPACE)
+    assert opened.id("play").text == "Play"
+    opened.id("scrub").send_keys(Keys.END)
+    opened.until(lambda: opened.frame() == int(opened.id("scrub").get_attribute("max")))
+
+
+def test_everything_is_reached_by_the_tab_key(opened):
+    opened.script("document.activeElement.blur()")
+    reached = []
+    for _ in range(120):
+        opened.driver.switch_to.active_element.send_keys(Keys.TAB)
+        node = opened.script("return document.activeElement.id || document.activeElement.className")
+        reached.append(node)
+        if node == "links-controls" or "threshold" in reached:
+            break
+    assert {"filter-name", "page-next", "clip-next", "scene", "play", "scrub", "threshold"} <= set(
+        reached
+    )
+
+
+def test_raw_clips_without_a_model(driver, gallery, tmp_path):
+    from asgcn_dgl.data import read_ntu
+
+    clips = [read_ntu(file) for file in gallery.files[:2]]
+    opened = Report(driver, view(clips, tmp_path / "view.html"))
+    shown = [node.text for node in opened.all("main > .panel h2") if node.is_displayed()]
+    assert shown == ["Clips", clips[0].name, "How this was made"]
+    for name in ("links-controls", "confusion-panel", "probabilities-panel", "filter-wrong"):
+        assert not opened.id(name).is_displayed()
+    assert opened.points(1) > 0
+    assert opened.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The accessibility checker's script, installed for this test only."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm on this machine to install axe-core with")
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--no-save", "--silent", "--prefix", str(folder), "axe-core@4"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=240, cwd=folder)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm does not get axe-core here in time")
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if done.returncode or not script.is_file():
+        pytest.skip("npm does not get axe-core here")
+    return script.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(driver, page, axe, scheme):
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+    opened = Report(driver, page)
+    opened.id("matrix-panel").find_element("css selector", "summary").click()
+    opened.until(lambda: opened.all("#matrix .main-svg"))
+    opened.script(axe)
+    code = (
+        "const done = arguments[0];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.map("
+        "v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))"
+    )
+    driver.set_script_timeout(PATIENCE)
+    violations = driver.execute_async_script(code)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert violations == []

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import statistics
+
+import pytest
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments import tables
+from asgcn_dgl.experiments.grids import PUBLISHED, TABLE_NAMES, grid
+from asgcn_dgl.experiments.tables import make_table
+from asgcn_dgl.files import write_json
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.files import RunDir
+
+
+def names(table, config=None, protocol="xsub"):
+    return [cell.name for cell in grid(table, config or RunConfig(), protocol).cells()]
+
+
+def test_grids_are_the_papers():
+    assert names("links") == [
+        "s_l1", "as_l1_c3_p0.95", "s_l2", "as_l2_c3_p0.95",
+        "s_l3", "as_l3_c3_p0.95", "s_l4", "as_l4_c3_p0.95",
+    ]  # fmt: skip
+    assert names("types") == [f"as_l4_c{types}_p0.95_predict" for types in (1, 2, 3, 4, 5)]
+    assert names("prior")[-1] == "as_l4_c3_p0_predict" and len(names("prior")) == 5
+    # Four orders, with and without links, with and without the prediction head.
+    assert len(names("prediction")) == 16
+    assert set(names("links")) < set(names("prediction"))
+    assert names("comparison") == ["stgcn", "as_l4_c3_p0.95_predict"]
+    config = RunConfig(data="ntu60")
+    assert names("comparison", config) == [
+        "stgcn", "stgcn_xview", "as_l4_c3_p0.95_predict", "as_l4_c3_p0.95_predict_xview",
+    ]  # fmt: skip
+    config.clips.protocol = "xview"
+    assert names("comparison", config) == ["stgcn", "as_l4_c3_p0.95_predict"]
+    for table in TABLE_NAMES:
+        made = grid(table, RunConfig(), "xsub")
+        width = len(made.head) - 1
+        assert all(len(row) * (1 + made.top5) == width for _, row in made.rows)
+        assert not made.paper or [len(row) for row in made.paper] == [width] * len(made.rows)
+    with pytest.raises(ValueError, match="table must be one of"):
+        grid("figures", RunConfig(), "xsub")
+
+
+def test_what_a_table_does_not_vary_is_the_configurations():
+    config = RunConfig()
+    config.model.max_hop, config.model.num_actional, config.model.ghost_prior = 2, 4, 0.5
+    assert names("types", config)[0] == "as_l2_c1_p0.5_predict"
+    assert names("prior", config)[0] == "as_l2_c4_p0.99_predict"
+
+
+def test_published_figures_are_the_papers():
+    ntu = {each.method: each.figures for each in PUBLISHED["ntu60"]}
+    assert ntu["AS-GCN"] == {"xsub": (86.8, None), "xview": (94.2, None)}
+    assert ntu["ST-GCN"] == {"xsub": (81.5, None), "xview": (88.3, None)}
+    assert PUBLISHED["kinetics"][-1].figures[""] == (34.8, 56.5)
+
+
+@pytest.fixture
+def trained_jobs(monkeypatch):
+    """What was trained, with figures made up from the options instead of a training."""
+    done = []
+
+    def train(config, folder, *, resume=False, test=True):
+        run = RunDir(folder)
+        run.write_config(config)
+        done.append((folder.parent.name, folder.name, resume, test))
+        if len(done) == getattr(train, "killed_at", None):
+            raise KeyboardInterrupt
+        top1 = 80 + (config.model.max_hop or 0) + config.trainer.seed
+        result = {
+            "protocol": "xsub", "top1": float(top1), "top5": 99.0, "prediction": None,
+            "seconds": {"joint": 60.0},
+        }  # fmt: skip
+        if config.clips.validation != "none":
+            write_json(run.validation, result)
+        if test:
+            write_json(run.metrics, result)
+
+    monkeypatch.setattr(tables, "train", train)
+    done_and_train = (done, train)
+    return done_and_train
+
+
+def test_a_killed_grid_goes_on_and_tables_share_runs(trained_jobs, tmp_path, capsys):
+    done, train = trained_jobs
+    train.killed_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        make_table("links", RunConfig(), tmp_path, seeds=2)
+    assert [name for name, *_ in done] == names("links")[:4]
+    half = json.loads((tmp_path / "links.json").read_text())
+    assert half["cells"]["s_l2"]["top1"] == [82.0] and half["cells"]["s_l4"]["top1"] == []
+    assert "| 4     | –" in (tmp_path / "links.md").read_text()
+    train.killed_at = None
+    capsys.readouterr()
+    made = make_table("links", RunConfig(), tmp_path, seeds=2)
+    assert len(done) == 4 + 16 - 3
+    assert done[4] == ("as_l2_c3_p0.95", "seed0", True, True)  # the one that was killed goes on
+    shown = capsys.readouterr().out
+    assert "table links: 16 runs, 3 done; about 13 min to go" in shown
+    assert "begun  as_l2_c3_p0.95  seed 0" in shown
+    assert made["cells"]["as_l4_c3_p0.95"]["top1"] == [84.0, 85.0]
+    assert made["cells"]["as_l4_c3_p0.95"]["deviation"] == pytest.approx(statistics.stdev([0, 1]))
+    text = (tmp_path / "links.md").read_text()
+    assert "| order | S-links    | A-links    | AS-links   |" in text
+    assert "| 1     | 81.5 ± 0.7 | 81.5 ± 0.7 | 81.5 ± 0.7 |" in text
+    assert "| 4     | 84.2    |         | 86.1     |" in text  # the paper's
+    assert "2 seed(s) a cell" in text
+    make_table("links", RunConfig(), tmp_path, seeds=2)
+    assert len(done) == 17  # nothing was left to do
+    make_table("prediction", RunConfig(), tmp_path, seeds=2)
+    assert len(done) == 17 + 16
+
+
+def test_a_dry_run_trains_and_writes_nothing(trained_jobs, tmp_path, capsys):
+    made = make_table("types", RunConfig(), tmp_path / "out", dry_run=True)
+    assert not trained_jobs[0] and not (tmp_path / "out").exists()
+    shown = capsys.readouterr().out
+    assert "table types: 15 runs, 0 done; its time is known after the first run" in shown
+    assert shown.count("to do") == 15
+    assert made["cells"]["as_l4_c1_p0.95_predict"]["mean"] is None
+
+
+def test_validation_leaves_the_test_clips_alone(trained_jobs, tmp_path):
+    make_table("comparison", RunConfig(), tmp_path, seeds=1, split="validation")
+    assert {test for *_, test in trained_jobs[0]} == {False}
+    config = RunConfig()
+    config.clips.validation = "none"
+    with pytest.raises(InputError, match="--split validation needs held-out clips"):
+        make_table("comparison", config, tmp_path, split="validation")
+
+
+def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
+    make_table("comparison", RunConfig(), tmp_path, seeds=1)
+    config = RunConfig(root="moved")
+    config.trainer.threads, config.clips.workers = 2, 3  # where it is done, not what
+    make_table("comparison", config, tmp_path, seeds=1)
+    assert len(trained_jobs[0]) == 2
+    config.optim.lr = 0.2
+    with pytest.raises(InputError, match=r"seed0: holds a run whose optim\.lr differ"):
+        make_table("comparison", config, tmp_path, seeds=1)
+    RunDir(tmp_path / "stgcn" / "seed0").metrics.write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json: not valid JSON"):
+        make_table("comparison", RunConfig(), tmp_path, seeds=1)
+    with pytest.raises(InputError, match="--seeds must be at least 1"):
+        make_table("comparison", RunConfig(), tmp_path, seeds=0)
+
+
+def test_a_run_that_diverges_is_named(monkeypatch, tmp_path):
+    def diverging(*arguments, **others):
+        raise DivergenceError("the loss became nan")
+
+    monkeypatch.setattr(tables, "train", diverging)
+    with pytest.raises(DivergenceError, match=r"stgcn/seed0: the loss became nan"):
+        make_table("comparison", RunConfig(), tmp_path, seeds=1)
+
+
+def test_comparison_on_a_tiny_set(tiny, tmp_path, capsys):
+    """The real thing, from the command to the table."""
+    options = [option for option in tiny[1:] if "num_actional" not in option]
+    command = ["tables", "comparison", *options, f"--out={tmp_path}", "--seeds=1"]
+    assert main([*command, "--model.max_hop=1", "--trainer.epochs=1"]) == 0
+    made = json.loads((tmp_path / "comparison.json").read_text())
+    for name in ("stgcn", "as_l1_c3_p0.95_predict"):
+        metrics = json.loads((tmp_path / name / "seed0" / "metrics.json").read_text())
+        assert made["cells"][name]["top1"] == [metrics["top1"]]
+    assert "| AS-GCN, ours |" in capsys.readouterr().out
+    config = RunDir(tmp_path / "stgcn" / "seed0").read_config()
+    assert (config.model.name, config.model.num_actional) == ("stgcn", 0)

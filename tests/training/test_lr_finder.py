@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from asgcn_dgl.cli import main
+from asgcn_dgl.training.lr_finder import smoothed, suggest
+
+
+@pytest.fixture
+def command(tiny):
+    return ["find-lr", *tiny[1:], "--clips.validation=none"]
+
+
+def test_rates_rise_losses_are_noted_and_nothing_is_kept(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "found.json"
+    assert main([*command, "--steps=7", "--lowest=0.01", "--highest=0.1", f"--out={out}"]) == 0
+    found = json.loads(out.read_text())
+    assert len(found["lr"]) == len(found["loss"]) == 7
+    assert (found["lr"][0], found["lr"][-1]) == (pytest.approx(0.01), pytest.approx(0.1))
+    assert found["suggestion"] in found["lr"]
+    assert "try --optim.lr" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_the_rates_are_those_of_the_optimiser(command, tmp_path, monkeypatch):
+    seen, step = [], torch.optim.SGD.step
+
+    def watched(self, *arguments, **others):
+        seen.append([group["lr"] for group in self.param_groups])
+        return step(self, *arguments, **others)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    options = ["--steps=3", "--lowest=0.01", "--highest=1.0", "--trainer.accumulate=2"]
+    assert main([*command, *options, "--optim.lr=0.3", "--aim.joint_lr_scale=0.5"]) == 0
+    highest = [max(rates) for rates in seen]
+    assert highest == [pytest.approx(0.01), pytest.approx(0.1), pytest.approx(1.0)]
+    assert all(min(rates) == pytest.approx(max(rates) / 2) for rates in seen)
+
+
+def test_it_ends_where_the_loss_blows_up(command, tmp_path):
+    out = tmp_path / "found.json"
+    options = ["--steps=40", "--lowest=0.001", "--highest=1e12", f"--out={out}"]
+    assert main([*command, *options, "--prediction.weight=10"]) == 0
+    found = json.loads(out.read_text())
+    assert 2 <= len(found["lr"]) < 40
+    assert found["suggestion"] < found["lr"][-1]
+
+
+@pytest.mark.parametrize("options", [["--lowest=0"], ["--lowest=1", "--highest=1"], ["--steps=1"]])
+def test_bad_ranges(command, options, capsys):
+    assert main([*command, *options]) == 2
+    assert "--lowest must be positive" in capsys.readouterr().err
+
+
+def test_the_steepest_fall_before_the_least_loss_counts():
+    rates = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    assert suggest(rates, [5.0, 4.9, 3.0, 2.9, 9.0]) == 1e-2
+    assert suggest(rates, [1.0, 2.0, 3.0, 4.0, 5.0]) == 1e-4
+    assert smoothed([1.0, 3.0])[1] == pytest.approx((0.9 * 0.1 * 1 + 0.1 * 3) / 0.19)
