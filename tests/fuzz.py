@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from asgcn_dgl.errors import InputError
 TOKENS = (b"nan", b"-1", b"0", b"1e999", b"99999999999999999999", b'"', b",", b"{", b"}", b"\n")
 TOKENS += (b"\r", b" ", b"\0", b"\xff", b"../..", b"-", b".", b":", b"[", b"]", b"*a", b"&a ", b"_")
 SECONDS = 5.0
+HANG = 60  # of the clock: the machine may be busy
 MEGABYTES = 500
 
 
@@ -32,6 +34,24 @@ def check_reader(
     ``read(folder)`` reads them all.
     """
     rng = random.Random(seed)
+    handler = signal.signal(signal.SIGALRM, _hangs)
+    try:
+        return _check(make_files, read, count, rng)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _hangs(*_: object) -> None:
+    raise AssertionError(f"no end after {HANG} seconds")
+
+
+def _check(
+    make_files: Callable[[Path], Iterable[Path]],
+    read: Callable[[Path], Iterable[Clip]],
+    count: int,
+    rng: random.Random,
+) -> tuple[int, int]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     good = bad = 0
     with tempfile.TemporaryDirectory() as name:
@@ -44,6 +64,7 @@ def check_reader(
             path = rng.choice(paths)
             mutant = mutate(content[path], rng)
             path.write_bytes(mutant)
+            signal.alarm(HANG)
             start = time.process_time()
             try:
                 for clip in read(folder):

@@ -13,6 +13,7 @@ runs nothing; poses are read from the file when they are asked for.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,16 @@ from asgcn_dgl.data.formats.estimates import (
     name_facts,
     ntu_set,
 )
-from asgcn_dgl.data.formats.files import find_files, plain_name, stamp_files
+from asgcn_dgl.data.formats.files import (
+    check_memory,
+    find_files,
+    plain_name,
+    shown,
+    stamp_files,
+)
 from asgcn_dgl.data.formats.layout_file import find_layout
 from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.table import MAX_CLASSES
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -48,6 +56,9 @@ NORMALIZATIONS = ("centred", "pyskl", "height", "none")
 #: Layouts by number of joints, of flat poses and of poses in space.
 _FLAT = {17: "coco17", 18: "openpose18", 25: "openpose25", 133: "wholebody133"}
 _SPACE = {25: "ntu25", 20: "kinectv1_20"}
+
+#: Names in all lists of splits; NTU RGB+D 120 has half a million.
+MAX_MEMBERS = 2**23
 
 _PART = re.compile(r"(?:(.*?)_?)(train|val|test)(?:_?(.*))")
 
@@ -247,7 +258,7 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
     pos = entry.get("keypoint")
     if pos is None and "raw_file" in entry:
         raise InputError(
-            f"{place}: its poses are in another file ({str(entry['raw_file'])[:60]!r}), which is "
+            f"{place}: its poses are in another file ({shown(entry['raw_file'])!r}), which is "
             "not read; merge them into the annotations"
         )
     if not isinstance(pos, PickledArray) or len(pos.shape) != 4 or pos.shape[3] not in (2, 3):
@@ -256,13 +267,16 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
             f"{place}: 'keypoint' is {found}, where an array of (bodies, frames, joints, 2 or 3) "
             "should be; correct it"
         )
+    check_memory(place, 8 * math.prod(pos.shape), "a clip")
     label = entry.get("label", -1)
-    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < 2**31:
-        raise InputError(f"{place}: 'label' is no class number from 0; correct it")
+    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+        raise InputError(
+            f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
+        )
     frames = entry.get("total_frames", pos.shape[1])
     if frames != pos.shape[1]:
         raise InputError(
-            f"{place}: 'total_frames' is {str(frames)[:20]}, but 'keypoint' has {pos.shape[1]} "
+            f"{place}: 'total_frames' is {shown(frames)}, but 'keypoint' has {pos.shape[1]} "
             "frames; correct one of them"
         )
     score = entry.get("keypoint_score")
@@ -288,18 +302,21 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
 
 def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict[str, Split]:
     """Put lists together: what trains, and what tests."""
+    total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
+    if total > MAX_MEMBERS:
+        raise InputError(f"{path}: {total} names in lists of splits; {MAX_MEMBERS} are read")
     parts: dict[str, dict[str, tuple[str, ...]]] = {}
     for key, members in lists.items():
         match = _PART.fullmatch(key) if isinstance(key, str) else None
         if match is None or not isinstance(members, (list, tuple)):
             raise InputError(
-                f"{path}: the split {str(key)[:40]!r} is no list that is called by train, val or "
+                f"{path}: the split {shown(key)!r} is no list that is called by train, val or "
                 "test; correct it"
             )
         if not all(isinstance(member, str) for member in members):
-            raise InputError(f"{path}: the split {key!r} holds what is no name; correct it")
+            raise InputError(f"{path}: the split {shown(key)!r} holds what is no name; correct it")
         if len(set(members)) < len(members):
-            raise InputError(f"{path}: the split {key!r} holds a name twice; take one out")
+            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; take one out")
         absent = [member for member in members if member not in names]
         if absent:
             logger.warning(

@@ -1,8 +1,9 @@
 """Whole sets as one array: ``.npy`` of (N, 3, T, V, M) and a pickle of names and labels.
 
 The format in which ST-GCN, 2s-AGCN and AS-GCN keep what they prepared: ``train_data.npy`` (or
-``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), and the same for ``val``. Clips
-of any length are filled up to T frames with zeros, or by repeating, and absent bodies are zeros.
+``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy``
+of N lengths, and the same for ``val``. Clips of any length are filled up to T frames with zeros, or
+by repeating, and absent bodies are zeros.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from asgcn_dgl.data.formats.estimates import (
     name_facts,
     ntu_set,
 )
-from asgcn_dgl.data.formats.files import check_memory, check_names, plain_name, stamp_files
+from asgcn_dgl.data.formats.files import (
+    check_memory,
+    check_names,
+    plain_name,
+    shown,
+    stamp_files,
+)
 from asgcn_dgl.data.formats.layout_file import find_layout
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES
@@ -38,6 +45,10 @@ __all__ = ["ArraySource", "open_arrays"]
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
 LABELS = "{}_label.pkl"
+LENGTHS = "{}_num_frame.npy"
+
+#: Clips that are looked at to find out where their origin is.
+LOOKED_AT = 16
 
 _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
 
@@ -75,8 +86,12 @@ class ArraySource(Source):
         For each recording its pair and its row.
     labels
         Class of each.
+    lengths
+        Frames of each; 0 where they are not known.
     flat
         The third channel is a score.
+    origin
+        The joint that all clips were centred on, which is at 0 and seen all the same; -1: none.
     padding, min_score, score
         See :func:`open_arrays`.
     """
@@ -84,7 +99,9 @@ class ArraySource(Source):
     pairs: tuple[Pair, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
     labels: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
     flat: bool = False
+    origin: int = -1
     padding: str = "zeros"
     min_score: float = 0.0
     score: bool = True
@@ -98,29 +115,33 @@ class ArraySource(Source):
         label = self.labels[index]
         numbers = name_facts(place, self.names[index], label)
         data = np.asarray(_map(path)[row], dtype=np.float64)  # (C, T, V, M)
-        pos = self._frames(data.transpose(3, 1, 2, 0))
+        pos = self._frames(data.transpose(3, 1, 2, 0), self.lengths[index])
         scores = pos[..., -1] if self.flat else None
         return estimated_clip(
             self.names[index],
             self.layout,
             pos[..., :-1] if self.flat else pos,
             scores,
+            seen=_seen(pos, self.origin),
             min_score=self.min_score,
             keep_score=self.score,
             label=label,
             meta={"path": place, **numbers},
         )
 
-    def _frames(self, pos: np.ndarray) -> np.ndarray:
+    def _frames(self, pos: np.ndarray, length: int) -> np.ndarray:
         """The clip without what it was filled up with, (M, T, V, C)."""
+        if length:
+            return pos[:, :length]
         shown = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
         pos = pos[:, : int(shown[-1]) + 1 if len(shown) else 1]
         return pos[:, : _period(pos)] if self.padding == "repeat" else pos
 
     def stamp(self) -> object:
-        """Options, sizes and times of all files."""
+        """Options, lengths, sizes and times of all files."""
         files = [path for pair in self.pairs for path in (pair.data, pair.labels)]
-        return [self.padding, self.min_score, self.score, stamp_files(files)]
+        options = [self.padding, self.min_score, self.score, self.origin, list(self.lengths)]
+        return [*options, stamp_files(files)]
 
 
 def open_arrays(
@@ -136,15 +157,16 @@ def open_arrays(
     ----------
     root
         Folder with ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
-        same for ``val``. Or one ``.npy`` file, whose labels lie beside it. Names of classes are
-        taken from ``classes.txt`` in the folder.
+        same for ``val``. Or one ``.npy`` file, whose labels lie beside it. Lengths of clips are
+        taken from ``train_num_frame.npy``, or from a third list in the pickle, where there is
+        either. Names of classes are taken from ``classes.txt`` in the folder.
     layout
         Name of a supplied layout, or a layout file. Left out: that which is usual for V (25 NTU's,
         18 OpenPose's, 20 Kinect v1's, 17 COCO's).
     padding
         How clips were filled up to T frames. ``"zeros"``: zeros at the end are left out.
         ``"repeat"``: so is what exactly repeats the frames before it from the start on, as
-        2s-AGCN and AS-GCN fill clips up.
+        2s-AGCN and AS-GCN fill clips up. Where lengths are known neither is asked.
     min_score
         Joints whose score is not above this are missing. Of 17 or 18 joints the third channel is
         the score; of others there is none.
@@ -169,13 +191,15 @@ def open_arrays(
     found = _pairs(root)
     names: list[str] = []
     labels: list[int] = []
+    lengths: list[int] = []
     places: list[tuple[int, int]] = []
     parts: dict[str, tuple[str, ...]] = {}
     for number, (part, pair) in enumerate(found.items()):
-        own, classes = _names_and_labels(pair)
+        own, classes, frames = _names_and_labels(pair, part)
         parts[part] = tuple(own)
         names += own
         labels += classes
+        lengths += frames
         places += [(number, row) for row in range(len(own))]
     pairs = tuple(found.values())
     check_names(names, [pairs[pair].labels for pair, _ in places])
@@ -185,6 +209,7 @@ def open_arrays(
     folder = root.parent if root.is_file() else root
     asked = None if layout is None else find_layout(folder, layout)
     chosen = ntu_set(names)
+    flat = channels == 3 and joints in _FLAT
     splits = {}
     if not root.is_file():
         name = folder.resolve().name
@@ -199,7 +224,9 @@ def open_arrays(
         pairs,
         tuple(places),
         tuple(labels),
-        channels == 3 and joints in _FLAT,
+        tuple(lengths),
+        flat,
+        -1 if flat else _origin(pairs[0].data),
         padding,
         min_score,
         score,
@@ -244,7 +271,11 @@ def _map(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns of headers that it had to repair
-            return np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
+            array = np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
+            begins = int(array.offset)
+            if begins + array.nbytes != path.stat().st_size:
+                raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
+            return array
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
@@ -255,17 +286,29 @@ def _map(path: Path) -> np.ndarray:
         ) from error
 
 
-def _names_and_labels(pair: Pair) -> tuple[list[str], list[int]]:
+def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
+    """Names, classes and lengths, 0 where these are not known."""
     content = read_pickle(pair.labels)
-    if isinstance(content, (tuple, list)) and len(content) == 2:
-        names, labels = (_list(pair.labels, each) for each in content)
-        if len(names) == len(labels) == pair.shape[0]:
-            return _names(pair.labels, names), _labels(pair.labels, labels)
+    if not isinstance(content, (tuple, list)) or len(content) not in (2, 3):
+        raise InputError(f"{pair.labels}: is no pair of names and labels; make the file again")
+    names, labels, *others = (_list(pair.labels, each) for each in content)
+    count, frames = pair.shape[0], pair.shape[2]
+    if not len(names) == len(labels) == count:
         raise InputError(
             f"{pair.labels}: {len(names)} names and {len(labels)} labels, but {pair.data.name} has "
-            f"{pair.shape[0]} clips; make the files again"
+            f"{count} clips; make the files again"
         )
-    raise InputError(f"{pair.labels}: is no pair of names and labels; make the file again")
+    file = pair.labels.parent / LENGTHS.format(part)
+    if file.is_file():
+        others = [_map(file).tolist()]
+    lengths = others[0] if others else [0] * count
+    fits = [type(length) is int and bool(others) <= length <= frames for length in lengths]
+    if len(fits) != count or not all(fits):
+        raise InputError(
+            f"{file if file.is_file() else pair.labels}: lengths of the clips are not {count} "
+            f"whole numbers from 1 to {frames}; make the files again"
+        )
+    return _names(pair.labels, names), _labels(pair.labels, labels), list(lengths)
 
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
@@ -292,10 +335,35 @@ def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
     for number, label in enumerate(labels, start=1):
         if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
             raise InputError(
-                f"{path}, entry {number}: label {str(label)[:20]} is no class number from 0; "
+                f"{path}, entry {number}: label {shown(label)} is no class number from 0; "
                 "correct it"
             )
     return list(labels)
+
+
+def _origin(path: Path) -> int:
+    """The one joint of the first body that is 0 wherever the body is; -1 if there is none.
+
+    The scripts of 2s-AGCN and of those who follow it move each clip so that the middle of the spine
+    is the origin. To take that for a lost joint would leave the skeleton without its middle.
+    """
+    data = _map(path)
+    rows = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
+    away, looked = np.zeros(data.shape[3], dtype=bool), 0
+    for row in rows:
+        shown_joints = (np.asarray(data[row, ..., 0]) != 0).any(axis=0)  # (T, V)
+        away |= shown_joints.any(axis=0)
+        looked += int(shown_joints.any())
+    still = np.flatnonzero(~away)
+    return int(still[0]) if looked and len(still) == 1 else -1
+
+
+def _seen(pos: np.ndarray, origin: int) -> np.ndarray:
+    """(M, T, V) joints that are not at 0, and the one at the origin where its body is."""
+    seen: np.ndarray = (pos != 0).any(axis=-1)
+    if origin >= 0:
+        seen[..., origin] |= seen.any(axis=-1)
+    return seen
 
 
 def _period(pos: np.ndarray) -> int:

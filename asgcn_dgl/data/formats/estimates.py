@@ -36,6 +36,7 @@ def estimated_clip(
     places: np.ndarray,
     score: np.ndarray | None = None,
     *,
+    seen: np.ndarray | None = None,
     min_score: float = 0.0,
     keep_score: bool = True,
     label: int = -1,
@@ -51,6 +52,8 @@ def estimated_clip(
         (M, T, V, d) coordinates.
     score
         (M, T, V) scores; None: joints at the exact origin are missing.
+    seen
+        (M, T, V) which joints were seen, where there are no scores and the origin does not tell.
     min_score
         Joints whose score is not above this, or is NaN, are missing.
     keep_score
@@ -66,7 +69,10 @@ def estimated_clip(
     InputError
         As :class:`~asgcn_dgl.data.Clip`.
     """
-    mask = (places != 0).any(axis=-1) if score is None else score > min_score
+    if score is not None:
+        mask = score > min_score
+    else:
+        mask = (places != 0).any(axis=-1) if seen is None else seen
     present = mask.any(axis=(1, 2))
     if present.any() and not present.all():
         places, mask = places[present], mask[present]

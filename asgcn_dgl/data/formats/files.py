@@ -20,6 +20,7 @@ __all__ = [
     "plain_name",
     "read_lines",
     "read_numbers",
+    "shown",
     "stamp_files",
 ]
 
@@ -81,6 +82,22 @@ def in_short(error: Exception) -> str:
     """What an error of another library says, on one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def shown(value: object) -> str:
+    """What stands where something else should, in few letters.
+
+    Containers are named by their kind alone: a damaged or hostile file may hold one that refers to
+    others so often, or so deeply, that to write it out would never end.
+
+    Examples
+    --------
+    >>> shown("run"), shown(5), shown([[], []])
+    ('run', '5', 'a list')
+    """
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return (value if isinstance(value, str) else str(value))[:40]
+    return f"a {type(value).__name__}"
 
 
 def plain_name(text: str, place: str) -> str:

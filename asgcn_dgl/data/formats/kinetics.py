@@ -22,7 +22,13 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, read_bytes
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
-from asgcn_dgl.data.formats.files import check_memory, check_names, check_size, plain_name
+from asgcn_dgl.data.formats.files import (
+    check_memory,
+    check_names,
+    check_size,
+    plain_name,
+    shown,
+)
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES, class_list
 from asgcn_dgl.data.persons import SelectBodies
@@ -41,6 +47,9 @@ MAX_BODIES = 5
 MAX_CLIP_BYTES = 2**24
 MAX_LABEL_BYTES = 2**26
 MAX_FRAMES = 20_000
+
+#: Places are 0.5 from the middle at most; an estimator may guess what lies just outside.
+OUTSIDE = 2.0
 
 PARTS = {"train": "kinetics_train", "test": "kinetics_val"}
 _JOINTS = 18
@@ -134,11 +143,28 @@ def read_kinetics(
     return Clip(clip.name, clip.layout, clip.places, clip.mask, clip.label, clip.meta).check()
 
 
+class _TwiceError(Exception):
+    """A key stands twice in an object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        raise _TwiceError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore
+    return found
+
+
 def _parse(path: Path, limit: int) -> dict[str, Any]:
     check_size(path, limit)
     text = read_bytes(path)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise InputError(
+            f"{path}: {str(error)[:40]!r} stands twice in one JSON object; take one out"
+        ) from error
     except RecursionError as error:
         raise InputError(f"{path}: JSON nested too deep for a skeleton; remove the file") from error
     except ValueError as error:
@@ -155,7 +181,7 @@ def _label(path: Path, entry: Mapping[str, Any]) -> int:
     label = entry.get("label_index", -1)
     if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
         raise InputError(
-            f'{path}: "label_index" is {str(label)[:20]}, no class number from 0; correct it'
+            f'{path}: "label_index" is {shown(label)}, no class number from 0; correct it'
         )
     return label
 
@@ -163,6 +189,7 @@ def _label(path: Path, entry: Mapping[str, Any]) -> int:
 def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(M, T, V, 2) centred places and (M, T, V) scores, 0 where nothing was seen."""
     numbers, people = [], []
+    seen: set[int] = set()
     for place, frame in enumerate(frames, start=1):
         number = frame.get("frame_index") if isinstance(frame, dict) else None
         found = frame.get("skeleton") if isinstance(frame, dict) else None
@@ -173,11 +200,11 @@ def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndar
             )
         if not 0 <= number < MAX_FRAMES:
             raise InputError(f"{path}, frame {number}: not from 0 to {MAX_FRAMES - 1}; correct it")
+        if number in seen:
+            raise InputError(f"{path}: frame {number} stands in it twice; take one out")
+        seen.add(number)
         numbers.append(number)
         people.append(found[:most])
-    if len(set(numbers)) < len(numbers):
-        twice = next(number for number in numbers if numbers.count(number) > 1)
-        raise InputError(f"{path}: frame {twice} stands in it twice; take one out")
     count = max(map(len, people), default=0)
     if not count:
         raise InputError(f"{path}: no body in any of its {len(frames)} frames; leave the clip out")
@@ -207,7 +234,13 @@ def _body(place: str, entry: Any) -> tuple[np.ndarray, np.ndarray]:
         if not all(type(value) in (int, float) and abs(value) < 1e6 for value in values):
             raise InputError(f'{place}: "{key}" holds what is no finite number; correct it')
         found.append(np.array(values, dtype=np.float64))
-    return found[0].reshape(_JOINTS, 2), found[1]
+    pose, sure = found[0].reshape(_JOINTS, 2), found[1]
+    if (np.abs(pose[sure > 0] - 0.5) > OUTSIDE).any():
+        raise InputError(
+            f'{place}: "pose" lies far outside of the picture, whose places are from 0 to 1; '
+            "divide x by its width and y by its height"
+        )
+    return pose, sure
 
 
 def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,19 +17,22 @@ import mmap
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from asgcn_dgl.data.formats.files import check_memory
+from asgcn_dgl.data.formats.files import check_memory, shown
 from asgcn_dgl.errors import InputError
 
 __all__ = ["PickledArray", "read_pickle"]
 
 #: Instructions that are followed at most; a set of a hundred thousand recordings takes ten million.
 MAX_STEPS = 40_000_000
+
+#: Instructions that one which makes a container counts for, by the memory that it takes.
+CONTAINER = 4
 
 #: Depth of containers in containers.
 MAX_DEPTH = 64
@@ -40,8 +43,11 @@ INLINE = 256
 #: Longer texts are no names.
 MAX_TEXT = 2**20
 
+#: Longer keys of dicts are refused.
+MAX_KEY = 2**10
+
 #: Types of plain values: bool, integers, floats, bytes and texts of one length.
-_PLAIN = re.compile(r"[<>|=]?[biufSU][0-9]{1,6}")
+_PLAIN = re.compile(r"[<>|=]?[biufSU][1-9][0-9]{0,5}")
 _CORE = ("numpy.core", "numpy._core")
 
 #: Names that a pickle may speak of, and what they are here.
@@ -113,6 +119,9 @@ class PickledArray:
         Whether they are written as UTF-8 of latin-1 letters (pickles of protocol 2).
     data
         The bytes themselves where they are few.
+    axes
+        Order in which the axes of ``shape`` lie in the bytes, where that is neither of the two; as
+        the argument of numpy's ``transpose`` that puts them right.
     """
 
     shape: tuple[int, ...]
@@ -122,6 +131,7 @@ class PickledArray:
     size: int = 0
     latin: bool = False
     data: bytes | None = None
+    axes: tuple[int, ...] = ()
 
     def load(self, path: str | Path) -> np.ndarray:
         """Read the numbers.
@@ -155,6 +165,9 @@ class PickledArray:
                 "truncated or damaged, copy it again from its source"
             )
         array = np.frombuffer(data, dtype=dtype)
+        if self.axes:
+            lying = [self.shape[self.axes.index(axis)] for axis in range(len(self.axes))]
+            return array.reshape(lying).transpose(self.axes)
         return array.reshape(self.shape, order="F" if self.fortran else "C")
 
 
@@ -218,10 +231,12 @@ class _Machine:
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # stacks below the marks
         self.memo: dict[int, Any] = {}
+        self.left = MAX_STEPS
 
     def run(self) -> Any:
         data, steps = self.data, _STEPS
-        for _ in range(MAX_STEPS):
+        while self.left > 0:
+            self.left -= 1
             code = data[self.at]  # IndexError at the end: truncated
             self.at += 1
             if code == 0x2E:  # STOP
@@ -271,8 +286,8 @@ class _Machine:
             self.stack.append(found.decode("utf-8", "surrogatepass") if text else found)
 
     def text(self, value: Any) -> Any:
-        """A text that lies in the file, in memory."""
-        if isinstance(value, _Span) and value.text and value.size <= MAX_TEXT:
+        """A key that lies in the file, in memory."""
+        if isinstance(value, _Span) and value.text and value.size <= MAX_KEY:
             return self.data[value.at : value.at + value.size].decode("utf-8")
         return value
 
@@ -285,6 +300,7 @@ class _Machine:
         self.stack = []
 
     def push(self, item: Any) -> None:
+        self.left -= CONTAINER
         self.stack.append(item)
 
     def since_mark(self) -> list[Any]:
@@ -312,9 +328,10 @@ class _Machine:
         target.extend(items)
 
     def name(self, module: Any, name: Any) -> None:
-        found = _NAMES.get((module, name)) if isinstance(module, str) else None
+        plain = isinstance(module, str) and isinstance(name, str)
+        found = _NAMES.get((module, name)) if plain else None
         if found is None:
-            self.refuse(f"a call of {str(module)[:40]}.{str(name)[:40]}, which is no array")
+            self.refuse(f"a call of {shown(module)}.{shown(name)}, which is no array")
         self.stack.append(_Name(found))
 
     def keep(self, number: int) -> None:
@@ -337,6 +354,8 @@ class _Machine:
             return array.load(self.path).item()
         if what == "frombuffer" and len(args) == 4 and args[3] in ("C", "F"):
             return self.array(args[2], args[1], args[3] == "F", args[0])
+        if what == "frombuffer" and len(args) == 5 and args[3] == "K":
+            return self.turned(self.array(args[2], args[1], False, args[0]), args[4])
         if what in ("bytes", "bytearray"):
             if not args:
                 return b""
@@ -363,6 +382,14 @@ class _Machine:
             return value._replace(text=False, latin=True)
         self.refuse("a text that is none")
 
+    def turned(self, array: PickledArray, axes: Any) -> PickledArray:
+        """An array whose axes lie in the file as ``shape`` says and are then exchanged."""
+        whole = isinstance(axes, tuple) and all(type(axis) is int for axis in axes)
+        if not whole or sorted(axes) != list(range(len(array.shape))):
+            self.refuse("an array of axes that it does not have")
+        shape = tuple(array.shape[axis] for axis in axes)
+        return replace(array, shape=shape, axes=axes)
+
     def array(self, shape: Any, dtype: Any, fortran: Any, data: Any) -> PickledArray:
         whole = isinstance(shape, tuple) and all(
             isinstance(size, int) and 0 <= size < 2**40 for size in shape
@@ -371,6 +398,8 @@ class _Machine:
             self.refuse("an array without a proper shape or type")
         kind = dtype.make()
         count = math.prod(shape) * kind.itemsize
+        if isinstance(data, str):  # of Python 2, where bytes that can be read are text
+            data = data.encode("latin-1")
         if isinstance(data, bytes):
             if len(data) != count:
                 raise ValueError("an array of another size")
@@ -415,6 +444,7 @@ def _tuple(count: int) -> Callable[[_Machine], None]:
     def step(machine: _Machine) -> None:
         if len(machine.stack) < count:
             raise IndexError("stack")
+        machine.left -= CONTAINER
         items = tuple(_value(item) for item in machine.stack[-count:])
         machine.stack[-count:] = [items]
 
@@ -474,7 +504,7 @@ def _set_item(machine: _Machine) -> None:
 
 def _new_dict(machine: _Machine) -> None:
     items = machine.since_mark()
-    machine.stack.append({})
+    machine.push({})
     machine.set_items(items)
 
 
@@ -540,8 +570,8 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
         "C": _bytes("<B"),
         "\x8e": _bytes("<Q"),
         "\x96": _bytes("<Q"),
-        "]": _push(list),
-        "}": _push(dict),
+        "]": lambda machine: machine.push([]),
+        "}": lambda machine: machine.push({}),
         ")": _push(tuple),
         "l": lambda machine: machine.push(machine.since_mark()),
         "t": lambda machine: machine.push(tuple(machine.since_mark())),

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 
 import numpy as np
 import pytest
 from fuzz import check_reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.annotations import open_annotations
 from asgcn_dgl.data.formats.registry import open_source
@@ -257,6 +260,90 @@ def test_poses_stay_in_the_file(save):
         len(pickle.dumps(open_annotations(save([flat(frames=frames)])))) for frames in (50, 5000)
     ]
     assert sizes[1] < sizes[0] + 50
+
+
+def nested(levels, width):
+    """A list of lists of lists ..., small in memory, without an end to who walks it."""
+    value = [1]
+    for _ in range(levels):
+        value = [value] * width
+    return value
+
+
+NESTED = nested(60, 9)
+DEEP = "a tuple in a tuple, deeper than Python calls itself"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"total_frames": NESTED},
+        {"total_frames": DEEP},
+        {"label": NESTED},
+        {"frame_dir": NESTED},
+        {"img_shape": nested(60, 2)},
+        {"keypoint": None, "raw_file": NESTED},
+        {"keypoint": None, "raw_file": DEEP},
+        {"keypoint_score": DEEP},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_containers_where_numbers_should_be(save, change):
+    path = save([flat(**change)], protocol=2)
+    text = b"X" + struct.pack("<I", len(DEEP)) + DEEP.encode()
+    path.write_bytes(path.read_bytes().replace(text, b")" + b"\x85" * 10**5))
+    with pytest.raises(InputError, match=r"set\.pkl") as caught:
+        open_annotations(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_what_is_too_large(save, monkeypatch):
+    with pytest.raises(InputError, match="no class number from 0 to 9999"):
+        open_annotations(save([flat(label=10_000)]))
+    monkeypatch.setattr("asgcn_dgl.data.formats.files.MAX_BYTES", 1000)
+    with pytest.raises(InputError, match=r"set\.pkl \(a\): a clip would take"):
+        open_annotations(save([flat(frames=100)]))
+    monkeypatch.setattr("asgcn_dgl.data.formats.annotations.MAX_MEMBERS", 10)
+    names = [f"clip{number}" for number in range(6)]
+    with pytest.raises(InputError, match="12 names in lists of splits; 10 are read"):
+        open_annotations(save([flat()], {"a_train": names, "b_train": names}))
+
+
+def test_poses_with_exchanged_axes(save):
+    """As they come out of ST-GCN's order of axes, by numpy's transpose."""
+    pos = np.random.default_rng(0).normal(size=(3, 5, 25, 2)).transpose(3, 1, 2, 0)
+    for protocol in (2, 4, 5):
+        source = open_annotations(save([{**space("a", 0), "keypoint": pos, "total_frames": 5}],
+                                       protocol=protocol))  # fmt: skip
+        np.testing.assert_array_equal(source.read(0).pos, pos.astype(np.float32))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from([*flat()]), ANYTHING, st.sampled_from(["entry", "split", "list"]))
+def test_any_value_anywhere_gives_clips_or_an_error(tmp_path_factory, key, value, where):
+    content = {"annotations": [flat(), flat("b")], "split": {"train": ["a"], "val": ["b"]}}
+    if where == "entry":
+        content["annotations"][1][key] = value
+    elif where == "split":
+        content["split"]["val"] = value
+    else:
+        content["annotations"].append(value)
+    path = tmp_path_factory.getbasetemp() / "anything.pkl"
+    path.write_bytes(pickle.dumps(content))
+    try:
+        clips = list(open_annotations(path))
+    except InputError as error:
+        assert str(error).startswith(str(path))
+    else:
+        assert len(clips) == 2
+        assert all(np.isfinite(clip.pos).all() for clip in clips)
 
 
 @pytest.mark.slow

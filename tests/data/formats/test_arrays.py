@@ -81,6 +81,65 @@ def test_padding_and_absent_bodies(save):
         open_arrays(root).read(0)
 
 
+def test_clips_that_were_centred(save):
+    """The joint at the origin is no lost one; a joint that is lost now and then still is."""
+    data = numbers(clips=3)
+    data[2, ..., 0] = data[2, :, :, :, 1] = 0  # the last clip shows no first body
+    data[1, :, 4:] = 0
+    data -= data[:, :, :, 1:2, :1]  # as 2s-AGCN does
+    data[0, :, 2, 7, 0] = 0
+    source = open_arrays(save(data, "abc", (0, 1, 0)))
+    assert source.origin == 1
+    first = source.read(0)
+    assert np.argwhere(~first.mask).tolist() == [[0, 2, 7]]
+    assert not first.pos[0, :, 1].any()
+    assert source.read(1).pos.shape == (2, 4, 25, 3) and source.read(1).mask.all()
+    assert source.read(1).num_bodies == 2
+
+
+def test_clips_that_were_not_centred(save):
+    data = numbers()
+    assert open_arrays(save(data)).origin == -1
+    data[:, :, :, 5:7] = 0  # two joints that no clip shows
+    source = open_arrays(save(data))
+    assert source.origin == -1 and not source.read(0).mask[:, :, 5:7].any()
+
+
+def test_lengths(save):
+    """In a file of their own, or in the pickle; frames of zeros within them stay."""
+    data = numbers()
+    data[0, :, 3:] = 0
+    root = save(data)
+    pair = (["a", "b"], [0, 1], [5, 4])
+    (root / "train_label.pkl").write_bytes(pickle.dumps(pair))
+    assert [clip.num_frames for clip in open_arrays(root)] == [5, 4]
+    np.save(root / "train_num_frame.npy", np.array([4, 6]))
+    source = open_arrays(root, padding="repeat")
+    assert [clip.num_frames for clip in source] == [4, 6]
+    before = source.stamp()
+    for lengths in ([0, 1], [1, 7], [1], [1.0, 2.0], [[1], [2]]):
+        np.save(root / "train_num_frame.npy", np.array(lengths))
+        with pytest.raises(InputError, match=r"train_num_frame\.npy: lengths .* from 1 to 6"):
+            open_arrays(root)
+    np.save(root / "train_num_frame.npy", np.array([4, 5]))
+    assert open_arrays(root).stamp() != before
+    (root / "train_num_frame.npy").unlink()
+    (root / "train_label.pkl").write_bytes(pickle.dumps((["a", "b"], [0, 1], [5, "x"])))
+    with pytest.raises(InputError, match=r"train_label\.pkl: lengths"):
+        open_arrays(root)
+
+
+def test_a_header_that_tells_less_than_there_is(save):
+    """Else rows would be read at wrong places, without a word."""
+    root = save(numbers())
+    path = root / "train_data.npy"
+    whole = path.read_bytes()
+    for data in (whole.replace(b"(2, 3, 6,", b"(2, 3, 5,"), whole + b"\0" * 64):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"train_data\.npy: .* bytes, not"):
+            open_arrays(root)
+
+
 def test_scores(save):
     data = numbers(joints=18)
     data[:, 2] = 0.5

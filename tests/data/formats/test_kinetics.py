@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asgcn_dgl.data import prepare
 from asgcn_dgl.data.formats.kinetics import open_kinetics, read_kinetics
@@ -136,6 +138,13 @@ def test_a_folder_without_labels(save, tmp_path):
         ({"data": [{"frame_index": True, "skeleton": []}]}, 'entry 1 of "data"'),
         (content([(1, [body()]), (1, [body()])]), "frame 1 stands in it twice"),
         (content([(-1, [body()])]), "frame -1: not from 0"),
+        (
+            content([(n, []) for n in (*range(19_000), 18_999)]),
+            "frame 18999 stands in it twice",
+        ),
+        ('{"data": [], "data": []}', "'data' stands twice in one JSON object"),
+        (content([(1, [{**body(), "pose": [320.0] * 36}])]), "far outside of the picture"),
+        (content([(1, [body()])], index=[[[]]]), '"label_index" is a list'),
         (content([(10**9, [body()])]), "frame 1000000000: not from 0"),
         (content([(1, [{}])]), 'frame 1, body 1: "pose" is no list'),
         (content([(1, [{**body(), "score": [1] * 17}])]), '"score" is 17 numbers'),
@@ -183,6 +192,51 @@ def test_files_that_contradict_each_other(tree, save, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no clips"):
         open_kinetics(tmp_path / "none")
+
+
+def test_a_name_twice_in_the_labels(tree):
+    entry = '"a": {"has_skeleton": true, "label": "run", "label_index": 0}'
+    (tree / "kinetics_train_label.json").write_text("{" + entry + ", " + entry + "}")
+    with pytest.raises(InputError, match="'a' stands twice"):
+        open_kinetics(tree)
+
+
+def test_places_of_unseen_joints_may_be_anything(save):
+    one = body()
+    one["pose"][:2], one["score"][0] = [-50.0, 80.0], 0
+    clip = read_kinetics(save(content([(1, [one])])))
+    assert np.argwhere(~clip.mask).tolist() == [[0, 0, 0]] and not clip.pos[0, 0, 0].any()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(ANYTHING, st.sampled_from(["data", "label_index", "frame_index", "skeleton", "body",
+                                  "pose", "score"]))  # fmt: skip
+def test_any_value_anywhere_gives_a_clip_or_an_error(tmp_path_factory, value, where):
+    person = body()
+    frame = {"frame_index": 2, "skeleton": [person]}
+    clip = content([(1, [body(1)])])
+    clip["data"].append(frame)
+    holder = {"pose": person, "score": person, "frame_index": frame, "skeleton": frame}
+    if where == "body":
+        frame["skeleton"].append(value)
+    else:
+        holder.get(where, clip)[where] = value
+    path = tmp_path_factory.getbasetemp() / "anything.json"
+    path.write_text(json.dumps(clip))
+    for rule in ("best", "two_best", "all"):
+        try:
+            found = read_kinetics(path, rule)
+        except InputError as error:
+            assert str(error).startswith(str(path))
+        else:
+            assert np.isfinite(found.pos).all() and -1 <= found.label < 10_000
 
 
 def test_a_file_for_a_model(save):

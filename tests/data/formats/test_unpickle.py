@@ -168,6 +168,55 @@ def test_bombs(read, monkeypatch):
         read(b"]0" * 1000)
 
 
+def test_an_array_whose_axes_were_exchanged(tmp_path):
+    array = np.arange(4 * 3 * 5 * 2.0).reshape(4, 3, 5, 2).transpose(2, 0, 3, 1)
+    assert not (array.flags.c_contiguous or array.flags.f_contiguous)
+    path = tmp_path / "a.pkl"
+    for protocol in range(6):
+        path.write_bytes(pickle.dumps(array, protocol))
+        found = read_pickle(path)
+        assert found.shape == array.shape
+        np.testing.assert_array_equal(found.load(path), array)
+    data = pickle.dumps(array, 5)
+    if b"K\x02K\x00K\x03K\x01" in data:  # as numpy from 2.3 on writes them
+        for axes in (b"K\x02K\x00K\x03K\x02", b"K\x02K\x00K\x03K\x04"):
+            path.write_bytes(data.replace(b"K\x02K\x00K\x03K\x01", axes))
+            with pytest.raises(InputError, match="axes that it does not have"):
+                read_pickle(path)
+
+
+def test_numbers_of_python_2_that_look_like_text(read):
+    """Its protocol 0 writes bytes and texts alike."""
+    number = (
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'%s'\nI0\nI1\ntR"
+        b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbS'%s'\ntR."
+    )
+    assert read(number % (b"i8", b"\\x05" + b"\\x00" * 7)) == 5
+    assert read(number % (b"u4", b"abcd")) == int.from_bytes(b"abcd", "little")
+
+
+def test_what_would_take_forever_to_tell(read, tmp_path):
+    """Containers that refer to others again and again are never written out."""
+    laughs = b"\x80\x04]\x94" + b"".join(
+        b"](" + (b"h" + bytes([n])) * 10 + b"e\x94" for n in range(60)
+    )
+    with pytest.raises(InputError, match=r"a call of a list\.a list"):
+        read(laughs + b"h\x3c\x93.")
+    with pytest.raises(InputError, match="a key that is neither text nor number"):
+        read(laughs + b"}h\x3cNs.")
+
+
+def test_memory_grows_with_the_file_at_most(read, monkeypatch):
+    monkeypatch.setattr(unpickle, "MAX_STEPS", 1000)
+    for code in (b"}", b"]", b"N\x85"):
+        assert read(b"(" + code * 150 + b"t.")
+        with pytest.raises(InputError, match="more than 1000 instructions"):
+            read(b"(" + code * 250 + b"t.")
+    long = b"\x80\x02}X" + struct.pack("<I", 5000) + b"a" * 5000 + b"Ns."
+    with pytest.raises(InputError, match="a key that is neither"):
+        read(long)
+
+
 def test_an_array_of_another_size(read, tmp_path):
     data = pickle.dumps(np.zeros(1000, dtype="f4"), 4)
     assert b"M\xe8\x03" in data
