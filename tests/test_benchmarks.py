@@ -124,7 +124,8 @@ def test_memory_of_a_call_is_its_own():
     def call():
         kept[:] = [torch.ones(40 * 2**18)]  # 40 MiB
 
-    assert 35 < call_mib(call) < 130
+    # The system counts pages in lots, a few MiB more or less.
+    assert 30 < call_mib(call) < 130
 
 
 def test_rows_are_written_whole(tmp_path, capsys):
