@@ -14,6 +14,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_allocator():
+    """Leave the C library's allocator alone: the command would set it for all tests after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asgcn_dgl.cli.reuse_memory", lambda: True)
+        yield
+
+
 # As small as a run can be that still has every part.
 TINY = [
     "--clips.num_frames=12",
