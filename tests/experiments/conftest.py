@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from asgcn_dgl.data.synthetic import write_synthetic
-
 # As small as a run can be that still has every part.
 TINY = [
     "--clips.num_frames=12",
@@ -23,14 +21,6 @@ TINY = [
     "--trainer.accelerator=cpu",
     "--trainer.progress=off",
 ]
-
-
-@pytest.fixture(scope="session")
-def clips_root(tmp_path_factory) -> Path:
-    """Subjects 1 and 2 for training, 3 for the test: 13 clips."""
-    root = tmp_path_factory.mktemp("synthetic")
-    write_synthetic(root, clips_per_class=3, subjects=3)
-    return root
 
 
 @pytest.fixture(scope="session")
