@@ -261,6 +261,12 @@ def tables_parser() -> ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="List the runs and what is done; train nothing."
     )
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        help="Runs that are trained at the same time, each on its share of the cores.",
+    )
     parser.add_class_arguments(RunConfig, as_group=False)
     return parser
 
@@ -597,6 +603,7 @@ def _tables(options: Namespace) -> int:
         seeds=given.get("seeds", 3),
         split=given.get("split", "test"),
         dry_run=given.get("dry_run", False),
+        at_once=given.get("at_once", 1),
     )
     return 0
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
+import os
 import statistics
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,7 @@ def make_table(
     seeds: int = 3,
     split: str = "test",
     dry_run: bool = False,
+    at_once: int = 1,
 ) -> dict[str, Any]:
     """Train all that a table compares and write it; an interrupted one goes on.
 
@@ -143,6 +147,11 @@ def make_table(
         'test', or 'validation': then the test clips are not read.
     dry_run
         List the runs and train nothing.
+    at_once
+        Runs that are trained at the same time, each in a process of its own and, unless
+        ``trainer.threads`` says otherwise, with its share of the processor's cores. What they have
+        to say is in their ``train.log``. Two small models on a core each are done sooner than one
+        after the other on both.
 
     Returns
     -------
@@ -158,6 +167,8 @@ def make_table(
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
+    if at_once < 1:
+        raise InputError(f"--at-once must be at least 1, got {at_once}")
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
     folder = Path(folder)
@@ -169,7 +180,7 @@ def make_table(
     if is_main():
         print(_listing(table, jobs, states))
     if not dry_run:
-        _train_all(table, chosen, jobs, states, folder)
+        _train_all(table, chosen, jobs, states, folder, at_once)
     return _summary(table, chosen, jobs)
 
 
@@ -203,23 +214,61 @@ def _listing(table: str, jobs: Sequence[Job], states: Sequence[str]) -> str:
 
 
 def _train_all(
-    table: str, chosen: Grid, jobs: Sequence[Job], states: Sequence[str], folder: Path
+    table: str,
+    chosen: Grid,
+    jobs: Sequence[Job],
+    states: Sequence[str],
+    folder: Path,
+    at_once: int,
 ) -> None:
-    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
     left = [job for job, state in zip(jobs, states, strict=True) if state != "done"]
-    for number, job in enumerate(left):
+    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
+
+    def say(verb: str, job: Job, number: int, waiting: int) -> None:
         if is_main():
             togo = ""
-            if seconds:
-                togo = f", about {_duration(statistics.mean(seconds) * (len(left) - number))} to go"
-            print(f"run {len(jobs) - len(left) + number + 1}/{len(jobs)}: {job.run.path}{togo}")
-        started = time.perf_counter()
-        job.train()
-        seconds.append(time.perf_counter() - started)
+            if seconds and waiting:
+                togo = f", about {_duration(statistics.mean(seconds) * waiting / at_once)} to go"
+            print(f"{verb} {len(jobs) - len(left) + number}/{len(jobs)}: {job.run.path}{togo}")
+
+    def done(job: Job) -> None:
+        seconds.append(_seconds(job))
         if is_main():
             _write(table, chosen, jobs, folder)
+
+    if at_once == 1:
+        for number, job in enumerate(left):
+            say("run", job, number + 1, len(left) - number)
+            job.train()
+            done(job)
+    else:
+        for number, job in enumerate(_side_by_side(left, at_once)):
+            done(job)
+            say("done", job, number + 1, len(left) - number - 1)
     if is_main():
         print(_write(table, chosen, jobs, folder))
+
+
+def _side_by_side(jobs: Sequence[Job], at_once: int) -> Iterator[Job]:
+    """Train in processes, so many at a time; yield each run when it is done."""
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
+    with ProcessPoolExecutor(at_once, mp_context=spawn) as pool:
+        running = {pool.submit(_train_quietly, job, threads): job for job in jobs}
+        try:
+            for each in as_completed(running):
+                each.result()
+                yield running[each]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _train_quietly(job: Job, threads: int) -> None:
+    trainer = replace(
+        job.config.trainer, progress="off", threads=job.config.trainer.threads or threads
+    )
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        replace(job, config=replace(job.config, trainer=trainer)).train()
 
 
 def _write(table: str, chosen: Grid, jobs: Sequence[Job], folder: Path) -> str:

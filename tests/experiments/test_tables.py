@@ -149,6 +149,8 @@ def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
         make_table("comparison", RunConfig(), tmp_path, seeds=1)
     with pytest.raises(InputError, match="--seeds must be at least 1"):
         make_table("comparison", RunConfig(), tmp_path, seeds=0)
+    with pytest.raises(InputError, match="--at-once must be at least 1"):
+        make_table("comparison", RunConfig(), tmp_path, at_once=0)
 
 
 def test_a_run_that_diverges_is_named(monkeypatch, tmp_path):
@@ -170,7 +172,7 @@ def test_comparison_on_a_tiny_set(tmp_path, capsys):
         "--aim.epochs=1", "--trainer.epochs=1", "--trainer.accelerator=cpu",
     ]  # fmt: skip
     command = ["tables", "comparison", "--data=synthetic", *options, f"--out={tmp_path}"]
-    assert main([*command, "--seeds=1"]) == 0
+    assert main([*command, "--seeds=1", "--trainer.threads=1"]) == 0
     made = json.loads((tmp_path / "comparison.json").read_text())
     for name in ("stgcn", "as_l1_c3_p0.95_predict"):
         metrics = json.loads((tmp_path / name / "seed0" / "metrics.json").read_text())
@@ -178,3 +180,12 @@ def test_comparison_on_a_tiny_set(tmp_path, capsys):
     assert "| AS-GCN, ours |" in capsys.readouterr().out
     config = RunDir(tmp_path / "stgcn" / "seed0").read_config()
     assert (config.model.name, config.model.num_actional) == ("stgcn", 0)
+    beside = ["tables", "comparison", "--data=synthetic", *options, f"--out={tmp_path / 'two'}"]
+    assert main([*beside, "--seeds=1", "--at-once=2", "--trainer.threads=1"]) == 0
+    again = json.loads((tmp_path / "two" / "comparison.json").read_text())
+    for name, cell in made["cells"].items():  # to the last bit what they are one after the other
+        assert again["cells"][name]["top1"] == cell["top1"]
+        assert again["cells"][name]["mpjpe"] == cell["mpjpe"]
+    shown = capsys.readouterr().out
+    assert "done 2/2:" in shown and "joint epoch" not in shown
+    assert "joint epoch" in (tmp_path / "two" / "stgcn" / "seed0" / "train.log").read_text()
