@@ -194,19 +194,27 @@ class AIMDecoder(nn.Module):
         joints, frames, _ = feat.shape
         hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
         hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
-        hidden = self.joint_second(hidden)  # (C, N T, H)
-        receiver = self._by_joint(self.link_receiver(hidden), joints)
-        sender = self._by_joint(self.link_sender(hidden), joints)
+        receiver = self._by_joint(self._link_first(self.link_receiver, hidden), joints)
+        sender = self._by_joint(self._link_first(self.link_sender, hidden), joints)
         if self.reduce == "max":
             return self._largest(plan, receiver, sender, edge_weight, frames)
-        fan = self._fan(plan, joints, feat)
-        total = weighted_pairs(plan, receiver, sender, edge_weight) / fan  # (N, C, T H)
-        strength = _receive(plan, edge_weight, joints) / fan.squeeze(-1)  # (N, C)
+        edge_weight = edge_weight / self._fan(plan, joints, edge_weight)
+        total = weighted_pairs(plan, receiver, sender, edge_weight)  # (N, C, T H)
         total = total.view(joints, self.num_actional, frames, -1).permute(1, 0, 2, 3)
         mapped = torch.bmm(total.flatten(1, 2), self.link_second.weight).sum(dim=0)
         assert self.link_second.bias is not None
-        offset = strength @ self.link_second.bias.squeeze(1)  # (N, H)
+        offset = _receive(plan, edge_weight, joints) @ self.link_second.bias.squeeze(1)  # (N, H)
         return mapped.view(joints, frames, -1) + offset.unsqueeze(1)
+
+    def _link_first(self, link: TypedLinear, hidden: Tensor) -> Tensor:
+        """f_e's first map of f_v's second: both are linear, and their product is made once."""
+        second = self.joint_second
+        assert second.bias is not None
+        weight = torch.bmm(second.weight, link.weight)
+        offset = torch.bmm(second.bias, link.weight)
+        if link.bias is not None:
+            offset = offset + link.bias
+        return torch.baddbmm(offset, hidden, weight)
 
     def _largest(
         self,
@@ -229,12 +237,12 @@ class AIMDecoder(nn.Module):
         return rows.view(self.num_actional, joints, -1).transpose(0, 1)
 
     @staticmethod
-    def _fan(plan: ActionalPlan, joints: int, feat: Tensor) -> Tensor:
-        """Number of senders of each joint, at least 1, (N, 1, 1)."""
+    def _fan(plan: ActionalPlan, joints: int, edge_weight: Tensor) -> Tensor | int:
+        """Number of senders of every edge's receiver."""
         if plan.regular:
-            return feat.new_full((joints, 1, 1), max(plan.num_joints - 1, 1))
-        degree = torch.bincount(plan.edges[0][1], minlength=joints).clamp(min=1)
-        return degree.to(feat.dtype).view(-1, 1, 1)
+            return max(plan.num_joints - 1, 1)
+        dst = plan.edges[0][1]
+        return torch.bincount(dst, minlength=joints)[dst].to(edge_weight.dtype).unsqueeze(1)
 
     def _check(self, graph: Any, feat: Tensor, edge_weight: Tensor) -> None:
         if feat.dim() != 3 or feat.shape[0] != graph.num_nodes() or feat.shape[2] != self.in_feats:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from asgcn_dgl.ops.factored import factored_pairs, fits
 from asgcn_dgl.ops.plan import ActionalPlan
 from asgcn_dgl.ops.regular import dense_links
 
@@ -249,11 +250,21 @@ def weighted_pairs(
         near = receiver.view(shape).transpose(1, 2)
         far = sender.view(shape).transpose(1, 2)
         with torch.autocast(receiver.device.type, enabled=False):
-            out = _WeightedPairs.apply(near, far, links)  # (B, C, V, F)
+            out = _dense_pairs(near, far, links)  # (B, C, V, F)
         return out.transpose(1, 2).reshape(receiver.shape)
     src, dst = plan.edges[0]
     pair = F.elu(receiver.index_select(0, dst) + sender.index_select(0, src))
     return torch.zeros_like(receiver).index_add(0, dst, pair * edge_weight.unsqueeze(-1))
+
+
+def _dense_pairs(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
+    """Weighted sums of complete units, the way that suits them."""
+    if not fits(near, far):
+        out: Tensor = _WeightedPairs.apply(near, far, links)
+        return out
+    if near.element_size() >= 4:
+        return factored_pairs(near, far, links)
+    return factored_pairs(near.float(), far.float(), links.float()).to(near.dtype)
 
 
 class _WeightedPairs(torch.autograd.Function):

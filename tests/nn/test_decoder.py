@@ -6,6 +6,7 @@ from strategies import SUPPLIED, chain, float64
 
 from asgcn_dgl.nn import AIMDecoder
 from asgcn_dgl.ops import edges as edge_ops
+from asgcn_dgl.ops import factored
 from asgcn_dgl.ops.plan import actional_plan
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
@@ -102,6 +103,30 @@ def test_irregular_edges_equal_the_regular_path(reduce):
         )
         assert not actional_plan(other, ["actional_1"]).regular
         torch.testing.assert_close(decoder(graph, feat, links), decoder(other, feat, links[order]))
+
+
+@pytest.mark.parametrize("least", [1, 2**30])
+def test_both_ways_over_pairs_equal_the_formula(least, monkeypatch):
+    """Exponentials at the joints, or on the pairs; of features too large for the former too."""
+    monkeypatch.setattr(factored, "LEAST", least)
+    with float64():
+        layouts = [chain(5)] * 2
+        graph = GraphBuilder(max_hop=1, num_actional=2).batch(layouts, [1, 1])
+        decoder = AIMDecoder(3, 2, hidden_feats=6)
+        for scale in (1.0, 1e3):
+            feat = (scale * torch.randn(10, 6, 3)).requires_grad_()
+            links = torch.rand(40, 2, requires_grad=True)
+            agree(decoder, graph, layouts, feat, links)
+
+
+@pytest.mark.parametrize("least", [1, 2**30])
+def test_half_precision_is_near_single_precision(least, monkeypatch):
+    monkeypatch.setattr(factored, "LEAST", least)
+    graph, decoder, feat, links = setup()
+    expected = decoder(graph, feat, links)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = decoder(graph, feat, links)
+    torch.testing.assert_close(got.float(), expected, rtol=0.05, atol=0.05)
 
 
 def test_gradcheck():
