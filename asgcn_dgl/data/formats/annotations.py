@@ -207,7 +207,9 @@ def open_annotations(
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
     check_options(min_score, score)
-    files = find_files(root, "*.pkl", "an annotation pickle")
+    root = Path(root)
+    files = sorted(root.glob("*.pkl")) if root.is_dir() else []  # poses may lie in folders of it
+    files = files or find_files(root, "*.pkl", "an annotation pickle")
     if len(files) > 1:
         raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")
     path = files[0]
