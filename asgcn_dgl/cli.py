@@ -312,7 +312,8 @@ def predict_parser() -> ArgumentParser:
         "--options",
         type=dict[str, Any],
         default={},
-        help="Options of the files' format, the same as for 'prepare'.",
+        help="Options of the files' format. Left out: those that the model's store was prepared "
+        "with.",
     )
     parser.add_argument("--top", type=int, default=3, help="Classes to print for each file.")
     _add_checkpoint(parser)
@@ -665,9 +666,12 @@ def _inspect(options: Namespace) -> int:
         print("all checksums agree")
     with tqdm(total=len(store), desc="looking", unit="clip", leave=False, disable=None) as bar:
         found = survey(store, lambda done, of: bar.update(done - bar.n))
+    if store.origin is not None:
+        print(f"read as {store.origin}")
     print(found)
     if given.get("json") is not None:
-        write_json(given["json"], found.to_dict())
+        origin = None if store.origin is None else store.origin.to_dict()
+        write_json(given["json"], {"origin": origin, **found.to_dict()})
     if number is not None:
         from asgcn_dgl.viz import draw_strip, save_figure
 

@@ -58,7 +58,7 @@ class Clip:
         Class counted from 0; -1 if unknown.
     meta
         What else is known: ``path``, ``subject``, ``camera``, ``setup``, ``replication``,
-        ``action``.
+        ``action``, ``fps`` (frames a second of the recording).
     scored
         The last coordinate is the score that a pose estimator gave the joint, not a place.
 

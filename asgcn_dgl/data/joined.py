@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.data.sets import ClipSet
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -58,6 +59,14 @@ class JoinedSet(ClipSet):
     def layouts(self) -> tuple[SkeletonLayout, ...]:
         """All skeletons."""
         return tuple(dict.fromkeys(layout for each, _ in self.parts for layout in each.layouts))
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Those of all sets, each once."""
+        found: list[Origin] = []
+        for each, _ in self.parts:
+            found += [origin for origin in each.origins if origin not in found]
+        return tuple(found)
 
     def read(self, path: str | Path) -> Clip:
         """Read a file of any of the sets; its label is that of the joined classes."""

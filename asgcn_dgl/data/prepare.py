@@ -28,6 +28,9 @@ from asgcn_dgl.files import atomic_path, write_json
 
 __all__ = ["Summary", "prepare"]
 
+#: More frames a second are a mistake.
+MAX_RATE = 1e6
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -208,7 +211,7 @@ def _make_mine(part: Path, number: int, places: range, strict: bool) -> int:
 
 def _make_shard(source: Source, part: Path, number: int, places: range, strict: bool) -> int:
     """Read the recordings of a shard and write its three files, the list last."""
-    rows: list[tuple[int, ...]] = []
+    rows: list[tuple[int | float, ...]] = []
     names: list[str] = []
     dropped: list[tuple[str, str]] = []
     dims: set[tuple[int, bool]] = set()
@@ -233,7 +236,8 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
             mask_file.write(bits.tobytes())
             known = (int(clip.meta.get(name, -1)) for name in RecordingName._fields)
             place = (number, floats, octets)
-            rows.append((*place, clip.num_bodies, clip.num_frames, clip.label, *known))
+            size = (clip.num_bodies, clip.num_frames)
+            rows.append((*place, *size, clip.label, *known, _rate(clip)))
             names.append(source.names[index])
             dims.add((clip.num_dims, clip.scored))
             floats += clip.pos.size
@@ -243,6 +247,12 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
         {"rows": rows, "names": names, "dropped": dropped, "dims": sorted(dims)},
     )
     return number
+
+
+def _rate(clip: Clip) -> float:
+    """Frames a second, 0 where they are not known or cannot be."""
+    rate = float(clip.meta.get("fps", 0))
+    return rate if 0 < rate < MAX_RATE else 0.0
 
 
 def _usable(source: Source, index: int) -> Clip:
@@ -293,6 +303,7 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
             "num_dims": dims[0][0],
             "scored": dims[0][1],
             "class_names": class_names,
+            "origin": None if source.origin is None else source.origin.to_dict(),
             "recordings": len(names),
             "splits": list(source.splits),
             "files": {

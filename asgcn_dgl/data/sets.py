@@ -13,6 +13,7 @@ import numpy as np
 
 from asgcn_dgl.data import nw_ucla
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.ntu_classes import NTU60_CLASS_NAMES, NTU120_CLASS_NAMES
 from asgcn_dgl.errors import InputError
@@ -88,6 +89,11 @@ class ClipSet(ABC):
     def layouts(self) -> tuple[SkeletonLayout, ...]:
         """All skeletons of the set's bodies; a joined set has several."""
         return (self.layout,)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Formats and options that the recordings were read with, where they are known."""
+        return ()
 
     @property
     def num_classes(self) -> int:

@@ -3,8 +3,10 @@
 A store is a folder::
 
     header.json       version, layout, classes, names of splits, whether the last coordinate is a
-                      score, size and sha256 of each file
-    index.npy         one row a recording: shard, places, bodies, frames, label, recording's numbers
+                      score, the format and the options that the recordings were read with, size
+                      and sha256 of each file
+    index.npy         one row a recording: shard, places, bodies, frames, label, recording's
+                      numbers, frames a second
     names.txt         one name a line, in the order of the index
     splits.npy        (splits, recordings) int8: 0 in neither part, 1 trains, 2 tests
     dropped.json      names of the recordings that could not be used, and why
@@ -13,6 +15,9 @@ A store is a folder::
 
 To open one reads the header, the index and the names; positions are mapped and read when a clip is
 asked for, by as many processes as like.
+
+Version 2 is this. Version 1, which is read too, knew neither format and options nor frames a
+second.
 """
 
 from __future__ import annotations
@@ -28,27 +33,30 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.files import shown
+from asgcn_dgl.data.formats.source import Origin, Source, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
 
 KIND = "asgcn_dgl store"
-VERSION = 1
+VERSION = 2
 
-#: One row of the index. Numbers of the recording are -1 where they are not known.
-INDEX = np.dtype(
-    [
-        ("shard", "<i4"),
-        ("pos_at", "<i8"),  # floats before this recording in its shard
-        ("mask_at", "<i8"),  # bytes before it
-        ("bodies", "<i4"),
-        ("frames", "<i4"),
-        ("label", "<i4"),
-        *((name, "<i4") for name in RecordingName._fields),
-    ]
-)
+_INDEX_1 = [
+    ("shard", "<i4"),
+    ("pos_at", "<i8"),  # floats before this recording in its shard
+    ("mask_at", "<i8"),  # bytes before it
+    ("bodies", "<i4"),
+    ("frames", "<i4"),
+    ("label", "<i4"),
+    *((name, "<i4") for name in RecordingName._fields),
+]
+
+#: One row of the index. What is not known is -1 (numbers of the recording) or 0 (``fps``).
+INDEX = np.dtype([*_INDEX_1, ("fps", "<f8")])
+
+_INDICES = {1: np.dtype(_INDEX_1), VERSION: INDEX}
 
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
@@ -108,7 +116,7 @@ class Store(Source):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`.
+        (N,) of :data:`INDEX`; of a store of version 1 without ``fps``.
     """
 
     path: Path = Path()
@@ -132,13 +140,18 @@ class Store(Source):
         bits = self._shard(shard, "mask", "u1")[mask_at : mask_at + -(-size // 8)]
         mask = np.unpackbits(bits, count=size).astype(bool)
         known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
+        rate = self.rate(index)
         return Clip(
             self.names[index],
             self.layout,
             np.array(pos, dtype=np.float32).reshape(bodies, frames, joints, self.num_dims),
             mask.reshape(bodies, frames, joints),
             int(row["label"]),
-            {"path": f"{self.path}: {self.names[index]}", **known},
+            {
+                "path": f"{self.path}: {self.names[index]}",
+                **known,
+                **({} if rate is None else {"fps": rate}),
+            },
             bool(self.header and self.header.get("scored", False)),
         )
 
@@ -146,6 +159,11 @@ class Store(Source):
         """Return the numbers of a recording, -1 where they are not known."""
         row = self._row(index)
         return RecordingName(*(int(row[name]) for name in RecordingName._fields))
+
+    def rate(self, index: int) -> float | None:
+        """Return the frames a second of a recording; None where they are not known."""
+        row = self._row(index)
+        return (float(row["fps"]) if row.dtype == INDEX else 0.0) or None
 
     def place(self, name: str) -> int:
         """Return the number of a recording, by name."""
@@ -210,6 +228,7 @@ def open_store(path: str | Path) -> Store:
     """
     files = StoreFiles(Path(path))
     header = _read_header(files)
+    kind = _INDICES[header["version"]]
     for name in ("index.npy", "names.txt", "splits.npy"):
         _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
     try:
@@ -217,7 +236,7 @@ def open_store(path: str | Path) -> Store:
         names = tuple(files.names.read_text(encoding="utf-8").split("\n")[:-1])
         parts = np.load(files.splits, allow_pickle=False)
         layout = SkeletonLayout.from_dict(header["layout"])
-        fits = index.dtype == INDEX and index.shape == (len(names),)
+        fits = index.dtype == kind and index.shape == (len(names),)
         fits = fits and parts.shape == (len(header["splits"]), len(names))
         if not fits:
             raise ValueError("index, names and splits do not fit together")
@@ -228,6 +247,7 @@ def open_store(path: str | Path) -> Store:
             )
             for name, part in zip(header["splits"], parts, strict=True)
         }
+        origin = header.get("origin")
         return Store(
             names,
             layout,
@@ -237,6 +257,7 @@ def open_store(path: str | Path) -> Store:
             int(header["num_dims"]),
             header,
             index,
+            origin=None if origin is None else Origin.from_dict(origin),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {error}; {_DAMAGED}") from error
@@ -254,10 +275,12 @@ def _read_header(files: StoreFiles) -> dict[str, Any]:
         dict(header["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{files.header}: not the header of a store; {_DAMAGED}") from error
-    if kind != KIND or version != VERSION:
+    known = [str(each) for each in _INDICES]
+    if kind != KIND or type(version) is not int or version not in _INDICES:
         raise InputError(
-            f"{files.header}: {kind!r} of version {version!r}, where this version of asgcn_dgl "
-            f"reads version {VERSION}; make the store again with 'asgcn-dgl prepare'"
+            f"{files.header}: {shown(kind)!r} of version {shown(version)}, where this version of "
+            f"asgcn_dgl reads versions {' and '.join(known)}; make the store again with "
+            "'asgcn-dgl prepare'"
         )
     return dict(header)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.formats.registry import FORMATS
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.data.joined import JoinedSet
 from asgcn_dgl.data.sets import SET_NAMES, ClipSet, get_set
 from asgcn_dgl.data.store import Store, StoreFiles, open_store
@@ -38,6 +39,11 @@ class StoredSet(ClipSet):
     def layout(self) -> SkeletonLayout:
         """Skeleton of all bodies."""
         return self.store.layout
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Format and options that the store was made with, where it says so."""
+        return () if self.store.origin is None else (self.store.origin,)
 
     @property
     def splits(self) -> Collection[str]:

@@ -54,6 +54,8 @@ class Survey:
         Recordings by number of bodies.
     frames
         Fewest, median and most frames of a recording.
+    rates
+        Recordings by frames a second, of those that tell.
     missing
         Share of joints that are missing, of all bodies and frames.
     missing_joints
@@ -71,6 +73,7 @@ class Survey:
     splits: dict[str, tuple[int, int]]
     bodies: dict[int, int]
     frames: tuple[int, float, int]
+    rates: dict[float, int]
     missing: float
     missing_joints: dict[str, float]
     bones: dict[str, tuple[float, float]]
@@ -89,6 +92,9 @@ class Survey:
             + ", ".join(f"{count} recordings of {n}" for n, count in sorted(self.bodies.items())),
             f"missing joints: {100 * self.missing:.2f} %" + _worst(self.missing_joints),
         ]
+        if self.rates:
+            told = [f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())]
+            lines.insert(1, "frames a second: " + ", ".join(told))
         for name, (train, test) in self.splits.items():
             lines.append(f"split {name}: {train} train, {test} test")
         width = max((len(name) for name in self.classes), default=0)
@@ -141,6 +147,7 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
     labels: list[int] = []
     bodies: dict[int, int] = {}
     frames: list[int] = []
+    rates: dict[float, int] = {}
     seen, places = np.zeros(layout.num_joints), 0
     lengths: list[np.ndarray] = []
     spreads: list[np.ndarray] = []
@@ -149,6 +156,9 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
         labels.append(clip.label)
         bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
         frames.append(clip.num_frames)
+        if "fps" in clip.meta:
+            rate = round(float(clip.meta["fps"]), 3)
+            rates[rate] = rates.get(rate, 0) + 1
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames
         mean, spread = bone_lengths(clip)
@@ -166,6 +176,7 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
         splits={name: (len(split.train), len(split.test)) for name, split in source.splits.items()},
         bodies=bodies,
         frames=(min(frames), float(np.median(frames)), max(frames)),
+        rates=rates,
         missing=float(missing.mean()),
         missing_joints=dict(zip(layout.joints, missing.tolist(), strict=True)),
         bones=_bones(source, lengths, spreads),

@@ -1,8 +1,13 @@
-"""What a body is, and its graph: layouts, structural links, DGL heterographs."""
+"""What a body is, and its graph: layouts, structural links, DGL heterographs.
+
+Graphs, and with them torch and DGL, are imported when they are asked for: a layout needs neither.
+"""
 
 from __future__ import annotations
 
-from asgcn_dgl.skeleton.graph import GraphBuilder, actional_etypes
+from typing import TYPE_CHECKING
+
+from asgcn_dgl.lazy import on_demand
 from asgcn_dgl.skeleton.layouts import (
     SkeletonLayout,
     get_layout,
@@ -15,6 +20,11 @@ from asgcn_dgl.skeleton.links import (
     structural_etypes,
     structural_operators,
 )
+
+if TYPE_CHECKING:
+    from asgcn_dgl.skeleton.graph import GraphBuilder, actional_etypes
+else:
+    __getattr__, __dir__ = on_demand(__name__, {"graph": ("GraphBuilder", "actional_etypes")})
 
 __all__ = [
     "PARTITIONS",

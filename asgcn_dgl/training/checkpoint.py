@@ -1,15 +1,16 @@
 """Checkpoints: written whole or not at all, and enough by themselves to use the model.
 
 Beside what Lightning needs to go on, a checkpoint holds a *record* of plain values: the model's
-options with its layouts, the class names and the options of the run (how clips are prepared). It
-loads with ``weights_only=True``, so that a file from elsewhere cannot run code.
+options with its layouts, the class names, the options of the run (how clips are prepared) and the
+formats that the recordings were read in, with the options of their readers. It loads with
+``weights_only=True``, so that a file from elsewhere cannot run code.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN
@@ -63,7 +65,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def make_record(model: nn.Module, config: RunConfig, class_names: list[str]) -> dict[str, Any]:
+def make_record(
+    model: nn.Module, config: RunConfig, class_names: list[str], origins: Sequence[Origin] = ()
+) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values."""
     return {
         "format": _FORMAT,
@@ -71,6 +75,7 @@ def make_record(model: nn.Module, config: RunConfig, class_names: list[str]) -> 
         "model_config": _plain(model.config),
         "class_names": list(class_names),
         "run": config.to_dict(),
+        "origins": [_plain(origin.to_dict()) for origin in origins],
         "versions": versions(),
     }
 
@@ -129,12 +134,15 @@ class Restored:
         The options of the run.
     epoch
         Epochs that were trained.
+    origins
+        Formats and options that the training clips were read with, where they are known.
     """
 
     model: ASGCN | STGCN
     class_names: list[str]
     config: RunConfig
     epoch: int
+    origins: tuple[Origin, ...] = ()
 
 
 def load_model(path: str | Path) -> Restored:
@@ -152,12 +160,13 @@ def load_model(path: str | Path) -> Restored:
         model.load_state_dict(model_weights(checkpoint["state_dict"]))
         config = RunConfig.from_dict(record["run"])
         names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
+        origins = tuple(Origin.from_dict(each) for each in record.get("origins", ()))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = " ".join(str(error).split())
         raise InputError(
             f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
         ) from error
-    return Restored(model.eval(), names, config, epoch)
+    return Restored(model.eval(), names, config, epoch, origins)
 
 
 def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from asgcn_dgl.training.report import report
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
 __all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -63,6 +66,7 @@ def evaluate(
     config = restored.config
     if root is not None:
         config.root = str(root)
+        _compare_origins(restored, config)
     if num_clips is not None:
         _check_views(config, num_clips)
         config.clips.num_clips = num_clips
@@ -77,6 +81,20 @@ def evaluate(
     print(report(result))
     print(f"written: {run.metrics} and {run.scores}")
     return result
+
+
+def _compare_origins(restored: Restored, config: RunConfig) -> None:
+    """Warn of a store whose recordings were read with other options than the training clips."""
+    for origin in open_set(config.data, config.root).origins:
+        same = [each for each in restored.origins if each.format == origin.format]
+        if same and origin not in same:
+            logger.warning(
+                "%s was read as %s, but the training clips as %s: the figures are those of other "
+                "input",
+                config.root,
+                origin,
+                same[0],
+            )
 
 
 def _check_views(config: RunConfig, num_clips: int) -> None:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asgcn_dgl.data import Batch
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
@@ -40,6 +41,11 @@ class Phase(pl.LightningModule):
         Options of the run.
     class_names
         Names of the classes.
+
+    Attributes
+    ----------
+    origins
+        Formats and options that the clips were read with, for the record.
     """
 
     number: int
@@ -50,6 +56,7 @@ class Phase(pl.LightningModule):
         self.model = model
         self.config = config
         self.class_names = class_names
+        self.origins: tuple[Origin, ...] = ()
         self.running: dict[str, Tensor] = {}  # of the latest batch, for the progress bar
 
     def on_train_epoch_start(self) -> None:
@@ -109,7 +116,7 @@ class Phase(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the use of the model needs."""
-        checkpoint[RECORD] = make_record(self.model, self.config, self.class_names)
+        checkpoint[RECORD] = make_record(self.model, self.config, self.class_names, self.origins)
 
     def _diverged(self, what: str, value: Tensor) -> DivergenceError:
         return DivergenceError(

@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from asgcn_dgl.data import Clip, SkeletonDataset, read_ntu, read_nw_ucla
+from asgcn_dgl.data import Clip, SkeletonDataset, read_nw_ucla
 from asgcn_dgl.data.clip import read_bytes
-from asgcn_dgl.data.formats.raw import RAW_SUFFIXES, is_kinetics, read_raw
+from asgcn_dgl.data.formats.raw import (
+    NW_UCLA,
+    RAW_SUFFIXES,
+    is_kinetics,
+    read_raw,
+    read_skeleton,
+)
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -75,7 +82,8 @@ def predict(
     checkpoint
         'best', 'last' or 'auto'.
     options
-        Options of the files' format, the same that the recordings were prepared with.
+        Options of the files' format. Left out: those that the model's recordings were prepared
+        with.
 
     Raises
     ------
@@ -87,7 +95,11 @@ def predict(
     restored = load_model(path if path.is_file() else RunDir(path).checkpoint(checkpoint))
     set_threads(restored.config)
     layouts = restored.model.layouts
-    clips = [(file, clip) for file in files for clip in read_clips(file, layouts, options)]
+    clips = [
+        (file, clip)
+        for file in files
+        for clip in read_clips(file, layouts, options, restored.origins)
+    ]
     found = [predict_clip(restored, clip) for _, clip in clips]
     print(table(found, restored.class_names, top))
     if out is not None:
@@ -104,7 +116,10 @@ def _check_out(out: str | Path | None, top: int) -> None:
 
 
 def read_clips(
-    path: str | Path, layouts: Sequence[SkeletonLayout], options: Mapping[str, Any] | None = None
+    path: str | Path,
+    layouts: Sequence[SkeletonLayout],
+    options: Mapping[str, Any] | None = None,
+    origins: Sequence[Origin] = (),
 ) -> list[Clip]:
     """Read the clips of a raw file of any format.
 
@@ -116,6 +131,8 @@ def read_clips(
         Those that the model knows.
     options
         Options of the format.
+    origins
+        How the model's recordings were read; their options hold where ``options`` leaves one out.
 
     Raises
     ------
@@ -125,10 +142,8 @@ def read_clips(
     suffix = Path(path).suffix.lower()
     raw = suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path))
     if raw or is_kinetics(path):
-        return read_raw(path, layouts, options)
-    if options:
-        raise InputError(f"{path}: files of its format have no options, got {next(iter(options))}")
-    return [read_any(path)]
+        return read_raw(path, layouts, options, origins)
+    return [read_any(path, options, origins)]
 
 
 def _counts_frames(path: str | Path) -> bool:
@@ -136,11 +151,14 @@ def _counts_frames(path: str | Path) -> bool:
     return read_bytes(path).lstrip().split(b"\n", 1)[0].strip().isdigit()
 
 
-def read_any(path: str | Path) -> Clip:
+def read_any(
+    path: str | Path, options: Mapping[str, Any] | None = None, origins: Sequence[Origin] = ()
+) -> Clip:
     """Read a raw file, whichever of the known formats it has.
 
     The suffix tells; a file of another name is told by its first character: ``{`` begins the JSON
-    of NW-UCLA, a digit (the number of frames) the text of NTU.
+    of NW-UCLA, a digit (the number of frames) the text of NTU. Options are those of
+    :func:`read_clips`.
 
     Raises
     ------
@@ -150,8 +168,9 @@ def read_any(path: str | Path) -> Clip:
     suffix = Path(path).suffix.lower()
     first = read_bytes(path).lstrip()[:1]
     if suffix == ".skeleton" or (suffix != ".json" and first.isdigit()):
-        return read_ntu(path)
+        return read_skeleton(path, options, origins)
     if suffix == ".json" or first == b"{":
+        NW_UCLA.choose(path, options, origins)  # refuses options: there are none
         return read_nw_ucla(path)
     raise InputError(
         f"{path}: neither an NTU .skeleton file, an NW-UCLA .json file nor one of "

@@ -178,6 +178,7 @@ def _fit(
     resume: bool,
 ) -> float:
     """Run a phase, from its checkpoint if it has one; return the seconds over all its sittings."""
+    module.origins = clips.set.origins
     file = run.checkpoints / f"{saver.last}.ckpt"
     config = clips.config
     bar = ProgressBar() if progress_wanted(config) else None

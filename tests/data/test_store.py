@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -16,7 +17,9 @@ import pytest
 
 from asgcn_dgl.data import Clip, get_set, open_set, open_store, prepare
 from asgcn_dgl.data.formats.folder import open_folder
-from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data.formats.source import Origin, Source
+from asgcn_dgl.data.joined import JoinedSet
 from asgcn_dgl.data.store import StoreFiles
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
@@ -189,6 +192,21 @@ def cut_index(files):
     files.index.write_bytes(files.index.read_bytes()[:-4])
 
 
+def other_origin(files):
+    header = json.loads(files.header.read_text())
+    files.header.write_text(json.dumps({**header, "origin": {"format": 5}}))
+
+
+def options_of_a_list(files):
+    header = json.loads(files.header.read_text())
+    files.header.write_text(json.dumps({**header, "origin": {"format": "bvh", "options": [1]}}))
+
+
+def text_as_version(files):
+    header = json.loads(files.header.read_text())
+    files.header.write_text(json.dumps({**header, "version": [[2]]}))
+
+
 def swap_index(files):
     np.save(files.index, np.zeros(3))
 
@@ -206,6 +224,9 @@ def lose_names(files):
         (cut_index, "bytes where"),
         (swap_index, "index.npy"),
         (lose_names, "cannot be read"),
+        (other_origin, "no format by name"),
+        (options_of_a_list, "no options of the format 'bvh'"),
+        (text_as_version, "of version a list"),
     ],
 )
 def test_a_damaged_store_is_refused(store, spoil, told):
@@ -225,6 +246,64 @@ def test_a_cut_shard_and_a_changed_one_are_refused(store):
     path.write_bytes(content[:-4] + b"\0\0\0\1")
     with pytest.raises(InputError, match=r"shard-00001\.pos: its checksum is another"):
         store.verify()
+
+
+def test_a_store_says_what_it_was_read_as(root, tmp_path):
+    options = {"max_bodies": 1, "noise": ("length",), "drop": None}
+    source = open_source("synthetic", root, **options)
+    prepare(source, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    wanted = {"min_state": 1, "select": "energy", "join": False, **options, "noise": ["length"]}
+    assert store.origin == source.origin == Origin("synthetic", wanted)
+    assert pickle.loads(pickle.dumps(store)).origin == store.origin
+    assert open_set("synthetic", tmp_path / "store").origins == (store.origin,)
+    assert str(store.origin).startswith("synthetic with drop=None, max_bodies=1, min_state=1")
+    both = JoinedSet([(open_set("synthetic", place), place) for place in [tmp_path / "store"]])
+    assert both.origins == (store.origin,)
+    prepare(open_folder("synthetic", root), tmp_path / "other")
+    assert open_store(tmp_path / "other").origin is None
+
+
+def as_version_1(path):
+    """Make a store what it was before formats, options and frames a second were kept."""
+    header = json.loads((path / "header.json").read_text())
+    del header["origin"]
+    index = np.load(path / "index.npy")
+    names = [name for name in index.dtype.names if name != "fps"]
+    old = np.zeros(len(index), dtype=[(name, index.dtype[name]) for name in names])
+    for name in names:
+        old[name] = index[name]
+    np.save(path / "index.npy", old)
+    content = (path / "index.npy").read_bytes()
+    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    header["files"]["index.npy"] = facts
+    (path / "header.json").write_text(json.dumps({**header, "version": 1}))
+
+
+def test_old_stores_open(store, source):
+    as_version_1(store.path)
+    old = open_store(store.path)
+    old.verify()
+    same_clips(old, source)
+    assert old.origin is None and "fps" not in old.read(0).meta
+    assert open_set("synthetic", store.path).origins == ()
+
+
+def test_frames_a_second_are_kept(tmp_path):
+    layout = get_layout("coco17")
+    rates = (25, 29.97, 0, float("inf"), float("nan"), 1e9, None)
+
+    @dataclass(frozen=True)
+    class Rated(Source):
+        def read(self, index):
+            meta = {} if rates[index] is None else {"fps": rates[index]}
+            pos = np.ones((1, 5, 17, 2))
+            return Clip.from_positions(self.names[index], layout, pos, meta=meta)
+
+    prepare(Rated(tuple("abcdefg"), layout), tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert [clip.meta.get("fps") for clip in store] == [25, 29.97, None, None, None, None, None]
+    assert store.rate(1) == 29.97 and store.rate(2) is None
 
 
 def test_no_store_and_no_recording(source, tmp_path):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -45,6 +45,17 @@ def test_bones_are_measured_where_both_ends_are_seen():
     assert spread == pytest.approx([0.15, 0.0], abs=1e-6)
     gone = stick("b", frames=2, lost=[(0, 2), (1, 2)])
     assert np.isnan(bone_lengths(gone)[0][1])
+
+
+def test_frames_a_second_are_counted():
+    clips = [
+        replace(stick(name), meta={"fps": fps})
+        for name, fps in zip("abc", (25, 25, 1 / 3), strict=True)
+    ]
+    found = survey(listed(*clips, stick("d")))
+    assert found.rates == {25.0: 2, 0.333: 1}
+    assert "frames a second: 0.333 (1 recordings), 25 (2 recordings)" in str(found)
+    assert "frames a second" not in str(survey(listed(stick("d"))))
 
 
 def test_everything_is_counted():

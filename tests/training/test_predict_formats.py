@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.cli import main
+from asgcn_dgl.data import read_ntu
 from asgcn_dgl.data.formats.bvh import read_bvh
 from asgcn_dgl.data.formats.mocap import CMU, H36M
 from asgcn_dgl.data.formats.raw import read_raw
+from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.predict import read_clips
@@ -60,14 +62,22 @@ def run(captures, tiny, tmp_path_factory):
 
 def test_predict_reads_what_was_prepared(run, captures, tmp_path, capsys):
     out = tmp_path / "found.json"
-    command = ["predict", str(run), str(captures / "6.bvh"), f"--out={out}", "--options.scale=0.01"]
-    assert main(command) == 0
-    (found,) = json.loads(out.read_text())["clips"]
+    command = ["predict", str(run), str(captures / "6.bvh"), f"--out={out}"]
+
+    def predict(*options):
+        assert main([*command, *options]) == 0
+        (found,) = json.loads(out.read_text())["clips"]
+        return found
+
+    found = predict()
     assert found["class"] in ("kick", "step") and found["frames"] == 20
     future = np.array(found["future"])
     assert future.shape == (1, 10, 3, 3)
-    assert np.abs(future).max() < 5  # metres: the scale was taken
-    command[-1] = "--options.size=2"
+    assert np.abs(future).max() < 5  # metres: the store's scale was taken
+    assert predict("--options.scale=0.01") == found
+    assert np.abs(predict("--options.scale=1.0")["future"]).max() > 50
+    assert predict("--options.step=2")["frames"] == 10
+    command.append("--options.size=2")
     assert main(command) == 2
     assert "no option 'size' for BVH files; there are scale" in capsys.readouterr().err
 
@@ -148,3 +158,54 @@ def test_a_bvh_takes_the_layout_of_the_model(captures):
     known = SkeletonLayout.from_dict({**own.to_dict(), "name": "mine"})
     (clip,) = read_raw(captures / "0.bvh", [ARM, known])
     assert clip.layout is known
+
+
+def test_files_are_read_as_the_models_clips_were(tmp_path):
+    """What was given comes first; options of other formats, and of the whole set, do not count."""
+    path = tmp_path / "joints_s01_e02.txt"
+    path.write_text("".join(f"{n} " + "0.5 " * 60 + "\n" for n in range(2, 42, 4)))
+    origins = [Origin.of("bvh", step=3), Origin.of("utkinect", gaps="interpolate", other=1)]
+    assert read_clips(path, [], None, origins)[0].num_frames == 19
+    assert read_clips(path, [], {"gaps": "keep"}, origins)[0].num_frames == 10
+    assert read_clips(path, [], None, origins[:1])[0].num_frames == 10
+    origins.append(Origin.of("utkinect", gaps="keep"))
+    with pytest.raises(InputError, match="with gaps=interpolate and gaps=keep; say which by --opt"):
+        read_clips(path, [], None, origins)
+    assert read_clips(path, [], {"gaps": "keep"}, origins)[0].num_frames == 10
+
+
+def test_ntu_files_are_read_as_the_models_clips_were(clips_root):
+    path = next(
+        path for path in sorted(clips_root.rglob("*.skeleton")) if read_ntu(path).num_bodies == 2
+    )
+    origins = [Origin.of("ntu60", max_bodies=1, noise=("length",), drop=None)]
+    assert read_clips(path, [])[0].num_bodies == 2
+    assert read_clips(path, [], None, origins)[0].num_bodies == 1
+    assert read_clips(path, [], {"max_bodies": 2}, origins)[0].num_bodies == 2
+    for options, told in (
+        ({"min_state": 7}, "min_state must be 0, 1 or 2"),
+        ({"noise": 5}, r"\.skeleton: "),
+        ({"bodies": 1}, "no option 'bodies' for NTU files; there are max_bodies"),
+    ):
+        with pytest.raises(InputError, match=told):
+            read_clips(path, [], options)
+
+
+def test_nw_ucla_files_have_no_options(tmp_path):
+    path = tmp_path / "a01_s01_e00_v01.json"
+    pose = [[0.1, 0.2, 0.3]] * 20
+    path.write_text(json.dumps({"file_name": path.stem, "skeletons": [pose] * 3, "label": 1}))
+    assert read_clips(path, [], None, [Origin.of("nw_ucla", drop=None)])[0].num_frames == 3
+    with pytest.raises(InputError, match="no option 'scale' for NW-UCLA files; there are none"):
+        read_clips(path, [], {"scale": 2})
+
+
+def test_another_store_is_compared(run, captures, tmp_path, caplog):
+    """Figures on clips that were read in another way are warned of."""
+    for name, scale in (("same", 0.01), ("other", 1.0)):
+        command = ["prepare", "--data=bvh", f"--root={captures}", f"--out={tmp_path / name}"]
+        assert main([*command, f"--options.scale={scale}"]) == 0
+        caplog.clear()
+        assert main(["evaluate", str(run), f"--root={tmp_path / name}"]) == 0
+        warned = "was read as bvh with scale=1.0" in caplog.text
+        assert warned == (name == "other")

@@ -37,6 +37,8 @@ def test_inspect_tells_and_draws(store, tmp_path, capsys):
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "all checksums agree" in text and "split xsub" in text
+    assert "read as synthetic with drop=None, max_bodies=2" in text
+    assert json.loads(told.read_text())["origin"]["options"]["select"] == "energy"
     assert json.loads(told.read_text())["recordings"] == 39
     assert drawn.read_bytes().startswith(b"\x89PNG")
 

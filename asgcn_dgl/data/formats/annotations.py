@@ -6,8 +6,10 @@ One file is a set::
      "annotations": [{"frame_dir", "label", "total_frames", "keypoint": (M, T, V, C),
                       "keypoint_score": (M, T, V) where C is 2, "img_shape": (height, width)}]}
 
-Older files are the list alone. The pickle is read by :mod:`asgcn_dgl.data.formats.unpickle`, which
-runs nothing; poses are read from the file when they are asked for.
+Older files are the list alone. Kinetics-400 comes with ``raw_file`` and ``frame_inds`` in the place
+of ``keypoint``: see :mod:`asgcn_dgl.data.formats.pose_files`. The pickle is read by
+:mod:`asgcn_dgl.data.formats.unpickle`, which runs nothing; poses are read from the file when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -24,13 +26,12 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_ntu_splits,
+    Joints,
     check_options,
-    chosen_layout,
     estimated_clip,
-    find_classes,
     name_facts,
     ntu_set,
+    set_facts,
 )
 from asgcn_dgl.data.formats.files import (
     check_memory,
@@ -39,12 +40,11 @@ from asgcn_dgl.data.formats.files import (
     shown,
     stamp_files,
 )
-from asgcn_dgl.data.formats.layout_file import find_layout
+from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = ["NORMALIZATIONS", "Annotation", "AnnotationSource", "open_annotations"]
 
@@ -73,16 +73,16 @@ class Annotation(NamedTuple):
     label
         Class from 0; -1 if there is none.
     pos
-        (M, T, V, C) positions in the file.
+        (M, T, V, C) positions in the file, or the other file that they are in.
     score
-        (M, T, V) scores; None where there are none.
+        (M, T, V) scores; None where there are none, or they are with the positions.
     size
         Height and width of the picture; None where it is not given.
     """
 
     name: str
     label: int
-    pos: PickledArray
+    pos: PickledArray | PoseFile
     score: PickledArray | None
     size: tuple[float, float] | None
 
@@ -97,7 +97,7 @@ class AnnotationSource(Source):
         The file.
     annotations
         One a recording.
-    normalize, min_score, score
+    normalize, min_score, score, bodies
         See :func:`open_annotations`.
     """
 
@@ -106,6 +106,7 @@ class AnnotationSource(Source):
     normalize: str = "centred"
     min_score: float = 0.0
     score: bool = True
+    bodies: int | None = BODIES
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
@@ -113,8 +114,7 @@ class AnnotationSource(Source):
         found = self.annotations[index]
         place = f"{self.path} ({found.name})"
         numbers = name_facts(place, found.name, found.label)
-        pos = found.pos.load(self.path).astype(np.float64)
-        score = None if found.score is None else found.score.load(self.path).astype(np.float64)
+        pos, score = self._poses(place, found)
         if pos.shape[-1] == 2:
             pos = self._places(place, pos, found.size)
         if score is not None:  # what is missing may hold anything
@@ -129,6 +129,13 @@ class AnnotationSource(Source):
             label=found.label,
             meta={"path": place, **numbers},
         )
+
+    def _poses(self, place: str, found: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
+        """Positions as they are written, and scores where there are any."""
+        if isinstance(found.pos, PoseFile):
+            return found.pos.load(self.path, place, found.name, self.bodies)
+        pos = found.pos.load(self.path).astype(np.float64)
+        return pos, None if found.score is None else found.score.load(self.path).astype(np.float64)
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
         """Pixels in the units that were asked for."""
@@ -146,8 +153,11 @@ class AnnotationSource(Source):
         return 2 * centred if self.normalize == "pyskl" else centred
 
     def stamp(self) -> object:
-        """Options, size and time of the file."""
-        return [self.normalize, self.min_score, self.score, stamp_files([self.path])]
+        """Options, sizes and times of the files."""
+        held = [each.pos.path for each in self.annotations if isinstance(each.pos, PoseFile)]
+        files = [self.path, *dict.fromkeys(path for path in held if path is not None)]
+        options = [self.normalize, self.min_score, self.score, self.bodies]
+        return [*options, stamp_files(files)]
 
 
 def open_annotations(
@@ -156,6 +166,7 @@ def open_annotations(
     normalize: str = "centred",
     min_score: float = 0.0,
     score: bool = True,
+    bodies: int | None = None,
 ) -> AnnotationSource:
     """Look at an annotation pickle.
 
@@ -177,6 +188,10 @@ def open_annotations(
         Joints whose score is not above this are missing.
     score
         The score is the last coordinate of each joint of a picture.
+    bodies
+        For sets whose poses are in files of their own (Kinetics-400), in which bodies come in no
+        order that holds over time: so many of each frame's bodies are kept, those of the highest
+        scores. Left out: two. Other sets tell bodies apart, and this is an error.
 
     Returns
     -------
@@ -192,7 +207,9 @@ def open_annotations(
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
     check_options(min_score, score)
-    files = find_files(root, "*.pkl", "an annotation pickle")
+    root = Path(root)
+    files = sorted(root.glob("*.pkl")) if root.is_dir() else []  # poses may lie in folders of it
+    files = files or find_files(root, "*.pkl", "an annotation pickle")
     if len(files) > 1:
         raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")
     path = files[0]
@@ -205,23 +222,37 @@ def open_annotations(
             f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
             "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
         )
-    annotations = [_annotation(path, number, each) for number, each in enumerate(content)]
+    found: dict[str, Path | None] = {}
+    annotations = [_annotation(path, number, each, found) for number, each in enumerate(content)]
+    _check_bodies(path, bodies, apart=bool(found))
     names = tuple(each.name for each in annotations)
     _check_once(path, names)
     splits = _splits(path, lists, frozenset(names))
-    chosen = ntu_set(names)
-    check_ntu_splits(str(path), chosen, splits)
+    facts = set_facts(
+        str(path), path.parent, ntu_set(names), splits, _joints(path, annotations, layout)
+    )
     return AnnotationSource(
         names,
-        _layout(path, annotations, layout),
-        find_classes(path.parent, chosen),
+        facts.layout,
+        facts.class_names,
         splits,
         path,
         tuple(annotations),
         normalize,
         min_score,
         score,
+        BODIES if bodies is None else bodies,
     )
+
+
+def _check_bodies(path: Path, bodies: Any, apart: bool) -> None:
+    if bodies is not None and not apart:
+        raise InputError(
+            f"{path}: the option bodies is for sets whose poses are in files of their own; choose "
+            "bodies in training, by clips.max_bodies and clips.body_rule"
+        )
+    if bodies is not None and (type(bodies) is not int or bodies < 1):
+        raise InputError(f"bodies must be a whole number from 1, got {bodies!r}")
 
 
 def _check_once(path: Path, names: Sequence[str]) -> None:
@@ -232,21 +263,26 @@ def _check_once(path: Path, names: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _layout(path: Path, annotations: Sequence[Annotation], layout: str | None) -> SkeletonLayout:
-    *_, joints, dims = annotations[0].pos.shape
-    for each in annotations:
-        if each.pos.shape[2:] != (joints, dims):
+def _joints(path: Path, annotations: Sequence[Annotation], layout: str | None) -> Joints:
+    arrays = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PickledArray)]
+    apart = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PoseFile)]
+    if arrays and apart:
+        raise InputError(
+            f"{path}: the poses of {arrays[0][0]} are in it, those of {apart[0][0]} in another "
+            "file; part the file"
+        )
+    joints, dims = (joints_of(path, apart), 2) if apart else arrays[0][1].shape[2:]
+    for name, pos in arrays:
+        if pos.shape[2:] != (joints, dims):
             raise InputError(
-                f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} "
-                f"coordinates, where {annotations[0].name} has {joints} of {dims}; part the file"
+                f"{path} ({name}): {pos.shape[2]} joints of {pos.shape[3]} coordinates, where "
+                f"{arrays[0][0]} has {joints} of {dims}; part the file"
             )
-    asked = None if layout is None else find_layout(path.parent, layout)
-    known = _FLAT if dims == 2 else _SPACE
-    return chosen_layout(str(path), joints, known, asked)
+    return Joints(joints, _FLAT if dims == 2 else _SPACE, layout)
 
 
-def _annotation(path: Path, number: int, entry: Any) -> Annotation:
-    """Check one entry."""
+def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
+    """Check one entry; files of poses that were looked for are added to ``known``."""
     place = f"{path}, annotation {number + 1}"
     if not isinstance(entry, dict):
         raise InputError(f"{place}: is no dict; copy the file again from its source")
@@ -255,12 +291,11 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
         raise InputError(f"{place}: no 'frame_dir', the recording's name; add it")
     name = plain_name(name, place)
     place = f"{path} ({name})"
+    label = _label(place, entry)
+    size = _size(place, entry.get("img_shape"))
     pos = entry.get("keypoint")
     if pos is None and "raw_file" in entry:
-        raise InputError(
-            f"{place}: its poses are in another file ({shown(entry['raw_file'])!r}), which is "
-            "not read; merge them into the annotations"
-        )
+        return Annotation(name, label, pose_file(place, path.parent, entry, known), None, size)
     if not isinstance(pos, PickledArray) or len(pos.shape) != 4 or pos.shape[3] not in (2, 3):
         found = getattr(pos, "shape", "no array")
         raise InputError(
@@ -268,11 +303,6 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
             "should be; correct it"
         )
     check_memory(place, 8 * math.prod(pos.shape), "a clip")
-    label = entry.get("label", -1)
-    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
-        raise InputError(
-            f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
-        )
     frames = entry.get("total_frames", pos.shape[1])
     if frames != pos.shape[1]:
         raise InputError(
@@ -288,7 +318,16 @@ def _annotation(path: Path, number: int, entry: Any) -> Annotation:
     for array in (pos, score):
         if array is not None and np.dtype(array.dtype).kind not in "iuf":
             raise InputError(f"{place}: an array of {array.dtype}, which is no number")
-    return Annotation(name, label, pos, score, _size(place, entry.get("img_shape")))
+    return Annotation(name, label, pos, score, size)
+
+
+def _label(place: str, entry: dict[Any, Any]) -> int:
+    label = entry.get("label", -1)
+    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+        raise InputError(
+            f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
+        )
+    return label
 
 
 def _size(place: str, size: Any) -> tuple[float, float] | None:

@@ -4,11 +4,16 @@ The format in which ST-GCN, 2s-AGCN and AS-GCN keep what they prepared: ``train_
 ``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy``
 of N lengths, and the same for ``val``. Clips of any length are filled up to T frames with zeros, or
 by repeating, and absent bodies are zeros.
+
+CTR-GCN and those who follow it (InfoGCN, HD-GCN) keep a protocol of NTU RGB+D in one ``.npz``:
+``NTU60_CS.npz`` with ``x_train`` (N, T, 150), ``y_train`` (N, K) of ones and zeros, ``x_test``,
+``y_test``; a row is two bodies of 25 joints of three coordinates. Names of recordings are not kept.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +24,12 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.formats.estimates import (
-    check_ntu_splits,
+    Joints,
     check_options,
-    chosen_layout,
     estimated_clip,
-    find_classes,
     name_facts,
     ntu_set,
+    set_facts,
 )
 from asgcn_dgl.data.formats.files import (
     check_memory,
@@ -34,10 +38,11 @@ from asgcn_dgl.data.formats.files import (
     shown,
     stamp_files,
 )
-from asgcn_dgl.data.formats.layout_file import find_layout
+from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
+from asgcn_dgl.data.sets import SkeletonSet, get_set
 from asgcn_dgl.errors import InputError
 
 __all__ = ["ArraySource", "open_arrays"]
@@ -46,6 +51,12 @@ PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
 LABELS = "{}_label.pkl"
 LENGTHS = "{}_num_frame.npy"
+
+#: What CTR-GCN's archives hold: bodies in a row, parts, and splits by the end of the name.
+ARCHIVE_BODIES = 2
+ARCHIVE_PARTS = ("train", "test")
+ARCHIVE_SPLITS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
+_ARCHIVE = re.compile(r"NTU(60|120)_(CS|CV|CSub|CSet)")
 
 #: Clips that are looked at to find out where their origin is.
 LOOKED_AT = 16
@@ -62,16 +73,27 @@ class Pair(NamedTuple):
     Attributes
     ----------
     data
-        The ``.npy`` file.
+        The ``.npy`` or ``.npz`` file.
     labels
-        The ``.pkl`` file.
+        The ``.pkl`` file, or the same ``.npz`` file.
     shape
         N, C, T, V, M.
+    stored
+        Where the array is, of (N, T, M V C), in an ``.npz`` file.
     """
 
     data: Path
     labels: Path
     shape: tuple[int, ...]
+    stored: StoredArray | None = None
+
+    def row(self, number: int) -> np.ndarray:
+        """Read one clip, (M, T, V, C); no other is touched."""
+        if self.stored is None:
+            return np.asarray(_map(self.data)[number], dtype=np.float64).transpose(3, 1, 2, 0)
+        _, channels, frames, joints, bodies = self.shape
+        flat = np.asarray(self.stored.open()[number], dtype=np.float64)
+        return flat.reshape(frames, bodies, joints, channels).transpose(1, 0, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ class ArraySource(Source):
         Frames of each; 0 where they are not known.
     flat
         The third channel is a score.
-    origin
+    center
         The joint that all clips were centred on, which is at 0 and seen all the same; -1: none.
     padding, min_score, score
         See :func:`open_arrays`.
@@ -101,7 +123,7 @@ class ArraySource(Source):
     labels: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     flat: bool = False
-    origin: int = -1
+    center: int = -1
     padding: str = "zeros"
     min_score: float = 0.0
     score: bool = True
@@ -114,15 +136,14 @@ class ArraySource(Source):
         place = f"{path} ({self.names[index]})"
         label = self.labels[index]
         numbers = name_facts(place, self.names[index], label)
-        data = np.asarray(_map(path)[row], dtype=np.float64)  # (C, T, V, M)
-        pos = self._frames(data.transpose(3, 1, 2, 0), self.lengths[index])
+        pos = self._frames(self.pairs[pair].row(row), self.lengths[index])
         scores = pos[..., -1] if self.flat else None
         return estimated_clip(
             self.names[index],
             self.layout,
             pos[..., :-1] if self.flat else pos,
             scores,
-            seen=_seen(pos, self.origin),
+            seen=_moved(pos) if self.pairs[pair].stored else _seen(pos, self.center),
             min_score=self.min_score,
             keep_score=self.score,
             label=label,
@@ -140,7 +161,7 @@ class ArraySource(Source):
     def stamp(self) -> object:
         """Options, lengths, sizes and times of all files."""
         files = [path for pair in self.pairs for path in (pair.data, pair.labels)]
-        options = [self.padding, self.min_score, self.score, self.origin, list(self.lengths)]
+        options = [self.padding, self.min_score, self.score, self.center, list(self.lengths)]
         return [*options, stamp_files(files)]
 
 
@@ -157,9 +178,10 @@ def open_arrays(
     ----------
     root
         Folder with ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
-        same for ``val``. Or one ``.npy`` file, whose labels lie beside it. Lengths of clips are
-        taken from ``train_num_frame.npy``, or from a third list in the pickle, where there is
-        either. Names of classes are taken from ``classes.txt`` in the folder.
+        same for ``val``. Or one ``.npy`` file, whose labels lie beside it. Or one ``.npz`` file
+        as CTR-GCN writes it, or a folder that holds one and no ``.npy``. Lengths of clips are taken
+        from ``train_num_frame.npy``, or from a third list in the pickle, where there is either.
+        Names of classes are taken from ``classes.txt`` in the folder.
     layout
         Name of a supplied layout, or a layout file. Left out: that which is usual for V (25 NTU's,
         18 OpenPose's, 20 Kinect v1's, 17 COCO's).
@@ -177,7 +199,8 @@ def open_arrays(
     -------
     ArraySource
         With a split that is called like the folder where that is ``xsub``, ``xview`` or ``xset``,
-        else ``split``.
+        else ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub``
+        ``xsub`` and ``_CSet`` ``xset``; its clips are called ``train_0``, ``test_0``, ... .
 
     Raises
     ------
@@ -207,26 +230,31 @@ def open_arrays(
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each apart")
     folder = root.parent if root.is_file() else root
-    asked = None if layout is None else find_layout(folder, layout)
-    chosen = ntu_set(names)
     flat = channels == 3 and joints in _FLAT
+    archive = pairs[0].data if pairs[0].stored else None
+    chosen = ntu_set(names) if archive is None else _set_of(archive, labels)
     splits = {}
-    if not root.is_file():
-        name = folder.resolve().name
-        name = name if name in ("xsub", "xview", "xset") else "split"
-        splits[name] = Split(parts.get("train", ()), parts.get("val", ()))
-        check_ntu_splits(str(root), chosen, splits)
+    if archive is not None or not root.is_file():
+        name = _split_name(folder if archive is None else archive)
+        splits[name] = Split(parts.get("train", ()), parts.get("test", parts.get("val", ())))
+    facts = set_facts(
+        str(pairs[0].data),
+        folder,
+        chosen,
+        splits,
+        Joints(joints, _LAYOUTS, layout),
+    )
     return ArraySource(
         tuple(names),
-        chosen_layout(str(pairs[0].data), joints, _LAYOUTS, asked),
-        find_classes(folder, chosen),
+        facts.layout,
+        facts.class_names,
         splits,
         pairs,
         tuple(places),
         tuple(labels),
         tuple(lengths),
         flat,
-        -1 if flat else _origin(pairs[0].data),
+        -1 if flat or archive is not None else _origin(pairs[0].data),
         padding,
         min_score,
         score,
@@ -234,6 +262,13 @@ def open_arrays(
 
 
 def _pairs(root: Path) -> dict[str, Pair]:
+    archives = [root] if root.suffix.lower() == ".npz" else sorted(root.glob("*.npz"))
+    if archives == [root] or (archives and not any(root.glob("*.npy"))):
+        if len(archives) > 1:
+            raise InputError(
+                f"{root}: {len(archives)} files *.npz in it; give one of them as --root"
+            )
+        return _pairs_of_archive(archives[0])
     if root.is_file():
         part = root.name.partition("_data")[0]
         return {part: _pair(root, root.parent / LABELS.format(part))}
@@ -251,6 +286,73 @@ def _pairs(root: Path) -> dict[str, Pair]:
         why = "no train_data.npy or train_data_joint.npy in it" if root.is_dir() else "no folder"
         raise InputError(f"{root}: {why}; give the folder that holds the arrays and their labels")
     return found
+
+
+def _pairs_of_archive(path: Path) -> dict[str, Pair]:
+    found = find_in_npz(path, [f"{what}_{part}" for what in "xy" for part in ARCHIVE_PARTS])
+    pairs = {}
+    for part in ARCHIVE_PARTS:
+        poses, classes = found.get(f"x_{part}"), found.get(f"y_{part}")
+        if poses is None and classes is None:
+            continue
+        place = f"{path} (x_{part})"
+        shape = () if poses is None else poses.shape
+        if poses is None or len(shape) != 3 or 0 in shape or shape[2] % (ARCHIVE_BODIES * 3):
+            raise InputError(
+                f"{place}: {'not there' if poses is None else shape}, where (clips, frames, 150) "
+                "should be, two bodies of joints of three coordinates; give an archive of CTR-GCN"
+            )
+        if np.dtype(poses.dtype).kind not in "iuf":
+            raise InputError(f"{place}: {poses.dtype}, where numbers should be; make it again")
+        clips, frames, numbers = shape
+        check_memory(place, 8 * frames * numbers, "a clip")
+        joints = numbers // (ARCHIVE_BODIES * 3)
+        pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses)
+    if not pairs:
+        raise InputError(
+            f"{path}: neither x_train and y_train nor x_test and y_test in it; give an archive of "
+            "CTR-GCN"
+        )
+    return pairs
+
+
+def _classes_of_archive(pair: Pair, part: str) -> list[int]:
+    """Classes of ones and zeros."""
+    place = f"{pair.data} (y_{part})"
+    stored = find_in_npz(pair.data, [f"y_{part}"]).get(f"y_{part}")
+    shape = () if stored is None else stored.shape
+    if stored is None or len(shape) != 2 or shape[0] != pair.shape[0] or 0 in shape:
+        raise InputError(
+            f"{place}: {'not there' if stored is None else shape}, where ({pair.shape[0]}, "
+            f"classes) belongs to x_{part}; make the archive again"
+        )
+    if shape[1] > MAX_CLASSES:
+        raise InputError(f"{place}: {shape[1]} classes, of which {MAX_CLASSES} are read")
+    check_memory(place, 2 * math.prod(shape) * np.dtype(stored.dtype).itemsize, "classes")
+    ones = np.asarray(stored.open()) > 0
+    wrong = np.flatnonzero(ones.sum(axis=1) != 1)
+    if len(wrong):
+        raise InputError(
+            f"{place}, row {wrong[0] + 1}: {ones[wrong[0]].sum()} classes, where one should be "
+            "above 0; correct it"
+        )
+    return ones.argmax(axis=1).tolist()
+
+
+def _set_of(archive: Path, labels: Sequence[int]) -> SkeletonSet | None:
+    """The set that an archive's name speaks of, if its labels are of that set."""
+    match = _ARCHIVE.fullmatch(archive.stem)
+    chosen = get_set(f"ntu{match[1]}") if match else None
+    return chosen if chosen is not None and max(labels) < chosen.num_classes else None
+
+
+def _split_name(place: Path) -> str:
+    """Name of the split of a folder, or of an archive."""
+    match = _ARCHIVE.fullmatch(place.stem)
+    if match and place.suffix.lower() == ".npz":
+        return ARCHIVE_SPLITS[match[2]]
+    name = place.resolve().name
+    return name if name in ("xsub", "xview", "xset") else "split"
 
 
 def _pair(data: Path, labels: Path) -> Pair:
@@ -288,6 +390,9 @@ def _map(path: Path) -> np.ndarray:
 
 def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
     """Names, classes and lengths, 0 where these are not known."""
+    if pair.stored is not None:
+        classes = _classes_of_archive(pair, part)
+        return [f"{part}_{number}" for number in range(len(classes))], classes, [0] * len(classes)
     content = read_pickle(pair.labels)
     if not isinstance(content, (tuple, list)) or len(content) not in (2, 3):
         raise InputError(f"{pair.labels}: is no pair of names and labels; make the file again")
@@ -363,6 +468,19 @@ def _seen(pos: np.ndarray, origin: int) -> np.ndarray:
     seen: np.ndarray = (pos != 0).any(axis=-1)
     if origin >= 0:
         seen[..., origin] |= seen.any(axis=-1)
+    return seen
+
+
+def _moved(pos: np.ndarray) -> np.ndarray:
+    """(M, T, V) joints that are not at 0, and the one that was made the origin.
+
+    CTR-GCN's scripts move a clip so that the middle of the first body's spine is at 0 in its first
+    frame, and only there.
+    """
+    seen: np.ndarray = (pos != 0).any(axis=-1)
+    shown = np.flatnonzero(seen[0].any(axis=1))
+    if len(shown) and (~seen[0, shown[0]]).sum() == 1:
+        seen[0, shown[0]] = True
     return seen
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.layout_file import find_layout
 from asgcn_dgl.data.formats.source import Split
 from asgcn_dgl.data.formats.table import class_list
 from asgcn_dgl.data.ntu import parse_ntu_name
@@ -18,13 +19,13 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = [
-    "check_ntu_splits",
+    "Joints",
+    "SetFacts",
     "check_options",
-    "chosen_layout",
     "estimated_clip",
-    "find_classes",
     "name_facts",
     "ntu_set",
+    "set_facts",
 ]
 
 logger = logging.getLogger(__name__)
@@ -125,9 +126,8 @@ def name_facts(place: str, name: str, label: int) -> dict[str, int]:
     InputError
         If the name is of another class.
     """
-    try:
-        numbers = parse_ntu_name(name)
-    except InputError:
+    numbers = _numbers(name)
+    if numbers is None:
         return {}
     if label not in (-1, numbers.action - 1):
         raise InputError(
@@ -137,32 +137,83 @@ def name_facts(place: str, name: str, label: int) -> dict[str, int]:
     return numbers._asdict()
 
 
-def check_ntu_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, Split]) -> None:
-    """Compare splits that are called like protocols of NTU RGB+D with these.
+class Joints(NamedTuple):
+    """How the layout of a set is found.
 
-    A recording in the wrong part is warned of: figures of such a split compare with none.
+    Attributes
+    ----------
+    number
+        V.
+    known
+        Names of layouts that are usual, by number of joints.
+    asked
+        Name of a supplied layout, or a layout file, that was asked for; None: none.
+    """
+
+    number: int
+    known: Mapping[int, str]
+    asked: str | None = None
+
+
+class SetFacts(NamedTuple):
+    """What a set is.
+
+    Attributes
+    ----------
+    layout
+        Of all bodies.
+    class_names
+        By label; empty where they are not known.
+    """
+
+    layout: SkeletonLayout
+    class_names: tuple[str, ...]
+
+
+def set_facts(
+    place: str,
+    folder: Path,
+    chosen: SkeletonSet | None,
+    splits: Mapping[str, Split],
+    joints: Joints,
+) -> SetFacts:
+    """Find the layout and the classes of a set, and compare its splits with published ones.
 
     Parameters
     ----------
     place
         File or folder, for messages.
+    folder
+        Where ``classes.txt`` and layout files are looked for.
     chosen
-        The set; None: nothing is compared.
+        The set of NTU RGB+D that the recordings are of; None: another.
     splits
-        By name.
+        By name. A recording in another part than the protocol of that name has it in is warned of:
+        figures of such a split compare with none.
+    joints
+        How the layout is found.
 
     Raises
     ------
     InputError
-        If the set is whole and its parts have not the published sizes.
+        If the set is whole and its parts have not the published sizes, or no layout fits.
     """
+    _check_splits(place, chosen, splits)
+    asked = None if joints.asked is None else find_layout(folder, joints.asked)
+    layout = _chosen_layout(place, joints, asked)
+    names = class_list(folder) or (chosen.class_names if chosen is not None else ())
+    return SetFacts(layout, names)
+
+
+def _check_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, Split]) -> None:
     for name, split in splits.items():
         if chosen is None or name not in chosen.protocols:
             continue
         chosen.check_counts(name, len(split.train), len(split.test))
         trains = chosen.protocols[name].trains
-        wrong = [each for each in split.train if not trains(parse_ntu_name(each))]
-        wrong += [each for each in split.test if trains(parse_ntu_name(each))]
+        parts = ((split.train, False), (split.test, True))
+        named = [(each, _numbers(each), test) for members, test in parts for each in members]
+        wrong = [each for each, numbers, test in named if numbers and trains(numbers) == test]
         if wrong:
             logger.warning(
                 "%s: %d recordings, such as %s, are in another part of %s than the protocol of "
@@ -174,31 +225,26 @@ def check_ntu_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str
             )
 
 
-def find_classes(folder: Path, chosen: SkeletonSet | None) -> tuple[str, ...]:
-    """Names of classes: those of ``classes.txt`` in the folder, else the set's, else none."""
-    return class_list(folder) or (chosen.class_names if chosen is not None else ())
+def _numbers(name: str) -> RecordingName | None:
+    """What a name says; None where it is not in NTU RGB+D's form."""
+    try:
+        return parse_ntu_name(name)
+    except InputError:
+        return None
 
 
-def chosen_layout(
-    place: str, joints: int, known: Mapping[int, str], layout: SkeletonLayout | None
-) -> SkeletonLayout:
-    """Return the layout that was asked for, or the known one of so many joints.
-
-    Raises
-    ------
-    InputError
-        If none is known, or the one asked for has another number of joints.
-    """
+def _chosen_layout(place: str, joints: Joints, layout: SkeletonLayout | None) -> SkeletonLayout:
+    """Return the layout that was asked for, or the known one of so many joints."""
     if layout is not None:
-        if layout.num_joints != joints:
+        if layout.num_joints != joints.number:
             raise InputError(
-                f"{place}: {joints} joints where layout {layout.name!r} has {layout.num_joints}; "
-                "give the layout that the poses were estimated with"
+                f"{place}: {joints.number} joints where layout {layout.name!r} has "
+                f"{layout.num_joints}; give the layout that the poses were estimated with"
             )
         return layout
-    if joints not in known:
+    if joints.number not in joints.known:
         raise InputError(
-            f"{place}: {joints} joints, which no layout that is usual here has; name one by the "
-            "option layout"
+            f"{place}: {joints.number} joints, which no layout that is usual here has; name one by "
+            "the option layout"
         )
-    return get_layout(known[joints])
+    return get_layout(joints.known[joints.number])

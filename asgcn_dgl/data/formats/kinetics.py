@@ -48,6 +48,9 @@ MAX_CLIP_BYTES = 2**24
 MAX_LABEL_BYTES = 2**26
 MAX_FRAMES = 20_000
 
+#: Frames a second, to which ST-GCN's authors brought the videos before they looked for poses.
+FPS = 30.0
+
 #: Places are 0.5 from the middle at most; an estimator may guess what lies just outside.
 OUTSIDE = 2.0
 
@@ -134,7 +137,7 @@ def read_kinetics(
         scores,
         min_score=min_score,
         label=max(label, known.label),
-        meta={"path": str(path)},
+        meta={"path": str(path), "fps": FPS},
     )
     if bodies == "best":
         clip = SelectBodies(1, "confidence")(clip)

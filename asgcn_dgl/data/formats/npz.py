@@ -1,4 +1,8 @@
-"""Arrays of an ``.npz`` from anywhere: no pickles, no more memory than a recording may take."""
+"""Arrays of an ``.npz`` from anywhere: no pickles, no more memory than a recording may take.
+
+:func:`read_npz` reads arrays whole, :func:`find_in_npz` looks where they are, for archives of whole
+sets, of which :meth:`StoredArray.open` maps an array into memory.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,17 @@ import math
 import struct
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
 from asgcn_dgl.errors import InputError
 
-__all__ = ["read_npz"]
+__all__ = ["StoredArray", "find_in_npz", "read_npz"]
 
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
@@ -23,6 +28,43 @@ PLAIN = "biufU"
 #: A directory of arrays takes a few hundred bytes; zip bombs have large ones.
 MAX_DIRECTORY = 2**16
 _END = b"PK\x05\x06"
+_LOCAL = b"PK\x03\x04"
+
+
+class StoredArray(NamedTuple):
+    """An array that lies in an archive as it would in a file of its own.
+
+    Attributes
+    ----------
+    path
+        The archive.
+    at
+        Place of its first byte.
+    shape
+        As numpy's.
+    dtype
+        Text of its type.
+    """
+
+    path: Path
+    at: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    def open(self) -> np.ndarray:
+        """Map it into memory: what is not asked for is not read.
+
+        Raises
+        ------
+        InputError
+            If the archive cannot be read, or is shorter than it was.
+        """
+        try:
+            return np.memmap(
+                self.path, dtype=self.dtype, mode="r", offset=self.at, shape=self.shape
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path}: cannot be read ({in_short(error)})") from error
 
 
 def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTES) -> dict:
@@ -50,6 +92,49 @@ def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTE
     """
     path = Path(path)
     check_size(path)
+    with _opened(path, names) as (archive, wanted):
+        size = sum(member.file_size for member in wanted)
+        if size > limit:
+            raise ValueError(f"its arrays take {size / 1e6:.0f} MB, of {limit / 1e6:.0f} MB")
+        return {
+            member.filename.removesuffix(".npy"): _read_member(archive, member) for member in wanted
+        }
+
+
+def find_in_npz(path: str | Path, names: Collection[str]) -> dict[str, StoredArray]:
+    """Look where arrays are in an archive that is not packed, of any size.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` file as ``numpy.savez`` writes it.
+    names
+        The arrays that are wanted.
+
+    Returns
+    -------
+    dict
+        Those of the arrays that are there, by name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no such archive, is packed, or its arrays are not plain
+        numbers in C order.
+    """
+    path = Path(path)
+    with _opened(path, names) as (archive, wanted), path.open("rb") as file:
+        return {
+            member.filename.removesuffix(".npy"): _find_member(path, file, archive, member)
+            for member in wanted
+        }
+
+
+@contextmanager
+def _opened(
+    path: Path, names: Collection[str]
+) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Open an archive and find its arrays by name; whatever goes wrong is told in one way."""
     try:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
@@ -57,14 +142,10 @@ def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTE
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
                 raise ValueError("an array stands in it twice")
-            wanted = [each for each in members if each.filename.removesuffix(".npy") in names]
-            size = sum(member.file_size for member in wanted)
-            if size > limit:
-                raise ValueError(f"its arrays take {size / 1e6:.0f} MB, of {limit / 1e6:.0f} MB")
-            return {
-                member.filename.removesuffix(".npy"): _read_member(archive, member)
-                for member in wanted
-            }
+            yield (
+                archive,
+                [each for each in members if each.filename.removesuffix(".npy") in names],
+            )
     except InputError:
         raise
     except OSError as error:
@@ -92,19 +173,45 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is packed in a way that numpy does not use")
     with archive.open(member) as file:
-        shape, fortran, dtype = _header(file)
-        if dtype.kind not in PLAIN:
-            raise ValueError(
-                f"{member.filename} is of type {dtype}, which is no plain number or text"
-            )
-        count = math.prod(shape) * dtype.itemsize
-        if count != member.file_size - file.tell():
-            raise ValueError(f"{member.filename} is not of the size {shape} that it announces")
+        shape, fortran, dtype, count = _announced(file, member)
         data = file.read(count)
         if len(data) != count or file.read(1):  # reading to the end compares the checksum too
             raise ValueError(f"{member.filename} is truncated")
     array = np.frombuffer(data, dtype=dtype)
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _find_member(
+    path: Path, file: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> StoredArray:
+    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        raise ValueError(f"{member.filename} is packed, so that no clip of it can be read alone")
+    file.seek(member.header_offset)
+    local = file.read(30)
+    if len(local) < 30 or not local.startswith(_LOCAL):
+        raise ValueError(f"{member.filename} does not stand where the directory says")
+    begin = member.header_offset + 30 + sum(struct.unpack_from("<HH", local, 26))
+    with archive.open(member) as content:
+        shape, fortran, dtype, count = _announced(content, member)
+        at = begin + content.tell()
+    if fortran or dtype.kind not in "biuf":
+        raise ValueError(f"{member.filename} is no array of numbers in C order")
+    if at + count > path.stat().st_size:
+        raise ValueError(f"{member.filename} is truncated")
+    return StoredArray(path, at, shape, dtype.str)
+
+
+def _announced(
+    file: IO[bytes], member: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, order, type and bytes of an array; the file stands behind its header."""
+    shape, fortran, dtype = _header(file)
+    if dtype.kind not in PLAIN:
+        raise ValueError(f"{member.filename} is of type {dtype}, which is no plain number or text")
+    count = math.prod(shape) * dtype.itemsize
+    if count != member.file_size - file.tell():
+        raise ValueError(f"{member.filename} is not of the size {shape} that it announces")
+    return shape, fortran, dtype, count
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

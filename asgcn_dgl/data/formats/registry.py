@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from asgcn_dgl.data.formats.folder import opener
 from asgcn_dgl.data.formats.kinetics import open_kinetics
 from asgcn_dgl.data.formats.mocap import open_cmu, open_h36m
 from asgcn_dgl.data.formats.own import open_own
-from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.formats.source import Origin, Source
 from asgcn_dgl.data.formats.utkinect import open_utkinect
 from asgcn_dgl.data.sets import SET_NAMES
 from asgcn_dgl.errors import InputError
@@ -59,6 +60,11 @@ def open_source(name: str, root: str | Path, **options: Any) -> Source:
     **options
         Options of the format, see :func:`format_options`.
 
+    Returns
+    -------
+    Source
+        Its ``origin`` says all of this, so that a store made of it does.
+
     Raises
     ------
     InputError
@@ -69,7 +75,8 @@ def open_source(name: str, root: str | Path, **options: Any) -> Source:
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it has none"
         raise InputError(f"format {name} has no option {unknown[0]!r}; {has}")
-    return _opener(name)(root, **options)
+    origin = Origin.of(name, **{**known, **options})
+    return replace(_opener(name)(root, **options), origin=origin)
 
 
 def _opener(name: str) -> Callable[..., Source]:

@@ -192,7 +192,7 @@ def test_a_whole_set_has_the_published_counts(save):
         ({"label": -2}, "'label' is no class number"),
         ({"total_frames": 5}, "'total_frames' is 5, but 'keypoint' has 4"),
         ({"keypoint": None}, "'keypoint' is no array"),
-        ({"keypoint": None, "raw_file": "k.pkl"}, "its poses are in another file"),
+        ({"keypoint": None, "raw_file": "k.pkl"}, "'frame_inds' is no list"),
         ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint' is \(4, 17, 2\)"),
         ({"keypoint": np.ones((2, 4, 17, 2), dtype=bool)}, "which is no number"),
         ({"keypoint_score": np.ones((2, 4, 16))}, r"'keypoint_score' is \(2, 4, 16\)"),

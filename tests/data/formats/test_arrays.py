@@ -89,7 +89,7 @@ def test_clips_that_were_centred(save):
     data -= data[:, :, :, 1:2, :1]  # as 2s-AGCN does
     data[0, :, 2, 7, 0] = 0
     source = open_arrays(save(data, "abc", (0, 1, 0)))
-    assert source.origin == 1
+    assert source.center == 1
     first = source.read(0)
     assert np.argwhere(~first.mask).tolist() == [[0, 2, 7]]
     assert not first.pos[0, :, 1].any()
@@ -99,10 +99,10 @@ def test_clips_that_were_centred(save):
 
 def test_clips_that_were_not_centred(save):
     data = numbers()
-    assert open_arrays(save(data)).origin == -1
+    assert open_arrays(save(data)).center == -1
     data[:, :, :, 5:7] = 0  # two joints that no clip shows
     source = open_arrays(save(data))
-    assert source.origin == -1 and not source.read(0).mask[:, :, 5:7].any()
+    assert source.center == -1 and not source.read(0).mask[:, :, 5:7].any()
 
 
 def test_lengths(save):
@@ -259,4 +259,151 @@ def test_mutants():
         return [folder / "train_data.npy", folder / "train_label.pkl"]
 
     good, bad = check_reader(make, lambda folder: open_arrays(folder), 20_000, seed=17)
+    assert good > 500 and bad > 1000
+
+
+def archive_of(path, train, test=None, labels=(0, 2), classes=60, save=np.savez, **others):
+    """An archive as CTR-GCN's scripts write it."""
+    arrays = {}
+    for part, data in (("train", train), ("test", test)):
+        if data is not None:
+            clips, channels, frames, joints, bodies = data.shape
+            flat = data.transpose(0, 2, 4, 3, 1).reshape(clips, frames, bodies * joints * channels)
+            ones = np.zeros((clips, classes))
+            ones[np.arange(clips), labels[:clips]] = 1
+            arrays |= {f"x_{part}": flat, f"y_{part}": ones}
+    save(path, **{**arrays, **others})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "classes"),
+    [
+        ("NTU60_CS", "xsub", 60),
+        ("NTU60_CV", "xview", 60),
+        ("NTU120_CSub", "xsub", 120),
+        ("NTU120_CSet", "xset", 120),
+        ("mine", "split", 0),
+    ],
+)
+def test_an_archive_of_ctr_gcn(tmp_path, name, split, classes):
+    train, test = numbers(seed=0), numbers(1, seed=1)
+    train[1, :, 4:] = 0
+    train[0, ..., 1] = 0
+    path = archive_of(tmp_path / f"{name}.npz", train, test, classes=classes or 60)
+    for root in (path, tmp_path):
+        source = open_arrays(root)
+        assert source.names == ("train_0", "train_1", "test_0")
+        assert source.layout.name == "ntu25" and len(source.class_names) == classes
+        assert source.splits[split].train == source.names[:2]
+        assert source.splits[split].test == source.names[2:]
+    assert [clip.label for clip in source] == [0, 2, 0]
+    first, second, third = source
+    np.testing.assert_array_equal(first.pos, train[0, ..., :1].transpose(3, 1, 2, 0))
+    np.testing.assert_array_equal(second.pos, train[1, :, :4].transpose(3, 1, 2, 0))
+    np.testing.assert_array_equal(third.pos, test[0].transpose(3, 1, 2, 0))
+    assert pickle.loads(pickle.dumps(source)).read(2).label == 0
+    (tmp_path / "classes.txt").write_text("u\nv\nw\n")
+    assert open_arrays(path).class_names == ("u", "v", "w")
+
+
+def test_one_part_of_an_archive(tmp_path):
+    path = archive_of(tmp_path / "NTU60_CS.npz", None, numbers())
+    source = open_arrays(path)
+    assert source.names == ("test_0", "test_1") and source.splits["xsub"].train == ()
+
+
+def test_the_joint_that_an_archive_moves_to_the_origin(tmp_path):
+    """In the first frame alone; a joint that is lost elsewhere is lost."""
+    data = numbers()
+    data -= data[:, :, :1, 1:2, :1]
+    data[0, :, 3, 7, 1] = 0
+    source = open_arrays(archive_of(tmp_path / "a.npz", data))
+    assert not source.read(0).pos[0, 0, 1].any() and source.read(0).mask[0].all()
+    assert np.argwhere(~source.read(0).mask).tolist() == [[1, 3, 7]]
+    data[1, :, 0, 7, 0] = 0  # two joints at the origin: nobody knows which of them is meant
+    source = open_arrays(archive_of(tmp_path / "a.npz", data))
+    assert np.argwhere(~source.read(1).mask).tolist() == [[0, 0, 1], [0, 0, 7]]
+
+
+def test_only_the_row_of_an_archive_is_read(tmp_path):
+    """A set larger than what may be read at once; only its rows are."""
+    zeros = np.zeros((3000, 3, 300, 25, 2), dtype=np.float16)
+    zeros[2999] = 1
+    path = archive_of(tmp_path / "a.npz", zeros, labels=[0] * 3000)
+    source = open_arrays(path)
+    assert (source.read(2999).pos == 1).all() and source.read(2999).num_frames == 300
+    with pytest.raises(InputError, match="zero or missing"):
+        source.read(0)
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ({"x_train": np.ones((2, 6, 149))}, r"\(x_train\): \(2, 6, 149\), where \(clips, frames"),
+        ({"x_train": np.ones((2, 6))}, r"\(x_train\): \(2, 6\)"),
+        ({"x_train": np.ones((0, 6, 150))}, r"\(x_train\): \(0, 6, 150\)"),
+        ({"x_train": np.ones((2, 6, 150), bool)}, r"\(x_train\): \|b1, where numbers"),
+        ({"x_train": np.full((2, 6, 150), "a")}, "no array of numbers"),
+        ({"x_train": np.array([Evil()], object)}, "which is no plain number"),
+        ({"x_train": np.asfortranarray(np.ones((2, 6, 150)))}, "in C order"),
+        ({"y_train": np.eye(3)}, r"\(y_train\): \(3, 3\), where \(2, classes\)"),
+        ({"y_train": np.zeros((2, 3))}, r"\(y_train\), row 1: 0 classes"),
+        ({"y_train": np.array([[0, 1.0], [np.nan, 0]])}, r"\(y_train\), row 2: 0 classes"),
+        ({"y_train": np.ones((2, 3))}, r"\(y_train\), row 1: 3 classes"),
+        ({"y_train": np.eye(2, 10_001)}, "10001 classes, of which 10000 are read"),
+        ({"y_test": np.eye(2)}, r"\(x_test\): not there"),
+        ({"x_test": np.ones((2, 6, 150))}, r"\(y_test\): not there"),
+        ({"x_test": np.ones((2, 6, 120)), "y_test": np.eye(2)}, "different joints"),
+    ],
+)
+def test_bad_archives_are_named(tmp_path, monkeypatch, others, told):
+    monkeypatch.chdir(tmp_path)
+    path = archive_of(tmp_path / "NTU60_CS.npz", numbers(), **others)
+    with pytest.raises(InputError, match=told) as caught:
+        open_arrays(path)
+    assert str(caught.value).startswith(str(path))
+    assert not (tmp_path / "evil").exists()
+
+
+def test_archives_that_cannot_be_mapped(tmp_path):
+    path = archive_of(tmp_path / "a.npz", numbers(), save=np.savez_compressed)
+    with pytest.raises(InputError, match=r"x_train\.npy is packed, .* again with numpy\.savez"):
+        open_arrays(path)
+    np.savez(path, other=np.ones(3))
+    with pytest.raises(InputError, match="neither x_train and y_train nor x_test and y_test"):
+        open_arrays(path)
+    archive_of(tmp_path / "b.npz", numbers())
+    with pytest.raises(InputError, match=r"2 files \*\.npz in it"):
+        open_arrays(tmp_path)
+    whole = (tmp_path / "b.npz").read_bytes()
+    for data in (b"", b"x", whole[:200], whole[:-30]):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"a\.npz"):
+            open_arrays(path)
+    broken = numbers()
+    broken[1, 2, 3, 4, 0] = np.inf
+    with pytest.raises(InputError, match=r"a\.npz \(train_1\): coordinate 3 of joint 5 .* is inf"):
+        open_arrays(archive_of(path, broken)).read(1)
+    with pytest.raises(InputError, match=r"x_train\): a clip would take"):
+        open_arrays(archive_of(path, np.zeros((1, 3, 500_000, 25, 2), np.float16), labels=[0]))
+
+
+def test_a_whole_archive_has_the_published_counts(tmp_path):
+    """Of two frames, as many clips as NTU RGB+D 60 has without the 302."""
+    train, test = (np.ones((n, 3, 1, 25, 2), np.float16) for n in (40_091, 16_487))
+    labels = [0] * 40_091
+    path = archive_of(tmp_path / "NTU60_CS.npz", train, test, labels)
+    assert len(open_arrays(path)) == 56_578
+    path = path.rename(tmp_path / "NTU60_CV.npz")
+    with pytest.raises(InputError, match="37646 training and 18932 test"):
+        open_arrays(path)
+
+
+@pytest.mark.slow
+def test_mutants_of_an_archive():
+    def make(folder):
+        return [archive_of(folder / "NTU60_CS.npz", numbers(frames=2), numbers(1, frames=2))]
+
+    good, bad = check_reader(make, lambda folder: open_arrays(folder), 20_000, seed=29)
     assert good > 500 and bad > 1000

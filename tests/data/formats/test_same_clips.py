@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import SkeletonDataset, collate, open_set
+from asgcn_dgl.data import SkeletonDataset, collate, open_set, open_store, prepare
 from asgcn_dgl.data.formats.registry import open_source
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.skeleton import GraphBuilder
@@ -66,9 +66,35 @@ def save_arrays(folder, clips, parts):
         (folder / f"{part}_label.pkl").write_bytes(pickle.dumps(pair))
 
 
+def save_archive(path, clips, parts):
+    """As CTR-GCN keeps a protocol: no names, classes as ones and zeros."""
+    by_name = {clip.name: clip for clip in clips}
+    frames = max(clip.num_frames for clip in clips)
+    arrays = {}
+    for part, names in (("train", parts["train"]), ("test", parts["val"])):
+        data = np.zeros((len(names), frames, 2, clips[0].layout.num_joints, 3), dtype=np.float32)
+        for row, name in zip(data, names, strict=True):
+            clip = by_name[name]
+            row[: clip.num_frames, : clip.num_bodies] = clip.pos.transpose(1, 0, 2, 3)
+        arrays[f"x_{part}"] = data.reshape(len(names), frames, -1)
+        arrays[f"y_{part}"] = np.eye(60)[[by_name[name].label for name in names]]
+    np.savez(path, **arrays)
+
+
+def save_own(folder, clips, parts):
+    folder.mkdir()
+    (folder / "layout.yaml").write_text(f"{clips[0].layout.name}\n")
+    rows = ["clip,label,subject,split"]
+    for clip in clips:
+        np.savez(folder / f"{clip.name}.npz", keypoints=clip.pos, mask=clip.mask)
+        part = "train" if clip.name in parts["train"] else "test"
+        rows.append(f"{clip.name},{clip.label},{clip.meta['subject']},{part}")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+
+
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    """Recordings as NTU's text, as an annotation pickle and as arrays."""
+    """Recordings as NTU's text, as annotation pickle, arrays, archive and own data."""
     root = tmp_path_factory.mktemp("space")
     write_synthetic(root / "raw", clips_per_class=3, subjects=3)
     raw = open_source("synthetic", root / "raw")
@@ -77,26 +103,35 @@ def space(tmp_path_factory):
     parts = {"train": split.train, "val": split.test}
     save_pickle(root / "set.pkl", clips, parts)
     save_arrays(root / "xsub", clips, parts)
+    save_archive(root / "NTU60_CS.npz", clips, parts)
+    save_own(root / "own", clips, parts)
     return root
 
 
-def test_the_same_in_space(space):
+def test_the_same_in_space(space, tmp_path):
     sources = [
         open_source("synthetic", space / "raw"),
         open_source("annotations", space / "set.pkl"),
         open_source("arrays", space / "xsub"),
+        open_source("own", space / "own"),
     ]
+    prepare(sources[0], tmp_path / "store", shard=10)
+    sources.append(open_store(tmp_path / "store"))
     names = sources[0].names
     assert all(sorted(source.names) == sorted(names) for source in sources)
     found = [inputs(source, names) for source in sources]
     for clips in zip(*(clips for _, clips in found), strict=True):
         assert len({clip.trimmed().pos.tobytes() for clip in clips}) == 1
         assert len({clip.trimmed().mask.tobytes() for clip in clips}) == 1
-        assert clips[0].meta["subject"] == clips[1].meta["subject"] == clips[2].meta["subject"]
+        assert len({clip.meta["subject"] for clip in clips}) == 1
     check_same([batch for batch, _ in found], 0)
-    splits = [source.splits["xsub"] for source in sources]
+    splits = [next(iter(source.splits.values())) for source in sources]
     assert len({tuple(sorted(split.train)) for split in splits}) == 1
     assert len({tuple(sorted(split.test)) for split in splits}) == 1
+    archive = open_source("arrays", space / "NTU60_CS.npz")
+    batch, _ = inputs(archive, archive.names)
+    split = sources[2].splits["xsub"]
+    check_same([batch, inputs(sources[0], split.train + split.test)[0]], 0)
 
 
 def people(rng, frames):
@@ -107,9 +142,23 @@ def people(rng, frames):
     return pos, score
 
 
+def save_apart(folder, entries, parts):
+    """As PYSKL keeps Kinetics-400: poses of all frames in a row, in a file of their own."""
+    (folder / "kpfiles").mkdir(parents=True)
+    rows, poses = [], {}
+    for entry in entries:
+        pos, score = entry["keypoint"][0], entry["keypoint_score"][0]
+        rest = {key: value for key, value in entry.items() if not key.startswith("keypoint")}
+        facts = {"raw_file": "data/kpfiles/a.pkl", "frame_inds": np.arange(len(pos))}
+        rows.append({**rest, **facts})
+        poses[entry["frame_dir"]] = {"keypoint": np.concatenate([pos, score[..., None]], axis=-1)}
+    (folder / "kpfiles" / "a.pkl").write_bytes(pickle.dumps(poses, 4))
+    (folder / "k400.pkl").write_bytes(pickle.dumps({"split": parts, "annotations": rows}, 4))
+
+
 @pytest.fixture(scope="module")
 def flat(tmp_path_factory):
-    """Clips as Kinetics-Skeleton and as an annotation pickle of its best bodies."""
+    """Clips as Kinetics-Skeleton, as an annotation pickle of its best bodies, and otherwise."""
     root, rng = tmp_path_factory.mktemp("flat"), np.random.default_rng(0)
     parts = {"train": [f"clip{n}" for n in range(10)], "val": [f"clip{n}" for n in range(10, 14)]}
     entries = []
@@ -155,7 +204,9 @@ def flat(tmp_path_factory):
         open_source("annotations", root / "set.pkl"),
     ]
     save_arrays(root / "arrays", list(sources[0]), parts)
-    return root, [*sources, open_source("arrays", root / "arrays")]
+    save_apart(root / "k400", entries, parts)
+    sources.append(open_source("arrays", root / "arrays"))
+    return root, [*sources, open_source("annotations", root / "k400", layout="openpose18")]
 
 
 def test_the_same_in_pictures(flat):
@@ -168,20 +219,66 @@ def test_the_same_in_pictures(flat):
         assert len({clip.mask.tobytes() for clip in clips}) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["kinetics", "annotations", "arrays", "annotations-space"])
-def test_prepare_then_train(flat, space, tmp_path, name):
-    root = flat[0]
-    data, _, other = name.partition("-")
-    place = {"annotations": root / "set.pkl"}.get(data, root / data)
-    if other:
-        place = space / "set.pkl"
-    store = tmp_path / "store"
+def prepare_then_train(data, place, folder, *options):
+    """Make a store, look at it, train from it; return the names of its splits and the figures."""
+    store, run = folder / "store", folder / "run"
     assert main(["prepare", f"--data={data}", f"--root={place}", f"--out={store}"]) == 0
-    split = {"kinetics": "kinetics"}.get(data, "xsub" if other else "split")
-    assert list(open_set(data, store).splits) == [split]
-    run = tmp_path / "run"
-    command = ["train", f"--data={data}", f"--root={store}", f"--out={run}", *TINY.split()]
-    assert main(command) == 0
-    assert json.loads((run / "metrics.json").read_text())["clips"] > 0
-    assert main(["inspect", str(store)]) == 0
+    assert main(["inspect", str(store), "--verify"]) == 0
+    command = ["train", f"--data={data}", f"--root={store}", f"--out={run}"]
+    assert main([*command, *TINY.split(), *options]) == 0
+    return list(open_set(data, store).splits), json.loads((run / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "split"),
+    [
+        pytest.param("synthetic", "raw", "xsub", marks=pytest.mark.slow),
+        ("annotations", "set.pkl", "xsub"),
+        ("arrays", "xsub", "xsub"),
+        pytest.param("arrays", "NTU60_CS.npz", "xsub", marks=pytest.mark.slow),
+        pytest.param("own", "own", "split", marks=pytest.mark.slow),
+    ],
+)
+def test_sets_in_space_train(space, tmp_path, data, where, split):
+    splits, found = prepare_then_train(data, space / where, tmp_path)
+    assert splits[0] == split and found["clips"] == 13
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "split"),
+    [
+        ("kinetics", "kinetics", "kinetics"),
+        ("annotations", "set.pkl", "split"),
+        pytest.param("annotations", "k400", "split", marks=pytest.mark.slow),
+        pytest.param("arrays", "arrays", "split", marks=pytest.mark.slow),
+    ],
+)
+def test_sets_of_pictures_train(flat, tmp_path, data, where, split):
+    root, sources = flat
+    splits, found = prepare_then_train(data, root / where, tmp_path)
+    assert splits == [split] and found["clips"] == len(sources[0].splits["kinetics"].test) == 4
+
+
+@pytest.mark.slow
+def test_utkinect_trains(shared_data, tmp_path):
+    splits, found = prepare_then_train(
+        "utkinect", shared_data / "utkinect", tmp_path, "--clips.protocol=five_1"
+    )
+    assert len(splits) == 30 and found["protocol"] == "five_1" and found["clips"] in (99, 100)
+
+
+@pytest.mark.slow
+def test_nw_ucla_trains(shared_data, tmp_path):
+    splits, found = prepare_then_train("nw_ucla", shared_data / "nw_ucla", tmp_path)
+    assert splits == ["xview"] and found["clips"] == 464
+
+
+def test_a_part_of_nw_ucla_trains(shared_data, tmp_path):
+    """Two sequences of each action and view; the folder holds links to them."""
+    files = sorted((shared_data / "nw_ucla").rglob("a??_s0[12]_e00_v??.json"))
+    (tmp_path / "part").mkdir()
+    for path in files:
+        (tmp_path / "part" / path.name).symlink_to(path)
+    splits, found = prepare_then_train("nw_ucla", tmp_path / "part", tmp_path)
+    tests = [path for path in files if path.stem.endswith("v03")]
+    assert splits == ["xview"] and found["clips"] == len(tests) > 0

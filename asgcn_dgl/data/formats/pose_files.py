@@ -1,0 +1,279 @@
+"""Poses in files of their own, as PYSKL keeps those of Kinetics-400.
+
+The annotations name for each video a file (``raw_file``) and the frame that each of N bodies stands
+in (``frame_inds``, from 0). That file is a pickle of many videos::
+
+    {frame_dir: {"keypoint": (N, V, 3) of x, y and score}}
+
+Bodies have no identity over time: what a frame shows comes in no order.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asgcn_dgl.data.formats.files import check_memory, shown
+from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
+from asgcn_dgl.errors import InputError
+
+__all__ = ["BODIES", "PoseFile", "find_pose_file", "joints_of", "pose_file", "pose_of"]
+
+#: Bodies of a frame that are kept unless an option says otherwise, as ST-GCN keeps them.
+BODIES = 2
+
+#: Files whose contents are kept at hand: names and places of arrays, not their numbers.
+AT_HAND = 64
+
+#: Names of folders, and of the file, that are looked at.
+MAX_PARTS = 8
+
+
+class PoseFile(NamedTuple):
+    """Where the poses of a video are.
+
+    Attributes
+    ----------
+    path
+        The file; None where it was not found.
+    told
+        What the annotation calls it.
+    frames
+        T.
+    frame_of
+        (N,) frame of each body, from 0; in the annotation's file where it is long.
+    """
+
+    path: Path | None
+    told: str
+    frames: int
+    frame_of: PickledArray | tuple[int, ...]
+
+    def load(
+        self, annotations: Path, place: str, name: str, bodies: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read the poses.
+
+        Parameters
+        ----------
+        annotations
+            File of the annotation.
+        place
+            File and recording, for messages.
+        name
+            Of the recording.
+        bodies
+            How many of each frame's bodies are kept, those of the highest summed scores first;
+            None: all.
+
+        Returns
+        -------
+        pos, score
+            (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
+
+        Raises
+        ------
+        InputError
+            If the file or the video in it is absent, or does not fit the annotation.
+        """
+        if self.path is None:
+            raise InputError(
+                f"{place}: its poses are in {self.told!r}, which is not in the annotations' "
+                "folder; unpack PYSKL's kpfiles there"
+            )
+        found = pose_of(self.path, name)
+        frame_of = self._frame_of(annotations, place)
+        if len(frame_of) != found.shape[0]:
+            raise InputError(
+                f"{place}: 'frame_inds' names frames of {len(frame_of)} bodies, but {self.path} "
+                f"has {found.shape[0]}; get both from the same source"
+            )
+        poses = found.load(self.path).astype(np.float64)
+        order = np.lexsort((-poses[..., 2].sum(axis=1), frame_of))
+        poses, frame_of = poses[order], frame_of[order]
+        rank = np.arange(len(frame_of)) - np.searchsorted(frame_of, frame_of)
+        kept = slice(None) if bodies is None else rank < bodies
+        poses, frame_of, rank = poses[kept], frame_of[kept], rank[kept]
+        shape = (int(rank.max(initial=0)) + 1, self.frames, found.shape[1])
+        check_memory(place, 24 * int(np.prod(shape)), f"{shape[0]} bodies over {shape[1]} frames")
+        pos, score = np.zeros((*shape, 2)), np.zeros(shape)
+        pos[rank, frame_of], score[rank, frame_of] = poses[..., :2], poses[..., 2]
+        return pos, score
+
+    def _frame_of(self, annotations: Path, place: str) -> np.ndarray:
+        held = self.frame_of
+        values = held.load(annotations) if isinstance(held, PickledArray) else np.array(held, int)
+        wrong = (values < 0) | (values >= self.frames)
+        if wrong.any():
+            raise InputError(
+                f"{place}: frame {values[wrong][0]} of 'frame_inds' is not one of its "
+                f"{self.frames} frames (from 0); correct it"
+            )
+        return values.astype(np.int64)
+
+
+def pose_file(
+    place: str, folder: Path, entry: dict[Any, Any], known: dict[str, Path | None]
+) -> PoseFile:
+    """Check what an annotation says of its poses.
+
+    Parameters
+    ----------
+    place
+        File and recording, for messages.
+    folder
+        Of the annotations.
+    entry
+        The annotation.
+    known
+        Files that were looked for, by what annotations call them; added to.
+
+    Raises
+    ------
+    InputError
+        If the entry is not as PYSKL writes it.
+    """
+    told, frames = entry.get("raw_file"), entry.get("total_frames")
+    if not isinstance(told, str) or not told:
+        raise InputError(
+            f"{place}: 'raw_file' is {shown(told)!r}, where the name of a file should be; correct "
+            "it"
+        )
+    if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+        raise InputError(
+            f"{place}: 'total_frames' is {shown(frames)}, no number from 1; correct it"
+        )
+    check_memory(place, 24 * frames, "a clip")
+    if told not in known:
+        known[told] = find_pose_file(folder, told)
+    return PoseFile(known[told], shown(told), frames, _frame_of(place, entry.get("frame_inds")))
+
+
+def _frame_of(place: str, value: Any) -> PickledArray | tuple[int, ...]:
+    if isinstance(value, PickledArray):
+        held: PickledArray | tuple[int, ...] = value
+        fits = len(value.shape) == 1 and np.dtype(value.dtype).kind in "iu"
+    else:
+        held = tuple(value) if isinstance(value, list | tuple) else ()
+        fits = isinstance(value, list | tuple)
+        fits = fits and all(type(each) is int and abs(each) < 2**31 for each in held)
+    if fits:
+        return held
+    raise InputError(f"{place}: 'frame_inds' is no list of whole numbers, one a body; correct it")
+
+
+def find_pose_file(folder: Path, told: str) -> Path | None:
+    """Look for a file that annotations speak of, in their folder and below it alone.
+
+    Annotations name files by their place on the computer on which they were made: of
+    ``data/k400/kpfiles/a.pkl`` as much of the end is taken as leads to a file.
+
+    Parameters
+    ----------
+    folder
+        Of the annotations.
+    told
+        What they say.
+
+    Returns
+    -------
+    Path or None
+        None where there is none.
+    """
+    parts = PurePosixPath(told.replace("\\", "/")).parts
+    if ".." in parts:
+        parts = parts[len(parts) - parts[::-1].index("..") :]
+    parts = tuple(part for part in parts if part.strip("/") and ":" not in part)[-MAX_PARTS:]
+    tails = [PurePosixPath(*parts[first:]) for first in range(len(parts))]
+    for tail in [*tails, *(PurePosixPath("kpfiles", *tail.parts) for tail in tails[-1:])]:
+        try:
+            if (folder / tail).is_file():
+                return folder / tail
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+    return None
+
+
+def pose_of(path: Path, name: str) -> PickledArray:
+    """Return where a video's poses stand in a file of many.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has not this video, or holds something else for it.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    content = _content(path, stat.st_size, stat.st_mtime_ns)
+    if name not in content:
+        raise InputError(
+            f"{path}: no poses of {name!r} in it, of which the annotations say so; get both from "
+            "the same source"
+        )
+    found = content[name]
+    if (
+        not isinstance(found, PickledArray)
+        or len(found.shape) != 3
+        or found.shape[2] != 3
+        or np.dtype(found.dtype).kind not in "iuf"
+    ):
+        raise InputError(
+            f"{path} ({name}): 'keypoint' is {getattr(found, 'shape', 'no array')}, where numbers "
+            "of (bodies of all frames, joints, 3) should be; correct it"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=AT_HAND)
+def _content(path: Path, size: int, written: int) -> dict[str, Any]:
+    """What a file holds for each video, kept for the videos that follow."""
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: is no dict of poses by the names of videos; give a file of PYSKL's kpfiles"
+        )
+    return {
+        name: entry.get("keypoint") if isinstance(entry, dict) else entry
+        for name, entry in content.items()
+        if isinstance(name, str)
+    }
+
+
+def joints_of(place: Path, files: Sequence[tuple[str, PoseFile]]) -> int:
+    """Number of joints of the first video whose poses are there.
+
+    Parameters
+    ----------
+    place
+        File of the annotations, for messages.
+    files
+        Names of recordings, and where their poses are.
+
+    Raises
+    ------
+    InputError
+        If there are none of any.
+    """
+    tried: set[Path] = set()
+    first: InputError | None = None
+    for name, held in files:
+        if held.path is None or held.path in tried:
+            continue
+        tried.add(held.path)
+        try:
+            return pose_of(held.path, name).shape[1]
+        except InputError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    raise InputError(
+        f"{place}: the poses are in {files[0][1].told!r} and other files, none of which is in the "
+        "annotations' folder; unpack PYSKL's kpfiles there"
+    )
