@@ -1,8 +1,8 @@
-"""What the paper's tables compare: grids of options, and the figures it gives. Imports no torch."""
+"""What the tables compare: grids of options, and the paper's figures. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from asgcn_dgl.training.config import RunConfig
 
 __all__ = ["TABLE_NAMES", "Cell", "Grid", "Published", "grid"]
 
-TABLE_NAMES = ("links", "types", "prior", "prediction", "comparison")
+TABLE_NAMES = ("links", "types", "prior", "prediction", "comparison", "folds")
 ORDERS = (1, 2, 3, 4)
 TYPES = (1, 2, 3, 4, 5)
 PRIORS = (0.99, 0.95, 0.5, 0.2, 0.0)
@@ -71,6 +71,8 @@ class Grid:
         Figures of the literature on the same set, the protocols those of ``protocols``.
     protocols
         Protocol of each cell in a row of a comparison.
+    folds
+        Whether the rows are folds, whose mean counts.
     """
 
     title: str
@@ -81,6 +83,7 @@ class Grid:
     top5: bool = False
     published: Sequence[Published] = ()
     protocols: Sequence[str] = ()
+    folds: bool = False
 
     def cells(self) -> list[Cell]:
         """Return each setting once, in reading order."""
@@ -88,7 +91,9 @@ class Grid:
         return list(found.values())
 
 
-def grid(table: str, config: RunConfig, default_protocol: str) -> Grid:
+def grid(
+    table: str, config: RunConfig, default_protocol: str, splits: Collection[str] = ()
+) -> Grid:
     """Return the settings that a table compares.
 
     Parameters
@@ -99,11 +104,13 @@ def grid(table: str, config: RunConfig, default_protocol: str) -> Grid:
         The base configuration; what a table does not vary is taken from it.
     default_protocol
         The set's usual protocol.
+    splits
+        Names of all splits of the set, of which ``folds`` takes those of one kind.
 
     Raises
     ------
     ValueError
-        For an unknown table.
+        For an unknown table, or folds of which there is one or none.
 
     Examples
     --------
@@ -133,6 +140,8 @@ def grid(table: str, config: RunConfig, default_protocol: str) -> Grid:
         )
     if table == "prediction":
         return _prediction(base)
+    if table == "folds":
+        return _folds(config.clips.protocol or default_protocol, splits)
     return _comparison(base, config, default_protocol)
 
 
@@ -271,6 +280,24 @@ def _comparison(base: _Base, config: RunConfig, default_protocol: str) -> Grid:
         published=PUBLISHED.get(config.data, ()),
         protocols=protocols,
         note="Published figures are the papers' own; many are of the best test epoch.",
+    )
+
+
+def _folds(protocol: str, splits: Collection[str]) -> Grid:
+    """Return the configuration as it is on each split of one kind: ``five_1``, ``five_2``, ..."""
+    kind = protocol.split("_")[0]
+    folds = [name for name in splits if name.split("_")[0] == kind]
+    if len(folds) < 2:
+        raise ValueError(
+            f"table folds needs several splits whose names begin alike, and the set has "
+            f"{', '.join(splits) or 'none'}; choose their kind by clips.protocol"
+        )
+    cells = [Cell(name, {"clips": {"protocol": name}}) for name in folds]
+    return Grid(
+        f"Recognition on each of the {len(folds)} splits '{kind}'",
+        ("split", "top-1 %"),
+        [(cell.name, [cell]) for cell in cells],
+        folds=True,
     )
 
 

@@ -172,7 +172,11 @@ def make_table(
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
     folder = Path(folder)
-    chosen = grid(table, config, open_set(config.data, config.root).default_protocol)
+    found = open_set(config.data, config.root)
+    try:
+        chosen = grid(table, config, found.default_protocol, found.splits)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     jobs = _jobs(chosen, config, folder, seeds, split)
     for job in jobs:
         job.check()
@@ -300,6 +304,7 @@ def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:
         result = job.result()
         if result is not None:
             done[job.cell.name].append({**result, "seed": job.config.trainer.seed})
+    cells = {cell.name: _cell_summary(cell, done[cell.name]) for cell in chosen.cells()}
     return {
         "table": table,
         "title": chosen.title,
@@ -307,10 +312,18 @@ def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:
         "stream": first.clips.stream,
         "split": jobs[0].split,
         "seeds": sorted({job.config.trainer.seed for job in jobs}),
-        "cells": {cell.name: _cell_summary(cell, done[cell.name]) for cell in chosen.cells()},
+        "cells": cells,
+        **({"top1": _over_folds(cells)} if chosen.folds else {}),
         "paper": [list(row) for row in chosen.paper],
         "versions": versions(),
     }
+
+
+def _over_folds(cells: Mapping[str, Mapping[str, Any]]) -> list[float]:
+    """Return the mean over the folds for each seed that has gone through all of them."""
+    runs = [dict(zip(each["seeds"], each["top1"], strict=True)) for each in cells.values()]
+    whole = [seed for seed in runs[0] if all(seed in run for run in runs)]
+    return [statistics.mean(run[seed] for run in runs) for seed in whole]
 
 
 def _cell_summary(cell: Cell, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -349,6 +362,8 @@ def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
             if chosen.top5:
                 shown.append(_mean(found["top5"], blank))
         rows.append((label, *shown))
+    if chosen.folds:
+        rows.append(("mean", _mean(summary["top1"], "–")))
     published = [
         (each.method, *_published(each.figures, chosen.protocols)) for each in chosen.published
     ]

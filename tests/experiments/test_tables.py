@@ -39,12 +39,40 @@ def test_grids_are_the_papers():
     config.clips.protocol = "xview"
     assert names("comparison", config) == ["stgcn", "as_l4_c3_p0.95_predict"]
     for table in TABLE_NAMES:
-        made = grid(table, RunConfig(), "xsub")
+        made = grid(table, RunConfig(), "xsub", ["xsub", "xsub_2"])
         width = len(made.head) - 1
         assert all(len(row) * (1 + made.top5) == width for _, row in made.rows)
         assert not made.paper or [len(row) for row in made.paper] == [width] * len(made.rows)
     with pytest.raises(ValueError, match="table must be one of"):
         grid("figures", RunConfig(), "xsub")
+
+
+def test_folds_are_the_splits_of_one_kind():
+    splits = ["five_1", "five_2", "sequence_s01_e01", "sequence_s01_e02", "xsub"]
+
+    def folds(protocol):
+        config = RunConfig()
+        config.clips.protocol = protocol
+        return [cell.name for cell in grid("folds", config, "five_1", splits).cells()]
+
+    assert folds(None) == folds("five_2") == splits[:2]
+    assert folds("sequence_s01_e01") == splits[2:4]
+    with pytest.raises(ValueError, match="needs several splits .*, xsub; choose"):
+        folds("xsub")
+
+
+def test_the_mean_over_folds(trained_jobs, monkeypatch, tmp_path):
+    class Parted:
+        default_protocol, splits = "five_1", ("five_1", "five_2", "xsub")
+
+    monkeypatch.setattr(tables, "open_set", lambda *arguments: Parted)
+    made = make_table("folds", RunConfig(), tmp_path, seeds=2)
+    assert [name for name, *_ in trained_jobs[0]] == ["five_1", "five_2"] * 2
+    assert made["top1"] == [80.0, 81.0] and list(made["cells"]) == ["five_1", "five_2"]
+    assert "| mean   | 80.5 ± 0.7 |" in (tmp_path / "folds.md").read_text()
+    Parted.splits = ("xsub",)
+    with pytest.raises(InputError, match="table folds needs several splits"):
+        make_table("folds", RunConfig(), tmp_path)
 
 
 def test_what_a_table_does_not_vary_is_the_configurations():
