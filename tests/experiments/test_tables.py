@@ -57,7 +57,7 @@ def test_folds_are_the_splits_of_one_kind():
 
     assert folds(None) == folds("five_2") == splits[:2]
     assert folds("sequence_s01_e01") == splits[2:4]
-    with pytest.raises(ValueError, match="needs several splits .*, xsub; choose"):
+    with pytest.raises(ValueError, match=r"needs several splits .*, xsub; choose"):
         folds("xsub")
 
 
