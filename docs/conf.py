@@ -4,6 +4,7 @@ from pathlib import Path
 import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
+from results import PLACE, results_page
 from scripts import script_page
 
 project = "asgcn_dgl"
@@ -33,11 +34,16 @@ napoleon_use_ivar = True  # else the fields of named tuples are described twice
 napoleon_use_rtype = False
 
 
-def read_script(app, name, source):
-    """Make a tutorial's page of its script before it is parsed."""
-    if Path(app.env.doc2path(name)).suffix == ".py":
+def fill_page(app, name, source):
+    """Make pages of scripts and of result files, before they are parsed."""
+    path = Path(app.env.doc2path(name))
+    if path.suffix == ".py":
         source[0] = script_page(source[0])
+    elif PLACE in source[0]:
+        for file in path.parent.glob("*.json"):
+            app.env.note_dependency(str(file))
+        source[0] = source[0].replace(PLACE, results_page(path.parent))
 
 
 def setup(app):
-    app.connect("source-read", read_script)
+    app.connect("source-read", fill_page)

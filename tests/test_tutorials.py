@@ -40,6 +40,14 @@ def test_from_dense_code(follow, capsys):
     assert masks.min() < 0.6 and masks.max() > 1.4
 
 
+def test_a_links(follow):
+    found = follow("a_links")
+    # Coordinates change places, which correlation of like coordinates cannot see.
+    assert found["auc"]["A-links"] >= 0.85
+    assert found["auc"]["A-links"] >= found["auc"]["correlation"] + 0.2
+    assert Path("a_links.png").stat().st_size > 5000
+
+
 def test_every_tutorial_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     names = {path.stem for path in TUTORIALS.glob("*.py")}
