@@ -1,4 +1,11 @@
+import sys
+from pathlib import Path
+
 import asgcn_dgl
+
+sys.path.insert(0, str(Path(__file__).parent))
+from results import PLACE, results_page
+from scripts import script_page
 
 project = "asgcn_dgl"
 author = "the asgcn_dgl developers"
@@ -12,7 +19,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown", ".py": "markdown"}
+exclude_patterns = ["_build", "*.py"]  # tutorials are scripts; Python files beside this one are not
 html_theme = "furo"
 html_title = f"asgcn_dgl {release}"
 
@@ -24,3 +32,18 @@ autodoc_typehints = "none"  # docstrings say types and shapes
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
 napoleon_use_rtype = False
+
+
+def fill_page(app, name, source):
+    """Make pages of scripts and of result files, before they are parsed."""
+    path = Path(app.env.doc2path(name))
+    if path.suffix == ".py":
+        source[0] = script_page(source[0])
+    elif PLACE in source[0]:
+        for file in path.parent.glob("*.json"):
+            app.env.note_dependency(str(file))
+        source[0] = source[0].replace(PLACE, results_page(path.parent))
+
+
+def setup(app):
+    app.connect("source-read", fill_page)

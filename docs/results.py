@@ -1,0 +1,154 @@
+"""The results page, made of the JSON files beside it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PLACE", "results_page"]
+
+PLACE = (
+    "<!-- The figures: docs/results.py puts what the JSON files say in the place of this line. -->"
+)
+
+NEEDED = (
+    "dataset",
+    "protocol",
+    "streams",
+    "seeds",
+    "top1",
+    "mean",
+    "seconds",
+    "command",
+    "versions",
+)
+NEEDED_OF_TABLE = ("table", "title", "dataset", "stream", "split", "cells", "versions")
+
+
+def results_page(folder: Path) -> str:
+    """Return the Markdown of all result files in a folder.
+
+    A file is either one *result*, of one or several seeds, with the keys of ``NEEDED``, or a
+    *table*, as ``asgcn-dgl tables`` writes it, with a list ``top1`` in each of its ``cells``.
+
+    Parameters
+    ----------
+    folder
+        Holds ``*.json``.
+
+    Raises
+    ------
+    ValueError
+        If there is no file, or one lacks a key or contradicts itself; the file is named.
+    """
+    results: dict[str, Mapping[str, Any]] = {}
+    tables: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*.json")):
+        found = _read(path)
+        (tables if "cells" in found else results)[path.name] = found
+    if not results and not tables:
+        raise ValueError(f"{folder}: no result in it; one JSON file each is expected")
+    parts = []
+    if results:
+        rows = [_row(found) for found in results.values()]
+        parts.append(_table(("set", "protocol", "streams", "seeds", "top-1", "prediction"), rows))
+    parts += [_one(name, found) for name, found in results.items()]
+    parts += [_grid(name, found) for name, found in tables.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: an object is expected, got {type(found).__name__}")
+    needed = NEEDED_OF_TABLE if "cells" in found else NEEDED
+    missing = [key for key in needed if key not in found]
+    if missing:
+        raise ValueError(f"{path}: no {', '.join(missing)}; add what the run's metrics say")
+    if "cells" in found:
+        bad = [name for name, cell in found["cells"].items() if "top1" not in cell]
+        if bad:
+            raise ValueError(f"{path}: no top1 in {', '.join(bad)}")
+        return found
+    top1, seeds = found["top1"], found["seeds"]
+    if not top1 or len(top1) != len(seeds):
+        raise ValueError(f"{path}: {len(top1)} figures in top1 for {len(seeds)} seeds")
+    if abs(statistics.mean(top1) - found["mean"]) > 0.01:
+        raise ValueError(
+            f"{path}: mean is {found['mean']}, that of top1 is {statistics.mean(top1):.4f}"
+        )
+    return found
+
+
+def _row(found: Mapping[str, Any]) -> Sequence[str]:
+    error = found.get("prediction_mm")
+    shown = ""
+    if error:
+        shown = f"{error['mpjpe']:.0f} mm (zero velocity {error['zero_velocity']:.0f} mm)"
+    return (
+        found["dataset"],
+        found["protocol"].split(":")[0],
+        ", ".join(found["streams"]),
+        str(len(found["seeds"])),
+        _mean(found["top1"]),
+        shown,
+    )
+
+
+def _one(name: str, found: Mapping[str, Any]) -> str:
+    """Say how a result came about."""
+    lines = [f"## {found['dataset']}, {' + '.join(found['streams'])} (`{name}`)", ""]
+    lines += [f"Protocol {found['protocol']}. Top-1 {_mean(found['top1'])}.", ""]
+    facts = {
+        "seeds": ", ".join(map(str, found["seeds"])),
+        "top-1 of each": ", ".join(f"{value:.2f} %" for value in found["top1"]),
+        "time": _duration(found["seconds"]),
+        "checkpoint": found.get("checkpoint"),
+        "chosen on": found.get("chosen_on"),
+        "commit": found.get("commit"),
+        "versions": ", ".join(f"{key} {value}" for key, value in found["versions"].items()),
+    }
+    lines += [f"- {key}: {value}" for key, value in facts.items() if value]
+    commands = found["command"]
+    commands = [commands] if isinstance(commands, str) else commands
+    return "\n".join([*lines, "", "```sh", *commands, "```"])
+
+
+def _grid(name: str, found: Mapping[str, Any]) -> str:
+    """Show a table cell by cell, with the spread over its seeds."""
+    rows = [
+        (cell, str(len(figures["top1"])), _mean(figures["top1"]))
+        for cell, figures in found["cells"].items()
+    ]
+    lines = [f"## {found['title']} (`{name}`)", ""]
+    lines += [f"{found['dataset']}, {found['stream']} stream, {found['split']} clips.", ""]
+    lines += [_table(("setting", "seeds", "top-1"), rows)]
+    if found.get("command"):
+        lines += ["", "```sh", found["command"], "```"]
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    mean = f"{statistics.mean(values):.1f}"
+    return f"{mean} %" if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f} %"
+
+
+def _duration(seconds: float | Sequence[float]) -> str:
+    total = float(seconds) if isinstance(seconds, (int, float)) else float(sum(seconds))
+    if total < 90:
+        return f"{total:.0f} s"
+    return f"{total / 60:.0f} min" if total < 5400 else f"{total / 3600:.1f} h"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])

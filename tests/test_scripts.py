@@ -1,0 +1,45 @@
+"""A script becomes a page that shows all of it."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+import scripts
+
+TUTORIALS = sorted((Path(__file__).resolve().parents[1] / "docs" / "tutorials").glob("*.py"))
+
+
+def test_example():
+    failed, tried = doctest.testmod(scripts, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert tried and not failed
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_page_shows_every_line_of_code(path):
+    text = path.read_text(encoding="utf-8")
+    page = scripts.script_page(text)
+    assert page.startswith("# ")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    shown = [line for block in blocks for line in block.splitlines() if line.strip()]
+    after = text.split('"""', 2)[2]
+    code = [line for line in after.splitlines() if line.strip() and not line.startswith("#")]
+    assert [line for line in shown if not line.startswith("#")] == code
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("# %%\nx = 1\n", "docstring"),
+        ('"""# A"""\n', "first line"),
+        ('"""# A"""\nx = 1\n# %%\ny = 2\n', "first line"),
+    ],
+)
+def test_what_would_not_be_shown_is_refused(text, error):
+    with pytest.raises(ValueError, match=error):
+        scripts.script_page(text)
+
+
+def test_prose_ends_with_the_first_line_of_code():
+    page = scripts.script_page('"""# A"""\n# %%\n# Prose.\n#\n# More.\nx = 1\n# a comment\ny = 2\n')
+    assert page == "# A\n\nProse.\n\nMore.\n\n```python\nx = 1\n# a comment\ny = 2\n```\n"
