@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.nn.mlp import MLP
+from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops import ActionalPlan, actional_plan
 from asgcn_dgl.ops.edges import gumbel_softmax, pair_activation, reduce_edges
 from asgcn_dgl.ops.frames import as_mask, sample_frames
+from asgcn_dgl.ops.link_update import LinkUpdate, link_update
 
 
 class Links(NamedTuple):
@@ -196,28 +198,69 @@ class AIMEncoder(nn.Module):
         plan = actional_plan(graph, (self.etype,))
         seen, _ = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
         joint = seen.flatten(1)  # (N, num_frames D)
-        link: Tensor | None = None
-        for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True):
-            link = self._update(plan, joint_map(joint), link, link_map)
-            joint = torch.cat([reduce_edges(plan, link, len(joint), self.reduce), joint], dim=1)
-        logits = self.out(link)
+        tiled = self._goes_in_tiles(plan, joint)
+        logits = self._infer_in_tiles(plan, joint) if tiled else self._infer(plan, joint)
         if self.ghost:
             return logits
         return torch.cat([torch.full_like(logits[:, :1], -torch.inf), logits[:, 1:]], dim=1)
 
-    def _update(
-        self, plan: ActionalPlan, joint: Tensor, link: Tensor | None, link_map: nn.Module
-    ) -> Tensor:
-        """One link update without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q."""
-        assert isinstance(link_map, MLP)
-        width = joint.shape[1]
-        weight = link_map.first.weight
-        receiver = nn.functional.linear(joint, weight[:, :width], link_map.first.bias)
-        sender = nn.functional.linear(joint, weight[:, width : 2 * width])
-        if link is not None:
-            link = nn.functional.linear(link, weight[:, 2 * width :])
-        rate = link_map.dropout.p if link_map.training else 0.0
-        return link_map.finish_active(pair_activation(plan, receiver, sender, link, rate))
+    def _goes_in_tiles(self, plan: ActionalPlan, joint: Tensor) -> bool:
+        """Whether the batch norms may be left to the weights that follow."""
+        return (
+            plan.regular
+            and plan.num_joints > 1
+            and self.reduce == "mean"
+            and not torch.is_autocast_enabled(joint.device.type)
+            and all(type(link_map.norm) is MaskedBatchNorm for _, link_map in self._updates())
+        )
+
+    def _updates(self) -> list[tuple[MLP, MLP]]:
+        """f_v and f_e of every link update."""
+        return [
+            (cast(MLP, joint_map), cast(MLP, link_map))
+            for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True)
+        ]
+
+    def _infer(self, plan: ActionalPlan, joint: Tensor) -> Tensor:
+        """Logits, operation by operation."""
+        link: Tensor | None = None
+        for joint_map, link_map in self._updates():
+            if link is not None:
+                pooled = reduce_edges(plan, link, len(joint), self.reduce)
+                joint = torch.cat([pooled, joint], dim=1)
+            receiver, sender, weight = _joint_parts(link_map, joint_map(joint))
+            if link is not None:
+                link = nn.functional.linear(link, weight)
+            active = pair_activation(plan, receiver, sender, link, link_map.rate)
+            link = link_map.finish_active(active)
+        return self.out(link)
+
+    def _infer_in_tiles(self, plan: ActionalPlan, joint: Tensor) -> Tensor:
+        """Logits, pairs tile by tile; links stay as they are before their batch norm."""
+        shape = (plan.num_units, plan.num_joints, -1)
+        made: LinkUpdate | None = None
+        gain = shift = joint.new_empty(0)
+        for joint_map, link_map in self._updates():
+            if made is not None:
+                joint = torch.cat([made.pooled * gain + shift, joint], dim=1)
+            hidden = joint_map(joint)
+            receiver, sender, weight = _joint_parts(link_map, hidden)
+            if made is not None:
+                receiver, weight = receiver + weight @ shift, weight * gain
+            made = link_update(
+                receiver.view(shape),
+                sender.view(shape),
+                link_map.second.weight,
+                link_map.second.bias,
+                None if made is None else made.link,
+                None if made is None else weight,
+                link_map.rate,
+            )
+            assert link_map.norm is not None
+            gain, shift = link_map.norm.gain_and_shift(made.mean, made.var, len(made.link))
+        assert made is not None
+        out = self.out
+        return nn.functional.linear(made.link, out.weight * gain, out.bias + out.weight @ shift)
 
     def extra_repr(self) -> str:
         """Say the options."""
@@ -225,3 +268,15 @@ class AIMEncoder(nn.Module):
             f"{self.in_feats}, num_actional={self.num_actional}, num_frames={self.num_frames}, "
             f"reduce={self.reduce!r}, tau={self.tau}, hard={self.hard}, ghost={self.ghost}"
         )
+
+
+def _joint_parts(link_map: MLP, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """First layer without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q.
+
+    What receivers and senders give, (N, H) each, and W3.
+    """
+    width = joint.shape[1]
+    weight = link_map.first.weight
+    receiver = nn.functional.linear(joint, weight[:, :width], link_map.first.bias)
+    sender = nn.functional.linear(joint, weight[:, width : 2 * width])
+    return receiver, sender, weight[:, 2 * width :]

@@ -55,6 +55,41 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         normed = self._normalise(rows.index_select(0, place))
         return torch.zeros_like(rows).index_copy(0, place, normed).view(feat.shape)
 
+    def gain_and_shift(self, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Normalisation as ``feat * gain + shift``, which may join a linear map that follows.
+
+        Parameters
+        ----------
+        mean, var
+            (D,) of the batch, the variance biased; they count in training only.
+        count
+            Rows of the batch, at least 2.
+
+        Returns
+        -------
+        tuple
+            Gain and shift, (D,).
+        """
+        assert self.running_mean is not None and self.running_var is not None
+        if not self.training:
+            mean, var = self.running_mean, self.running_var
+        else:
+            self._track(mean.detach(), var.detach() * (count / (count - 1)))
+        gain = self.weight * torch.rsqrt(var + self.eps)
+        return gain, self.bias - mean * gain
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, var: Tensor) -> None:
+        """Let running statistics follow those of a batch."""
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        rate = self.momentum
+        if rate is None:
+            rate = 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+        self.running_var.lerp_(var.to(self.running_var.dtype), rate)
+
     def _normalise(self, rows: Tensor) -> Tensor:
         # One row has no variance: torch refuses it, here running statistics stand in.
         if self.training and len(rows) < 2:

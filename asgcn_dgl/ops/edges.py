@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from asgcn_dgl.ops.dropout import keep_bits, keep_words, kept_scale, zero_dropped
 from asgcn_dgl.ops.factored import factored_pairs, fits
+from asgcn_dgl.ops.link_update import without_diagonal
 from asgcn_dgl.ops.plan import ActionalPlan
 from asgcn_dgl.ops.regular import dense_links
 
@@ -87,22 +89,19 @@ def pair_activation(
 
 
 def keep_mask(like: Tensor, dropout: float) -> Tensor:
-    """Random bools, False with a probability that is right to 1/65536.
-
-    One draw of 64 bits decides on four places: a random number for each takes several times as
-    long, and the edges of a batch are many.
-    """
-    words = -(-like.numel() // 4)
-    bits = torch.empty(words, dtype=torch.long, device=like.device).random_(-(2**63), None)
-    short = bits.view(torch.int16)[: like.numel()].view(like.shape)
-    return short >= round(dropout * 65536) - 32768
+    """Random bools, False with the probability of dropping."""
+    words = keep_words(like, dropout)
+    if words is None:
+        return torch.ones(like.shape, dtype=torch.bool, device=like.device)
+    return (keep_bits(words, like.numel()) != 0).view(like.shape)
 
 
 def _elu_dropout_(pair: Tensor, dropout: float) -> Tensor:
     """ELU and dropout in place."""
     F.elu_(pair)
     if dropout > 0:
-        pair.mul_(keep_mask(pair, dropout)).mul_(1.0 / (1.0 - dropout))
+        zero_dropped(pair, keep_words(pair, dropout))
+        pair.mul_(kept_scale(dropout))
     return pair
 
 
@@ -112,9 +111,14 @@ def _elu_dropout_slope(out: Tensor, dropout: float) -> Tensor:
     With the scale s of what is kept it is s where the result y is positive and y + s where it is
     negative; a result of zero was dropped.
     """
-    scale = 1.0 / (1.0 - dropout)
+    scale = kept_scale(dropout)
     slope = out.clamp(max=0.0).add_(scale)
     return slope.mul_(out != 0) if dropout > 0 else slope
+
+
+def elu_dropout(feat: Tensor, dropout: float) -> Tensor:
+    """ELU, then dropout that scales up what it keeps."""
+    return _ELUDropout.apply(feat, dropout) if dropout > 0 else F.elu(feat)
 
 
 class _ELUDropout(torch.autograd.Function):
@@ -145,7 +149,7 @@ class _PairActivation(torch.autograd.Function):
         for chosen in _unit_tiles(out):
             pair = near[chosen].unsqueeze(2) + far[chosen].unsqueeze(1)
             part = out[chosen]
-            part.view(-1, joints - 1, joints, feats).copy_(_without_diagonal(pair))
+            part.view(-1, joints - 1, joints, feats).copy_(without_diagonal(pair))
             if links is not None:
                 part += links[chosen]
             _elu_dropout_(part, dropout)
@@ -165,22 +169,11 @@ class _PairActivation(torch.autograd.Function):
             back = _elu_dropout_slope(out[chosen], ctx.dropout).mul_(grad[chosen])
             torch.sum(back, dim=2, out=d_near[chosen])
             block = back.new_zeros(len(back), joints, joints, feats)
-            _without_diagonal(block).copy_(back.view(-1, joints - 1, joints, feats))
+            without_diagonal(block).copy_(back.view(-1, joints - 1, joints, feats))
             torch.sum(block, dim=1, out=d_far[chosen])
             if d_link is not None:
                 d_link[chosen] = back
         return d_near, d_far, None if d_link is None else d_link.flatten(0, 2), None
-
-
-def _without_diagonal(block: Tensor) -> Tensor:
-    """View of (b, V, V, H) without its diagonal: (b, V - 1, V, H), row-major as (b, V, V - 1, H).
-
-    Places 1 to V^2 - 1 of the flattened block, cut into V - 1 rows of V + 1, end in the next
-    diagonal place each.
-    """
-    units, joints, _, feats = block.shape
-    flat = block.view(units, joints * joints, feats)[:, 1:]
-    return flat.unflatten(1, (joints - 1, joints + 1))[:, :, :-1]
 
 
 def _unit_tiles(pairs: Tensor) -> list[slice]:

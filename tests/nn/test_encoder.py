@@ -1,3 +1,5 @@
+import copy
+
 import dgl
 import oracle
 import pytest
@@ -89,6 +91,46 @@ def test_irregular_edges_equal_the_regular_path(reduce):
         assert actional_plan(graph, ["actional_1"]).regular
         assert not actional_plan(other, ["actional_1"]).regular
         torch.testing.assert_close(encoder.infer(graph, feat)[order], encoder.infer(other, feat))
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_running_statistics_are_those_of_the_plain_path(momentum, monkeypatch):
+    with float64():
+        graph, encoder, feat = setup(3)
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.BatchNorm1d):
+                module.momentum = momentum
+        plain = copy.deepcopy(encoder)
+        monkeypatch.setattr(plain, "_goes_in_tiles", lambda *_: False)
+        for step in range(3):
+            torch.testing.assert_close(
+                encoder.infer(graph, feat + step), plain.infer(graph, feat + step)
+            )
+        for ours, theirs in zip(encoder.buffers(), plain.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs)
+        encoder.eval(), plain.eval()
+        torch.testing.assert_close(encoder.infer(graph, feat), plain.infer(graph, feat))
+
+
+def test_half_precision_is_near_single_precision():
+    graph, encoder, feat = setup()
+    expected = encoder.infer(graph, feat)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = encoder.infer(graph, feat)
+    torch.testing.assert_close(got.float(), expected, rtol=0.1, atol=0.1)
+
+
+def test_the_same_seed_drops_the_same():
+    graph, encoder, feat = setup()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+
+    def drawn(seed):
+        torch.manual_seed(seed)
+        return encoder.infer(graph, feat)
+
+    assert torch.equal(drawn(1), drawn(1)) and not torch.equal(drawn(1), drawn(2))
 
 
 def test_evaluation_is_deterministic_and_training_is_seeded():
