@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +13,13 @@ import numpy as np
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
+
+#: Larger files are refused, and so are arrays that would take more memory.
+MAX_BYTES = 2**27
+
+
+#: No place is farther from the origin, in any unit; squares of this are no trouble to float32.
+FARTHEST = 1e12
 
 
 class RecordingName(NamedTuple):
@@ -201,13 +210,13 @@ class Clip:
         Raises
         ------
         InputError
-            If a position is NaN or infinite or is not 0 where the mask says missing, if no joint
-            is seen in any frame, or the label is out of range. The message names the file and
-            the place in it.
+            If a position is NaN, infinite or beyond :data:`FARTHEST`, or is not 0 where the mask
+            says missing, if no joint is seen in any frame, or the label is out of range. The
+            message names the file and the place in it.
         """
-        if not np.isfinite(self.pos).all():
-            finite = np.isfinite(self.pos)
-            body, frame, joint, axis = (int(index) for index in np.argwhere(~finite)[0])
+        near = np.abs(self.pos) <= FARTHEST  # NaN is not
+        if not near.all():
+            body, frame, joint, axis = (int(index) for index in np.argwhere(~near)[0])
             raise self._error(
                 f"coordinate {axis + 1} of joint {joint + 1} ({self.layout.joints[joint]}) of body "
                 f"{body + 1} in frame {frame + 1} is {self.pos[body, frame, joint, axis]}; "
@@ -286,14 +295,55 @@ def nonzero(pos: np.ndarray) -> np.ndarray:
     return found
 
 
+def plain_file(path: str | Path) -> os.stat_result:
+    """Look at a file that shall be read: one that can be read to an end.
+
+    Returns
+    -------
+    stat_result
+        Its size and time.
+
+    Raises
+    ------
+    InputError
+        If it is absent, a link to nothing, a folder, a pipe or a device.
+    """
+    try:
+        found = Path(path).stat()
+        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
+        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if reason:
+        raise InputError(f"{path}: cannot be read ({reason}); check the path")
+    return found
+
+
+def check_size(path: str | Path, limit: int = MAX_BYTES) -> None:
+    """Refuse a file that is too large to be a recording.
+
+    Raises
+    ------
+    InputError
+        If it holds more bytes than ``limit``, or cannot be read to an end.
+    """
+    size = plain_file(path).st_size
+    if size > limit:
+        raise InputError(
+            f"{path}: {size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at once; "
+            "part the file"
+        )
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Read a file, or say in one line why it cannot be read.
 
     Raises
     ------
     InputError
-        If the file is absent, empty, a folder or not readable.
+        If the file is absent, empty, no plain file, larger than :data:`MAX_BYTES` or not readable.
     """
+    check_size(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:

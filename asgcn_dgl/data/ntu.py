@@ -34,6 +34,9 @@ MAX_PLACES = 1_000_000
 #: Columns of a joint line that are read: x, y, z, tracking state.
 _COLUMNS = (0, 1, 2, 11)
 
+_NUMBER = re.compile(
+    r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII
+)
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
@@ -272,7 +275,11 @@ def _check_head(text: _Text, at: int, place: str) -> None:
 
 def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
     """(n, V, 4) x, y, z and tracking state of n bodies whose joints start at the given lines."""
-    rows = [row for start in starts for row in text.lines[start - 1 : start - 1 + NUM_JOINTS]]
+    rows = [
+        row.replace("\r", " ")  # line ends that were made Windows' twice
+        for start in starts
+        for row in text.lines[start - 1 : start - 1 + NUM_JOINTS]
+    ]
     try:
         values = np.loadtxt(rows, usecols=_COLUMNS, comments=None, ndmin=2)
     except ValueError as error:
@@ -298,10 +305,10 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
             fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}; {_AGAIN}"
             return text.error(_line(starts, index), fault)
         for column in _COLUMNS:
-            if not re.fullmatch(r"[-+.\deE]+|[-+]?(nan|inf|infinity)", fields[column], re.I):
+            if not _NUMBER.fullmatch(fields[column]):
                 fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
                 return text.error(_line(starts, index), fault)
-    return InputError(f"{text.path}: a joint line holds no numbers; {_AGAIN}")
+    return text.error(starts[0], f"its joints, or those of a later body, are no numbers; {_AGAIN}")
 
 
 def _row_fault(row: str, values: np.ndarray) -> str:

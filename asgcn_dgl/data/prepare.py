@@ -151,10 +151,16 @@ def _begin(part: Path, source: Source, shard: int) -> None:
             same = False
         if same:
             return
-    if part.exists():
-        shutil.rmtree(part)  # of other recordings, or of another version
-    part.mkdir(parents=True)
-    write_json(file, plan)
+    try:
+        if part.exists():
+            shutil.rmtree(part)  # of other recordings, or of another version
+        part.mkdir(parents=True)
+        write_json(file, plan)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{part.parent}: nothing can be written there ({reason}); give another folder as --out"
+        ) from error
 
 
 def _fingerprint(source: Source) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from asgcn_dgl.data import nw_ucla
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.files import is_recording
 from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.ntu_classes import NTU60_CLASS_NAMES, NTU120_CLASS_NAMES
@@ -271,7 +272,7 @@ class SkeletonSet(ClipSet):
             what = "is a file" if root.exists() else "does not exist"
             raise InputError(f"{root}: {what}; give the folder that holds {self.name}")
         found = sorted(root.rglob(self.pattern), key=lambda path: (path.name, str(path)))
-        files = [path for path in found if self._belongs(path)]
+        files = [path for path in found if is_recording(path) and self._belongs(path)]
         for first, second in itertools.pairwise(files):
             if first.name == second.name:
                 raise InputError(f"{second}: stands in {first.parent} too; keep one of the two")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_read_bytes_says_why(tmp_path):
         read_bytes(empty)
     with pytest.raises(InputError, match=r"cannot be read.*no such file"):
         read_bytes(tmp_path / "absent")
-    with pytest.raises(InputError, match=r"cannot be read.*is a directory"):
+    with pytest.raises(InputError, match=r"cannot be read.*it is a folder"):
         read_bytes(tmp_path)
 
 
@@ -137,3 +138,37 @@ def test_scores_are_apart_from_places(chain):
     np.testing.assert_array_equal(plain.with_places(plain.places + 1).pos, plain.pos + 1)
     with pytest.raises(InputError, match="a score alone is no position"):
         Clip.from_positions("c", chain, pos[..., :1], scored=True)
+
+
+def test_places_that_cannot_be(make_clip):
+    pos = make_clip(frames=3).pos.copy()
+    pos[0, 1, 2, 0] = 1e13
+    with pytest.raises(InputError, match=r"coordinate 1 of joint 3 \(.*\) of body 1 in frame 2 is"):
+        Clip.from_positions("far", get_layout("ntu25"), pos)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "it is a folder"),
+        (lambda path: path.symlink_to("nowhere"), "no such file"),
+        (lambda path: path.symlink_to(path.name), "too many levels of symbolic links"),
+        (os.mkfifo, "it is no plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is no plain file"),
+        (lambda path: path.write_bytes(b""), "the file is empty"),
+    ],
+)
+def test_files_that_cannot_be_read_to_an_end(tmp_path, make, told):
+    make(tmp_path / "a")
+    with pytest.raises(InputError, match=rf"a: .*{told}"):
+        read_bytes(tmp_path / "a")
+    with pytest.raises(InputError, match="null"):
+        read_bytes("a\0b")
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**27 + 1)  # takes no room on the disk
+    with pytest.raises(InputError, match="134 MB where at most 134 MB are read at once"):
+        read_bytes(tmp_path / "a")

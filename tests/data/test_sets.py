@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from asgcn_dgl.data import SET_NAMES, get_set
+from asgcn_dgl.data.formats.folder import open_folder
 from asgcn_dgl.data.sets import NTU60_MISSING, NTU60_SUBJECTS, NTU120_MISSING, NTU120_SUBJECTS
 from asgcn_dgl.errors import InputError
 
@@ -244,3 +245,16 @@ def test_a_part_of_a_set_says_so(folder, caplog):
     caplog.clear()
     get_set("synthetic").list_files(folder)
     assert not caplog.records
+
+
+def test_what_else_lies_in_the_folder(write_nw_ucla, tmp_path):
+    """What macOS adds and folders are passed over; a link to nothing is a recording."""
+    path = write_nw_ucla("a01_s01_e00_v01", label=1)
+    (tmp_path / f"._{path.name}").write_bytes(b"\0\5\26\7")
+    (tmp_path / "a01_s01_e00_v02.json").mkdir()
+    (tmp_path / "a01_s01_e00_v03.json").symlink_to("nowhere")
+    source = open_folder("nw_ucla", tmp_path)
+    assert source.names == ("a01_s01_e00_v01", "a01_s01_e00_v03")
+    assert len(source.stamp()[0][0]) == 2 and source.stamp()[0][1] == []
+    with pytest.raises(InputError, match=r"v03\.json: cannot be read \(no such file"):
+        source.read(1)

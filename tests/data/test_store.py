@@ -248,6 +248,14 @@ def test_a_cut_shard_and_a_changed_one_are_refused(store):
         store.verify()
 
 
+def test_a_place_where_nothing_can_be_written(source, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(
+        InputError, match=r"file: nothing can be written there \(.*\); give another"
+    ):
+        prepare(source, tmp_path / "file" / "store")
+
+
 def test_a_store_says_what_it_was_read_as(root, tmp_path):
     options = {"max_bodies": 1, "noise": ("length",), "drop": None}
     source = open_source("synthetic", root, **options)

@@ -36,6 +36,7 @@ from asgcn_dgl.data.formats.estimates import (
 from asgcn_dgl.data.formats.files import (
     check_memory,
     find_files,
+    is_recording,
     plain_name,
     shown,
     stamp_files,
@@ -208,7 +209,8 @@ def open_annotations(
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
     check_options(min_score, score)
     root = Path(root)
-    files = sorted(root.glob("*.pkl")) if root.is_dir() else []  # poses may lie in folders of it
+    # Files of poses may lie in folders below.
+    files = [path for path in sorted(root.glob("*.pkl")) if is_recording(path)]
     files = files or find_files(root, "*.pkl", "an annotation pickle")
     if len(files) > 1:
         raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.clip import Clip, plain_file
 from asgcn_dgl.data.formats.estimates import (
     Joints,
     check_options,
@@ -34,6 +34,7 @@ from asgcn_dgl.data.formats.estimates import (
 from asgcn_dgl.data.formats.files import (
     check_memory,
     check_names,
+    is_there,
     plain_name,
     shown,
     stamp_files,
@@ -274,11 +275,17 @@ def _pairs(root: Path) -> dict[str, Pair]:
         return {part: _pair(root, root.parent / LABELS.format(part))}
     found = {}
     for part in PARTS:
-        files = [root / name.format(part) for name in FILES if (root / name.format(part)).is_file()]
+        files = [path for name in FILES if is_there(path := root / name.format(part))]
         if len(files) > 1:
             raise InputError(
                 f"{root}: both {files[0].name} and {files[1].name}; give one of them as --root, or "
                 "move one away"
+            )
+        labels = root / LABELS.format(part)
+        if not files and is_there(labels):
+            raise InputError(
+                f"{root}: {labels.name}, but neither {' nor '.join(FILES).format(part, part)}; "
+                "copy it from where the labels are from"
             )
         if files:
             found[part] = _pair(files[0], root / LABELS.format(part))
@@ -370,6 +377,7 @@ def _pair(data: Path, labels: Path) -> Pair:
 
 def _map(path: Path) -> np.ndarray:
     """Map an array into memory: what is not asked for is not read."""
+    plain_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy warns of headers that it had to repair
@@ -404,7 +412,7 @@ def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list
             f"{count} clips; make the files again"
         )
     file = pair.labels.parent / LENGTHS.format(part)
-    if file.is_file():
+    if is_there(file):
         others = [_map(file).tolist()]
     lengths = others[0] if others else [0] * count
     fits = [type(length) is int and bool(others) <= length <= frames for length in lengths]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.clip import read_bytes
+from asgcn_dgl.data.clip import MAX_BYTES, check_size, plain_file, read_bytes
 from asgcn_dgl.errors import InputError
 
 __all__ = [
@@ -17,15 +17,14 @@ __all__ = [
     "check_size",
     "find_files",
     "in_short",
+    "is_recording",
+    "is_there",
     "plain_name",
     "read_lines",
     "read_numbers",
     "shown",
     "stamp_files",
 ]
-
-#: Larger files are refused, and so are arrays that would take more memory.
-MAX_BYTES = 2**27
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
 
@@ -50,17 +49,40 @@ def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
     root = Path(root)
     if root.is_file():
         return [root]
-    files = sorted(path for path in root.rglob(pattern) if path.is_file())
+    files = sorted(path for path in root.rglob(pattern) if is_recording(path))
     if not files:
         why = f"no file {pattern} in it" if root.is_dir() else "does not exist"
         raise InputError(f"{root}: {why}; give the folder that holds {what}")
     return files
 
 
+def is_recording(path: Path) -> bool:
+    """Tell whether what a pattern found may be a recording.
+
+    Folders are none, nor is ``._NAME``, which macOS puts into archives beside each file. What is
+    neither file nor folder, a link to nothing, may have been one: to read it says what is wrong.
+    """
+    return not path.name.startswith("._") and not path.is_dir()
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether an optional file is there; a link to nothing is: to read it says so."""
+    return path.is_symlink() or path.exists()
+
+
 def stamp_files(files: Iterable[Path]) -> list[list[int]]:
-    """Sizes and times of files, by which a source tells that they have changed."""
-    found = [path.stat() for path in files]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in found]
+    """Sizes and times of files, by which a source tells that they have changed.
+
+    What cannot be read has neither: that is said when it is read.
+    """
+    stamps = []
+    for path in files:
+        try:
+            found = plain_file(path)
+            stamps.append([found.st_size, found.st_mtime_ns])
+        except InputError:
+            stamps.append([])
+    return stamps
 
 
 def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
@@ -125,7 +147,6 @@ def read_lines(path: str | Path) -> list[str]:
     InputError
         If it cannot be read, is empty, larger than :data:`MAX_BYTES`, or no text.
     """
-    check_size(path)
     data = read_bytes(path)
     try:
         text = data.decode("utf-8-sig")
@@ -133,22 +154,6 @@ def read_lines(path: str | Path) -> list[str]:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not plain text; {_AGAIN}") from error
     return text.replace("\r\n", "\n").rstrip().split("\n")
-
-
-def check_size(path: str | Path, limit: int = MAX_BYTES) -> None:
-    """Refuse a file that is too large to be a recording.
-
-    Raises
-    ------
-    InputError
-        If it holds more bytes than ``limit``.
-    """
-    path = Path(path)
-    if path.is_file() and path.stat().st_size > limit:
-        raise InputError(
-            f"{path}: {path.stat().st_size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are "
-            "read at once; part the file"
-        )
 
 
 def check_memory(path: str | Path, size: int, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.formats.files import stamp_files
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.ntu import ntu_steps, read_ntu
 from asgcn_dgl.data.sets import SkeletonSet, get_set
@@ -46,8 +47,7 @@ class FolderSource(Source):
 
     def stamp(self) -> object:
         """Sizes and times of all files, and the options."""
-        found = [path.stat() for path in self.files]
-        return [[stat.st_size, stat.st_mtime_ns] for stat in found], dict(self.options)
+        return [stamp_files(self.files), dict(self.options)]
 
 
 def open_folder(

@@ -26,8 +26,11 @@ from asgcn_dgl.data.formats.files import (
     check_memory,
     check_names,
     check_size,
+    is_recording,
+    is_there,
     plain_name,
     shown,
+    stamp_files,
 )
 from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES, class_list
@@ -285,15 +288,8 @@ class KineticsSource(Source):
 
     def stamp(self) -> object:
         """Options, labels, sizes and times of all files."""
-        stamps = []
-        for path in self.files:
-            try:
-                stat = path.stat()
-                stamps.append([stat.st_size, stat.st_mtime_ns])
-            except OSError:  # labelled, but not there: said when it is read
-                stamps.append([])
         labels = [list(each) for each in self.known]
-        return [self.bodies, self.min_score, self.score, labels, stamps]
+        return [self.bodies, self.min_score, self.score, labels, stamp_files(self.files)]
 
 
 def open_kinetics(
@@ -359,7 +355,7 @@ def _folder(folder: Path) -> tuple[list[Path], list[Known], dict[int, str]]:
         raise InputError(f"{folder}: is no folder; give the folder of Kinetics-Skeleton")
     labels: dict[str, Any] = {}
     table = folder.parent / f"{folder.resolve().name}_label.json"
-    if table.is_file():
+    if is_there(table):
         labels = _parse(table, MAX_LABEL_BYTES)
     known: dict[str, Known] = {}
     classes: dict[int, str] = {}
@@ -378,7 +374,7 @@ def _folder(folder: Path) -> tuple[list[Path], list[Known], dict[int, str]]:
                 "correct one of them"
             )
     for path in sorted(folder.glob("*.json")):
-        if path != table and not path.name.endswith("_label.json"):
+        if is_recording(path) and not path.name.endswith("_label.json"):
             known.setdefault(plain_name(path.stem, str(path)), Known())
     names = sorted(known)
     return [folder / f"{name}.json" for name in names], [known[name] for name in names], classes

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data.clip import plain_file
 from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
 from asgcn_dgl.errors import InputError
 
@@ -135,6 +136,7 @@ def _opened(
     path: Path, names: Collection[str]
 ) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
     """Open an archive and find its arrays by name; whatever goes wrong is told in one way."""
+    plain_file(path)
     try:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings():

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data.clip import plain_file
 from asgcn_dgl.data.formats.files import check_memory, shown
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
@@ -206,12 +207,8 @@ def pose_of(path: Path, name: str) -> PickledArray:
     InputError
         If the file cannot be read, or has not this video, or holds something else for it.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
-    content = _content(path, stat.st_size, stat.st_mtime_ns)
+    found_file = plain_file(path)
+    content = _content(path, found_file.st_size, found_file.st_mtime_ns)
     if name not in content:
         raise InputError(
             f"{path}: no poses of {name!r} in it, of which the annotations say so; get both from "

@@ -8,13 +8,15 @@ where each clip stands; a clip is then read alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asgcn_dgl.data.clip import plain_file
 from asgcn_dgl.data.formats.files import check_memory, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -86,10 +88,9 @@ def index_rows(path: Path) -> list[Block]:
     InputError
         If it is no table of such rows, or the rows of a clip do not stand together.
     """
-    try:
+    plain_file(path)
+    with _told(path):
         return (_index_parquet if path.suffix.lower() == ".parquet" else _index_csv)(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({in_short(error)}); check the path") from error
 
 
 def read_rows(path: Path, block: Block) -> Rows:
@@ -100,9 +101,17 @@ def read_rows(path: Path, block: Block) -> Rows:
     InputError
         If a row cannot be understood; the message names it.
     """
-    if path.suffix.lower() == ".parquet":
-        return _read_parquet(path, block)
-    return _read_csv(path, block)
+    plain_file(path)
+    with _told(path):
+        return (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path, block)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({in_short(error)}); check the path") from error
 
 
 def rows_to_clip(rows: Rows, layout: SkeletonLayout, path: Path) -> tuple[np.ndarray, ...]:

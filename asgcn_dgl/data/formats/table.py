@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgcn_dgl.data.clip import RecordingName
-from asgcn_dgl.data.formats.files import plain_name, read_lines
+from asgcn_dgl.data.formats.files import is_there, plain_name, read_lines
 from asgcn_dgl.data.formats.source import Split
 from asgcn_dgl.errors import InputError
 
@@ -86,7 +86,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         If a line cannot be understood, or the table does not have each recording once.
     """
     path = root / TABLE
-    if not path.is_file():
+    if not is_there(path):
         return None
     lines = read_lines(path)
     rows = list(csv.reader(lines, strict=True)) if _readable(path, lines) else []
@@ -178,7 +178,7 @@ def class_list(root: Path) -> tuple[str, ...]:
         If a name stands there twice.
     """
     path = root / CLASSES
-    if not path.is_file():
+    if not is_there(path):
         return ()
     names = tuple(line.strip() for line in read_lines(path) if line.strip())
     for number, name in enumerate(names):

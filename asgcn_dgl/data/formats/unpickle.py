@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from asgcn_dgl.data.clip import plain_file
 from asgcn_dgl.data.formats.files import check_memory, shown
 from asgcn_dgl.errors import InputError
 
@@ -202,6 +203,7 @@ def read_pickle(path: str | Path) -> Any:
     (['a', 'b'], (2, 3))
     """
     path = Path(path)
+    plain_file(path)
     try:
         with path.open("rb") as file:
             if not file.read(1):

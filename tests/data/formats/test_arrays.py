@@ -251,6 +251,18 @@ def test_bad_arrays_are_named(save, tmp_path):
             open_arrays(root, **options)
 
 
+def test_half_of_a_pair_is_not_passed_over(save):
+    root = save(numbers(), part="val")
+    (root / "train_label.pkl").write_bytes(b"x")
+    with pytest.raises(
+        InputError, match=r"train_label\.pkl, but neither train_data\.npy nor train_"
+    ):
+        open_arrays(root)
+    (root / "train_data.npy").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"train_data\.npy: cannot be read \(no such file"):
+        open_arrays(root)
+
+
 @pytest.mark.slow
 def test_mutants():
     def make(folder):

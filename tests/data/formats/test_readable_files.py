@@ -12,6 +12,7 @@ from asgcn_dgl.data.formats.files import (
     check_names,
     check_size,
     find_files,
+    is_there,
     plain_name,
     read_lines,
     read_numbers,
@@ -50,6 +51,24 @@ def test_files_are_found_at_any_depth(tmp_path):
         find_files(tmp_path / "no", "*.x", "texts")
     with pytest.raises(InputError, match=r"b\.txt: .*c\.txt is called x too"):
         check_names(["x", "x"], found)
+
+
+def test_what_may_be_a_recording(tmp_path):
+    """Folders and what macOS puts beside files are none; a link to nothing may have been one."""
+    (tmp_path / "a.txt").mkdir()
+    (tmp_path / "b.txt").write_text("1")
+    (tmp_path / "._b.txt").write_text("1")
+    (tmp_path / "c.txt").symlink_to("nowhere")
+    found = find_files(tmp_path, "*.txt", "texts")
+    assert [path.name for path in found] == ["b.txt", "c.txt"]
+    assert [len(stamp) for stamp in stamp_files(found)] == [2, 0]
+    assert [is_there(tmp_path / name) for name in ("b.txt", "c.txt", "d.txt")] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(InputError, match=r"c\.txt: cannot be read \(no such file"):
+        read_lines(found[1])
 
 
 def test_lines(tmp_path):
