@@ -48,6 +48,24 @@ def test_a_links(follow):
     assert Path("a_links.png").stat().st_size > 5000
 
 
+def test_asgconv_in_a_gnn(follow):
+    errors = follow("asgconv_in_a_gnn")["errors"]
+    assert set(errors) == {"mean place", "GraphConv", "ASGConv"}
+    assert errors["ASGConv"] < 0.85 * errors["mean place"]
+    assert errors["ASGConv"] < errors["GraphConv"]
+
+
+@pytest.mark.slow
+def test_several_people(follow, capsys):
+    found = follow("several_people")
+    printed = capsys.readouterr().out
+    assert "[25, 50] joints, [600, 2450] pairs" in printed
+    assert found["correct"] >= 0.7  # chance is 0.25
+    towards = found["towards"]
+    assert towards.shape == (25, 25) and towards.diagonal().max() > 0  # like joints link too
+    assert Path("across.png").stat().st_size > 5000
+
+
 def test_every_tutorial_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     names = {path.stem for path in TUTORIALS.glob("*.py")}
