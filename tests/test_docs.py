@@ -1,4 +1,8 @@
-"""Every Python block of the documentation runs, page by page, in one namespace a page."""
+"""Every block of code of the documentation runs or is parsed; links inside lead somewhere.
+
+Python blocks run page by page, in one namespace a page; commands are parsed with their options. A
+tutorial's page is made of a script, which ``test_tutorials.py`` runs.
+"""
 
 import re
 import shlex
@@ -6,10 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from scripts import script_page
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.py"))
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+OTHERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+def read(page):
+    text = page.read_text(encoding="utf-8")
+    return script_page(text) if page.suffix == ".py" else text
 
 
 def blocks(page):
@@ -42,10 +55,63 @@ def _registry():
     return dict(layouts._REGISTRY)
 
 
-def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", without_code(read(page))):
+        assert (page.parent / target).exists(), target
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+FENCE = re.compile(r"^(`{3,}|~{3,})(.*)$", flags=re.MULTILINE)
+SHOWN = {"yaml", "text", "json", "csv", ""}  # what is neither code nor a command
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
+def test_no_block_escapes(page):
+    """Blocks are written in the one way that the tests find; languages are ones they know."""
+    text = read(page)
+    fences = FENCE.findall(text)
+    assert len(fences) % 2 == 0, "a block is not closed"
+    for fence, info in fences[::2]:
+        assert fence == "```", f"{fence}{info}: write ```"
+        directive = re.fullmatch(r"\{(toctree|eval-rst|include)\}.*", info)
+        assert directive or info in SHOWN | {"python", "sh"}, f"no test knows blocks of {info!r}"
+    assert not re.search(r"^[ \t>]+(```|~~~)", text, flags=re.MULTILINE), "an indented block"
+    for match in re.finditer(r"^```(\S*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE):
+        if match.group(1) in {"", "text"}:
+            first = {line.split()[0] for line in match.group(2).splitlines() if line.strip()}
+            assert not first & (TOOLS | {"import", "from", ">>>", "$"}), match.group()
+    assert text.count("```python\n") == len(BLOCK.findall(text))
+    assert text.count("```sh\n") == len(SHELL.findall(text))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
+def test_every_line_of_shell_is_known(page):
+    """A command is ours, whose options are parsed below, a module of ours, or a known tool."""
+    for block in SHELL.findall(read(page)):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if not words:
+                continue
+            program = words[0].rsplit("/", 1)[-1]
+            assert program in TOOLS, f"{line!r}: no test knows {program}"
+            if words[1:2] == ["-m"] and words[2].startswith("benchmarks."):
+                assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file(), line
+
+
+TOOLS = {
+    *("asgcn-dgl", "torchrun", "srun", "tensorboard", "python", "python3", "pip", "cp", "chromium"),
+    *("bash", "pytest", "ruff", "mypy", "lint-imports", "sphinx-build"),
+}
+
+
+def test_every_page_with_python_is_run():
+    """README's block has a test of its own; every other page is run here or is a script."""
+    elsewhere = [page for page in OTHERS if BLOCK.search(read(page))]
+    assert elsewhere == [ROOT / "README.md"]
 
 
 SHELL = re.compile(r"^```sh\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
@@ -53,7 +119,7 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 def commands(page):
     """What follows the command's name in each line of shell that runs it."""
-    for block in SHELL.findall(page.read_text(encoding="utf-8")):
+    for block in SHELL.findall(read(page)):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             for name in ("asgcn-dgl", "asgcn_dgl.cli"):
@@ -61,7 +127,7 @@ def commands(page):
                     yield words[words.index(name) + 1 :]
 
 
-@pytest.mark.parametrize("page", [*PAGES, DOCS.parent / "README.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
 def test_commands_parse(page):
     pytest.importorskip("jsonargparse")
     from asgcn_dgl.cli import build_parser, train_config
@@ -76,4 +142,6 @@ def test_commands_parse(page):
 
 def test_commands_are_found():
     found = [words[0] for words in commands(DOCS / "training.md")]
-    assert found.count("train") >= 4 and {"find-lr", "evaluate", "fuse"} < set(found)
+    assert found.count("train") >= 3 and {"find-lr", "evaluate", "fuse"} < set(found)
+    launched = [words[0] for words in commands(DOCS / "several_gpus.md")]
+    assert launched == ["train"] * 3  # by torchrun and by srun

@@ -66,6 +66,26 @@ def test_several_people(follow, capsys):
     assert Path("across.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
+def test_future_poses(follow):
+    errors = follow("future_poses")["errors"]
+    model, still = errors["model"], errors["zero velocity"]
+    assert len(model) == len(still) == 10
+    assert model[-1] < 0.6 * still[-1] and model.mean() < 0.7 * still.mean()
+    assert Path("future.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_own_skeleton(follow, capsys):
+    pytest.importorskip("pytorch_lightning")
+    found = follow("own_skeleton")
+    assert "36 recordings" in capsys.readouterr().out
+    assert found["metrics"]["top1"] >= 60  # chance is 33
+    assert [clip["file"] for clip in found["new"]] == found["files"]
+    assert set(found["links"]) == {0, 1, 2}
+    assert Path("links.png").stat().st_size > 5000 and Path("dog.png").stat().st_size > 5000
+
+
 def test_every_tutorial_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     names = {path.stem for path in TUTORIALS.glob("*.py")}

@@ -184,6 +184,7 @@ for place in np.argsort(-towards.ravel())[:5]:
     )
 
 # %%
+# After so short a warm-up they say little about handshakes; a longer one, on more clips, says more.
 # Drawn between two bodies side by side, the one who receives on the left. The library draws links
 # within a body; this is matplotlib with the layout's drawing pose.
 pose = np.asarray(layout.pose)
