@@ -33,9 +33,16 @@ def fits(near: Tensor, far: Tensor) -> bool:
     near, far
         (B, C, V, F), what receivers and senders give.
     """
-    if near.device.type != "cpu" or near.shape[2] * near.shape[3] < LEAST:
+    return near.shape[2] * near.shape[3] >= LEAST and moderate(near, far)
+
+
+def moderate(near: Tensor, far: Tensor) -> bool:
+    """Whether exponentials of these features on a CPU may be multiplied; no where one is NaN.
+
+    A program that is traced has no values to look at yet: no.
+    """
+    if near.device.type != "cpu" or torch.compiler.is_compiling():
         return False
-    # A NaN fails the comparison as well.
     return all(bool(feat.detach().abs().amax() <= LARGEST) for feat in (near, far))
 
 

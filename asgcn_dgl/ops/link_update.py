@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from asgcn_dgl.ops.dropout import BITS, keep_words, kept_scale, zero_dropped
-from asgcn_dgl.ops.factored import LARGEST
+from asgcn_dgl.ops.factored import moderate
 from asgcn_dgl.ops.tiles import Workspace
 
 LINK_BYTES = 640 * 1024  # pair features of one tile on a CPU; elsewhere one tile is the batch
@@ -204,8 +204,7 @@ class _Pairs:
         self.near, self.far = near, far
         self.work = Workspace(near)
         self.exp: tuple[Tensor, Tensor] | None = None
-        fits = (bool(feat.abs().amax() <= LARGEST) for feat in (near, far))
-        if alone and near.device.type == "cpu" and all(fits):
+        if alone and moderate(near, far):
             self.exp = (near.exp(), far.exp())
 
     def make(
