@@ -14,11 +14,16 @@ joints. The last term is also the derivative of ELU, so that backward needs no e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from asgcn_dgl.ops.threads import spread
+
+Place = tuple[int | slice, ...]
 
 PIECE = 80_000  # features of all senders of one receiver that are gone over together
 LEAST = 8_192  # below this many, calls cost more than exponentials
@@ -74,20 +79,24 @@ class _FactoredPairs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, near: Tensor, far: Tensor, links: Tensor) -> Tensor:
         out, slopes = torch.empty_like(near), torch.empty_like(near)
-        for place in _pieces(near):
-            here = near[place]
-            pair = _Pair(here, far[place])
-            total = torch.empty_like(pair.both)
-            for receiver, weight, row in zip(
-                pair.receivers(), links[place[:2]].unbind(0), total.unbind(0), strict=True
-            ):
-                pair.make(*receiver)
-                torch.mv(pair.both.t(), weight, out=row)
-            linear, slope = total.chunk(2, dim=1)
-            slope *= here.exp()
-            slopes[place] = slope
-            strength = links[place[:2]].sum(dim=1, keepdim=True)
-            out[place] = linear.add_(slope).addcmul_(here - 1.0, strength)
+
+        def work(places: Sequence[Place]) -> None:
+            for place in places:
+                here = near[place]
+                pair = _Pair(here, far[place])
+                total = torch.empty_like(pair.both)
+                for receiver, weight, row in zip(
+                    pair.receivers(), links[place[:2]].unbind(0), total.unbind(0), strict=True
+                ):
+                    pair.make(*receiver)
+                    torch.mv(pair.both.t(), weight, out=row)
+                linear, slope = total.chunk(2, dim=1)
+                slope *= here.exp()
+                slopes[place] = slope
+                strength = links[place[:2]].sum(dim=1, keepdim=True)
+                out[place] = linear.add_(slope).addcmul_(here - 1.0, strength)
+
+        spread(work, _pieces(near))
         ctx.save_for_backward(near, far, links, slopes)
         return out
 
@@ -96,25 +105,33 @@ class _FactoredPairs(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         near, far, links, slopes = ctx.saved_tensors
         d_far, d_links = torch.empty_like(far), torch.zeros_like(links)
-        for place in _pieces(near):
-            here, there = near[place], grad[place]
-            pair = _Pair(here, far[place])
-            scaled = here.exp().mul_(there)
-            gradient = torch.cat([there, scaled], dim=1)
-            total, rows = torch.zeros_like(here), torch.empty_like(links[place[:2]])
-            for receiver, weight, both, low, row in zip(
-                pair.receivers(),
-                links[place[:2]].unsqueeze(2).unbind(0),
-                gradient.unbind(0),
-                scaled.unbind(0),
-                rows.unbind(0),
-                strict=True,
-            ):
-                pair.make(*receiver)
-                torch.mv(pair.both, both, out=row)
-                total.addcmul_(pair.low.mul_(low), weight)
-            d_far[place] = total
-            d_links[place[:2]] += rows.add_(torch.linalg.vecdot(here - 1.0, there).unsqueeze(1))
+        pieces = _pieces(near)
+        sums = links.new_empty(len(pieces), *links.shape[2:])
+
+        def work(numbered: Sequence[tuple[int, Place]]) -> None:
+            for number, place in numbered:
+                here, there = near[place], grad[place]
+                pair = _Pair(here, far[place])
+                scaled = here.exp().mul_(there)
+                gradient = torch.cat([there, scaled], dim=1)
+                total, rows = torch.zeros_like(here), sums[number]
+                for receiver, weight, both, low, row in zip(
+                    pair.receivers(),
+                    links[place[:2]].unsqueeze(2).unbind(0),
+                    gradient.unbind(0),
+                    scaled.unbind(0),
+                    rows.unbind(0),
+                    strict=True,
+                ):
+                    pair.make(*receiver)
+                    torch.mv(pair.both, both, out=row)
+                    total.addcmul_(pair.low.mul_(low), weight)
+                d_far[place] = total
+                rows += torch.linalg.vecdot(here - 1.0, there).unsqueeze(1)
+
+        spread(work, list(enumerate(pieces)))
+        for place, rows in zip(pieces, sums, strict=True):
+            d_links[place[:2]] += rows
         return slopes.mul(grad), d_far, d_links
 
 
@@ -145,7 +162,7 @@ class _Pair:
         torch.minimum(self.exp, exp_limit, out=self.low)
 
 
-def _pieces(near: Tensor) -> list[tuple[int | slice, ...]]:
+def _pieces(near: Tensor) -> list[Place]:
     """Indices of unit, type, joints and features: of one unit and type, what fits the cache."""
     units, types, joints, feats = near.shape
     number = -(-feats * joints // PIECE)

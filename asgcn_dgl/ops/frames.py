@@ -73,14 +73,16 @@ def sample_frames(
         where the joint was there itself, None without mask.
     """
     frames = feat.shape[1]
-    step = (torch.arange(num_frames, device=feat.device, dtype=torch.float64) + 0.5) / num_frames
+    halves = (
+        2 * torch.arange(num_frames, device=feat.device) + 1
+    )  # (k + 1/2) T / n, in whole numbers
     if mask is None:
         same = frames == num_frames
-        return (feat if same else feat.index_select(1, (step * frames).long())), None
+        return (feat if same else feat.index_select(1, halves * frames // (2 * num_frames))), None
     index = clip_index(graph)
     counts = torch.zeros(graph.batch_size, frames, dtype=torch.long, device=feat.device)
     here = counts.index_add(0, index, mask.long()) > 0  # (B, T)
-    rank = (step * here.sum(dim=1, keepdim=True)).long() + 1  # (B, num_frames)
+    rank = halves * here.sum(dim=1, keepdim=True) // (2 * num_frames) + 1  # (B, num_frames)
     time = torch.searchsorted(here.long().cumsum(dim=1), rank).clamp(max=frames - 1)[index]
     place = _nearest(mask).gather(1, time)
     picked = feat.gather(1, place.unsqueeze(-1).expand(-1, -1, feat.shape[-1]))

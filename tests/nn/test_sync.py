@@ -44,6 +44,8 @@ def test_every_norm_of_a_model_is_found_and_alone_it_stays_the_same():
     assert not [m for m in synced.modules() if type(m) in (torch.nn.BatchNorm1d, MaskedBatchNorm)]
     graph = plain.graph_builder.batch(get_layout("hand21"), [1, 2])
     feat = torch.randn(63, 8, 3)
-    assert torch.equal(synced(graph, feat).logits, plain(graph, feat).logits)
+    # Not to the last bit: AIM's own norms join the weights that follow, those of processes do not.
+    torch.testing.assert_close(synced(graph, feat).logits, plain(graph, feat).logits)
     one, other = plain.state_dict(), synced.state_dict()
-    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert one.keys() == other.keys()
+    torch.testing.assert_close(dict(one), dict(other))
