@@ -3,7 +3,8 @@
 Every supplied layout is a tree, so one table tells all of it. A row is a joint: its name, the
 neighbour on the way to the centre (``""`` for the centre itself), its body part, and its place in
 the drawing, x to the right and y up as the viewer sees a body that faces the viewer, hence the
-body's left at positive x. Names that begin with ``left_`` and ``right_`` make the mirror pairs.
+body's left at positive x. Names that begin with ``left_`` and ``right_`` make the mirror pairs; of
+the right the name alone is given, in its place among the data's joints.
 Poses are about 2 units high, bodies with the hips at the origin. They are for drawing only: joints
 that share a place in the recordings are set a little apart here, to be told from one another.
 """
@@ -14,9 +15,26 @@ from typing import Any
 
 Row = tuple[str, str, str, float, float]
 
+
+def _mirrored(row: Row) -> Row:
+    """The row of the other side's joint."""
+    name, inward, part, x, y = row
+    right = [text.replace("left_", "right_", 1) for text in (name, inward, part)]
+    return right[0], right[1], right[2], -x, y
+
+
+def _rows(*rows: Row | str) -> tuple[Row, ...]:
+    """A table in which the name of a joint of the right stands for the mirror image of the left."""
+    lefts = {row[0]: row for row in rows if not isinstance(row, str)}
+    return tuple(
+        _mirrored(lefts[row.replace("right_", "left_", 1)]) if isinstance(row, str) else row
+        for row in rows
+    )
+
+
 # NTU RGB+D, Kinect v2 (joints as listed with the data set, counted from 1 there). The hand's bones
 # are ST-GCN's and AS-GCN's: hand - thumb - tip, where others hang both on the hand.
-_NTU25: tuple[Row, ...] = (
+_NTU25 = _rows(
     ("spine_base", "spine_mid", "torso", 0.0, 0.0),
     ("spine_mid", "spine_shoulder", "torso", 0.0, 0.26),
     ("neck", "spine_shoulder", "head", 0.0, 0.62),
@@ -25,74 +43,74 @@ _NTU25: tuple[Row, ...] = (
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
     ("left_wrist", "left_elbow", "left_arm", 0.42, -0.08),
     ("left_hand", "left_wrist", "left_arm", 0.45, -0.18),
-    ("right_shoulder", "spine_shoulder", "right_arm", -0.21, 0.46),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
-    ("right_wrist", "right_elbow", "right_arm", -0.42, -0.08),
-    ("right_hand", "right_wrist", "right_arm", -0.45, -0.18),
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
     ("left_hip", "spine_base", "left_leg", 0.12, -0.04),
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
     ("left_ankle", "left_knee", "left_leg", 0.18, -0.93),
     ("left_foot", "left_ankle", "left_leg", 0.28, -1.0),
-    ("right_hip", "spine_base", "right_leg", -0.12, -0.04),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -0.93),
-    ("right_foot", "right_ankle", "right_leg", -0.28, -1.0),
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_foot",
     ("spine_shoulder", "", "torso", 0.0, 0.5),
     ("left_hand_tip", "left_thumb", "left_arm", 0.49, -0.32),
     ("left_thumb", "left_hand", "left_arm", 0.39, -0.25),
-    ("right_hand_tip", "right_thumb", "right_arm", -0.49, -0.32),
-    ("right_thumb", "right_hand", "right_arm", -0.39, -0.25),
+    "right_hand_tip",
+    "right_thumb",
 )
 
 # OpenPose's COCO model with 18 joints, as in Kinetics-Skeleton. The hips hang on the shoulders, as
 # in ST-GCN and AS-GCN; OpenPose itself draws them to the neck.
-_OPENPOSE18: tuple[Row, ...] = (
+_OPENPOSE18 = _rows(
     ("nose", "neck", "head", 0.0, 0.75),
     ("neck", "", "torso", 0.0, 0.5),
-    ("right_shoulder", "neck", "right_arm", -0.21, 0.48),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
-    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
     ("left_shoulder", "neck", "left_arm", 0.21, 0.48),
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
     ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
-    ("right_hip", "right_shoulder", "right_leg", -0.13, 0.0),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -1.0),
+    "right_hip",
+    "right_knee",
+    "right_ankle",
     ("left_hip", "left_shoulder", "left_leg", 0.13, 0.0),
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
     ("left_ankle", "left_knee", "left_leg", 0.18, -1.0),
-    ("right_eye", "nose", "head", -0.06, 0.82),
+    "right_eye",
     ("left_eye", "nose", "head", 0.06, 0.82),
-    ("right_ear", "right_eye", "head", -0.13, 0.78),
+    "right_ear",
     ("left_ear", "left_eye", "head", 0.13, 0.78),
 )
 
 # COCO has no neck and no torso joint. COCO's own 19 drawing limbs close loops between eyes, ears,
 # shoulders and hips; the bones here are the tree that skeleton recognition uses (PYSKL, MMAction2),
 # which keeps left and right apart and hangs both shoulders on the nose, its centre.
-_COCO17: tuple[Row, ...] = (
+_COCO17 = _rows(
     ("nose", "", "head", 0.0, 0.75),
     ("left_eye", "nose", "head", 0.06, 0.82),
-    ("right_eye", "nose", "head", -0.06, 0.82),
+    "right_eye",
     ("left_ear", "left_eye", "head", 0.13, 0.78),
-    ("right_ear", "right_eye", "head", -0.13, 0.78),
+    "right_ear",
     ("left_shoulder", "nose", "left_arm", 0.21, 0.48),
-    ("right_shoulder", "nose", "right_arm", -0.21, 0.48),
+    "right_shoulder",
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    "right_elbow",
     ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
-    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    "right_wrist",
     ("left_hip", "left_shoulder", "left_leg", 0.13, 0.0),
-    ("right_hip", "right_shoulder", "right_leg", -0.13, 0.0),
+    "right_hip",
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
+    "right_knee",
     ("left_ankle", "left_knee", "left_leg", 0.18, -1.0),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -1.0),
+    "right_ankle",
 )
 
 # Kinect v1 in the SDK's order: NW-UCLA, UTKinect, MSR Daily Activity. (The files of MSR Action 3D
 # number the same joints differently: reorder them first.) Centre as in NTU, between the shoulders.
-_KINECTV1_20: tuple[Row, ...] = (
+_KINECTV1_20 = _rows(
     ("hip_center", "spine", "torso", 0.0, 0.0),
     ("spine", "shoulder_center", "torso", 0.0, 0.18),
     ("shoulder_center", "", "torso", 0.0, 0.52),
@@ -101,31 +119,31 @@ _KINECTV1_20: tuple[Row, ...] = (
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
     ("left_wrist", "left_elbow", "left_arm", 0.42, -0.08),
     ("left_hand", "left_wrist", "left_arm", 0.46, -0.2),
-    ("right_shoulder", "shoulder_center", "right_arm", -0.21, 0.46),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
-    ("right_wrist", "right_elbow", "right_arm", -0.42, -0.08),
-    ("right_hand", "right_wrist", "right_arm", -0.46, -0.2),
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
     ("left_hip", "hip_center", "left_leg", 0.12, -0.05),
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
     ("left_ankle", "left_knee", "left_leg", 0.18, -0.93),
     ("left_foot", "left_ankle", "left_leg", 0.28, -1.0),
-    ("right_hip", "hip_center", "right_leg", -0.12, -0.05),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -0.93),
-    ("right_foot", "right_ankle", "right_leg", -0.28, -1.0),
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_foot",
 )
 
 # Human3.6M's 32 joints and their kinematic tree (parents as in LearnTrajDep); the root is the
 # centre, so that the layout's parents are the kinematic ones. All 32 are kept: spine lies on hips,
 # left_shoulder and right_shoulder on neck, each hand_thumb on its hand, each wrist_site on its
 # wrist_end, and the sites are ends of bones that never turn.
-_H36M32: tuple[Row, ...] = (
+_H36M32 = _rows(
     ("hips", "", "torso", 0.0, 0.0),
-    ("right_up_leg", "hips", "right_leg", -0.12, -0.04),
-    ("right_leg", "right_up_leg", "right_leg", -0.16, -0.5),
-    ("right_foot", "right_leg", "right_leg", -0.18, -0.91),
-    ("right_toe_base", "right_foot", "right_leg", -0.26, -0.97),
-    ("right_toe_site", "right_toe_base", "right_leg", -0.33, -1.0),
+    "right_up_leg",
+    "right_leg",
+    "right_foot",
+    "right_toe_base",
+    "right_toe_site",
     ("left_up_leg", "hips", "left_leg", 0.12, -0.04),
     ("left_leg", "left_up_leg", "left_leg", 0.16, -0.5),
     ("left_foot", "left_leg", "left_leg", 0.18, -0.91),
@@ -144,20 +162,20 @@ _H36M32: tuple[Row, ...] = (
     ("left_thumb_site", "left_hand_thumb", "left_arm", 0.36, -0.23),
     ("left_wrist_end", "left_hand", "left_arm", 0.46, -0.19),
     ("left_wrist_site", "left_wrist_end", "left_arm", 0.48, -0.27),
-    ("right_shoulder", "spine1", "right_arm", -0.08, 0.47),
-    ("right_arm", "right_shoulder", "right_arm", -0.21, 0.46),
-    ("right_fore_arm", "right_arm", "right_arm", -0.34, 0.18),
-    ("right_hand", "right_fore_arm", "right_arm", -0.42, -0.08),
-    ("right_hand_thumb", "right_hand", "right_arm", -0.38, -0.15),
-    ("right_thumb_site", "right_hand_thumb", "right_arm", -0.36, -0.23),
-    ("right_wrist_end", "right_hand", "right_arm", -0.46, -0.19),
-    ("right_wrist_site", "right_wrist_end", "right_arm", -0.48, -0.27),
+    "right_shoulder",
+    "right_arm",
+    "right_fore_arm",
+    "right_hand",
+    "right_hand_thumb",
+    "right_thumb_site",
+    "right_wrist_end",
+    "right_wrist_site",
 )
 
 # CMU motion capture, 38 joints (parents as in LearnTrajDep); the root is the centre. All are kept:
 # the hip joints and lower_back lie on hips, neck and the shoulders on spine1, finger bases and
 # thumbs on the hands.
-_CMU38: tuple[Row, ...] = (
+_CMU38 = _rows(
     ("hips", "", "torso", 0.0, 0.0),
     ("left_hip_joint", "hips", "left_leg", 0.06, -0.02),
     ("left_up_leg", "left_hip_joint", "left_leg", 0.13, -0.07),
@@ -165,12 +183,12 @@ _CMU38: tuple[Row, ...] = (
     ("left_foot", "left_leg", "left_leg", 0.18, -0.91),
     ("left_toe_base", "left_foot", "left_leg", 0.26, -0.97),
     ("left_toe_site", "left_toe_base", "left_leg", 0.33, -1.0),
-    ("right_hip_joint", "hips", "right_leg", -0.06, -0.02),
-    ("right_up_leg", "right_hip_joint", "right_leg", -0.13, -0.07),
-    ("right_leg", "right_up_leg", "right_leg", -0.16, -0.5),
-    ("right_foot", "right_leg", "right_leg", -0.18, -0.91),
-    ("right_toe_base", "right_foot", "right_leg", -0.26, -0.97),
-    ("right_toe_site", "right_toe_base", "right_leg", -0.33, -1.0),
+    "right_hip_joint",
+    "right_up_leg",
+    "right_leg",
+    "right_foot",
+    "right_toe_base",
+    "right_toe_site",
     ("lower_back", "hips", "torso", 0.0, 0.08),
     ("spine", "lower_back", "torso", 0.0, 0.22),
     ("spine1", "spine", "torso", 0.0, 0.38),
@@ -187,15 +205,15 @@ _CMU38: tuple[Row, ...] = (
     ("left_index_site", "left_hand_index1", "left_arm", 0.48, -0.32),
     ("left_thumb", "left_hand", "left_arm", 0.38, -0.15),
     ("left_thumb_site", "left_thumb", "left_arm", 0.36, -0.23),
-    ("right_shoulder", "spine1", "right_arm", -0.08, 0.45),
-    ("right_arm", "right_shoulder", "right_arm", -0.21, 0.46),
-    ("right_fore_arm", "right_arm", "right_arm", -0.34, 0.18),
-    ("right_hand", "right_fore_arm", "right_arm", -0.42, -0.08),
-    ("right_finger_base", "right_hand", "right_arm", -0.45, -0.16),
-    ("right_hand_index1", "right_finger_base", "right_arm", -0.47, -0.24),
-    ("right_index_site", "right_hand_index1", "right_arm", -0.48, -0.32),
-    ("right_thumb", "right_hand", "right_arm", -0.38, -0.15),
-    ("right_thumb_site", "right_thumb", "right_arm", -0.36, -0.23),
+    "right_shoulder",
+    "right_arm",
+    "right_fore_arm",
+    "right_hand",
+    "right_finger_base",
+    "right_hand_index1",
+    "right_index_site",
+    "right_thumb",
+    "right_thumb_site",
 )
 
 # One hand, the order of OpenPose, FreiHAND and MediaPipe. Each finger hangs on the wrist (MediaPipe
@@ -228,98 +246,98 @@ _HAND21: tuple[Row, ...] = (
 
 # MediaPipe Pose (BlazePose), 33 landmarks in its order. MediaPipe draws loops (mouth, palm, foot,
 # torso) and leaves the face apart; the tree here hangs both shoulders on the nose, as COCO's does.
-_MEDIAPIPE33: tuple[Row, ...] = (
+_MEDIAPIPE33 = _rows(
     ("nose", "", "head", 0.0, 0.72),
     ("left_eye_inner", "nose", "head", 0.06, 0.79),
     ("left_eye", "left_eye_inner", "head", 0.12, 0.82),
     ("left_eye_outer", "left_eye", "head", 0.18, 0.81),
-    ("right_eye_inner", "nose", "head", -0.06, 0.79),
-    ("right_eye", "right_eye_inner", "head", -0.12, 0.82),
-    ("right_eye_outer", "right_eye", "head", -0.18, 0.81),
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
     ("left_ear", "left_eye_outer", "head", 0.25, 0.76),
-    ("right_ear", "right_eye_outer", "head", -0.25, 0.76),
+    "right_ear",
     ("left_mouth", "nose", "head", 0.05, 0.62),
-    ("right_mouth", "nose", "head", -0.05, 0.62),
+    "right_mouth",
     ("left_shoulder", "nose", "left_arm", 0.21, 0.48),
-    ("right_shoulder", "nose", "right_arm", -0.21, 0.48),
+    "right_shoulder",
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    "right_elbow",
     ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
-    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    "right_wrist",
     ("left_pinky", "left_wrist", "left_arm", 0.52, -0.22),
-    ("right_pinky", "right_wrist", "right_arm", -0.52, -0.22),
+    "right_pinky",
     ("left_index", "left_wrist", "left_arm", 0.45, -0.25),
-    ("right_index", "right_wrist", "right_arm", -0.45, -0.25),
+    "right_index",
     ("left_thumb", "left_wrist", "left_arm", 0.37, -0.19),
-    ("right_thumb", "right_wrist", "right_arm", -0.37, -0.19),
+    "right_thumb",
     ("left_hip", "left_shoulder", "left_leg", 0.13, 0.0),
-    ("right_hip", "right_shoulder", "right_leg", -0.13, 0.0),
+    "right_hip",
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
+    "right_knee",
     ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    "right_ankle",
     ("left_heel", "left_ankle", "left_leg", 0.14, -1.0),
-    ("right_heel", "right_ankle", "right_leg", -0.14, -1.0),
+    "right_heel",
     ("left_foot_index", "left_ankle", "left_leg", 0.28, -1.0),
-    ("right_foot_index", "right_ankle", "right_leg", -0.28, -1.0),
+    "right_foot_index",
 )
 
 # OpenPose's BODY_25: order and bones are those that it draws.
-_OPENPOSE25: tuple[Row, ...] = (
+_OPENPOSE25 = _rows(
     ("nose", "neck", "head", 0.0, 0.75),
     ("neck", "", "torso", 0.0, 0.5),
-    ("right_shoulder", "neck", "right_arm", -0.21, 0.48),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
-    ("right_wrist", "right_elbow", "right_arm", -0.43, -0.1),
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
     ("left_shoulder", "neck", "left_arm", 0.21, 0.48),
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
     ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
     ("mid_hip", "neck", "torso", 0.0, 0.0),
-    ("right_hip", "mid_hip", "right_leg", -0.12, -0.03),
-    ("right_knee", "right_hip", "right_leg", -0.16, -0.5),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    "right_hip",
+    "right_knee",
+    "right_ankle",
     ("left_hip", "mid_hip", "left_leg", 0.12, -0.03),
     ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
     ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
-    ("right_eye", "nose", "head", -0.06, 0.82),
+    "right_eye",
     ("left_eye", "nose", "head", 0.06, 0.82),
-    ("right_ear", "right_eye", "head", -0.13, 0.78),
+    "right_ear",
     ("left_ear", "left_eye", "head", 0.13, 0.78),
     ("left_big_toe", "left_ankle", "left_leg", 0.26, -1.0),
     ("left_small_toe", "left_big_toe", "left_leg", 0.33, -0.98),
     ("left_heel", "left_ankle", "left_leg", 0.14, -1.0),
-    ("right_big_toe", "right_ankle", "right_leg", -0.26, -1.0),
-    ("right_small_toe", "right_big_toe", "right_leg", -0.33, -0.98),
-    ("right_heel", "right_ankle", "right_leg", -0.14, -1.0),
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
 )
 
 # SMPL's 24 joints and kinematic tree (Loper et al., 2015); the root is the centre, as in motion
 # capture.
-_SMPL24: tuple[Row, ...] = (
+_SMPL24 = _rows(
     ("pelvis", "", "torso", 0.0, 0.0),
     ("left_hip", "pelvis", "left_leg", 0.1, -0.06),
-    ("right_hip", "pelvis", "right_leg", -0.1, -0.06),
+    "right_hip",
     ("spine1", "pelvis", "torso", 0.0, 0.12),
     ("left_knee", "left_hip", "left_leg", 0.15, -0.5),
-    ("right_knee", "right_hip", "right_leg", -0.15, -0.5),
+    "right_knee",
     ("spine2", "spine1", "torso", 0.0, 0.23),
     ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
-    ("right_ankle", "right_knee", "right_leg", -0.18, -0.92),
+    "right_ankle",
     ("spine3", "spine2", "torso", 0.0, 0.34),
     ("left_foot", "left_ankle", "left_leg", 0.28, -1.0),
-    ("right_foot", "right_ankle", "right_leg", -0.28, -1.0),
+    "right_foot",
     ("neck", "spine3", "head", 0.0, 0.58),
     ("left_collar", "spine3", "left_arm", 0.08, 0.46),
-    ("right_collar", "spine3", "right_arm", -0.08, 0.46),
+    "right_collar",
     ("head", "neck", "head", 0.0, 0.8),
     ("left_shoulder", "left_collar", "left_arm", 0.21, 0.48),
-    ("right_shoulder", "right_collar", "right_arm", -0.21, 0.48),
+    "right_shoulder",
     ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
-    ("right_elbow", "right_shoulder", "right_arm", -0.34, 0.18),
+    "right_elbow",
     ("left_wrist", "left_elbow", "left_arm", 0.42, -0.08),
-    ("right_wrist", "right_elbow", "right_arm", -0.42, -0.08),
+    "right_wrist",
     ("left_hand", "left_wrist", "left_arm", 0.46, -0.2),
-    ("right_hand", "right_wrist", "right_arm", -0.46, -0.2),
+    "right_hand",
 )
 
 # The 68 points of a face in the order of iBUG 300-W, which COCO-WholeBody takes over: the jaw from

@@ -34,6 +34,7 @@ from asgcn_dgl.data.formats.estimates import (
 from asgcn_dgl.data.formats.files import (
     check_memory,
     check_names,
+    is_recording,
     is_there,
     plain_name,
     shown,
@@ -263,7 +264,8 @@ def open_arrays(
 
 
 def _pairs(root: Path) -> dict[str, Pair]:
-    archives = [root] if root.suffix.lower() == ".npz" else sorted(root.glob("*.npz"))
+    found_there = [path for path in sorted(root.glob("*.npz")) if is_recording(path)]
+    archives = [root] if root.suffix.lower() == ".npz" else found_there
     if archives == [root] or (archives and not any(root.glob("*.npy"))):
         if len(archives) > 1:
             raise InputError(
