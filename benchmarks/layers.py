@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl._dgl import dgl
-from asgcn_dgl.nn import ASGConv, SGConv
+from asgcn_dgl.nn import ASGCNBlock, ASGConv, SGConv
 from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 from benchmarks.measure import Call, Work, run
@@ -140,6 +141,26 @@ def timed(
     return both_ways
 
 
+def block(bodies: int) -> Call:
+    """The library's whole block: convolution, norms, temporal convolution, residual."""
+    layout = get_layout(LAYOUT)
+    graph = GraphBuilder(max_hop=4, num_actional=3).batch(layout, [1] * bodies)
+    layer = ASGCNBlock(64, 64, 9, conv={"layouts": layout})
+    feat = torch.randn(graph.num_nodes(), 300, 64)
+    links = torch.rand(graph.num_edges("actional_1"), 3)
+    return timed(True, layer, [feat, links], lambda: layer(graph, feat, links))
+
+
+def geometric(bodies: int) -> Call:
+    """The block that PyTorch Geometric Temporal has for skeletons: 2s-AGCN's, 3 relations."""
+    attention = import_module("torch_geometric_temporal.nn.attention")
+    layout = get_layout(LAYOUT)
+    bones = torch.tensor(layout.bones).t()
+    layer = attention.AAGCN(64, 64, bones, layout.num_joints)
+    feat = torch.randn(bodies, 64, 300, layout.num_joints)
+    return timed(True, layer, [feat], lambda: layer(feat))
+
+
 def against_dense(size: Size) -> Work:
     """ASGConv beside the dense formula."""
     return Work(
@@ -170,6 +191,14 @@ WORKS = [
         lambda: any_graph(STRUCTURAL),
         lambda: hetero(STRUCTURAL),
         STRUCTURAL.bodies,
+    ),
+    Work(
+        "ASGCNBlock 64->64, 16 x 25 x 300, L=4 C=3, forward + backward",
+        "torch_geometric_temporal's AAGCN block: 3 relations, adaptive, attention",
+        lambda: block(16),
+        lambda: geometric(16),
+        16,
+        needs=("torch_geometric_temporal", "torch_sparse"),
     ),
 ]
 

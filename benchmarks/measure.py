@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class Work:
         Clips, or bodies, that one call serves.
     flop
         Multiplications and additions that no formula can do without, or None.
+    needs
+        Modules of the rival that are no dependency of the project; without them the row is left
+        out, and said to be.
     """
 
     name: str
@@ -54,6 +58,12 @@ class Work:
     theirs: Callable[[], Call]
     samples: int
     flop: float | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """What it needs and is not installed."""
+        return [name for name in self.needs if find_spec(name) is None]
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
@@ -147,12 +157,17 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
         return
     options = parser(description).parse_args()
     repeats = min(options.repeats, 3) if options.quick else options.repeats
+    chosen = quick if options.quick else works
     rows = [
         measure(module, work, allocator, repeats, options.threads)
-        for work in (quick if options.quick else works)
+        for work in chosen
         for allocator in ALLOCATORS
+        if not work.missing
     ]
     report(rows, options.json)
+    for work in chosen:
+        if work.missing:
+            print(f"left out: {work.name}: not installed: {', '.join(work.missing)}")
 
 
 def _answer(work: Work, request: dict[str, Any]) -> Any:

@@ -14,8 +14,8 @@ from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
 from asgcn_dgl.ops.regular import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from benchmarks import aim, layers, model, prepare
-from benchmarks.measure import in_turn, report
+from benchmarks import aim, layers, measure, model, prepare
+from benchmarks.measure import Work, in_turn, report
 from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
 from benchmarks.rivals.skeleton_text import read_fields
 
@@ -116,6 +116,29 @@ def test_every_row_has_a_name_of_its_own():
     for module in (layers, aim, model, prepare):
         names = [work.name for work in module.WORKS]
         assert len(set(names)) == len(names)
+
+
+def test_a_rival_that_is_not_installed_is_left_out_and_said_to_be(monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr("sys.argv", ["benchmarks.none", "--quick"])
+    monkeypatch.setattr(measure, "measure", lambda module, work, *_: done.append(work.name))
+    monkeypatch.setattr(measure, "report", lambda rows, file: None)
+    works = [
+        Work("there", "rival", dict, dict, 1, needs=("torch",)),
+        Work("not there", "rival", dict, dict, 1, needs=("torch", "no_such_module")),
+    ]
+    measure.run("benchmarks.none", "", works, works)
+    assert done == ["there", "there"]  # once with each allocator
+    assert capsys.readouterr().out == "left out: not there: not installed: no_such_module\n"
+
+
+def test_the_block_of_pytorch_geometric_temporal_runs():
+    pytest.importorskip("torch_geometric_temporal", reason="PyTorch Geometric Temporal is absent")
+    pytest.importorskip("torch_sparse", reason="torch_sparse is absent")
+    assert set(in_turn({"ours": layers.block(1), "theirs": layers.geometric(1)}, 1)) == {
+        "ours",
+        "theirs",
+    }
 
 
 def test_memory_of_a_call_is_its_own():

@@ -18,7 +18,7 @@ from asgcn_dgl.ops.dropout import BITS, keep_words, kept_scale, zero_dropped
 from asgcn_dgl.ops.factored import moderate
 from asgcn_dgl.ops.tiles import Workspace
 
-LINK_BYTES = 640 * 1024  # pair features of one tile on a CPU; elsewhere one tile is the batch
+LINK_BYTES = 1280 * 1024  # pair features of one tile on a CPU; elsewhere one tile is the batch
 
 
 class LinkUpdate(NamedTuple):
