@@ -1,4 +1,9 @@
+import sys
+from pathlib import Path
+
 import asgcn_dgl
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "asgcn_dgl"
 author = "the asgcn_dgl developers"
@@ -11,6 +16,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "results",  # docs/_ext/results.py
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
