@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from asgcn_dgl import __version__
 from asgcn_dgl.errors import InputError
@@ -19,6 +19,7 @@ from asgcn_dgl.experiments.grids import TABLE_NAMES
 from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.config import RunConfig, packaged_config, packaged_configs, read_yaml
 from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.units import UnitName
 
 try:
     from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments, defaults=False)
         if options.get("allocator") != "default":
             reuse_memory()
-        return _COMMANDS[options.command](options[options.command])
+        return _COMMANDS[options.command].run(options[options.command])
     except (ArgumentError, InputError) as error:
         return _report(error, USAGE_ERROR)
     except BrokenPipeError:  # who read our output has had enough, as `head` has
@@ -90,37 +91,22 @@ def build_parser() -> ArgumentParser:
         "higher memory) or left to the C library.",
     )
     commands = parser.add_subcommands(required=True, dest="command")
-    commands.add_subcommand(
-        "demo", demo_parser(), help="Train, evaluate and draw on generated data."
-    )
-    commands.add_subcommand(
-        "prepare", prepare_parser(), help="Make a store of recordings of any format."
-    )
-    commands.add_subcommand("inspect", inspect_parser(), help="Look at what a store holds.")
-    commands.add_subcommand("train", train_parser(), help="Train on a data set.")
-    commands.add_subcommand("find-lr", find_lr_parser(), help="Look for a learning rate.")
-    commands.add_subcommand("evaluate", evaluate_parser(), help="Score the test clips of a run.")
-    commands.add_subcommand("predict", predict_parser(), help="Use a trained model on raw files.")
-    commands.add_subcommand("figures", figures_parser(), help="Draw the figures of a run.")
-    commands.add_subcommand(
-        "report", report_parser(), help="Write a run as one HTML page, with its clips in motion."
-    )
-    commands.add_subcommand("view", view_parser(), help="Write raw clips as one HTML page.")
-    commands.add_subcommand("animate", animate_parser(), help="Write a clip as a GIF or MP4.")
-    commands.add_subcommand("runs", runs_parser(), help="List runs with their figures.")
-    commands.add_subcommand("fuse", fuse_parser(), help="Add up the scores of several streams.")
-    commands.add_subcommand("tables", tables_parser(), help="Make the paper's tables on a set.")
+    for name, command in _COMMANDS.items():
+        commands.add_subcommand(name, command.parser(), help=command.help)
     return parser
+
+
+def _parser(description: str) -> ArgumentParser:
+    """Make the parser of a subcommand: its mistakes are raised, and options are spelt out."""
+    return ArgumentParser(description=description, allow_abbrev=False, exit_on_error=False)
 
 
 def demo_parser() -> ArgumentParser:
     """Make the parser of ``demo``."""
-    parser = ArgumentParser(
-        description="Write a synthetic set of .skeleton files, train on it with A-links and "
+    parser = _parser(
+        "Write a synthetic set of .skeleton files, train on it with A-links and "
         "without, evaluate on subjects not seen in training, and draw what was learnt. Takes a few "
-        "minutes.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "minutes."
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder for everything.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the data and the training.")
@@ -129,12 +115,10 @@ def demo_parser() -> ArgumentParser:
 
 def prepare_parser() -> ArgumentParser:
     """Make the parser of ``prepare``."""
-    parser = ArgumentParser(
-        description="Read recordings of any format once and write them to a store, from which "
+    parser = _parser(
+        "Read recordings of any format once and write them to a store, from which "
         "'train --root STORE' reads many times as fast. What is done is kept when the work is "
-        "interrupted: the same command goes on.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "interrupted: the same command goes on."
     )
     parser.add_argument("--data", type=str, required=True, help="Format or set, by name.")
     parser.add_argument("--root", type=str, required=True, help="Folder or file to read.")
@@ -158,11 +142,9 @@ def prepare_parser() -> ArgumentParser:
 
 def inspect_parser() -> ArgumentParser:
     """Make the parser of ``inspect``."""
-    parser = ArgumentParser(
-        description="Count what a store holds by class, split, bodies and frames; measure missing "
-        "joints and bones; name clips that may be spoilt.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Count what a store holds by class, split, bodies and frames; measure missing "
+        "joints and bones; name clips that may be spoilt."
     )
     parser.add_argument("store", type=str, help="Folder of a store.")
     parser.add_argument("--verify", action="store_true", help="Compare all checksums first.")
@@ -178,12 +160,10 @@ def inspect_parser() -> ArgumentParser:
 
 def train_parser() -> ArgumentParser:
     """Make the parser of ``train``."""
-    parser = ArgumentParser(
-        description="Warm up the A-link inference module, train recognition and prediction "
+    parser = _parser(
+        "Warm up the A-link inference module, train recognition and prediction "
         "jointly, and evaluate. Options come from the defaults below, then from the configuration, "
-        "then from the command line.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "then from the command line."
     )
     _add_config(parser)
     parser.add_argument(
@@ -223,11 +203,9 @@ def _add_config(parser: ArgumentParser) -> None:
 
 def find_lr_parser() -> ArgumentParser:
     """Make the parser of ``find-lr``."""
-    parser = ArgumentParser(
-        description="Train jointly for some steps while the learning rate rises, and say at which "
-        "the loss falls fastest. Takes the options of train; keeps nothing of what it trained.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Train jointly for some steps while the learning rate rises, and say at which "
+        "the loss falls fastest. Takes the options of train; keeps nothing of what it trained."
     )
     _add_config(parser)
     parser.add_argument("--lowest", type=float, default=1e-4, help="First learning rate.")
@@ -240,13 +218,11 @@ def find_lr_parser() -> ArgumentParser:
 
 def tables_parser() -> ArgumentParser:
     """Make the parser of ``tables``."""
-    parser = ArgumentParser(
-        description="Train and evaluate all that one of the paper's tables compares, each a run "
+    parser = _parser(
+        "Train and evaluate all that one of the paper's tables compares, each a run "
         "folder below --out, and write the table as Markdown and JSON. What is done is kept: the "
         "same command goes on after an interruption, and tables share the runs they have in "
-        "common.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "common."
     )
     parser.add_argument("table", type=Literal[TABLE_NAMES], help="Which table.")
     _add_config(parser)
@@ -273,13 +249,10 @@ def tables_parser() -> ArgumentParser:
 
 def evaluate_parser() -> ArgumentParser:
     """Make the parser of ``evaluate``."""
-    parser = ArgumentParser(
-        description="Score the test clips with a run's checkpoint; writes metrics.json and "
-        "scores.npz.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Score the test clips with a run's checkpoint; writes metrics.json and scores.npz."
     )
-    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    _add_run_dir(parser)
     parser.add_argument(
         "--root", type=str, default=None, help="Folder of the set, if it has moved."
     )
@@ -296,12 +269,10 @@ def evaluate_parser() -> ArgumentParser:
 
 def predict_parser() -> ArgumentParser:
     """Make the parser of ``predict``."""
-    parser = ArgumentParser(
-        description="Class probabilities and future poses of raw files: NTU .skeleton, NW-UCLA "
+    parser = _parser(
+        "Class probabilities and future poses of raw files: NTU .skeleton, NW-UCLA "
         "and Kinetics-Skeleton .json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv "
-        "and .parquet.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "and .parquet."
     )
     parser.add_argument("run_dir", type=str, help="Folder of a run, or a checkpoint file.")
     parser.add_argument("files", type=str, nargs="+", help="Files of the set's format.")
@@ -322,15 +293,18 @@ def predict_parser() -> ArgumentParser:
 
 def figures_parser() -> ArgumentParser:
     """Make the parser of ``figures``."""
-    parser = ArgumentParser(
-        description="Draw the figures of an evaluated run, among them the paper's figures 3, 8, 9 "
-        "and 10.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Draw the figures of an evaluated run, among them the paper's figures 3, 8, 9 and 10."
     )
-    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    _add_run_dir(parser)
     parser.add_argument(
         "--out", type=str, default=None, help="Folder of the figures. Left out: RUN_DIR/figures."
+    )
+    parser.add_argument(
+        "--width",
+        type=Literal["page", "column"],
+        default="page",
+        help="Lay the figures out for the width of a page of two columns, or for one column.",
     )
     parser.add_argument(
         "--format", type=Literal["png", "pdf", "svg"], default="png", help="Kind of file."
@@ -368,6 +342,7 @@ def figures_parser() -> ArgumentParser:
     parser.add_argument(
         "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
     )
+    _add_unit(parser)
     _add_root(parser)
     _add_checkpoint(parser)
     return parser
@@ -375,20 +350,19 @@ def figures_parser() -> ArgumentParser:
 
 def report_parser() -> ArgumentParser:
     """Make the parser of ``report``."""
-    parser = ArgumentParser(
-        description="Write an evaluated run as one HTML page that opens from disk: its figures, "
+    parser = _parser(
+        "Write an evaluated run as one HTML page that opens from disk: its figures, "
         "curves and confusions, and its test clips in motion with A-links, feature responses and "
-        "predicted poses.",
-        allow_abbrev=False,
-        exit_on_error=False,
+        "predicted poses."
     )
-    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+    _add_run_dir(parser)
     parser.add_argument(
         "--out", type=str, default=None, help="The page. Left out: RUN_DIR/report.html."
     )
     parser.add_argument(
         "--clips", type=int, default=200, help="Test clips to carry with their motion, at most."
     )
+    _add_unit(parser)
     _add_root(parser)
     _add_checkpoint(parser)
     return parser
@@ -396,11 +370,7 @@ def report_parser() -> ArgumentParser:
 
 def view_parser() -> ArgumentParser:
     """Make the parser of ``view``."""
-    parser = ArgumentParser(
-        description="Write raw clips as one HTML page that shows them in motion, without a model.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
+    parser = _parser("Write raw clips as one HTML page that shows them in motion, without a model.")
     parser.add_argument(
         "files", type=str, nargs="+", help="Files of one clip each, or folders of stores."
     )
@@ -420,11 +390,9 @@ def view_parser() -> ArgumentParser:
 
 def animate_parser() -> ArgumentParser:
     """Make the parser of ``animate``."""
-    parser = ArgumentParser(
-        description="Write a clip as a GIF or an MP4: a raw one, or one of a run with its A-links "
-        "and predicted poses.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Write a clip as a GIF or an MP4: a raw one, or one of a run with its A-links "
+        "and predicted poses."
     )
     parser.add_argument(
         "source", type=str, help="Folder of a run or of a store, or a file of one clip."
@@ -445,22 +413,16 @@ def animate_parser() -> ArgumentParser:
 
 def runs_parser() -> ArgumentParser:
     """Make the parser of ``runs``."""
-    parser = ArgumentParser(
-        description="List the runs in a folder, and all below it, with their figures.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
+    parser = _parser("List the runs in a folder, and all below it, with their figures.")
     parser.add_argument("folder", type=str, nargs="?", default="runs", help="Where to look.")
     return parser
 
 
 def fuse_parser() -> ArgumentParser:
     """Make the parser of ``fuse``."""
-    parser = ArgumentParser(
-        description="Add up the class probabilities of several evaluated runs on the same clips, "
-        "as published results of several streams do.",
-        allow_abbrev=False,
-        exit_on_error=False,
+    parser = _parser(
+        "Add up the class probabilities of several evaluated runs on the same clips, "
+        "as published results of several streams do."
     )
     parser.add_argument("runs", type=str, nargs="+", help="Folders of the runs.")
     parser.add_argument(
@@ -478,6 +440,20 @@ def fuse_parser() -> ArgumentParser:
         "--out", type=str, default=None, help="Also write the result here, as JSON."
     )
     return parser
+
+
+def _add_run_dir(parser: ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=str, help="Folder of a run.")
+
+
+def _add_unit(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--unit",
+        type=UnitName | None,
+        default=None,
+        help="Unit of the recordings' coordinates, in which errors are told in mm: m, cm or mm, or "
+        "none. Left out: metres for the sets whose readers give metres, else none.",
+    )
 
 
 def _add_root(parser: ArgumentParser) -> None:
@@ -539,7 +515,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(values: Mapping[str, Any], source: str | None) -> RunConfig:
     """Check types with the parser, rules with the config, and build it."""
-    parser = ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser = _parser("")
     parser.add_class_arguments(RunConfig, as_group=False)
     try:
         return RunConfig.from_dict(parser.parse_object(values).as_dict())
@@ -690,6 +666,7 @@ def _caption(store: Any, number: int) -> str:
 def _figures(options: Namespace) -> int:
     _need_viz()
     from asgcn_dgl.experiments.figures import Choice, draw_figures
+    from asgcn_dgl.viz.figure import COLUMN_WIDTH, PAGE_WIDTH
 
     given = options.as_dict()
     draw_figures(
@@ -704,6 +681,8 @@ def _figures(options: Namespace) -> int:
             given.get("joint"),
             given.get("pose") == "real",
             given.get("threshold", 0.9),
+            given.get("unit"),
+            COLUMN_WIDTH if given.get("width") == "column" else PAGE_WIDTH,
         ),
         checkpoint=given.get("checkpoint", "auto"),
         root=given.get("root"),
@@ -722,6 +701,7 @@ def _report_run(options: Namespace) -> int:
         clips=given.get("clips", 200),
         checkpoint=given.get("checkpoint", "auto"),
         root=given.get("root"),
+        unit=given.get("unit"),
     )
     print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return 0
@@ -803,21 +783,29 @@ def _demo(options: Namespace) -> int:
     return 0
 
 
+class _Command(NamedTuple):
+    run: Callable[[Namespace], int]
+    parser: Callable[[], ArgumentParser]
+    help: str
+
+
 _COMMANDS = {
-    "demo": _demo,
-    "prepare": _prepare,
-    "inspect": _inspect,
-    "train": _train,
-    "find-lr": _find_lr,
-    "evaluate": _evaluate,
-    "predict": _predict,
-    "figures": _figures,
-    "report": _report_run,
-    "view": _view,
-    "animate": _animate,
-    "runs": _runs,
-    "fuse": _fuse,
-    "tables": _tables,
+    "demo": _Command(_demo, demo_parser, "Train, evaluate and draw on generated data."),
+    "prepare": _Command(_prepare, prepare_parser, "Make a store of recordings of any format."),
+    "inspect": _Command(_inspect, inspect_parser, "Look at what a store holds."),
+    "train": _Command(_train, train_parser, "Train on a data set."),
+    "find-lr": _Command(_find_lr, find_lr_parser, "Look for a learning rate."),
+    "evaluate": _Command(_evaluate, evaluate_parser, "Score the test clips of a run."),
+    "predict": _Command(_predict, predict_parser, "Use a trained model on raw files."),
+    "figures": _Command(_figures, figures_parser, "Draw the figures of a run."),
+    "report": _Command(
+        _report_run, report_parser, "Write a run as one HTML page, with its clips in motion."
+    ),
+    "view": _Command(_view, view_parser, "Write raw clips as one HTML page."),
+    "animate": _Command(_animate, animate_parser, "Write a clip as a GIF or MP4."),
+    "runs": _Command(_runs, runs_parser, "List runs with their figures."),
+    "fuse": _Command(_fuse, fuse_parser, "Add up the scores of several streams."),
+    "tables": _Command(_tables, tables_parser, "Make the paper's tables on a set."),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo: generate data, train with A-links and without, evaluate, draw."""
+"""The demo: generate data, train with A-links and without, evaluate, draw, report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from asgcn_dgl.data import SkeletonDataset, get_set
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import class_links
+from asgcn_dgl.experiments.report import report
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import evaluation_loader
@@ -41,14 +42,15 @@ def demo(
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
 ) -> dict[str, Any]:
-    """Write the synthetic set, train on it with A-links and without, evaluate and draw.
+    """Write the synthetic set, train on it with A-links and without, evaluate, draw, report.
 
     A demo that was interrupted goes on where it stopped.
 
     Parameters
     ----------
     folder
-        Where everything goes: ``data/``, a run folder for each model, ``figures/``, ``demo.json``.
+        Where everything goes: ``data/``, a run folder for each model, ``figures/``,
+        ``report.html``, ``demo.json``.
     seed
         Seed of the data and the training.
     config
@@ -75,14 +77,16 @@ def demo(
     without.model.num_actional = 0
     for name, options in ((WITH_LINKS, config), (WITHOUT_LINKS, without)):
         _check_run(folder / name, options)
-    print(f"1/4  writing {clips_per_class} clips for each class to {config.root}")
+    print(f"1/5  writing {clips_per_class} clips for each class to {config.root}")
     _write_clips(config, clips_per_class, subjects)
-    print("2/4  training with A-links")
+    print("2/5  training with A-links")
     result = _train(folder / WITH_LINKS, config)
-    print("3/4  training without A-links")
+    print("3/5  training without A-links")
     baseline = _train(folder / WITHOUT_LINKS, without)
-    print("4/4  drawing")
+    print("4/5  drawing")
     figures = _draw(folder, RunDir(folder / WITH_LINKS))
+    print("5/5  writing the report")
+    page = report(folder / WITH_LINKS, folder / "report.html")
     summary = {
         "top1": result["top1"],
         "top1_without_a_links": baseline["top1"],
@@ -90,6 +94,7 @@ def demo(
         "mpjpe": result["prediction"]["mpjpe"],
         "zero_velocity": result["prediction"]["zero_velocity"],
         "test_clips": result["clips"],
+        "report": page.name,
         "figures": [str(figure.relative_to(folder)) for figure in figures],
         "seed": seed,
         "seconds": time.perf_counter() - started,
@@ -200,6 +205,7 @@ def _report(folder: Path, summary: dict[str, Any]) -> str:
             f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm",
             f"took {summary['seconds']:.0f} s; figures in {folder / 'figures'}, models and scores "
             f"in {folder / WITH_LINKS} and {folder / WITHOUT_LINKS}, clips in {folder / 'data'}",
+            f"open {(folder / 'report.html').resolve()} in a browser: every test clip in motion",
             f"try: asgcn-dgl predict {folder / WITH_LINKS} {folder / 'data'}/S001*.skeleton",
         ]
     )

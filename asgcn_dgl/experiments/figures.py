@@ -15,7 +15,9 @@ from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, open_gallery
 from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.training.units import UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.figure import PAGE_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +48,10 @@ class Choice:
         Draw on recorded poses instead of the layout's drawing pose.
     threshold
         Probability above which an A-link is drawn.
+    unit
+        Unit of the recordings' coordinates; None: what is known of the set.
+    page_width
+        Inches that a figure may take in width.
     """
 
     clip: str | None = None
@@ -53,6 +59,8 @@ class Choice:
     joint: str | None = None
     real: bool = False
     threshold: float = 0.9
+    unit: UnitName | None = None
+    page_width: float = PAGE_WIDTH
 
 
 class Subject:
@@ -97,6 +105,11 @@ class Subject:
     def up(self) -> str:
         """The axis that points up in the recordings."""
         return guess_up(list(self.exhibits.values()))
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """What all drawings of bodies share: the axis that points up, and how wide they may be."""
+        return {"up": self.up, "page_width": self.choice.page_width}
 
     @cached_property
     def joint(self) -> str:
@@ -233,13 +246,13 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _skeleton(subject: Subject) -> Figure:
-    return viz.draw_skeleton(subject.layout, names=True)
+    return viz.draw_skeleton(subject.layout, names=True, page_width=subject.choice.page_width)
 
 
 def _s_links(subject: Subject) -> Figure:
     hops = int(subject.gallery.restored.model.config.get("max_hop", 1))
     pose = subject.pose(subject.clip) if subject.choice.real else None
-    return viz.draw_structural_links(subject.layout, subject.joint, hops, pose=pose, up=subject.up)
+    return viz.draw_structural_links(subject.layout, subject.joint, hops, pose=pose, **subject.view)
 
 
 def _fig3(subject: Subject) -> Figure:
@@ -253,7 +266,7 @@ def _fig3(subject: Subject) -> Figure:
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
         title=f"{subject.joint.replace('_', ' ')}, {subject.gallery.class_names[label]}",
-        up=subject.up,
+        **subject.view,
     )
 
 
@@ -269,7 +282,7 @@ def _class_links(subject: Subject, count: int, columns: int) -> Figure:
         poses=poses if subject.choice.real else None,
         columns=columns,
         title=f"A-links of mean probability > {subject.choice.threshold:g}",
-        up=subject.up,
+        **subject.view,
     )
 
 
@@ -291,14 +304,17 @@ def _a_links_clip(subject: Subject) -> Figure:
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
         title=f"{subject.title(clip)}: {rule}",
-        up=subject.up,
+        **subject.view,
     )
 
 
 def _link_matrices(subject: Subject) -> Figure:
     clip = subject.linked_clip
     return viz.draw_link_matrices(
-        subject.layout, clip.body_links(clip.leader), title=f"A-links of {subject.title(clip)}"
+        subject.layout,
+        clip.body_links(clip.leader),
+        title=f"A-links of {subject.title(clip)}",
+        page_width=subject.choice.page_width,
     )
 
 
@@ -330,7 +346,7 @@ def _responses_time(subject: Subject) -> Figure:
         subject.layout,
         {"": _over_time(subject)},
         title=f"Responses of the last block: {subject.title(subject.clip)}",
-        up=subject.up,
+        **subject.view,
     )
 
 
@@ -338,7 +354,7 @@ def _responses_actions(subject: Subject) -> Figure:
     names = subject.gallery.class_names
     row = [_peak(subject.typical(k), names[k]) for k in subject.actions(5)]
     return viz.draw_responses(
-        subject.layout, {"": row}, title="Mean responses of the last block", up=subject.up
+        subject.layout, {"": row}, title="Mean responses of the last block", **subject.view
     )
 
 
@@ -369,7 +385,7 @@ def _responses_baseline(subject: Subject) -> Figure:
         subject.layout,
         {"": _against(subject)},
         title=f"Mean responses: {subject.title(subject.clip)}",
-        up=subject.up,
+        **subject.view,
     )
 
 
@@ -378,14 +394,15 @@ def _fig9(subject: Subject) -> Figure:
     clip = subject.clip
     against = [] if subject.baseline is None else _against(subject)
     others = [k for k in subject.actions(5) if k != clip.label][: 4 - len(against)]
-    second = [_peak(subject.typical(k), f"(b) {names[k]}") for k in others]
+    mark = "(b) " if against else ""  # where one row holds two parts
+    second = [_peak(subject.typical(k), f"{mark}{names[k]}") for k in others]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
         heading += f"; (c) {names[clip.label]}, two models"
     rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
     return viz.draw_responses(
-        subject.layout, {name: row for name, row in rows.items() if row}, up=subject.up
+        subject.layout, {name: row for name, row in rows.items() if row}, **subject.view
     )
 
 
@@ -397,7 +414,8 @@ def _prediction(subject: Subject) -> Figure:
             "prediction head); give another --clip"
         )
     body, start = clip.leader, clip.num_frames - clip.steps
-    unit, factor = ("mm", 1000.0) if clip.pos.shape[3] == 3 else ("", 1.0)
+    data = subject.gallery.restored.config.data
+    unit, factor = unit_of(data, clip.pos.shape[3], subject.choice.unit)
     wanted = [round((k + 1) * clip.steps / 5) for k in range(5)] if clip.steps >= 5 else None
     return viz.draw_prediction(
         subject.layout,
@@ -408,7 +426,7 @@ def _prediction(subject: Subject) -> Figure:
         frames=wanted,
         title=f"Predicted and true poses: {subject.title(clip)}",
         unit=unit,
-        up=subject.up,
+        **subject.view,
     )
 
 
@@ -424,14 +442,16 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
 def _strip(subject: Subject) -> Figure:
     clip = subject.clip
     return viz.draw_strip(
-        subject.layout, clip.pos, mask=clip.mask, title=subject.title(clip), up=subject.up
+        subject.layout, clip.pos, mask=clip.mask, title=subject.title(clip), **subject.view
     )
 
 
 def _confusion(subject: Subject) -> Figure:
     gallery = subject.gallery
     return viz.draw_confusion(
-        metrics.confusion_matrix(gallery.probabilities, gallery.labels), gallery.class_names
+        metrics.confusion_matrix(gallery.probabilities, gallery.labels),
+        gallery.class_names,
+        page_width=subject.choice.page_width,
     )
 
 
@@ -450,7 +470,7 @@ def _per_class(subject: Subject) -> Figure:
 def _curves(subject: Subject) -> Figure:
     if not subject.gallery.history:
         raise InputError(f"{subject.gallery.run.log}: no epochs in it; there are no curves to draw")
-    return viz.draw_curves(subject.gallery.history)
+    return viz.draw_curves(subject.gallery.history, page_width=subject.choice.page_width)
 
 
 #: How each figure is drawn, by name.

@@ -14,6 +14,7 @@ from asgcn_dgl.data.formats.registry import open_source
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, open_gallery
 from asgcn_dgl.training.predict import read_any
+from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.animation import SUFFIXES, animate
 from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit, guess_up
@@ -31,6 +32,7 @@ def report(
     clips: int = CLIPS_CARRIED,
     checkpoint: str = "auto",
     root: str | Path | None = None,
+    unit: UnitName | None = None,
 ) -> Path:
     """Write the report of an evaluated run.
 
@@ -47,6 +49,8 @@ def report(
         'best', 'last' or 'auto'.
     root
         Folder of the data set, if it is not where training found it.
+    unit
+        Unit of the recordings' coordinates; None: what is known of the set.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def report(
         rows=_rows(gallery),
         exhibits=exhibits,
         class_names=gallery.class_names,
-        cards=_cards(found, metric=exhibits[0].pos.shape[3] == 3),
+        cards=_cards(found, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
         confusion=np.asarray(counts),
         curves=curve_panels(gallery.history),
         facts=_facts(gallery),
@@ -106,8 +110,8 @@ def _rows(gallery: Gallery) -> list[Row]:
     ]
 
 
-def _cards(found: dict[str, Any], *, metric: bool) -> list[tuple[str, str, str]]:
-    """Return the figures at the top; distances of ``metric`` data, in metres, as millimetres."""
+def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
+    """Return the figures at the top."""
     chance = 100 / len(found["per_class"])
     cards = [
         ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
@@ -116,10 +120,7 @@ def _cards(found: dict[str, Any], *, metric: bool) -> list[tuple[str, str, str]]
     ]
     future = found.get("prediction")
     if future:
-        error, still = (
-            f"{1000 * value:.0f} mm" if metric else f"{value:.4f}"
-            for value in (future["mpjpe"], future["zero_velocity"])
-        )
+        error, still = (unit.text(future[name], 0) for name in ("mpjpe", "zero_velocity"))
         cards.append(("Prediction error", error, f"last pose repeated {still}"))
     return [*cards, ("Test clips", str(found["clips"]), "")]
 

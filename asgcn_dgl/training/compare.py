@@ -15,6 +15,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.units import unit_of
 
 __all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "read_scores", "runs_table"]
 
@@ -111,7 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def runs_table(runs: Sequence[RunSummary]) -> str:
     """Return runs as a table to read."""
-    head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "mm", "min")
+    head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min")
     rows = [
         (
             run.name,
@@ -121,7 +122,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
             str(run.epochs),
             _number(run.validation),
             _number(run.test),
-            _number(None if run.mpjpe is None else 1000 * run.mpjpe),
+            "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe),
             _number(None if run.seconds is None else run.seconds / 60),
         )
         for run in runs

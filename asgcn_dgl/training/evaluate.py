@@ -217,6 +217,7 @@ def figures(
         "dataset": config.data,
         "protocol": config.clips.protocol or open_set(config.data, config.root).default_protocol,
         "stream": config.clips.stream,
+        "dims": restored.model.config["in_feats"],
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.units import Unit, unit_of
 
 __all__ = ["closing", "columns", "report"]
 
@@ -57,7 +58,8 @@ def report(result: Mapping[str, Any]) -> str:
     lines += [f"  {line}" for line in columns(rows)]
     lines += _classes(result)
     if result["prediction"] is not None:
-        lines += _horizons(result["prediction"])
+        # Figures of an older run do not say how many coordinates there were: three, then.
+        lines += _horizons(result["prediction"], unit_of(result["dataset"], result.get("dims", 3)))
     return "\n".join(lines)
 
 
@@ -79,16 +81,15 @@ def _classes(result: Mapping[str, Any]) -> list[str]:
     return [title, *(f"  {line}" for line in columns(rows, words=2))]
 
 
-def _horizons(future: Mapping[str, Any]) -> list[str]:
+def _horizons(future: Mapping[str, Any], unit: Unit) -> list[str]:
     """Return the prediction error by frame beside that of zero velocity."""
     frames = len(future["mpjpe_per_frame"])
     rows = [("frame after the last", *(str(n + 1) for n in range(frames)), "all")]
-    for name, title in (
-        ("mpjpe", "prediction error (mm)"),
-        ("zero_velocity", "zero velocity (mm)"),
-    ):
+    written = f" ({unit.name})" if unit.name else ""
+    for name, title in (("mpjpe", "prediction error"), ("zero_velocity", "zero velocity")):
         values = [*future[f"{name}_per_frame"], future[name]]
-        rows.append((title, *("" if v is None else f"{1000 * v:.1f}" for v in values)))
+        cells = ("" if v is None else unit.text(v).removesuffix(" mm") for v in values)
+        rows.append((title + written, *cells))
     return [f"  {line}" for line in columns(rows)]
 
 
@@ -110,10 +111,11 @@ def closing(
         Figures, where there are any.
     """
     minutes = ", ".join(f"{name.replace('_', '-')} {s / 60:.1f} min" for name, s in seconds.items())
-    rows = [("split", "clips", "top-1", "top-5", "mean class", "ECE", "error mm", "still mm")]
+    rows = [("split", "clips", "top-1", "top-5", "mean class", "ECE", "error", "still")]
     for result in (validation, test):
         if result is not None:
             future = result["prediction"] or {}
+            unit = unit_of(result["dataset"], result.get("dims", 3))
             rows.append(
                 (
                     result["split"],
@@ -121,7 +123,7 @@ def closing(
                     *(f"{result[name]:.2f}" for name in ("top1", "top5", "mean_class")),
                     f"{result['calibration_error']:.2f}",
                     *(
-                        f"{1000 * future[name]:.1f}" if name in future else ""
+                        unit.text(future[name]) if name in future else ""
                         for name in ("mpjpe", "zero_velocity")
                     ),
                 )

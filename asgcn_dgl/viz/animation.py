@@ -67,7 +67,8 @@ def animate(
         Names of the classes, for the heading.
     threshold
         Draw the A-links with a higher probability than this, the 25 strongest of them; where none
-        passes, or for None, the ten strongest.
+        passes, or for None, the ten strongest. Where links lead from body to body, these are
+        counted over all bodies together, else body by body.
     links
         Whether to draw A-links, if there are any.
     rate
@@ -142,7 +143,7 @@ class _Stage:
         up: str,
     ) -> None:
         self.exhibit, self.threshold = exhibit, threshold
-        self.links = links and exhibit.links is not None
+        self.links = _blocks(exhibit) if links else []
         self.start = exhibit.num_frames - exhibit.steps
         self.true, self.seen, self.guess = _points(exhibit, up)
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
@@ -178,13 +179,13 @@ class _Stage:
             points, seen = self.true[body, time], self.seen[body, time]
             color = GREY if future or (self.links and body) else self._color(body)
             draw_body(axis, layout, points, mask=seen, color=color, linewidth=3.0)
-            if self.links:
-                shown = np.where(seen[:, None], points, np.nan)
-                matrix = np.asarray(self.exhibit.body_links(body), dtype=np.float64)
-                draw_links(axis, shown, matrix, self.threshold, 10, _MOST_LINKS)
             if future and self.guess is not None:
                 guess = self.guess[body, time - self.start]
                 draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
+        shown = np.where(self.seen[:, time, :, None], self.true[:, time], np.nan)
+        for bodies, matrix in self.links:
+            points = shown[bodies].reshape(-1, 2)
+            draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
         frame(axis, self.true, self.seen, margin=0.06)
         self._tell(self.bar, time)
 
@@ -208,6 +209,18 @@ class _Stage:
             1.0, -0.5, text, ha="right", va="top", transform=bar.transAxes,
             fontsize=LABEL_SIZE, color=INK,
         )  # fmt: skip
+
+
+def _blocks(exhibit: Exhibit) -> list[tuple[slice, npt.NDArray[np.float64]]]:
+    """Part the A-links: bodies, and the links among them; all bodies where links cross over."""
+    if exhibit.links is None:
+        return []
+    if exhibit.links_across:
+        return [(slice(None), np.asarray(exhibit.links, dtype=np.float64))]
+    return [
+        (slice(body, body + 1), np.asarray(exhibit.body_links(body), dtype=np.float64))
+        for body in range(exhibit.num_bodies)
+    ]
 
 
 def _points(

@@ -21,6 +21,7 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
+    grid,
     plain_axes,
     title_lines,
 )
@@ -100,7 +101,7 @@ def draw_class_accuracy(
     return fig
 
 
-def draw_curves(history: Curves, *, title: str = "") -> Figure:
+def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
     """Draw the course of a training.
 
     Parameters
@@ -110,6 +111,8 @@ def draw_curves(history: Curves, *, title: str = "") -> Figure:
         :func:`asgcn_dgl.training.history.read_history` gives it.
     title
         Title of the figure.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -130,13 +133,17 @@ def draw_curves(history: Curves, *, title: str = "") -> Figure:
     charts = curve_panels(history)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
-    width = PAGE_WIDTH / max(len(charts), 2)
-    lines = title_lines(title, width * len(charts))
+    across, width = grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
+    down = -(-len(charts) // across)
+    lines = title_lines(title, width * across)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0
-    fig = Figure(figsize=(width * len(charts), 2.0 + extra), layout="constrained")
-    for axis, (name, curves) in zip(fig.subplots(1, len(charts), squeeze=False)[0], charts.items(),
-                                    strict=True):  # fmt: skip
+    size = (width * across, min(2.0, 0.6 + 0.8 * width) * down + extra)
+    fig = Figure(figsize=size, layout="constrained")
+    axes = fig.subplots(down, across, squeeze=False).ravel()
+    for axis, (name, curves) in zip(axes, charts.items(), strict=False):
         _draw_chart(axis, name, curves)
+    for axis in axes[len(charts) :]:
+        axis.set_axis_off()
     if title:
         fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
     return fig

@@ -9,14 +9,19 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from asgcn_dgl.viz.figure import INK, LABEL_SIZE, SMALL_SIZE, TITLE_SIZE
+from asgcn_dgl.viz.figure import INK, LABEL_SIZE, PAGE_WIDTH, SMALL_SIZE, TITLE_SIZE
 
 # Cells of a larger matrix are too small to hold a number.
 _LARGEST_WITH_NUMBERS = 25
+_MOST_WHEN_NARROW = 12
 
 
 def draw_confusion(
-    counts: npt.ArrayLike, class_names: Sequence[str], *, title: str | None = None
+    counts: npt.ArrayLike,
+    class_names: Sequence[str],
+    *,
+    title: str | None = None,
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw a confusion matrix: a row a true class, in per cent of its clips.
 
@@ -28,6 +33,8 @@ def draw_confusion(
         K names.
     title
         Title; None: the share of clips on the diagonal and their number.
+    page_width
+        Inches that it may take; a matrix of more than 25 classes takes what it needs.
 
     Returns
     -------
@@ -57,7 +64,11 @@ def draw_confusion(
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     numbers = size <= _LARGEST_WITH_NUMBERS
     side = 1.7 + (0.29 if numbers else 0.105) * size
-    fig = Figure(figsize=(side + 0.6, side), layout="constrained")
+    narrow = numbers and side + 0.6 > page_width
+    # Where there is little room the numbers in the cells say what the bar would.
+    fig = Figure(figsize=(page_width, page_width) if narrow else (side + 0.6, side),
+                 layout="constrained")  # fmt: skip
+    numbers = numbers and (not narrow or size <= _MOST_WHEN_NARROW)
     axis = fig.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     fontsize = SMALL_SIZE if numbers else 5
@@ -76,8 +87,9 @@ def draw_confusion(
                 column, row, f"{100 * share:.0f}", ha="center", va="center",
                 fontsize=SMALL_SIZE - 1, color="white" if share > 0.5 else INK,
             )  # fmt: skip
-    bar = fig.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
-    bar.ax.tick_params(labelsize=SMALL_SIZE)
+    if not (narrow and numbers):
+        bar = fig.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
+        bar.ax.tick_params(labelsize=SMALL_SIZE)
     if title is None and matrix.sum() > 0:
         share = matrix.trace() / matrix.sum()
         title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"

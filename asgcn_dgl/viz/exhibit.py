@@ -126,6 +126,15 @@ class Exhibit:
         """The body that moves most: the one to draw where there is room for one."""
         return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
 
+    @property
+    def links_across(self) -> bool:
+        """Whether A-links lead from body to body."""
+        if self.links is None:
+            return False
+        joints = self.layout.num_joints
+        body = np.arange(self.num_bodies * joints) // joints
+        return bool(self.links[:, body[:, None] != body].any())
+
     def body_links(self, body: int) -> npt.NDArray[np.floating]:
         """Return the (C, V, V) A-links within a body.
 

@@ -6,8 +6,9 @@ import io
 import os
 import tempfile
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,6 +29,8 @@ TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9
 # Points: readable where the figure is printed at its own size.
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 9, 8, 7
+# Inches from one line of a label to the next.
+LINE_HEIGHT = 0.14
 
 # Without dates and versions the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -79,19 +82,64 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
     return target
 
 
-def panels(
-    count: int, *, width: float, height: float, columns: int | None = None, title: str = ""
-) -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` bare panels in rows of ``columns``.
+class Grid(NamedTuple):
+    """Rows of panels.
+
+    Attributes
+    ----------
+    columns
+        Panels in a row.
+    width
+        Width of a panel in inches.
+    """
+
+    columns: int
+    width: float
+
+
+def grid(
+    count: int,
+    page_width: float,
+    columns: int | None = None,
+    *,
+    narrowest: float = 0.8,
+    widest: float = 2.2,
+) -> Grid:
+    """Share panels out among as few rows as fit a page, about as many in each.
 
     Parameters
     ----------
     count
         Number of panels, at least 1.
-    width, height
-        Size of one panel in inches.
+    page_width
+        Width in inches that a row may take.
     columns
-        Panels in a row; None: all of them.
+        Panels in a row, at most; None: any number.
+    narrowest, widest
+        Width in inches of a panel, at least (where one fits the page) and at most.
+
+    Examples
+    --------
+    >>> grid(6, 6.9), grid(6, 3.35)
+    (Grid(columns=6, width=1.15), Grid(columns=3, width=1.1166666666666667))
+    """
+    fit = max(1, int(page_width / narrowest))
+    rows = -(-count // min(fit, columns or count))
+    across = -(-count // rows)
+    return Grid(across, min(page_width / across, widest))
+
+
+def panels(count: int, shape: Grid, height: float, *, title: str = "") -> tuple[Figure, list[Axes]]:
+    """Make a figure of ``count`` bare panels.
+
+    Parameters
+    ----------
+    count
+        Number of panels, at least 1.
+    shape
+        How they stand, see :func:`grid`.
+    height
+        Height of one panel in inches.
     title
         Title of the whole figure.
 
@@ -100,15 +148,16 @@ def panels(
     tuple of Figure and list of Axes
         The figure and its panels, in reading order.
     """
-    across = min(count, columns or count)
+    across, width = shape
     down = -(-count // across)
     lines = title_lines(title, width * across)
-    extra = 0.08 + 0.15 * len(lines) if title else 0.0
+    extra = 0.16 + 0.15 * len(lines) if title else 0.0
     fig = Figure(figsize=(width * across, height * down + extra), layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel().tolist()
     for axis in axes:
         axis.set_axis_off()
         axis.set_aspect("equal")
+    fig.get_layout_engine().set(w_pad=0.02)  # type: ignore[union-attr, call-arg]
     if title:
         fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
     return fig, axes[:count]
@@ -119,9 +168,9 @@ def title_lines(title: str, width: float) -> list[str]:
     return textwrap.wrap(title, max(12, int(width / (0.0075 * TITLE_SIZE)))) or [""]
 
 
-def panel_width(count: int, columns: int, widest: float = 2.2) -> float:
-    """Width in inches of each of ``count`` panels, so that a row of them fits the page."""
-    return min(PAGE_WIDTH / min(count, columns), widest)
+def text_height(texts: Iterable[str], width: float) -> float:
+    """Height in inches that the longest of some small texts takes on panels of a width."""
+    return LINE_HEIGHT * max((len(title_lines(text, width)) for text in texts if text), default=0)
 
 
 def panel_title(axis: Axes, text: str, width: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,18 @@ from asgcn_dgl.viz.figure import (
     GREEN,
     INK,
     LABEL_SIZE,
+    PAGE_WIDTH,
     PALE,
     PURPLE,
     SMALL_SIZE,
+    TITLE_SIZE,
     TYPE_COLORS,
     VERMILION,
+    grid,
     panel_title,
-    panel_width,
     panels,
+    text_height,
+    title_lines,
 )
 from asgcn_dgl.viz.pose import (
     Floats,
@@ -41,7 +45,9 @@ from asgcn_dgl.viz.pose import (
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
 _ACTIONAL = PURPLE
-_THINNEST, _THICKEST = 0.5, 2.8
+_THINNEST, _THICKEST = 0.5, 2.4
+# Inches; on narrower panels links are drawn thinner.
+_WIDE = 2.0
 
 
 def draw_structural_links(
@@ -52,6 +58,7 @@ def draw_structural_links(
     pose: npt.ArrayLike | None = None,
     title: str | None = None,
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw which joints a joint hears from over its S-links, hop by hop (Fig. 3 of the paper).
 
@@ -69,6 +76,8 @@ def draw_structural_links(
         Title; None: the joint and the layout.
     up
         The axis that points up in a three-dimensional pose.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -90,9 +99,9 @@ def draw_structural_links(
     points = flat_pose(layout, pose, up)
     name = layout.joints[receiver]
     heading = f"S-links of {name} ({layout.name})" if title is None else title
-    width = panel_width(max_hop, 4)
-    height = panel_height(points, None, width)
-    fig, axes = panels(max_hop, width=width, height=height, columns=4, title=heading)
+    shape = grid(max_hop, page_width, 4)
+    height = panel_height(points, None, shape.width)
+    fig, axes = panels(max_hop, shape, height, title=heading)
     for hop, axis in enumerate(axes, start=1):
         _draw_hops(axis, layout, points, receiver, max_hop, [hop])
         axis.set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
@@ -111,6 +120,7 @@ def draw_link_kinds(
     pose: npt.ArrayLike | None = None,
     title: str | None = None,
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw the neighbours of a joint three times: over bones, S-links, A-links (Fig. 3).
 
@@ -132,6 +142,8 @@ def draw_link_kinds(
         Title; None: the joint.
     up
         The axis that points up in a three-dimensional pose.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -154,18 +166,21 @@ def draw_link_kinds(
     points = flat_pose(layout, pose, up)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
     name = layout.joints[receiver].replace("_", " ")
-    width = panel_width(3, 3, widest=1.9)
-    height = panel_height(points, None, width) + 0.15
-    heading = f"links of {name}" if title is None else title
-    fig, axes = panels(3, width=width, height=height, title=heading)
-    _draw_hops(axes[0], layout, points, receiver, 1, [1])
-    axes[0].set_title("(a) skeleton", fontsize=LABEL_SIZE, color=INK)
-    _draw_hops(axes[1], layout, points, receiver, max_hop, range(1, max_hop + 1))
-    axes[1].set_title(f"(b) S-links, l = 1 to {max_hop}", fontsize=LABEL_SIZE, color=INK)
-    note = _draw_panel(axes[2], layout, points, matrix, receiver, threshold, fallback, 25)
+    shape = grid(3, page_width, widest=1.9)
     rule = "strongest" if threshold is None else f"p > {threshold:g}"
-    axes[2].set_title(f"(c) A-links, {rule}", fontsize=LABEL_SIZE, color=INK)
-    _note(axes[2], note)
+    # Spaces that do not break, so that a title on two lines keeps its equation together.
+    hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
+    titles = ("(a) skeleton", f"(b) S-links, {hops}", f"(c) A-links, {rule}")
+    height = panel_height(points, None, shape.width) + text_height(titles, shape.width)
+    heading = f"links of {name}" if title is None else title
+    fig, axes = panels(3, shape, height, title=heading)
+    for axis, text in zip(axes, titles, strict=True):
+        panel_title(axis, text, shape.width)
+    _draw_hops(axes[0], layout, points, receiver, 1, [1])
+    _draw_hops(axes[1], layout, points, receiver, max_hop, range(1, max_hop + 1))
+    chosen = _Chosen(receiver, threshold, fallback, 25)
+    _draw_panel(axes[2], layout, points, matrix, chosen, shape.width)
+    frame(axes[2], points, margin=0.1)
     _partition_legend(fig, {"A-link": _ACTIONAL})
     return fig
 
@@ -216,6 +231,7 @@ def draw_actional_links(
     pose: npt.ArrayLike | None = None,
     title: str | None = None,
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw A-links on a body, as wide as they are probable.
 
@@ -243,6 +259,8 @@ def draw_actional_links(
         Title; None: what was chosen.
     up
         The axis that points up in a three-dimensional pose.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -272,6 +290,7 @@ def draw_actional_links(
         poses=None if pose is None else {heading: pose},
         title="",
         up=up,
+        page_width=page_width,
     )
 
 
@@ -288,6 +307,7 @@ def draw_class_links(
     columns: int = 5,
     title: str | None = None,
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw the A-links of several actions side by side (Fig. 8 of the paper).
 
@@ -313,11 +333,13 @@ def draw_class_links(
         (V, 2) or (V, 3) positions for some or all of the actions; the others are drawn in the
         layout's own pose.
     columns
-        Panels in a row.
+        Panels in a row, at most.
     title
         Title; None: what was chosen.
     up
         The axis that points up in three-dimensional poses.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -336,16 +358,17 @@ def draw_class_links(
     receiver = None if joint is None else layout.index(joint)
     heading = _rule(threshold, strongest) if title is None else title
     points = {name: flat_pose(layout, (poses or {}).get(name), up) for name in matrices}
-    width = panel_width(len(probs), columns, widest=2.3)
+    shape = grid(len(probs), page_width, columns, narrowest=1.05, widest=2.3)
     span = spans(list(points.values()))
-    height = span_height(span, width) + 0.15
-    fig, axes = panels(len(probs), width=width, height=height, columns=columns, title=heading)
+    notes = text_height(["the 25 strongest of 250"], _note_width(shape.width))
+    height = span_height(span, shape.width) + text_height(probs, shape.width) + notes
+    fig, axes = panels(len(probs), shape, height, title=heading)
+    amount = most if threshold is not None else strongest
+    chosen = _Chosen(receiver, threshold, fallback, amount)
     for axis, (name, prob) in zip(axes, matrices.items(), strict=True):
-        amount = most if threshold is not None else strongest
-        note = _draw_panel(axis, layout, points[name], prob, receiver, threshold, fallback, amount)
+        _draw_panel(axis, layout, points[name], prob, chosen, shape.width)
         frame_alike(axis, points[name], span)
-        panel_title(axis, name, width)
-        _note(axis, note)
+        panel_title(axis, name, shape.width)
     types = max(len(prob) for prob in matrices.values())
     if types > 1:
         _legend(fig, {f"type {n + 1}": _type_color(n) for n in range(types)})
@@ -353,7 +376,11 @@ def draw_class_links(
 
 
 def draw_link_matrices(
-    layout: SkeletonLayout, prob: npt.ArrayLike, *, title: str | None = None
+    layout: SkeletonLayout,
+    prob: npt.ArrayLike,
+    *,
+    title: str | None = None,
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw the probabilities of A-links as matrices, one for each type and one for all.
 
@@ -365,6 +392,8 @@ def draw_link_matrices(
         (C, V, V) probability of each type of link, ``prob[c, i, j]`` of that from joint j to i.
     title
         Title; None: none.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -389,11 +418,10 @@ def draw_link_matrices(
     shown = [matrix.sum(axis=0), *matrix] if len(matrix) > 1 else [matrix[0]]
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
     labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
-    columns = min(len(shown), 4)
-    width = panel_width(len(shown), columns)
-    fig, axes = panels(
-        len(shown), width=width, height=width + 0.9, columns=columns, title=title or ""
-    )
+    shape = grid(len(shown), page_width - 0.7, 4, narrowest=1.25)  # beside it stands the bar
+    columns = shape.columns
+    fig, axes = panels(len(shown), shape, shape.width + 0.75, title=title or "")
+    fig.set_figwidth(columns * shape.width + 0.7)
     top = max(float(matrix.sum(axis=0).max()), 1e-6)
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()
@@ -431,27 +459,40 @@ def _by_part(layout: SkeletonLayout) -> tuple[list[int], list[int], list[str]]:
     return order, bounds, [part.replace("_", " ") for part, _ in placed]
 
 
+class _Chosen(NamedTuple):
+    """Which A-links a panel shows; see :func:`draw_class_links`."""
+
+    receiver: int | None
+    threshold: float | None
+    fallback: int
+    most: int
+
+
 def _draw_panel(
     axis: Axes,
     layout: SkeletonLayout,
     points: Floats,
     matrix: Floats,
-    receiver: int | None,
-    threshold: float | None,
-    fallback: int,
-    most: int,
-) -> str:
-    """Draw a body with A-links; return what has to be said about them."""
+    chosen: _Chosen,
+    width: float,
+) -> None:
+    """Draw a body with A-links on a panel of some width in inches, and what to say about them."""
     draw_body(axis, layout, points, color=PALE, linewidth=1.2)
+    receiver = chosen.receiver
     if receiver is not None:
         only = np.zeros_like(matrix)
         only[:, receiver] = matrix[:, receiver]
         matrix = only
         x, y = points[receiver]
         axis.scatter(x, y, s=40, facecolors="none", edgecolors=INK, linewidths=1, zorder=4)
-    note = draw_links(axis, points, matrix, threshold, fallback, most)
-    frame(axis, points, margin=0.1)
-    return note
+    rule = (chosen.threshold, chosen.fallback, chosen.most)
+    note = draw_links(axis, points, matrix, *rule, scale=min(1.0, width / _WIDE))
+    _note(axis, "\n".join(title_lines(note, _note_width(width))))
+
+
+def _note_width(width: float) -> float:
+    """Inches of a title as long as the small text that fits a panel of some width."""
+    return width * TITLE_SIZE / SMALL_SIZE
 
 
 def draw_links(
@@ -461,8 +502,12 @@ def draw_links(
     threshold: float | None,
     fallback: int,
     most: int,
+    scale: float = 1.0,
 ) -> str:
-    """Draw (C, V, V) A-links between (V, 2) points; return what has to be said about them."""
+    """Draw (C, V, V) A-links between (V, 2) points; return what has to be said about them.
+
+    Lines are ``scale`` times as wide as on a large panel.
+    """
     total = matrix.sum(axis=0).clip(0.0, 1.0)
     chosen = _choose(total, threshold, most if threshold is None else total.size)
     note = ""
@@ -482,7 +527,7 @@ def draw_links(
         kind = int(matrix[:, i, j].argmax()) if len(matrix) > 1 else None
         strength = (total[i, j] - floor) / (1 - floor)
         color = _ACTIONAL if kind is None else _type_color(kind)
-        _draw_arc(axis, points[j], points[i], strength, color, alpha=0.75, style=style)
+        _draw_arc(axis, points[j], points[i], strength, color, 0.75, style=style, scale=scale)
     return note
 
 
@@ -552,10 +597,11 @@ def _draw_arc(
     end: Floats,
     strength: float,
     color: str,
-    *,
     alpha: float = 0.9,
+    *,
     head: bool = False,
     style: Any = "-",
+    scale: float = 1.0,
 ) -> None:
     """Draw one link, beside the straight line so that bones and the way back stay visible."""
     axis.add_patch(
@@ -568,7 +614,7 @@ def _draw_arc(
             shrinkB=4 if head else 2,
             connectionstyle="arc3,rad=0.22",
             linestyle=style,
-            linewidth=_THINNEST + (_THICKEST - _THINNEST) * float(strength),
+            linewidth=scale * (_THINNEST + (_THICKEST - _THINNEST) * float(strength)),
             color=color,
             alpha=alpha,
             zorder=3,

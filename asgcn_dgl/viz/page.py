@@ -353,12 +353,10 @@ def _links(exhibit: Exhibit) -> dict[str, Any] | None:
     """Pack A-links: a block a body, or one for all where links lead from body to body."""
     if exhibit.links is None:
         return None
-    joints, bodies = exhibit.layout.num_joints, exhibit.num_bodies
-    within = np.kron(np.eye(bodies, dtype=bool), np.ones((joints, joints), dtype=bool))
-    if exhibit.links[:, ~within].any():
+    if exhibit.links_across:
         blocks = exhibit.links[None]
     else:
-        blocks = np.stack([exhibit.body_links(body) for body in range(bodies)])
+        blocks = np.stack([exhibit.body_links(body) for body in range(exhibit.num_bodies)])
     values = np.clip(255 * blocks, 0, 255).round().astype(np.uint8)
     return {
         "blocks": len(blocks),

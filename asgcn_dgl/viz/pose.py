@@ -18,6 +18,8 @@ Bools = npt.NDArray[np.bool_]
 _AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
+# Room around a body, as a share of its larger extent.
+_MARGIN = 0.1
 
 
 def project(
@@ -197,7 +199,7 @@ def panel_height(points: Floats, seen: Bools | None, width: float) -> float:
     if not len(inside):
         return width
     across, tall = np.maximum(np.ptp(inside, axis=0), 1e-6)
-    return float(width * np.clip(tall / across, 0.6, 1.9)) + 0.25
+    return span_height((float(across), float(tall)), width)
 
 
 def spans(stack: Sequence[Floats]) -> tuple[float, float]:
@@ -208,7 +210,9 @@ def spans(stack: Sequence[Floats]) -> tuple[float, float]:
     return float(max(width, 1e-6)), float(max(height, 1e-6))
 
 
-def frame_alike(axis: Axes, points: Floats, span: tuple[float, float], margin: float = 0.1) -> None:
+def frame_alike(
+    axis: Axes, points: Floats, span: tuple[float, float], margin: float = _MARGIN
+) -> None:
     """Set the limits of a panel to a size that panels share, around its pose."""
     inside = points[np.isfinite(points).all(axis=-1)]
     x, y = (inside.min(axis=0) + inside.max(axis=0)) / 2 if len(inside) else (0.0, 0.0)
@@ -218,8 +222,12 @@ def frame_alike(axis: Axes, points: Floats, span: tuple[float, float], margin: f
 
 
 def span_height(span: tuple[float, float], width: float) -> float:
-    """Height in inches of a panel of some width in inches that has a shared size."""
-    return float(width * np.clip(span[1] / span[0], 0.6, 1.9)) + 0.25
+    """Height in inches of a panel of some width that holds a size, its margin and a title.
+
+    A little more than it takes: a body that touched the panel's edge would push its title out.
+    """
+    room = 2 * _MARGIN * max(span)
+    return float(width * np.clip((span[1] + room) / (span[0] + room), 0.6, 1.9)) + 0.3
 
 
 def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:

@@ -54,6 +54,7 @@ def draw_responses(
     *,
     title: str = "",
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw feature responses on bodies: a circle a joint, its area the magnitude (Fig. 9).
 
@@ -67,6 +68,8 @@ def draw_responses(
         Title of the figure.
     up
         The axis that points up in three-dimensional poses.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def draw_responses(
         name: [flat_pose(layout, item.pose, up) for item in row] for name, row in rows.items()
     }
     values = {name: [_check(layout, item) for item in row] for name, row in rows.items()}
-    width = min(PAGE_WIDTH / columns, 1.5)
+    width = min(page_width / columns, 1.5)
     span = {name: spans(row) for name, row in points.items()}
     heights = [span_height(each, width) for each in span.values()]
     labels = [name for name in rows if name]

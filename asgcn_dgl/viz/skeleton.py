@@ -18,11 +18,12 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
+    PAGE_WIDTH,
     PURPLE,
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    panel_width,
+    grid,
     panels,
 )
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, panel_height, project
@@ -37,6 +38,7 @@ def draw_skeleton(
     names: bool = False,
     title: str | None = None,
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw one body: left limbs blue, right limbs vermilion, a ring around the centre joint.
 
@@ -52,6 +54,8 @@ def draw_skeleton(
         Title; None: the layout's name.
     up
         The axis that points up in a three-dimensional pose.
+    page_width
+        Inches that it may take.
 
     Returns
     -------
@@ -70,10 +74,11 @@ def draw_skeleton(
     <Figure size ...>
     """
     points = flat_pose(layout, pose, up)
-    width = COLUMN_WIDTH * (1.4 if names else 0.7)
-    fig, axes = panels(
-        1, width=width, height=panel_height(points, None, width) * (0.62 if names else 1)
-    )
+    shape = grid(1, page_width, widest=COLUMN_WIDTH * (1.4 if names else 0.7))
+    height = panel_height(points, None, shape.width)
+    if names:  # beside the body; where there is little room, the body is drawn larger
+        height *= 0.62 if shape.width > COLUMN_WIDTH else 0.8
+    fig, axes = panels(1, shape, height)
     axis = axes[0]
     draw_body(axis, layout, points, linewidth=1.6)
     x, y = points[layout.center]
@@ -116,6 +121,7 @@ def draw_strip(
     count: int = 8,
     title: str = "",
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw a clip as a row of poses, seen from one place.
 
@@ -135,6 +141,8 @@ def draw_strip(
         Title of the figure.
     up
         The axis that points up.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -154,9 +162,9 @@ def draw_strip(
     exists = seen[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1)
     points = project(together, exists, up, layout.shoulders)
     points = points.reshape(len(chosen), len(bodies), -1, 2).swapaxes(0, 1)
-    width = panel_width(len(chosen), 8, widest=1.4)
-    height = panel_height(points, seen[:, chosen], width)
-    fig, axes = panels(len(chosen), width=width, height=height, columns=8, title=title)
+    shape = grid(len(chosen), page_width, 8, narrowest=0.6, widest=1.4)
+    height = panel_height(points, seen[:, chosen], shape.width)
+    fig, axes = panels(len(chosen), shape, height, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body in range(len(points)):
             color = BODY_COLORS[body % len(BODY_COLORS)]
@@ -179,6 +187,7 @@ def draw_prediction(
     title: str = "",
     unit: str = "",
     up: str = "y",
+    page_width: float = PAGE_WIDTH,
 ) -> Figure:
     """Draw predicted over true poses at several future frames (Fig. 10 of the paper).
 
@@ -205,6 +214,8 @@ def draw_prediction(
         Unit of the positions, written beside the errors.
     up
         The axis that points up.
+    page_width
+        Inches that a row of panels may take.
 
     Returns
     -------
@@ -239,9 +250,9 @@ def draw_prediction(
     visible = np.concatenate(masks)
     points = project(np.concatenate(stack), visible, up, layout.shoulders)
     count = len(chosen) + (last is not None)
-    width = panel_width(count, 8, widest=1.4)
-    height = panel_height(points, visible, width) + 0.3
-    fig, axes = panels(count, width=width, height=height, columns=8, title=title)
+    shape = grid(count, page_width, 8, widest=1.4)
+    height = panel_height(points, visible, shape.width) + 0.2
+    fig, axes = panels(count, shape, height, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
         draw_body(first, layout, points[-1], color=INK, linewidth=1.2)

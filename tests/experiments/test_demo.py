@@ -42,6 +42,8 @@ def test_demo_leaves_figures_models_and_a_summary(tmp_path, capsys):
     assert "repeating the last pose" in printed
     assert json.loads((folder / "demo.json").read_text()) == summary
     assert summary["test_clips"] == 13
+    assert f"open {(folder / 'report.html').resolve()} in a browser" in printed
+    assert (folder / summary["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     for figure in ("a_links", "confusion", "prediction"):
         assert (folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "with_a_links" / "metrics.json").exists()

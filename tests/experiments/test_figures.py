@@ -75,6 +75,19 @@ def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
     assert all(error.endswith(" mm") for error in errors) and len(errors) == 5
 
 
+def test_units_are_told_or_left_out(galleries):
+    for unit, ends in (("none", ""), ("cm", " mm")):
+        fig = FIGURES["fig10"](Subject(galleries[0], None, Choice(unit=unit)))
+        errors = [text.get_text() for axis in fig.axes for text in axis.texts]
+        assert errors and all(error.endswith(" mm") == bool(ends) for error in errors)
+
+
+def test_figures_fit_a_column(galleries):
+    narrow = Subject(*galleries, Choice(page_width=3.35))
+    for name in (*PAPER, "s_links", "strip", "confusion", "per_class", "curves", "link_matrices"):
+        assert FIGURES[name](narrow).get_figwidth() <= 3.36, name
+
+
 def test_contrasting_classes_differ_from_one_another():
     links = {k: np.full((3, 3), value) for k, value in enumerate([0.0, 0.02, 0.5, 0.52, 1.0])}
     assert contrasting(links, 3) == [0, 2, 4]

@@ -64,6 +64,17 @@ def test_frames_show_links_until_and_predictions_from_their_time():
     assert not without.axis.patches
 
 
+def test_links_from_body_to_body_are_drawn_between_them():
+    links = np.zeros((1, 6, 6))
+    links[0, 4, 1] = 0.95  # the second body's knee hears from the first one's
+    stage = animation._Stage(clip(links=links), (), 0.9, True, "y")
+    stage.draw(0)
+    (arc,) = stage.axis.patches
+    start, end = arc._posA_posB
+    np.testing.assert_allclose(start, stage.true[0, 0, 1])
+    np.testing.assert_allclose(end, stage.true[1, 0, 1])
+
+
 def test_mp4(tmp_path):
     try:
         animation._ffmpeg()

@@ -1,0 +1,69 @@
+"""Units of distances: what is known of a set, and how an error is written."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+__all__ = ["METRIC_SETS", "UNITS", "Unit", "UnitName", "unit_of"]
+
+UnitName = Literal["m", "cm", "mm", "none"]
+
+#: Units that coordinates can be told to have.
+UNITS: tuple[UnitName, ...] = get_args(UnitName)
+
+#: Sets and formats whose readers give metres, whatever their files hold.
+METRIC_SETS = frozenset(("nw_ucla", "ntu60", "ntu120", "synthetic", "utkinect", "cmu", "h36m"))
+
+_MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
+
+
+class Unit(NamedTuple):
+    """How distances are written.
+
+    Attributes
+    ----------
+    name
+        ``"mm"``, or ``""`` where the unit is not known.
+    factor
+        What a distance in the clips' coordinates is multiplied with.
+    """
+
+    name: str
+    factor: float
+
+    def text(self, distance: float, digits: int = 1) -> str:
+        """Return a distance as it is written.
+
+        Examples
+        --------
+        >>> Unit("mm", 1000.0).text(0.1923), Unit("", 1.0).text(0.1923)
+        ('192.3 mm', '0.1923')
+        """
+        if not self.name:
+            return f"{distance:.4g}"
+        return f"{self.factor * distance:.{digits}f} {self.name}"
+
+
+def unit_of(data: str, num_dims: int, told: UnitName | None = None) -> Unit:
+    """Return how distances of a set's clips are written: in millimetres where that is known.
+
+    Parameters
+    ----------
+    data
+        Name of the set or format.
+    num_dims
+        Coordinates of a joint. Those of pictures have no length.
+    told
+        Unit of the coordinates, if the user says it.
+
+    Examples
+    --------
+    >>> unit_of("cmu", 3), unit_of("own", 3), unit_of("own", 3, "cm"), unit_of("kinetics", 2)
+    (Unit(name='mm', factor=1000.0), Unit(name='', factor=1.0), Unit(name='mm', factor=10.0), \
+Unit(name='', factor=1.0))
+    """
+    if told is None and num_dims == 3 and data in METRIC_SETS:
+        told = "m"
+    if told is None or told == "none":
+        return Unit("", 1.0)
+    return Unit("mm", _MILLIMETRES[told])
