@@ -120,8 +120,8 @@ def grid(
 
     Examples
     --------
-    >>> grid(6, 6.9).columns, grid(6, 3.35).columns
-    (6, 3)
+    >>> grid(6, 6.0), grid(6, 3.0)
+    (Grid(columns=6, width=1.0), Grid(columns=3, width=1.0))
     """
     fit = max(1, int(page_width / narrowest))
     rows = -(-count // min(fit, columns or count))

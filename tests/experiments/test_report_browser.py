@@ -29,6 +29,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",  # containers have little of it, and a page that runs out hangs
+    "--disable-hang-monitor",
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
@@ -52,6 +54,10 @@ def driver(tmp_path_factory):
         driver = webdriver.Chrome(options=options, service=Service(service))
     except WebDriverException as error:
         pytest.skip(f"Chromium does not start here: {error.msg}")
+    # Chromedriver waits 300 s for a page, selenium 120 s for chromedriver: who gives up first
+    # must be the one that knows what it waited for.
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
     yield driver
     driver.quit()
 
@@ -71,10 +77,18 @@ class Report:
 
     def __init__(self, driver, path, place=""):
         self.driver = driver
+        self.rest()
         driver.get("about:blank")
         driver.get_log("browser"), driver.get_log("performance")
         driver.get(path.as_uri() + place)
         self.until(lambda: self.id("viewer").get_attribute("data-clip"))
+
+    def rest(self):
+        """Stop a page that plays: drawing by the processor keeps it from answering."""
+        self.script(
+            "const play = document.getElementById('play');"
+            "if (play && play.textContent.trim() === 'Pause') play.click()"
+        )
 
     def until(self, true):
         return WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _: true())
@@ -368,7 +382,6 @@ def test_accessibility(driver, page, axe, scheme):
         "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.map("
         "v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))"
     )
-    driver.set_script_timeout(PATIENCE)
     violations = driver.execute_async_script(code)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert violations == []
