@@ -140,20 +140,30 @@ class ASGCNBlock(nn.Module):
             here = None if mask is None else mask.unsqueeze(1)
             return self.forward(graph, feat.unsqueeze(1), edge_weight, here).squeeze(1)
         hidden = self.spatial(graph, feat, edge_weight)
-        hidden = F.relu(self.spatial_norm(hidden, mask))
-        if isinstance(self.temporal, TemporalConv):
-            out = self.temporal(graph, zero_missing(hidden, mask))
-        else:
-            out = self.temporal(graph, hidden, mask)
+        hidden = F.relu(self.spatial_norm(hidden, mask), inplace=True)
         later = self.out_mask(mask)
+        out = self._over_time(graph, zero_missing(hidden, mask), mask, later)
         if self.temporal_norm is None:
-            return zero_missing(out, later)
-        out = self.dropout(self.temporal_norm(out, later))
+            return out
+        out = self.dropout(out)
         if self.attention is not None:
             out = self.attention(graph, out, later)
         if self.residual:
-            out = out + self._shortcut(feat, out.shape[1], later)
-        return F.relu(out)
+            out = _added(out, self._shortcut(feat, out.shape[1], later))
+        return F.relu(out, inplace=True)
+
+    def _over_time(
+        self, graph: Any, hidden: Tensor, mask: Tensor | None, later: Tensor | None
+    ) -> Tensor:
+        """Temporal convolution and its norm, of which evaluation makes one convolution."""
+        norm = self.temporal_norm
+        if isinstance(self.temporal, MultiBranchTemporalConv):
+            out = self.temporal(graph, hidden, mask)
+        elif norm is not None and norm.is_steady:
+            return zero_missing(self.temporal(graph, hidden, norm.steady()), later)
+        else:
+            out = self.temporal(graph, hidden)
+        return zero_missing(out, later) if norm is None else norm(out, later)
 
     def out_mask(self, mask: Tensor | None) -> Tensor | None:
         """Where the output exists, (N, T') bool.
@@ -187,7 +197,16 @@ class ASGCNBlock(nn.Module):
         aligned = self._align(feat, frames)
         if self.shortcut is None or self.shortcut_norm is None:
             return zero_missing(aligned, mask)
-        return self.shortcut_norm(self.shortcut(aligned), mask)
+        if not self.shortcut_norm.is_steady:
+            return self.shortcut_norm(self.shortcut(aligned), mask)
+        gain, shift = self.shortcut_norm.steady()
+        weight = self.shortcut.weight * gain.unsqueeze(1)
+        return zero_missing(F.linear(aligned, weight, shift), mask)
+
+
+def _added(out: Tensor, feat: Tensor) -> Tensor:
+    """Sum, in the memory of the first where precision allows it; nobody else holds it."""
+    return out.add_(feat) if out.dtype == feat.dtype else out + feat
 
 
 def pad_frames(feat: Tensor, frames: int) -> Tensor:

@@ -70,11 +70,22 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         tuple
             Gain and shift, (D,).
         """
-        assert self.running_mean is not None and self.running_var is not None
         if not self.training:
-            mean, var = self.running_mean, self.running_var
-        else:
-            self._track(mean.detach(), var.detach() * (count / (count - 1)))
+            return self.steady()
+        self._track(mean.detach(), var.detach() * (count / (count - 1)))
+        return self._parts(mean, var)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the batch does not count: running statistics stand in."""
+        return not self.training and self.running_mean is not None
+
+    def steady(self) -> tuple[Tensor, Tensor]:
+        """Gain and shift by running statistics, as :meth:`gain_and_shift` gives in evaluation."""
+        assert self.running_mean is not None and self.running_var is not None
+        return self._parts(self.running_mean, self.running_var)
+
+    def _parts(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         gain = self.weight * torch.rsqrt(var + self.eps)
         return gain, self.bias - mean * gain
 

@@ -71,7 +71,9 @@ class TemporalConv(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, graph: Any, feat: Tensor) -> Tensor:
+    def forward(
+        self, graph: Any, feat: Tensor, norm: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Convolve over time.
 
         Parameters
@@ -81,6 +83,8 @@ class TemporalConv(nn.Module):
             alike; may be None.
         feat
             (N, T, D), or (N, D) for one frame.
+        norm
+            Gain and shift, (O,), of a batch norm that follows and is to be done in one go.
 
         Returns
         -------
@@ -93,7 +97,7 @@ class TemporalConv(nn.Module):
             If there are fewer frames than the kernel spans.
         """
         if feat.dim() == 2:
-            return self.forward(graph, feat.unsqueeze(1)).squeeze(1)
+            return self.forward(graph, feat.unsqueeze(1), norm).squeeze(1)
         if feat.shape[1] + 2 * self.padding < self.kernel_size:
             raise ValueError(
                 f"feat must have at least {self.kernel_size - 2 * self.padding} frames for kernel "
@@ -104,7 +108,13 @@ class TemporalConv(nn.Module):
         if feat.shape[1] <= padding:
             # Some weights see nothing but padding: oneDNN leaves their bfloat16 gradient unset.
             image, padding = F.pad(image, (padding, padding)), 0
-        out = F.conv2d(image, self.weight, self.bias, stride=(1, self.stride), padding=(0, padding))
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if norm is not None:
+            gain, shift = norm
+            weight = weight * gain.view(-1, 1, 1, 1)
+            bias = shift if bias is None else torch.addcmul(shift, bias, gain)
+        out = F.conv2d(image, weight, bias, stride=(1, self.stride), padding=(0, padding))
         return out.permute(0, 2, 3, 1).squeeze(0)
 
     def extra_repr(self) -> str:
