@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder
+from asgcn_dgl.nn.mlp import MLP
 
 
 def pair_index(joints: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -16,6 +17,12 @@ def pair_index(joints: int, device: torch.device | str = "cpu") -> tuple[Tensor,
     )
     off = receiver != sender
     return receiver[off], sender[off]
+
+
+def perceptron(mlp: MLP, feat: Tensor) -> Tensor:
+    """A perceptron of torch's own layers, on weights of the library's."""
+    out = F.elu(mlp.second(mlp.dropout(F.elu(mlp.first(feat)))))
+    return out if mlp.norm is None else mlp.norm(out)
 
 
 class ConcatenatingEncoder(nn.Module):
@@ -38,9 +45,10 @@ class ConcatenatingEncoder(nn.Module):
         receiver, sender = pair_index(joints, feat.device)
         joint, link = feat, None
         for joint_map, link_map in zip(encoder.joint_maps, encoder.link_maps, strict=True):
-            hidden = joint_map(joint)
+            hidden = perceptron(joint_map, joint)
             both = [hidden[:, receiver], hidden[:, sender]]
-            link = link_map(torch.cat(both if link is None else [*both, link], dim=-1))
+            parts = both if link is None else [*both, link]
+            link = perceptron(link_map, torch.cat(parts, dim=-1))
             fan = link.view(feat.shape[0], joints, joints - 1, -1)
             pooled = fan.mean(dim=2) if encoder.reduce == "mean" else fan.amax(dim=2)
             joint = torch.cat([pooled, joint], dim=-1)
