@@ -77,6 +77,8 @@ def _check(
             except BaseException as error:
                 error.add_note(f"mutant {number} of {path.name}: {mutant[:2000]!r}")
                 raise
+            finally:
+                signal.alarm(0)  # the disk may keep us waiting when files are written
             assert time.process_time() - start < SECONDS, mutant[:2000]
             path.write_bytes(content[path])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
