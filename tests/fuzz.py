@@ -78,7 +78,7 @@ def _check(
                 error.add_note(f"mutant {number} of {path.name}: {mutant[:2000]!r}")
                 raise
             finally:
-                signal.alarm(0)  # the disk may keep us waiting when files are written
+                signal.setitimer(signal.ITIMER_PROF, 0)
             assert time.process_time() - start < SECONDS, mutant[:2000]
             path.write_bytes(content[path])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

@@ -211,7 +211,7 @@ class AIMEncoder(nn.Module):
             and plan.num_joints > 1
             and self.reduce == "mean"
             and not torch.is_autocast_enabled(joint.device.type)
-            and all(type(link_map.norm) is MaskedBatchNorm for _, link_map in self._updates())
+            and all(isinstance(link_map.norm, MaskedBatchNorm) for _, link_map in self._updates())
         )
 
     def _updates(self) -> list[tuple[MLP, MLP]]:

@@ -80,6 +80,17 @@ class SyncMaskedBatchNorm(MaskedBatchNorm):
         out = (rows - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
         return zero_missing(out.to(feat.dtype).view(feat.shape), mask)
 
+    def gain_and_shift(self, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Normalisation by the rows of all processes; other processes may call the norm itself."""
+        if not self.training or _processes() == 1:
+            return super().gain_and_shift(mean, var, count)
+        rows = mean.new_full((1, 1), float(count))
+        total, mean, var = _combined(rows, mean.unsqueeze(0), var.unsqueeze(0) * count)
+        mean, var = mean.squeeze(0), var.squeeze(0)
+        number = total.squeeze()
+        self._track(mean.detach(), var.detach() * number / (number - 1))
+        return self._parts(mean, var)
+
 
 class SyncInputNorm(InputNorm):
     """An :class:`InputNorm` over the joints of all processes; see :func:`sync_norms`."""
