@@ -399,7 +399,8 @@ def _fig9(subject: Subject) -> Figure:
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
-        heading += f"; (c) {names[clip.label]}, two models"
+        # On a line of its own: both parts are too long for a column.
+        heading += f"\n(c) {names[clip.label]}, two models"
     rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
     return viz.draw_responses(
         subject.layout, {name: row for name, row in rows.items() if row}, **subject.view
