@@ -90,16 +90,16 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return gain, self.bias - mean * gain
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor) -> None:
-        """Let running statistics follow those of a batch."""
+    def _track(self, mean: Tensor, var: Tensor, share: Tensor | float = 1.0) -> None:
+        """Let running statistics follow those of a batch, by a share of the momentum."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
         rate = self.momentum
         if rate is None:
             rate = 1.0 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
-        self.running_var.lerp_(var.to(self.running_var.dtype), rate)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate * share)
+        self.running_var.lerp_(var.to(self.running_var.dtype), rate * share)
 
     def _normalise(self, rows: Tensor) -> Tensor:
         # One row has no variance: torch refuses it, here running statistics stand in.
@@ -190,16 +190,22 @@ class InputNorm(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
         count = self._by_joint(joint, here.sum(dim=1, keepdim=True))  # (V, 1)
-        safe = count.clamp(min=1)
-        mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / safe
+        mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / count.clamp(min=1)
         centred = feat - mean[joint].unsqueeze(1)
-        var = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2)) / safe
+        deviation = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2))
+        count, mean, var = self._combined(count, mean, deviation)
         with torch.no_grad():
             rate = self.momentum * (count > 0).to(feat.dtype)  # joints not seen keep theirs
             unbiased = var * count / (count - 1).clamp(min=1)
             self.running_mean += rate * (mean - self.running_mean)
             self.running_var += rate * (unbiased - self.running_var)
         return mean, var
+
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Count, mean and biased variance of what counts, from sums of squared deviations."""
+        return count, mean, deviation / count.clamp(min=1)
 
     def _by_joint(self, joint: Tensor, rows: Tensor) -> Tensor:
         return rows.new_zeros(self.num_joints, rows.shape[-1]).index_add(0, joint, rows)

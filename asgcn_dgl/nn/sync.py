@@ -51,7 +51,7 @@ class SyncMaskedBatchNorm(MaskedBatchNorm):
 
     def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise (N, ..., D); a process may have no row at all."""
-        if not self.training or _processes() == 1:
+        if not self.training or processes() == 1:
             return super().forward(feat, mask)
         # Half precision cannot count, nor hold a variance.
         rows = zero_missing(feat, mask).reshape(-1, feat.shape[-1])
@@ -62,27 +62,20 @@ class SyncMaskedBatchNorm(MaskedBatchNorm):
         deviation = ((rows - mean) * here).square().sum(dim=0, keepdim=True)
         total, mean, var = _combined(count, mean, deviation)
         mean, var = mean.squeeze(0), var.squeeze(0)
-        with torch.no_grad():
-            several = (total > 1).to(var.dtype).squeeze()
-            unbiased = var * total.squeeze() / (total.squeeze() - 1).clamp(min=1)
-            assert self.running_mean is not None and self.running_var is not None
-            assert self.num_batches_tracked is not None
-            self.num_batches_tracked += 1
-            rate = self.momentum
-            if rate is None:
-                rate = 1 / float(self.num_batches_tracked)
-            before = (self.running_mean.clone(), self.running_var.clone())
-            self.running_mean += several * rate * (mean - self.running_mean)
-            self.running_var += several * rate * (unbiased - self.running_var)
+        assert self.running_mean is not None and self.running_var is not None
+        before = (self.running_mean.clone(), self.running_var.clone())
+        number = total.squeeze()
+        unbiased = var.detach() * number / (number - 1).clamp(min=1)
+        self._track(mean.detach(), unbiased, (number > 1).to(var.dtype))
         # One row in all has no variance: running statistics stand in, as in one process.
-        mean = torch.where(total.squeeze() > 1, mean, before[0])
-        var = torch.where(total.squeeze() > 1, var, before[1])
+        mean = torch.where(number > 1, mean, before[0])
+        var = torch.where(number > 1, var, before[1])
         out = (rows - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
         return zero_missing(out.to(feat.dtype).view(feat.shape), mask)
 
     def gain_and_shift(self, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Normalisation by the rows of all processes; other processes may call the norm itself."""
-        if not self.training or _processes() == 1:
+        if not self.training or processes() == 1:
             return super().gain_and_shift(mean, var, count)
         rows = mean.new_full((1, 1), float(count))
         total, mean, var = _combined(rows, mean.unsqueeze(0), var.unsqueeze(0) * count)
@@ -95,30 +88,19 @@ class SyncMaskedBatchNorm(MaskedBatchNorm):
 class SyncInputNorm(InputNorm):
     """An :class:`InputNorm` over the joints of all processes; see :func:`sync_norms`."""
 
-    def _statistics(
-        self, joint: Tensor, feat: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        if _processes() == 1:
-            return super()._statistics(joint, feat, mask)
-        here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
-        count = self._by_joint(joint, here.sum(dim=1, keepdim=True))  # (V, 1)
-        mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / count.clamp(min=1)
-        centred = feat - mean[joint].unsqueeze(1)
-        deviation = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2))
-        total, mean, var = _combined(count, mean, deviation)
-        with torch.no_grad():
-            rate = self.momentum * (total > 0).to(feat.dtype)
-            unbiased = var * total / (total - 1).clamp(min=1)
-            self.running_mean += rate * (mean - self.running_mean)
-            self.running_var += rate * (unbiased - self.running_var)
-        return mean, var
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if processes() == 1:
+            return super()._combined(count, mean, deviation)
+        return _combined(count, mean, deviation)
 
 
 _SYNCED: dict[type, type] = {MaskedBatchNorm: SyncMaskedBatchNorm, InputNorm: SyncInputNorm}
 
 
-def _processes() -> int:
-    """Processes that train together."""
+def processes() -> int:
+    """Return the processes that have met."""
     ready = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if ready else 1
 
@@ -143,7 +125,7 @@ class _Rows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        table = values.new_zeros(_processes(), *values.shape)
+        table = values.new_zeros(processes(), *values.shape)
         table[distributed.get_rank()] = values
         distributed.all_reduce(table)
         return table

@@ -11,6 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, distributed
 
+from asgcn_dgl.nn.sync import processes
 from asgcn_dgl.training.config import TrainerConfig
 
 __all__ = ["Processes", "count_processes", "gathered", "is_main", "processes", "rank", "shares"]
@@ -66,12 +67,6 @@ def count_processes(options: TrainerConfig) -> Processes:
 def is_main() -> bool:
     """Tell whether this process is the one that writes and prints."""
     return not getattr(rank_zero_only, "rank", 0)
-
-
-def processes() -> int:
-    """Return the processes that have met."""
-    ready = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if ready else 1
 
 
 def rank() -> int:
