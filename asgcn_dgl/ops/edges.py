@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from asgcn_dgl.ops.dropout import keep_bits, keep_words, kept_scale, zero_dropped
+from asgcn_dgl.ops.dropout import keep_words, kept_scale, zero_dropped
 from asgcn_dgl.ops.factored import factored_pairs, fits
 from asgcn_dgl.ops.link_update import without_diagonal
 from asgcn_dgl.ops.plan import ActionalPlan
 from asgcn_dgl.ops.regular import dense_links
+from asgcn_dgl.ops.tiles import unit_tiles
 
 PAIR_BYTES = 4 * 2**20  # pair features of one tile on a CPU; elsewhere one tile is the batch
 
@@ -48,11 +49,7 @@ def pair_sum(plan: ActionalPlan, receiver: Tensor, sender: Tensor) -> Tensor:
 def off_diagonal(pairs: Tensor) -> Tensor:
     """Drop the diagonal of (B, V, V, ...): (B, V, V - 1, ...), senders ascending."""
     units, joints = pairs.shape[:2]
-    rest = pairs.shape[3:]
-    flat = pairs.reshape(units, joints * joints, *rest)[:, 1:]
-    return flat.view(units, joints - 1, joints + 1, *rest)[:, :, :-1].reshape(
-        units, joints, joints - 1, *rest
-    )
+    return without_diagonal(pairs.contiguous()).reshape(units, joints, joints - 1, *pairs.shape[3:])
 
 
 def pair_activation(
@@ -86,14 +83,6 @@ def pair_activation(
     shape = (plan.num_units, plan.num_joints, receiver.shape[-1])
     near, far = receiver.view(shape), sender.view(shape)
     return _PairActivation.apply(near, far, link, dropout)
-
-
-def keep_mask(like: Tensor, dropout: float) -> Tensor:
-    """Random bools, False with the probability of dropping."""
-    words = keep_words(like, dropout)
-    if words is None:
-        return torch.ones(like.shape, dtype=torch.bool, device=like.device)
-    return (keep_bits(words, like.numel()) != 0).view(like.shape)
 
 
 def _elu_dropout_(pair: Tensor, dropout: float) -> Tensor:
@@ -146,7 +135,7 @@ class _PairActivation(torch.autograd.Function):
         units, joints, feats = near.shape
         out = near.new_empty(units, joints, joints - 1, feats)
         links = None if link is None else link.view(out.shape)
-        for chosen in _unit_tiles(out):
+        for chosen in unit_tiles(out, PAIR_BYTES):
             pair = near[chosen].unsqueeze(2) + far[chosen].unsqueeze(1)
             part = out[chosen]
             part.view(-1, joints - 1, joints, feats).copy_(without_diagonal(pair))
@@ -165,7 +154,7 @@ class _PairActivation(torch.autograd.Function):
         grad = grad.reshape(out.shape)
         d_near, d_far = out.new_empty(2, units, joints, feats)
         d_link = torch.empty_like(out) if ctx.linked else None
-        for chosen in _unit_tiles(out):
+        for chosen in unit_tiles(out, PAIR_BYTES):
             back = _elu_dropout_slope(out[chosen], ctx.dropout).mul_(grad[chosen])
             torch.sum(back, dim=2, out=d_near[chosen])
             block = back.new_zeros(len(back), joints, joints, feats)
@@ -174,15 +163,6 @@ class _PairActivation(torch.autograd.Function):
             if d_link is not None:
                 d_link[chosen] = back
         return d_near, d_far, None if d_link is None else d_link.flatten(0, 2), None
-
-
-def _unit_tiles(pairs: Tensor) -> list[slice]:
-    """Slices of the units of (B, V, V - 1, H) that fit the cache; elsewhere all at once."""
-    units = len(pairs)
-    size = units
-    if pairs.device.type == "cpu" and units:
-        size = max(1, min(units, PAIR_BYTES // (pairs[0].numel() * pairs.element_size() or 1)))
-    return [slice(begin, min(begin + size, units)) for begin in range(0, units, size)]
 
 
 def reduce_edges(plan: ActionalPlan, feat: Tensor, num_nodes: int, how: str) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from asgcn_dgl.ops.dropout import BITS, keep_words, kept_scale, zero_dropped
 from asgcn_dgl.ops.factored import moderate
-from asgcn_dgl.ops.tiles import Workspace
+from asgcn_dgl.ops.tiles import Workspace, unit_tiles
 
 LINK_BYTES = 1280 * 1024  # pair features of one tile on a CPU; elsewhere one tile is the batch
 LOG2_E = math.log2(math.e)
@@ -101,7 +101,7 @@ class _LinkUpdate(torch.autograd.Function):
             (weight * kept_scale(dropout)).t().contiguous()
         )  # scaling up is left to the weights
         pairs = _Pairs(near, far, link is None)
-        tiles = _unit_tiles(active)
+        tiles = unit_tiles(active, LINK_BYTES)
         words = [keep_words(active[tile], dropout) for tile in tiles]
         means = near.new_empty(len(tiles), len(weight))
         squares = torch.empty_like(means)
@@ -256,13 +256,13 @@ def _elu_backward_(grad: Tensor, result: Tensor) -> None:
 
 
 def without_diagonal(block: Tensor) -> Tensor:
-    """View of (b, V, V, H) without its diagonal: (b, V - 1, V, H), row-major as (b, V, V - 1, H).
+    """View of (b, V, V, ...) without its diagonal: (b, V - 1, V, ...), in the order of its rows.
 
     Places 1 to V^2 - 1 of the flattened block, cut into V - 1 rows of V + 1, end in the next
     diagonal place each.
     """
-    units, joints, _, feats = block.shape
-    flat = block.view(units, joints * joints, feats)[:, 1:]
+    units, joints, _, *feats = block.shape
+    flat = block.view(units, joints * joints, *feats)[:, 1:]
     return flat.unflatten(1, (joints - 1, joints + 1))[:, :, :-1]
 
 
@@ -272,12 +272,3 @@ def _joints_of(pairs: int) -> int:
     while joints * (joints - 1) < pairs:
         joints += 1
     return joints
-
-
-def _unit_tiles(pairs: Tensor) -> list[slice]:
-    """Slices of the units of (B, V (V - 1), H) that fit the cache; elsewhere all at once."""
-    units = len(pairs)
-    size = units
-    if pairs.device.type == "cpu" and units:
-        size = max(1, min(units, LINK_BYTES // (pairs[0].numel() * pairs.element_size() or 1)))
-    return [slice(begin, min(begin + size, units)) for begin in range(0, units, size)]

@@ -46,6 +46,15 @@ def tiles(units: int, joints: int, frames: int, device: torch.device) -> list[Ti
     ]
 
 
+def unit_tiles(pairs: Tensor, size: int) -> list[slice]:
+    """Slices of the units of (B, ...) whose features take so many bytes; elsewhere all at once."""
+    units = len(pairs)
+    step = units
+    if pairs.device.type == "cpu" and units:
+        step = max(1, min(units, size // (pairs[0].numel() * pairs.element_size() or 1)))
+    return [slice(begin, min(begin + step, units)) for begin in range(0, units, step)]
+
+
 class Workspace:
     """Buffers that live as long as one pass and serve every tile."""
 

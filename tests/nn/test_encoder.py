@@ -7,9 +7,9 @@ import torch
 from strategies import SUPPLIED, chain, float64
 
 from asgcn_dgl.nn import AIMEncoder, Links
+from asgcn_dgl.ops.dropout import keep_bits, keep_words
 from asgcn_dgl.ops.edges import (
     gumbel_softmax,
-    keep_mask,
     off_diagonal,
     pair_activation,
     pair_sum,
@@ -236,6 +236,10 @@ def test_bad_features_are_named():
     graph, encoder, feat = setup()
     with pytest.raises(ValueError, match=r"feat must be \(joints, frames, 3\) with 8 joints"):
         encoder(graph, feat[:, :, :2])
+
+
+def keep_mask(like, rate):
+    return (keep_bits(keep_words(like, rate), like.numel()) != 0).view(like.shape)
 
 
 def test_dropout_keeps_what_it_should_and_scales_it_up():
