@@ -42,8 +42,7 @@ class EdgeMasks(nn.Module):
         begin = 0
         for layout in as_layouts(layouts):
             template = builder.template(layout)
-            # torch refuses dots and its own attributes as names of parameters.
-            name = owners.setdefault(template.key, f"layout_{layout.name.replace('.', '_')}")
+            name = owners.setdefault(template.key, parameter_name(layout))
             self._owner[layout.name] = name
             if template.key not in self.offsets:
                 self.values[name] = nn.Parameter(torch.empty(len(template.weight)))
@@ -68,6 +67,11 @@ class EdgeMasks(nn.Module):
     def extra_repr(self) -> str:
         """Say which layouts there are masks for."""
         return f"layouts={list(self._owner)}"
+
+
+def parameter_name(layout: SkeletonLayout) -> str:
+    """Name of a layout's parameter: torch refuses dots and its own attributes."""
+    return f"layout_{layout.name.replace('.', '_')}"
 
 
 def as_layouts(

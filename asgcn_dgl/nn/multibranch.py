@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
+from asgcn_dgl.nn.temporal import convolve_frames
 from asgcn_dgl.ops.frames import zero_missing
 
 POOL_FRAMES = 3
@@ -134,22 +135,19 @@ class MultiBranchTemporalConv(nn.Module):
         # What the norm gives is zero where nothing exists, and so is its ReLU.
         hidden = F.relu(self.reduce_norm(self.reduce(feat), mask)).split(self.widths[:-1], dim=-1)
         parts = [
-            self._convolve(part, kernel, dilation)
+            convolve_frames(
+                part,
+                kernel,
+                stride=self.stride,
+                padding=self.padding * dilation,
+                dilation=dilation,
+            )
             for part, kernel, dilation in zip(hidden, self.kernels, self.dilations, strict=False)
         ]
         parts += [self._pool(hidden[-1]), self.point(feat[:, :: self.stride])]
         later = None if mask is None else mask[:, :: self.stride]
         joined = F.relu(self.joined_norm(torch.cat(parts, dim=-1), later))
         return self.mix(joined)
-
-    def _convolve(self, feat: Tensor, kernel: Tensor, dilation: int) -> Tensor:
-        image = feat.unsqueeze(0).permute(0, 3, 1, 2)  # (1, D, N, T) in channels-last memory
-        padding = self.padding * dilation
-        if feat.shape[1] <= padding:  # see TemporalConv
-            image, padding = F.pad(image, (padding, padding)), 0
-        stride, reach = (1, self.stride), (1, dilation)
-        out = F.conv2d(image, kernel, stride=stride, padding=(0, padding), dilation=reach)
-        return out.permute(0, 2, 3, 1).squeeze(0)
 
     def _pool(self, feat: Tensor) -> Tensor:
         """Largest of three frames; after a ReLU the padding's zeros are the least there is."""

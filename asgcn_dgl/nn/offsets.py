@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.nn.masks import as_layouts
+from asgcn_dgl.nn.masks import as_layouts, parameter_name
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 
 SPREAD = 1e-3  # of the offsets to begin with: links that are not there yet hardly weigh
@@ -55,7 +55,7 @@ class StructuralOffsets(nn.Module):
         for layout in as_layouts(layouts):
             key = builder.template(layout).key
             if key not in self._names:
-                self._names[key] = f"layout_{layout.name.replace('.', '_')}"
+                self._names[key] = parameter_name(layout)
                 shape = (relations, layout.num_joints, layout.num_joints)
                 self.values[self._names[key]] = nn.Parameter(torch.empty(shape))
         self.reset_parameters()

@@ -11,6 +11,27 @@ from torch.nn import functional as F
 from asgcn_dgl.nn.sgconv import check_sizes
 
 
+def convolve_frames(
+    feat: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+) -> Tensor:
+    """Convolve (N, T, D) over time with (O, D, 1, K) weights: (N, T', O)."""
+    # (N, T, D) is the channels-last memory of an image (1, D, N, T): nothing is permuted.
+    image = feat.unsqueeze(0).permute(0, 3, 1, 2)
+    if feat.shape[1] <= padding:
+        # Some weights see nothing but padding: oneDNN leaves their bfloat16 gradient unset.
+        image, padding = F.pad(image, (padding, padding)), 0
+    out = F.conv2d(
+        image, weight, bias, stride=(1, stride), padding=(0, padding), dilation=(1, dilation)
+    )
+    return out.permute(0, 2, 3, 1).squeeze(0)
+
+
 class TemporalConv(nn.Module):
     r"""Convolution over time for each joint, weights shared by all joints (Sec. 4.3, T-CN).
 
@@ -103,19 +124,13 @@ class TemporalConv(nn.Module):
                 f"feat must have at least {self.kernel_size - 2 * self.padding} frames for kernel "
                 f"{self.kernel_size} and padding {self.padding}, got {feat.shape[1]}"
             )
-        # (N, T, D) is the channels-last memory of an image (1, D, N, T): nothing is permuted.
-        image, padding = feat.unsqueeze(0).permute(0, 3, 1, 2), self.padding
-        if feat.shape[1] <= padding:
-            # Some weights see nothing but padding: oneDNN leaves their bfloat16 gradient unset.
-            image, padding = F.pad(image, (padding, padding)), 0
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
         if norm is not None:
             gain, shift = norm
             weight = weight * gain.view(-1, 1, 1, 1)
             bias = shift if bias is None else torch.addcmul(shift, bias, gain)
-        out = F.conv2d(image, weight, bias, stride=(1, self.stride), padding=(0, padding))
-        return out.permute(0, 2, 3, 1).squeeze(0)
+        return convolve_frames(feat, weight, bias, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
         """Say the sizes."""
