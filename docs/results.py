@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asgcn_dgl.training.report import duration
+
 __all__ = ["PLACE", "results_page"]
 
 PLACE = (
@@ -142,10 +144,7 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _duration(seconds: float | Sequence[float]) -> str:
-    total = float(seconds) if isinstance(seconds, (int, float)) else float(sum(seconds))
-    if total < 90:
-        return f"{total:.0f} s"
-    return f"{total / 60:.0f} min" if total < 5400 else f"{total / 3600:.1f} h"
+    return duration(seconds if isinstance(seconds, (int, float)) else sum(seconds))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

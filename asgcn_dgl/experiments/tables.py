@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import statistics
@@ -20,9 +19,9 @@ from asgcn_dgl.files import atomic_path, write_json
 from asgcn_dgl.training.checkpoint import versions
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.parallel import is_main
-from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.report import columns, duration
 from asgcn_dgl.training.run import train
 
 __all__ = ["Job", "make_table", "markdown"]
@@ -67,10 +66,7 @@ class Job:
         file = self.run.metrics if self.split == "test" else self.run.validation
         if not file.is_file():
             return None
-        try:
-            found = dict(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{file}: not valid JSON ({error}); remove it and go on") from error
+        found = read_figures(file, "remove it and go on")
         if "top1" not in found:
             raise InputError(
                 f"{file}: holds no accuracy; with --split validation some training clips must be "
@@ -212,7 +208,7 @@ def _listing(table: str, jobs: Sequence[Job], states: Sequence[str]) -> str:
     if not left:
         outlook = "nothing is left to do"
     elif seconds:
-        outlook = f"about {_duration(statistics.mean(seconds) * left)} to go"
+        outlook = f"about {duration(statistics.mean(seconds) * left)} to go"
     head = f"table {table}: {len(jobs)} runs, {len(seconds)} done; {outlook}"
     return "\n".join([head, *(f"  {line}" for line in columns(rows, words=3))])
 
@@ -232,7 +228,7 @@ def _train_all(
         if is_main():
             togo = ""
             if seconds and waiting:
-                togo = f", about {_duration(statistics.mean(seconds) * waiting / at_once)} to go"
+                togo = f", about {duration(statistics.mean(seconds) * waiting / at_once)} to go"
             print(f"{verb} {len(jobs) - len(left) + number}/{len(jobs)}: {job.run.path}{togo}")
 
     def done(job: Job) -> None:
@@ -288,12 +284,6 @@ def _write(table: str, chosen: Grid, jobs: Sequence[Job], folder: Path) -> str:
 def _seconds(job: Job) -> float:
     result = job.result() or {}
     return float(sum(result.get("seconds", {}).values()))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from asgcn_dgl.training.parallel import is_main
+from asgcn_dgl.training.report import duration
 
 __all__ = ["EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
 
@@ -161,7 +162,7 @@ class EpochLog(Callback):
         parts = [
             f"{self.label} epoch {epoch:>{len(str(epochs))}}/{epochs}",
             f"{seconds:.1f} s ({self._clips / seconds:.0f} clips/s, "
-            f"{_duration(seconds * (epochs - epoch))} to go)",
+            f"{duration(seconds * (epochs - epoch))} to go)",
             "train " + _figures(metrics, "train/"),
         ]
         every = trainer.check_val_every_n_epoch or 1
@@ -190,10 +191,3 @@ def _figures(metrics: dict[str, float], prefix: str) -> str:
         for name, value in sorted(metrics.items())
         if name.startswith(prefix)
     )
-
-
-def _duration(seconds: float) -> str:
-    """Return '45 s', '12 min' or '3.5 h'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -39,8 +39,10 @@ from asgcn_dgl.data.transforms import (
     Transform,
     ViewNormalize,
 )
+from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.batches import EpochBatches
+from asgcn_dgl.training.build import future_frames
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.parallel import processes, rank
 
@@ -257,6 +259,18 @@ class ClipsModule(pl.LightningDataModule):
         self.future_frames = future_frames
         self.batch_size = batch_size
         self.repeat = repeat
+
+    def prepare_joint(self, model: ASGCN | STGCN) -> None:
+        """Say what joint training of a model wants."""
+        steps = future_frames(model)
+        predicts = steps > 0 and self.config.prediction.weight > 0
+        self.prepare(
+            model.graph_builder,
+            mode="mixed" if predicts else "whole",
+            future_frames=steps,
+            batch_size=self.config.trainer.batch_size,
+            repeat=self.config.clips.repeat,
+        )
 
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips that are learnt from."""

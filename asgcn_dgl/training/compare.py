@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 from asgcn_dgl import metrics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.scoring import interval_percents
 from asgcn_dgl.training.units import unit_of
 
 __all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "read_scores", "runs_table"]
@@ -85,7 +85,7 @@ def list_runs(folder: str | Path) -> list[RunSummary]:
 
 def _summary(run: RunDir, folder: Path) -> RunSummary:
     config = run.read_config()
-    validation, test = _read(run.validation), _read(run.metrics)
+    validation, test = read_figures(run.validation), read_figures(run.metrics)
     future = test.get("prediction") or {}
     seconds = validation.get("seconds")
     return RunSummary(
@@ -99,15 +99,6 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
         future.get("mpjpe"),
         None if seconds is None else float(sum(seconds.values())),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); evaluate the run again") from error
 
 
 def runs_table(runs: Sequence[RunSummary]) -> str:
@@ -183,13 +174,9 @@ def fuse(
         found = {"validation_top1": top1, "validation_clips": len(held_out[0]["labels"])}
     fused = _fused([score["probabilities"] for score in scores], chosen)
     labels = scores[0]["labels"]
-    intervals = metrics.accuracy_intervals(fused, labels)
     result = {
         **_figures(fused, labels),
-        "intervals": {
-            name: [round(100 * low, 4), round(100 * high, 4)]
-            for name, (low, high) in intervals.items()
-        },
+        "intervals": interval_percents(fused, labels),
         "clips": len(labels),
         **found,
         "runs": [

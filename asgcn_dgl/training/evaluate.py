@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from asgcn_dgl.training.build import device_of, future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, read_all
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import report
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
@@ -123,9 +122,8 @@ def _test_files(config: RunConfig) -> list[Path]:
 
 def _training_seconds(run: RunDir) -> dict[str, float]:
     """Return the seconds that training took, as it left them."""
-    if not run.validation.is_file():
-        return {}
-    found: dict[str, float] = json.loads(run.validation.read_text(encoding="utf-8"))["seconds"]
+    left = read_figures(run.validation)
+    found: dict[str, float] = left["seconds"] if left else {}
     return {name: found[name] for name in ("warm_up", "joint") if name in found}
 
 

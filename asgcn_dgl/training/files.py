@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,7 +13,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
-__all__ = ["RunDir", "next_run_dir"]
+__all__ = ["RunDir", "next_run_dir", "read_figures"]
 
 
 def next_run_dir(name: str, base: str | Path = "runs") -> Path:
@@ -20,6 +22,22 @@ def next_run_dir(name: str, base: str | Path = "runs") -> Path:
     while (folder := Path(base) / f"{name}-{number}").exists():
         number += 1
     return folder
+
+
+def read_figures(path: Path, remedy: str = "evaluate the run again") -> dict[str, Any]:
+    """Read a run's ``metrics.json`` or ``validation.json``; empty where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged; the message ends in the remedy.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); {remedy}") from error
 
 
 @dataclass(frozen=True)

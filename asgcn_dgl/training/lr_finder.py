@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.build import build_model, future_frames, set_threads
+from asgcn_dgl.training.build import build_model, set_threads
 from asgcn_dgl.training.clips import ClipsModule
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
@@ -68,15 +68,8 @@ def find_lr(
     set_threads(config)
     clips = ClipsModule(config, progress_wanted(config))
     names = list(clips.set.class_names)
-    model = build_model(config, [clips.set.layout], len(names), clips.num_dims)
-    frames = future_frames(model)
-    clips.prepare(
-        model.graph_builder,
-        mode="mixed" if frames and config.prediction.weight > 0 else "whole",
-        future_frames=frames,
-        batch_size=config.trainer.batch_size,
-        repeat=config.clips.repeat,
-    )
+    model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
+    clips.prepare_joint(model)
     rates = [lowest * (highest / lowest) ** (n / (steps - 1)) for n in range(steps)]
     sweep = _Sweep([rate / scaled_lr(config) for rate in rates])
     with quiet_lightning():

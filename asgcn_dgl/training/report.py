@@ -10,7 +10,7 @@ import numpy as np
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.units import Unit, unit_of
 
-__all__ = ["closing", "columns", "report"]
+__all__ = ["closing", "columns", "duration", "report"]
 
 CLASSES_SHOWN = 10
 
@@ -32,6 +32,13 @@ def columns(rows: Sequence[Sequence[str]], words: int = 1, gap: str = "  ") -> l
         ]
         lines.append(gap.join(cells).rstrip())
     return lines
+
+
+def duration(seconds: float) -> str:
+    """Return '45 s', '12 min' or '3.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def report(result: Mapping[str, Any]) -> str:
@@ -88,7 +95,7 @@ def _horizons(future: Mapping[str, Any], unit: Unit) -> list[str]:
     written = f" ({unit.name})" if unit.name else ""
     for name, title in (("mpjpe", "prediction error"), ("zero_velocity", "zero velocity")):
         values = [*future[f"{name}_per_frame"], future[name]]
-        cells = ("" if v is None else unit.text(v).removesuffix(" mm") for v in values)
+        cells = ("" if v is None else unit.number(v) for v in values)
         rows.append((title + written, *cells))
     return [f"  {line}" for line in columns(rows)]
 

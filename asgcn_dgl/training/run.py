@@ -152,15 +152,7 @@ def _train_jointly(
 ) -> float:
     """Train both heads, the A-links with them; return the seconds that it took."""
     config = clips.config
-    steps = future_frames(model)
-    predicts = steps > 0 and config.prediction.weight > 0
-    clips.prepare(
-        model.graph_builder,
-        mode="mixed" if predicts else "whole",
-        future_frames=steps,
-        batch_size=config.trainer.batch_size,
-        repeat=config.clips.repeat,
-    )
+    clips.prepare_joint(model)
     module = JointTraining(model, config, names)
     saver = SaveCheckpoints(
         run.checkpoints, best=bool(clips.held_out_clips), patience=config.trainer.early_stop

@@ -17,7 +17,7 @@ from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.training.parallel import gathered, processes
 
-__all__ = ["PredictionScores", "RecognitionScores", "masked_mse"]
+__all__ = ["PredictionScores", "RecognitionScores", "interval_percents", "masked_mse"]
 
 
 def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -108,13 +108,10 @@ class RecognitionScores:
     def details(self) -> dict[str, Any]:
         """Return calibration error and 95 % intervals, in percent, and the confusion matrix."""
         logits, labels = self.logits(), self.labels()
-        intervals = metrics.accuracy_intervals(logits, labels)
         error = metrics.calibration_error(logits.double().softmax(dim=-1), labels)
         return {
             "calibration_error": _percent(error),
-            "intervals": {
-                name: [_percent(low), _percent(high)] for name, (low, high) in intervals.items()
-            },
+            "intervals": interval_percents(logits, labels),
             "confusion": metrics.confusion_matrix(logits, labels).tolist(),
         }
 
@@ -197,6 +194,14 @@ def _joined(lists: Sequence[list[Any]]) -> list[Any]:
 def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:
     """Return plain numbers, with None for what is unknown (JSON has no NaN)."""
     return [None if np.isnan(value) else float(value) for value in values]
+
+
+def interval_percents(
+    scores: metrics.ArrayLike, labels: metrics.ArrayLike
+) -> dict[str, list[float]]:
+    """Return the ends of the 95 % intervals of (B, K) scores, in percent."""
+    found = metrics.accuracy_intervals(scores, labels)
+    return {name: [_percent(low), _percent(high)] for name, (low, high) in found.items()}
 
 
 def _percent(share: float) -> float:

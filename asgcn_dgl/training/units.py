@@ -39,9 +39,13 @@ class Unit(NamedTuple):
         >>> Unit("mm", 1000.0).text(0.1923), Unit("", 1.0).text(0.1923)
         ('192.3 mm', '0.1923')
         """
+        return f"{self.number(distance, digits)} {self.name}".rstrip()
+
+    def number(self, distance: float, digits: int = 1) -> str:
+        """Return a distance as it is written, without the unit's name."""
         if not self.name:
             return f"{distance:.4g}"
-        return f"{self.factor * distance:.{digits}f} {self.name}"
+        return f"{self.factor * distance:.{digits}f}"
 
 
 def unit_of(data: str, num_dims: int, told: UnitName | None = None) -> Unit:
