@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Gallery, open_gallery
+from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.units import UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit, guess_up
@@ -279,7 +279,7 @@ def _class_links(subject: Subject, count: int, columns: int) -> Figure:
         subject.layout,
         links,
         threshold=subject.choice.threshold,
-        poses=poses if subject.choice.real else None,
+        poses=poses,
         columns=columns,
         title=f"A-links of mean probability > {subject.choice.threshold:g}",
         **subject.view,
@@ -559,8 +559,7 @@ def draw_figures(
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
     choice = choice or Choice()
-    if not 0 <= choice.threshold < 1:
-        raise InputError(f"--threshold must be from 0 to below 1, got {choice.threshold:g}")
+    check_threshold(choice.threshold)
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)
     subject = Subject(gallery, other, choice)

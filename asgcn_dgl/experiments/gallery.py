@@ -26,7 +26,7 @@ from asgcn_dgl.training.predict import as_recorded
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["Gallery", "examine", "open_gallery"]
+__all__ = ["Gallery", "check_threshold", "examine", "open_gallery"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -201,6 +201,12 @@ def open_gallery(
         _read_metrics(run),
         file.stem,
     )
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a probability above which no link could be, or that all links have."""
+    if not 0 <= threshold < 1:
+        raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
 
 
 def _read_metrics(run: RunDir) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from asgcn_dgl import metrics
 from asgcn_dgl.data import Clip, open_store
 from asgcn_dgl.data.formats.registry import open_source
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Gallery, open_gallery
+from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
 from asgcn_dgl.training.predict import read_any
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.animation import SUFFIXES, animate
@@ -288,8 +288,7 @@ def moving_picture(
     target, place = Path(out), Path(source)
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"{out}: give a name that ends in {' or '.join(SUFFIXES)}")
-    if not 0 <= threshold < 1:
-        raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
+    check_threshold(threshold)
     if not 0 < rate <= 240:
         raise InputError(f"--rate must be above 0 and at most 240 frames a second, got {rate:g}")
     names: Sequence[str] = ()

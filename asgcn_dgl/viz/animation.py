@@ -143,7 +143,10 @@ class _Stage:
         up: str,
     ) -> None:
         self.exhibit, self.threshold = exhibit, threshold
-        self.links = _blocks(exhibit) if links else []
+        self.links = [
+            (bodies, np.asarray(matrix, dtype=np.float64))
+            for bodies, matrix in (exhibit.link_blocks() if links else [])
+        ]
         self.start = exhibit.num_frames - exhibit.steps
         self.true, self.seen, self.guess = _points(exhibit, up)
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
@@ -209,18 +212,6 @@ class _Stage:
             1.0, -0.5, text, ha="right", va="top", transform=bar.transAxes,
             fontsize=LABEL_SIZE, color=INK,
         )  # fmt: skip
-
-
-def _blocks(exhibit: Exhibit) -> list[tuple[slice, npt.NDArray[np.float64]]]:
-    """Part the A-links: bodies, and the links among them; all bodies where links cross over."""
-    if exhibit.links is None:
-        return []
-    if exhibit.links_across:
-        return [(slice(None), np.asarray(exhibit.links, dtype=np.float64))]
-    return [
-        (slice(body, body + 1), np.asarray(exhibit.body_links(body), dtype=np.float64))
-        for body in range(exhibit.num_bodies)
-    ]
 
 
 def _points(

@@ -149,6 +149,18 @@ class Exhibit:
         own = slice(body * joints, (body + 1) * joints)
         return self.links[:, own, own]
 
+    def link_blocks(self) -> list[tuple[slice, npt.NDArray[np.floating]]]:
+        """Part the A-links: bodies, and the (C, ...) links among them.
+
+        All bodies are one block where links lead from body to body, else each is its own; without
+        A-links there is none.
+        """
+        if self.links is None:
+            return []
+        if self.links_across:
+            return [(slice(None), self.links)]
+        return [(slice(n, n + 1), self.body_links(n)) for n in range(self.num_bodies)]
+
     def body_response(self, body: int, frame: int) -> npt.NDArray[np.floating]:
         """Return the (V,) responses of a body that lie nearest to a frame.
 

@@ -102,8 +102,9 @@ def draw_structural_links(
     shape = grid(max_hop, page_width, 4)
     height = panel_height(points, None, shape.width)
     fig, axes = panels(max_hop, shape, height, title=heading)
+    operators = structural_operators(layout, max_hop)
     for hop, axis in enumerate(axes, start=1):
-        _draw_hops(axis, layout, points, receiver, max_hop, [hop])
+        _draw_hops(axis, layout, points, receiver, operators, [hop])
         axis.set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
     _partition_legend(fig)
     return fig
@@ -176,8 +177,9 @@ def draw_link_kinds(
     fig, axes = panels(3, shape, height, title=heading)
     for axis, text in zip(axes, titles, strict=True):
         panel_title(axis, text, shape.width)
-    _draw_hops(axes[0], layout, points, receiver, 1, [1])
-    _draw_hops(axes[1], layout, points, receiver, max_hop, range(1, max_hop + 1))
+    operators = structural_operators(layout, max_hop)
+    _draw_hops(axes[0], layout, points, receiver, operators, [1])
+    _draw_hops(axes[1], layout, points, receiver, operators, range(1, max_hop + 1))
     chosen = _Chosen(receiver, threshold, fallback, 25)
     _draw_panel(axes[2], layout, points, matrix, chosen, shape.width)
     frame(axes[2], points, margin=0.1)
@@ -190,11 +192,10 @@ def _draw_hops(
     layout: SkeletonLayout,
     points: Floats,
     receiver: int,
-    max_hop: int,
+    operators: Mapping[str, Any],
     hops: Iterable[int],
 ) -> None:
     """Draw a joint's S-links of some hops, coloured by partition."""
-    operators = structural_operators(layout, max_hop)
     draw_body(axis, layout, points, color=PALE, linewidth=1.2)
     for partition in PARTITIONS:
         row = np.zeros(layout.num_joints)

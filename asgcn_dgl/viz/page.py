@@ -353,10 +353,7 @@ def _links(exhibit: Exhibit) -> dict[str, Any] | None:
     """Pack A-links: a block a body, or one for all where links lead from body to body."""
     if exhibit.links is None:
         return None
-    if exhibit.links_across:
-        blocks = exhibit.links[None]
-    else:
-        blocks = np.stack([exhibit.body_links(body) for body in range(exhibit.num_bodies)])
+    blocks = np.stack([links for _, links in exhibit.link_blocks()])
     values = np.clip(255 * blocks, 0, 255).round().astype(np.uint8)
     return {
         "blocks": len(blocks),
