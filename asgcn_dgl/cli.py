@@ -253,9 +253,7 @@ def evaluate_parser() -> ArgumentParser:
         "Score the test clips with a run's checkpoint; writes metrics.json and scores.npz."
     )
     _add_run_dir(parser)
-    parser.add_argument(
-        "--root", type=str, default=None, help="Folder of the set, if it has moved."
-    )
+    _add_root(parser)
     parser.add_argument(
         "--clips",
         type=int | None,
@@ -653,13 +651,12 @@ def _inspect(options: Namespace) -> int:
 
         clip = store.read(number)
         out = given.get("out") or f"{store.path.name}-{number}.png"
-        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=_caption(store, number))
+        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=_caption(store, clip))
         print(f"drawn: {save_figure(figure, out)}")
     return 0
 
 
-def _caption(store: Any, number: int) -> str:
-    clip = store.read(number)
+def _caption(store: Any, clip: Any) -> str:
     return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
 
 
