@@ -43,7 +43,7 @@ from asgcn_dgl.data.formats.files import (
 )
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
 from asgcn_dgl.data.formats.source import Source, Split
-from asgcn_dgl.data.formats.table import MAX_CLASSES
+from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
 
@@ -325,7 +325,7 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
 
 def _label(place: str, entry: dict[Any, Any]) -> int:
     label = entry.get("label", -1)
-    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+    if not is_label(label):
         raise InputError(
             f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
         )

@@ -42,7 +42,7 @@ from asgcn_dgl.data.formats.files import (
 )
 from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz
 from asgcn_dgl.data.formats.source import Source, Split
-from asgcn_dgl.data.formats.table import MAX_CLASSES
+from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.data.sets import SkeletonSet, get_set
 from asgcn_dgl.errors import InputError
@@ -82,12 +82,15 @@ class Pair(NamedTuple):
         N, C, T, V, M.
     stored
         Where the array is, of (N, T, M V C), in an ``.npz`` file.
+    classes
+        Where its classes are there, of (N, K); None where there are none.
     """
 
     data: Path
     labels: Path
     shape: tuple[int, ...]
     stored: StoredArray | None = None
+    classes: StoredArray | None = None
 
     def row(self, number: int) -> np.ndarray:
         """Read one clip, (M, T, V, C); no other is touched."""
@@ -316,7 +319,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
         clips, frames, numbers = shape
         check_memory(place, 8 * frames * numbers, "a clip")
         joints = numbers // (ARCHIVE_BODIES * 3)
-        pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses)
+        pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses, classes)
     if not pairs:
         raise InputError(
             f"{path}: neither x_train and y_train nor x_test and y_test in it; give an archive of "
@@ -328,7 +331,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
 def _classes_of_archive(pair: Pair, part: str) -> list[int]:
     """Classes of ones and zeros."""
     place = f"{pair.data} (y_{part})"
-    stored = find_in_npz(pair.data, [f"y_{part}"]).get(f"y_{part}")
+    stored = pair.classes
     shape = () if stored is None else stored.shape
     if stored is None or len(shape) != 2 or shape[0] != pair.shape[0] or 0 in shape:
         raise InputError(
@@ -448,7 +451,7 @@ def _names(path: Path, names: Sequence[Any]) -> list[str]:
 
 def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
     for number, label in enumerate(labels, start=1):
-        if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+        if not is_label(label):
             raise InputError(
                 f"{path}, entry {number}: label {shown(label)} is no class number from 0; "
                 "correct it"

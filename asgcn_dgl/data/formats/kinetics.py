@@ -33,7 +33,7 @@ from asgcn_dgl.data.formats.files import (
     stamp_files,
 )
 from asgcn_dgl.data.formats.source import Source, Split
-from asgcn_dgl.data.formats.table import MAX_CLASSES, class_list
+from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
@@ -185,7 +185,7 @@ def _parse(path: Path, limit: int) -> dict[str, Any]:
 
 def _label(path: Path, entry: Mapping[str, Any]) -> int:
     label = entry.get("label_index", -1)
-    if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < MAX_CLASSES:
+    if not is_label(label):
         raise InputError(
             f'{path}: "label_index" is {shown(label)}, no class number from 0; correct it'
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asgcn_dgl.data.clip import Clip, read_bytes
 from asgcn_dgl.data.formats.bvh import read_bvh, read_hierarchy
-from asgcn_dgl.data.formats.files import check_size, read_lines
+from asgcn_dgl.data.formats.files import read_lines
 from asgcn_dgl.data.formats.kinetics import read_kinetics
 from asgcn_dgl.data.formats.mocap import CMU, H36M, read_mocap
 from asgcn_dgl.data.formats.npz import read_npz
@@ -118,7 +118,6 @@ def is_kinetics(path: str | Path) -> bool:
     """Tell whether a ``.json`` file is a clip of Kinetics-Skeleton."""
     if Path(path).suffix.lower() != ".json":
         return False
-    check_size(path)
     return b'"frame_index"' in read_bytes(path)
 
 

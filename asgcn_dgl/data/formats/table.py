@@ -13,7 +13,7 @@ from asgcn_dgl.data.formats.files import is_there, plain_name, read_lines
 from asgcn_dgl.data.formats.source import Split
 from asgcn_dgl.errors import InputError
 
-__all__ = ["TABLE", "ClipTable", "class_list", "find_table", "number_labels"]
+__all__ = ["TABLE", "ClipTable", "class_list", "find_table", "is_label", "number_labels"]
 
 TABLE = "clips.csv"
 CLASSES = "classes.txt"
@@ -26,6 +26,11 @@ _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
 
 #: More classes than any set has: labels that are no classes.
 MAX_CLASSES = 10_000
+
+
+def is_label(value: object) -> bool:
+    """Tell whether a value from a file is a class, counted from 0, or -1 for an unknown one."""
+    return isinstance(value, int) and not isinstance(value, bool) and -1 <= value < MAX_CLASSES
 
 
 @dataclass(frozen=True)
