@@ -158,13 +158,18 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
     options = parser(description).parse_args()
     repeats = min(options.repeats, 3) if options.quick else options.repeats
     chosen = quick if options.quick else works
-    rows = [
-        measure(module, work, allocator, repeats, options.threads)
-        for work in chosen
-        for allocator in ALLOCATORS
-        if not work.missing
-    ]
-    report(rows, options.json)
+    width = max(len(work.name) for work in chosen)
+    print(f"{machine()}\n{heading(width)}", flush=True)
+    rows = []
+    for work in chosen:
+        for allocator in () if work.missing else ALLOCATORS:
+            rows.append(measure(module, work, allocator, repeats, options.threads))
+            print(line(rows[-1], width), flush=True)
+            if options.json is not None:
+                write_rows(rows, options.json)
+    for rival in dict.fromkeys(row["rival"] for row in rows):
+        works = dict.fromkeys(row["work"] for row in rows if row["rival"] == rival)
+        print(f"rival of {'; '.join(works)}: {rival}")
     for work in chosen:
         if work.missing:
             print(f"left out: {work.name}: not installed: {', '.join(work.missing)}")
@@ -203,26 +208,22 @@ def measure(module: str, work: Work, allocator: str, repeats: int, threads: int)
     }
 
 
-def report(rows: list[dict[str, Any]], file: Path | None) -> None:
-    """Print the rows as a table, and write them where asked to."""
-    print(machine())
-    width = max(len(row["work"]) for row in rows)
-    print(
+def heading(width: int) -> str:
+    """The table's first line, where names of works take ``width`` characters."""
+    return (
         f"{'work':<{width}} {'allocator':<9} {'ours':>9} {'rival':>9} {'ratio':>6} "
         f"{'MiB':>6} {'rival':>6} {'of peak':>7} {'per s':>7}"
     )
-    for row in rows:
-        share = "" if row["peak_share"] is None else f"{100 * row['peak_share']:.0f}%"
-        print(
-            f"{row['work']:<{width}} {row['allocator']:<9} {row['ours_seconds']:>8.4f}s "
-            f"{row['rival_seconds']:>8.4f}s {row['ratio']:>6.2f} {row['ours_peak_mib']:>6.0f} "
-            f"{row['rival_peak_mib']:>6.0f} {share:>7} {row['samples_per_second']:>7.4g}"
-        )
-    for name in dict.fromkeys(row["rival"] for row in rows):
-        works = dict.fromkeys(row["work"] for row in rows if row["rival"] == name)
-        print(f"rival of {'; '.join(works)}: {name}")
-    if file is not None:
-        write_rows(rows, file)
+
+
+def line(row: dict[str, Any], width: int) -> str:
+    """One row of the table."""
+    share = "" if row["peak_share"] is None else f"{100 * row['peak_share']:.0f}%"
+    return (
+        f"{row['work']:<{width}} {row['allocator']:<9} {row['ours_seconds']:>8.4f}s "
+        f"{row['rival_seconds']:>8.4f}s {row['ratio']:>6.2f} {row['ours_peak_mib']:>6.0f} "
+        f"{row['rival_peak_mib']:>6.0f} {share:>7} {row['samples_per_second']:>7.4g}"
+    )
 
 
 def write_rows(rows: list[dict[str, Any]], file: Path) -> None:

@@ -15,7 +15,7 @@ from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
 from asgcn_dgl.ops.regular import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 from benchmarks import aim, layers, measure, model, prepare
-from benchmarks.measure import Work, in_turn, report
+from benchmarks.measure import Work, in_turn
 from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
 from benchmarks.rivals.skeleton_text import read_fields
 
@@ -118,18 +118,38 @@ def test_every_row_has_a_name_of_its_own():
         assert len(set(names)) == len(names)
 
 
-def test_a_rival_that_is_not_installed_is_left_out_and_said_to_be(monkeypatch, capsys):
-    done = []
-    monkeypatch.setattr("sys.argv", ["benchmarks.none", "--quick"])
-    monkeypatch.setattr(measure, "measure", lambda module, work, *_: done.append(work.name))
-    monkeypatch.setattr(measure, "report", lambda rows, file: None)
+def _row(work: Work, allocator: str) -> dict[str, object]:
+    share = 0.5 if allocator == "default" else None
+    return {"work": work.name, "rival": work.rival, "allocator": allocator, "ours_seconds": 1.0,
+            "rival_seconds": 2.0, "ratio": 2.0, "ours_peak_mib": 1.0, "rival_peak_mib": 3.0,
+            "peak_share": share, "samples_per_second": 4.0}  # fmt: skip
+
+
+def test_rows_are_shown_and_written_as_they_come(monkeypatch, capsys, tmp_path):
+    file = tmp_path / "rows.json"
+    shown = []
+
+    def one(module: str, work: Work, allocator: str, *_: int) -> dict[str, object]:
+        shown.append((capsys.readouterr().out, file.exists()))
+        return _row(work, allocator)
+
+    monkeypatch.setattr("sys.argv", ["benchmarks.none", "--quick", "--json", str(file)])
+    monkeypatch.setattr(measure, "measure", one)
     works = [
-        Work("there", "rival", dict, dict, 1, needs=("torch",)),
+        Work("there", "what is left behind", dict, dict, 1, needs=("torch",)),
         Work("not there", "rival", dict, dict, 1, needs=("torch", "no_such_module")),
     ]
     measure.run("benchmarks.none", "", works, works)
-    assert done == ["there", "there"]  # once with each allocator
-    assert capsys.readouterr().out == "left out: not there: not installed: no_such_module\n"
+    (first, before), (second, after) = shown  # once with each allocator
+    assert "of peak" in first and not before and "50%" in second and after
+    assert json.loads(file.read_text()) == [_row(works[0], name) for name in measure.ALLOCATORS]
+    assert list(tmp_path.iterdir()) == [file]
+    end = capsys.readouterr().out.splitlines()
+    assert end[0].split()[:2] == ["there", "reusing"]
+    assert end[1:] == [
+        "rival of there: what is left behind",
+        "left out: not there: not installed: no_such_module",
+    ]
 
 
 def test_the_block_of_pytorch_geometric_temporal_runs():
@@ -150,15 +170,6 @@ def test_memory_of_a_call_is_its_own():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert 30 < float(done.stdout.split()[-1]) < 70
-
-
-def test_rows_are_written_whole(tmp_path, capsys):
-    row = {"work": "w", "rival": "r", "allocator": "default", "ours_seconds": 1.0,
-           "rival_seconds": 2.0, "ratio": 2.0, "ours_peak_mib": 1.0, "rival_peak_mib": 3.0,
-           "peak_share": 0.5, "samples_per_second": 4.0}  # fmt: skip
-    report([row, {**row, "peak_share": None}], tmp_path / "rows.json")
-    assert json.loads((tmp_path / "rows.json").read_text())[0] == row
-    assert "50%" in capsys.readouterr().out and list(tmp_path.iterdir()) == [tmp_path / "rows.json"]
 
 
 @pytest.mark.parametrize("module", MODULES)
