@@ -90,16 +90,19 @@ class Gallery:
         return self.names.index(name)
 
     def class_number(self, name: str) -> int:
-        """Return the number of a class.
+        """Return the number of a class that has test clips.
 
         Raises
         ------
         InputError
-            If there is none of that name.
+            If there is none of that name, or no test clip of it.
         """
+        seen = [self.class_names[k] for k in sorted(set(self.labels.tolist()))]
         if name not in self.class_names:
+            raise InputError(f"{self.run.path}: no class {name!r}; choose of {', '.join(seen)}")
+        if name not in seen:
             raise InputError(
-                f"{self.run.path}: no class {name!r}; choose of {', '.join(self.class_names)}"
+                f"{self.run.path}: no test clip of class {name!r}; choose of {', '.join(seen)}"
             )
         return self.class_names.index(name)
 

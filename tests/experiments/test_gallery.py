@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,9 @@ def test_names_that_are_not_there(gallery, run_dir):
         gallery.place("nobody")
     with pytest.raises(InputError, match="no class 'fly'; choose of drink, wave"):
         gallery.class_number("fly")
+    drinking = replace(gallery, labels=np.zeros_like(gallery.labels))
+    with pytest.raises(InputError, match="no test clip of class 'wave'; choose of drink$"):
+        drinking.class_number("wave")
 
 
 def test_needs_an_evaluated_run(run_dir, tmp_path, clips_root):
