@@ -136,6 +136,22 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def rows_parser(description: str) -> argparse.ArgumentParser:
+    """Options of a benchmark whose table has a row for each work."""
+    made = parser(description)
+    made.add_argument("--only", default="", metavar="TEXT", help="rows whose work's name has TEXT")
+    return made
+
+
+def chosen(works: Sequence[Work], options: argparse.Namespace) -> list[Work]:
+    """Return the works that the options ask for; end with a message where there is none."""
+    found = [work for work in works if options.only in work.name]
+    if not found:
+        names = "\n".join(work.name for work in works)
+        raise SystemExit(f"--only {options.only}: no such row; they are\n{names}")
+    return found
+
+
 def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Work]) -> None:
     """Be the command of a benchmark module.
 
@@ -155,13 +171,13 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
         found = {work.name: work for work in (*works, *quick)}
         print(json.dumps(_answer(found[request["work"]], request)))
         return
-    options = parser(description).parse_args()
+    options = rows_parser(description).parse_args()
     repeats = min(options.repeats, 3) if options.quick else options.repeats
-    chosen = quick if options.quick else works
-    width = max(len(work.name) for work in chosen)
+    asked = chosen(quick if options.quick else works, options)
+    width = max(len(work.name) for work in asked)
     print(f"{machine()}\n{heading(width)}", flush=True)
     rows = []
-    for work in chosen:
+    for work in asked:
         for allocator in () if work.missing else ALLOCATORS:
             rows.append(measure(module, work, allocator, repeats, options.threads))
             print(line(rows[-1], width), flush=True)
@@ -170,7 +186,7 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
     for rival in dict.fromkeys(row["rival"] for row in rows):
         works = dict.fromkeys(row["work"] for row in rows if row["rival"] == rival)
         print(f"rival of {'; '.join(works)}: {rival}")
-    for work in chosen:
+    for work in asked:
         if work.missing:
             print(f"left out: {work.name}: not installed: {', '.join(work.missing)}")
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from asgcn_dgl.data import read_ntu
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
 from asgcn_dgl.ops.regular import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from benchmarks import aim, layers, measure, model, prepare
+from benchmarks import aim, layers, measure, model, prepare, profile
 from benchmarks.measure import Work, in_turn
 from benchmarks.rivals import ConcatenatingEncoder, DenseASGC, DenseModel, StepwiseDecoder
 from benchmarks.rivals.skeleton_text import read_fields
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling", "memory"]
+MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling", "memory", "profile"]
 
 
 def test_the_dense_convolution_computes_the_same():
@@ -150,6 +151,39 @@ def test_rows_are_shown_and_written_as_they_come(monkeypatch, capsys, tmp_path):
         "rival of there: what is left behind",
         "left out: not there: not installed: no_such_module",
     ]
+
+
+def test_a_row_can_be_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks.none", "--only=one"])
+    monkeypatch.setattr(measure, "measure", lambda _, work, allocator, *__: _row(work, allocator))
+    works = [Work(name, "rival", dict, dict, 1) for name in ("the one", "the other")]
+    measure.run("benchmarks.none", "", works, works)
+    assert "the other" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["benchmarks.none", "--only=third"])
+    with pytest.raises(SystemExit, match="--only third: no such row; they are\nthe one\nthe other"):
+        measure.run("benchmarks.none", "", works, works)
+
+
+def test_operations_are_counted():
+    left, right = torch.randn(2, 3), torch.randn(3, 4, requires_grad=True)
+    weight = torch.randn(5, 3, 3, 3)
+
+    def both_ways() -> None:
+        torch.autograd.grad((left @ right).sum(), right)
+
+    assert profile.flop(both_ways) == 2 * 48
+    assert profile.flop(lambda: torch.zeros(2, 4).addmm_(left, right.detach())) == 48
+    assert profile.flop(lambda: torch.mm(left, right.detach(), out=torch.empty(2, 4))) == 48
+    assert profile.flop(torch.inference_mode()(lambda: F.linear(left, right.t()))) == 48
+    image = torch.randn(6, 3, 9, 9)
+    assert profile.flop(lambda: F.conv2d(image, weight)) == 2 * 6 * 5 * 7 * 7 * 27
+
+
+def test_shares_of_the_time():
+    large = torch.randn(600, 600)
+    found = profile.shares(lambda: large @ large)
+    assert found["products"] > 0.5
+    assert sum(found.values()) == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_block_of_pytorch_geometric_temporal_runs():

@@ -99,7 +99,7 @@ def test_names_that_are_not_there(gallery, run_dir):
     with pytest.raises(InputError, match="no class 'fly'; choose of drink, wave"):
         gallery.class_number("fly")
     drinking = replace(gallery, labels=np.zeros_like(gallery.labels))
-    with pytest.raises(InputError, match="no test clip of class 'wave'; choose of drink$"):
+    with pytest.raises(InputError, match=r"no test clip of class 'wave'; choose of drink$"):
         drinking.class_number("wave")
 
 
