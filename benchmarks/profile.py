@@ -70,7 +70,11 @@ def flop(call: Call) -> int:
 
 
 def shares(call: Call) -> dict[str, float]:
-    """Shares of a call's time by kind of operation; what no operation accounts for is `python`."""
+    """Shares of a call's time by kind of operation.
+
+    ``other`` is what no operation of torch in this thread accounts for: the interpreter, DGL's own
+    kernels, waiting for the decoder's threads.
+    """
     kind = {name: key for key, names in KINDS.items() for name in names}
     with profile(activities=[ProfilerActivity.CPU]) as found:
         start = time.perf_counter()
@@ -81,8 +85,8 @@ def shares(call: Call) -> dict[str, float]:
         if event.key.startswith("aten::"):
             name = event.key.removeprefix("aten::").removesuffix("_")  # addmm_ is addmm
             spent[kind.get(name, "elementwise")] += event.self_cpu_time_total / 1e6
-    spent["python"] = max(0.0, whole - sum(spent.values()))
-    return {key: spent[key] / whole for key in (*KINDS, "elementwise", "python")}
+    spent["other"] = max(0.0, whole - sum(spent.values()))
+    return {key: spent[key] / whole for key in (*KINDS, "elementwise", "other")}
 
 
 def answer(work: Work, repeats: int, threads: int) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def main() -> None:
     asked = chosen(QUICK if options.quick else WORKS, options)
     repeats = min(options.repeats, 3) if options.quick else options.repeats
     width = max(len(work.name) for work in asked)
-    kinds = "".join(f"{key:>14}" for key in (*KINDS, "elementwise", "python"))
+    kinds = "".join(f"{key:>14}" for key in (*KINDS, "elementwise", "other"))
     print(f"{machine()}; allocator setting {ALLOCATOR}")
     print(
         f"{'':<{width}} rival / ours  GFLOP/s{'':<17}ours, share of the time\n"
