@@ -385,8 +385,8 @@ class OptimConfig:
     grad_clip
         Largest norm of the gradient; none: not clipped.
     ema
-        Decay of an exponential moving average of the weights, which is then what is evaluated;
-        none: no average.
+        Decay of an exponential moving average of the weights, which is then what is evaluated,
+        with batch statistics of its own; none: no average.
     """
 
     lr: float = 0.1

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
@@ -185,13 +185,7 @@ class JointTraining(Phase):
     def __init__(self, model: ASGCN | STGCN, config: RunConfig, class_names: list[str]) -> None:
         super().__init__(model, config, class_names)
         decay = config.optim.ema
-        self.average = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-            if decay is not None
-            else None
-        )
-        if self.average is not None:
-            self.average.requires_grad_(False)
+        self.average = None if decay is None else AveragedModel(model, decay)
         self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
@@ -254,7 +248,7 @@ class JointTraining(Phase):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the averaged weights towards the new ones, where a step was taken."""
         if self.average is not None and self.global_step > self._steps:
-            self.average.update_parameters(self.model)
+            self.average.update(self.model, batch)
         self._steps = self.global_step
 
     def on_validation_epoch_start(self) -> None:

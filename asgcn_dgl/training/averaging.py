@@ -1,0 +1,74 @@
+"""A moving average of the weights, with batch statistics that belong to it."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from asgcn_dgl.data import Batch
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
+
+__all__ = ["AveragedModel"]
+
+REFRESH_EVERY = 8  # steps
+
+
+class AveragedModel(nn.Module):
+    """Exponential moving average of a model's weights.
+
+    Averaged weights make features of other means and variances than the weights do that they are
+    averages of, so neither the latest running statistics of the batch norms nor an average of them
+    fits. The averaged model therefore sees a batch now and then and keeps its own.
+
+    Parameters
+    ----------
+    model
+        The model that learns; a copy of it is made.
+    decay
+        Share of the average that stays in each step.
+
+    Attributes
+    ----------
+    module
+        The averaged model, in evaluation mode.
+    """
+
+    n_averaged: Tensor
+
+    def __init__(self, model: ASGCN | STGCN, decay: float) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model).requires_grad_(False).eval()
+        self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
+        self._average = get_ema_multi_avg_fn(decay)
+
+    @torch.no_grad()
+    def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
+        """Move towards the weights of a model, after it has learnt from a batch.
+
+        Every ``REFRESH_EVERY`` steps the batch norms see the batch as well: those that learn in the
+        model. Nothing is dropped and no link is drawn, so that no random number is used.
+        """
+        if self.n_averaged == 0:
+            self.module.load_state_dict(model.state_dict())
+        else:
+            own, new = list(self.module.parameters()), list(model.parameters())
+            self._average(own, new, self.n_averaged)
+        if self.n_averaged % REFRESH_EVERY == 0:
+            self._refresh(model, batch)
+        self.n_averaged += 1
+
+    def _refresh(self, model: ASGCN | STGCN, batch: Batch) -> None:
+        learning = [
+            mine
+            for mine, its in zip(self.module.modules(), model.modules(), strict=True)
+            if isinstance(mine, (MaskedBatchNorm, InputNorm)) and its.training
+        ]
+        for norm in learning:
+            norm.train()
+        self.module(batch.graph, batch.feat, batch.mask, batch.last)
+        for norm in learning:
+            norm.eval()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from asgcn_dgl.data import Clip, SkeletonDataset, collate
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.nn import MaskedBatchNorm
+from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.training.averaging import REFRESH_EVERY, AveragedModel
+
+LAYOUT = get_layout("hand21")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    options = {"channels": [8, 8], "strides": [1, 2], "aim_frames": 10, "aim_hidden": 8}
+    return ASGCN(LAYOUT, 4, 3, dropout=0.5, future_frames=2, links="steady", **options)
+
+
+@pytest.fixture
+def batch(model):
+    rng = np.random.default_rng(1)
+    poses = rng.normal(size=(4, 1, 12, 21, 3)).astype(np.float32)
+    clips = [Clip.from_positions(f"clip{k}", LAYOUT, pos, label=k) for k, pos in enumerate(poses)]
+    dataset = SkeletonDataset(clips, future_frames=2)
+    return collate([dataset[k] for k in range(4)], builder=model.graph_builder)
+
+
+def _shaken(model, batch):
+    """Move the weights as learning at a high rate does."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight), alpha=0.2)
+    return model
+
+
+def test_weights_are_averaged_by_the_formula(model, batch):
+    average = AveragedModel(model, 0.75)
+    average.update(_shaken(model, batch), batch)
+    expected = [weight.detach().clone() for weight in model.parameters()]  # the first counts whole
+    for _ in range(5):
+        _shaken(model, batch)
+        expected = [
+            0.75 * old + 0.25 * new for old, new in zip(expected, model.parameters(), strict=True)
+        ]
+        average.update(model, batch)
+    for found, right in zip(average.module.parameters(), expected, strict=True):
+        torch.testing.assert_close(found, right)
+    assert average.n_averaged == 6
+    assert not any(weight.requires_grad for weight in average.module.parameters())
+
+
+def test_batch_norms_fit_the_averaged_weights(model, batch):
+    average = AveragedModel(model, 0.9)
+    model.train()
+    for _ in range(80 * REFRESH_EVERY):
+        if average.n_averaged < 20:
+            _shaken(model, batch)
+        average.update(model, batch)
+    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    fresh = copy.deepcopy(average.module)
+    for name, norm in fresh.named_modules():
+        if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
+            norm.train()
+    right = fresh(batch.graph, batch.feat, batch.mask, batch.last).logits
+    # Running variances are those of samples (n - 1), a batch's own are not: nearly the same.
+    torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
+
+
+def test_an_update_draws_no_random_number_and_leaves_the_model_as_it_is(model, batch):
+    average = AveragedModel(model, 0.9)
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    state = torch.get_rng_state()
+    average.update(model, batch)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not any(module.training for module in average.module.modules())
+
+
+def test_norms_that_do_not_learn_keep_their_statistics(model, batch):
+    average = AveragedModel(model, 0.9)
+    model.train()  # steady links: the inference module stays in evaluation mode
+    average.update(model, batch)
+    moved = {
+        name
+        for (name, value), other in zip(
+            average.module.named_buffers(), model.buffers(), strict=True
+        )
+        if name.endswith("running_mean") and not torch.equal(value, other)
+    }
+    assert moved and not any(name.startswith("aim.") for name in moved)
