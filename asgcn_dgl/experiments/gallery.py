@@ -18,7 +18,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.training.build import device_of, future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import make_dataset
+from asgcn_dgl.training.clips import files_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.history import History, read_history
@@ -186,8 +186,7 @@ def open_gallery(
     if root is not None:
         config.root = str(root)
     set_threads(config)
-    data = open_set(config.data, config.root)
-    _, test = data.split(data.list_files(config.root), config.clips.protocol)
+    test = files_to_test(config)
     names = [str(name) for name in scores["names"]]
     if len(test) != len(names):
         raise InputError(
@@ -200,7 +199,7 @@ def open_gallery(
         names,
         np.asarray(scores["labels"], dtype=np.int64),
         np.asarray(scores["probabilities"], dtype=np.float64),
-        list(test),
+        test,
         _read_metrics(run),
         file.stem,
     )

@@ -39,6 +39,7 @@ from asgcn_dgl.data.transforms import (
     Transform,
     ViewNormalize,
 )
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.batches import EpochBatches
@@ -50,6 +51,7 @@ __all__ = [
     "ClipsModule",
     "body_steps",
     "evaluation_loader",
+    "files_to_test",
     "make_dataset",
     "make_transform",
     "read_all",
@@ -154,6 +156,26 @@ def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip]
     if not config.clips.cache:
         return files
     return read_clips(files, open_set(config.data, config.root).read, progress)
+
+
+def files_to_test(config: RunConfig) -> list[Path]:
+    """Return the files that a run is tested on.
+
+    Raises
+    ------
+    InputError
+        If the folder or the protocol cannot be used, or there is none.
+    """
+    data = open_set(config.data, config.root)
+    files = data.list_files(config.root)
+    protocol = config.clips.protocol or data.default_protocol
+    _, test = data.split(files, protocol)
+    if not test:
+        raise InputError(
+            f"{config.root}: none of its {len(files)} files is for testing under protocol "
+            f"{protocol!r}; check --root"
+        )
+    return list(test)
 
 
 def evaluation_loader(

@@ -15,7 +15,13 @@ from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.build import device_of, future_frames, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
-from asgcn_dgl.training.clips import Loader, evaluation_loader, make_dataset, read_all
+from asgcn_dgl.training.clips import (
+    Loader,
+    evaluation_loader,
+    files_to_test,
+    make_dataset,
+    read_all,
+)
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.progress import progress_wanted, track
@@ -71,7 +77,7 @@ def evaluate(
         config.clips.num_clips = num_clips
     set_threads(config)
     started = time.perf_counter()
-    datasets = evaluation_datasets(_test_files(config), restored.model, config)
+    datasets = evaluation_datasets(files_to_test(config), restored.model, config)
     recognition, prediction = score(restored.model, datasets, config, "test")
     result = figures(restored, recognition, prediction, split="test", checkpoint=file.stem)
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
@@ -105,19 +111,6 @@ def _check_views(config: RunConfig, num_clips: int) -> None:
             f"--clips {num_clips}: with clips.sampling resize all views of a clip are the same; "
             "leave --clips out"
         )
-
-
-def _test_files(config: RunConfig) -> list[Path]:
-    data = open_set(config.data, config.root)
-    files = data.list_files(config.root)
-    protocol = config.clips.protocol or data.default_protocol
-    _, test = data.split(files, protocol)
-    if not test:
-        raise InputError(
-            f"{config.root}: none of its {len(files)} files is for testing under protocol "
-            f"{protocol!r}; check --root"
-        )
-    return list(test)
 
 
 def _training_seconds(run: RunDir) -> dict[str, float]:

@@ -11,8 +11,8 @@ import yaml
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import collate
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import make_dataset, read_all
-from asgcn_dgl.training.evaluate import _test_files, evaluate
+from asgcn_dgl.training.clips import files_to_test, make_dataset, read_all
+from asgcn_dgl.training.evaluate import evaluate
 from asgcn_dgl.training.report import report
 
 
@@ -27,7 +27,7 @@ def test_views_of_a_clip_are_averaged(run):
     assert result["num_clips"] == 3
     scores = np.load(run / "scores.npz")
     restored = load_model(run / "checkpoints" / "best.ckpt")
-    clips = read_all(_test_files(restored.config), restored.config, False)
+    clips = read_all(files_to_test(restored.config), restored.config, False)
     dataset = make_dataset(clips, restored.config, "whole", future_frames=10, num_clips=3)
     size, sums, views = len(dataset), 0.0, []
     for view in range(3):

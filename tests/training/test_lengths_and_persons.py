@@ -20,9 +20,8 @@ from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.clips import ClipsModule, files_to_test
 from asgcn_dgl.training.config import ClipsConfig, RunConfig, TrainerConfig
-from asgcn_dgl.training.evaluate import _test_files as files_of
 from asgcn_dgl.training.evaluate import evaluation_datasets, score
 from asgcn_dgl.training.files import RunDir
 
@@ -88,7 +87,7 @@ def test_several_test_clips_are_averaged(trained):
     once = np.load(trained / "scores.npz")
     restored = load_model(RunDir(trained).checkpoint("auto"))
     restored.config.clips.num_clips = 3
-    files = files_of(restored.config)
+    files = files_to_test(restored.config)
     datasets = evaluation_datasets(files, restored.model, restored.config)
     recognition, _ = score(restored.model, datasets, restored.config, "test")
     assert recognition.names == once["names"].tolist()
