@@ -14,7 +14,7 @@ from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 
 __all__ = ["AveragedModel"]
 
-REFRESH_EVERY = 8  # steps
+SELDOM = 8  # steps between two batches that the averaged model sees, at most
 
 
 class AveragedModel(nn.Module):
@@ -44,12 +44,15 @@ class AveragedModel(nn.Module):
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
         self._average = get_ema_multi_avg_fn(decay)
+        # Norms that take a tenth of a new batch follow within ten batches; the weights, within
+        # 1 / (1 - decay) steps.
+        self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
 
     @torch.no_grad()
     def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
         """Move towards the weights of a model, after it has learnt from a batch.
 
-        Every ``REFRESH_EVERY`` steps the batch norms see the batch as well: those that learn in the
+        Every ``refresh_every`` steps the batch norms see the batch as well: those that learn in the
         model. Nothing is dropped and no link is drawn, so that no random number is used.
         """
         if self.n_averaged == 0:
@@ -57,18 +60,22 @@ class AveragedModel(nn.Module):
         else:
             own, new = list(self.module.parameters()), list(model.parameters())
             self._average(own, new, self.n_averaged)
-        if self.n_averaged % REFRESH_EVERY == 0:
-            self._refresh(model, batch)
+        if self.n_averaged % self.refresh_every == 0:
+            self._refresh(model, batch, seen=int(self.n_averaged) // self.refresh_every)
         self.n_averaged += 1
 
-    def _refresh(self, model: ASGCN | STGCN, batch: Batch) -> None:
+    def _refresh(self, model: ASGCN | STGCN, batch: Batch, seen: int) -> None:
+        """Let the norms see a batch: the first counts whole, early ones are a plain mean."""
         learning = [
             mine
             for mine, its in zip(self.module.modules(), model.modules(), strict=True)
             if isinstance(mine, (MaskedBatchNorm, InputNorm)) and its.training
         ]
-        for norm in learning:
+        rates = [norm.momentum for norm in learning]
+        for norm, rate in zip(learning, rates, strict=True):
             norm.train()
+            norm.momentum = max(rate or 0.0, 1 / (seen + 1))
         self.module(batch.graph, batch.feat, batch.mask, batch.last)
-        for norm in learning:
+        for norm, rate in zip(learning, rates, strict=True):
             norm.eval()
+            norm.momentum = rate

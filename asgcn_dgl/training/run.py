@@ -184,7 +184,7 @@ def _fit(
             return log.seconds
     count = count_processes(config.trainer)
     if count.total > 1 and config.trainer.sync_norm:
-        sync_norms(module.model)
+        sync_norms(module)  # an averaged model has norms too
     callbacks: list[pl.Callback] = [log, saver]
     if config.trainer.link_pictures and module.model.aim is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))

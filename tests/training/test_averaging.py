@@ -10,16 +10,21 @@ from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import MaskedBatchNorm
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.averaging import REFRESH_EVERY, AveragedModel
+from asgcn_dgl.training.averaging import AveragedModel
 
 LAYOUT = get_layout("hand21")
 
 
-@pytest.fixture
-def model():
+def _model(links: str) -> ASGCN:
     torch.manual_seed(0)
     options = {"channels": [8, 8], "strides": [1, 2], "aim_frames": 10, "aim_hidden": 8}
-    return ASGCN(LAYOUT, 4, 3, dropout=0.5, future_frames=2, links="steady", **options)
+    made = ASGCN(LAYOUT, 4, 3, dropout=0.5, future_frames=2, links=links, **options)
+    return made.train()
+
+
+@pytest.fixture
+def model():
+    return _model("steady")
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def batch(model):
     return collate([dataset[k] for k in range(4)], builder=model.graph_builder)
 
 
-def _shaken(model, batch):
+def _shaken(model):
     """Move the weights as learning at a high rate does."""
     with torch.no_grad():
         for weight in model.parameters():
@@ -41,10 +46,10 @@ def _shaken(model, batch):
 
 def test_weights_are_averaged_by_the_formula(model, batch):
     average = AveragedModel(model, 0.75)
-    average.update(_shaken(model, batch), batch)
+    average.update(_shaken(model), batch)
     expected = [weight.detach().clone() for weight in model.parameters()]  # the first counts whole
     for _ in range(5):
-        _shaken(model, batch)
+        _shaken(model)
         expected = [
             0.75 * old + 0.25 * new for old, new in zip(expected, model.parameters(), strict=True)
         ]
@@ -55,12 +60,17 @@ def test_weights_are_averaged_by_the_formula(model, batch):
     assert not any(weight.requires_grad for weight in average.module.parameters())
 
 
+@pytest.mark.parametrize(("decay", "every"), [(0.5, 1), (0.98, 5), (0.999, 8)])
+def test_batch_norms_see_a_batch_as_often_as_the_weights_move(model, decay, every):
+    assert AveragedModel(model, decay).refresh_every == every
+
+
 def test_batch_norms_fit_the_averaged_weights(model, batch):
-    average = AveragedModel(model, 0.9)
-    model.train()
-    for _ in range(80 * REFRESH_EVERY):
-        if average.n_averaged < 20:
-            _shaken(model, batch)
+    """Between two models, the statistics are those of neither."""
+    ends = [copy.deepcopy(_shaken(model).state_dict()) for _ in range(2)]
+    average = AveragedModel(model, 0.98)
+    for step in range(300):
+        model.load_state_dict(ends[step % 2])
         average.update(model, batch)
     found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
     fresh = copy.deepcopy(average.module)
@@ -72,9 +82,21 @@ def test_batch_norms_fit_the_averaged_weights(model, batch):
     torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
 
 
-def test_an_update_draws_no_random_number_and_leaves_the_model_as_it_is(model, batch):
+def test_the_first_batch_counts_whole(model, batch):
+    average = AveragedModel(model, 0.999)
+    average.update(model, batch)
+    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    for name, norm in average.module.named_modules():
+        if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
+            norm.train()
+    right = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("links", ["sampled", "steady", "frozen"])
+def test_an_update_draws_no_random_number_and_leaves_the_model_as_it_is(batch, links):
+    model = _model(links)
     average = AveragedModel(model, 0.9)
-    model.train()
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
     average.update(model, batch)
@@ -82,11 +104,13 @@ def test_an_update_draws_no_random_number_and_leaves_the_model_as_it_is(model, b
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module.training for module in average.module.modules())
+    assert all(norm.momentum == 0.1 for norm in average.module.modules() if _is_norm(norm))
 
 
-def test_norms_that_do_not_learn_keep_their_statistics(model, batch):
+@pytest.mark.parametrize(("links", "learns"), [("sampled", True), ("steady", False)])
+def test_norms_of_the_inference_module_move_where_they_learn(batch, links, learns):
+    model = _model(links)
     average = AveragedModel(model, 0.9)
-    model.train()  # steady links: the inference module stays in evaluation mode
     average.update(model, batch)
     moved = {
         name
@@ -95,4 +119,9 @@ def test_norms_that_do_not_learn_keep_their_statistics(model, batch):
         )
         if name.endswith("running_mean") and not torch.equal(value, other)
     }
-    assert moved and not any(name.startswith("aim.") for name in moved)
+    assert any(not name.startswith("aim.") for name in moved)
+    assert any(name.startswith("aim.") for name in moved) == learns
+
+
+def _is_norm(module):
+    return isinstance(module, MaskedBatchNorm)
