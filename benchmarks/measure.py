@@ -116,10 +116,10 @@ def child(module: str, arguments: Iterable[str], allocator: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def machine() -> str:
-    """Say on what was measured."""
+def machine(threads: int) -> str:
+    """Say on what was measured, and with how many threads."""
     return (
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"{platform.machine()}, {threads} threads, torch {torch.__version__}, "
         f"Python {platform.python_version()}"
     )
 
@@ -175,7 +175,7 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
     repeats = min(options.repeats, 3) if options.quick else options.repeats
     asked = chosen(quick if options.quick else works, options)
     width = max(len(work.name) for work in asked)
-    print(f"{machine()}\n{heading(width)}", flush=True)
+    print(f"{machine(options.threads)}\n{heading(width)}", flush=True)
     rows = []
     for work in asked:
         for allocator in () if work.missing else ALLOCATORS:
@@ -184,9 +184,14 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
             if options.json is not None:
                 write_rows(rows, options.json)
     for rival in dict.fromkeys(row["rival"] for row in rows):
-        works = dict.fromkeys(row["work"] for row in rows if row["rival"] == rival)
-        print(f"rival of {'; '.join(works)}: {rival}")
-    for work in asked:
+        names = dict.fromkeys(row["work"] for row in rows if row["rival"] == rival)
+        print(f"rival of {'; '.join(names)}: {rival}")
+    say_missing(asked)
+
+
+def say_missing(works: Iterable[Work]) -> None:
+    """Name the rows that are left out, since their rival is not installed."""
+    for work in works:
         if work.missing:
             print(f"left out: {work.name}: not installed: {', '.join(work.missing)}")
 

@@ -55,7 +55,7 @@ def main() -> None:
             if parse_ntu_name(path).action - 1 not in TWO_PERSON_CLASSES:
                 path.unlink()
         peak, seconds = peak_gib(root, size["batch"], size["options"], options.threads)
-    print(machine())
+    print(machine(options.threads))
     print(
         f"configuration paper{' (quick)' if options.quick else ''}, batch {size['batch']}: peak "
         f"{peak:.2f} GiB of {LIMIT_GIB:g}, {seconds:.0f} s"

@@ -2,8 +2,8 @@
 
 For the rows of ``benchmarks.layers``, ``.aim`` and ``.model``: the floating-point operations in
 products and convolutions of ours and of the rival, as torch counts them, the rate that each
-reaches, and the shares of our time by kind of operation. At equal rates the ratio of the times
-would be the ratio of the operations.
+reaches, beside that of one plain matrix product (``mm``), and the shares of our time by kind of
+operation. At equal rates the ratio of the times would be the ratio of the operations.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from benchmarks.measure import (
     machine,
     matmul_peak,
     rows_parser,
+    say_missing,
     write_rows,
 )
 
 ALLOCATOR = "reusing"  # without page faults, so that the arithmetic shows
-WORKS = [work for work in (*layers.WORKS, *aim.WORKS, *model.WORKS) if not work.missing]
+WORKS = [*layers.WORKS, *aim.WORKS, *model.WORKS]
 QUICK = layers.WORKS[:2]
 KINDS = {
     "products": ("mm", "addmm", "bmm", "baddbmm"),
@@ -72,8 +73,9 @@ def flop(call: Call) -> int:
 def shares(call: Call) -> dict[str, float]:
     """Shares of a call's time by kind of operation.
 
-    ``other`` is what no operation of torch in this thread accounts for: the interpreter, DGL's own
-    kernels, waiting for the decoder's threads.
+    ``rest`` are torch's other operations: elementwise ones, reductions, views. ``other`` is what no
+    operation of torch in this thread accounts for: the interpreter, DGL's own kernels, waiting for
+    the decoder's threads, and the profiler itself.
     """
     kind = {name: key for key, names in KINDS.items() for name in names}
     with profile(activities=[ProfilerActivity.CPU]) as found:
@@ -84,9 +86,9 @@ def shares(call: Call) -> dict[str, float]:
     for event in found.key_averages():
         if event.key.startswith("aten::"):
             name = event.key.removeprefix("aten::").removesuffix("_")  # addmm_ is addmm
-            spent[kind.get(name, "elementwise")] += event.self_cpu_time_total / 1e6
+            spent[kind.get(name, "rest")] += event.self_cpu_time_total / 1e6
     spent["other"] = max(0.0, whole - sum(spent.values()))
-    return {key: spent[key] / whole for key in (*KINDS, "elementwise", "other")}
+    return {key: spent[key] / whole for key in (*KINDS, "rest", "other")}
 
 
 def answer(work: Work, repeats: int, threads: int) -> dict[str, Any]:
@@ -128,14 +130,15 @@ def main() -> None:
         print(json.dumps(answer(work, **request)))
         return
     options = rows_parser(__doc__ or "").parse_args()
-    asked = chosen(QUICK if options.quick else WORKS, options)
+    found = chosen(QUICK if options.quick else WORKS, options)
+    asked = [work for work in found if not work.missing]
     repeats = min(options.repeats, 3) if options.quick else options.repeats
-    width = max(len(work.name) for work in asked)
-    kinds = "".join(f"{key:>14}" for key in (*KINDS, "elementwise", "other"))
-    print(f"{machine()}; allocator setting {ALLOCATOR}")
+    width = max(len(work.name) for work in found)
+    kinds = "".join(f"{key:>14}" for key in (*KINDS, "rest", "other"))
+    print(f"{machine(options.threads)}; allocator setting {ALLOCATOR}")
     print(
         f"{'':<{width}} rival / ours  GFLOP/s{'':<17}ours, share of the time\n"
-        f"{'work':<{width}} {'FLOP':>6} {'time':>6} {'ours':>7} {'rival':>7} {'peak':>7}{kinds}",
+        f"{'work':<{width}} {'FLOP':>6} {'time':>6} {'ours':>7} {'rival':>7} {'mm':>7}{kinds}",
         flush=True,
     )
     rows = []
@@ -145,6 +148,7 @@ def main() -> None:
         print(line(rows[-1], width), flush=True)
         if options.json is not None:
             write_rows(rows, options.json)
+    say_missing(found)
 
 
 if __name__ == "__main__":

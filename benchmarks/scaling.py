@@ -113,7 +113,7 @@ def main() -> None:
     made.add_argument("--plot", type=Path, metavar="FILE", help="draw time and memory into FILE")
     options = made.parse_args()
     repeats = min(options.repeats, 3) if options.quick else options.repeats
-    print(machine())
+    print(machine(options.threads))
     print(f"{'changed':<13} {'size':>5} {'seconds':>9} {'MiB':>7}")
     rows = []
     for name, point in points(QUICK if options.quick else SWEEPS):
@@ -125,10 +125,10 @@ def main() -> None:
             f"{found['peak_mib']:>7.0f}",
             flush=True,
         )
+        if options.json is not None:
+            write_rows(rows, options.json)
     if options.plot is not None:
         plot(rows, options.plot)
-    if options.json is not None:
-        write_rows(rows, options.json)
 
 
 if __name__ == "__main__":
