@@ -111,6 +111,7 @@ def _one(name: str, found: Mapping[str, Any]) -> str:
         "seeds": ", ".join(map(str, found["seeds"])),
         "top-1 of each": ", ".join(f"{value:.2f} %" for value in found["top1"]),
         "time": _duration(found["seconds"]),
+        "what the time is": found.get("seconds_say"),
         "checkpoint": found.get("checkpoint"),
         "chosen on": found.get("chosen_on"),
         "commit": found.get("commit"),
