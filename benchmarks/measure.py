@@ -143,6 +143,11 @@ def rows_parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def repeats_of(options: argparse.Namespace) -> int:
+    """Timings that the options ask for."""
+    return min(options.repeats, 3) if options.quick else options.repeats
+
+
 def chosen(works: Sequence[Work], options: argparse.Namespace) -> list[Work]:
     """Return the works that the options ask for; end with a message where there is none."""
     found = [work for work in works if options.only in work.name]
@@ -172,7 +177,7 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
         print(json.dumps(_answer(found[request["work"]], request)))
         return
     options = rows_parser(description).parse_args()
-    repeats = min(options.repeats, 3) if options.quick else options.repeats
+    repeats = repeats_of(options)
     asked = chosen(quick if options.quick else works, options)
     width = max(len(work.name) for work in asked)
     print(f"{machine(options.threads)}\n{heading(width)}", flush=True)
@@ -181,8 +186,7 @@ def run(module: str, description: str, works: Sequence[Work], quick: Sequence[Wo
         for allocator in () if work.missing else ALLOCATORS:
             rows.append(measure(module, work, allocator, repeats, options.threads))
             print(line(rows[-1], width), flush=True)
-            if options.json is not None:
-                write_rows(rows, options.json)
+            write_rows(rows, options.json)
     for rival in dict.fromkeys(row["rival"] for row in rows):
         names = dict.fromkeys(row["work"] for row in rows if row["rival"] == rival)
         print(f"rival of {'; '.join(names)}: {rival}")
@@ -247,8 +251,10 @@ def line(row: dict[str, Any], width: int) -> str:
     )
 
 
-def write_rows(rows: list[dict[str, Any]], file: Path) -> None:
-    """Write rows as JSON, whole or not at all."""
+def write_rows(rows: list[dict[str, Any]], file: Path | None) -> None:
+    """Write rows as JSON where a file is asked for, whole or not at all."""
+    if file is None:
+        return
     spare = file.with_name(file.name + ".part")
     spare.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     os.replace(spare, file)

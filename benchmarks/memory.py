@@ -60,9 +60,8 @@ def main() -> None:
         f"configuration paper{' (quick)' if options.quick else ''}, batch {size['batch']}: peak "
         f"{peak:.2f} GiB of {LIMIT_GIB:g}, {seconds:.0f} s"
     )
-    if options.json is not None:
-        row = {"quick": options.quick, "batch": size["batch"], "gib": peak, "seconds": seconds}
-        write_rows([row], options.json)
+    row = {"quick": options.quick, "batch": size["batch"], "gib": peak, "seconds": seconds}
+    write_rows([row], options.json)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from benchmarks.measure import (
     in_turn,
     machine,
     matmul_peak,
+    repeats_of,
     rows_parser,
     say_missing,
     write_rows,
@@ -45,6 +46,11 @@ KINDS = {
 }
 
 
+def _operation(name: str) -> str:
+    """Name of an operation of torch; ``aten::addmm_`` is ``addmm``."""
+    return name.removeprefix("aten::").removesuffix("_")
+
+
 class _Counter(TorchDispatchMode):
     """Counts as torch's ``FlopCounterMode``, which cannot follow ``torch.autograd.grad``."""
 
@@ -52,7 +58,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = func._schema.name.removeprefix("aten::").removesuffix("_")  # addmm_ is addmm
+        name = _operation(func._schema.name)
         formula = flop_registry.get(getattr(torch.ops.aten, name, None))
         if formula is None:  # inference mode does not take composed operations apart
             with self:
@@ -85,8 +91,7 @@ def shares(call: Call) -> dict[str, float]:
     spent: Counter[str] = Counter()
     for event in found.key_averages():
         if event.key.startswith("aten::"):
-            name = event.key.removeprefix("aten::").removesuffix("_")  # addmm_ is addmm
-            spent[kind.get(name, "rest")] += event.self_cpu_time_total / 1e6
+            spent[kind.get(_operation(event.key), "rest")] += event.self_cpu_time_total / 1e6
     spent["other"] = max(0.0, whole - sum(spent.values()))
     return {key: spent[key] / whole for key in (*KINDS, "rest", "other")}
 
@@ -132,7 +137,7 @@ def main() -> None:
     options = rows_parser(__doc__ or "").parse_args()
     found = chosen(QUICK if options.quick else WORKS, options)
     asked = [work for work in found if not work.missing]
-    repeats = min(options.repeats, 3) if options.quick else options.repeats
+    repeats = repeats_of(options)
     width = max(len(work.name) for work in found)
     kinds = "".join(f"{key:>14}" for key in (*KINDS, "rest", "other"))
     print(f"{machine(options.threads)}; allocator setting {ALLOCATOR}")
@@ -146,8 +151,7 @@ def main() -> None:
         request = {"work": work.name, "repeats": repeats, "threads": options.threads}
         rows.append(child("benchmarks.profile", ["--child", json.dumps(request)], ALLOCATOR))
         print(line(rows[-1], width), flush=True)
-        if options.json is not None:
-            write_rows(rows, options.json)
+        write_rows(rows, options.json)
     say_missing(found)
 
 

@@ -18,7 +18,7 @@ import torch
 from asgcn_dgl.nn import ASGConv
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from benchmarks.layers import timed
-from benchmarks.measure import Call, call_mib, child, machine, parser, write_rows
+from benchmarks.measure import Call, call_mib, child, machine, parser, repeats_of, write_rows
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--plot", type=Path, metavar="FILE", help="draw time and memory into FILE")
     options = made.parse_args()
-    repeats = min(options.repeats, 3) if options.quick else options.repeats
+    repeats = repeats_of(options)
     print(machine(options.threads))
     print(f"{'changed':<13} {'size':>5} {'seconds':>9} {'MiB':>7}")
     rows = []
@@ -125,8 +125,7 @@ def main() -> None:
             f"{found['peak_mib']:>7.0f}",
             flush=True,
         )
-        if options.json is not None:
-            write_rows(rows, options.json)
+        write_rows(rows, options.json)
     if options.plot is not None:
         plot(rows, options.plot)
 

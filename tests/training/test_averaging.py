@@ -44,6 +44,17 @@ def _shaken(model):
     return model
 
 
+def _check_statistics(average, batch):
+    """Compare the running statistics of what learns with those of the batch itself."""
+    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    for name, norm in average.module.named_modules():
+        if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
+            norm.train()
+    right = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    # Running variances are those of samples (n - 1), a batch's own are not: nearly the same.
+    torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
+
+
 def test_weights_are_averaged_by_the_formula(model, batch):
     average = AveragedModel(model, 0.75)
     average.update(_shaken(model), batch)
@@ -72,25 +83,13 @@ def test_batch_norms_fit_the_averaged_weights(model, batch):
     for step in range(300):
         model.load_state_dict(ends[step % 2])
         average.update(model, batch)
-    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
-    fresh = copy.deepcopy(average.module)
-    for name, norm in fresh.named_modules():
-        if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
-            norm.train()
-    right = fresh(batch.graph, batch.feat, batch.mask, batch.last).logits
-    # Running variances are those of samples (n - 1), a batch's own are not: nearly the same.
-    torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
+    _check_statistics(average, batch)
 
 
 def test_the_first_batch_counts_whole(model, batch):
     average = AveragedModel(model, 0.999)
     average.update(model, batch)
-    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
-    for name, norm in average.module.named_modules():
-        if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
-            norm.train()
-    right = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
-    torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
+    _check_statistics(average, batch)
 
 
 @pytest.mark.parametrize("links", ["sampled", "steady", "frozen"])
@@ -104,7 +103,11 @@ def test_an_update_draws_no_random_number_and_leaves_the_model_as_it_is(batch, l
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module.training for module in average.module.modules())
-    assert all(norm.momentum == 0.1 for norm in average.module.modules() if _is_norm(norm))
+    assert all(
+        norm.momentum == 0.1
+        for norm in average.module.modules()
+        if isinstance(norm, MaskedBatchNorm)
+    )
 
 
 @pytest.mark.parametrize(("links", "learns"), [("sampled", True), ("steady", False)])
@@ -121,7 +124,3 @@ def test_norms_of_the_inference_module_move_where_they_learn(batch, links, learn
     }
     assert any(not name.startswith("aim.") for name in moved)
     assert any(name.startswith("aim.") for name in moved) == learns
-
-
-def _is_norm(module):
-    return isinstance(module, MaskedBatchNorm)
