@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
+__all__ = ["dropout", "keep_bits", "keep_words", "kept_scale", "zero_dropped"]
+
 DIGITS = 16  # binary digits of the probability to keep
 BITS = 32  # of a word
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a feature
+
+
+def dropout(feat: Tensor, rate: float) -> Tensor:
+    """Zero features at random and scale up what is kept; one bit a feature is kept for backward.
+
+    Parameters
+    ----------
+    feat
+        Features of any shape.
+    rate
+        Probability that a feature is dropped; 0 returns ``feat`` itself.
+    """
+    words = keep_words(feat, rate)
+    return feat if words is None else _Dropout.apply(feat, words, kept_scale(rate))
+
+
+class _Dropout(torch.autograd.Function):
+    """Linear, and its own transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, feat: Tensor, words: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(words)
+        ctx.scale = scale
+        out = feat.contiguous() * scale
+        zero_dropped(out, words)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (words,) = ctx.saved_tensors
+        return _Dropout.apply(grad, words, ctx.scale), None, None
 
 
 def kept_scale(dropout: float) -> float:
@@ -80,10 +115,9 @@ def zero_dropped(feat: Tensor, words: Tensor | None, bits: Tensor | None = None)
     if words is None:
         return
     kept = keep_bits(words, feat.numel(), bits).view(feat.shape)
-    if feat.dtype == torch.float32:  # as bits, several times as fast as a product with a bool
-        feat.view(torch.int32).bitwise_and_(kept)
-    else:
-        feat.mul_(kept != 0)
+    # As bits, several times as fast as a product with a bool.
+    digits = _INTEGERS[feat.element_size()]
+    feat.view(digits).bitwise_and_(kept.to(digits))
 
 
 @cache

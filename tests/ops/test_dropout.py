@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from asgcn_dgl.ops.dropout import BITS, keep_bits, keep_words, kept_scale, zero_dropped
+from asgcn_dgl.nn.dropout import Dropout
+from asgcn_dgl.ops.dropout import BITS, dropout, keep_bits, keep_words, kept_scale, zero_dropped
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.25, 0.1, 0.9, 1 / 3])
@@ -39,3 +40,35 @@ def test_what_is_kept_stays_as_it_is_in_every_precision(dtype):
     out = feat.clone()
     zero_dropped(out, words, torch.empty(BITS * len(words) + 5, dtype=torch.int32))
     assert torch.equal(out, torch.where(bits == -1, feat, torch.zeros_like(feat)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_dropout_scales_what_it_keeps_and_passes_gradients_of_that_alone(dtype):
+    feat = torch.rand(40, 30).to(dtype).add_(0.5).T.requires_grad_()  # not contiguous
+    torch.manual_seed(0)
+    out = dropout(feat, 0.25)
+    kept = out != 0
+    assert 0.7 < float(kept.double().mean()) < 0.8
+    torch.testing.assert_close(out, torch.where(kept, feat / 0.75, torch.zeros_like(feat)))
+    (grad,) = torch.autograd.grad(out.sum(), feat)
+    torch.testing.assert_close(grad, kept.to(dtype) / 0.75)
+
+
+def test_dropout_has_second_derivatives_and_obeys_the_seed():
+    feat = torch.randn(5, 9, dtype=torch.double, requires_grad=True)
+
+    def seeded(value):
+        torch.manual_seed(1)
+        return dropout(value, 0.5)
+
+    assert torch.equal(seeded(feat), seeded(feat))
+    assert torch.autograd.gradcheck(seeded, feat)
+    assert torch.autograd.gradgradcheck(seeded, feat)
+    assert dropout(feat, 0.0) is feat
+    assert not bool(dropout(feat, 1.0).any())
+
+
+def test_the_layer_drops_in_training_alone():
+    layer, feat = Dropout(0.5), torch.ones(64, 64)
+    assert set(layer(feat).unique().tolist()) == {0.0, 2.0}
+    assert layer.eval()(feat) is feat
