@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ except ImportError as error:
     ) from error
 
 __all__ = ["build_parser", "main", "train_config"]
+
+logger = logging.getLogger(__name__)
 
 USAGE_ERROR = 2
 FAILURE = 1
@@ -492,12 +495,25 @@ def train_config(options: Mapping[str, Any], command: str = "train") -> RunConfi
         packaged = packaged_config(config)
         base = read_yaml(config) if packaged is None else packaged
     elif "data" in given:
-        base = packaged_config(given["data"]) or {}
+        found = packaged_config(given["data"])
+        if found is None:
+            logger.warning(
+                "there is no configuration for %s: what is not said has the defaults of "
+                "'asgcn-dgl %s --help'; '--config modern' is a recipe for any set",
+                given["data"],
+                command,
+            )
+        base = found or {}
     merged = _merged(base, given)
     for name in ("data", "root"):
         if name not in merged:
             raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
-    return _checked(merged, config)
+    try:
+        return _checked(merged, None)
+    except InputError:
+        if config is not None:  # a mistake of the file is told with its name
+            _checked({"data": merged["data"], "root": merged["root"], **base}, config)
+        raise
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -163,6 +163,24 @@ def test_mistakes_in_a_file_name_the_file(tmp_path, capsys):
     assert "trainer.epochs" in error
 
 
+def test_mistakes_on_the_command_line_are_not_blamed_on_the_file(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("trainer: {epochs: 3}\n")
+    command = ["train", "--data=nw_ucla", "--root=x", f"--config={file}"]
+    assert main([*command, "--trainer.epochs=0"]) == 2
+    assert "error: trainer.epochs must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_a_set_without_a_configuration_says_so(asked, caplog, tmp_path):
+    command = ["train", "--root=x", f"--out={tmp_path / 'run'}"]
+    assert main([*command, "--data=cmu"]) == 0
+    assert "there is no configuration for cmu" in caplog.text
+    caplog.clear()
+    assert main([*command, "--data=cmu", "--config=modern"]) == 0
+    assert main([*command, "--data=nw_ucla"]) == 0
+    assert not caplog.text
+
+
 def test_other_failures_are_not_hidden(asked, monkeypatch):
     from asgcn_dgl.training import run
 

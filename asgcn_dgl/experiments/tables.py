@@ -75,9 +75,11 @@ class Job:
         return found
 
     def state(self) -> str:
-        """Return 'done', 'begun' or 'to do'."""
+        """Return 'done', 'diverged', 'begun' or 'to do'."""
         if self.result() is not None:
             return "done"
+        if self.run.diverged():
+            return "diverged"
         return "begun" if self.run.config_file.is_file() else "to do"
 
     def check(self) -> None:
@@ -92,16 +94,14 @@ class Job:
                 )
 
     def train(self) -> None:
-        """Train and score, or go on with what is there."""
-        try:
+        """Train and score, or go on with what is there; a run that diverges says so in its log."""
+        with contextlib.suppress(DivergenceError):
             train(
                 self.config,
                 self.run.path,
                 resume=self.run.config_file.is_file(),
                 test=self.split == "test",
             )
-        except DivergenceError as error:
-            raise DivergenceError(f"{self.run.path}: {error}") from error
 
 
 def _essence(config: RunConfig) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def make_table(
     InputError
         If an option cannot be used, or the folder holds runs of other options.
     DivergenceError
-        If a run diverges.
+        If runs have diverged, after all others are done.
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
@@ -181,6 +181,13 @@ def make_table(
         print(_listing(table, jobs, states))
     if not dry_run:
         _train_all(table, chosen, jobs, states, folder, at_once)
+        diverged = [str(job.run.path) for job in jobs if job.state() == "diverged"]
+        if diverged:
+            raise DivergenceError(
+                f"{len(diverged)} of {len(jobs)} runs diverged ({', '.join(diverged)}) and are "
+                "left out of the table; the train.log of each says why. To train one again, "
+                "remove its folder"
+            )
     return _summary(table, chosen, jobs)
 
 
@@ -203,7 +210,7 @@ def _listing(table: str, jobs: Sequence[Job], states: Sequence[str]) -> str:
         for job, state in zip(jobs, states, strict=True)
     ]
     seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
-    left = len(jobs) - len(seconds)
+    left = len(jobs) - len(seconds) - states.count("diverged")
     outlook = "its time is known after the first run"
     if not left:
         outlook = "nothing is left to do"
@@ -221,7 +228,8 @@ def _train_all(
     folder: Path,
     at_once: int,
 ) -> None:
-    left = [job for job, state in zip(jobs, states, strict=True) if state != "done"]
+    ended = ("done", "diverged")  # what diverged once would do so again
+    left = [job for job, state in zip(jobs, states, strict=True) if state not in ended]
     seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
 
     def say(verb: str, job: Job, number: int, waiting: int) -> None:
@@ -232,7 +240,8 @@ def _train_all(
             print(f"{verb} {len(jobs) - len(left) + number}/{len(jobs)}: {job.run.path}{togo}")
 
     def done(job: Job) -> None:
-        seconds.append(_seconds(job))
+        if job.result() is not None:
+            seconds.append(_seconds(job))
         if is_main():
             _write(table, chosen, jobs, folder)
 
@@ -358,12 +367,13 @@ def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
         (each.method, *_published(each.figures, chosen.protocols)) for each in chosen.published
     ]
     counts = {len(each["top1"]) for each in cells.values()}
-    number = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(counts.pop())
+    number = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts))
+    spread = "; mean ± standard deviation" if max(counts) > 1 else ""
     lines = [
         f"# {chosen.title}",
         "",
         f"{summary['dataset']}, {summary['stream']} stream, {summary['split']} clips, "
-        f"{number} seed(s) a cell; mean ± standard deviation.",
+        f"{number} seed{'' if number == '1' else 's'} a cell{spread}.",
         "",
         *_lines([chosen.head, *published, *rows]),
     ]

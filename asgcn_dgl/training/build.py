@@ -13,7 +13,14 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.parallel import count_processes
 
-__all__ = ["build_model", "device_of", "future_frames", "set_threads", "thawed"]
+__all__ = [
+    "build_model",
+    "check_devices",
+    "device_of",
+    "future_frames",
+    "set_threads",
+    "thawed",
+]
 
 
 def build_model(
@@ -74,8 +81,8 @@ def future_frames(model: ASGCN | STGCN) -> int:
     return int(model.config.get("future_frames", 0))
 
 
-def set_threads(config: RunConfig) -> None:
-    """Give torch the threads that the run asks for, and refuse devices that are not there.
+def check_devices(config: RunConfig) -> None:
+    """Refuse to train on devices that are not there.
 
     Raises
     ------
@@ -101,11 +108,15 @@ def set_threads(config: RunConfig) -> None:
                 f"{name}.batch_size must be at least {least} with {count.total} processes and "
                 f"trainer.accumulate {config.trainer.accumulate}, got {clips}"
             )
+
+
+def set_threads(config: RunConfig) -> None:
+    """Give torch the threads that the run asks for."""
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
 
 
 def device_of(config: RunConfig) -> torch.device:
-    """Return where evaluation computes."""
+    """Return where evaluation computes: a GPU if torch sees one, whatever trained the model."""
     wanted = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if wanted else "cpu")

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
 
@@ -168,11 +169,11 @@ class EpochLog(Callback):
         every = trainer.check_val_every_n_epoch or 1
         if epoch % every == 0 and any(name.startswith("val/") for name in metrics):
             parts.append("val " + _figures(metrics, "val/"))
-        lr = trainer.optimizers[0].param_groups[-1]["lr"]
-        parts.append(f"lr {lr:.2g}")
+        rates = current_rates(trainer.optimizers[0])
+        parts += [f"{name} {rate:.2g}" for name, rate in rates.items()]
         say(self.file, "  ".join(parts), self.bar)
         if trainer.logger is not None:
-            speed = {"lr": lr, "clips_per_second": self._clips / seconds}
+            speed = {**rates, "clips_per_second": self._clips / seconds}
             trainer.logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:

@@ -208,7 +208,8 @@ def evaluation_loader(
         dataset,
         batch_size=config.trainer.eval_batch_size,
         sampler=draws,
-        num_workers=config.clips.workers,
+        # Processes for a single batch would cost more than they bring.
+        num_workers=config.clips.workers if len(draws) > config.trainer.eval_batch_size else 0,
         collate_fn=functools.partial(collate, builder=builder),
         generator=torch.Generator(),  # as in training: leave torch's own alone
     )

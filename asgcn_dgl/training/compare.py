@@ -43,6 +43,8 @@ class RunSummary(NamedTuple):
         Prediction error on the test clips, units of the data, None where there is none.
     seconds
         Time that training took, None while it is not done.
+    state
+        'done', 'diverged', or 'begun': it is running, or was interrupted.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RunSummary(NamedTuple):
     test: float | None
     mpjpe: float | None
     seconds: float | None
+    state: str
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
@@ -98,12 +101,13 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
         test.get("top1"),
         future.get("mpjpe"),
         None if seconds is None else float(sum(seconds.values())),
+        "diverged" if run.diverged() else "done" if validation else "begun",
     )
 
 
 def runs_table(runs: Sequence[RunSummary]) -> str:
     """Return runs as a table to read."""
-    head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min")
+    head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min", "state")
     rows = [
         (
             run.name,
@@ -115,6 +119,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
             _number(run.test),
             "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe),
             _number(None if run.seconds is None else run.seconds / 60),
+            run.state,
         )
         for run in runs
     ]
@@ -163,6 +168,8 @@ def fuse(
     if choose and weights is not None:
         raise InputError("--weights and --choose-weights exclude each other; give one of them")
     folders = [RunDir(Path(run)) for run in runs]
+    if len({run.path.resolve() for run in folders}) < len(folders):
+        raise InputError("fuse was given a run twice; --weights gives it more weight")
     streams = [run.read_config().clips.stream for run in folders]
     scores = _same_clips([run.scores for run in folders], "asgcn-dgl evaluate")
     chosen, found = _weights(weights, streams), {}

@@ -540,7 +540,8 @@ class RunConfig:
     Parameters
     ----------
     data
-        Name of the data set: nw_ucla, ntu60, ntu120 or synthetic.
+        Name of the data set: nw_ucla, ntu60, ntu120 or synthetic; with a store any format's name,
+        which then chooses the configuration.
     root
         Folder of the data set, or of a store; several, joined by a colon (on Windows a semicolon),
         are one set of all their clips.

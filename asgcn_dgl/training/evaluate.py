@@ -178,6 +178,11 @@ def score(
             batch = batch.to(device)
             out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=number == 1)
             scores[number].update(batch, out)
+    if not bool(torch.isfinite(scores[0].logits()).all()):
+        raise InputError(
+            "the model gives scores that are not finite: its weights are spoilt; use an earlier "
+            "checkpoint, or train anew at a lower learning rate"
+        )
     scores[0].average(datasets[0].num_clips)
     return scores
 

@@ -13,7 +13,9 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
-__all__ = ["RunDir", "next_run_dir", "read_figures"]
+__all__ = ["DIVERGED", "RunDir", "next_run_dir", "read_figures"]
+
+DIVERGED = "diverged"  # begins the last line of the log of such a run
 
 
 def next_run_dir(name: str, base: str | Path = "runs") -> Path:
@@ -86,6 +88,13 @@ class RunDir:
     def log(self) -> Path:
         """One line for each epoch."""
         return self.path / "train.log"
+
+    def diverged(self) -> bool:
+        """Tell whether training has diverged, and not been resumed since."""
+        if not self.log.is_file():
+            return False
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return bool(lines) and lines[-1].startswith(f"{DIVERGED}: ")
 
     def write_config(self, config: RunConfig) -> None:
         """Write the options of the run."""

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.build import build_model, set_threads
+from asgcn_dgl.training.build import build_model, check_devices, set_threads
 from asgcn_dgl.training.clips import ClipsModule
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
@@ -25,6 +25,7 @@ __all__ = ["find_lr", "suggest"]
 
 SMOOTHING = 0.9
 BLOWN_UP = 4.0  # times the least loss: no need to go on
+CLEAR_FALL = 0.05  # of the first loss: less may be noise
 
 
 def find_lr(
@@ -53,7 +54,8 @@ def find_lr(
     Returns
     -------
     dict
-        ``lr`` and ``loss`` (smoothed) of each step, and ``suggestion``.
+        ``lr`` and ``loss`` (smoothed) of each step, and ``suggestion``, the value for
+        ``optim.lr``: with ``optim.base_batch`` training scales it by the clips of a step.
 
     Raises
     ------
@@ -65,6 +67,7 @@ def find_lr(
             f"--lowest must be positive and below --highest, --steps at least 2; got {lowest}, "
             f"{highest} and {steps}"
         )
+    check_devices(config)
     set_threads(config)
     clips = ClipsModule(config, progress_wanted(config))
     names = list(clips.set.class_names)
@@ -96,10 +99,11 @@ def find_lr(
     losses = smoothed(sweep.losses)
     if len(losses) < 2:
         raise InputError(f"training diverges at once; begin with --lowest below {lowest:g}")
+    scale = scaled_lr(config) / config.optim.lr
     result = {
         "lr": rates[: len(losses)],
         "loss": losses,
-        "suggestion": suggest(rates[: len(losses)], losses),
+        "suggestion": suggest(rates[: len(losses)], losses) / scale,
     }
     print(_table(result))
     if out is not None:
@@ -192,4 +196,10 @@ def _table(result: dict[str, Any], rows: int = 12) -> str:
     )
     digits = 1 - math.floor(math.log10(result["suggestion"]))
     found = round(result["suggestion"], digits)
-    return "\n".join([*lines, f"the loss falls fastest at {found:g}: try --optim.lr {found:g}"])
+    advice = f"the loss falls fastest where optim.lr is {found:g}: try --optim.lr {found:g}"
+    if min(result["loss"]) > (1 - CLEAR_FALL) * result["loss"][0]:
+        advice += (
+            f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; take "
+            "more --steps"
+        )
+    return "\n".join([*lines, advice])

@@ -23,7 +23,12 @@ from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor
+from asgcn_dgl.training.optim import (
+    group_options,
+    joint_optimizer,
+    learning_rate_factor,
+    restore_rates,
+)
 from asgcn_dgl.training.parallel import processes, rank, shares
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
 
@@ -58,6 +63,20 @@ class Phase(pl.LightningModule):
         self.class_names = class_names
         self.origins: tuple[Origin, ...] = ()
         self.running: dict[str, Tensor] = {}  # of the latest batch, for the progress bar
+        self.rates: list[dict[str, Any]] = []  # options of the optimiser's groups, as configured
+
+    def on_train_start(self) -> None:
+        """Let the options hold that a resumed run was given, not those in its checkpoint."""
+        optimizer = self.trainer.optimizers[0]
+        restore_rates(optimizer, self.rates)
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            assert isinstance(scheduler, LambdaLR)
+            scheduler.base_lrs = [group["lr"] for group in self.rates]
+            for group, base, factor in zip(
+                optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * factor(scheduler.last_epoch)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the links' noise anew, from (seed, phase, epoch).
@@ -68,6 +87,15 @@ class Phase(pl.LightningModule):
         parts = [self.config.trainer.seed, self.number, self.current_epoch]
         parts += [rank()] if rank() else []
         torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Stop before spoilt weights are saved: a finite gradient may have been far too large."""
+        if not self.trainer.is_last_batch:
+            return
+        found = [p.detach().norm() for p in self.model.parameters()]
+        norm = torch.stack([each.to(self.device) for each in found]).norm()
+        if not bool(torch.isfinite(norm)):
+            raise self._diverged("norm of the weights", norm)
 
     def check_finite(self, loss: Tensor) -> None:
         """Stop with a clear message where the loss is not a number.
@@ -121,8 +149,8 @@ class Phase(pl.LightningModule):
     def _diverged(self, what: str, value: Tensor) -> DivergenceError:
         return DivergenceError(
             f"{self.label}: the {what} became {value.detach().item()} in epoch "
-            f"{self.current_epoch + 1}, step {self.global_step + 1}; the last checkpoint is from "
-            "before. Try a lower learning rate, optim.grad_clip, or trainer.precision 32-true"
+            f"{self.current_epoch + 1}, step {self.global_step + 1}. Try a lower learning rate, "
+            "optim.grad_clip, or trainer.precision 32-true"
         )
 
 
@@ -169,7 +197,9 @@ class AIMWarmUp(Phase):
     def configure_optimizers(self) -> Adam:
         """Return Adam over the parameters of AIM."""
         assert self.model.aim is not None, "a model without A-links has no warm-up"
-        return Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
+        optimizer = Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
+        self.rates = group_options(optimizer)
+        return optimizer
 
 
 class JointTraining(Phase):
@@ -247,6 +277,7 @@ class JointTraining(Phase):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the averaged weights towards the new ones, where a step was taken."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
         if self.average is not None and self.global_step > self._steps:
             self.average.update(self.model, batch)
         self._steps = self.global_step
@@ -265,9 +296,12 @@ class JointTraining(Phase):
         """Log the figures of the validation clips."""
         self.recognition.gather()
         self.prediction.gather()
+        loss = self.recognition.loss()
+        if not math.isfinite(loss):
+            raise self._diverged("loss on the held-out clips", torch.tensor(loss))
         summary = self.recognition.summary(self.class_names)
         found = {
-            "loss": self.recognition.loss(),
+            "loss": loss,
             "top1": summary["top1"],
             "mean_class": summary["mean_class"],
         }
@@ -282,6 +316,7 @@ class JointTraining(Phase):
         """Return gradient descent and its schedule, a step of which is a step of the optimiser."""
         options = self.config.optim
         optimizer = joint_optimizer(self.model, self.config)
+        self.rates = group_options(optimizer)
         epochs = self.config.trainer.epochs
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs)
         schedule = LambdaLR(optimizer, learning_rate_factor(options, steps, epochs))

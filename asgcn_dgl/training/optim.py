@@ -14,9 +14,12 @@ from asgcn_dgl.training.config import OptimConfig, RunConfig
 
 __all__ = [
     "JoinedOptimizer",
+    "current_rates",
+    "group_options",
     "joint_optimizer",
     "learning_rate_factor",
     "parameter_groups",
+    "restore_rates",
     "scaled_lr",
     "sgd",
 ]
@@ -43,7 +46,7 @@ def parameter_groups(
     Returns
     -------
     list of dict
-        Groups for a torch optimiser, none of them empty.
+        Groups for a torch optimiser, none of them empty; ``aim`` says whose one is.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -55,6 +58,7 @@ def parameter_groups(
             "params": parameters,
             "lr": lr * (aim_lr_scale if aim else 1.0),
             "weight_decay": weight_decay if decays else 0.0,
+            "aim": aim,
         }
         for (aim, decays), parameters in groups.items()
     ]
@@ -103,6 +107,38 @@ class JoinedOptimizer(Optimizer):
             part.load_state_dict(state)
         # Loading gives each part new groups: schedules must see those.
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def current_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Learning rates of now: ``lr``, and ``lr_aim`` where the inference module has another."""
+    groups = optimizer.param_groups
+    rest = [group["lr"] for group in groups if not group.get("aim")]
+    own = [group["lr"] for group in groups if group.get("aim")]
+    lr = float((rest or own)[0])
+    return {"lr": lr, **({"lr_aim": float(own[0])} if own and own[0] != lr else {})}
+
+
+def restore_rates(optimizer: Optimizer, options: list[dict[str, Any]]) -> None:
+    """Give each group the options that it was made with, where a file has brought others.
+
+    Parameters
+    ----------
+    optimizer
+        After loading its state.
+    options
+        What :func:`group_options` returned before.
+    """
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)
+        group["initial_lr"] = own["lr"]
+
+
+def group_options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Learning rate, momentum, weight decay and so on of each group."""
+    return [
+        {name: value for name, value in group.items() if name not in ("params", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
 
 
 def scaled_lr(config: RunConfig) -> float:

@@ -12,7 +12,13 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.nn import sync_norms
-from asgcn_dgl.training.build import build_model, future_frames, set_threads, thawed
+from asgcn_dgl.training.build import (
+    build_model,
+    check_devices,
+    future_frames,
+    set_threads,
+    thawed,
+)
 from asgcn_dgl.training.callbacks import EpochLog, ProgressBar, SaveCheckpoints, say
 from asgcn_dgl.training.checkpoint import (
     AtomicCheckpointIO,
@@ -22,8 +28,9 @@ from asgcn_dgl.training.checkpoint import (
 )
 from asgcn_dgl.training.clips import ClipsModule
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import DIVERGED, RunDir
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -31,6 +38,16 @@ from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import closing, report
 
 __all__ = ["train"]
+
+# What a resumed run cannot change: its clips, its numbers, and whose state its checkpoints hold.
+KEPT = (
+    ("clips", "protocol"),
+    ("clips", "validation"),
+    ("clips", "stream"),
+    ("aim", "joint"),
+    ("aim", "joint_optimizer"),
+    ("trainer", "seed"),
+)
 
 
 def train(
@@ -66,6 +83,7 @@ def train(
     run = RunDir(Path(folder))
     if is_main():
         _check_folder(run, resume)
+    check_devices(config)
     set_threads(config)
     clips = ClipsModule(config, progress_wanted(config))
     names = list(clips.set.class_names)
@@ -75,16 +93,32 @@ def train(
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
-    seconds = {
-        "warm_up": _warm_up(run, model, clips, names, resume),
-        "joint": _train_jointly(run, model, clips, names, resume),
-    }
+    try:
+        seconds = {
+            "warm_up": _warm_up(run, model, clips, names, resume),
+            "joint": _train_jointly(run, model, clips, names, resume),
+        }
+    except DivergenceError as error:
+        stop = DivergenceError(f"{error}. {_way_on(run)}")
+        say(run.log, f"{DIVERGED}: {stop}")
+        raise stop from error
     if not is_main():  # the others helped to train; one is enough to look
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test else None
     say(run.log, closing(run, seconds, result or None, tested))
     return tested if tested is not None else result
+
+
+def _way_on(run: RunDir) -> str:
+    """Say what is left to go on from."""
+    for file in (run.checkpoints / "last.ckpt", run.checkpoints / "aim.ckpt"):
+        if file.is_file():
+            return (
+                f"{file} is from before: 'asgcn-dgl train --resume --out {run.path}' goes on from "
+                "it, with such an option beside it"
+            )
+    return f"No checkpoint is written yet: train anew in another --out, or remove {run.path}"
 
 
 def _check_folder(run: RunDir, resume: bool) -> None:
@@ -105,6 +139,15 @@ def _is_empty(path: Path) -> bool:
 
 def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resume: bool) -> None:
     """Refuse checkpoints that the options do not fit, before anything is written."""
+    if resume and any(run.checkpoints.glob("*.ckpt")):
+        was, wanted = run.read_config().to_dict(), config.to_dict()
+        for section, name in KEPT:
+            if was[section][name] != wanted[section][name]:
+                raise InputError(
+                    f"{section}.{name}: {run.path} was trained with {was[section][name]}, and a "
+                    f"resumed run cannot change to {wanted[section][name]}; train anew in another "
+                    "--out"
+                )
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
         if resume and file.is_file():
             own = {name: tensor.shape for name, tensor in model.state_dict().items()}

@@ -138,7 +138,7 @@ def test_a_killed_grid_goes_on_and_tables_share_runs(trained_jobs, tmp_path, cap
     assert "| order | S-links    | A-links    | AS-links   |" in text
     assert "| 1     | 81.5 ± 0.7 | 81.5 ± 0.7 | 81.5 ± 0.7 |" in text
     assert "| 4     | 84.2    |         | 86.1     |" in text  # the paper's
-    assert "2 seed(s) a cell" in text
+    assert "2 seeds a cell; mean ± standard deviation" in text
     make_table("links", RunConfig(), tmp_path, seeds=2)
     assert len(done) == 17  # nothing was left to do
     make_table("prediction", RunConfig(), tmp_path, seeds=2)
@@ -181,13 +181,30 @@ def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
         make_table("comparison", RunConfig(), tmp_path, at_once=0)
 
 
-def test_a_run_that_diverges_is_named(monkeypatch, tmp_path):
-    def diverging(*arguments, **others):
+def test_a_run_that_diverges_is_named_and_left_out_of_a_table_that_goes_on(
+    monkeypatch, trained_jobs, tmp_path, capsys
+):
+    well = tables.train
+
+    def diverging(config, folder, **others):
+        if config.model.name == "asgcn":
+            return well(config, folder, **others)
+        run = RunDir(folder)
+        run.write_config(config)
+        run.log.write_text("run\ndiverged: the loss became nan\n")
         raise DivergenceError("the loss became nan")
 
     monkeypatch.setattr(tables, "train", diverging)
-    with pytest.raises(DivergenceError, match=r"stgcn/seed0: the loss became nan"):
+    message = r"1 of 2 runs diverged \(.*stgcn/seed0\)"
+    with pytest.raises(DivergenceError, match=message):
         make_table("comparison", RunConfig(), tmp_path, seeds=1)
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    assert [len(cell["top1"]) for cell in found["cells"].values()] == [0, 1]
+    monkeypatch.setattr(tables, "train", lambda *_, **__: pytest.fail("nothing is left to do"))
+    capsys.readouterr()
+    with pytest.raises(DivergenceError, match=message):
+        make_table("comparison", RunConfig(), tmp_path, seeds=1)
+    assert "1 done; nothing is left to do" in capsys.readouterr().out
 
 
 def test_comparison_on_a_tiny_set(tmp_path, capsys):

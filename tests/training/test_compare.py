@@ -89,6 +89,8 @@ def test_among_equally_right_weights_the_surest_are_chosen():
 
 
 def test_runs_that_do_not_fit_are_refused(joint, motion, tmp_path):
+    with pytest.raises(InputError, match="given a run twice"):
+        fuse([joint, f"{joint}/../joint"])
     with pytest.raises(InputError, match="at least two"):
         fuse([joint])
     with pytest.raises(InputError, match="1 weights for 2 runs"):

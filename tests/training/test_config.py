@@ -50,6 +50,7 @@ def test_paper_is_the_papers():
     assert (config.optim.lr, config.optim.steps) == (0.1, [20, 40, 60, 80])
     assert (config.trainer.epochs, config.trainer.batch_size) == (100, 32)
     assert config.prediction.weight == 0.01
+    assert config.clips.validation == "none"  # it learns from all training clips
     assert (config.optim.label_smoothing, config.optim.ema, config.optim.grad_clip) == (
         0.0,
         None,

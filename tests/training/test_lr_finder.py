@@ -41,6 +41,15 @@ def test_the_rates_are_those_of_the_optimiser(command, tmp_path, monkeypatch):
     assert all(min(rates) == pytest.approx(max(rates) / 2) for rates in seen)
 
 
+def test_the_advice_is_the_option_that_gives_the_rate(command, tmp_path, capsys):
+    out = tmp_path / "found.json"
+    options = ["--steps=3", "--trainer.batch_size=8", "--optim.base_batch=2", f"--out={out}"]
+    assert main([*command, *options]) == 0
+    found = json.loads(out.read_text())
+    assert any(found["suggestion"] == pytest.approx(rate / 4) for rate in found["lr"])
+    assert "but with doubt" in capsys.readouterr().out  # two steps on noise
+
+
 def test_it_ends_where_the_loss_blows_up(command, tmp_path):
     out = tmp_path / "found.json"
     options = ["--steps=40", "--lowest=0.001", "--highest=1e12", f"--out={out}"]

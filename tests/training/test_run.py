@@ -16,6 +16,7 @@ import yaml
 from asgcn_dgl.cli import main
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
+from asgcn_dgl.training.compare import list_runs
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.modules import JointTraining, Phase
 
@@ -266,7 +267,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(train
     module.trainer = SimpleNamespace(current_epoch=4, global_step=70)
     weight = restored.model.recognition.linear.weight
     weight.grad = torch.full_like(weight, torch.nan)
-    with pytest.raises(DivergenceError, match="the gradient became nan in epoch 5, step 71; the"):
+    with pytest.raises(DivergenceError, match=r"the gradient became nan in epoch 5, step 71\. Try"):
         module.configure_gradient_clipping(None)
 
 
@@ -282,7 +283,81 @@ def test_divergence_stops_and_keeps_the_last_checkpoint(tiny, tmp_path, capsys, 
     assert error.count("\n") == 1
     assert "joint training: the loss became inf" in error
     assert "epoch 2" in error
+    assert f"last.ckpt is from before: 'asgcn-dgl train --resume --out {folder}'" in error
     assert not same(weights(folder), kept)
+    assert (folder / "train.log").read_text().splitlines()[-1].startswith("diverged: joint")
+    assert [run.state for run in list_runs(tmp_path)] == ["diverged"]
+    assert main([*resume, "--prediction.weight=1"]) == 0
+    assert [run.state for run in list_runs(tmp_path)] == ["done"]
+
+
+def test_a_run_that_diverges_before_any_checkpoint_says_so(tiny, tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = ["--aim.epochs=0", "--prediction.weight=1e39", "--no-evaluate", f"--out={folder}"]
+    assert main([*tiny, *options]) == 1
+    assert "No checkpoint is written yet: train anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held_out", ["subject", "none"])
+def test_weights_spoilt_by_the_last_step_of_an_epoch_are_not_saved(
+    tiny, tmp_path, capsys, weights, held_out
+):
+    folder = tmp_path / "run"
+    options = [*tiny, "--aim.epochs=0", "--optim.warmup_epochs=0", "--no-evaluate"]
+    options += ["--optim.schedule=constant", "--trainer.batch_size=64"]  # a step an epoch
+    options += [f"--clips.validation={held_out}"]
+    assert main([*options, "--trainer.epochs=1", f"--out={folder}"]) == 0
+    kept = weights(folder)
+    resume = ["train", "--resume", f"--out={folder}", "--no-evaluate", "--trainer.epochs=2"]
+    assert main([*resume, "--optim.lr=1e25"]) == 1
+    assert "epoch 2" in capsys.readouterr().err
+    assert not same(weights(folder), kept)
+
+
+def test_a_resumed_run_takes_the_options_that_it_is_given(tiny, tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = ["--trainer.epochs=1", "--aim.joint_optimizer=adam", f"--out={folder}"]
+    assert main([*tiny, *options, "--no-evaluate"]) == 0
+    resume = ["train", "--resume", f"--out={folder}", "--no-evaluate", "--trainer.epochs=2"]
+    new = ["--optim.lr=0.002", "--optim.schedule=constant", "--optim.momentum=0.7"]
+    new += ["--optim.warmup_epochs=0", "--optim.weight_decay=0.25", "--aim.joint_lr=0.003"]
+    assert main([*resume, *new]) == 0
+    line = (folder / "train.log").read_text().split("joint epoch 2/2")[1]
+    assert "  lr 0.002  lr_aim 0.003" in line.splitlines()[0]
+    state = load_checkpoint(folder / "checkpoints" / "last.ckpt")["optimizer_states"][0]
+    groups = [group for part in state["parts"] for group in part["param_groups"]]
+    assert {group["lr"] for group in groups} == {0.002, 0.003}
+    assert {group["momentum"] for group in groups if "momentum" in group} == {0.7}
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.25}
+    capsys.readouterr()
+    for option in ("trainer.seed=5", "aim.joint_optimizer=sgd", "clips.stream=bone"):
+        assert main([*resume, f"--{option}"]) == 2
+        assert f"{option.split('=')[0]}: {folder} was trained with" in capsys.readouterr().err
+
+
+def test_scores_that_are_not_finite_are_refused(tiny, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main([*tiny, "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]) == 0
+    file = folder / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    for tensor in checkpoint["state_dict"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(torch.nan)
+    torch.save(checkpoint, file)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "--checkpoint=last"]) == 2
+    assert "scores that are not finite" in capsys.readouterr().err
+
+
+def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    assert main([*tiny, "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]) == 0
+    for file in (folder / "checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(file, weights_only=True)
+        trainer = checkpoint[RECORD]["run"]["trainer"]
+        trainer.update(accelerator="gpu", devices=8, batch_size=4)
+        torch.save(checkpoint, file)
+    assert main(["evaluate", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(
