@@ -13,14 +13,7 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.parallel import count_processes
 
-__all__ = [
-    "build_model",
-    "check_devices",
-    "device_of",
-    "future_frames",
-    "set_threads",
-    "thawed",
-]
+__all__ = ["build_model", "check_devices", "device_of", "future_frames", "set_threads", "thawed"]
 
 
 def build_model(
@@ -117,6 +110,6 @@ def set_threads(config: RunConfig) -> None:
 
 
 def device_of(config: RunConfig) -> torch.device:
-    """Return where evaluation computes: a GPU if torch sees one, whatever trained the model."""
+    """Return where evaluation computes: a GPU if torch sees one and the run is not for the CPU."""
     wanted = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if wanted else "cpu")

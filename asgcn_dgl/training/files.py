@@ -15,7 +15,7 @@ from asgcn_dgl.training.config import RunConfig, read_yaml
 
 __all__ = ["DIVERGED", "RunDir", "next_run_dir", "read_figures"]
 
-DIVERGED = "diverged"  # begins the last line of the log of such a run
+DIVERGED = "diverged: "  # begins the last line of the log of such a run
 
 
 def next_run_dir(name: str, base: str | Path = "runs") -> Path:
@@ -94,7 +94,7 @@ class RunDir:
         if not self.log.is_file():
             return False
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return bool(lines) and lines[-1].startswith(f"{DIVERGED}: ")
+        return bool(lines) and lines[-1].startswith(DIVERGED)
 
     def write_config(self, config: RunConfig) -> None:
         """Write the options of the run."""

@@ -23,12 +23,7 @@ from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.optim import (
-    group_options,
-    joint_optimizer,
-    learning_rate_factor,
-    restore_rates,
-)
+from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
 
@@ -63,20 +58,16 @@ class Phase(pl.LightningModule):
         self.class_names = class_names
         self.origins: tuple[Origin, ...] = ()
         self.running: dict[str, Tensor] = {}  # of the latest batch, for the progress bar
-        self.rates: list[dict[str, Any]] = []  # options of the optimiser's groups, as configured
 
     def on_train_start(self) -> None:
         """Let the options hold that a resumed run was given, not those in its checkpoint."""
-        optimizer = self.trainer.optimizers[0]
-        restore_rates(optimizer, self.rates)
-        for config in self.trainer.lr_scheduler_configs:
-            scheduler = config.scheduler
-            assert isinstance(scheduler, LambdaLR)
-            scheduler.base_lrs = [group["lr"] for group in self.rates]
-            for group, base, factor in zip(
-                optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
-            ):
-                group["lr"] = base * factor(scheduler.last_epoch)
+        schedules = [each.scheduler for each in self.trainer.lr_scheduler_configs]
+        kept = [each for each in schedules if isinstance(each, LambdaLR)]
+        restore_options(self.trainer.optimizers[0], self.make_optimizer(), kept)
+
+    def make_optimizer(self) -> Optimizer:
+        """Make the optimiser of the phase, as its options ask."""
+        raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the links' noise anew, from (seed, phase, epoch).
@@ -92,21 +83,26 @@ class Phase(pl.LightningModule):
         """Stop before spoilt weights are saved: a finite gradient may have been far too large."""
         if not self.trainer.is_last_batch:
             return
-        found = [p.detach().norm() for p in self.model.parameters()]
-        norm = torch.stack([each.to(self.device) for each in found]).norm()
-        if not bool(torch.isfinite(norm)):
-            raise self._diverged("norm of the weights", norm)
+        norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
+        self._need_finite(norm, "norm of the weights")
 
     def check_finite(self, loss: Tensor) -> None:
-        """Stop with a clear message where the loss is not a number.
+        """Stop with a clear message where the loss of a step is not a number.
 
         Raises
         ------
         DivergenceError
             If it is NaN or infinite.
         """
-        if not bool(torch.isfinite(loss)):
-            raise self._diverged("loss", loss)
+        self._need_finite(loss, "loss")
+
+    def _need_finite(self, value: Tensor, what: str) -> None:
+        if not bool(torch.isfinite(value)):
+            raise DivergenceError(
+                f"{self.label}: the {what} became {value.detach().item()} in epoch "
+                f"{self.current_epoch + 1}, step {self.global_step + 1}. Try a lower learning "
+                "rate, optim.grad_clip, or trainer.precision 32-true"
+            )
 
     def configure_gradient_clipping(
         self,
@@ -118,8 +114,8 @@ class Phase(pl.LightningModule):
         limit = self.clip_norm()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit or math.inf)
         # With float16 an overflow is expected: the scaler skips such a step by itself.
-        if self.config.trainer.precision != "16-mixed" and not bool(torch.isfinite(norm)):
-            raise self._diverged("gradient", norm)
+        if self.config.trainer.precision != "16-mixed":
+            self._need_finite(norm, "gradient")
 
     def clip_norm(self) -> float | None:
         """Return the largest norm of the gradient."""
@@ -145,13 +141,6 @@ class Phase(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the use of the model needs."""
         checkpoint[RECORD] = make_record(self.model, self.config, self.class_names, self.origins)
-
-    def _diverged(self, what: str, value: Tensor) -> DivergenceError:
-        return DivergenceError(
-            f"{self.label}: the {what} became {value.detach().item()} in epoch "
-            f"{self.current_epoch + 1}, step {self.global_step + 1}. Try a lower learning rate, "
-            "optim.grad_clip, or trainer.precision 32-true"
-        )
 
 
 class AIMWarmUp(Phase):
@@ -194,12 +183,14 @@ class AIMWarmUp(Phase):
         """Return None: the warm-up is not clipped."""
         return None
 
-    def configure_optimizers(self) -> Adam:
+    def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
         assert self.model.aim is not None, "a model without A-links has no warm-up"
-        optimizer = Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
-        self.rates = group_options(optimizer)
-        return optimizer
+        return Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimiser: its learning rate stays."""
+        return self.make_optimizer()
 
 
 class JointTraining(Phase):
@@ -297,8 +288,7 @@ class JointTraining(Phase):
         self.recognition.gather()
         self.prediction.gather()
         loss = self.recognition.loss()
-        if not math.isfinite(loss):
-            raise self._diverged("loss on the held-out clips", torch.tensor(loss))
+        self._need_finite(torch.tensor(loss), "loss on the held-out clips")
         summary = self.recognition.summary(self.class_names)
         found = {
             "loss": loss,
@@ -312,11 +302,14 @@ class JointTraining(Phase):
             # The same in every process already; Lightning wants to hear that it may be averaged.
             self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 
+    def make_optimizer(self) -> Optimizer:
+        """Return gradient descent over all parameters; AIM may have an optimiser of its own."""
+        return joint_optimizer(self.model, self.config)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return gradient descent and its schedule, a step of which is a step of the optimiser."""
         options = self.config.optim
-        optimizer = joint_optimizer(self.model, self.config)
-        self.rates = group_options(optimizer)
+        optimizer = self.make_optimizer()
         epochs = self.config.trainer.epochs
         steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs)
         schedule = LambdaLR(optimizer, learning_rate_factor(options, steps, epochs))

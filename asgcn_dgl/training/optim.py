@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.training.config import OptimConfig, RunConfig
 
 __all__ = [
     "JoinedOptimizer",
     "current_rates",
-    "group_options",
     "joint_optimizer",
     "learning_rate_factor",
     "parameter_groups",
-    "restore_rates",
+    "restore_options",
     "scaled_lr",
     "sgd",
 ]
@@ -118,27 +118,27 @@ def current_rates(optimizer: Optimizer) -> dict[str, float]:
     return {"lr": lr, **({"lr_aim": float(own[0])} if own and own[0] != lr else {})}
 
 
-def restore_rates(optimizer: Optimizer, options: list[dict[str, Any]]) -> None:
-    """Give each group the options that it was made with, where a file has brought others.
+def restore_options(
+    optimizer: Optimizer, fresh: Optimizer, schedules: Iterable[LambdaLR] = ()
+) -> None:
+    """Give an optimiser the options of one that was made anew, where a file has brought others.
 
     Parameters
     ----------
     optimizer
-        After loading its state.
-    options
-        What :func:`group_options` returned before.
+        After loading its state, which stays as it is.
+    fresh
+        Has the learning rates, momentum, weight decay and so on that shall hold.
+    schedules
+        Of the optimiser; they go on from their step, with its new learning rates.
     """
-    for group, own in zip(optimizer.param_groups, options, strict=True):
-        group.update(own)
+    for group, own in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+        group.update({name: value for name, value in own.items() if name != "params"})
         group["initial_lr"] = own["lr"]
-
-
-def group_options(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Learning rate, momentum, weight decay and so on of each group."""
-    return [
-        {name: value for name, value in group.items() if name not in ("params", "initial_lr")}
-        for group in optimizer.param_groups
-    ]
+    for schedule in schedules:
+        schedule.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        for group, factor in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
+            group["lr"] = group["initial_lr"] * factor(schedule.last_epoch)
 
 
 def scaled_lr(config: RunConfig) -> float:
@@ -167,9 +167,8 @@ def joint_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     )
     if aim.joint_optimizer == "sgd":
         return sgd(groups, options)
-    inference = {id(p) for name, p in model.named_parameters() if name.startswith("aim.")}
-    apart = [group for group in groups if id(group["params"][0]) in inference]
-    rest = [group for group in groups if id(group["params"][0]) not in inference]
+    apart = [group for group in groups if group["aim"]]
+    rest = [group for group in groups if not group["aim"]]
     if not apart:
         return sgd(rest, options)
     # As in the warm-up, without weight decay: Adam would divide it by the gradient's spread.

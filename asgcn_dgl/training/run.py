@@ -100,7 +100,7 @@ def train(
         }
     except DivergenceError as error:
         stop = DivergenceError(f"{error}. {_way_on(run)}")
-        say(run.log, f"{DIVERGED}: {stop}")
+        say(run.log, f"{DIVERGED}{stop}")
         raise stop from error
     if not is_main():  # the others helped to train; one is enough to look
         return {}

@@ -349,7 +349,7 @@ def test_scores_that_are_not_finite_are_refused(tiny, tmp_path, capsys):
     assert "scores that are not finite" in capsys.readouterr().err
 
 
-def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path, monkeypatch):
+def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
     folder = tmp_path / "run"
     assert main([*tiny, "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]) == 0
     for file in (folder / "checkpoints").glob("*.ckpt"):
