@@ -430,7 +430,7 @@ def fuse_parser() -> ArgumentParser:
         "--weights",
         type=list[float] | None,
         default=None,
-        help="A weight for each run, as [2,1]. Left out: 2 for joints and bones, 1 for motions.",
+        help="A weight for each run, as [2,1]. Left out: 1 for motions, 2 for what sees joints or bones.",
     )
     parser.add_argument(
         "--choose-weights",

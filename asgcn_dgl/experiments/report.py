@@ -72,7 +72,7 @@ def report(
     config, run, found = gallery.restored.config, gallery.run, gallery.metrics
     page = Page(
         title=run.path.resolve().name,
-        subtitle=f"{found['dataset']}, {found['protocol']} · {config.clips.stream} stream · "
+        subtitle=f"{found['dataset']}, {found['protocol']} · {config.stream} stream · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=_rows(gallery),
         exhibits=exhibits,

@@ -308,7 +308,7 @@ def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:
         "table": table,
         "title": chosen.title,
         "dataset": first.data,
-        "stream": first.clips.stream,
+        "stream": first.stream,
         "split": jobs[0].split,
         "seeds": sorted({job.config.trainer.seed for job in jobs}),
         "cells": cells,

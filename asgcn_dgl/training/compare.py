@@ -12,6 +12,7 @@ import numpy as np
 from asgcn_dgl import metrics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
+from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.scoring import interval_percents
@@ -94,7 +95,7 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
     return RunSummary(
         str(run.path.relative_to(folder)),
         config.data,
-        config.clips.stream,
+        config.stream,
         config.trainer.seed,
         config.trainer.epochs,
         validation.get("top1"),
@@ -144,7 +145,8 @@ def fuse(
     runs
         Folders of evaluated runs.
     weights
-        One for each run; by default 2 for the streams ``joint`` and ``bone``, 1 for their motions.
+        One for each run; by default 1 for a model that sees motion only, 2 for one that sees the
+        streams ``joint`` or ``bone``.
     out
         File to write the result to as JSON, whole or not at all.
     choose
@@ -170,9 +172,9 @@ def fuse(
     folders = [RunDir(Path(run)) for run in runs]
     if len({run.path.resolve() for run in folders}) < len(folders):
         raise InputError("fuse was given a run twice; --weights gives it more weight")
-    streams = [run.read_config().clips.stream for run in folders]
+    configs = [run.read_config() for run in folders]
     scores = _same_clips([run.scores for run in folders], "asgcn-dgl evaluate")
-    chosen, found = _weights(weights, streams), {}
+    chosen, found = _weights(weights, configs), {}
     if choose:
         held_out = _same_clips([run.validation_scores for run in folders], CHOOSE_ELSEWHERE)
         chosen, top1 = choose_weights(
@@ -187,10 +189,13 @@ def fuse(
         "clips": len(labels),
         **found,
         "runs": [
-            {"run": str(run.path), "stream": stream, "weight": weight, **_figures(own, labels)}
-            for run, stream, weight, own in zip(
-                folders, streams, chosen, (score["probabilities"] for score in scores), strict=True
-            )
+            {
+                "run": str(run.path),
+                "stream": config.stream,
+                "weight": weight,
+                **_figures(score["probabilities"], labels),
+            }
+            for run, config, weight, score in zip(folders, configs, chosen, scores, strict=True)
         ],
     }
     if out is not None:
@@ -276,11 +281,11 @@ def _same_clips(files: Sequence[Path], remedy: str) -> list[dict[str, np.ndarray
     return scores
 
 
-def _weights(given: Sequence[float] | None, streams: Sequence[str]) -> list[float]:
+def _weights(given: Sequence[float] | None, runs: Sequence[RunConfig]) -> list[float]:
     if given is None:
-        return [float(metrics.STREAM_WEIGHTS[stream]) for stream in streams]
-    if len(given) != len(streams):
-        raise InputError(f"{len(given)} weights for {len(streams)} runs; give one for each")
+        return [float(max(metrics.STREAM_WEIGHTS[name] for name in run.streams)) for run in runs]
+    if len(given) != len(runs):
+        raise InputError(f"{len(given)} weights for {len(runs)} runs; give one for each")
     if min(given) < 0 or not sum(given) > 0 or not np.isfinite(sum(given)):
         raise InputError(f"weights must not be negative and not all 0, got {list(given)}")
     return [float(weight) for weight in given]

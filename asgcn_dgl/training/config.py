@@ -589,6 +589,25 @@ class RunConfig:
             self.trainer.early_stop,
         )
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that the model sees: that of the clips, or those that it makes of positions.
+
+        Examples
+        --------
+        >>> RunConfig(clips=ClipsConfig(stream="bone")).streams
+        ('bone',)
+        >>> RunConfig(model=ModelConfig(streams=["joint", "bone"])).streams
+        ('joint', 'bone')
+        """
+        made = self.model.streams
+        return (self.clips.stream,) if made in (None, ["joint"]) else tuple(made)
+
+    @property
+    def stream(self) -> str:
+        """The same in a word, as tables show it."""
+        return " + ".join(self.streams)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, fit for YAML and for a checkpoint."""
         return asdict(self)

@@ -212,7 +212,7 @@ def figures(
     return {
         "dataset": config.data,
         "protocol": config.clips.protocol or open_set(config.data, config.root).default_protocol,
-        "stream": config.clips.stream,
+        "stream": config.stream,
         "dims": restored.model.config["in_feats"],
         "split": split,
         "clips": len(recognition.names),

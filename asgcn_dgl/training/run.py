@@ -164,7 +164,7 @@ def _opening(run: RunDir, clips: ClipsModule, model: ASGCN | STGCN, resume: bool
     count = sum(parameter.numel() for parameter in model.parameters())
     return (
         f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {clips.protocol}, "
-        f"{clips.config.clips.stream} stream; {len(clips.train_clips)} clips to learn from, "
+        f"{clips.config.stream} stream; {len(clips.train_clips)} clips to learn from, "
         f"{len(clips.held_out_clips)} held out; {count:,} parameters; "
         f"seed {clips.config.trainer.seed}"
     )

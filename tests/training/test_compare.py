@@ -18,11 +18,12 @@ JOINT = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.6, 0.4]])  # 3 of 4
 MOTION = np.array([[0.4, 0.6], [0.0, 1.0], [0.3, 0.7], [0.45, 0.55]])  # 2 of 4
 
 
-def make_run(folder, stream, probabilities, **changes):
+def make_run(folder, stream, probabilities, made=None, **changes):
     run = RunDir(folder)
     folder.mkdir(parents=True)
     config = RunConfig()
     config.clips.stream = stream
+    config.model.streams = made
     run.write_config(config)
     facts = {
         "names": np.array(["a", "b", "c", "d"]),
@@ -55,6 +56,20 @@ def test_streams_are_added_up_two_to_one(joint, motion, tmp_path, capsys):
     assert "75.00 %  fused (4 clips" in capsys.readouterr().out
     # 1 to 1 gives (1.3, .7), (.8, 1.2), (.5, 1.5), (1.05, .95).
     assert fuse([joint, motion], [1, 1])["top1"] == 100.0
+
+
+def test_a_model_of_several_streams_goes_by_all_of_them(joint, motion, tmp_path):
+    motions = ["joint_motion", "bone_motion"]
+    moving = make_run(tmp_path / "runs" / "moving", "joint", MOTION, motions)
+    both = make_run(tmp_path / "runs" / "both", "joint", JOINT, ["joint", "joint_motion"])
+    runs = fuse([moving, both, motion])["runs"]
+    assert [(run["stream"], run["weight"]) for run in runs] == [
+        ("joint_motion + bone_motion", 1.0),
+        ("joint + joint_motion", 2.0),
+        ("joint_motion", 1.0),
+    ]
+    shown = {run.name: run.stream for run in list_runs(tmp_path / "runs")}
+    assert shown["both"] == "joint + joint_motion" and shown["joint"] == "joint"
 
 
 def test_weights_are_chosen_on_held_out_clips(joint, motion, capsys):
