@@ -430,7 +430,8 @@ def fuse_parser() -> ArgumentParser:
         "--weights",
         type=list[float] | None,
         default=None,
-        help="A weight for each run, as [2,1]. Left out: 1 for motions, 2 for what sees joints or bones.",
+        help="A weight for each run, as [2,1]. Left out: 1 for what sees motions alone, 2 for what "
+        "sees joints or bones.",
     )
     parser.add_argument(
         "--choose-weights",
