@@ -275,6 +275,11 @@ class ModelConfig:
     structural_offsets: bool | None = None
     streams: list[Literal["joint", "bone", "joint_motion", "bone_motion"]] | None = None
 
+    @property
+    def made_streams(self) -> tuple[str, ...] | None:
+        """Streams that the model makes of positions; None where it takes what comes."""
+        return None if self.streams in (None, ["joint"]) else tuple(self.streams)
+
     def options(self) -> dict[str, Any]:
         """Return the options that were given, without the name and the preset."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -575,11 +580,10 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
-        streams = self.model.streams
         _check(
-            streams in (None, ["joint"]) or self.clips.stream == "joint",
+            self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",
-            f"joint where model.streams is {streams}: they are made from positions",
+            f"joint where model.streams is {self.model.streams}: they are made from positions",
             self.clips.stream,
         )
         _check(
@@ -600,8 +604,8 @@ class RunConfig:
         >>> RunConfig(model=ModelConfig(streams=["joint", "bone"])).streams
         ('joint', 'bone')
         """
-        made = self.model.streams
-        return (self.clips.stream,) if made in (None, ["joint"]) else tuple(made)
+        made = self.model.made_streams
+        return (self.clips.stream,) if made is None else made
 
     @property
     def stream(self) -> str:
