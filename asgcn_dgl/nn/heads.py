@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
@@ -150,7 +151,7 @@ class PredictionHead(nn.Module):
         graph: Any,
         feat: Tensor,
         last: Tensor,
-        edge_weight: Tensor | Sequence[Tensor] | None = None,
+        edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Predict the frames that follow.
@@ -158,13 +159,13 @@ class PredictionHead(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
         feat
             (N, T, D) features of the backbone, or (N, D) of one frame.
         last
             (N, d) last observed pose.
         edge_weight
-            (E, C) A-links, or None.
+            A-links as :class:`ASGConv` takes them, or None.
         mask
             (N, T) bool, or None.
 
@@ -185,7 +186,7 @@ class PredictionHead(nn.Module):
         self,
         graph: Any,
         feat: Tensor,
-        edge_weight: Tensor | Sequence[Tensor] | None,
+        edge_weight: EdgeWeight | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""

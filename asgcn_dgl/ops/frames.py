@@ -7,12 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asgcn_dgl.skeleton.batch import SkeletonBatch
+
 
 def clip_index(graph: Any) -> Tensor:
     """Which clip of the batch each joint belongs to, (N,)."""
+    if isinstance(graph, SkeletonBatch):
+        return graph.clip
     sizes = graph.batch_num_nodes()
     clips = torch.arange(len(sizes), device=sizes.device)
     return torch.repeat_interleave(clips, sizes, output_size=graph.num_nodes())
+
+
+def joint_index(graph: Any) -> Tensor:
+    """Index of each joint in its layout, (N,)."""
+    return graph.joint if isinstance(graph, SkeletonBatch) else graph.ndata["joint"]
 
 
 def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:

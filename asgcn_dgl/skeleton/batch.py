@@ -327,7 +327,8 @@ class SkeletonBatch:
     parts
         Bodies of each layout.
     pairs
-        Units that A-links join; empty without actional types.
+        Units that A-links join, those of one layout (or clips of one size) together; empty without
+        actional types.
     which
         (B,) layout of each clip, an index into ``layouts``.
     order
@@ -403,6 +404,17 @@ class SkeletonBatch:
             clip=self.rows_joints_first(self.clip),
             joint=self.rows_joints_first(self.joint),
             joints_first=True,
+        )
+
+    def in_graph_order(self) -> SkeletonBatch:
+        """Return the same structure whose nodes go by clip, body, joint."""
+        if not self.joints_first:
+            return self
+        return replace(
+            self,
+            clip=self.rows_in_graph_order(self.clip),
+            joint=self.rows_in_graph_order(self.joint),
+            joints_first=False,
         )
 
     def rows_joints_first(self, rows: Tensor) -> Tensor:
@@ -494,9 +506,9 @@ def _structure(
     pairs: tuple[PairGroup, ...] = ()
     if builder.num_actional and builder.across_bodies:
         size = np.bincount(clip, weights=joints).astype(np.int64)
-        pairs = _pair_groups(size, np.argsort(joints_first))
+        pairs = _pair_groups(size, size, np.argsort(joints_first))
     elif builder.num_actional:
-        pairs = _pair_groups(joints, None)
+        pairs = _pair_groups(kind, joints, None)
     return SkeletonBatch(
         builder,
         kinds,
@@ -521,18 +533,21 @@ def _part(
     return Part(layout, template, bodies, entry, torch.tensor(place, device=device))
 
 
-def _pair_groups(size: np.ndarray, inverse: np.ndarray | None) -> tuple[PairGroup, ...]:
-    """Group units of equal size; ``inverse`` gives the "joints first" place of each node."""
+def _pair_groups(
+    kind: np.ndarray, size: np.ndarray, inverse: np.ndarray | None
+) -> tuple[PairGroup, ...]:
+    """Group units of a kind; ``inverse`` gives the "joints first" place of each node."""
     start = np.cumsum(size) - size
     fan = size * (size - 1)
     edge_start = np.cumsum(fan) - fan
     groups = []
-    sizes = np.unique(size)
-    for joints in sizes.tolist():
-        chosen = size == joints
+    kinds = np.unique(kind)
+    for each in kinds:
+        chosen = kind == each
+        joints = int(size[chosen][0])
         rows = (start[chosen][:, None] + np.arange(joints)).ravel()
         edges = (edge_start[chosen][:, None] + np.arange(joints * (joints - 1))).ravel()
-        whole = len(sizes) == 1
+        whole = len(kinds) == 1
         groups.append(
             PairGroup(
                 int(chosen.sum()),

@@ -21,6 +21,7 @@ receiver-major: all senders j != i of receiver 0, then of receiver 1, ...
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,59 @@ def structure_of(graph: Any) -> SkeletonBatch | None:
         return graph
     origin = getattr(graph, "_skeleton_origin", None)
     return origin.structure if origin is not None and origin.holds(graph) else None
+
+
+def num_edges(graph: Any, etype: str) -> int | None:
+    """Return the A-links of one type in a structure or a DGL heterograph, None if it has none."""
+    if isinstance(graph, SkeletonBatch):
+        return graph.num_pairs if etype in graph.builder.actional_etypes else None
+    return int(graph.num_edges(etype)) if etype in graph.etypes else None
+
+
+def check_structures(graph: Any, sizes: Mapping[int, int], across_bodies: bool | None) -> None:
+    """Refuse a batch of other skeletons than a model was made for.
+
+    Parameters
+    ----------
+    graph
+        Structure or DGL heterograph.
+    sizes
+        Joints of a body for each structure key that the model knows.
+    across_bodies
+        Whether A-links go from person to person; None where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the batch holds another structure, or A-links of the other kind.
+    """
+    remedy = "build it with the model's graph_builder, for one of the model's layouts"
+    structure = structure_of(graph)
+    if structure is not None:
+        keys = [part.template.key for part in structure.parts]
+        expected, edges = 0, 0
+        if across_bodies is not None and structure.builder.across_bodies != across_bodies:
+            raise ValueError(
+                f"the graph's A-links have across_bodies={structure.builder.across_bodies}, the "
+                f"model's {across_bodies}: {remedy}"
+            )
+    elif "structure" not in graph.ndata or "joint" not in graph.ndata:
+        raise ValueError(f"the graph carries no ndata['structure'] and ndata['joint']: {remedy}")
+    else:
+        found, counts = torch.unique(graph.ndata["structure"], return_counts=True)
+        keys = found.tolist()
+        clips = graph.batch_num_nodes()
+        expected = int((clips * (clips - 1)).sum())
+        if not across_bodies:
+            pairs = zip(keys, counts.tolist(), strict=True)
+            expected = sum(count * (sizes.get(key, 1) - 1) for key, count in pairs)
+        edges = num_edges(graph, "actional_1") or 0
+    if any(key not in sizes for key in keys):
+        raise ValueError(f"the graph holds a skeleton that the model was not made for: {remedy}")
+    if across_bodies is not None and edges != expected:
+        raise ValueError(
+            f"the graph has {edges} A-links of type 1, the model expects {expected}: {remedy}"
+        )
 
 
 @torch.inference_mode(False)
