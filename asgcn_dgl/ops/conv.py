@@ -18,13 +18,15 @@ from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
 from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
-ENGINES = ("auto", "pairs", "relations", "product", "message_passing")
+ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
 LINK_NORMS = ("paper", "self_loop", "none")
 
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
-#: Rows of a joint (bodies times frames) below which a CPU multiplies faster in 32 than in 16 bits.
-FEW_ROWS = 512
+#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
+FEW_ROWS = 40
+#: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
+HALF_ROWS = 512
 
 _engine = "auto"
 
@@ -36,9 +38,10 @@ def use_engine(name: str) -> Iterator[None]:
     Parameters
     ----------
     name
-        ``"auto"``; ``"pairs"`` (a product for each linked pair of joints), ``"relations"`` (mix by
-        each relation, then transform), ``"product"`` (one product with a matrix of all joints) or
-        ``"message_passing"`` (DGL, as for any graph).
+        ``"auto"``; ``"pairs"`` (a product for each linked pair of joints), ``"relations"``
+        (relation by relation, the side with fewer joints is transformed), ``"mixed"`` (mix all
+        joints by all relations, then transform), ``"product"`` (one product with a matrix of all
+        joints) or ``"message_passing"`` (DGL, as for any graph). The first two are for a CPU.
 
     Examples
     --------
@@ -219,7 +222,7 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.relational_conv(graph, rows, structural, actional)
-    few = rows.shape[0] * rows.shape[1] < FEW_ROWS * structure.layouts[0].num_joints
+    few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
     if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and few:
         return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
@@ -272,29 +275,32 @@ def _on_part(
     bones = _bones(builder, part, structural)
     bias = _sum(bias, bones.bias())
     engine = _engine if _engine != "auto" else _choose(x, structural.weight)
-    if engine == "pairs":
-        values, merged, entries = bones.pairs(structural.weight)
-        weight = structural.weight.to(x.dtype)
-        out = BlockConv.apply(
-            x, entries, values, weight, merged.to(x.dtype), links, link_weight
-        )
-        if bones.offset is not None:
-            shared = bones.offset.to(x.dtype)
-            out = out + _mixed(x, shared, weight[: len(shared)])
-    else:
+    if engine in ("mixed", "product"):
         operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
-        form = _product if engine == "product" else _mixed
-        out = form(x, operators, weight)
+        out = _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
+        return _add(out, bias)
+    plan = _plan(builder, part.layout, bones.relations)
+    weight = structural.weight.to(x.dtype)
+    merged = _merge(plan, bones.value, structural.weight).to(x.dtype)
+    if engine == "pairs":
+        values = bones.value.index_select(0, torch.from_numpy(plan.entries.slots))
+        out = BlockConv.apply(x, plan.entries, values, weight, merged, links, link_weight)
+    else:
+        out = _by_relation(x, plan, bones.value.to(x.dtype), weight, merged)
+        if links is not None and link_weight is not None:
+            out = out + _linked(x, links, link_weight)
+    if bones.offset is not None:
+        out = out + _mixed(x, bones.offset.to(x.dtype), weight[: len(bones.offset)])
     return _add(out, bias)
 
 
 def _choose(x: Tensor, weight: Tensor) -> str:
     """Choose the engine by device and size."""
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
-        return "pairs"
-    return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "relations"
+        return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
+    return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"
 
 
 def _product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
@@ -436,19 +442,6 @@ class _Bones:
         first = dense[: len(self.offset)] + self.offset.to(dense.dtype)
         return torch.cat([first, dense[len(self.offset) :]])
 
-    def pairs(self, weight: Tensor) -> tuple[Tensor, Tensor, Entries]:
-        """Return values of single entries, matrices of merged pairs, and where they are."""
-        entries, merge = _entries(self.builder, self.part.layout, self.relations)
-        chosen = self.value.index_select(0, torch.from_numpy(entries.slots))
-        share = self.value.new_zeros(len(entries.merged) * len(self.relations))
-        share = share.scatter(
-            0, torch.from_numpy(merge.place), self.value.index_select(0, torch.from_numpy(merge.slots))
-        ).view(-1, len(self.relations))
-        used = list(merge.relations)
-        few = weight[used] if len(used) < len(weight) else weight
-        merged = (share[:, used].to(weight.dtype) @ few.flatten(1)).view(-1, *weight.shape[1:])
-        return chosen, merged, entries
-
     def bias(self) -> Tensor | None:
         """Return what the biases of the relations add, (V, 1, 1, O)."""
         if self.relation_bias is None:
@@ -479,34 +472,51 @@ def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
     return table[key]
 
 
-@dataclass(frozen=True)
-class _Merge:
-    """Which entries are merged into one matrix a pair.
-
-    Attributes
-    ----------
-    slots
-        Entries in the template.
-    place
-        Index of each in a flat (pairs, R) array.
-    relations
-        Relations that have any of them.
-    """
-
-    slots: np.ndarray
-    place: np.ndarray
-    relations: tuple[int, ...]
-
-
 NO_ENTRIES = Entries((), np.zeros(0, np.int64), ())
 
 
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """How a CPU goes over the links of a layout.
+
+    Attributes
+    ----------
+    entries
+        Linked pairs of joints.
+    merged_slots, merged_place
+        Entries of the pairs that several relations join, and the index of each in a flat
+        (pairs, R) array.
+    merged_relations
+        Relations that have any of them.
+    rows
+        For each relation how many rows are transformed by its weight, in the order of the rows.
+    take
+        (S, V) ones: joints that a row takes as they are.
+    take_slots, take_place
+        Entries that a row takes joints by, and the index of each in a flat (S, V) array.
+    give
+        (V, S) ones: joints that are given a row as it is.
+    give_slots, give_place
+        Entries that joints are given a row by, and the index of each in a flat (V, S) array.
+    """
+
+    entries: Entries
+    merged_slots: np.ndarray
+    merged_place: np.ndarray
+    merged_relations: tuple[int, ...]
+    rows: tuple[tuple[int, int], ...]
+    take: np.ndarray
+    take_slots: np.ndarray
+    take_place: np.ndarray
+    give: np.ndarray
+    give_slots: np.ndarray
+    give_place: np.ndarray
+
+
 @lru_cache(maxsize=256)
-def _entries(
-    builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]
-) -> tuple[Entries, _Merge]:
-    """Split the entries of some relations: pairs of several relations are merged."""
-    template = builder.template(layout)
+def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> _Plan:
+    """Split the entries of some relations: pairs that several relations join are merged."""
+    template, joints = builder.template(layout), layout.num_joints
     number = {relation: k for k, relation in enumerate(relations)}
     pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for slot, relation in enumerate(template.relation.tolist()):
@@ -514,19 +524,99 @@ def _entries(
             pair = (int(template.dst[slot]), int(template.src[slot]))
             pairs.setdefault(pair, []).append((number[relation], slot))
     single = [(*pair, *found[0]) for pair, found in pairs.items() if len(found) == 1]
-    several = {pair: found for pair, found in pairs.items() if len(found) > 1}
     single.sort(key=lambda entry: (entry[2], entry[0]))
-    flat = [
+    several = {pair: found for pair, found in pairs.items() if len(found) > 1}
+    merged = [
         (slot, k * len(relations) + relation, relation)
         for k, found in enumerate(several.values())
         for relation, slot in found
     ]
-    slots, place, used = np.asarray(flat, dtype=np.int64).reshape(-1, 3).T
-    return (
-        Entries(
-            tuple((i, j, relation) for i, j, relation, _ in single),
-            np.asarray([slot for *_, slot in single], dtype=np.int64),
-            tuple(several),
-        ),
-        _Merge(slots.copy(), place.copy(), tuple(np.unique(used).tolist())),
+    rows: list[tuple[int, int]] = []
+    ones: dict[str, list[tuple[int, int]]] = {"take": [], "give": []}
+    held: dict[str, list[tuple[int, int, int]]] = {"take": [], "give": []}
+    total = 0
+    for relation in range(len(relations)):
+        own = [(i, j, slot) for i, j, r, slot in single if r == relation]
+        receivers, senders = sorted({i for i, *_ in own}), sorted({j for _, j, _ in own})
+        mix = len(receivers) <= len(senders)  # mix first, or transform first
+        place = {joint: total + k for k, joint in enumerate(receivers if mix else senders)}
+        ones["give" if mix else "take"] += [(joint, row) for joint, row in place.items()]
+        held["take" if mix else "give"] += [
+            (slot, place[i if mix else j], j if mix else i) for i, j, slot in own
+        ]
+        rows += [(relation, len(place))] if place else []
+        total += len(place)
+    take, give = np.zeros((total, joints)), np.zeros((joints, total))
+    for joint, row in ones["take"]:
+        take[row, joint] = 1.0
+    for joint, row in ones["give"]:
+        give[joint, row] = 1.0
+    merged_slots, merged_place, used = _columns(merged)
+    take_slots, take_rows, take_joints = _columns(held["take"])
+    give_slots, give_rows, give_joints = _columns(held["give"])
+    entries = Entries(
+        tuple((i, j, relation) for i, j, relation, _ in single),
+        np.asarray([slot for *_, slot in single], dtype=np.int64),
+        tuple(several),
     )
+    return _Plan(
+        entries,
+        merged_slots,
+        merged_place,
+        tuple(np.unique(used).tolist()),
+        tuple(rows),
+        take,
+        take_slots,
+        take_rows * joints + take_joints,
+        give,
+        give_slots,
+        give_joints * total + give_rows,
+    )
+
+
+def _columns(rows: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, ...]:
+    return tuple(np.ascontiguousarray(np.asarray(rows, dtype=np.int64).reshape(-1, 3).T))
+
+
+def _placed(start: np.ndarray, place: np.ndarray, value: Tensor, slots: np.ndarray) -> Tensor:
+    """Put entries into a matrix of constants."""
+    chosen = value.index_select(0, torch.from_numpy(slots))
+    flat = torch.from_numpy(start).to(value.dtype).flatten()
+    return flat.scatter(0, torch.from_numpy(place), chosen).view(start.shape)
+
+
+def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
+    """Matrices (pairs, D, O) of the pairs that several relations join."""
+    start = np.zeros((len(plan.entries.merged), len(weight)))
+    share = _placed(start, plan.merged_place, value, plan.merged_slots)
+    used = list(plan.merged_relations)
+    if len(used) < len(weight):
+        share, weight = share[:, used], weight[used]
+    return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
+
+
+def _by_relation(
+    x: Tensor, plan: _Plan, value: Tensor, weight: Tensor, merged: Tensor
+) -> Tensor:
+    """Relation by relation, transforming the side with fewer joints."""
+    joints, frames = x.shape[0], x.shape[1] * x.shape[2]
+    total = x.new_zeros(joints, frames * weight.shape[-1])
+    if plan.entries.merged:
+        senders = x.flatten(1, 2)
+        receiver, sender = (list(each) for each in zip(*plan.entries.merged, strict=True))
+        if sender != list(range(joints)):
+            senders = senders[sender]
+        product = torch.bmm(senders, merged).flatten(1)
+        if receiver == list(range(joints)):
+            total = product
+        else:
+            total = total.index_add(0, torch.tensor(receiver), product)
+    if plan.rows:
+        taken = _placed(plan.take, plan.take_place, value, plan.take_slots) @ x.flatten(1)
+        parts = taken.view(-1, x.shape[-1]).split([count * frames for _, count in plan.rows])
+        sent = torch.cat(
+            [part @ weight[relation] for part, (relation, _) in zip(parts, plan.rows, strict=True)]
+        )
+        give = _placed(plan.give, plan.give_place, value, plan.give_slots)
+        total = torch.addmm(total, give, sent.view(give.shape[1], -1))
+    return total.view(*x.shape[:-1], -1)
