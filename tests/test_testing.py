@@ -19,7 +19,7 @@ def test_the_convolution_has_every_symmetry(name, across):
     [
         (SGConv(3, 4, 2, layouts=chain(6)), ()),
         (ASGCNBlock(3, 8, conv={"max_hop": 2, "num_actional": 2}).eval(), ()),
-        (AGConv(3, 4, 2, normalise="self_loop"), ()),
+        (AGConv(3, 4, 2, link_norm="self_loop"), ()),
         (TemporalConv(3, 4), ()),
     ],
 )
@@ -39,7 +39,7 @@ def test_the_encoder_has_every_symmetry():
 
     def received(graph, feat, links):
         """What the links carry to each joint: the same joint by joint in every order."""
-        return AGConv(3, 4, 2, normalise="none").requires_grad_(False)(
+        return AGConv(3, 4, 2, link_norm="none").requires_grad_(False)(
             graph, feat, encoder(graph, feat).weight
         )
 

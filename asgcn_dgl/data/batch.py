@@ -76,9 +76,7 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """Return the batch with its tensors in pinned memory (``DataLoader`` calls this)."""
-        return self._map(
-            lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory()
-        )
+        return self._map(lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory())
 
     def _map(self, change: Any, **others: Any) -> Batch:
         tensors = ("feat", "mask", "label", "last", "future", "future_mask")

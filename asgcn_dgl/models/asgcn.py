@@ -137,7 +137,7 @@ class ASGCN(nn.Module):
     >>> from asgcn_dgl.models import ASGCN
     >>> from asgcn_dgl.skeleton import get_layout
     >>> model = ASGCN.preset("small", get_layout("coco17"), num_classes=4, in_feats=2)
-    >>> graph = model.graph_builder.batch(get_layout("coco17"), [1, 2])
+    >>> graph = model.graph_builder.structure(get_layout("coco17"), [1, 2])
     >>> out = model(graph, torch.randn(graph.num_nodes(), 32, 2))
     >>> out.logits.shape, out.future.shape
     (torch.Size([2, 4]), torch.Size([51, 10, 2]))

@@ -55,7 +55,7 @@ class AGConv(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1, num_actional=2).clip(get_layout("hand21"))
+    >>> graph = GraphBuilder(max_hop=1, num_actional=2).structure(get_layout("hand21"))
     >>> links = torch.rand(graph.num_edges("actional_1"), 2)
     >>> AGConv(3, 8, num_actional=2)(graph, torch.randn(21, 3), links).shape
     torch.Size([21, 8])

@@ -56,7 +56,7 @@ class ASGConv(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AIMEncoder, ASGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2).batch(get_layout("ntu25"), [1, 2])
+    >>> graph = GraphBuilder(max_hop=2).structure(get_layout("ntu25"), [1, 2])
     >>> feat = torch.randn(graph.num_nodes(), 30, 3)
     >>> links = AIMEncoder(3, num_frames=30)(graph, feat)
     >>> ASGConv(3, 16, max_hop=2)(graph, feat, links.weight).shape
@@ -117,9 +117,7 @@ class ASGConv(nn.Module):
             self.actional.reset_parameters()
         zero_biases(self.bias)
 
-    def forward(
-        self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None
-    ) -> Tensor:
+    def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None) -> Tensor:
         """Convolve.
 
         Parameters

@@ -49,7 +49,7 @@ class PooledAttention(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import PooledAttention
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1).batch(get_layout("coco17"), [1, 2])
+    >>> graph = GraphBuilder(max_hop=1).structure(get_layout("coco17"), [1, 2])
     >>> feat = torch.randn(51, 20, 8)
     >>> bool((PooledAttention(8)(graph, feat) == feat).all())
     True

@@ -49,7 +49,7 @@ class ASGCNBlock(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import ASGCNBlock
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).structure(get_layout("coco17"))
     >>> block = ASGCNBlock(3, 8, stride=2, conv={"max_hop": 2, "num_actional": 0})
     >>> block(graph, torch.randn(17, 30, 3)).shape
     torch.Size([17, 15, 8])

@@ -35,7 +35,7 @@ class RecognitionHead(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import RecognitionHead
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder().batch(get_layout("coco17"), [1, 3])
+    >>> graph = GraphBuilder().structure(get_layout("coco17"), [1, 3])
     >>> RecognitionHead(8, 5)(graph, torch.randn(68, 10, 8)).shape
     torch.Size([2, 5])
     """
@@ -100,7 +100,7 @@ class PredictionHead(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import PredictionHead
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1, num_actional=0).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(max_hop=1, num_actional=0).structure(get_layout("coco17"))
     >>> head = PredictionHead(8, 2, 10, conv={"max_hop": 1, "num_actional": 0})
     >>> head(graph, torch.randn(17, 75, 8), torch.randn(17, 2)).shape
     torch.Size([17, 10, 2])

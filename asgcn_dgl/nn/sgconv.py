@@ -58,7 +58,7 @@ class SGConv(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import SGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("ntu25"))
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).structure(get_layout("ntu25"))
     >>> conv = SGConv(3, 16, max_hop=2, layouts=get_layout("ntu25"))
     >>> conv(graph, torch.randn(25, 10, 3)).shape
     torch.Size([25, 10, 16])

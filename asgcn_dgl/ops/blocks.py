@@ -119,11 +119,12 @@ def _forward_links(x: Tensor, links: Tensor, weight: Tensor, y: Tensor) -> None:
     """Write the sum over types of (links @ x) @ weight into y, a few bodies at a time."""
     for bodies in _tiles(x):
         own = x[:, bodies].transpose(0, 1).flatten(2)  # (b, V, F D)
-        total = y.new_zeros(own.shape[0] * own.shape[1] * x.shape[2], weight.shape[-1])
+        rows = own.shape[0] * own.shape[1] * x.shape[2]
+        total = y.new_zeros(rows, weight.shape[-1])
         for c in range(len(weight)):
-            mixed = torch.bmm(links[bodies, c], own).view(-1, x.shape[-1])
+            mixed = torch.bmm(links[bodies, c], own).view(rows, x.shape[-1])
             _add_product(total, mixed, weight[c])
-        y[:, bodies] = total.view(own.shape[0], own.shape[1], x.shape[2], -1).transpose(0, 1)
+        y[:, bodies] = total.view(*own.shape[:2], *y.shape[2:]).transpose(0, 1)
 
 
 def _backward_links(
@@ -135,10 +136,10 @@ def _backward_links(
     back = weight.transpose(1, 2)
     for bodies in _tiles(x):
         own = x[:, bodies].transpose(0, 1).flatten(2)  # (b, V, F D)
-        rows = grad[:, bodies].transpose(0, 1).reshape(-1, grad.shape[-1])  # (b V F, O)
+        rows = grad[:, bodies].transpose(0, 1).flatten(0, 2)  # (b V F, O)
         total = None if d_x is None else own.new_zeros(own.shape, dtype=d_x.dtype)
         for c in range(len(weight)):
-            mixed = torch.bmm(links[bodies, c], own).view(-1, x.shape[-1])
+            mixed = torch.bmm(links[bodies, c], own).view(len(rows), x.shape[-1])
             _add_product(d_weight[c], mixed.t(), rows)
             d_mixed = torch.mm(rows, back[c]).view(own.shape)
             d_links[bodies, c] = torch.bmm(d_mixed, own.transpose(1, 2))

@@ -277,7 +277,9 @@ def _on_part(
     engine = _engine if _engine != "auto" else _choose(x, structural.weight)
     if engine in ("mixed", "product"):
         operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
-        out = _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
+        out = (
+            _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
+        )
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
         return _add(out, bias)
@@ -309,15 +311,15 @@ def _product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
     matrix = torch.einsum("rij,rdo->jdio", operators, weight)
     rows = x.permute(1, 2, 0, 3).reshape(bodies * frames, joints * feats)
     out = rows @ matrix.reshape(joints * feats, -1)
-    return out.view(bodies, frames, joints, -1).permute(2, 0, 1, 3).contiguous()
+    return out.view(bodies, frames, joints, weight.shape[-1]).permute(2, 0, 1, 3).contiguous()
 
 
 def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each relation, then transform: (R, V, V) operators shared by all bodies."""
     relations, joints, _ = operators.shape
     mixed = operators.transpose(0, 1).reshape(joints * relations, joints) @ x.flatten(1)
-    rows = mixed.view(joints, relations, -1, x.shape[-1]).transpose(1, 2)  # (V, B F, R, D)
-    out = rows.reshape(-1, relations * x.shape[-1]) @ weight.flatten(0, 1)
+    rows = mixed.view(joints, relations, x.shape[1] * x.shape[2], x.shape[-1]).transpose(1, 2)  # (V, B F, R, D)
+    out = rows.flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
     return out.view(*x.shape[:-1], weight.shape[-1])
 
 
@@ -330,8 +332,8 @@ def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     types = links.shape[1]
     mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
     rows = mixed.view(bodies, types, joints, frames, feats).permute(2, 0, 3, 1, 4)
-    out = rows.reshape(-1, types * feats) @ weight.flatten(0, 1)
-    return out.view(joints, bodies, frames, -1)
+    out = rows.reshape(joints * bodies * frames, types * feats) @ weight.flatten(0, 1)
+    return out.view(joints, bodies, frames, weight.shape[-1])
 
 
 def _across_bodies(
@@ -344,7 +346,9 @@ def _across_bodies(
         assert group.places is not None
         links = links.to(rows.dtype)
         x = rows.index_select(0, group.places).view(group.units, group.joints, *rows.shape[1:])
-        out = _add(_linked(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links))
+        out = _add(
+            _linked(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links)
+        )
         parts.append(out.transpose(0, 1).flatten(0, 1))
     places = torch.cat([group.places for group in structure.pairs if group.places is not None])
     found = torch.cat(parts)
@@ -595,9 +599,7 @@ def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
     return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
 
-def _by_relation(
-    x: Tensor, plan: _Plan, value: Tensor, weight: Tensor, merged: Tensor
-) -> Tensor:
+def _by_relation(x: Tensor, plan: _Plan, value: Tensor, weight: Tensor, merged: Tensor) -> Tensor:
     """Relation by relation, transforming the side with fewer joints."""
     joints, frames = x.shape[0], x.shape[1] * x.shape[2]
     total = x.new_zeros(joints, frames * weight.shape[-1])
@@ -613,10 +615,10 @@ def _by_relation(
             total = total.index_add(0, torch.tensor(receiver), product)
     if plan.rows:
         taken = _placed(plan.take, plan.take_place, value, plan.take_slots) @ x.flatten(1)
-        parts = taken.view(-1, x.shape[-1]).split([count * frames for _, count in plan.rows])
+        parts = taken.view(len(taken) * frames, x.shape[-1]).split([count * frames for _, count in plan.rows])
         sent = torch.cat(
             [part @ weight[relation] for part, (relation, _) in zip(parts, plan.rows, strict=True)]
         )
         give = _placed(plan.give, plan.give_place, value, plan.give_slots)
-        total = torch.addmm(total, give, sent.view(give.shape[1], -1))
-    return total.view(*x.shape[:-1], -1)
+        total = torch.addmm(total, give, sent.view(give.shape[1], total.shape[1]))
+    return total.view(*x.shape[:-1], weight.shape[-1])

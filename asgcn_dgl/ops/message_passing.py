@@ -125,9 +125,7 @@ def _by_structure(
 ) -> Sequence[tuple[Tensor, Tensor]]:
     """Nodes of each structure and what the table holds for it."""
     if "structure" not in graph.ndata:
-        raise ValueError(
-            f"{what} need ndata['structure'] on the graph: build it with GraphBuilder"
-        )
+        raise ValueError(f"{what} need ndata['structure'] on the graph: build it with GraphBuilder")
     keys = graph.ndata["structure"]
     _check_known(keys, table, what)
     found = [((keys == key).nonzero().squeeze(1), value) for key, value in table.items()]

@@ -24,7 +24,9 @@ from asgcn_dgl.skeleton.links import (
 if TYPE_CHECKING:
     from asgcn_dgl.skeleton.batch import GraphBuilder, SkeletonBatch, actional_etypes
 else:
-    __getattr__, __dir__ = on_demand(__name__, {"batch": ("GraphBuilder", "SkeletonBatch", "actional_etypes")})
+    __getattr__, __dir__ = on_demand(
+        __name__, {"batch": ("GraphBuilder", "SkeletonBatch", "actional_etypes")}
+    )
 
 __all__ = [
     "PARTITIONS",

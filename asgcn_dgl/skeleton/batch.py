@@ -124,7 +124,7 @@ class GraphBuilder:
     def structure(
         self,
         layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
-        num_bodies: Sequence[int],
+        num_bodies: Sequence[int] = (1,),
         *,
         device: torch.device | str | None = None,
     ) -> SkeletonBatch:
@@ -149,7 +149,12 @@ class GraphBuilder:
         return made if device is None else made.to(device)
 
     def uniform(
-        self, layout: SkeletonLayout | str, num_clips: int, bodies_per_clip: int = 1, *, like: Tensor
+        self,
+        layout: SkeletonLayout | str,
+        num_clips: int,
+        bodies_per_clip: int = 1,
+        *,
+        like: Tensor,
     ) -> SkeletonBatch:
         """Return the structure of equal clips, made by tensor operations only.
 
@@ -366,6 +371,24 @@ class SkeletonBatch:
     def num_pairs(self) -> int:
         """E, the ordered pairs that A-links join (edges of ``actional_1``)."""
         return sum(group.units * group.joints * (group.joints - 1) for group in self.pairs)
+
+    def num_edges(self, etype: str) -> int:
+        """Return the edges of one type, as the DGL graph has them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such type.
+        """
+        if etype in self.builder.actional_etypes:
+            return self.num_pairs
+        names = self.builder.structural_etypes
+        if etype not in names:
+            raise ValueError(
+                f"etype must be one of {(*names, *self.builder.actional_etypes)}, got {etype!r}"
+            )
+        number = names.index(etype)
+        return sum(part.bodies * int(np.diff(part.template.bounds)[number]) for part in self.parts)
 
     @property
     def device(self) -> torch.device:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from dgl import DGLGraph
 
 NODE_TYPE = "joint"
+
+
+def dgl_installed() -> bool:
+    """Tell whether DGL is installed; it is not imported."""
+    return find_spec("dgl") is not None
 
 
 def structure_of(graph: Any) -> SkeletonBatch | None:
