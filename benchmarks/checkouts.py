@@ -139,11 +139,11 @@ ROWS: dict[str, Callable[[], Callable[[], Any]]] = {
     "full recognition, 4 clips x 2 bodies x 300": lambda: model(
         "ntu25", [2] * 4, 300, PAPER, "recognize"
     ),
-    "NW-UCLA training step, 16 clips x 40": lambda: model("kinect20", [1] * 16, 40, UCLA, "train"),
+    "NW-UCLA training step, 16 clips x 40": lambda: model("kinectv1_20", [1] * 16, 40, UCLA, "train"),
     "NW-UCLA warm-up step, 32 clips x 40": lambda: model(
-        "kinect20", [1] * 32, 40, UCLA, "warm-up"
+        "kinectv1_20", [1] * 32, 40, UCLA, "warm-up"
     ),
-    "NW-UCLA recognition, one clip x 40": lambda: model("kinect20", [1], 40, UCLA, "recognize"),
+    "NW-UCLA recognition, one clip x 40": lambda: model("kinectv1_20", [1], 40, UCLA, "recognize"),
     "demo recognition, one clip x 64": lambda: model("ntu25", [1], 64, DEMO, "recognize"),
     "AIMEncoder, 64 x 25 x 50, forward + backward": lambda: encoder(64),
 }

@@ -284,7 +284,7 @@ def _run(
     out = restored.model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
     edges = None
     if out.links is not None:
-        source, target = batch.graph.edges(etype="actional_1")
+        source, target = batch.structure.pair_nodes()
         edges = source.cpu().numpy(), target.cpu().numpy()
     return out, edges
 

@@ -23,6 +23,9 @@ def relational_conv(
             out = relational_conv(graph, graph.rows_in_graph_order(rows), structural, actional)
             return graph.rows_joints_first(out)
         graph = graph.graph
+    if rows.shape[1] == 0:  # DGL refuses features of no numbers
+        halves = [half for half in (structural, actional) if half is not None]
+        return rows.new_zeros(*rows.shape[:2], halves[0].weight.shape[-1])
     wide = torch.float32 if rows.dtype in (torch.bfloat16, torch.float16) else rows.dtype
     total = None
     if structural is not None:

@@ -1,7 +1,8 @@
 """The structure of a batch of skeletons, carried from the clip to the kernel.
 
-A :class:`GraphBuilder` holds the options of the links. It makes a :class:`SkeletonBatch`, which needs
-torch alone and moves to any device, or the DGL heterograph of one (:mod:`asgcn_dgl.skeleton.graph`).
+A :class:`GraphBuilder` holds the options of the links. It makes a :class:`SkeletonBatch`, which
+needs torch alone and moves to any device, or the DGL heterograph of one
+(:mod:`asgcn_dgl.skeleton.graph`).
 """
 
 from __future__ import annotations
@@ -389,6 +390,21 @@ class SkeletonBatch:
             )
         number = names.index(etype)
         return sum(part.bodies * int(np.diff(part.template.bounds)[number]) for part in self.parts)
+
+    def pair_nodes(self) -> tuple[Tensor, Tensor]:
+        """Return sending and receiving node of each ordered pair, (E,) each, in the graph's order.
+
+        They are the edges of ``actional_1`` in the DGL graph.
+        """
+        ends = torch.zeros(2, self.num_pairs, dtype=torch.long, device=self.device)
+        for group in self.pairs:
+            number = torch.arange(group.units * group.joints, device=self.device)
+            rows = (number if group.rows is None else group.rows).view(group.units, group.joints)
+            apart = ~torch.eye(group.joints, dtype=torch.bool, device=self.device)
+            receiver, sender = apart.nonzero().unbind(1)
+            found = torch.stack([rows[:, sender].flatten(), rows[:, receiver].flatten()])
+            ends = found if group.edges is None else ends.index_copy(1, group.edges, found)
+        return ends[0], ends[1]
 
     @property
     def device(self) -> torch.device:

@@ -53,7 +53,7 @@ def mean_links(aim: AIM, batches: Sequence[Batch]) -> npt.NDArray[np.float64]:
 
 def _is_one_unit(batch: Batch) -> bool:
     joints = len(batch.feat)
-    return int(batch.graph.num_edges("actional_1")) == joints * (joints - 1)
+    return int(batch.structure.num_pairs) == joints * (joints - 1)
 
 
 def links_image(links: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:

@@ -81,8 +81,8 @@ model = ASGCN(
 make_batch = functools.partial(collate, builder=model.graph_builder)
 batch = make_batch([train[0], train[len(train) - 1]])
 print(
-    f"{batch.num_bodies.tolist()} bodies: {batch.graph.batch_num_nodes().tolist()} joints, "
-    f"{batch.graph.batch_num_edges('actional_1').tolist()} pairs"
+    f"{batch.num_bodies.tolist()} bodies: {batch.structure.num_nodes()} joints, "
+    f"{batch.structure.num_pairs} pairs"
 )
 
 # %% Training

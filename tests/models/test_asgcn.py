@@ -305,7 +305,7 @@ def test_clips_of_another_skeleton_are_refused(layout, options, message):
 
 def test_links_of_the_other_kind_are_refused():
     graph, feat = batch(tiny(across_bodies=True), [2])
-    with pytest.raises(ValueError, match="A-links of type 1, the model expects 544"):
+    with pytest.raises(ValueError, match="across_bodies=True, the model's False"):
         tiny()(graph, feat)
 
 

@@ -102,7 +102,7 @@ def test_clips_of_any_length_and_skeleton_give_the_logits_that_they_give_alone()
         alone = batch_of(model, [clip])
         out = model(alone.structure, alone.feat, alone.mask, alone.last)
         torch.testing.assert_close(out.logits[0], together.logits[number], rtol=1e-5, atol=1e-5)
-        mine = slice(ends[number] - alone.graph.num_nodes(), ends[number])
+        mine = slice(ends[number] - alone.structure.num_nodes(), ends[number])
         torch.testing.assert_close(out.future, together.future[mine], rtol=1e-5, atol=1e-5)
 
 
@@ -111,7 +111,7 @@ def test_links_across_bodies_join_all_of_a_clip_and_leave_other_clips_alone():
     given = clips()
     batch = batch_of(model, given)
     sizes = batch.num_bodies * 17
-    assert batch.graph.num_edges("actional_1") == int((sizes * (sizes - 1)).sum())
+    assert batch.structure.num_edges("actional_1") == int((sizes * (sizes - 1)).sum())
     together = model(batch.structure, batch.feat, batch.mask, batch.last)
     for number, clip in enumerate(given):
         alone = batch_of(model, [clip])

@@ -1,10 +1,9 @@
 import copy
 import pickle
 
-import dgl
 import pytest
 import torch
-from strategies import chain, float64
+from strategies import chain, float64, needs_dgl
 
 from asgcn_dgl.nn import ASGCNBlock, PooledAttention
 from asgcn_dgl.skeleton import GraphBuilder
@@ -73,12 +72,16 @@ def test_a_batch_is_its_clips_and_joints_have_no_order(over):
         attention(builder.structure(layout, [2]), feat[4:]),
     ]
     torch.testing.assert_close(joined, torch.cat(apart))
-    torch.testing.assert_close(
-        attention(dgl.batch([builder.structure(layout), builder.structure(layout, [2])]), feat),
-        joined,
-    )
     order = torch.tensor([2, 0, 3, 1, 4, 6, 5, 7, 11, 10, 9, 8])  # within each clip
     torch.testing.assert_close(attention(graph, feat[order]), joined[order])
+
+
+@needs_dgl
+def test_a_dgl_graph_gives_the_same():
+    builder, layout = GraphBuilder(max_hop=1, num_actional=0), chain(4)
+    attention, feat = woken("both"), torch.randn(12, 5, 6)
+    expected = attention(builder.structure(layout, [1, 2]), feat)
+    torch.testing.assert_close(attention(builder.batch(layout, [1, 2]), feat), expected)
 
 
 def test_it_begins_as_the_identity_in_a_block():
