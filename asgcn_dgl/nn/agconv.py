@@ -97,11 +97,14 @@ class AGConv(nn.Module):
             If the links do not fit the layer or the graph.
         """
         _check_links(graph, self.etypes, edge_weight)
-        factor = factor * self.scale
-        weight, bias = self.weight, self.relation_bias
-        if factor != 1.0:
-            weight, bias = weight * factor, None if bias is None else bias * factor
-        return Actional(self.etypes, weight, edge_weight, self.link_norm, bias)
+        return Actional(
+            self.etypes,
+            self.weight,
+            edge_weight,
+            self.link_norm,
+            self.relation_bias,
+            factor * self.scale,
+        )
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight) -> Tensor:
         """Convolve.

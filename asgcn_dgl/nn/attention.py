@@ -109,6 +109,7 @@ class PooledAttention(nn.Module):
         return out
 
     def _gate(self, last: nn.Linear, mean: Tensor) -> Tensor:
+        mean = mean.to(self.squeeze.weight.dtype)
         return 2 * torch.sigmoid(last(F.relu(self.squeeze(mean))))
 
     def extra_repr(self) -> str:

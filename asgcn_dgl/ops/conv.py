@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from asgcn_dgl.ops.blocks import BlockConv, Entries
 from asgcn_dgl.ops.pairs import dense_links
@@ -24,7 +25,7 @@ LINK_NORMS = ("paper", "self_loop", "none")
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
 #: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
-FEW_ROWS = 40
+FEW_ROWS = 48
 #: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
 HALF_ROWS = 512
 
@@ -111,7 +112,7 @@ class Actional:
     etypes
         C edge types.
     weight
-        (C, D, O), with λ and ``scale`` in it.
+        (C, D, O).
     links
         (E, C) link strengths, their matrices, or C tensors (E_c,) where the types have edges of
         their own.
@@ -119,6 +120,8 @@ class Actional:
         ``"paper"`` (D^-1 A), ``"self_loop"`` (D^-1 (A + I)) or ``"none"`` (A).
     bias
         (C, O) added to what is sent along each type, or None.
+    factor
+        Factor on the result: λ and ``scale``.
     """
 
     etypes: Sequence[str]
@@ -126,6 +129,7 @@ class Actional:
     links: Tensor | LinkMatrices | Sequence[Tensor]
     norm: str = "paper"
     bias: Tensor | None = None
+    factor: float = 1.0
 
 
 def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
@@ -184,7 +188,7 @@ def relational_conv(
             f"got shape {tuple(feat.shape)}"
         )
     device = feat.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         feat = feat.to(torch.get_autocast_dtype(device))
         with torch.autocast(device, enabled=False):
             return _convolve(graph, feat, structural, actional)
@@ -266,8 +270,9 @@ def _on_part(
     links: Tensor | None,
 ) -> Tensor:
     """Convolve the bodies of one layout, (V, B, F, D) to (V, B, F, O)."""
-    links = None if links is None else links.to(x.dtype)
-    link_weight = None if actional is None else actional.weight.to(x.dtype)
+    link_weight = None
+    if links is not None and actional is not None:
+        links, link_weight = links.to(x.dtype) * actional.factor, actional.weight.to(x.dtype)
     bias = _link_bias(actional, links)
     if structural is None:
         assert links is not None and link_weight is not None
@@ -285,12 +290,14 @@ def _on_part(
         return _add(out, bias)
     plan = _plan(builder, part.layout, bones.relations)
     weight = structural.weight.to(x.dtype)
-    merged = _merge(plan, bones.value, structural.weight).to(x.dtype)
     if engine == "pairs":
-        values = bones.value.index_select(0, torch.from_numpy(plan.entries.slots))
-        out = BlockConv.apply(x, plan.entries, values, weight, merged, links, link_weight)
+        values, merged = _made(plan, bones, structural.weight, _pair_operators)
+        out = BlockConv.apply(
+            x, plan.entries, values, weight, merged.to(x.dtype), links, link_weight
+        )
     else:
-        out = _by_relation(x, plan, bones.value.to(x.dtype), weight, merged)
+        operators = _made(plan, bones, structural.weight, _relation_operators)
+        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in operators))
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
     if bones.offset is not None:
@@ -325,7 +332,8 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 
 def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
-    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+    few = x.shape[1] * x.shape[2] < FEW_ROWS
+    if x.device.type == "cpu" and not torch.compiler.is_compiling() and not few:
         none = x.new_empty(0)
         return BlockConv.apply(x, NO_ENTRIES, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
@@ -344,7 +352,7 @@ def _across_bodies(
     parts = []
     for group, links in zip(structure.pairs, matrices, strict=True):
         assert group.places is not None
-        links = links.to(rows.dtype)
+        links = links.to(rows.dtype) * actional.factor
         x = rows.index_select(0, group.places).view(group.units, group.joints, *rows.shape[1:])
         out = _add(
             _linked(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links)
@@ -419,8 +427,8 @@ class _Bones:
         Relations of the layer among those of the part's template.
     builder
         Options of the links.
-    value
-        (S,) operator entries times masks, of all relations of the template.
+    entry, mask
+        (S,) operator entries and masks of all relations of the template; None for no masks.
     offset
         (R', V, V), or None.
     relation_bias
@@ -430,15 +438,25 @@ class _Bones:
     part: Part
     relations: tuple[int, ...]
     builder: GraphBuilder
-    value: Tensor
+    entry: Tensor
+    mask: Tensor | None
     offset: Tensor | None
     relation_bias: Tensor | None
+
+    def value(self) -> Tensor:
+        """Return the operator entries times the masks, (S,)."""
+        return self.entry if self.mask is None else self.entry * self.mask.to(self.entry.dtype)
+
+    @property
+    def mask_is_inference(self) -> bool:
+        """Whether torch does not count changes of the masks."""
+        return self.mask is not None and self.mask.is_inference()
 
     def dense(self) -> Tensor:
         """Return the operators as (R, V, V), offsets included."""
         joints, all_relations = self.part.layout.num_joints, len(self.part.template.bounds) - 1
-        flat = self.value.new_zeros(all_relations * joints * joints)
-        dense = flat.scatter(0, self.part.place, self.value).view(-1, joints, joints)
+        flat = self.entry.new_zeros(all_relations * joints * joints)
+        dense = flat.scatter(0, self.part.place, self.value()).view(-1, joints, joints)
         if self.relations != tuple(range(all_relations)):
             dense = torch.stack([dense[number] for number in self.relations])
         if self.offset is None:
@@ -457,13 +475,11 @@ class _Bones:
 def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
     there = builder.structural_etypes
     _check_types(there, structural.etypes)
-    value = part.entry.to(structural.weight.dtype)
-    key = part.template.key
-    if structural.masks is not None:
-        value = value * _of(structural.masks, key, "masks").to(value.dtype)
+    entry, key = part.entry.to(structural.weight.dtype), part.template.key
+    mask = None if structural.masks is None else _of(structural.masks, key, "masks")
     offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
     relations = tuple(there.index(etype) for etype in structural.etypes)
-    return _Bones(part, relations, builder, value, offset, structural.bias)
+    return _Bones(part, relations, builder, entry, mask, offset, structural.bias)
 
 
 def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
@@ -492,6 +508,8 @@ class _Plan:
         (pairs, R) array.
     merged_relations
         Relations that have any of them.
+    merged_senders, merged_receivers
+        Joints of these pairs; a full slice where they are all joints in order.
     rows
         For each relation how many rows are transformed by its weight, in the order of the rows.
     take
@@ -508,6 +526,8 @@ class _Plan:
     merged_slots: np.ndarray
     merged_place: np.ndarray
     merged_relations: tuple[int, ...]
+    merged_senders: slice | Tensor
+    merged_receivers: slice | Tensor
     rows: tuple[tuple[int, int], ...]
     take: np.ndarray
     take_slots: np.ndarray
@@ -568,6 +588,8 @@ def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, .
         merged_slots,
         merged_place,
         tuple(np.unique(used).tolist()),
+        _index([j for _, j in several], joints),
+        _index([i for i, _ in several], joints),
         tuple(rows),
         take,
         take_slots,
@@ -576,6 +598,10 @@ def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, .
         give_slots,
         give_joints * total + give_rows,
     )
+
+
+def _index(chosen: list[int], joints: int) -> slice | Tensor:
+    return slice(None) if chosen == list(range(joints)) else torch.tensor(chosen)
 
 
 def _columns(rows: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, ...]:
@@ -599,26 +625,64 @@ def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
     return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
 
-def _by_relation(x: Tensor, plan: _Plan, value: Tensor, weight: Tensor, merged: Tensor) -> Tensor:
+def _pair_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Values of single entries, and matrices of merged pairs."""
+    values = value.index_select(0, torch.from_numpy(plan.entries.slots))
+    return values, _merge(plan, value, weight)
+
+
+def _relation_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Matrices of merged pairs, and those by which rows take joints and joints are given rows."""
+    return (
+        _merge(plan, value, weight),
+        _placed(plan.take, plan.take_place, value, plan.take_slots),
+        _placed(plan.give, plan.give_place, value, plan.give_slots),
+    )
+
+
+Make = Callable[[_Plan, Tensor, Tensor], tuple[Tensor, ...]]
+_KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def _made(plan: _Plan, bones: _Bones, weight: Tensor, make: Make) -> tuple[Tensor, ...]:
+    """Operators made of weights and masks; kept without gradients until these change."""
+    if torch.is_grad_enabled() or weight.is_inference() or bones.mask_is_inference:
+        return make(plan, bones.value(), weight)
+    # Changes through `.data` are not counted by torch: the sums see them.
+    sources = (weight,) if bones.mask is None else (weight, bones.mask)
+    state = tuple((each._version, float(each.sum())) for each in sources)
+    kept = _KEPT.setdefault(weight, {})
+    key = (id(plan), id(bones.mask), make)
+    if key not in kept or kept[key][0] != state:
+        with torch.inference_mode(False), torch.no_grad():
+            kept[key] = (state, make(plan, bones.value(), weight))
+    found: tuple[Tensor, ...] = kept[key][1]
+    return found
+
+
+def _by_relation(
+    x: Tensor, plan: _Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
+) -> Tensor:
     """Relation by relation, transforming the side with fewer joints."""
     joints, frames = x.shape[0], x.shape[1] * x.shape[2]
-    total = x.new_zeros(joints, frames * weight.shape[-1])
+    total: Tensor | None = None
     if plan.entries.merged:
-        senders = x.flatten(1, 2)
-        receiver, sender = (list(each) for each in zip(*plan.entries.merged, strict=True))
-        if sender != list(range(joints)):
-            senders = senders[sender]
-        product = torch.bmm(senders, merged).flatten(1)
-        if receiver == list(range(joints)):
-            total = product
-        else:
-            total = total.index_add(0, torch.tensor(receiver), product)
+        product = torch.bmm(x.flatten(1, 2)[plan.merged_senders], merged).flatten(1)
+        total = product
+        if plan.merged_receivers != slice(None):
+            total = product.new_zeros(joints, product.shape[1])
+            total.index_add_(0, plan.merged_receivers, product)
     if plan.rows:
-        taken = _placed(plan.take, plan.take_place, value, plan.take_slots) @ x.flatten(1)
-        parts = taken.view(len(taken) * frames, x.shape[-1]).split([count * frames for _, count in plan.rows])
+        parts = (take @ x.flatten(1)).view(len(take) * frames, x.shape[-1])
         sent = torch.cat(
-            [part @ weight[relation] for part, (relation, _) in zip(parts, plan.rows, strict=True)]
-        )
-        give = _placed(plan.give, plan.give_place, value, plan.give_slots)
-        total = torch.addmm(total, give, sent.view(give.shape[1], total.shape[1]))
+            [
+                part @ weight[relation]
+                for part, (relation, _) in zip(
+                    parts.split([count * frames for _, count in plan.rows]), plan.rows, strict=True
+                )
+            ]
+        ).view(len(take), frames * weight.shape[-1])
+        total = give @ sent if total is None else torch.addmm(total, give, sent)
+    if total is None:
+        return x.new_zeros(*x.shape[:-1], weight.shape[-1])
     return total.view(*x.shape[:-1], weight.shape[-1])

@@ -82,7 +82,7 @@ def _actional_sum(graph: Any, rows: Tensor, actional: Actional) -> Tensor:
         total = total + _aggregate(edges, message, strength / degree[receiver])
         if loop:
             total = total + message / degree.view(-1, 1, 1)
-    return total
+    return total * actional.factor
 
 
 def _edges(graph: Any, etype: str) -> Any:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from asgcn_dgl.skeleton.batch import PairGroup
 from asgcn_dgl.skeleton.graph import structure_of
 
 REDUCTIONS = ("mean", "max")
-PAIR_TILE = 2**20  # numbers of the pair features that are made at a time on a CPU
+PAIR_TILE = 2**18  # numbers of the pair features that are made at a time on a CPU
 
 
 class Pairs(ABC):
@@ -107,7 +108,8 @@ class CompletePairs(Pairs):
             links = dense_links(group, edge_weight) / max(group.joints - 1, 1)
             near = _units(group, receiver).transpose(1, 2)  # (units, C, J, F)
             far = _units(group, sender).transpose(1, 2)
-            parts.append(_in_tiles(near, far, links.to(near.dtype)).transpose(1, 2).flatten(0, 1))
+            total = _weighted_sum(near, far, links.to(near.dtype))
+            parts.append(total.transpose(1, 2).flatten(0, 1))
         return self._placed(parts, [group.rows for group in self.groups], self.num_nodes)
 
     @staticmethod
@@ -215,21 +217,53 @@ def _off_diagonal(pairs: Tensor) -> Tensor:
     return rows.reshape(units, joints, joints - 1, *rest)
 
 
-def _in_tiles(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-    """Weighted sums (units, C, J, F), a few units and types at a time; backward makes pairs again."""
-    joints, feats = near.shape[2:]
-    if near.device.type != "cpu":
-        return _weighted(near, far, links)
-    flat = [each.flatten(0, 1) for each in (near, far, links)]  # (units C, J, .)
-    size = max(1, PAIR_TILE // max(joints * joints * feats, 1))
-    parts = [
-        checkpoint(_weighted, *tile, use_reentrant=False, preserve_rng_state=False)
-        for tile in zip(*(each.split(size) for each in flat), strict=True)
-    ]
-    return torch.cat(parts).view(near.shape)
+class _WeightedSum(torch.autograd.Function):
+    """Sum over j of A_ij ELU(near_i + far_j): (U, J, F), (U, J, F) and (U, J, J) to (U, J, F).
+
+    The pairs are made tile by tile, and again in backward: none is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, near: Tensor, far: Tensor, links: Tensor) -> Tensor:
+        ctx.save_for_backward(near, far, links)
+        out = torch.empty_like(near)
+        for units, rows in _tiles(near):
+            pair = F.elu_(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
+            out[units, rows] = (links[units, rows].unsqueeze(2) @ pair).squeeze(2)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        near, far, links = ctx.saved_tensors
+        d_near, d_far, d_links = torch.empty_like(near), torch.zeros_like(far), links.clone()
+        for units, rows in _tiles(near):
+            pair = F.elu_(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
+            part = grad[units, rows].unsqueeze(2)  # (u, i, 1, F)
+            d_links[units, rows] = (pair @ part.transpose(2, 3)).squeeze(3)
+            slope = pair.clamp_(max=0.0).add_(1.0)  # of ELU: 1 above 0, ELU + 1 below
+            slope.mul_(part).mul_(links[units, rows].unsqueeze(3))
+            d_near[units, rows] = slope.sum(dim=2)
+            d_far[units] += slope.sum(dim=1)
+        return d_near, d_far, d_links
 
 
-def _weighted(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-    """Sum over j of A_ij ELU(near_i + far_j): (..., J, F), (..., J, F), (..., J, J)."""
-    active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (..., J, J, F)
+def _tiles(near: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Slices of units and of receivers whose pairs fit the cache together."""
+    units, joints, feats = near.shape
+    row = max(joints * feats, 1)
+    rows = max(1, min(joints, PAIR_TILE // row))
+    bodies = max(1, PAIR_TILE // (row * joints))
+    for u in range(0, units, bodies):
+        for i in range(0, joints, rows):
+            yield slice(u, u + bodies), slice(i, i + rows)
+
+
+def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
+    """The same for (units, C, J, F), by plain operations where a program is traced."""
+    if near.device.type == "cpu" and not torch.compiler.is_compiling():
+        flat = [each.flatten(0, 1) for each in (near, far, links)]
+        out: Tensor = _WeightedSum.apply(*flat)
+        return out.view(near.shape)
+    active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (units, C, J, J, F)
     return (links.unsqueeze(-2) @ active).squeeze(-2)
