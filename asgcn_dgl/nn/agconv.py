@@ -147,17 +147,18 @@ def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor) -> None:
         raise ValueError(
             f"edge_weight must be (edges, types), got shape {tuple(edge_weight.shape)}"
         )
-    _check_lengths(graph, etypes, [len(edge_weight)] * len(etypes))
+    _check_lengths(graph, etypes, [edge_weight.shape[0]] * len(etypes))
 
 
 def _check_links(graph: Any, etypes: Sequence[str], edge_weight: EdgeWeight) -> None:
-    links = edge_weight.weight if isinstance(edge_weight, LinkMatrices) else edge_weight
-    if isinstance(links, Tensor):
-        check_links(graph, etypes, links)
-        types = links.shape[1]
+    if isinstance(edge_weight, LinkMatrices):
+        types = edge_weight.weight.shape[1]
+    elif isinstance(edge_weight, Tensor):
+        check_links(graph, etypes, edge_weight)
+        types = edge_weight.shape[1]
     else:
-        types = len(links)
-        _check_lengths(graph, etypes, [len(each) for each in links])
+        types = len(edge_weight)
+        _check_lengths(graph, etypes, [len(each) for each in edge_weight])
     if types != len(etypes):
         raise ValueError(
             f"edge_weight must hold {len(etypes)} actional types (no ghost), got {types}"

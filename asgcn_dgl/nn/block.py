@@ -210,9 +210,6 @@ def _added(out: Tensor, feat: Tensor) -> Tensor:
     return out.add_(feat) if out.dtype == feat.dtype else out + feat
 
 
-def pad_frames(feat: Tensor, frames: int) -> Tensor:
-    """Append zero frames to (N, T, ...) until there are at least ``frames``."""
-    missing = frames - feat.shape[1]
-    if missing <= 0:
-        return feat
+def pad_frames(feat: Tensor, missing: int) -> Tensor:
+    """Append so many zero frames to (N, T, ...)."""
     return torch.cat([feat, feat.new_zeros(feat.shape[0], missing, *feat.shape[2:])], dim=1)

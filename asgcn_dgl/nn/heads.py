@@ -193,9 +193,12 @@ class PredictionHead(nn.Module):
         exists = None if mask is None else mask.any(dim=1, keepdim=True)
         for block in self.shrink:
             assert isinstance(block, ASGCNBlock)
-            if block.temporal.padding == 0 and feat.shape[1] < LAST_KERNEL:
+            # A program for any number of frames appends masked ones to all: the result is the same.
+            dynamic = torch.compiler.is_compiling()
+            if block.temporal.padding == 0 and (dynamic or feat.shape[1] < LAST_KERNEL):
                 mask = feat.new_ones(feat.shape[:2], dtype=torch.bool) if mask is None else mask
-                feat, mask = pad_frames(feat, LAST_KERNEL), pad_frames(mask, LAST_KERNEL)
+                missing = LAST_KERNEL - (1 if dynamic else feat.shape[1])
+                feat, mask = pad_frames(feat, missing), pad_frames(mask, missing)
             feat = block(graph, feat, edge_weight, mask)
             mask = block.out_mask(mask)
         if mask is None:

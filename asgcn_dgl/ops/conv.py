@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ def _convolve(
                 f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
             )
     middle = feat.shape[1:-1]
-    rows = feat.reshape(feat.shape[0], middle.numel(), feat.shape[-1])  # (N, F, D)
+    rows = feat.reshape(feat.shape[0], math.prod(middle), feat.shape[-1])  # (N, F, D)
     out = _rows_out(graph, rows, structural, actional)
     return out.view(feat.shape[0], *middle, weights[0].shape[-1])
 
@@ -226,9 +227,10 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.relational_conv(graph, rows, structural, actional)
-    few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
-    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and few:
-        return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
+    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16):
+        few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+        if few and not torch.compiler.is_compiling():
+            return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
 
 
@@ -332,8 +334,8 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 
 def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
-    few = x.shape[1] * x.shape[2] < FEW_ROWS
-    if x.device.type == "cpu" and not torch.compiler.is_compiling() and not few:
+    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
         none = x.new_empty(0)
         return BlockConv.apply(x, NO_ENTRIES, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
