@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,7 @@ class CompletePairs(Pairs):
     groups: tuple[PairGroup, ...]
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
+        """See :meth:`Pairs.sum`."""
         parts = []
         for group in self.groups:
             near, far = _units(group, receiver), _units(group, sender)
@@ -97,6 +99,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.edges for group in self.groups], self.num_pairs)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
+        """See :meth:`Pairs.reduce`."""
         parts = []
         for group in self.groups:
             own = feat if group.edges is None else feat.index_select(0, group.edges)
@@ -108,6 +111,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.rows for group in self.groups], self.num_nodes)
 
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """See :meth:`Pairs.average`."""
         parts = []
         for group in self.groups:
             links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
@@ -141,9 +145,11 @@ class EdgePairs(Pairs):
     dst: Tensor
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
+        """See :meth:`Pairs.sum`."""
         return receiver.index_select(0, self.dst) + sender.index_select(0, self.src)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
+        """See :meth:`Pairs.reduce`."""
         out = feat.new_zeros(self.num_nodes, *feat.shape[1:])
         if how == "mean":
             return self._mean(out.index_add(0, self.dst, feat))
@@ -151,6 +157,7 @@ class EdgePairs(Pairs):
         return out.scatter_reduce(0, index, feat, "amax", include_self=False)
 
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """See :meth:`Pairs.average`."""
         size = len(receiver) * len(self.src)
         parts = [
             recomputed(self._weighted_sum, near, far, edge_weight)
@@ -245,13 +252,20 @@ def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
     if dtype in HALF:
         near, far = near.float(), far.float()
     links = links.to(near.dtype)
-    with torch.autocast(near.device.type, enabled=False):
+    with _no_autocast(near.device.type):
         if torch.compiler.is_compiling():  # it joins the operations itself
             active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (C, units, J, J, F)
             return (links.unsqueeze(-2) @ active).squeeze(-2).to(dtype)
         flat = [each.flatten(0, 1) for each in (near, far, links)]
         out: Tensor = _WeightedSum.apply(*flat)
         return out.view(near.shape).to(dtype)
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    """Leave products of 32 bits in 32 bits."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 class _WeightedSum(torch.autograd.Function):
