@@ -16,7 +16,7 @@ import torch
 from asgcn_dgl.data import Clip, Sample, SkeletonDataset, collate, frame_sampler, open_set
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.training.build import device_of, future_frames, set_threads
+from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import files_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
@@ -73,7 +73,7 @@ class Gallery:
     @cached_property
     def history(self) -> History:
         """Figures of each epoch of the training."""
-        return read_history(self.run.log)
+        return read_history(self.run.path)
 
     def place(self, name: str) -> int:
         """Return the number of a test clip.
@@ -245,7 +245,7 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
     """
     _check_layouts(restored, clips)
     model, config = restored.model, restored.config
-    steps = future_frames(model)
+    steps = model.config.future_frames
     device = device_of(config)
     model.to(device).eval()
     whole = make_dataset(list(clips), config, "whole", future_frames=steps)
@@ -370,7 +370,7 @@ def _futures(
 
 def _stride(restored: Restored) -> int:
     """Frames of the input for each step of the last block."""
-    return int(np.prod(restored.model.config.get("strides", [1])))
+    return int(np.prod(restored.model.config.strides))
 
 
 def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:

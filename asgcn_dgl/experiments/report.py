@@ -130,8 +130,8 @@ def _facts(gallery: Gallery) -> dict[str, str]:
     model = gallery.restored.model
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {model.config.get('max_hop')} hops",
-        "A-links": f"{model.config.get('num_actional')} types" if model.aim is not None else "none",
+        "S-links": f"up to {model.config.max_hop} hops",
+        "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
         "Data": f"{config.data}, protocol {found['protocol']}, {found['clips']} test clips",
         "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "
         f"{config.trainer.epochs} of joint training",

@@ -29,7 +29,15 @@ __all__ = ["Job", "make_table", "markdown"]
 # What a run may change from one sitting to the next without becoming another.
 _PLACES = {
     "clips": ("workers", "cache"),
-    "trainer": ("threads", "progress", "accelerator", "devices", "nodes", "link_pictures"),
+    "trainer": (
+        "threads",
+        "progress",
+        "accelerator",
+        "devices",
+        "nodes",
+        "link_pictures",
+        "reuse_memory",
+    ),
 }
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 

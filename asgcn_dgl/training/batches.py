@@ -1,19 +1,64 @@
-"""Which clips a process takes in which step."""
+"""Which clips a process takes in which step, and in which batch of an evaluation."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+import torch
+from torch.utils.data import DataLoader, Sampler
 
-from asgcn_dgl.data import EpochSampler
+from asgcn_dgl.data import EpochSampler, Sample, SkeletonDataset, collate
+from asgcn_dgl.skeleton import GraphBuilder
 
-__all__ = ["EpochBatches"]
+__all__ = ["EpochBatches", "Loader", "ordered_loader"]
+
+Loader = DataLoader[Sample]
+
+
+def ordered_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset in order, once for each view of its clips.
+
+    Parameters
+    ----------
+    dataset
+        Clips.
+    builder
+        Makes the graphs of the batches.
+    batch_size
+        Clips of a batch.
+    workers
+        Processes that prepare clips.
+    rank, processes
+        Which process of how many takes its share; where clips are fewer than processes, each
+        takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    own = range(rank % shared, size, shared)
+    draws = [view * size + index for view in range(dataset.num_clips) for index in own]
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=draws,
+        # Processes for a single batch would cost more than they bring.
+        num_workers=workers if len(draws) > batch_size else 0,
+        collate_fn=functools.partial(collate, builder=builder),
+        generator=torch.Generator(),  # leaves torch's own generator alone
+    )
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Parts an epoch's draws into steps, a step into pieces, a piece among the processes.
+    """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
 
     The clips of a step are the same whatever the number of processes and pieces, so that the
     gradient is. The last step has the clips that are left; where there are fewer than processes,

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
-
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, Sampler
 
 from asgcn_dgl.data import (
     Batch,
     Clip,
-    EpochSampler,
     HandleMissing,
-    LengthBatches,
-    Sample,
     SelectBodies,
     SkeletonDataset,
     collate,
@@ -40,15 +32,12 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.batches import EpochBatches
-from asgcn_dgl.training.build import future_frames
+from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
-from asgcn_dgl.training.parallel import processes, rank
 
 __all__ = [
-    "ClipsModule",
+    "RunClips",
     "body_steps",
     "evaluation_loader",
     "files_to_test",
@@ -56,8 +45,6 @@ __all__ = [
     "make_transform",
     "read_all",
 ]
-
-Loader = DataLoader[Sample]
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
@@ -200,22 +187,17 @@ def evaluation_loader(
         Which process of how many takes its share; where clips are fewer than processes, each
         takes all.
     """
-    size = len(dataset)
-    shared = processes if size >= processes else 1
-    own = range(rank % shared, size, shared)
-    draws = [view * size + index for view in range(dataset.num_clips) for index in own]
-    return DataLoader(
+    return ordered_loader(
         dataset,
+        builder,
         batch_size=config.trainer.eval_batch_size,
-        sampler=draws,
-        # Processes for a single batch would cost more than they bring.
-        num_workers=config.clips.workers if len(draws) > config.trainer.eval_batch_size else 0,
-        collate_fn=functools.partial(collate, builder=builder),
-        generator=torch.Generator(),  # as in training: leave torch's own alone
+        workers=config.clips.workers,
+        rank=rank,
+        processes=processes,
     )
 
 
-class ClipsModule(pl.LightningDataModule):
+class RunClips:
     """The training clips of a run, parted into those that are learnt from and those that choose.
 
     The test clips are not here: nothing that trains can see them.
@@ -234,18 +216,12 @@ class ClipsModule(pl.LightningDataModule):
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
-        super().__init__()
         self.config = config
         self.set = open_set(config.data, config.root)
         self.protocol = config.clips.protocol or self.set.default_protocol
         train, held_out = self._split()
         self.train_clips = read_all(train, config, progress)
         self.held_out_clips = read_all(held_out, config, progress)
-        self.mode = "whole"
-        self.future_frames = 0
-        self.batch_size = config.trainer.batch_size
-        self.repeat = 1
-        self._builder: GraphBuilder | None = None
 
     def _split(self) -> tuple[list[Path], list[Path]]:
         """Return the files to learn from, and those to choose by."""
@@ -267,103 +243,34 @@ class ClipsModule(pl.LightningDataModule):
         first = self.train_clips[0]
         return (first if isinstance(first, Clip) else self.set.read(first)).num_dims
 
-    def prepare(
-        self,
-        builder: GraphBuilder,
-        *,
-        mode: str,
-        future_frames: int,
-        batch_size: int,
-        repeat: int,
-    ) -> None:
-        """Say what the phase wants: how clips are seen, how many at a time, and how often."""
-        self._builder = builder
-        self.mode = mode
-        self.future_frames = future_frames
-        self.batch_size = batch_size
-        self.repeat = repeat
-
-    def prepare_joint(self, model: ASGCN | STGCN) -> None:
-        """Say what joint training of a model wants."""
-        steps = future_frames(model)
-        predicts = steps > 0 and self.config.prediction.weight > 0
-        self.prepare(
-            model.graph_builder,
-            mode="mixed" if predicts else "whole",
-            future_frames=steps,
-            batch_size=self.config.trainer.batch_size,
-            repeat=self.config.clips.repeat,
-        )
-
-    def train_dataloader(self) -> Loader:
-        """Return the loader of the clips that are learnt from."""
-        dataset = make_dataset(
+    def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
+        """Return the clips to learn from, see :func:`make_dataset`."""
+        return make_dataset(
             self.train_clips,
             self.config,
-            self.mode,
-            future_frames=self.future_frames,
+            mode,
+            future_frames=future_frames,
             training=True,
             num_classes=len(self.set.class_names),
         )
-        options, seed = self.config.clips, self.config.trainer.seed
-        pieces, of = self.config.trainer.accumulate, processes()
-        batches: Sampler[list[int]]
-        if options.sampling == "own":
-            share = EpochSampler(
-                len(dataset), seed=seed, repeat=self.repeat, num_replicas=of, rank=rank()
-            )
-            size = max(1, self.batch_size // (pieces * of))
-            batches = LengthBatches(share, dataset.lengths, size)
-        else:
-            draws = EpochSampler(len(dataset), seed=seed, repeat=self.repeat)
-            batches = EpochBatches(draws, self.batch_size, pieces, rank(), of)
-        return DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=options.workers,
-            persistent_workers=options.workers > 0,
-            collate_fn=functools.partial(collate, builder=self._need_builder()),
-            # A loader draws a number for its workers; from torch's own generator it would shift
-            # dropout and the links' noise, at another moment after a resume than without.
-            generator=torch.Generator(),
-        )
 
-    def val_dataloader(self) -> list[Loader]:
-        """Return the loaders of the held-out clips: seen whole, and without their future."""
-        if not self.held_out_clips:
-            return []
-        modes = ["whole"] if self.mode == "whole" else ["whole", "observed"]
+    def validation_datasets(self, mode: str, future_frames: int) -> list[SkeletonDataset]:
+        """Return the held-out clips: seen whole, and without their future unless all are whole."""
+        modes = ["whole"] if mode == "whole" else ["whole", "observed"]
         return [
-            evaluation_loader(
-                make_dataset(
-                    self.held_out_clips,
-                    self.config,
-                    mode,
-                    future_frames=self.future_frames,
-                    num_classes=len(self.set.class_names),
-                ),
-                self._need_builder(),
+            make_dataset(
+                self.held_out_clips,
                 self.config,
-                rank=rank(),
-                processes=processes(),
+                each,
+                future_frames=future_frames,
+                num_classes=len(self.set.class_names),
             )
-            for mode in modes
+            for each in (modes if self.held_out_clips else [])
         ]
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""
         clips = self.held_out_clips or self.train_clips
         clips = clips[:: max(1, len(clips) // count)][:count]
-        dataset = make_dataset(clips, self.config, "whole", future_frames=self.future_frames)
+        dataset = make_dataset(clips, self.config, "whole", future_frames=0)
         return [collate([dataset[index]], model.graph_builder) for index in range(len(dataset))]
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Move a batch, its graph included."""
-        return batch.to(device)
-
-    def _need_builder(self) -> GraphBuilder:
-        if self._builder is None:
-            raise RuntimeError("call prepare() first")
-        return self._builder

@@ -12,11 +12,11 @@ import torch
 from asgcn_dgl.data import SkeletonDataset, open_set
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN, STGCN
-from asgcn_dgl.training.build import device_of, future_frames, set_threads
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.training.batches import Loader
+from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import (
-    Loader,
     evaluation_loader,
     files_to_test,
     make_dataset,
@@ -120,9 +120,7 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
     return {name: found[name] for name in ("warm_up", "joint") if name in found}
 
 
-def evaluation_datasets(
-    clips: list[Any], model: ASGCN | STGCN, config: RunConfig
-) -> list[SkeletonDataset]:
+def evaluation_datasets(clips: list[Any], model: ASGCN, config: RunConfig) -> list[SkeletonDataset]:
     """Return the clips seen whole, and without their future if the model predicts one.
 
     Parameters
@@ -134,7 +132,7 @@ def evaluation_datasets(
     config
         Options of the run.
     """
-    steps = future_frames(model)
+    steps = model.config.future_frames
     if clips and isinstance(clips[0], Path):
         clips = list(read_all(clips, config, progress_wanted(config)))
     passes = {"whole": config.clips.num_clips}  # by mode
@@ -151,7 +149,7 @@ def evaluation_datasets(
 
 @torch.no_grad()
 def score(
-    model: ASGCN | STGCN,
+    model: ASGCN,
     datasets: list[SkeletonDataset],
     config: RunConfig,
     label: str,
@@ -213,7 +211,7 @@ def figures(
         "dataset": config.data,
         "protocol": config.clips.protocol or open_set(config.data, config.root).default_protocol,
         "stream": config.stream,
-        "dims": restored.model.config["in_feats"],
+        "dims": restored.model.config.in_feats,
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,

@@ -23,7 +23,7 @@ from asgcn_dgl.data.formats.source import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.build import future_frames, set_threads
+from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
 from asgcn_dgl.training.files import RunDir
@@ -201,7 +201,7 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
             f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model "
             f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
         )
-    steps = future_frames(model)
+    steps = model.config.future_frames
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)

@@ -20,8 +20,9 @@ from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import ClipsModule, files_to_test
+from asgcn_dgl.training.clips import RunClips, files_to_test
 from asgcn_dgl.training.config import ClipsConfig, RunConfig, TrainerConfig
+from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.evaluate import evaluation_datasets, score
 from asgcn_dgl.training.files import RunDir
 
@@ -152,13 +153,13 @@ def test_processes_share_the_clips(clips_root, monkeypatch):
         clips=ClipsConfig(num_frames=8, sampling="own"),
         trainer=TrainerConfig(batch_size=4),
     )
-    module = ClipsModule(config)
-    module.prepare(GraphBuilder(1, 1), mode="whole", future_frames=0, batch_size=4, repeat=1)
+    clips = RunClips(config).training_dataset("whole", 0)
+    module = SkeletonDataModule(GraphBuilder(1, 1), clips, batch_size=4, by_length=True)
     whole = {name for batch in module.train_dataloader() for name in batch.names}
     shares = []
     for rank in (0, 1):
-        monkeypatch.setattr("asgcn_dgl.training.clips.processes", lambda: 2)
-        monkeypatch.setattr("asgcn_dgl.training.clips.rank", functools.partial(int, rank))
+        monkeypatch.setattr("asgcn_dgl.training.datamodule.processes", lambda: 2)
+        monkeypatch.setattr("asgcn_dgl.training.datamodule.rank", functools.partial(int, rank))
         shares.append([name for batch in module.train_dataloader() for name in batch.names])
     assert len(shares[0]) == len(shares[1]) == len(whole) // 2
     assert not set(shares[0]) & set(shares[1])
