@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import asgcn_dgl
 import asgcn_dgl.data
+import asgcn_dgl.models
 import asgcn_dgl.skeleton
+import asgcn_dgl.training
 from asgcn_dgl.data.formats.registry import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +33,10 @@ def fresh(*arguments):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("package", [asgcn_dgl.data, asgcn_dgl.skeleton])
+@pytest.mark.parametrize(
+    "package",
+    [asgcn_dgl, asgcn_dgl.data, asgcn_dgl.models, asgcn_dgl.skeleton, asgcn_dgl.training],
+)
 def test_every_public_name_is_there(package):
     assert all(hasattr(package, name) for name in package.__all__)
     assert set(package.__all__) <= set(dir(package))
@@ -69,12 +75,14 @@ def test_what_prepares_a_store_needs_no_torch(clips_root, tmp_path):
         """
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from asgcn_dgl.data.formats.folder import FolderSource
 
 @dataclass(frozen=True)
 class Told(FolderSource):
     def read(self, index):
-        print([name for name in sys.argv[3:] if name in sys.modules], flush=True)
+        heavy = [name for name in sys.argv[3:] if name in sys.modules]
+        (Path(sys.argv[2]) / f"told-{index}.txt").write_text(str(heavy))
         return super().read(index)
 """
     )
@@ -93,5 +101,34 @@ if __name__ == "__main__":
 """
     script = tmp_path / "script.py"
     script.write_text(code)
-    *told, last = fresh(str(script), str(clips_root), str(tmp_path), *SLOW)
-    assert last == f"[] {len(told)}" and set(told) == {"[]"}
+    (printed,) = fresh(str(script), str(clips_root), str(tmp_path), *SLOW)
+    told = [path.read_text() for path in tmp_path.glob("told-*.txt")]
+    assert printed == f"[] {len(told)}" and set(told) == {"[]"}
+
+
+EXTRAS = ("pytorch_lightning", "lightning_fabric", "jsonargparse", "yaml", "tensorboard",
+          "torchmetrics", "sklearn", "matplotlib", "plotly", "pandas")  # fmt: skip
+
+
+def test_a_model_is_loaded_and_used_without_any_extra(trained, clips_root):
+    """As on a machine that has only what the package itself requires."""
+    code = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(name)
+EXTRAS = sys.argv[3].split(",")
+sys.meta_path.insert(0, Missing())
+import asgcn_dgl
+from asgcn_dgl.data.formats.raw import read_skeleton
+restored = asgcn_dgl.load_model(sys.argv[1])
+found = asgcn_dgl.predict_clip(restored, read_skeleton(sys.argv[2]))
+print(len(found.probabilities), found.future.shape[1:], restored.class_names[0])
+print([name for name in EXTRAS if name in sys.modules])
+"""
+    checkpoint = trained / "checkpoints" / "best.ckpt"
+    clip = sorted(clips_root.glob("*.skeleton"))[0]
+    found, imported = fresh("-c", code, str(checkpoint), str(clip), ",".join(EXTRAS))
+    assert found == "13 (10, 25, 3) drink"
+    assert imported == "[]"

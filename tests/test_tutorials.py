@@ -22,9 +22,11 @@ def follow(tmp_path, monkeypatch):
     monkeypatch.setattr("asgcn_dgl.skeleton.layouts._REGISTRY", dict(layouts._REGISTRY))
     torch.manual_seed(0)
 
-    def run(name):
+    def run(name, ignored=()):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            for message in ignored:  # Lightning's own
+                warnings.filterwarnings("ignore", message=message)
             return runpy.run_path(str(TUTORIALS / f"{name}.py"), run_name="__main__")
 
     return run
@@ -84,6 +86,21 @@ def test_own_skeleton(follow, capsys):
     assert [clip["file"] for clip in found["new"]] == found["files"]
     assert set(found["links"]) == {0, 1, 2}
     assert Path("links.png").stat().st_size > 5000 and Path("dog.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_plain_loop(follow):
+    assert follow("plain_loop")["accuracy"] >= 0.6  # chance is 0.33
+
+
+@pytest.mark.slow
+def test_own_trainer(follow):
+    pytest.importorskip("pytorch_lightning")
+    found = follow("own_trainer", ignored=(".*LeafSpec.*", ".*does not have many workers.*"))
+    assert found["checkpoint"].best_model_score >= 60
+    assert found["found"].future.shape == (1, 10, 5, 2)
+    (metrics,) = Path("logs").rglob("metrics.csv")
+    assert "val/top1" in metrics.read_text()
 
 
 def test_every_tutorial_has_a_test():

@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 def make_record(
     model: ASGCN,
     class_names: Sequence[str],
-    config: RunConfig | None = None,
+    config: RunConfig,
     origins: Sequence[Origin] = (),
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values.
@@ -65,8 +65,7 @@ def make_record(
     class_names
         Names of the classes.
     config
-        Options of the run, above all how its clips are prepared; by default those of
-        :class:`~asgcn_dgl.training.config.RunConfig`.
+        Options of the run, above all how its clips are prepared.
     origins
         Formats and options that the clips were read with.
     """
@@ -75,7 +74,7 @@ def make_record(
         "model": model.config.name,
         "model_config": _plain(model.config.to_dict()),
         "class_names": list(class_names),
-        "run": (config or RunConfig(model=model.config)).to_dict(),
+        "run": config.to_dict(),
         "origins": [_plain(origin.to_dict()) for origin in origins],
         "versions": versions(),
     }

@@ -20,10 +20,9 @@ def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
     Parameters
     ----------
     folder
-        Folder of the run. Figures are in its ``history.jsonl``, a line of JSON for each epoch; a
-        run that has none, written before there was one, has them in its TensorBoard files. An
-        epoch that was trained twice, before and after an interruption, counts as it was trained
-        last.
+        Folder of the run. Figures are in its ``history.jsonl``, a line of JSON for each epoch;
+        epochs from before there was such a file have theirs in the TensorBoard files. An epoch
+        that was trained twice, before and after an interruption, counts as it was trained last.
 
     Returns
     -------
@@ -45,8 +44,11 @@ def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
     >>> read_history(folder)["joint"]
     {'train/loss': {1: 2.5}, 'val/top1': {1: 50.0}}
     """
-    file = Path(folder) / "history.jsonl"
-    lines = _lines(file) if file.is_file() else _events(Path(folder) / "tensorboard")
+    events = Path(folder) / "tensorboard"
+    lines = list(_lines(Path(folder) / "history.jsonl"))
+    first = ("aim" if (events / "aim").is_dir() else "joint", 1)
+    if not lines or lines[0][:2] != first:
+        lines = [*_events(events), *lines]
     history: dict[str, dict[str, dict[int, float]]] = {}
     for phase, epoch, figures in lines:
         for name, value in figures.items():
@@ -55,7 +57,8 @@ def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    text = file.read_bytes() if file.is_file() else b""
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
             values: dict[str, Any] = json.loads(line)
             phase, epoch = str(values.pop("phase")), int(values.pop("epoch"))

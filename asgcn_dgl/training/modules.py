@@ -21,7 +21,7 @@ from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
-from asgcn_dgl.training.config import AIMConfig, OptimConfig
+from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
@@ -41,9 +41,13 @@ class Phase(pl.LightningModule):
         Names of the classes; by default their numbers.
     seed
         Seed of dropout and of the noise of the links.
+    clips
+        How clips are prepared. Checkpoints hold it, so that
+        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
+        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
     record
-        What checkpoints say of the model, see :func:`~asgcn_dgl.training.checkpoint.make_record`;
-        by default its options and the class names, which is enough to load it.
+        All that checkpoints say of the model, instead of what is made of these options, see
+        :func:`~asgcn_dgl.training.checkpoint.make_record`.
 
     Attributes
     ----------
@@ -61,13 +65,17 @@ class Phase(pl.LightningModule):
         *,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
+        clips: ClipsConfig | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.class_names = list(class_names or map(str, range(model.config.num_classes)))
         self.seed = seed
-        self.record = dict(record or make_record(model, self.class_names))
+        if record is None:
+            run = RunConfig(clips=clips or ClipsConfig(align="none"), model=model.config)
+            record = make_record(model, self.class_names, run)
+        self.record = record
         self.running: dict[str, Tensor] = {}
 
     def on_train_start(self) -> None:
@@ -141,6 +149,7 @@ class Phase(pl.LightningModule):
                 on_step=False,
                 on_epoch=True,
                 batch_size=len(batch),
+                add_dataloader_idx=False,
                 sync_dist=processes() > 1,
             )
 
@@ -161,7 +170,7 @@ class AIMWarmUp(Phase):
     aim
         Options: ``lr``, ``pred_steps`` and ``kl_warmup`` are used.
     **others
-        ``class_names``, ``seed`` and ``record``, see :class:`JointTraining`.
+        ``class_names``, ``seed``, ``clips`` and ``record``, see :class:`JointTraining`.
 
     Examples
     --------
@@ -198,9 +207,10 @@ class AIMWarmUp(Phase):
         (share,) = shares(len(batch.feat), device=self.device)
         return losses.loss * share * self.piece_factor(batch_idx)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log AIM's loss of a batch."""
-        self.log_parts("val", self.losses(batch)._asdict(), batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log AIM's loss of a batch of whole clips (first loader)."""
+        if dataloader_idx == 0:
+            self.log_parts("val", self.losses(batch)._asdict(), batch)
 
     def losses(self, batch: Batch, kl_weight: float = 1.0) -> AIMLoss:
         """Return AIM's loss and its two parts."""
@@ -249,9 +259,13 @@ class JointTraining(Phase):
         Names of the classes; by default their numbers.
     seed
         Seed of dropout and of the noise of the links.
+    clips
+        How clips are prepared. Checkpoints hold it, so that
+        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
+        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
     record
-        What checkpoints say of the model, see :func:`~asgcn_dgl.training.checkpoint.make_record`;
-        by default its options and the class names, which is enough to load it.
+        All that checkpoints say of the model, instead of what is made of these options, see
+        :func:`~asgcn_dgl.training.checkpoint.make_record`.
 
     Examples
     --------
@@ -274,9 +288,10 @@ class JointTraining(Phase):
         prediction_weight: float = 0.01,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
+        clips: ClipsConfig | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(model, class_names=class_names, seed=seed, record=record)
+        super().__init__(model, class_names=class_names, seed=seed, clips=clips, record=record)
         self.optim = optim or OptimConfig()
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight

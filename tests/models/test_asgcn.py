@@ -183,7 +183,7 @@ def test_steady_links_carry_no_noise_but_are_trained():
     assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
     model(graph, feat).logits.square().sum().backward()
     assert all(p.grad is not None for p in model.aim.encoder.parameters())
-    with pytest.raises(ValueError, match="link_mode must be one of .* got 'tuned'"):
+    with pytest.raises(ValueError, match=r"link_mode must be one of .* got 'tuned'"):
         tiny(link_mode="tuned")
 
 
