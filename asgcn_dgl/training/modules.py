@@ -47,7 +47,7 @@ class Phase(pl.LightningModule):
         the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
     record
         All that checkpoints say of the model, instead of what is made of these options, see
-        :func:`~asgcn_dgl.training.checkpoint.make_record`.
+        ``asgcn_dgl.training.checkpoint.make_record``.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Phase(pl.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what :func:`~asgcn_dgl.training.checkpoint.load_model` needs."""
+        """Add what :func:`~asgcn_dgl.load_model` needs."""
         checkpoint[RECORD] = self.record
 
 
@@ -265,7 +265,7 @@ class JointTraining(Phase):
         the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
     record
         All that checkpoints say of the model, instead of what is made of these options, see
-        :func:`~asgcn_dgl.training.checkpoint.make_record`.
+        ``asgcn_dgl.training.checkpoint.make_record``.
 
     Examples
     --------

@@ -78,10 +78,10 @@ def test_both_phases_run_under_any_trainer(clips, tmp_path):
              if not torch.equal(p, start[name])}  # fmt: skip
     assert moved == {"aim"}
     assert model.link_mode == "steady" and not model.aim.training
-    checkpoint = ModelCheckpoint(dirpath=tmp_path, monitor="val/top1", mode="max")
+    checkpoint = ModelCheckpoint(dirpath=tmp_path / "best", monitor="val/top1", mode="max")
     trainer = pl.Trainer(
         max_epochs=2,
-        logger=CSVLogger(tmp_path),
+        logger=CSVLogger(tmp_path / "logs"),
         callbacks=[checkpoint, EarlyStopping("val/loss", patience=5)],
         gradient_clip_val=1.0,
         **QUIET,
