@@ -1,7 +1,7 @@
 """What the subcommands of ``asgcn-dgl`` do.
 
 The signature of a function is its command line: parameters are positional arguments, keyword-only
-parameters are options, and an annotation holds the type and the help. ``run`` stands for the
+parameters are options, and an annotation holds the type and the help. ``run`` is the
 options of a run, see :class:`~asgcn_dgl.training.config.RunConfig`. Nothing heavy is imported
 before a command runs.
 """

@@ -219,7 +219,7 @@ class ASGCN(nn.Module):
         return InputNorm(self.layouts[0].num_joints, self.in_feats)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw new weights."""
         norms = (self.input_norm, *self.stream_norms)
         parts = (self.aim, *norms, *self.blocks, self.recognition, self.prediction)
         for part in parts:

@@ -1,4 +1,4 @@
-"""What happens beside the loop: checkpoints at the end of an epoch, and a line in the log."""
+"""Callbacks: checkpoints at the end of an epoch, a line in the log, figures as data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ProgressBar(TQDMProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Go on, and note how many clips that were."""
+        """Update the bar, and note the number of clips."""
         self.clips = len(batch) * trainer.world_size
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
@@ -68,7 +68,7 @@ class ProgressBar(TQDMProgressBar):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, each replaced in one go."""
+    """Lightning's checkpoint files, written whole or not at all."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
@@ -109,11 +109,11 @@ class SaveCheckpoints(Checkpoint):
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is exhausted."""
         return self.patience is not None and self.waited >= self.patience
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the epoch brought."""
+        """Write the checkpoints of the epoch."""
         every = trainer.check_val_every_n_epoch or 1
         validated = (trainer.current_epoch + 1) % every == 0
         if self.best and validated and "val/top1" in trainer.callback_metrics:
@@ -132,7 +132,7 @@ class SaveCheckpoints(Checkpoint):
         return {"best_score": list(self.best_score), "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score so far."""
+        """Continue from the best score so far."""
         top1, loss = state_dict["best_score"]
         self.best_score = (top1, loss)
         self.waited = int(state_dict.get("waited", 0))
@@ -212,7 +212,7 @@ class EpochLog(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from the seconds so far."""
+        """Continue from the seconds so far."""
         self.seconds = state_dict["seconds"]
 
 

@@ -70,7 +70,7 @@ class ClipsConfig:
     stream
         What the model is given: joint positions, bone vectors, or the motion of either.
     align
-        How a clip is placed: 'center' (the first body's centre joint is the origin), 'spine' (also
+        How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     rotate
@@ -173,13 +173,13 @@ class AIMConfig:
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
         from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learnt to use them.
+        decoder has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer
         What moves AIM in joint training: 'sgd', as the rest, or 'adam', as in its warm-up.
     joint_lr
-        Learning rate of AIM in joint training by itself, before the schedule; none: by
+        Learning rate of AIM in joint training, before the schedule; none: by
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
@@ -329,7 +329,7 @@ class TrainerConfig:
     accelerator
         Where to compute, in Lightning's words.
     threads
-        Threads of torch; none: as many as it takes by itself.
+        Threads of torch; none: torch's default.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
     early_stop
@@ -520,7 +520,7 @@ OF_THE_DATA = ("layouts", "num_classes", "in_feats")
 
 
 def _model(values: Mapping[str, Any]) -> ASGCNConfig:
-    """Build the section ``model``; none stands for the default, as former versions wrote it."""
+    """Build the section ``model``; None means the default, as former versions wrote it."""
     given = {key: value for key, value in values.items() if value is not None}
     _refuse_unknown(ASGCNConfig, given, "model.", hidden=OF_THE_DATA, more=("preset",))
     try:

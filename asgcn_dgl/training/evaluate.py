@@ -25,7 +25,7 @@ from asgcn_dgl.training.clips import (
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.progress import progress_wanted, track
-from asgcn_dgl.training.report import report
+from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
 __all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
@@ -57,7 +57,7 @@ def evaluate(
     Returns
     -------
     dict
-        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (metres).
+        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (meters).
 
     Raises
     ------
@@ -83,7 +83,7 @@ def evaluate(
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
     write_npz(run.scores, **recognition.arrays(restored.class_names))
     write_json(run.metrics, result)
-    print(report(result))
+    print(format_figures(result))
     print(f"written: {run.metrics} and {run.scores}")
     return result
 
@@ -178,8 +178,8 @@ def score(
             scores[number].update(batch, out)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
-            "the model gives scores that are not finite: its weights are spoilt; use an earlier "
-            "checkpoint, or train anew at a lower learning rate"
+            "the model gives scores that are not finite, as its weights are; use an earlier "
+            "checkpoint, or train again at a lower learning rate"
         )
     scores[0].average(datasets[0].num_clips)
     return scores

@@ -137,5 +137,5 @@ class RunDir:
                 return file
         raise InputError(
             f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; train "
-            "first, or go on with 'asgcn-dgl train --resume --out'"
+            "first, or continue with 'asgcn-dgl train --resume --out'"
         )

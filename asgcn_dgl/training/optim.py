@@ -45,7 +45,7 @@ def parameter_groups(
     Returns
     -------
     list of dict
-        Groups for a torch optimizer, none of them empty; ``aim`` says whose one is.
+        Groups for a torch optimizer, none of them empty; ``aim`` marks those of AIM.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -120,16 +120,16 @@ def current_rates(optimizer: Optimizer) -> dict[str, float]:
 def restore_options(
     optimizer: Optimizer, fresh: Optimizer, schedules: Iterable[LambdaLR] = ()
 ) -> None:
-    """Give an optimizer the options of one that was made anew, where a file has brought others.
+    """Give an optimizer that was loaded from a file the options of a fresh one.
 
     Parameters
     ----------
     optimizer
         After loading its state, which stays as it is.
     fresh
-        Has the learning rates, momentum, weight decay and so on that shall hold.
+        Has the learning rates, momentum, weight decay and so on to apply.
     schedules
-        Of the optimizer; they go on from their step, with its new learning rates.
+        Of the optimizer; they continue from their step, with its new learning rates.
     """
     for group, own in zip(optimizer.param_groups, fresh.param_groups, strict=True):
         group.update({name: value for name, value in own.items() if name != "params"})

@@ -44,7 +44,7 @@ from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
-from asgcn_dgl.training.report import closing, report
+from asgcn_dgl.training.report import format_figures, format_summary
 
 __all__ = ["joint_phase", "train"]
 
@@ -73,7 +73,7 @@ def train(
     folder
         Folder of the run; it must be new or empty unless ``resume``.
     resume
-        Go on with what the folder holds. The weights are then those of a run that was never
+        Continue the run in the folder. The weights are then those of a run that was never
         interrupted.
     test
         Read the test clips once, when all is trained.
@@ -120,29 +120,29 @@ def train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test else None
-    say(run.log, closing(run, seconds, result or None, tested))
+    say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
 
 def _way_on(run: RunDir) -> str:
-    """Say what is left to go on from."""
+    """Name the checkpoint to continue from."""
     for file in (run.checkpoints / "last.ckpt", run.checkpoints / "aim.ckpt"):
         if file.is_file():
             return (
-                f"{file} is from before: 'asgcn-dgl train --resume --out {run.path}' goes on from "
-                "it, with such an option beside it"
+                f"{file} is from before: 'asgcn-dgl train --resume --out {run.path}' continues "
+                "from it, with such an option beside it"
             )
-    return f"No checkpoint is written yet: train anew in another --out, or remove {run.path}"
+    return f"No checkpoint is written yet: train again in another --out, or remove {run.path}"
 
 
 def _check_folder(run: RunDir, resume: bool) -> None:
-    """Refuse to write over a run, or to go on with none."""
+    """Refuse to write over a run, or to resume where there is none."""
     if resume:
         run.read_config()
     elif run.path.exists() and not _is_empty(run.path):
         raise InputError(
-            f"{run.path}: already there and not empty; give another --out, or go on with "
-            "that run by --resume"
+            f"{run.path}: already there and not empty; give another --out, or continue "
+            "that run with --resume"
         )
 
 
@@ -159,7 +159,7 @@ def _check_resumable(run: RunDir, model: ASGCN, config: RunConfig, resume: bool)
             if was[section][name] != wanted[section][name]:
                 raise InputError(
                     f"{section}.{name}: {run.path} was trained with {was[section][name]}, and a "
-                    f"resumed run cannot change to {wanted[section][name]}; train anew in another "
+                    f"resumed run cannot change to {wanted[section][name]}; train again in another "
                     "--out"
                 )
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
@@ -169,7 +169,7 @@ def _check_resumable(run: RunDir, model: ASGCN, config: RunConfig, resume: bool)
             if own != {name: tensor.shape for name, tensor in kept.items()}:
                 raise InputError(
                     f"{file}: holds a model of another shape; resume without options of "
-                    "the model, or train anew in another --out"
+                    "the model, or train again in another --out"
                 )
 
 
@@ -327,5 +327,5 @@ def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[s
     result["seconds"] = seconds
     write_json(run.validation, result)
     write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))
-    say(run.log, report(result))
+    say(run.log, format_figures(result))
     return result

@@ -68,8 +68,8 @@ def test_the_mean_over_folds(trained_jobs, monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "open_set", lambda *arguments: Parted)
     made = make_table("folds", RunConfig(), tmp_path, seeds=2)
     assert [name for name, *_ in trained_jobs[0]] == ["five_1", "five_2"] * 2
-    assert made["top1"] == [80.0, 81.0] and list(made["cells"]) == ["five_1", "five_2"]
-    assert "| mean   | 80.5 ± 0.7 |" in (tmp_path / "folds.md").read_text()
+    assert made["top1"] == [84.0, 85.0] and list(made["cells"]) == ["five_1", "five_2"]
+    assert "| mean   | 84.5 ± 0.7 |" in (tmp_path / "folds.md").read_text()
     Parted.splits = ("xsub",)
     with pytest.raises(InputError, match="table folds needs several splits"):
         make_table("folds", RunConfig(), tmp_path)

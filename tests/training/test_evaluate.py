@@ -13,7 +13,7 @@ from asgcn_dgl.data import collate
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.clips import files_to_test, make_dataset, read_all
 from asgcn_dgl.training.evaluate import evaluate
-from asgcn_dgl.training.report import report
+from asgcn_dgl.training.report import format_figures
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_metrics_hold_calibration_intervals_and_confusion(trained):
 
 def test_the_report_is_a_table(trained):
     metrics = json.loads((trained / "metrics.json").read_text())
-    lines = report(metrics).splitlines()
+    lines = format_figures(metrics).splitlines()
     assert lines[0].startswith("test: 13 clips of synthetic (xsub, joint stream)")
     low, high = metrics["intervals"]["top1"]
     assert lines[2].split() == [

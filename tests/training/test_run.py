@@ -298,7 +298,7 @@ def test_a_run_that_diverges_before_any_checkpoint_says_so(tiny, tmp_path, capsy
     folder = tmp_path / "run"
     options = ["--aim.epochs=0", "--prediction.weight=1e39", "--no-evaluate", f"--out={folder}"]
     assert main([*tiny, *options]) == 1
-    assert "No checkpoint is written yet: train anew" in capsys.readouterr().err
+    assert "No checkpoint is written yet: train again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("held_out", ["subject", "none"])
