@@ -8,7 +8,6 @@ import pytest
 from asgcn_dgl.cli import main
 from asgcn_dgl.training import allocator
 
-
 # Bytes that the C library has mapped for one large buffer alone, before and while there is one.
 MAPPED = """
 import ctypes, sys
