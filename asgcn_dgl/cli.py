@@ -619,13 +619,12 @@ def _predict(options: Namespace) -> int:
 def _prepare(options: Namespace) -> int:
     from tqdm import tqdm
 
-    from asgcn_dgl.data import prepare
-    from asgcn_dgl.data.formats.registry import open_source
+    from asgcn_dgl.data import open_data, prepare
 
     given = options.as_dict()
     if given.get("workers", 0) < 0:
         raise InputError(f"--workers must be 0 or more, got {given['workers']}")
-    source = open_source(given["data"], given["root"], **given.get("options", {}))
+    source = open_data(given["root"], given["data"], **given.get("options", {}))
     # disable=None: no bar where standard error is no terminal
     with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
         summary = prepare(

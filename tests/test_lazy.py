@@ -11,7 +11,7 @@ import pytest
 
 import asgcn_dgl.data
 import asgcn_dgl.skeleton
-from asgcn_dgl.data.formats.registry import FORMATS
+from asgcn_dgl.data import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("torch", "dgl", "pytorch_lightning")
@@ -55,7 +55,7 @@ def test_layouts_and_readers_need_no_torch():
     code = f"""
 import sys
 import asgcn_dgl.data, asgcn_dgl.data.survey, asgcn_dgl.data.synthetic, asgcn_dgl.skeleton
-from asgcn_dgl.data.formats import raw, registry
+from asgcn_dgl.data import registry
 from asgcn_dgl.skeleton import get_layout
 get_layout("ntu25")
 print([name for name in {SLOW!r} if name in sys.modules], len(registry.FORMATS))
@@ -69,10 +69,10 @@ def test_what_prepares_a_store_needs_no_torch(clips_root, tmp_path):
         """
 import sys
 from dataclasses import dataclass
-from asgcn_dgl.data.formats.folder import FolderSource
+from asgcn_dgl.data.formats.folder import FolderReader
 
 @dataclass(frozen=True)
-class Told(FolderSource):
+class Told(FolderReader):
     def read(self, index):
         print([name for name in sys.argv[3:] if name in sys.modules], flush=True)
         return super().read(index)
@@ -82,10 +82,9 @@ class Told(FolderSource):
 import sys
 sys.path.insert(0, sys.argv[2])
 if __name__ == "__main__":
-    from asgcn_dgl.data import open_store, prepare
-    from asgcn_dgl.data.formats.folder import open_folder
+    from asgcn_dgl.data import open_data, open_store, prepare
     from told import Told
-    found = open_folder("synthetic", sys.argv[1])
+    found = open_data(sys.argv[1], "synthetic")
     source = Told(**{name: getattr(found, name) for name in found.__dataclass_fields__})
     prepare(source, sys.argv[2] + "/store", workers=2, shard=len(source) // 2 + 1)
     open_store(sys.argv[2] + "/store").verify()

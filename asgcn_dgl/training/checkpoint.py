@@ -20,7 +20,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from asgcn_dgl.data import Batch
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data import Batch, Origin
 from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss

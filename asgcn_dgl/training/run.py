@@ -198,7 +198,7 @@ def _train_jointly(
     clips.prepare_joint(model)
     module = JointTraining(model, config, names)
     saver = SaveCheckpoints(
-        run.checkpoints, best=bool(clips.held_out_clips), patience=config.trainer.early_stop
+        run.checkpoints, best=len(clips.held_out_clips) > 0, patience=config.trainer.early_stop
     )
     return _fit(run, module, clips, config.trainer.epochs, saver, "joint", resume)
 
@@ -247,7 +247,7 @@ def _fit(
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=config.trainer.eval_every,
-            limit_val_batches=1.0 if clips.held_out_clips else 0,
+            limit_val_batches=1.0 if len(clips.held_out_clips) else 0,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             enable_progress_bar=bar is not None,
@@ -269,14 +269,16 @@ def _fit(
 
 def _validate(run: RunDir, clips: ClipsModule, seconds: dict[str, float]) -> dict[str, Any]:
     """Score the held-out clips with the chosen checkpoint, write and print the figures."""
-    if not clips.held_out_clips:
+    if not len(clips.held_out_clips):
         write_json(run.validation, {"split": "validation", "clips": 0, "seconds": seconds})
         return {}
     file = run.checkpoint()
     restored = load_model(file)
-    datasets = evaluation_datasets(list(clips.held_out_clips), restored.model, restored.config)
+    datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
-    result = figures(restored, *scores, split="validation", checkpoint=file.stem)
+    result = figures(
+        restored, *scores, split="validation", protocol=clips.protocol, checkpoint=file.stem
+    )
     result["seconds"] = seconds
     write_json(run.validation, result)
     write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))
