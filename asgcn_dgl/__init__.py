@@ -17,7 +17,7 @@ os.environ.setdefault("DGLBACKEND", "pytorch")
 from asgcn_dgl.lazy import on_demand  # after the line above
 
 if TYPE_CHECKING:
-    from asgcn_dgl.data import Clip, SkeletonDataset, collate
+    from asgcn_dgl.data import Clip, SkeletonDataset, collate, open_data
     from asgcn_dgl.errors import InputError
     from asgcn_dgl.models import ASGCN, STGCN, ASGCNConfig
     from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
@@ -26,7 +26,7 @@ else:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
-            "data": ("Clip", "SkeletonDataset", "collate"),
+            "data": ("Clip", "SkeletonDataset", "collate", "open_data"),
             "errors": ("InputError",),
             "models": ("ASGCN", "STGCN", "ASGCNConfig"),
             "skeleton": ("GraphBuilder", "SkeletonLayout", "get_layout"),
@@ -48,5 +48,6 @@ __all__ = [
     "collate",
     "get_layout",
     "load_model",
+    "open_data",
     "predict_clip",
 ]

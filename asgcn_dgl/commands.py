@@ -69,12 +69,11 @@ def prepare(
     """
     from tqdm import tqdm
 
-    from asgcn_dgl.data import prepare
-    from asgcn_dgl.data.formats.registry import open_source
+    from asgcn_dgl.data import open_data, prepare
 
     if workers < 0:
         raise InputError(f"--workers must be 0 or more, got {workers}")
-    source = open_source(data, root, **(options or {}))
+    source = open_data(root, data, **(options or {}))
     # disable=None: no bar where standard error is no terminal
     with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
         summary = prepare(

@@ -14,7 +14,7 @@ import asgcn_dgl.data
 import asgcn_dgl.models
 import asgcn_dgl.skeleton
 import asgcn_dgl.training
-from asgcn_dgl.data.formats.registry import FORMATS
+from asgcn_dgl.data import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("torch", "dgl", "pytorch_lightning")
@@ -61,7 +61,7 @@ def test_layouts_and_readers_need_no_torch():
     code = f"""
 import sys
 import asgcn_dgl.data, asgcn_dgl.data.survey, asgcn_dgl.data.synthetic, asgcn_dgl.skeleton
-from asgcn_dgl.data.formats import raw, registry
+from asgcn_dgl.data import registry
 from asgcn_dgl.skeleton import get_layout
 get_layout("ntu25")
 print([name for name in {SLOW!r} if name in sys.modules], len(registry.FORMATS))
@@ -76,10 +76,10 @@ def test_what_prepares_a_store_needs_no_torch(clips_root, tmp_path):
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from asgcn_dgl.data.formats.folder import FolderSource
+from asgcn_dgl.data.formats.folder import FolderReader
 
 @dataclass(frozen=True)
-class Told(FolderSource):
+class Told(FolderReader):
     def read(self, index):
         heavy = [name for name in sys.argv[3:] if name in sys.modules]
         (Path(sys.argv[2]) / f"told-{index}.txt").write_text(str(heavy))
@@ -90,10 +90,9 @@ class Told(FolderSource):
 import sys
 sys.path.insert(0, sys.argv[2])
 if __name__ == "__main__":
-    from asgcn_dgl.data import open_store, prepare
-    from asgcn_dgl.data.formats.folder import open_folder
+    from asgcn_dgl.data import open_data, open_store, prepare
     from told import Told
-    found = open_folder("synthetic", sys.argv[1])
+    found = open_data(sys.argv[1], "synthetic")
     source = Told(**{name: getattr(found, name) for name in found.__dataclass_fields__})
     prepare(source, sys.argv[2] + "/store", workers=2, shard=len(source) // 2 + 1)
     open_store(sys.argv[2] + "/store").verify()
@@ -121,9 +120,10 @@ class Missing:
 EXTRAS = sys.argv[3].split(",")
 sys.meta_path.insert(0, Missing())
 import asgcn_dgl
-from asgcn_dgl.data.formats.raw import read_skeleton
+from asgcn_dgl.data import open_file
 restored = asgcn_dgl.load_model(sys.argv[1])
-found = asgcn_dgl.predict_clip(restored, read_skeleton(sys.argv[2]))
+(clip,) = open_file(sys.argv[2])
+found = asgcn_dgl.predict_clip(restored, clip)
 print(len(found.probabilities), found.future.shape[1:], restored.class_names[0])
 print([name for name in EXTRAS if name in sys.modules])
 """

@@ -45,7 +45,7 @@ def ordered_loader(
     size = len(dataset)
     shared = processes if size >= processes else 1
     own = range(rank % shared, size, shared)
-    draws = [view * size + index for view in range(dataset.num_clips) for index in own]
+    draws = [(view, index) for view in range(dataset.num_clips) for index in own]
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -57,7 +57,7 @@ def ordered_loader(
     )
 
 
-class EpochBatches(Sampler[list[int]]):
+class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
 
     The clips of a step are the same whatever the number of processes and pieces, so that the
@@ -84,9 +84,10 @@ class EpochBatches(Sampler[list[int]]):
     --------
     >>> from asgcn_dgl.data import EpochSampler
     >>> draws = EpochSampler(7, shuffle=False)
-    >>> list(EpochBatches(draws, 4))
+    >>> [[clip for _, clip in batch] for batch in EpochBatches(draws, 4)]
     [[0, 1, 2, 3], [4, 5, 6]]
-    >>> [list(EpochBatches(draws, 4, rank=rank, processes=2)) for rank in (0, 1)]
+    >>> shares = [EpochBatches(draws, 4, rank=rank, processes=2) for rank in (0, 1)]
+    >>> [[[clip for _, clip in batch] for batch in share] for share in shares]
     [[[0, 1], [4, 5]], [[2, 3], [6]]]
     """
 
@@ -125,11 +126,11 @@ class EpochBatches(Sampler[list[int]]):
         whole, last = self._sizes()
         return 1.0 if batch < whole * self.pieces else self.pieces / last
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Draws of each batch of this process."""
-        draws = np.fromiter(self.sampler, dtype=np.int64, count=len(self.sampler))
+        draws = list(self.sampler)
         whole, last = self._sizes()
         for step in range(whole + (last > 0)):
-            mine = draws[step * self.batch_size : (step + 1) * self.batch_size]
+            mine = np.arange(step * self.batch_size, min((step + 1) * self.batch_size, len(draws)))
             for piece in np.array_split(mine, self.pieces if step < whole else last):
-                yield np.array_split(piece, self.processes)[self.rank].tolist()
+                yield [draws[at] for at in np.array_split(piece, self.processes)[self.rank]]

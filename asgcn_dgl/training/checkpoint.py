@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.config import RunConfig

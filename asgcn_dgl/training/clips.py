@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from asgcn_dgl.data import (
     Batch,
     Clip,
+    ClipList,
     HandleMissing,
+    Reader,
     SelectBodies,
     SkeletonDataset,
+    Subset,
     collate,
-    open_set,
-    read_clips,
+    open_data,
 )
 from asgcn_dgl.data.transforms import (
     AlignSpine,
@@ -39,11 +41,12 @@ from asgcn_dgl.training.config import ClipsConfig, RunConfig
 __all__ = [
     "RunClips",
     "body_steps",
+    "clips_to_test",
     "evaluation_loader",
-    "files_to_test",
+    "load",
     "make_dataset",
     "make_transform",
-    "read_all",
+    "open_run",
 ]
 
 
@@ -88,7 +91,7 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
 
 
 def make_dataset(
-    clips: list[Clip] | list[Path],
+    clips: Reader | Sequence[Clip],
     config: RunConfig,
     mode: str,
     *,
@@ -97,12 +100,12 @@ def make_dataset(
     num_clips: int = 1,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
-    """Return the dataset of clips, or of files that are read when they are needed.
+    """Return the dataset of a reader's clips, or of clips in memory.
 
     Parameters
     ----------
     clips
-        Clips in memory, or files.
+        A reader, or clips.
     config
         Options of the run.
     mode
@@ -117,12 +120,9 @@ def make_dataset(
         K; clips of other labels are refused.
     """
     options = config.clips
-    # Clips in memory need no set: it may not be there where a trained model is used.
-    in_memory = bool(clips) and isinstance(clips[0], Clip)
     return SkeletonDataset(
         clips,
-        None if in_memory else open_set(config.data, config.root).read,
-        lazy=not options.cache,
+        cache=options.cache or not isinstance(clips, Reader),
         num_frames=options.num_frames,
         sampling=options.sampling,
         transform=make_transform(options, training),
@@ -138,31 +138,40 @@ def make_dataset(
     )
 
 
-def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip] | list[Path]:
-    """Return the clips of the files, or the files themselves where they are not to be kept."""
-    if not config.clips.cache:
-        return files
-    return read_clips(files, open_set(config.data, config.root).read, progress)
-
-
-def files_to_test(config: RunConfig) -> list[Path]:
-    """Return the files that a run is tested on.
+def open_run(config: RunConfig) -> Reader:
+    """Open the data of a run.
 
     Raises
     ------
     InputError
-        If the folder or the protocol cannot be used, or there is none.
+        If the folder cannot be used.
     """
-    data = open_set(config.data, config.root)
-    files = data.list_files(config.root)
-    protocol = config.clips.protocol or data.default_protocol
-    _, test = data.split(files, protocol)
+    return open_data(config.root, config.data)
+
+
+def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
+    """Return the clips in memory, or as they are where they are not to be kept."""
+    if not config.clips.cache or not len(clips):
+        return clips
+    return ClipList.load(clips, progress=progress)
+
+
+def clips_to_test(data: Reader, config: RunConfig) -> Reader:
+    """Return the clips that a run is tested on.
+
+    Raises
+    ------
+    InputError
+        If the split cannot be used, or there is no test clip.
+    """
+    protocol = config.clips.protocol or data.default_split
+    _, test = data.split(protocol)
     if not test:
         raise InputError(
-            f"{config.root}: none of its {len(files)} files is for testing under protocol "
+            f"{config.root}: none of its {len(data)} clips is for testing under protocol "
             f"{protocol!r}; check --root"
         )
-    return list(test)
+    return Subset.of(data, test)
 
 
 def evaluation_loader(
@@ -198,7 +207,7 @@ def evaluation_loader(
 
 
 class RunClips:
-    """The training clips of a run, parted into those that are learnt from and those that choose.
+    """The training clips of a run, split into those to learn from and those to choose by.
 
     The test clips are not here: nothing that trains can see them.
 
@@ -217,31 +226,27 @@ class RunClips:
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
         self.config = config
-        self.set = open_set(config.data, config.root)
-        self.protocol = config.clips.protocol or self.set.default_protocol
-        train, held_out = self._split()
-        self.train_clips = read_all(train, config, progress)
-        self.held_out_clips = read_all(held_out, config, progress)
-
-    def _split(self) -> tuple[list[Path], list[Path]]:
-        """Return the files to learn from, and those to choose by."""
-        options = self.config.clips
-        files = self.set.list_files(self.config.root)
-        train, _ = self.set.split(files, self.protocol)
-        if options.validation == "none":
-            return train, []
-        return self.set.validation_split(
-            train,
-            by=options.validation,
-            share=options.validation_share,
-            seed=options.validation_seed,
-        )
+        self.set = open_run(config)
+        if not self.set.class_names:
+            raise InputError(f"{config.root}: no recording has a label; give them classes")
+        options = config.clips
+        self.protocol = options.protocol or self.set.default_split
+        train, _ = self.set.split(self.protocol)
+        held_out: list[int] = []
+        if options.validation != "none":
+            train, held_out = self.set.hold_out(
+                train,
+                by=options.validation,
+                share=options.validation_share,
+                seed=options.validation_seed,
+            )
+        self.train_clips = load(Subset.of(self.set, train), config, progress)
+        self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     @property
     def num_dims(self) -> int:
         """Coordinates of a joint, d."""
-        first = self.train_clips[0]
-        return (first if isinstance(first, Clip) else self.set.read(first)).num_dims
+        return self.train_clips.read(0).num_dims
 
     def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
         """Return the clips to learn from, see :func:`make_dataset`."""
@@ -265,12 +270,12 @@ class RunClips:
                 future_frames=future_frames,
                 num_classes=len(self.set.class_names),
             )
-            for each in (modes if self.held_out_clips else [])
+            for each in (modes if len(self.held_out_clips) else [])
         ]
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""
-        clips = self.held_out_clips or self.train_clips
-        clips = clips[:: max(1, len(clips) // count)][:count]
-        dataset = make_dataset(clips, self.config, "whole", future_frames=0)
+        clips = self.held_out_clips if len(self.held_out_clips) else self.train_clips
+        chosen = range(0, len(clips), max(1, len(clips) // count))[:count]
+        dataset = make_dataset(Subset.of(clips, chosen), self.config, "whole", future_frames=0)
         return [collate([dataset[index]], model.graph_builder) for index in range(len(dataset))]

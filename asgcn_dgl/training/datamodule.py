@@ -69,7 +69,7 @@ class SkeletonDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips to learn from."""
         clips = len(self.train)
-        batches: Sampler[list[int]]
+        batches: Sampler[list[tuple[int, int]]]
         if self.by_length:
             share = EpochSampler(
                 clips,

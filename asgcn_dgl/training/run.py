@@ -202,7 +202,7 @@ def _train_jointly(
     config = clips.config
     module, data = joint_phase(clips, model, record)
     saver = SaveCheckpoints(
-        run.checkpoints, best=bool(clips.held_out_clips), patience=config.trainer.early_stop
+        run.checkpoints, best=len(clips.held_out_clips) > 0, patience=config.trainer.early_stop
     )
     return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
 
@@ -316,14 +316,16 @@ def _fit(
 
 def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[str, Any]:
     """Score the held-out clips with the chosen checkpoint, write and print the figures."""
-    if not clips.held_out_clips:
+    if not len(clips.held_out_clips):
         write_json(run.validation, {"split": "validation", "clips": 0, "seconds": seconds})
         return {}
     file = run.checkpoint()
     restored = load_model(file)
-    datasets = evaluation_datasets(list(clips.held_out_clips), restored.model, restored.config)
+    datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
-    result = figures(restored, *scores, split="validation", checkpoint=file.stem)
+    result = figures(
+        restored, *scores, split="validation", protocol=clips.protocol, checkpoint=file.stem
+    )
     result["seconds"] = seconds
     write_json(run.validation, result)
     write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))

@@ -63,9 +63,9 @@ def test_folds_are_the_splits_of_one_kind():
 
 def test_the_mean_over_folds(trained_jobs, monkeypatch, tmp_path):
     class Parted:
-        default_protocol, splits = "five_1", ("five_1", "five_2", "xsub")
+        default_split, splits = "five_1", ("five_1", "five_2", "xsub")
 
-    monkeypatch.setattr(tables, "open_set", lambda *arguments: Parted)
+    monkeypatch.setattr(tables, "open_data", lambda *arguments: Parted)
     made = make_table("folds", RunConfig(), tmp_path, seeds=2)
     assert [name for name, *_ in trained_jobs[0]] == ["five_1", "five_2"] * 2
     assert made["top1"] == [84.0, 85.0] and list(made["cells"]) == ["five_1", "five_2"]
