@@ -15,6 +15,8 @@ from asgcn_dgl.data.formats.mocap import CMU, H36M
 from asgcn_dgl.data.reader import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.predict import read_clips
 
 ARM = SkeletonLayout.from_bones("arm", [("a", "b"), ("b", "c")])
@@ -88,10 +90,10 @@ def test_a_skeleton_that_the_model_does_not_know(run, captures, tmp_path, capsys
     assert "is not one that the model was trained on" in capsys.readouterr().err
 
 
-def test_training_asks_for_a_store(captures, tmp_path, capsys):
-    command = ["train", "--data=bvh", f"--root={captures}", f"--out={tmp_path / 'run'}"]
-    assert main(command) == 2
-    assert "not a store; make one with 'asgcn-dgl prepare --data bvh" in capsys.readouterr().err
+def test_training_takes_the_files_of_any_format(captures):
+    clips = ClipsModule(RunConfig(data="bvh", root=str(captures), clips=ClipsConfig(num_frames=8)))
+    assert clips.set.origins[0].format == "bvh" and clips.num_dims == 3
+    assert len(clips.train_clips) and len(clips.held_out_clips)
 
 
 def test_raw_files_of_own_data(tmp_path):

@@ -21,7 +21,7 @@ from asgcn_dgl.data.formats.layout_file import (
     fitting,
 )
 from asgcn_dgl.data.formats.npz import read_npz
-from asgcn_dgl.data.formats.rows import Block, index_rows, read_rows, rows_to_clip
+from asgcn_dgl.data.formats.rows import clips_of_table, read_table
 from asgcn_dgl.data.formats.table import (
     NUMBERS,
     TABLE,
@@ -149,7 +149,7 @@ def _fps(path: Path, value: np.ndarray | None) -> dict[str, float]:
 
 def read_table_clip(
     path: str | Path,
-    block: Block,
+    clip: str,
     layout: SkeletonLayout,
     *,
     missing: Missing = STRICT,
@@ -162,8 +162,8 @@ def read_table_clip(
     ----------
     path
         ``.csv`` or ``.parquet`` file.
-    block
-        Where its rows stand.
+    clip
+        Name of the recording.
     layout, missing, label, meta
         As for :func:`read_arrays`.
 
@@ -178,17 +178,16 @@ def read_table_clip(
         If a row cannot be understood or does not fit the layout.
     """
     path = Path(path)
-    rows = read_rows(path, block)
-    pos, mask, score = rows_to_clip(rows, layout, path)
+    pos, mask, score = read_table(path, clip, layout)
     return _clip(
-        block.name,
+        clip,
         layout,
         pos,
         mask,
         score,
         missing,
         label,
-        {"path": f"{path} ({block.name})", **(meta or {})},
+        {"path": f"{path} ({clip})", **(meta or {})},
     )
 
 
@@ -231,21 +230,21 @@ class OwnReader(Reader):
         Which joints count as missing.
     """
 
-    places: tuple[tuple[Path, Block | None], ...] = ()
+    places: tuple[tuple[Path, str | None], ...] = ()
     candidates: tuple[SkeletonLayout, ...] = ()
     table: ClipTable = field(default_factory=ClipTable)
     missing: Missing = STRICT
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        name, (path, block) = self.names[index], self.places[index]
+        name, (path, clip) = self.names[index], self.places[index]
         label, meta = self.table.facts(name)
-        if block is None:
+        if clip is None:
             return read_arrays(
                 path, self.candidates, missing=self.missing, name=name, label=label, meta=meta
             )
         return read_table_clip(
-            path, block, self.layout, missing=self.missing, label=label, meta=meta
+            path, clip, self.layout, missing=self.missing, label=label, meta=meta
         )
 
     def stamp(self) -> object:
@@ -314,31 +313,31 @@ def open_own(
 
 def _recordings(
     folder: Path, files: Sequence[Path]
-) -> tuple[list[str], list[tuple[Path, Block | None]]]:
+) -> tuple[list[str], list[tuple[Path, str | None]]]:
     names: list[str] = []
-    places: list[tuple[Path, Block | None]] = []
+    places: list[tuple[Path, str | None]] = []
     for path in files:
         if path.suffix.lower() == ".npz":
             name = path.relative_to(folder).with_suffix("").as_posix()
             names.append(plain_name(name, str(path)))
             places.append((path, None))
             continue
-        for block in index_rows(path):
-            names.append(block.name)
-            places.append((path, block))
+        for clip in clips_of_table(path):
+            names.append(clip)
+            places.append((path, clip))
     check_names(names, [path for path, _ in places])
     return names, places
 
 
 def _facts_of_arrays(
-    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, Block | None]]
+    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, str | None]]
 ) -> ClipTable:
     """Take labels, numbers and the split out of the files themselves."""
     labels: dict[str, str] = {}
     numbers: dict[str, dict[str, int]] = {}
     parts: list[str] = []
-    for name, (path, block) in zip(names, places, strict=True):
-        found = {} if block else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
+    for name, (path, clip) in zip(names, places, strict=True):
+        found = {} if clip else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
         texts = {key: _one(path, key, array) for key, array in found.items()}
         labels[name] = texts.get("label", "")
         numbers[name] = {}
