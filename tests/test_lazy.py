@@ -46,13 +46,13 @@ def test_every_public_name_is_there(package):
 
 def test_a_name_is_itself_however_its_module_was_imported():
     code = """
-import asgcn_dgl.data.batch, asgcn_dgl.data.dataset, asgcn_dgl.skeleton.graph
+import asgcn_dgl.data.batch, asgcn_dgl.data.dataset, asgcn_dgl.skeleton.batch
 from asgcn_dgl.data import collate, prepare, SkeletonDataset
 from asgcn_dgl.skeleton import GraphBuilder
 assert callable(collate) and callable(prepare)
 assert collate is asgcn_dgl.data.batch.collate
 assert SkeletonDataset is asgcn_dgl.data.dataset.SkeletonDataset
-assert GraphBuilder is asgcn_dgl.skeleton.graph.GraphBuilder
+assert GraphBuilder is asgcn_dgl.skeleton.batch.GraphBuilder
 """
     fresh("-c", code)
 

@@ -166,7 +166,7 @@ def _prediction_figure(restored: Restored, dataset: SkeletonDataset) -> Any:
     layout = dataset.clip(0).layout
     found = []
     for batch in evaluation_loader(dataset, model.graph_builder, restored.config):
-        out = model(batch.graph, batch.feat, batch.mask, batch.last)
+        out = model(batch.structure, batch.feat, batch.mask, batch.last)
         start = 0
         for name, bodies in zip(batch.names, batch.num_bodies.tolist(), strict=True):
             body = slice(start, start + layout.num_joints)

@@ -281,10 +281,10 @@ def _run(
 ) -> tuple[ASGCNOutput, tuple[Ints, Ints] | None]:
     """Run the model; also give the senders and receivers of the A-links."""
     batch = collate(samples, restored.model.graph_builder).to(device)
-    out = restored.model(batch.graph, batch.feat, batch.mask, batch.last, predict=predict)
+    out = restored.model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
     edges = None
     if out.links is not None:
-        source, target = batch.graph.edges(etype="actional_1")
+        source, target = batch.structure.pair_nodes()
         edges = source.cpu().numpy(), target.cpu().numpy()
     return out, edges
 

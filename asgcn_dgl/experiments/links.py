@@ -77,7 +77,7 @@ def class_links(
     count = np.zeros(num_classes)
     model.cpu().eval()
     for batch in evaluation_loader(dataset, model.graph_builder, config):
-        links = model.aim(batch.graph, batch.feat, batch.mask)
+        links = model.aim(batch.structure, batch.feat, batch.mask)
         linked = link_matrix(1 - links.prob[:, 0].numpy(), joints)
         label = batch.label.repeat_interleave(batch.num_bodies).numpy()
         np.add.at(total, label, linked)

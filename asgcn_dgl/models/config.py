@@ -95,7 +95,8 @@ class ASGCNConfig:
     edge_mask
         Learn a mask M on the S-links.
     bias
-        Give the graph convolutions a bias.
+        Give the graph convolutions a bias: true for one of the result, 'relation' for one of each
+        relation, added to what is sent, as the published codes do.
     dropout
         Dropout after each temporal convolution.
     input_norm
@@ -154,7 +155,7 @@ class ASGCNConfig:
     link_mode: LinkMode = "sampled"
     across_bodies: bool = False
     edge_mask: bool = True
-    bias: bool = False
+    bias: bool | Literal["relation"] = False
     dropout: float = 0.5
     input_norm: Literal["joint", "channel"] = "joint"
     future_frames: int = 10

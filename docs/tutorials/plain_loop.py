@@ -63,7 +63,7 @@ test = DataLoader(SkeletonDataset(clips[90:], **observed), batch_size=30, collat
 optimizer = torch.optim.Adam(model.aim.parameters(), lr=2e-3)
 for _ in range(2):
     for batch in loader:
-        loss = model.aim.loss(batch.graph, batch.feat, batch.mask, pred_steps=10).loss
+        loss = model.aim.loss(batch.structure, batch.feat, batch.mask, pred_steps=10).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -73,7 +73,7 @@ for _ in range(2):
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
 for epoch in range(8):
     for batch in loader:
-        out = model(batch.graph, batch.feat, batch.mask, batch.last)
+        out = model(batch.structure, batch.feat, batch.mask, batch.last)
         error = (out.future - batch.future)[batch.future_mask].square().mean()
         loss = F.cross_entropy(out.logits, batch.label) + 0.1 * error
         optimizer.zero_grad()
@@ -85,6 +85,6 @@ for epoch in range(8):
 model.eval()
 with torch.no_grad():
     (batch,) = test
-    logits = model(batch.graph, batch.feat, batch.mask, batch.last, predict=False).logits
+    logits = model(batch.structure, batch.feat, batch.mask, batch.last, predict=False).logits
 accuracy = float((logits.argmax(dim=1) == batch.label).float().mean())
 print(f"accuracy on clips not seen in training: {accuracy:.0%}")
