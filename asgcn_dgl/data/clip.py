@@ -319,20 +319,22 @@ def plain_file(path: str | Path) -> os.stat_result:
     return found
 
 
-def check_size(path: str | Path, limit: int = MAX_BYTES) -> None:
-    """Refuse a file that is too large to be a recording.
+def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
+    """Refuse a file that is too large to be a recording; return its size and time.
 
     Raises
     ------
     InputError
         If it holds more bytes than ``limit``, or cannot be read to an end.
     """
-    size = plain_file(path).st_size
+    found = plain_file(path)
+    size = found.st_size
     if size > limit:
         raise InputError(
             f"{path}: {size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at once; "
-            "part the file"
+            "split the file"
         )
+    return found
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from asgcn_dgl import metrics
-from asgcn_dgl.data import SkeletonDataset, get_set
-from asgcn_dgl.data.synthetic import write_synthetic
+from asgcn_dgl.data import SkeletonDataset
+from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import class_links
 from asgcn_dgl.experiments.report import report
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import evaluation_loader
+from asgcn_dgl.training.clips import clips_to_test, evaluation_loader, open_run
 from asgcn_dgl.training.config import RunConfig, packaged_config
 from asgcn_dgl.training.evaluate import evaluation_datasets
 from asgcn_dgl.training.files import RunDir
@@ -112,7 +112,7 @@ def _check_run(folder: Path, config: RunConfig) -> None:
 
 def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None:
     """Write the set, with a progress bar if one is wanted."""
-    total = clips_per_class * get_set("synthetic").num_classes
+    total = clips_per_class * len(CLASS_NAMES)
     steps = iter(track(range(total), "writing", config))
     write_synthetic(
         config.root,
@@ -132,8 +132,7 @@ def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
 def _draw(folder: Path, run: RunDir) -> list[Path]:
     """Draw A-links, confusion and predicted poses of the test clips."""
     restored = load_model(run.checkpoint())
-    data = get_set("synthetic")
-    _, test = data.split(data.list_files(restored.config.root))
+    test = clips_to_test(open_run(restored.config), restored.config)
     whole, observed = evaluation_datasets(test, restored.model, restored.config)
     scores = np.load(run.scores)
     drawn = {

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl import metrics
-from asgcn_dgl.data import Clip, open_store
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data import Clip, open_data
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
-from asgcn_dgl.training.predict import read_any
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.animation import SUFFIXES, animate
 from asgcn_dgl.viz.charts import curve_panels
@@ -130,8 +128,8 @@ def _facts(gallery: Gallery) -> dict[str, str]:
     model = gallery.restored.model
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {model.config.get('max_hop')} hops",
-        "A-links": f"{model.config.get('num_actional')} types" if model.aim is not None else "none",
+        "S-links": f"up to {model.config.max_hop} hops",
+        "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
         "Data": f"{config.data}, protocol {found['protocol']}, {found['clips']} test clips",
         "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "
         f"{config.trainer.epochs} of joint training",
@@ -205,10 +203,9 @@ def read_raw(
     Parameters
     ----------
     paths
-        Files of one clip each, or stores; with ``data`` whatever that format comes in.
+        Files, folders or stores of any format.
     data
-        A format by name, see :data:`asgcn_dgl.data.formats.registry.FORMATS`; None: told by the
-        file.
+        A format by name, see :data:`asgcn_dgl.data.FORMATS`; None: recognized.
     options
         Options of the format.
     most
@@ -229,11 +226,7 @@ def read_raw(
     clips: list[Clip] = []
     found = 0
     for path in map(Path, paths):
-        if data is None and not path.is_dir():
-            found += 1
-            clips += [read_any(path)] if len(clips) < most else []
-            continue
-        source = open_store(path) if data is None else open_source(data, path, **(options or {}))
+        source = open_data(path, data, **(options or {}))
         clips += [source.read(number) for number in range(min(len(source), most - len(clips)))]
         found += len(source)
     return clips, found
@@ -299,17 +292,13 @@ def moving_picture(
         (exhibit,) = gallery.exhibits([gallery.place(clip)])
         names = gallery.class_names
     elif place.is_dir():
-        store = open_store(place)
+        store = open_data(place)
         if clip is None:
             raise InputError(f"--clip is needed: a recording's name, such as {store.names[0]}")
-        if clip not in store.names:
-            raise InputError(
-                f"{place}: no recording {clip!r}; they are named like {store.names[0]}"
-            )
-        exhibit = as_exhibit(store.read(store.place(clip)))
+        exhibit = as_exhibit(store.read(store.find(clip)))
         names = store.class_names
     else:
-        exhibit = as_exhibit(read_any(place))
+        exhibit = as_exhibit(open_data(place).read(0))
     try:
         return animate(
             target,

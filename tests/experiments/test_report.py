@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, prepare
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data import Clip, open_data, prepare
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.report import read_raw, view
 from asgcn_dgl.skeleton import get_layout
@@ -23,7 +22,7 @@ def data_of(path):
 @pytest.fixture(scope="module")
 def store(clips_root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores") / "store"
-    prepare(open_source("synthetic", clips_root), folder)
+    prepare(open_data(clips_root, "synthetic"), folder)
     return folder
 
 

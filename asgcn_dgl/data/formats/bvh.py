@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ from asgcn_dgl.data.formats.files import (
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.source import Source
 from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["BVHSource", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+__all__ = ["BVHReader", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
 
 CHANNELS = {
     f"{axis}{kind}".lower(): (kind, number)
@@ -398,7 +398,7 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.n
 
 
 @dataclass(frozen=True)
-class BVHSource(Source):
+class BVHReader(Reader):
     """Files of one skeleton.
 
     Attributes
@@ -412,13 +412,13 @@ class BVHSource(Source):
     """
 
     files: tuple[Path, ...] = ()
-    table: ClipTable | None = None
+    table: ClipTable = field(default_factory=ClipTable)
     options: Mapping[str, Any] | None = None
 
     def read(self, index: int) -> Clip:
         """Read one file."""
         name = self.names[index]
-        label, meta = (-1, {}) if self.table is None else self.table.facts(name)
+        label, meta = self.table.facts(name)
         return read_bvh(
             self.files[index],
             self.layout,
@@ -430,13 +430,12 @@ class BVHSource(Source):
 
     def stamp(self) -> object:
         """Options, table, sizes and times of all files."""
-        table = None if self.table is None else self.table.stamp()
-        return [dict(self.options or {}), table, stamp_files(self.files)]
+        return [dict(self.options or {}), self.table.stamp(), stamp_files(self.files)]
 
 
 def open_bvh(
     root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
-) -> BVHSource:
+) -> BVHReader:
     """Look at a folder of BVH files of one skeleton.
 
     Parameters
@@ -449,7 +448,7 @@ def open_bvh(
 
     Returns
     -------
-    BVHSource
+    BVHReader
         The layout is that of the first file.
 
     Raises
@@ -466,12 +465,24 @@ def open_bvh(
     ]
     check_names(names, files)
     table = find_table(folder, names) if root.is_dir() else None
-    return BVHSource(
+    table = ClipTable() if table is None else table
+    return BVHReader(
         tuple(names),
         read_hierarchy(files[0]).layout(),
-        () if table is None else table.class_names,
-        {} if table is None else table.splits,
+        table.class_names,
+        table.splits,
         tuple(files),
         table,
         {"scale": scale, "step": step, "positions": positions},
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
     )
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob("*.[bB][vV][hH]"), None) is not None
+    return path.suffix.lower() == ".bvh"
+
+
+FORMAT = Format("bvh", open_bvh, _recognizes, "BVH", ("scale", "step", "positions"))

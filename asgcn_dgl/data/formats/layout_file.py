@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from asgcn_dgl.data.formats.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
-__all__ = ["LAYOUT_FILES", "find_layout", "read_layout"]
+__all__ = ["LAYOUT_FILES", "GivenLayout", "find_layout", "find_layouts", "fitting", "read_layout"]
+
+#: A layout as an option: its name, a layout file, or layouts that a recording may have.
+GivenLayout = str | Sequence[SkeletonLayout] | None
 
 LAYOUT_FILES = ("layout.yaml", "layout.yml", "layout.json")
 
@@ -33,7 +37,7 @@ MAX_SIZE = 2**17
 
 
 def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
-    """Take the layout that is asked for, or the one that lies in a folder.
+    """Return the layout that is asked for, or the one that lies in a folder.
 
     Parameters
     ----------
@@ -62,6 +66,18 @@ def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
         f"{folder}: no {LAYOUT_FILES[0]} in it; write one, or name a supplied layout with the "
         f"option layout (one of {', '.join(layout_names())})"
     )
+
+
+def find_layouts(folder: Path, given: GivenLayout = None) -> tuple[SkeletonLayout, ...]:
+    """Return the layouts that are given, or the one that :func:`find_layout` finds."""
+    if given is None or isinstance(given, str | Path):
+        return (find_layout(folder, None if given is None else str(given)),)
+    return tuple(given)
+
+
+def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
+    """Return the first layout of so many joints, or the first of all where none has as many."""
+    return next((each for each in layouts if each.num_joints == joints), layouts[0])
 
 
 def read_layout(path: str | Path) -> SkeletonLayout:
