@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.formats.files import check_size, in_short, read_lines
+from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     check_size,
