@@ -242,7 +242,7 @@ def check_memory(path: str | Path, size: int, what: str) -> None:
     """
     if size > 4 * MAX_BYTES:
         raise InputError(
-            f"{path}: {what} would take {size / 1e9:.1f} GB at once; part the recording, or keep "
+            f"{path}: {what} would take {size / 1e9:.1f} GB at once; split the recording, or keep "
             "fewer of its frames"
         )
 
