@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data import store
-from asgcn_dgl.data.clip import plain_file
+from asgcn_dgl.data.files import plain_file
 from asgcn_dgl.data.formats import annotations as annotation_pickles
 from asgcn_dgl.data.formats import (
     arrays,

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.files import shown
+from asgcn_dgl.data.files import shown
 from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout

@@ -24,6 +24,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
+    check_memory,
+    find_files,
+    is_recording,
+    plain_name,
+    shown,
+    stamp_files,
+)
 from asgcn_dgl.data.formats.estimates import (
     check_options,
     check_splits,
@@ -33,14 +41,6 @@ from asgcn_dgl.data.formats.estimates import (
     name_facts,
     ntu_set,
     numbers_of,
-)
-from asgcn_dgl.data.formats.files import (
-    check_memory,
-    find_files,
-    is_recording,
-    plain_name,
-    shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.layout_file import GivenLayout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file

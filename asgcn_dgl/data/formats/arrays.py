@@ -22,7 +22,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, plain_file
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
+    check_memory,
+    check_names,
+    is_recording,
+    is_there,
+    plain_file,
+    plain_name,
+    shown,
+    stamp_files,
+)
 from asgcn_dgl.data.formats.estimates import (
     check_options,
     check_splits,
@@ -32,15 +42,6 @@ from asgcn_dgl.data.formats.estimates import (
     name_facts,
     ntu_set,
     numbers_of,
-)
-from asgcn_dgl.data.formats.files import (
-    check_memory,
-    check_names,
-    is_recording,
-    is_there,
-    plain_name,
-    shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import GivenLayout

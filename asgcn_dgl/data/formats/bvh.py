@@ -10,6 +10,7 @@ A joint turns by its rotation channels from the left to the right, ``R = R1 @ R2
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
@@ -35,6 +36,8 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = ["BVHReader", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+
+logger = logging.getLogger(__name__)
 
 CHANNELS = {
     f"{axis}{kind}".lower(): (kind, number)
@@ -206,11 +209,12 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     offsets: list[tuple[float, float, float]] = []
     channels: list[tuple[int, str, int]] = []
     stack: list[int] = []
+    ends: set[int] = set()
     words.take("ROOT")
     kind = "ROOT"
     while True:
         parent = stack[-1] if stack else -1
-        name = f"{joints[parent]}_end" if kind == "END" else words.name()
+        name = _end_name(joints, parent) if kind == "END" else words.name()
         if name in joints:
             raise words.error(f"a second joint {name!r}; give joints different names")
         if len(joints) == MAX_JOINTS:
@@ -221,7 +225,9 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
         words.take("OFFSET")
         offsets.append((words.number(), words.number(), words.number()))
         stack.append(len(joints) - 1)
-        if kind != "END":
+        if kind == "END":
+            ends.add(stack[-1])
+        else:
             channels += _channels(words, stack[-1])
         while stack and words.peek() == "}":
             words.take()
@@ -233,8 +239,8 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
             words.take("SITE")
         elif kind != "JOINT":
             raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
-        if joints[stack[-1]].endswith("_end") and kind == "END":
-            raise words.error("an End Site in an End Site")
+        if stack[-1] in ends:
+            raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
         words.take()
         raise words.error("a second ROOT; write each skeleton to a file of its own")
@@ -242,6 +248,13 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     if not channels:
         raise words.error("no joint has channels: nothing can move")
     return Hierarchy(tuple(joints), tuple(parents), np.array(offsets), tuple(channels)), words.line
+
+
+def _end_name(joints: list[str], parent: int) -> str:
+    """Name the end of a chain after its parent; further ends of one joint are numbered."""
+    name = f"{joints[parent]}_end"
+    numbered = (f"{name}{number}" for number in range(2, MAX_JOINTS))
+    return name if name not in joints else next(each for each in numbered if each not in joints)
 
 
 def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
@@ -372,11 +385,18 @@ def _motion(
         found.append(value)
     frames, seconds = found
     rows = [text for _, text in rest[2:]]
+    if not rows:
+        raise InputError(f"{path}, line {rest[0][0]}: no line of numbers follows; export it again")
     if len(rows) != frames:
-        raise InputError(
-            f"{path}, line {rest[0][0]}: {frames:.0f} frames announced, {len(rows)} lines follow; "
-            "the file is damaged: export it again"
+        logger.warning(
+            "%s, line %d: %d frames announced, %d lines follow; the first %d are read",
+            path,
+            rest[0][0],
+            frames,
+            len(rows),
+            min(frames, len(rows)),
         )
+        rows = rows[: int(frames)]
     return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[2][0])
 
 

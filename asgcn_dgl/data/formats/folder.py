@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.files import is_recording, read_lines, stamp_files
+from asgcn_dgl.data.files import is_recording, read_lines, stamp_files
 from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout

@@ -20,18 +20,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, read_bytes
-from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     check_size,
     is_recording,
     is_there,
     plain_name,
+    read_bytes,
     shown,
     stamp_files,
 )
+from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
 from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
 from asgcn_dgl.data.reader import Format, Reader, Split

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.formats.files import check_size, in_short, read_lines
+from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
@@ -18,18 +19,8 @@ GivenLayout = str | Sequence[SkeletonLayout] | None
 
 LAYOUT_FILES = ("layout.yaml", "layout.yml", "layout.json")
 
-#: Entries of a layout file; those of ``SkeletonLayout.from_bones``.
-ENTRIES = (
-    "name",
-    "joints",
-    "bones",
-    "center",
-    "mirror",
-    "parts",
-    "pose",
-    "spine",
-    "shoulders",
-)
+#: Entries of a layout file: all that ``SkeletonLayout.from_bones`` takes.
+ENTRIES = tuple(inspect.signature(SkeletonLayout.from_bones).parameters)
 
 #: More joints than any skeleton has.
 MAX_JOINTS = 1000
@@ -84,8 +75,8 @@ def read_layout(path: str | Path) -> SkeletonLayout:
     """Read a layout file.
 
     It holds the name of a supplied layout and nothing else, or entries of a layout: ``name``,
-    ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly ``center``,
-    ``mirror``, ``parts``, ``pose``, ``spine`` and ``shoulders``.
+    ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly the others of
+    :meth:`~asgcn_dgl.skeleton.SkeletonLayout.from_bones`.
 
     Parameters
     ----------

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, read_bytes
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
+    read_bytes,
     read_lines,
     read_numbers,
     stamp_files,

@@ -17,8 +17,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
+from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
 from asgcn_dgl.errors import InputError
 
 __all__ = ["StoredArray", "find_in_npz", "names_in_npz", "read_npz"]

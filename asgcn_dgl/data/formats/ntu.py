@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, nonzero, read_bytes
+from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
+from asgcn_dgl.data.files import read_bytes
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.formats.ntu_classes import NTU60_CLASS_NAMES, NTU120_CLASS_NAMES
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies

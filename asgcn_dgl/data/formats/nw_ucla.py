@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, read_bytes
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import read_bytes
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError

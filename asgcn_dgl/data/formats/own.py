@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import check_names, find_files, is_there, plain_name, stamp_files
+from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name, stamp_files
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
     GivenLayout,

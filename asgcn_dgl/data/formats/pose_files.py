@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import check_memory, shown
+from asgcn_dgl.data.files import check_memory, plain_file, shown
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
 

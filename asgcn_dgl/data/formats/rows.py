@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asgcn_dgl.data.formats.files import check_memory, check_size, in_short, plain_name
+from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgcn_dgl.data.clip import RecordingName
-from asgcn_dgl.data.formats.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.files import is_there, plain_name, read_lines
 from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 

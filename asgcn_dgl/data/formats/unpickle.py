@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import in_short, shown
+from asgcn_dgl.data.files import in_short, plain_file, shown
 from asgcn_dgl.errors import InputError
 
 __all__ = ["PickledArray", "read_pickle"]

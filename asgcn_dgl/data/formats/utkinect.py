@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, read_bytes
-from asgcn_dgl.data.formats.files import read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers, stamp_files
 from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
 from asgcn_dgl.errors import InputError

@@ -301,7 +301,7 @@ def test_containers_where_numbers_should_be(save, change):
 def test_what_is_too_large(save, monkeypatch):
     with pytest.raises(InputError, match="no class number from 0 to 9999"):
         open_annotations(save([flat(label=10_000)]))
-    monkeypatch.setattr("asgcn_dgl.data.formats.files.MAX_BYTES", 1000)
+    monkeypatch.setattr("asgcn_dgl.data.files.MAX_BYTES", 1000)
     with pytest.raises(InputError, match=r"set\.pkl \(a\): a clip would take"):
         open_annotations(save([flat(frames=100)]))
     monkeypatch.setattr("asgcn_dgl.data.formats.annotations.MAX_MEMBERS", 10)
