@@ -288,10 +288,9 @@ class ASGCN(nn.Module):
             matrices = link_matrices(structure, links.weight, self.config.link_norm)
         # The convolutions compute in this order: the features are brought to it once.
         first = structure.with_joints_first()
-        feat, mask, pose = (
-            None if rows is None else structure.rows_joints_first(rows)
-            for rows in (feat, mask, pose)
-        )
+        feat = structure.rows_joints_first(feat)
+        mask = None if mask is None else structure.rows_joints_first(mask)
+        pose = None if pose is None else structure.rows_joints_first(pose)
         logits, future, hidden = self._backbone(first, feat, mask, matrices, pose, predict)
         if future is not None:
             future = structure.rows_in_graph_order(future)

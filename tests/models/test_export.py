@@ -58,7 +58,10 @@ def inputs(clips, bodies, frames):
 )
 def test_exports_with_any_number_of_clips_and_frames(bodies, options):
     program = made(bodies, **options)
-    clips, frames = torch.export.Dim("clips", min=2, max=64), torch.export.Dim("frames", min=33, max=512)
+    clips, frames = (
+        torch.export.Dim("clips", min=2, max=64),
+        torch.export.Dim("frames", min=33, max=512),
+    )
     shapes = {0: clips, 2: frames}
     exported = torch.export.export(
         program,
