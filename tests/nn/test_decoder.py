@@ -179,6 +179,17 @@ def test_half_precision_is_near_single_precision():
     torch.testing.assert_close(got.float(), expected, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_messages_in_16_bits_are_summed_in_32(autocast):
+    graph = GraphBuilder(max_hop=1, num_actional=2).structure(chain(40))
+    receiver, sender = (torch.randn(2, 40, 6).bfloat16() for _ in range(2))
+    links = torch.rand(graph.num_pairs, 2)
+    expected = pairs_of(graph).average(receiver.float(), sender.float(), links)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        found = pairs_of(graph).average(receiver, sender, links)
+    assert torch.equal(found, expected.bfloat16())
+
+
 def test_gradcheck():
     with float64():
         graph, decoder, feat, links = setup(1, 3, 3)
