@@ -1,4 +1,4 @@
-"""A training of seconds on generated clips; DGL must not be imported: python tiny_training.py DIR."""
+"""Train for seconds on generated clips, without importing DGL: python tiny_training.py DIR."""
 
 import sys
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_structures_pickle_move_and_say_what_they_are():
 def test_a_number_of_bodies_below_one_is_named():
     with pytest.raises(ValueError, match=r"num_bodies .* got \[1, 0\]"):
         GraphBuilder().structure("coco17", [1, 0])
-    with pytest.raises(ValueError, match="etype must be one of .* got 'root_9'"):
+    with pytest.raises(ValueError, match=r"etype must be one of .* got 'root_9'"):
         GraphBuilder().structure("coco17").num_edges("root_9")
 
 

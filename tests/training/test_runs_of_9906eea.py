@@ -1,7 +1,7 @@
 """Checkpoints of the first version's runs give the logits that they gave then.
 
-``demo`` and ``nw_ucla`` are small trainings by commit 9906eea on its generated set, with the options
-of the demo and of NW-UCLA's configuration; ``expected.npz`` holds what its models answered.
+``demo`` and ``nw_ucla`` are small trainings by commit 9906eea on its generated set, with the
+options of the demo and of NW-UCLA; ``expected.npz`` holds what its models answered.
 """
 
 from pathlib import Path
