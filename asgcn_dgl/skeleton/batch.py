@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -305,7 +305,6 @@ class PairGroup:
     places: Tensor | None = None
 
 
-@dataclass(frozen=True, eq=False)
 class SkeletonBatch:
     """Structure of a batch: layouts, bodies, and what follows from them.
 
@@ -352,17 +351,27 @@ class SkeletonBatch:
     torch.Size([51, 20, 8])
     """
 
-    builder: GraphBuilder
-    layouts: tuple[SkeletonLayout, ...]
-    num_bodies: tuple[int, ...] | None
-    batch_size: int
-    clip: Tensor = field(repr=False)
-    joint: Tensor = field(repr=False)
-    parts: tuple[Part, ...] = field(repr=False)
-    pairs: tuple[PairGroup, ...] = field(repr=False)
-    which: tuple[int, ...] | None = field(default=None, repr=False)
-    order: Tensor | None = field(default=None, repr=False)
-    joints_first: bool = False
+    # A plain class: trainers convert the fields of dataclasses, and this is no data.
+    def __init__(
+        self,
+        builder: GraphBuilder,
+        layouts: tuple[SkeletonLayout, ...],
+        num_bodies: tuple[int, ...] | None,
+        batch_size: int,
+        *,
+        clip: Tensor,
+        joint: Tensor,
+        parts: tuple[Part, ...],
+        pairs: tuple[PairGroup, ...],
+        which: tuple[int, ...] | None = None,
+        order: Tensor | None = None,
+        joints_first: bool = False,
+    ) -> None:
+        self.builder, self.layouts = builder, layouts
+        self.num_bodies, self.batch_size, self.which = num_bodies, batch_size, which
+        self.clip, self.joint, self.order = clip, joint, order
+        self.parts, self.pairs = parts, pairs
+        self.joints_first = joints_first
 
     def num_nodes(self) -> int:
         """Return N, the joints of all bodies."""
@@ -438,8 +447,7 @@ class SkeletonBatch:
         """Return the same structure whose nodes go by layout, joint, body."""
         if self.joints_first:
             return self
-        return replace(
-            self,
+        return self._replaced(
             clip=self.rows_joints_first(self.clip),
             joint=self.rows_joints_first(self.joint),
             joints_first=True,
@@ -449,8 +457,7 @@ class SkeletonBatch:
         """Return the same structure whose nodes go by clip, body, joint."""
         if not self.joints_first:
             return self
-        return replace(
-            self,
+        return self._replaced(
             clip=self.rows_in_graph_order(self.clip),
             joint=self.rows_in_graph_order(self.joint),
             joints_first=False,
@@ -495,11 +502,22 @@ class SkeletonBatch:
             return value
 
         names = ("clip", "joint", "parts", "pairs", "order")
-        return replace(self, **{name: changed(getattr(self, name)) for name in names})
+        return self._replaced(**{name: changed(getattr(self, name)) for name in names})
+
+    def _replaced(self, **changes: Any) -> SkeletonBatch:
+        return SkeletonBatch(**{**self.__getstate__(), **changes})
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the DGL graph behind: it is made again when asked for."""
         return {name: value for name, value in self.__dict__.items() if name != "graph"}
+
+    def __repr__(self) -> str:
+        """Say the options, layouts and bodies."""
+        names = [layout.name for layout in self.layouts]
+        return (
+            f"SkeletonBatch({self.builder}, layouts={names}, num_bodies={self.num_bodies}, "
+            f"device={str(self.device)!r}, joints_first={self.joints_first})"
+        )
 
 
 def _clips(

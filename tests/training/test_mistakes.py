@@ -24,7 +24,7 @@ def one_line(capsys):
         (["--model.max_hop=0"], "max_hop"),
         (["--model.channels=[8,8,8]"], "channels"),
         (["--model.ghost_prior=1.5"], "ghost_prior"),
-        (["--clips.protocol=xsetup"], "no protocol 'xsetup'"),
+        (["--clips.protocol=xsetup"], "no split 'xsetup'"),
         (["--clips.num_frames=0"], "clips.num_frames must be at least 1, got 0"),
         (["--clips.scale=[2,1]"], "clips.scale must be"),
         (["--optim.schedule=step"], "optim.milestones must be"),
