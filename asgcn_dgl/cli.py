@@ -158,6 +158,7 @@ def inspect_parser() -> ArgumentParser:
     parser.add_argument(
         "--out", type=str, default=None, help="File of the drawing. Left out: STORE-N.png."
     )
+    _add_up(parser)
     return parser
 
 
@@ -343,6 +344,7 @@ def figures_parser() -> ArgumentParser:
     parser.add_argument(
         "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
     )
+    _add_up(parser)
     _add_unit(parser)
     _add_root(parser)
     _add_checkpoint(parser)
@@ -352,17 +354,21 @@ def figures_parser() -> ArgumentParser:
 def report_parser() -> ArgumentParser:
     """Make the parser of ``report``."""
     parser = _parser(
-        "Write an evaluated run as one HTML page that opens from disk: its figures, "
-        "curves and confusions, and its test clips in motion with A-links, feature responses and "
-        "predicted poses."
+        "Write an evaluated run, or two beside each other, as one HTML page that opens from disk: "
+        "figures, curves and confusions, and the test clips in motion with A-links, feature "
+        "responses and predicted poses."
     )
     _add_run_dir(parser)
+    parser.add_argument(
+        "other", type=str | None, nargs="?", default=None, help="Folder of a run to compare with."
+    )
     parser.add_argument(
         "--out", type=str, default=None, help="The page. Left out: RUN_DIR/report.html."
     )
     parser.add_argument(
         "--clips", type=int, default=200, help="Test clips to carry with their motion, at most."
     )
+    _add_up(parser)
     _add_unit(parser)
     _add_root(parser)
     _add_checkpoint(parser)
@@ -372,9 +378,7 @@ def report_parser() -> ArgumentParser:
 def view_parser() -> ArgumentParser:
     """Make the parser of ``view``."""
     parser = _parser("Write raw clips as one HTML page that shows them in motion, without a model.")
-    parser.add_argument(
-        "files", type=str, nargs="+", help="Files of one clip each, or folders of stores."
-    )
+    parser.add_argument("files", type=str, nargs="+", help="Files, or folders of stores.")
     parser.add_argument("--out", type=str, default="view.html", help="The page.")
     parser.add_argument(
         "--data",
@@ -386,6 +390,7 @@ def view_parser() -> ArgumentParser:
         "--options", type=dict[str, Any], default={}, help="Options of the format, by name."
     )
     parser.add_argument("--clips", type=int, default=200, help="Clips to show, at most.")
+    _add_up(parser)
     return parser
 
 
@@ -395,10 +400,12 @@ def animate_parser() -> ArgumentParser:
         "Write a clip as a GIF or an MP4: a raw one, or one of a run with its A-links "
         "and predicted poses."
     )
-    parser.add_argument(
-        "source", type=str, help="Folder of a run or of a store, or a file of one clip."
-    )
+    parser.add_argument("source", type=str, help="Folder of a run or of a store, or a file.")
     parser.add_argument("--clip", type=str, default=None, help="Name of the clip.")
+    parser.add_argument("--data", type=str, default=None, help="Format of a raw file, by name.")
+    parser.add_argument(
+        "--options", type=dict[str, Any], default={}, help="Options of the format, by name."
+    )
     parser.add_argument("--out", type=str, required=True, help="A .gif or .mp4 file.")
     parser.add_argument(
         "--threshold", type=float, default=0.9, help="Draw A-links of a higher probability."
@@ -407,6 +414,7 @@ def animate_parser() -> ArgumentParser:
         "--links", action=ActionYesNo(no_prefix="no-"), default=True, help="Draw A-links."
     )
     parser.add_argument("--rate", type=float, default=30.0, help="Frames a second.")
+    _add_up(parser)
     _add_root(parser)
     _add_checkpoint(parser)
     return parser
@@ -446,6 +454,16 @@ def fuse_parser() -> ArgumentParser:
 
 def _add_run_dir(parser: ArgumentParser) -> None:
     parser.add_argument("run_dir", type=str, help="Folder of a run.")
+
+
+def _add_up(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--up",
+        type=str,
+        default=None,
+        help="Axis of the recordings that points up: y, -y, z, ... Left out: that of the layout's "
+        "spine, else y as the picture has it.",
+    )
 
 
 def _add_unit(parser: ArgumentParser) -> None:
@@ -664,17 +682,13 @@ def _inspect(options: Namespace) -> int:
         origin = None if store.origin is None else store.origin.to_dict()
         write_json(given["json"], {"origin": origin, **found.to_dict()})
     if number is not None:
-        from asgcn_dgl.viz import draw_strip, save_figure
+        from asgcn_dgl.experiments.report import draw_clip
+        from asgcn_dgl.viz import save_figure
 
-        clip = store.read(number)
         out = given.get("out") or f"{store.path.name}-{number}.png"
-        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=_caption(store, clip))
+        figure = draw_clip(store.read(number), store.class_names, given.get("up"))
         print(f"drawn: {save_figure(figure, out)}")
     return 0
-
-
-def _caption(store: Any, clip: Any) -> str:
-    return clip.name if clip.label < 0 else f"{clip.name}: {store.class_names[clip.label]}"
 
 
 def _figures(options: Namespace) -> int:
@@ -697,6 +711,7 @@ def _figures(options: Namespace) -> int:
             given.get("threshold", 0.9),
             given.get("unit"),
             COLUMN_WIDTH if given.get("width") == "column" else PAGE_WIDTH,
+            given.get("up"),
         ),
         checkpoint=given.get("checkpoint", "auto"),
         root=given.get("root"),
@@ -712,10 +727,12 @@ def _report_run(options: Namespace) -> int:
     page = report(
         given["run_dir"],
         given.get("out"),
+        other=given.get("other"),
         clips=given.get("clips", 200),
         checkpoint=given.get("checkpoint", "auto"),
         root=given.get("root"),
         unit=given.get("unit"),
+        up=given.get("up"),
     )
     print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return 0
@@ -729,7 +746,7 @@ def _view(options: Namespace) -> int:
     clips, found = read_raw(
         given["files"], given.get("data"), given.get("options"), given.get("clips", 200)
     )
-    page = view(clips, given.get("out", "view.html"))
+    page = view(clips, given.get("out", "view.html"), up=given.get("up"))
     more = "" if found == len(clips) else f"{len(clips)} of {found} clips, more with --clips; "
     print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return 0
@@ -744,9 +761,12 @@ def _animate(options: Namespace) -> int:
         given["source"],
         given["out"],
         clip=given.get("clip"),
+        data=given.get("data"),
+        options=given.get("options"),
         threshold=given.get("threshold", 0.9),
         links=given.get("links", True),
         rate=given.get("rate", 30.0),
+        up=given.get("up"),
         checkpoint=given.get("checkpoint", "auto"),
         root=given.get("root"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,16 +14,20 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
+from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.links import links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import UnitName, unit_of
-from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["FIGURES", "contrasting", "draw_figures", "figure_names"]
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +57,8 @@ class Choice:
         Unit of the recordings' coordinates; None: what is known of the set.
     page_width
         Inches that a figure may take in width.
+    up
+        The axis that points up in the recordings; None: found.
     """
 
     clip: str | None = None
@@ -61,6 +68,7 @@ class Choice:
     threshold: float = 0.9
     unit: UnitName | None = None
     page_width: float = PAGE_WIDTH
+    up: str | None = None
 
 
 class Subject:
@@ -78,11 +86,8 @@ class Subject:
 
     def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
         self.gallery, self.baseline, self.choice = gallery, baseline, choice
-        if baseline is not None and baseline.names != gallery.names:
-            raise InputError(
-                f"{baseline.run.path}: its test clips are not those of {gallery.run.path}; give a "
-                "baseline of the same set and protocol"
-            )
+        if baseline is not None:
+            baseline.check_same(gallery)
         for name in choice.actions or ():
             gallery.class_number(name)
         if choice.clip is not None:
@@ -98,18 +103,20 @@ class Subject:
 
     @cached_property
     def layout(self) -> SkeletonLayout:
-        """Skeleton of all clips."""
-        return next(iter(self.exhibits.values())).layout
+        """Skeleton of all clips, with a pose of theirs if it has none of its own."""
+        exhibits = list(self.exhibits.values())
+        return viz.drawing_layout(exhibits[0].layout, exhibits, self.up)
 
     @cached_property
     def up(self) -> str:
         """The axis that points up in the recordings."""
-        return guess_up(list(self.exhibits.values()))
+        return find_up(list(self.exhibits.values()), self.choice.up)
 
     @property
     def view(self) -> dict[str, Any]:
-        """What all drawings of bodies share: the axis that points up, and how wide they may be."""
-        return {"up": self.up, "page_width": self.choice.page_width}
+        """What all drawings of links share: their width; the joints' names on an own layout."""
+        supplied = {facts["name"] for facts in SUPPLIED}
+        return {"page_width": self.choice.page_width, "names": self.layout.name not in supplied}
 
     @cached_property
     def joint(self) -> str:
@@ -193,15 +200,16 @@ class Subject:
         """Return the name and the action of a clip."""
         return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
 
-    def pose(self, exhibit: Exhibit) -> npt.NDArray[np.floating] | None:
+    def pose(self, exhibit: Exhibit) -> Floats | None:
         """Return a pose of a clip to draw on, None for the layout's drawing pose."""
-        return self.at(exhibit, exhibit.middle(exhibit.leader)) if self.choice.real else None
+        return self.at(exhibit, [exhibit.middle(exhibit.leader)])[0] if self.choice.real else None
 
-    @staticmethod
-    def at(exhibit: Exhibit, time: int) -> npt.NDArray[np.floating]:
-        """Return the pose of the leading body in a frame, NaN where a joint was not seen."""
-        body = exhibit.leader
-        return np.where(exhibit.mask[body, time, :, None], exhibit.pos[body, time], np.nan)
+    def at(self, exhibit: Exhibit, times: Sequence[int]) -> Floats:
+        """Return the leading body in some frames, as seen from one place: (times, V, 2)."""
+        body, shoulders = exhibit.leader, exhibit.layout.shoulders
+        seen = exhibit.mask[body, times, :]
+        pos = np.where(seen[..., None], exhibit.pos[body, times], np.nan)
+        return viz.project(pos, seen, self.up, shoulders)
 
 
 def _confidence(exhibit: Exhibit, label: int) -> float:
@@ -247,7 +255,7 @@ def _skeleton(subject: Subject) -> Figure:
 
 def _s_links(subject: Subject) -> Figure:
     hops = int(subject.gallery.restored.model.config.get("max_hop", 1))
-    pose = subject.pose(subject.clip) if subject.choice.real else None
+    pose = subject.pose(subject.clip)
     return viz.draw_structural_links(subject.layout, subject.joint, hops, pose=pose, **subject.view)
 
 
@@ -321,20 +329,20 @@ def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    poses = np.stack([Subject.at(clip, time) for time in times])
-    points = viz.project(poses, up=subject.up, shoulders=clip.layout.shoulders)
+    points = subject.at(clip, times.tolist())
     return [
         viz.Response(f"frame {time}", place, clip.body_response(body, time))
         for time, place in zip(times, points, strict=True)
     ]
 
 
-def _peak(clip: Exhibit, title: str) -> viz.Response:
+def _peak(subject: Subject, clip: Exhibit, title: str) -> viz.Response:
     """Give the mean response over a clip, on its middle pose, by its own largest."""
     body = clip.leader
     assert clip.response is not None
     mean = clip.response[body].mean(axis=0)
-    return viz.Response(title, Subject.at(clip, clip.middle(body)), mean, float(mean.max()))
+    (pose,) = subject.at(clip, [clip.middle(body)])
+    return viz.Response(title, pose, mean, float(mean.max()))
 
 
 def _responses_time(subject: Subject) -> Figure:
@@ -342,15 +350,18 @@ def _responses_time(subject: Subject) -> Figure:
         subject.layout,
         {"": _over_time(subject)},
         title=f"Responses of the last block: {subject.title(subject.clip)}",
-        **subject.view,
+        page_width=subject.choice.page_width,
     )
 
 
 def _responses_actions(subject: Subject) -> Figure:
     names = subject.gallery.class_names
-    row = [_peak(subject.typical(k), names[k]) for k in subject.actions(5)]
+    row = [_peak(subject, subject.typical(k), names[k]) for k in subject.actions(5)]
     return viz.draw_responses(
-        subject.layout, {"": row}, title="Mean responses of the last block", **subject.view
+        subject.layout,
+        {"": row},
+        title="Mean responses of the last block",
+        page_width=subject.choice.page_width,
     )
 
 
@@ -364,7 +375,7 @@ def _against(subject: Subject) -> list[viz.Response]:
         )
     place = subject.gallery.place(clip.name)
     (other,) = baseline.exhibits([place])
-    return [_peak(clip, _kind(subject.gallery)), _peak(other, _kind(baseline))]
+    return [_peak(subject, clip, _kind(subject.gallery)), _peak(subject, other, _kind(baseline))]
 
 
 def _kind(gallery: Gallery) -> str:
@@ -381,7 +392,7 @@ def _responses_baseline(subject: Subject) -> Figure:
         subject.layout,
         {"": _against(subject)},
         title=f"Mean responses: {subject.title(subject.clip)}",
-        **subject.view,
+        page_width=subject.choice.page_width,
     )
 
 
@@ -391,7 +402,7 @@ def _fig9(subject: Subject) -> Figure:
     against = [] if subject.baseline is None else _against(subject)
     others = [k for k in subject.actions(5) if k != clip.label][: 4 - len(against)]
     mark = "(b) " if against else ""  # where one row holds two parts
-    second = [_peak(subject.typical(k), f"{mark}{names[k]}") for k in others]
+    second = [_peak(subject, subject.typical(k), f"{mark}{names[k]}") for k in others]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
@@ -399,7 +410,9 @@ def _fig9(subject: Subject) -> Figure:
         heading += f"\n(c) {names[clip.label]}, two models"
     rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
     return viz.draw_responses(
-        subject.layout, {name: row for name, row in rows.items() if row}, **subject.view
+        subject.layout,
+        {name: row for name, row in rows.items() if row},
+        page_width=subject.choice.page_width,
     )
 
 
@@ -423,7 +436,8 @@ def _prediction(subject: Subject) -> Figure:
         frames=wanted,
         title=f"Predicted and true poses: {subject.title(clip)}",
         unit=unit,
-        **subject.view,
+        up=subject.up,
+        page_width=subject.choice.page_width,
     )
 
 
@@ -439,7 +453,12 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
 def _strip(subject: Subject) -> Figure:
     clip = subject.clip
     return viz.draw_strip(
-        subject.layout, clip.pos, mask=clip.mask, title=subject.title(clip), **subject.view
+        subject.layout,
+        clip.pos,
+        mask=clip.mask,
+        title=subject.title(clip),
+        up=subject.up,
+        page_width=subject.choice.page_width,
     )
 
 
@@ -559,6 +578,9 @@ def draw_figures(
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)
     subject = Subject(gallery, other, choice)
+    if gallery.restored.model.aim is not None:
+        for text in warnings_of(links_used(subject.exhibits.values())):
+            logger.warning("%s: %s", gallery.run.path, text)
     target = gallery.run.path / "figures" if out is None else Path(out)
     written = []
     for name in only or figure_names(gallery, other):

@@ -25,8 +25,9 @@ from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.stance import guess_up
 
-__all__ = ["Gallery", "check_threshold", "examine", "open_gallery"]
+__all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -74,6 +75,21 @@ class Gallery:
     def history(self) -> History:
         """Figures of each epoch of the training."""
         return read_history(self.run.log)
+
+    def check_same(self, first: Gallery) -> None:
+        """Refuse to be compared with a run on other clips.
+
+        Raises
+        ------
+        InputError
+            If the test clips, their order or the classes are not the same.
+        """
+        same = (self.names, self.class_names) == (first.names, first.class_names)
+        if not same or not np.array_equal(self.labels, first.labels):
+            raise InputError(
+                f"{self.run.path}: its test clips are not those of {first.run.path}; give a run on "
+                "the same set and protocol"
+            )
 
     def place(self, name: str) -> int:
         """Return the number of a test clip.
@@ -203,6 +219,20 @@ def open_gallery(
         _read_metrics(run),
         file.stem,
     )
+
+
+def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
+    """Return the axis that points up, see :func:`asgcn_dgl.viz.guess_up`.
+
+    Raises
+    ------
+    InputError
+        If what was asked for is no axis of the recordings.
+    """
+    try:
+        return guess_up(exhibits, asked)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
 
 
 def check_threshold(threshold: float) -> None:
@@ -398,12 +428,12 @@ def _exhibit(
     return Exhibit(
         clip.name,
         clip.layout,
-        clip.pos,
+        clip.places,
         clip.mask,
         clip.label,
         view.probabilities,
         view.links,
         response[:, known],
         times[known],
-        future,
+        None if future is None else future[..., : clip.num_places],
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from asgcn_dgl import metrics
 from asgcn_dgl.data import SkeletonDataset
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.clips import evaluation_loader
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["class_links", "link_matrix"]
+__all__ = ["class_links", "link_matrix", "links_used", "warnings_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,3 +88,50 @@ def class_links(
         np.add.at(total, label, linked)
         np.add.at(count, label, 1)
     return {k: total[k] / count[k] for k in range(num_classes) if count[k]}
+
+
+def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
+    """Measure how clips use the types of A-links; None without A-links.
+
+    Parameters
+    ----------
+    exhibits
+        Clips as a model sees them.
+
+    Returns
+    -------
+    dict
+        What :func:`asgcn_dgl.metrics.link_use` returns, and ``difference`` between the actions: the
+        mean over pairs of joints and of classes (:func:`asgcn_dgl.metrics.link_contrast`).
+    """
+    bodies = [
+        (exhibit.label, exhibit.body_links(body))
+        for exhibit in exhibits
+        if exhibit.links is not None
+        for body in range(exhibit.num_bodies)
+        if exhibit.mask[body].any()
+    ]
+    if not bodies:
+        return None
+    apart = [links[:, ~np.eye(links.shape[1], dtype=bool)] for _, links in bodies]
+    labels = np.array([label for label, _ in bodies])
+    means = [
+        np.mean(
+            [pairs for pairs, other in zip(apart, labels, strict=True) if other == label], axis=0
+        )
+        for label in np.unique(labels)
+        if len({pairs.shape for pairs in apart}) == 1
+    ]
+    use = metrics.link_use(pairs.T for pairs in apart)
+    return {**use, "difference": metrics.link_contrast(means)}
+
+
+def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
+    """Say which types of A-links mean little, given what :func:`links_used` returned."""
+    if use is None:
+        return []
+    return [
+        f"A-links of type {kind} link {use['types'][kind - 1]['strong']:.0%} of all pairs of "
+        "joints with a probability above 0.9: they hardly tell pairs or actions apart"
+        for kind in use["saturated"]
+    ]

@@ -29,8 +29,9 @@ from asgcn_dgl.viz.figure import (
     title_lines,
 )
 from asgcn_dgl.viz.links import draw_links
-from asgcn_dgl.viz.pose import draw_body, frame, project
+from asgcn_dgl.viz.pose import draw_body, frame_alike, project, spans
 from asgcn_dgl.viz.skeleton import BODY_COLORS
+from asgcn_dgl.viz.stance import guess_up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def animate(
     links: bool = True,
     rate: float = 30.0,
     dpi: int = 100,
-    up: str = "y",
+    up: str | None = None,
 ) -> Path:
     """Write a clip as a GIF or an MP4, with its A-links and the predicted poses.
 
@@ -76,7 +77,7 @@ def animate(
     dpi
         Pixels an inch; the picture is about four inches wide.
     up
-        The axis that points up.
+        The axis that points up; None: found by :func:`~asgcn_dgl.viz.guess_up`.
 
     Returns
     -------
@@ -98,7 +99,9 @@ def animate(
         raise ValueError(f"rate must be positive, got {rate!r}")
     stride = 1 if suffix == ".mp4" else max(1, int(np.ceil(rate / 50)))
     settings: Any = {"animation.ffmpeg_path": _ffmpeg()} if suffix == ".mp4" else {}
-    stage = _Stage(exhibit, class_names, threshold if links else None, links, up)
+    stage = _Stage(
+        exhibit, class_names, threshold if links else None, links, guess_up([exhibit], up)
+    )
     with mpl.rc_context(settings), atomic_path(target) as temporary:
         writer = _writer(suffix, rate / stride)
         with writer.saving(stage.fig, str(temporary), dpi):
@@ -149,6 +152,8 @@ class _Stage:
         ]
         self.start = exhibit.num_frames - exhibit.steps
         self.true, self.seen, self.guess = _points(exhibit, up)
+        self.inside = self.true[self.seen]
+        self.span = spans([self.inside])
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
         heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
@@ -189,7 +194,7 @@ class _Stage:
         for bodies, matrix in self.links:
             points = shown[bodies].reshape(-1, 2)
             draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
-        frame(axis, self.true, self.seen, margin=0.06)
+        frame_alike(axis, self.inside, self.span, margin=0.06)
         self._tell(self.bar, time)
 
     def _color(self, body: int) -> str | None:
