@@ -15,7 +15,7 @@ import numpy.typing as npt
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
-from asgcn_dgl.experiments.links import links_used, warnings_of
+from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import UnitName, unit_of
@@ -136,17 +136,9 @@ class Subject:
     @cached_property
     def class_links(self) -> dict[int, Floats]:
         """(C, V, V) mean A-links of each class, over its bodies."""
-        sums: dict[int, Floats] = {}
-        counts: dict[int, int] = {}
-        for exhibit in self.exhibits.values():
-            if exhibit.links is None:
-                raise InputError(_NO_LINKS.format(self.gallery.run.path))
-            for body in range(exhibit.num_bodies):
-                if exhibit.mask[body].any():
-                    own = exhibit.body_links(body).astype(np.float64)
-                    sums[exhibit.label] = sums.get(exhibit.label, 0.0) + own
-                    counts[exhibit.label] = counts.get(exhibit.label, 0) + 1
-        return {label: sums[label] / counts[label] for label in sorted(sums)}
+        if self.gallery.restored.model.aim is None:
+            raise InputError(_NO_LINKS.format(self.gallery.run.path))
+        return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
         """Return classes to draw side by side: as asked for, or those whose links differ most."""

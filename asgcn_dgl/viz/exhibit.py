@@ -105,6 +105,11 @@ class Exhibit:
         return int(self.pos.shape[0])
 
     @property
+    def bodies_seen(self) -> list[int]:
+        """Numbers of the bodies of which anything was seen."""
+        return [int(body) for body in np.flatnonzero(self.mask.any(axis=(1, 2)))]
+
+    @property
     def num_frames(self) -> int:
         """T."""
         return int(self.pos.shape[1])

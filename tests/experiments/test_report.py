@@ -234,7 +234,9 @@ def test_people_stand_upright_in_every_picture(upright_set, tmp_path, monkeypatc
 
 def test_view_of_what_predict_reads(upright_set, tmp_path, capsys):
     rows = ["clip,frame,joint,x,y,z"]
-    rows += [f"rows,{t},{name},{k},{k},{t}" for t in range(5) for k, name in enumerate(["hip", "head"])]
+    rows += [
+        f"rows,{t},{name},{k},{k},{t}" for t in range(5) for k, name in enumerate(["hip", "head"])
+    ]
     (upright_set / "rows.csv").write_text("\n".join(rows) + "\n")
     pickled = {
         "frame_dir": "a", "label": 0, "total_frames": 9, "img_shape": (480, 640),

@@ -78,6 +78,7 @@ function drawAll() {
   openFirst();
 }
 
+window.report = { scene, player, table };
 document.documentElement.dataset.usable = String(Math.round(performance.now()));
 // After the first picture of the page, so that the page can be read and used meanwhile.
 requestAnimationFrame(() => setTimeout(() => library().then(drawAll).catch(fail)));
