@@ -112,11 +112,16 @@ class Subject:
         """The axis that points up in the recordings."""
         return find_up(list(self.exhibits.values()), self.choice.up)
 
-    @property
-    def view(self) -> dict[str, Any]:
-        """What all drawings of links share: their width; the joints' names on an own layout."""
-        supplied = {facts["name"] for facts in SUPPLIED}
-        return {"page_width": self.choice.page_width, "names": self.layout.name not in supplied}
+    def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
+        """Draw on the layout, as wide as a figure may be."""
+        return function(self.layout, *arguments, page_width=self.choice.page_width, **options)
+
+    def draw_links(
+        self, function: Callable[..., Figure], *arguments: Any, **options: Any
+    ) -> Figure:
+        """Draw links, on an own layout with the joints' names."""
+        own = self.layout.name not in {facts["name"] for facts in SUPPLIED}
+        return self.draw(function, *arguments, names=own, **options)
 
     @cached_property
     def joint(self) -> str:
@@ -145,7 +150,7 @@ class Subject:
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
-        if next(iter(self.exhibits.values())).links is None:
+        if self.gallery.restored.model.aim is None:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
@@ -242,43 +247,39 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _skeleton(subject: Subject) -> Figure:
-    return viz.draw_skeleton(subject.layout, names=True, page_width=subject.choice.page_width)
+    return subject.draw(viz.draw_skeleton, names=True)
 
 
 def _s_links(subject: Subject) -> Figure:
     hops = int(subject.gallery.restored.model.config.get("max_hop", 1))
     pose = subject.pose(subject.clip)
-    return viz.draw_structural_links(subject.layout, subject.joint, hops, pose=pose, **subject.view)
+    return subject.draw_links(viz.draw_structural_links, subject.joint, hops, pose=pose)
 
 
 def _fig3(subject: Subject) -> Figure:
     clip, means = subject.clip, subject.class_links
-    label = clip.label
-    return viz.draw_link_kinds(
-        subject.layout,
+    name = subject.gallery.class_names[clip.label]
+    return subject.draw_links(
+        viz.draw_link_kinds,
         subject.joint,
-        clip.body_links(clip.leader) if subject.choice.clip else means[label],
+        clip.body_links(clip.leader) if subject.choice.clip else means[clip.label],
         _MAX_HOP,
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
-        title=f"{subject.joint.replace('_', ' ')}, {subject.gallery.class_names[label]}",
-        **subject.view,
+        title=f"{subject.joint.replace('_', ' ')}, {name}",
     )
 
 
 def _class_links(subject: Subject, count: int, columns: int) -> Figure:
+    names, threshold = subject.gallery.class_names, subject.choice.threshold
     chosen = subject.actions(count)
-    names = subject.gallery.class_names
-    links = {names[k]: subject.class_links[k] for k in chosen}
-    poses = {names[k]: subject.pose(subject.typical(k)) for k in chosen}
-    return viz.draw_class_links(
-        subject.layout,
-        links,
-        threshold=subject.choice.threshold,
-        poses=poses,
+    return subject.draw_links(
+        viz.draw_class_links,
+        {names[k]: subject.class_links[k] for k in chosen},
+        threshold=threshold,
+        poses={names[k]: subject.pose(subject.typical(k)) for k in chosen},
         columns=columns,
-        title=f"A-links of mean probability > {subject.choice.threshold:g}",
-        **subject.view,
+        title=f"A-links of mean probability > {threshold:g}",
     )
 
 
@@ -291,27 +292,21 @@ def _a_links(subject: Subject) -> Figure:
 
 
 def _a_links_clip(subject: Subject) -> Figure:
-    clip = subject.linked_clip
-    # Spaces that do not break, so that the rule stays on one line.
-    rule = f"p > {subject.choice.threshold:g}".replace(" ", "\N{NO-BREAK SPACE}")
-    return viz.draw_actional_links(
-        subject.layout,
+    clip, threshold = subject.linked_clip, subject.choice.threshold
+    return subject.draw_links(
+        viz.draw_actional_links,
         clip.body_links(clip.leader),
-        threshold=subject.choice.threshold,
+        threshold=threshold,
         pose=subject.pose(clip),
-        title=f"{subject.title(clip)}: {rule}",
-        **subject.view,
+        # Spaces that do not break, so that the rule stays on one line.
+        title=f"{subject.title(clip)}: p\xa0>\xa0{threshold:g}",
     )
 
 
 def _link_matrices(subject: Subject) -> Figure:
     clip = subject.linked_clip
-    return viz.draw_link_matrices(
-        subject.layout,
-        clip.body_links(clip.leader),
-        title=f"A-links of {subject.title(clip)}",
-        page_width=subject.choice.page_width,
-    )
+    links = clip.body_links(clip.leader)
+    return subject.draw(viz.draw_link_matrices, links, title=f"A-links of {subject.title(clip)}")
 
 
 def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
@@ -338,23 +333,14 @@ def _peak(subject: Subject, clip: Exhibit, title: str) -> viz.Response:
 
 
 def _responses_time(subject: Subject) -> Figure:
-    return viz.draw_responses(
-        subject.layout,
-        {"": _over_time(subject)},
-        title=f"Responses of the last block: {subject.title(subject.clip)}",
-        page_width=subject.choice.page_width,
-    )
+    title = f"Responses of the last block: {subject.title(subject.clip)}"
+    return subject.draw(viz.draw_responses, {"": _over_time(subject)}, title=title)
 
 
 def _responses_actions(subject: Subject) -> Figure:
     names = subject.gallery.class_names
     row = [_peak(subject, subject.typical(k), names[k]) for k in subject.actions(5)]
-    return viz.draw_responses(
-        subject.layout,
-        {"": row},
-        title="Mean responses of the last block",
-        page_width=subject.choice.page_width,
-    )
+    return subject.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
 
 
 def _against(subject: Subject) -> list[viz.Response]:
@@ -380,12 +366,8 @@ def _kind(gallery: Gallery) -> str:
 
 
 def _responses_baseline(subject: Subject) -> Figure:
-    return viz.draw_responses(
-        subject.layout,
-        {"": _against(subject)},
-        title=f"Mean responses: {subject.title(subject.clip)}",
-        page_width=subject.choice.page_width,
-    )
+    title = f"Mean responses: {subject.title(subject.clip)}"
+    return subject.draw(viz.draw_responses, {"": _against(subject)}, title=title)
 
 
 def _fig9(subject: Subject) -> Figure:
@@ -401,11 +383,7 @@ def _fig9(subject: Subject) -> Figure:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
     rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
-    return viz.draw_responses(
-        subject.layout,
-        {name: row for name, row in rows.items() if row},
-        page_width=subject.choice.page_width,
-    )
+    return subject.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
 def _prediction(subject: Subject) -> Figure:
@@ -419,8 +397,8 @@ def _prediction(subject: Subject) -> Figure:
     data = subject.gallery.restored.config.data
     unit, factor = unit_of(data, clip.pos.shape[3], subject.choice.unit)
     wanted = [round((k + 1) * clip.steps / 5) for k in range(5)] if clip.steps >= 5 else None
-    return viz.draw_prediction(
-        subject.layout,
+    return subject.draw(
+        viz.draw_prediction,
         clip.future[body] * factor,
         clip.pos[body, start:] * factor,
         mask=clip.mask[body, start:],
@@ -429,7 +407,6 @@ def _prediction(subject: Subject) -> Figure:
         title=f"Predicted and true poses: {subject.title(clip)}",
         unit=unit,
         up=subject.up,
-        page_width=subject.choice.page_width,
     )
 
 
@@ -444,34 +421,24 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
 
 def _strip(subject: Subject) -> Figure:
     clip = subject.clip
-    return viz.draw_strip(
-        subject.layout,
-        clip.pos,
-        mask=clip.mask,
-        title=subject.title(clip),
-        up=subject.up,
-        page_width=subject.choice.page_width,
-    )
+    title = subject.title(clip)
+    return subject.draw(viz.draw_strip, clip.pos, mask=clip.mask, title=title, up=subject.up)
 
 
 def _confusion(subject: Subject) -> Figure:
-    gallery = subject.gallery
-    return viz.draw_confusion(
-        metrics.confusion_matrix(gallery.probabilities, gallery.labels),
-        gallery.class_names,
-        page_width=subject.choice.page_width,
-    )
+    gallery, width = subject.gallery, subject.choice.page_width
+    counts = metrics.confusion_matrix(gallery.probabilities, gallery.labels)
+    return viz.draw_confusion(counts, gallery.class_names, page_width=width)
 
 
 def _per_class(subject: Subject) -> Figure:
-    gallery, baseline = subject.gallery, subject.baseline
+    runs = [run for run in (subject.gallery, subject.baseline) if run is not None]
+    shares = [100 * metrics.per_class_accuracy(run.probabilities, run.labels) for run in runs]
     return viz.draw_class_accuracy(
-        100 * metrics.per_class_accuracy(gallery.probabilities, gallery.labels),
-        gallery.class_names,
-        baseline=None
-        if baseline is None
-        else 100 * metrics.per_class_accuracy(baseline.probabilities, baseline.labels),
-        labels=(gallery.run.path.name, "" if baseline is None else baseline.run.path.name),
+        shares[0],
+        subject.gallery.class_names,
+        baseline=shares[1] if len(runs) > 1 else None,
+        labels=(runs[0].run.path.name, runs[-1].run.path.name),
     )
 
 

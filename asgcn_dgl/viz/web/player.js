@@ -152,12 +152,10 @@ class Player {
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
-    if (this.clip.links) {
-      const passing = this.scene.choose(this.types(), threshold, Number(byId("most").value));
-      const drawn = this.scene.links.length;
-      byId("links-count").textContent =
-        passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
-    }
+    const passing = this.scene.choose(this.types(), threshold, Number(byId("most").value));
+    const drawn = this.scene.links.length;
+    byId("links-count").textContent =
+      passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
     return this.draw();
   }
 

@@ -128,8 +128,7 @@ class Scene {
 
   /** Choose the links to draw, the strongest that pass; tell how many pass. */
   choose(types, threshold, most) {
-    if (!this.clip.links) return 0;
-    const passing = this.clip.allLinks(types).filter((link) => link.prob > threshold);
+    const passing = (this.clip.links ? this.clip.allLinks(types) : []).filter((link) => link.prob > threshold);
     this.links = passing.slice(0, most);
     this.threshold = threshold;
     return passing.length;
