@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -29,7 +28,7 @@ from asgcn_dgl.viz.figure import (
     title_lines,
 )
 from asgcn_dgl.viz.links import draw_links
-from asgcn_dgl.viz.pose import draw_body, frame_alike, project, spans
+from asgcn_dgl.viz.pose import Floats, draw_body, frame_alike, project_bodies, spans
 from asgcn_dgl.viz.skeleton import BODY_COLORS
 from asgcn_dgl.viz.stance import guess_up
 
@@ -151,9 +150,8 @@ class _Stage:
             for bodies, matrix in (exhibit.link_blocks() if links else [])
         ]
         self.start = exhibit.num_frames - exhibit.steps
-        self.true, self.seen, self.guess = _points(exhibit, up)
-        self.inside = self.true[self.seen]
-        self.span = spans([self.inside])
+        self.true, self.guess = _points(exhibit, up)
+        self.span = spans([self.true])
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
         heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
@@ -184,22 +182,17 @@ class _Stage:
         layout = self.exhibit.layout
         future = time >= self.start
         for body in range(self.exhibit.num_bodies):
-            points, seen = self.true[body, time], self.seen[body, time]
-            color = GREY if future or (self.links and body) else self._color(body)
-            draw_body(axis, layout, points, mask=seen, color=color, linewidth=3.0)
-            if future and self.guess is not None:
+            color = INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
+            color = GREY if future or (self.links and body) else color
+            draw_body(axis, layout, self.true[body, time], color=color, linewidth=3.0)
+            if future:
                 guess = self.guess[body, time - self.start]
                 draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
-        shown = np.where(self.seen[:, time, :, None], self.true[:, time], np.nan)
         for bodies, matrix in self.links:
-            points = shown[bodies].reshape(-1, 2)
+            points = self.true[bodies, time].reshape(-1, 2)
             draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
-        frame_alike(axis, self.inside, self.span, margin=0.06)
+        frame_alike(axis, self.true, self.span, margin=0.06)
         self._tell(self.bar, time)
-
-    def _color(self, body: int) -> str | None:
-        """Return the colour of a body; beside coloured links it has none."""
-        return INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
 
     def _tell(self, bar: Axes, time: int) -> None:
         """Show where in the clip this is, and what of it was predicted."""
@@ -219,29 +212,15 @@ class _Stage:
         )  # fmt: skip
 
 
-def _points(
-    exhibit: Exhibit, up: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64] | None]:
-    """Project true and predicted poses from one place: (M, T, V, 2), the mask, (M, T', V, 2)."""
-    true = np.asarray(exhibit.pos, dtype=np.float64)
-    seen = np.asarray(exhibit.mask)
-    stack, masks = [true], [seen]
+def _points(exhibit: Exhibit, up: str) -> tuple[Floats, Floats]:
+    """Project true and predicted poses from one place: (M, T, V, 2) and (M, T', V, 2)."""
+    pos, seen = exhibit.pos.astype(np.float64), exhibit.mask
     if exhibit.future is not None:
-        stack.append(np.asarray(exhibit.future, dtype=np.float64))
-        masks.append(np.asarray(np.isfinite(exhibit.future).all(axis=-1)))
-    bodies, _, joints, _ = true.shape
-    # All bodies of a frame as one, so that two persons are seen side by side.
-    poses = np.concatenate(stack, axis=1).swapaxes(0, 1)
-    every = np.concatenate(masks, axis=1).swapaxes(0, 1)
-    flat = project(
-        poses.reshape(len(poses), bodies * joints, -1),
-        every.reshape(len(poses), bodies * joints),
-        up,
-        exhibit.layout.shoulders,
-    )
-    flat = flat.reshape(len(poses), bodies, joints, 2).swapaxes(0, 1)
-    count = exhibit.num_frames
-    return flat[:, :count], seen, None if exhibit.future is None else flat[:, count:]
+        pos = np.concatenate([pos, exhibit.future], axis=1)
+        known = np.isfinite(exhibit.future).all(axis=-1)
+        seen = np.concatenate([seen, known], axis=1)
+    flat = project_bodies(pos, seen, up, exhibit.layout.shoulders)
+    return flat[:, : exhibit.num_frames], flat[:, exhibit.num_frames :]
 
 
 def _heading(exhibit: Exhibit, class_names: Sequence[str]) -> str:
@@ -249,5 +228,5 @@ def _heading(exhibit: Exhibit, class_names: Sequence[str]) -> str:
     if class_names and exhibit.label >= 0:
         heading = f"{class_names[exhibit.label]} ({exhibit.name})"
     if class_names and exhibit.predicted >= 0:
-        heading += f", recognised as {class_names[exhibit.predicted]}"
+        heading += f", recognized as {class_names[exhibit.predicted]}"
     return heading

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from asgcn_dgl.files import atomic_path
 
 # Okabe and Ito's palette: told apart by readers of every colour vision, and in grey.
 BLUE = "#0072B2"
@@ -68,17 +69,8 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
         raise ValueError(f"path must end in {', '.join(_METADATA)}, got {str(path)!r}")
     content = io.BytesIO()
     fig.savefig(content, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.getvalue())
-        part.chmod(0o644)  # mkstemp's files are for their owner only
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content.getvalue())
     return target
 
 

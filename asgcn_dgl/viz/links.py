@@ -315,6 +315,8 @@ class _Sheet:
         widest: float = 2.2,
     ) -> None:
         self.layout, self.points, self.names = layout, points, names
+        if names:  # room for the joints' numbers
+            narrowest = max(narrowest, min(0.5 + 0.03 * layout.num_joints, widest))
         self.shape = grid(len(points), page_width, columns, narrowest=narrowest, widest=widest)
         self.span = spans(points)
 
@@ -437,7 +439,8 @@ def draw_link_matrices(
     side = 0.06 * max(map(len, names))  # inches of the longest name
     # As many in a row as leave each name a line; beside them stands the bar.
     room = page_width - 0.7 - side
-    shape = grid(len(shown), room, 4, narrowest=min(max(1.25, 0.1 * len(names)), room))
+    needed = min(max(1.25, 0.1 * len(names)), room)
+    shape = grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
     fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
     fig.set_figwidth(columns * shape.width + side + 0.7)

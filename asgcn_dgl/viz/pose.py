@@ -79,6 +79,21 @@ def project(
     return np.stack([-left, height], axis=-1)
 
 
+def project_bodies(
+    pos: Floats, mask: npt.ArrayLike, up: str, shoulders: tuple[int, int] | None
+) -> Floats:
+    """Show all bodies of a clip from one place: (M, T, V, 2) points, NaN where a joint is missing.
+
+    The bodies of a frame are projected as one, so that two persons are seen side by side.
+    """
+    bodies, frames, joints, dims = pos.shape
+    seen = np.asarray(mask, dtype=bool)
+    together = pos.swapaxes(0, 1).reshape(frames, bodies * joints, dims)
+    flat = project(together, seen.swapaxes(0, 1).reshape(frames, -1), up, shoulders)
+    flat = flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
+    return np.where(seen[..., None], flat, np.nan)
+
+
 def check_up(up: str, dims: int) -> str:
     """Return the axis if there is such a one.
 
@@ -171,16 +186,13 @@ def draw_body(
     layout: SkeletonLayout,
     points: Floats,
     *,
-    mask: npt.ArrayLike | None = None,
     color: str | None = None,
     linewidth: float = 2.0,
     alpha: float = 1.0,
     zorder: float = 2.0,
 ) -> None:
-    """Draw bones and joints at (V, 2) points; ``color`` None colours the sides of the body."""
+    """Draw what is finite of (V, 2) points; ``color`` None colors the sides of the body."""
     seen = np.asarray(np.isfinite(points).all(axis=-1))
-    if mask is not None:
-        seen &= np.asarray(mask, dtype=bool)
     joint_colors = side_colors(layout) if color is None else [color] * layout.num_joints
     bones = [(a, b) for a, b in layout.bones if seen[a] and seen[b]]
     depth = layout.depth

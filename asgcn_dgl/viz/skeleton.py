@@ -31,6 +31,7 @@ from asgcn_dgl.viz.pose import (
     flat_pose,
     frame_alike,
     project,
+    project_bodies,
     span_height,
     spans,
 )
@@ -185,16 +186,13 @@ def draw_strip(
     bodies, seen = _clip(layout, poses, mask)
     num_frames = bodies.shape[1]
     chosen = _frames(frames, num_frames, count)
-    # All bodies of a frame as one, so that two persons are seen side by side.
-    together = bodies[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1, bodies.shape[-1])
-    exists = seen[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1)
-    points = project(together, exists, up, layout.shoulders)
-    points = np.where(exists[..., None], points, np.nan)
+    points = project_bodies(bodies[:, chosen], seen[:, chosen], up, layout.shoulders)
+    points = points.swapaxes(0, 1)
     span = spans(list(points))
     shape = grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
     fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
-        for body, own in enumerate(np.split(points[column], len(bodies))):
+        for body, own in enumerate(points[column]):
             color = BODY_COLORS[body % len(BODY_COLORS)]
             draw_body(axis, layout, own, color=color, linewidth=1.2)
         frame_alike(axis, points[column], span)

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, prepare
+from asgcn_dgl.data import Clip, open_store, prepare
 from asgcn_dgl.data.formats.registry import open_source
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.report import read_raw, view
+from asgcn_dgl.experiments.report import draw_clip, read_raw, view
 from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
 
@@ -213,23 +214,19 @@ def test_people_stand_upright_in_every_picture(upright_set, tmp_path, monkeypatc
     assert z[1] > 1.6
     store = tmp_path / "own.store"
     assert main(["prepare", "--data=own", f"--root={upright_set}", f"--out={store}"]) == 0
-    seen = {}
-    from asgcn_dgl.viz import animation, pose, skeleton
-
-    def keep(key, project):
-        def kept(poses, mask=None, up="y", shoulders=None):
-            seen[key] = up
-            return project(poses, mask, up, shoulders)
-
-        return kept
-
-    monkeypatch.setattr(skeleton, "project", keep("inspect", pose.project))
-    monkeypatch.setattr(animation, "project", keep("animate", pose.project))
+    figure = draw_clip(open_store(store).read(0))
+    (bones,) = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
+    heights = np.array([segment[:, 1] for segment in bones.get_segments()])
+    assert heights[0, 1] == heights.max()  # the bone from hip to head
     assert main(["inspect", str(store), "--plot=0", f"--out={tmp_path / 'a.png'}"]) == 0
-    assert main(["animate", *files, f"--out={tmp_path / 'a.gif'}"]) == 0
-    assert seen == {"inspect": "z", "animate": "z"}
-    assert main(["animate", *files, "--up=-y", f"--out={tmp_path / 'a.gif'}"]) == 0
-    assert seen["animate"] == "-y"
+    found = []
+    monkeypatch.setattr(
+        "asgcn_dgl.experiments.report.animate",
+        lambda path, exhibit, **options: found.append(options["up"]) or path,
+    )
+    for option in ([], ["--up=-y"]):
+        assert main(["animate", *files, f"--out={tmp_path / 'a.gif'}", *option]) == 0
+    assert found == ["z", "-y"]
 
 
 def test_view_of_what_predict_reads(upright_set, tmp_path, capsys):
