@@ -209,7 +209,8 @@ class Scene {
 
   /** Where to look from for a named view: relative to where the bodies face. */
   turned(name, clip = this.clip) {
-    const { x, y, z } = VIEWS[name];
+    const near = this.node.clientWidth > 1.3 * this.node.clientHeight ? 0.86 : 1; // a wide stage has room beside the bodies
+    const [x, y, z] = Object.values(VIEWS[name]).map((value) => near * value);
     const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
     return { x: x * cos - y * sin, y: x * sin + y * cos, z };
   }
