@@ -4,6 +4,7 @@ const data = JSON.parse(byId("data").textContent);
 
 byId("title").textContent = data.title;
 byId("subtitle").textContent = data.subtitle;
+document.body.dataset.kind = data.kind;
 byId("cards").replaceChildren(...data.runs[0].cards.map(({ label }, k) => {
   const cards = data.runs.map((run) => run.cards.find((card) => card.label === label) ?? { value: "–", note: "" });
   const same = cards.every(({ value }) => value === cards[0].value);

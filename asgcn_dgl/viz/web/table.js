@@ -57,7 +57,8 @@ class Table {
           this.page = 0;
           this.show();
         });
-        const cell = make("th", { scope: "col" }, button);
+        const words = /^(name|label|predicted)/.test(key);
+        const cell = make("th", { scope: "col", className: words ? "" : "number" }, button);
         cell.dataset.key = key;
         return cell;
       }),
