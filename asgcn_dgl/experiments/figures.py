@@ -155,7 +155,7 @@ class Subject:
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
     def typical(self, label: int) -> Exhibit:
-        """Return the clip of a class that is recognised with median confidence."""
+        """Return the clip of a class that is recognized with median confidence."""
         own = [e for e in self.exhibits.values() if e.label == label]
         good = [e for e in own if e.predicted == label] or own
         ranked = sorted(good, key=lambda e: (_confidence(e, label), e.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,7 +127,7 @@ class Gallery:
     def sample(self, count: int, per_class: int | None = None) -> list[int]:
         """Choose test clips that show as much as possible of the whole.
 
-        One of each pair of true and recognised class comes first, then the classes take turns.
+        One of each pair of true and recognized class comes first, then the classes take turns.
 
         Parameters
         ----------
@@ -141,25 +142,20 @@ class Gallery:
             Their numbers, ascending.
         """
         pairs = list(zip(self.labels.tolist(), self.predicted.tolist(), strict=True))
-        first: dict[tuple[int, int], int] = {}
-        for number, pair in enumerate(pairs):
-            first.setdefault(pair, number)
-        turn: dict[int, int] = {}
+        first = {pair: number for number, pair in reversed(list(enumerate(pairs)))}
+        turns: Counter[int] = Counter()
         order = []
         for number, pair in enumerate(pairs):
-            seen = turn.get(pair[0], 0)
-            turn[pair[0]] = seen + 1
-            order.append((first[pair] != number, seen, number))
-        chosen: list[int] = []
-        taken: dict[int, int] = {}
+            order.append((first[pair] != number, turns[pair[0]], number))
+            turns[pair[0]] += 1
+        taken: Counter[int] = Counter()
+        chosen = []
         for *_, number in sorted(order):
             label = pairs[number][0]
-            if len(chosen) == count:
-                break
-            if per_class is None or taken.get(label, 0) < per_class:
-                taken[label] = taken.get(label, 0) + 1
+            taken[label] += 1
+            if per_class is None or taken[label] <= per_class:
                 chosen.append(number)
-        return sorted(chosen)
+        return sorted(chosen[:count])
 
     def exhibits(self, places: Iterable[int], progress: str = "looking") -> list[Exhibit]:
         """Run the model over some of the test clips.

@@ -115,7 +115,7 @@ def _writer(suffix: str, rate: float) -> Any:
 
     if suffix == ".gif":
         return PillowWriter(fps=rate)  # type: ignore[arg-type]
-    # What all players take: even numbers of pixels, and colours at half resolution.
+    # What all players take: even numbers of pixels, and colors at half resolution.
     size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
     return FFMpegWriter(fps=rate, extra_args=size)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What all figures share: colours, panels, and writing to a file."""
+"""What all figures share: colors, panels, and writing to a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from asgcn_dgl.files import atomic_path
 
-# Okabe and Ito's palette: told apart by readers of every colour vision, and in grey.
+# Okabe and Ito's palette: told apart by readers of every color vision, and in grey.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
@@ -24,7 +24,7 @@ INK = "#222222"
 GREY = "#8A8A8A"
 PALE = "#C8C8C8"
 TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
-"""Colours of the types of A-links, in turn."""
+"""Colors of the types of A-links, in turn."""
 
 # Inches: a column and the page of a two-column paper.
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9

@@ -47,9 +47,9 @@ class Row:
     name
         Name of the recording.
     label, predicted
-        True and recognised class, -1 if unknown.
+        True and recognized class, -1 if unknown.
     confidence, truth
-        Probability of the recognised and of the true class.
+        Probability of the recognized and of the true class.
     bodies, frames
         Size of the clip, for pages without a model.
     """
@@ -80,7 +80,7 @@ class Page:
     cards
         Figures at the top: name, value, and a note or ``""``.
     confusion
-        (K, K) clips by true (row) and recognised class.
+        (K, K) clips by true (row) and recognized class.
     curves
         Charts of the training: chart to curve to epoch to value.
     facts
@@ -266,7 +266,7 @@ def _run(page: Page) -> dict[str, Any]:
 
 
 def _layout(layout: SkeletonLayout) -> dict[str, Any]:
-    """Return a skeleton with its bones from the centre outwards."""
+    """Return a skeleton with its bones from the center outwards."""
     depth = layout.depth
     return {
         "joints": list(layout.joints),

@@ -174,7 +174,7 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
-    """Colour of each joint: blue on the left of the body, vermilion on the right, else ink."""
+    """Color of each joint: blue on the left of the body, vermilion on the right, else ink."""
     colors = [INK] * layout.num_joints
     for left, right in layout.mirror:
         colors[left], colors[right] = BLUE, VERMILION

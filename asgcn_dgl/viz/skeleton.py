@@ -48,7 +48,7 @@ def draw_skeleton(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw one body: left limbs blue, right limbs vermilion, a ring around the centre joint.
+    """Draw one body: left limbs blue, right limbs vermilion, a ring around the center joint.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ function library() {
   return drawn;
 }
 
-/** Layout that follows the colour scheme. */
+/** Layout that follows the color scheme. */
 function chartLayout(more) {
   const axis = { gridcolor: color("line"), linecolor: color("line"), zeroline: false, automargin: true };
   return {

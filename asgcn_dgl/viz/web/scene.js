@@ -7,7 +7,7 @@ const VIEWS = {
   top: { x: 0, y: -0.45, z: 1.8 },
 };
 
-/** Read a colour of the style sheet, as the colour scheme has it. */
+/** Read a color of the style sheet, as the color scheme has it. */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /** Empty coordinates, to be filled by add. */
@@ -140,7 +140,7 @@ class Scene {
     const pose = clip.pose(frame);
     const bones = track();
     for (const [inner, outer] of this.bones) {
-      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colours
+      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colors
       [seen && pose[inner], seen && pose[outer], null].forEach((point) => add(bones, point));
     }
     const joints = track();
