@@ -1,4 +1,4 @@
-"""The one place where DGL is imported, with an error that says which versions go together."""
+"""The one place where DGL is imported, with an error that says what runs without it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ try:
 except Exception as error:
     # Whatever a mismatched wheel raises (FileNotFoundError, OSError, ModuleNotFoundError, ...).
     raise ImportError(
-        f"DGL cannot be imported ({type(error).__name__}: {error}). asgcn_dgl needs torch and dgl "
-        "of versions that fit: tried are dgl 1.1.3 with torch 2.13.0 (pip install "
+        f"DGL cannot be imported ({type(error).__name__}: {error}). DGL graphs need it; everything "
+        "else of asgcn_dgl runs without: use GraphBuilder.structure in the place of "
+        "GraphBuilder.batch. Tried are dgl 1.1.3 with torch 2.13.0 (Python up to 3.11: pip install "
         "'dgl>=1.1.3,<2'), and dgl 2.1.0 with torch 2.2.1, torchdata 0.7.1, numpy<2, pandas and "
         "pydantic."
     ) from error

@@ -16,7 +16,7 @@ LAYOUT, DIMS, TYPES, FRAMES = "ntu25", 3, 3, 50
 def encoder(bodies: int) -> Call:
     """The library's encoder, up to the logits."""
     layout = get_layout(LAYOUT)
-    graph = GraphBuilder(num_actional=TYPES).batch(layout, [1] * bodies)
+    graph = GraphBuilder(num_actional=TYPES).structure(layout, [1] * bodies)
     layer = AIMEncoder(DIMS, TYPES, num_frames=FRAMES)
     feat = torch.randn(graph.num_nodes(), FRAMES, DIMS)
     return timed(True, layer, [feat], lambda: layer.infer(graph, feat))
@@ -31,7 +31,7 @@ def concatenating(bodies: int) -> Call:
 
 def decoder(bodies: int) -> Call:
     """The library's decoder under teacher forcing."""
-    graph = GraphBuilder(num_actional=TYPES).batch(get_layout(LAYOUT), [1] * bodies)
+    graph = GraphBuilder(num_actional=TYPES).structure(get_layout(LAYOUT), [1] * bodies)
     layer = AIMDecoder(DIMS, TYPES)
     feat = torch.randn(graph.num_nodes(), FRAMES + 1, DIMS)
     links = torch.rand(graph.num_edges("actional_1"), TYPES)

@@ -66,7 +66,7 @@ class Size:
 def ours(size: Size) -> Call:
     """The library's layer."""
     layout = get_layout(LAYOUT)
-    graph = size.builder.batch(layout, [1] * size.bodies)
+    graph = size.builder.structure(layout, [1] * size.bodies)
     layer = ASGConv(size.feats, size.feats, size.max_hop, size.num_actional, layouts=layout)
     feat = torch.randn(graph.num_nodes(), size.frames, size.feats)
     if not size.num_actional:
@@ -90,7 +90,7 @@ def dense(size: Size) -> Call:
 def any_graph(size: Size) -> Call:
     """The library's layer by its DGL engine, structural relations alone."""
     layout = get_layout(LAYOUT)
-    graph = size.builder.batch(layout, [1] * size.bodies)
+    graph = size.builder.structure(layout, [1] * size.bodies)
     layer = SGConv(size.feats, size.feats, size.max_hop)
     feat = torch.randn(graph.num_nodes(), size.frames, size.feats)
 
@@ -103,7 +103,7 @@ def any_graph(size: Size) -> Call:
 
 def hetero(size: Size) -> Call:
     """What a user of DGL would write: one GraphConv for each relation."""
-    graph = size.builder.batch(get_layout(LAYOUT), [1] * size.bodies)
+    graph = size.builder.structure(get_layout(LAYOUT), [1] * size.bodies)
     etypes = SGConv(1, 1, size.max_hop).etypes
     weight = {
         etype: {"edge_weight": graph.edges[etype].data["weight"].view(-1, 1, 1)} for etype in etypes
@@ -144,7 +144,7 @@ def timed(
 def block(bodies: int) -> Call:
     """The library's whole block: convolution, norms, temporal convolution, residual."""
     layout = get_layout(LAYOUT)
-    graph = GraphBuilder(max_hop=4, num_actional=3).batch(layout, [1] * bodies)
+    graph = GraphBuilder(max_hop=4, num_actional=3).structure(layout, [1] * bodies)
     layer = ASGCNBlock(64, 64, 9, conv={"layouts": layout})
     feat = torch.randn(graph.num_nodes(), 300, 64)
     links = torch.rand(graph.num_edges("actional_1"), 3)

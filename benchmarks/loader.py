@@ -68,7 +68,7 @@ def step(size: int, frames: int) -> Call:
 
     def call() -> None:
         optimizer.zero_grad()
-        out = net(batch.graph, batch.feat, batch.mask, batch.last)
+        out = net(batch.structure, batch.feat, batch.mask, batch.last)
         assert out.future is not None
         loss = F.cross_entropy(out.logits, batch.label) + out.future.square().mean()
         loss.backward()

@@ -28,7 +28,7 @@ def model(baseline: bool = False) -> ASGCN:
 def ours(bodies: Sequence[int], training: bool) -> Call:
     """The library's model on clips of so many bodies."""
     net = model().train(training)
-    graph = net.graph_builder.batch(get_layout(LAYOUT), bodies)
+    graph = net.graph_builder.structure(get_layout(LAYOUT), bodies)
     feat = torch.randn(graph.num_nodes(), FRAMES, DIMS)
     future = torch.randn(graph.num_nodes(), FUTURE, DIMS)
     label = torch.randint(CLASSES, (len(bodies),))

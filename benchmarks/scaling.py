@@ -64,7 +64,7 @@ def tree(joints: int) -> SkeletonLayout:
 def layer(point: Point) -> Call:
     """The layer of a size, forward + backward."""
     layout = tree(point.joints)
-    graph = GraphBuilder(max_hop=point.max_hop, num_actional=point.num_actional).batch(
+    graph = GraphBuilder(max_hop=point.max_hop, num_actional=point.num_actional).structure(
         layout, [1] * point.bodies
     )
     conv = ASGConv(point.feats, point.feats, point.max_hop, point.num_actional)

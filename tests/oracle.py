@@ -212,7 +212,7 @@ def asgc(conv, layout, feat, edge_weight):
     out = sgc(feat, operators, structural.weight, masks)
     if conv.actional is not None:
         links = link_matrices(edge_weight, layout.num_joints)
-        act = agc(feat, links, conv.actional.weight, conv.actional.normalise)
+        act = agc(feat, links, conv.actional.weight, conv.actional.link_norm)
         out = out + conv.actional_weight * conv.actional.scale * act
     return out if conv.bias is None else out + conv.bias
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import pytest
 import torch
 from hypothesis import strategies as st
 
 from asgcn_dgl.skeleton import SkeletonLayout, layout_names
+from asgcn_dgl.skeleton.graph import dgl_installed
 
 SUPPLIED = sorted(layout_names())
+
+needs_dgl = pytest.mark.skipif(not dgl_installed(), reason="DGL is not installed")
+
+#: All ways to compute a convolution.
+ENGINES = (
+    "pairs",
+    "relations",
+    "mixed",
+    "product",
+    pytest.param("message_passing", marks=needs_dgl),
+)
 
 
 @st.composite

@@ -19,7 +19,7 @@ def test_the_convolution_has_every_symmetry(name, across):
     [
         (SGConv(3, 4, 2, layouts=chain(6)), ()),
         (ASGCNBlock(3, 8, conv={"max_hop": 2, "num_actional": 2}).eval(), ()),
-        (AGConv(3, 4, 2, normalise="self_loop"), ()),
+        (AGConv(3, 4, 2, link_norm="self_loop"), ()),
         (TemporalConv(3, 4), ()),
     ],
 )
@@ -39,7 +39,7 @@ def test_the_encoder_has_every_symmetry():
 
     def received(graph, feat, links):
         """What the links carry to each joint: the same joint by joint in every order."""
-        return AGConv(3, 4, 2, normalise="none").requires_grad_(False)(
+        return AGConv(3, 4, 2, link_norm="none").requires_grad_(False)(
             graph, feat, encoder(graph, feat).weight
         )
 
@@ -56,8 +56,9 @@ def test_broken_symmetries_are_named_with_their_size():
 
     builder = GraphBuilder(max_hop=1, num_actional=0)
     errors = symmetry_errors(broken, builder, chain(4), 2)
-    assert errors["edge_order"] == 0 and errors["body_order"] == pytest.approx(4)
-    with pytest.raises(AssertionError, match=r"relabelling by .*body_order by 4.00e\+00"):
-        assert_symmetric(broken, builder, chain(4), 2)
+    assert errors["body_order"] == pytest.approx(4)
+    assert errors.get("edge_order", 0.0) == 0.0  # needs DGL
+    with pytest.raises(AssertionError, match=r"batch by .*body_order by 4.00e\+00"):
+        assert_symmetric(broken, builder, chain(4), 2, skip=("relabelling",))
     with pytest.raises(AssertionError, match=r"^symmetries broken: batch by"):
         assert_symmetric(broken, builder, chain(4), 2, skip=("relabelling", "body_order"))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl.data.dataset import Sample
-from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonBatch
 
 if TYPE_CHECKING:
     from dgl import DGLGraph
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batch:
-    """B clips as one graph of N joints, in the order clip, body, joint.
+    """B clips as one structure of N joints, in the order clip, body, joint.
 
     Attributes
     ----------
-    graph
-        Batched graph of the bodies that exist.
+    structure
+        Structure of the bodies that exist; the model takes it as its graph.
     feat
         (N, T, D) features.
     mask
@@ -42,7 +42,7 @@ class Batch:
         (B,) bodies of each clip, on the CPU.
     """
 
-    graph: DGLGraph
+    structure: SkeletonBatch
     feat: torch.Tensor
     mask: torch.Tensor | None
     label: torch.Tensor
@@ -56,16 +56,27 @@ class Batch:
         """Clips, B."""
         return len(self.names)
 
+    @property
+    def graph(self) -> DGLGraph:
+        """The DGL heterograph of the batch, made when it is asked for.
+
+        Raises
+        ------
+        ImportError
+            Where DGL is not installed.
+        """
+        return self.structure.graph
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on a device; ``num_bodies`` stays on the CPU."""
         return self._map(
             lambda tensor: tensor.to(device, non_blocking=non_blocking),
-            graph=self.graph.to(device),
+            structure=self.structure.to(device, non_blocking),
         )
 
     def pin_memory(self) -> Batch:
         """Return the batch with its tensors in pinned memory (``DataLoader`` calls this)."""
-        return self._map(lambda tensor: tensor.pin_memory())
+        return self._map(lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory())
 
     def _map(self, change: Any, **others: Any) -> Batch:
         tensors = ("feat", "mask", "label", "last", "future", "future_mask")
@@ -85,7 +96,7 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         B samples of the same D and T', of any layouts and numbers of bodies. Shorter ones are
         filled with masked frames.
     builder
-        Builds the batched graph; a model has one as ``model.graph_builder``.
+        Builds the structure; a model has one as ``model.graph_builder``.
 
     Returns
     -------
@@ -119,11 +130,11 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
     _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
     bodies = [_present(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
-    graph = builder.batch([sample.layout for sample in samples], counts.tolist())
+    structure = builder.structure([sample.layout for sample in samples], counts.tolist())
     mask = _joints_first([s.mask[which] for s, which in zip(samples, bodies, strict=True)])
     future_mask = [s.future_mask[which] for s, which in zip(samples, bodies, strict=True)]
     return Batch(
-        graph=graph,
+        structure=structure,
         feat=_joints_first([s.feat[which] for s, which in zip(samples, bodies, strict=True)]),
         mask=None if mask.all() else mask,
         label=torch.tensor([sample.label for sample in samples], dtype=torch.int64),

@@ -323,7 +323,7 @@ def _run(
 ) -> ASGCNOutput:
     batch = collate(samples, restored.model.graph_builder).to(device)
     found: ASGCNOutput = restored.model(
-        batch.graph, batch.feat, batch.mask, batch.last, predict=predict
+        batch.structure, batch.feat, batch.mask, batch.last, predict=predict
     )
     return found
 

@@ -19,9 +19,11 @@ from asgcn_dgl.nn import (
     StreamFeatures,
 )
 from asgcn_dgl.nn.masks import as_layouts
-from asgcn_dgl.ops import check_structures
+from asgcn_dgl.nn.agconv import EdgeWeight
+from asgcn_dgl.ops import link_matrices
 from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+from asgcn_dgl.skeleton.graph import check_structures, structure_of
 
 LINK_MODES = ("sampled", "steady", "frozen")
 
@@ -135,7 +137,7 @@ class ASGCN(nn.Module):
     >>> from asgcn_dgl.models import ASGCN
     >>> from asgcn_dgl.skeleton import get_layout
     >>> model = ASGCN.preset("small", get_layout("coco17"), num_classes=4, in_feats=2)
-    >>> graph = model.graph_builder.batch(get_layout("coco17"), [1, 2])
+    >>> graph = model.graph_builder.structure(get_layout("coco17"), [1, 2])
     >>> out = model(graph, torch.randn(graph.num_nodes(), 32, 2))
     >>> out.logits.shape, out.future.shape
     (torch.Size([2, 4]), torch.Size([51, 10, 2]))
@@ -196,7 +198,7 @@ class ASGCN(nn.Module):
             num_actional=num_actional,
             construction=construction,
             truncated=truncated,
-            normalization=normalization,
+            norm=normalization,
             across_bodies=across_bodies,
         )
         conv: dict[str, Any] = {
@@ -206,8 +208,8 @@ class ASGCN(nn.Module):
             "construction": construction,
             "layouts": self.layouts if edge_mask else None,
             "truncated": truncated,
-            "normalization": normalization,
-            "normalise": normalise,
+            "norm": normalization,
+            "link_norm": normalise,
             "scale": scale,
             "bias": bias,
             "offsets": self.layouts if structural_offsets else None,
@@ -216,7 +218,7 @@ class ASGCN(nn.Module):
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
         }
-        self._across_bodies = across_bodies if num_actional else None
+        self._link_norm = normalise
         if links not in LINK_MODES:
             raise ValueError(f"links must be one of {LINK_MODES}, got {links!r}")
         self.links = links
@@ -342,7 +344,7 @@ class ASGCN(nn.Module):
         Parameters
         ----------
         graph
-            Batch of B clips with N joints, from :attr:`graph_builder`.
+            Structure, or DGL graph, of B clips with N joints, from :attr:`graph_builder`.
         feat
             (N, T, D).
         mask
@@ -365,27 +367,62 @@ class ASGCN(nn.Module):
                 f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
                 f"got shape {tuple(feat.shape)}"
             )
-        check_structures(graph, self._sizes, self._across_bodies)
+        self._check(graph)
         mask = as_mask(mask, feat)
         feat = zero_missing(feat, mask)
         links = None if self.aim is None else self.aim(graph, feat, mask, generator)
-        edge_weight = None if links is None else links.weight
-        hidden, exists = self._normalise(graph, feat, mask), mask
+        pose = last
+        if pose is None and predict and self.prediction is not None:
+            pose = last_frame(feat, mask)
+        structure = structure_of(graph)
+        if structure is None:
+            weight = None if links is None else links.weight
+            logits, future, hidden = self._backbone(graph, feat, mask, weight, pose, predict)
+            return ASGCNOutput(logits, future, links, hidden)
+        matrices = None
+        if links is not None:
+            matrices = link_matrices(structure, links.weight, self._link_norm)
+        # The convolutions compute in this order: the features are brought to it once.
+        first = structure.with_joints_first()
+        feat, mask, pose = (
+            None if rows is None else structure.rows_joints_first(rows)
+            for rows in (feat, mask, pose)
+        )
+        logits, future, hidden = self._backbone(first, feat, mask, matrices, pose, predict)
+        if future is not None:
+            future = structure.rows_in_graph_order(future)
+        return ASGCNOutput(logits, future, links, structure.rows_in_graph_order(hidden))
+
+    def _backbone(
+        self,
+        graph: Any,
+        feat: Tensor,
+        mask: Tensor | None,
+        edge_weight: EdgeWeight | None,
+        pose: Tensor | None,
+        predict: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Logits, future poses and features, in the graph's own order."""
+        hidden, exists = self._normalize(graph, feat, mask), mask
         for block in self.blocks:
             assert isinstance(block, ASGCNBlock)
             hidden, exists = block(graph, hidden, edge_weight, exists), block.out_mask(exists)
         logits = self.recognition(graph, hidden, exists)
         future = None
         if predict and self.prediction is not None:
-            pose = last_frame(feat, mask) if last is None else last
             future = self.prediction(graph, hidden, pose, edge_weight, exists)
-        return ASGCNOutput(logits, future, links, hidden)
+        return logits, future, hidden
 
-    def _normalise(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
+    def _check(self, graph: Any) -> None:
+        """Refuse skeletons that the model was not made for."""
+        across = self.graph_builder.across_bodies if self.aim is not None else None
+        check_structures(graph, self._sizes, across)
+
+    def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
         if self.streams is None:
-            return _normalised(self.input_norm, graph, feat, mask)
+            return _normalized(self.input_norm, graph, feat, mask)
         parts = [
-            _normalised(norm, graph, *part)
+            _normalized(norm, graph, *part)
             for norm, part in zip(
                 (self.input_norm, *self.stream_norms), self.streams(graph, feat, mask), strict=True
             )
@@ -393,7 +430,7 @@ class ASGCN(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-def _normalised(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
+def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
     out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
     return out
 

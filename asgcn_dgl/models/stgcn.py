@@ -32,7 +32,7 @@ class STGCN(ASGCN):
     >>> from asgcn_dgl.models import STGCN
     >>> from asgcn_dgl.skeleton import get_layout
     >>> model = STGCN(get_layout("ntu25"), num_classes=60, channels=(8, 8), strides=(1, 2))
-    >>> graph = model.graph_builder.batch(get_layout("ntu25"), [1])
+    >>> graph = model.graph_builder.structure(get_layout("ntu25"), [1])
     >>> model(graph, torch.randn(25, 20, 3)).logits.shape
     torch.Size([1, 60])
     """

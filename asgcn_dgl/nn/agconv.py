@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.nn.sgconv import check_sizes, init_weight
-from asgcn_dgl.ops import Actional, relational_conv
-from asgcn_dgl.ops.conv import NORMALISATIONS
+from asgcn_dgl.nn.sgconv import check_sizes, init_weight, make_biases, zero_biases
+from asgcn_dgl.ops.conv import LINK_NORMS, Actional, LinkMatrices, relational_conv
 from asgcn_dgl.skeleton import actional_etypes
+from asgcn_dgl.skeleton.graph import num_edges
+
+#: A-links as a layer takes them: (E, C), their matrices, or (E_c,) for each type.
+EdgeWeight = Tensor | LinkMatrices | Sequence[Tensor]
 
 
 class AGConv(nn.Module):
@@ -24,7 +27,7 @@ class AGConv(nn.Module):
 
     where :math:`A_{\mathrm{act}}^{(c)}` are the strengths of the A-links of type c. The ghost type
     carries no message. ``D^-1`` cancels the strength of links: a joint whose links are nearly all
-    ghost still receives a full-strength average; hence the other normalisations.
+    ghost still receives a full-strength average; hence the other normalizations.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ class AGConv(nn.Module):
         D and O.
     num_actional
         C, the number of actional types.
-    normalise
+    link_norm
         ``"paper"`` (:math:`D^{-1} A`; a zero row stays zero), ``"self_loop"``
         (:math:`D^{-1} (A + I)`) or ``"none"`` (:math:`A`).
     scale
@@ -40,19 +43,19 @@ class AGConv(nn.Module):
     etypes
         Names of the actional edge types, if the graphs are not the builder's.
     bias
-        Add a bias.
+        True adds a bias (O,), ``"relation"`` one for each type before aggregation.
 
     Raises
     ------
     ValueError
-        For sizes below 1 or an unknown normalisation.
+        For sizes below 1 or an unknown normalization.
 
     Examples
     --------
     >>> import torch
     >>> from asgcn_dgl.nn import AGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1, num_actional=2).clip(get_layout("hand21"))
+    >>> graph = GraphBuilder(max_hop=1, num_actional=2).structure(get_layout("hand21"))
     >>> links = torch.rand(graph.num_edges("actional_1"), 2)
     >>> AGConv(3, 8, num_actional=2)(graph, torch.randn(21, 3), links).shape
     torch.Size([21, 8])
@@ -64,42 +67,53 @@ class AGConv(nn.Module):
         out_feats: int,
         num_actional: int = 3,
         *,
-        normalise: str = "paper",
+        link_norm: str = "paper",
         scale: float = 1.0,
         etypes: Sequence[str] | None = None,
-        bias: bool = False,
+        bias: bool | str = False,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats, num_actional=num_actional)
-        if normalise not in NORMALISATIONS:
-            raise ValueError(f"normalise must be one of {NORMALISATIONS}, got {normalise!r}")
+        if link_norm not in LINK_NORMS:
+            raise ValueError(f"link_norm must be one of {LINK_NORMS}, got {link_norm!r}")
         self.in_feats, self.out_feats = in_feats, out_feats
-        self.normalise, self.scale = normalise, scale
+        self.link_norm, self.scale = link_norm, scale
         self.etypes = tuple(etypes) if etypes else actional_etypes(num_actional)
         self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
-        self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
+        self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over types keeps the variance."""
         init_weight(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        zero_biases(self.bias, self.relation_bias)
 
-    def term(self, edge_weight: Tensor | Sequence[Tensor], factor: float = 1.0) -> Actional:
-        """What the engines need of this layer, times a factor (λ)."""
-        self._check_links(edge_weight)
-        factor = factor * self.scale
-        weight = self.weight if factor == 1.0 else self.weight * factor
-        return Actional(self.etypes, weight, edge_weight, self.normalise)
+    def term(self, graph: Any, edge_weight: EdgeWeight, factor: float = 1.0) -> Actional:
+        """Return what the convolution needs of this layer, times a factor (λ).
 
-    def forward(self, graph: Any, feat: Tensor, edge_weight: Tensor | Sequence[Tensor]) -> Tensor:
+        Raises
+        ------
+        ValueError
+            If the links do not fit the layer or the graph.
+        """
+        _check_links(graph, self.etypes, edge_weight)
+        return Actional(
+            self.etypes,
+            self.weight,
+            edge_weight,
+            self.link_norm,
+            self.relation_bias,
+            factor * self.scale,
+        )
+
+    def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight) -> Tensor:
         """Convolve.
 
         Parameters
         ----------
         graph
-            DGL heterograph of N joints with the layer's actional edge types.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
+            layer's actional edge types.
         feat
             (N, ..., D).
         edge_weight
@@ -116,35 +130,46 @@ class AGConv(nn.Module):
         ValueError
             If the links do not fit the layer or the graph.
         """
-        check_links(graph, self.etypes, edge_weight)
-        out = relational_conv(graph, feat, None, self.term(edge_weight))
+        out = relational_conv(graph, feat, None, self.term(graph, edge_weight))
         return out if self.bias is None else out + self.bias
-
-    def _check_links(self, edge_weight: Tensor | Sequence[Tensor]) -> None:
-        types = edge_weight.shape[1] if isinstance(edge_weight, Tensor) else len(edge_weight)
-        if types != len(self.etypes):
-            raise ValueError(
-                f"edge_weight must hold {len(self.etypes)} actional types (no ghost), got {types}"
-            )
 
     def extra_repr(self) -> str:
         """Say the sizes and options."""
         return (
             f"{self.in_feats}, {self.out_feats}, types={len(self.etypes)}, "
-            f"normalise={self.normalise!r}, scale={self.scale}"
+            f"link_norm={self.link_norm!r}, scale={self.scale}"
         )
 
 
-def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor | Sequence[Tensor]) -> None:
-    """Raise ValueError where the links are not one for each edge of the graph."""
-    if isinstance(edge_weight, Tensor) and edge_weight.dim() != 2:
+def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor) -> None:
+    """Raise ValueError where the strengths (E, C) are not one for each edge of the graph."""
+    if edge_weight.dim() != 2:
         raise ValueError(
             f"edge_weight must be (edges, types), got shape {tuple(edge_weight.shape)}"
         )
-    each = edge_weight.unbind(1) if isinstance(edge_weight, Tensor) else edge_weight
-    for etype, links in zip(etypes, each, strict=False):
-        if etype in graph.etypes and graph.num_edges(etype) != len(links):
+    _check_lengths(graph, etypes, [edge_weight.shape[0]] * len(etypes))
+
+
+def _check_links(graph: Any, etypes: Sequence[str], edge_weight: EdgeWeight) -> None:
+    if isinstance(edge_weight, LinkMatrices):
+        types = edge_weight.weight.shape[1]
+    elif isinstance(edge_weight, Tensor):
+        check_links(graph, etypes, edge_weight)
+        types = edge_weight.shape[1]
+    else:
+        types = len(edge_weight)
+        _check_lengths(graph, etypes, [len(each) for each in edge_weight])
+    if types != len(etypes):
+        raise ValueError(
+            f"edge_weight must hold {len(etypes)} actional types (no ghost), got {types}"
+        )
+
+
+def _check_lengths(graph: Any, etypes: Sequence[str], lengths: Sequence[int]) -> None:
+    for etype, length in zip(etypes, lengths, strict=False):
+        edges = num_edges(graph, etype)
+        if edges is not None and edges != length:
             raise ValueError(
-                f"edge_weight must hold a strength for each of the {graph.num_edges(etype)} edges "
-                f"of type {etype!r}, got {len(links)}"
+                f"edge_weight must hold a strength for each of the {edges} edges of type "
+                f"{etype!r}, got {length}"
             )

@@ -135,7 +135,7 @@ class AIM(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AIM
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(num_actional=2).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(num_actional=2).structure(get_layout("coco17"))
     >>> aim = AIM(2, num_actional=2, num_frames=10, hidden_feats=16)
     >>> bool(aim.loss(graph, torch.randn(17, 30, 2)).loss > 0)
     True

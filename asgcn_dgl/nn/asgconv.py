@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.nn.agconv import AGConv, check_links
-from asgcn_dgl.nn.sgconv import SGConv
+from asgcn_dgl.nn.agconv import AGConv, EdgeWeight
+from asgcn_dgl.nn.sgconv import SGConv, make_biases, zero_biases
 from asgcn_dgl.ops import relational_conv
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -35,14 +34,15 @@ class ASGConv(nn.Module):
         C, the number of actional types; 0 for structural links only.
     actional_weight
         λ.
-    construction, layouts, truncated, normalization
+    construction, layouts, truncated, norm
         See :class:`SGConv`.
-    normalise, scale
+    link_norm, scale
         See :class:`AGConv`.
     etypes, actional_etypes
         Names of the edge types, if the graphs are not a ``GraphBuilder``'s.
     bias
-        Add a bias, as the published code does.
+        True adds a bias (O,) to the result, ``"relation"`` one for each relation and type before
+        aggregation, as the published codes do.
     offsets
         See :class:`SGConv`.
 
@@ -56,7 +56,7 @@ class ASGConv(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AIMEncoder, ASGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2).batch(get_layout("ntu25"), [1, 2])
+    >>> graph = GraphBuilder(max_hop=2).structure(get_layout("ntu25"), [1, 2])
     >>> feat = torch.randn(graph.num_nodes(), 30, 3)
     >>> links = AIMEncoder(3, num_frames=30)(graph, feat)
     >>> ASGConv(3, 16, max_hop=2)(graph, feat, links.weight).shape
@@ -74,12 +74,12 @@ class ASGConv(nn.Module):
         construction: str = "power",
         layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
         truncated: bool = False,
-        normalization: str = "transition",
-        normalise: str = "paper",
+        norm: str = "transition",
+        link_norm: str = "paper",
         scale: float = 1.0,
         etypes: Sequence[str] | None = None,
         actional_etypes: Sequence[str] | None = None,
-        bias: bool = False,
+        bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
     ) -> None:
         super().__init__()
@@ -91,9 +91,10 @@ class ASGConv(nn.Module):
             construction=construction,
             layouts=layouts,
             truncated=truncated,
-            normalization=normalization,
+            norm=norm,
             etypes=etypes,
             offsets=offsets,
+            bias="relation" if bias == "relation" else False,
         )
         self.actional: AGConv | None = None
         if num_actional:
@@ -101,11 +102,12 @@ class ASGConv(nn.Module):
                 in_feats,
                 out_feats,
                 num_actional,
-                normalise=normalise,
+                link_norm=link_norm,
                 scale=scale,
                 etypes=actional_etypes,
+                bias="relation" if bias == "relation" else False,
             )
-        self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
+        self.bias, _ = make_biases(bias, 0, out_feats)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -113,22 +115,21 @@ class ASGConv(nn.Module):
         self.structural.reset_parameters()
         if self.actional is not None:
             self.actional.reset_parameters()
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        zero_biases(self.bias)
 
-    def forward(
-        self, graph: Any, feat: Tensor, edge_weight: Tensor | Sequence[Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None) -> Tensor:
         """Convolve.
 
         Parameters
         ----------
         graph
-            DGL heterograph of N joints with the layer's edge types.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
+            layer's edge types.
         feat
             (N, ..., D); what stands between the first and the last axis is carried along.
         edge_weight
-            (E, C) strengths of the A-links; None only for a layer without actional types.
+            (E, C) strengths of the A-links, or their
+            :func:`~asgcn_dgl.ops.link_matrices`; None only for a layer without actional types.
 
         Returns
         -------
@@ -147,10 +148,8 @@ class ASGConv(nn.Module):
                     f"edge_weight must hold the strengths of the {len(self.actional.etypes)} "
                     "actional types, got None: pass AIMEncoder's links.weight, or num_actional=0"
                 )
-            check_links(graph, self.actional.etypes, edge_weight)
-            actional = self.actional.term(edge_weight, self.actional_weight)
+            actional = self.actional.term(graph, edge_weight, self.actional_weight)
         out = relational_conv(graph, feat, self.structural.term(), actional)
-        out = self.structural.add_offsets(out, graph, feat)
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:

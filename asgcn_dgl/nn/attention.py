@@ -49,7 +49,7 @@ class PooledAttention(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import PooledAttention
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1).batch(get_layout("coco17"), [1, 2])
+    >>> graph = GraphBuilder(max_hop=1).structure(get_layout("coco17"), [1, 2])
     >>> feat = torch.randn(51, 20, 8)
     >>> bool((PooledAttention(8)(graph, feat) == feat).all())
     True
@@ -109,6 +109,7 @@ class PooledAttention(nn.Module):
         return out
 
     def _gate(self, last: nn.Linear, mean: Tensor) -> Tensor:
+        mean = mean.to(self.squeeze.weight.dtype)
         return 2 * torch.sigmoid(last(F.relu(self.squeeze(mean))))
 
     def extra_repr(self) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.asgconv import ASGConv
 from asgcn_dgl.nn.attention import PooledAttention
-from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.temporal import TemporalConv
@@ -49,7 +49,7 @@ class ASGCNBlock(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import ASGCNBlock
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).structure(get_layout("coco17"))
     >>> block = ASGCNBlock(3, 8, stride=2, conv={"max_hop": 2, "num_actional": 0})
     >>> block(graph, torch.randn(17, 30, 3)).shape
     torch.Size([17, 15, 8])
@@ -92,7 +92,7 @@ class ASGCNBlock(nn.Module):
                 out_feats, out_feats, kernel_size, stride, padding, bias=plain
             )
         self.temporal_norm = None if plain else MaskedBatchNorm(out_feats)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.attention = None if attention is None else PooledAttention(out_feats, attention)
         self.residual = residual and not plain
         # Frames lost before the first output's centre: the residual is cut to match.
@@ -116,7 +116,7 @@ class ASGCNBlock(nn.Module):
         self,
         graph: Any,
         feat: Tensor,
-        edge_weight: Tensor | Sequence[Tensor] | None = None,
+        edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Transform features.
@@ -124,11 +124,11 @@ class ASGCNBlock(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
         feat
             (N, T, D), or (N, D) for one frame.
         edge_weight
-            (E, C) A-links, or None for a block without.
+            A-links as :class:`ASGConv` takes them, or None for a block without.
         mask
             (N, T) bool, where a joint exists; None for everywhere.
 
@@ -210,9 +210,6 @@ def _added(out: Tensor, feat: Tensor) -> Tensor:
     return out.add_(feat) if out.dtype == feat.dtype else out + feat
 
 
-def pad_frames(feat: Tensor, frames: int) -> Tensor:
-    """Append zero frames to (N, T, ...) until there are at least ``frames``."""
-    missing = frames - feat.shape[1]
-    if missing <= 0:
-        return feat
+def pad_frames(feat: Tensor, missing: int) -> Tensor:
+    """Append so many zero frames to (N, T, ...)."""
     return torch.cat([feat, feat.new_zeros(feat.shape[0], missing, *feat.shape[2:])], dim=1)

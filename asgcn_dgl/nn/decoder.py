@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.agconv import check_links
-from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops import ActionalPlan, actional_plan
-from asgcn_dgl.ops.edges import pair_sum, reduce_edges, weighted_pairs
+from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, pairs_of
 
 
 class AIMDecoder(nn.Module):
@@ -59,7 +57,7 @@ class AIMDecoder(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AIMDecoder
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(num_actional=2).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(num_actional=2).structure(get_layout("coco17"))
     >>> decoder = AIMDecoder(2, num_actional=2, hidden_feats=16)
     >>> links = torch.rand(graph.num_edges("actional_1"), 2)
     >>> decoder(graph, torch.randn(17, 10, 2), links).shape
@@ -79,12 +77,12 @@ class AIMDecoder(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, num_actional=num_actional, hidden_feats=hidden_feats)
-        if reduce not in ("mean", "max"):
+        if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
         self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
         self.reduce, self.residual, self.etype = reduce, residual, etype
         types, width = num_actional, hidden_feats
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         # f_v of all types; f_e's first map parted into what receiver and sender contribute.
         self.joint_first = nn.Linear(in_feats, types * width)
         self.joint_second = TypedLinear(types, width, width)
@@ -111,7 +109,8 @@ class AIMDecoder(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints; edges of ``actional_1`` are the ordered pairs.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph, whose edges
+            of ``actional_1`` are the ordered pairs.
         feat
             (N, T, D) positions, T >= 2.
         edge_weight
@@ -135,17 +134,17 @@ class AIMDecoder(nn.Module):
             raise ValueError(f"feat must have at least 2 frames, got {feat.shape[1]}")
         if pred_steps < 1:
             raise ValueError(f"pred_steps must be at least 1, got {pred_steps!r}")
-        plan = actional_plan(graph, (self.etype,))
+        pairs = pairs_of(graph, self.etype)
         shown = feat[:, :-1]
         if pred_steps == 1:
-            means, _ = self._step(plan, shown, edge_weight, None)
+            means, _ = self._step(pairs, shown, edge_weight, None)
             return means
         steps = []
         state: Tensor | None = None
         guess = shown[:, :1]
         for frame in range(shown.shape[1]):
             pose = shown[:, frame : frame + 1] if frame % pred_steps == 0 else guess
-            guess, state = self._step(plan, pose, edge_weight, state)
+            guess, state = self._step(pairs, pose, edge_weight, state)
             steps.append(guess)
         return torch.cat(steps, dim=1)
 
@@ -173,24 +172,24 @@ class AIMDecoder(nn.Module):
         """
         self._check(graph, feat, edge_weight)
         check_sizes(num_steps=num_steps)
-        plan = actional_plan(graph, (self.etype,))
-        means, state = self._step(plan, feat, edge_weight, None)
+        pairs = pairs_of(graph, self.etype)
+        means, state = self._step(pairs, feat, edge_weight, None)
         steps = [means[:, -1:]]
         while len(steps) < num_steps:
-            guess, state = self._step(plan, steps[-1], edge_weight, state)
+            guess, state = self._step(pairs, steps[-1], edge_weight, state)
             steps.append(guess)
         return torch.cat(steps, dim=1)
 
     def _step(
-        self, plan: ActionalPlan, feat: Tensor, edge_weight: Tensor, state: Tensor | None
+        self, pairs: Pairs, feat: Tensor, edge_weight: Tensor, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Means after each of the frames (N, T, D), and the state after the last."""
-        message = self._messages(plan, feat, edge_weight)
+        message = self._messages(pairs, feat, edge_weight)
         hidden, state = self.gru(torch.cat([message, feat], dim=-1), state)
         change = self.out(hidden)
         return (feat + change if self.residual else change), state
 
-    def _messages(self, plan: ActionalPlan, feat: Tensor, edge_weight: Tensor) -> Tensor:
+    def _messages(self, pairs: Pairs, feat: Tensor, edge_weight: Tensor) -> Tensor:
         """F over j of Q_ij, (N, T, H), all types and frames at once."""
         joints, frames, _ = feat.shape
         hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
@@ -198,13 +197,14 @@ class AIMDecoder(nn.Module):
         receiver = self._by_joint(self._link_first(self.link_receiver, hidden), joints)
         sender = self._by_joint(self._link_first(self.link_sender, hidden), joints)
         if self.reduce == "max":
-            return self._largest(plan, receiver, sender, edge_weight, frames)
-        edge_weight = edge_weight / self._fan(plan, joints, edge_weight)
-        total = weighted_pairs(plan, receiver, sender, edge_weight)  # (N, C, T H)
-        total = total.view(joints, self.num_actional, frames, -1).permute(1, 0, 2, 3)
-        mapped = torch.bmm(total.flatten(1, 2), self.link_second.weight).sum(dim=0)
+            return self._largest(pairs, receiver, sender, edge_weight, frames)
+        # f_e's second map is linear: it follows the mean over senders.
+        mean = pairs.average(receiver, sender, edge_weight)  # (N, C, T H)
+        mean = mean.view(joints, self.num_actional, frames, -1).permute(1, 0, 2, 3)
+        mapped = torch.bmm(mean.flatten(1, 2), self.link_second.weight).sum(dim=0)
         assert self.link_second.bias is not None
-        offset = _receive(plan, edge_weight, joints) @ self.link_second.bias.squeeze(1)  # (N, H)
+        strength = pairs.reduce(edge_weight, "mean").to(mapped.dtype)  # (N, C)
+        offset = strength @ self.link_second.bias.squeeze(1).to(mapped.dtype)  # (N, H)
         return mapped.view(joints, frames, -1) + offset.unsqueeze(1)
 
     def _link_first(self, link: TypedLinear, hidden: Tensor) -> Tensor:
@@ -218,32 +218,19 @@ class AIMDecoder(nn.Module):
         return torch.baddbmm(offset, hidden, weight)
 
     def _largest(
-        self,
-        plan: ActionalPlan,
-        receiver: Tensor,
-        sender: Tensor,
-        edge_weight: Tensor,
-        frames: int,
+        self, pairs: Pairs, receiver: Tensor, sender: Tensor, edge_weight: Tensor, frames: int
     ) -> Tensor:
-        """Maximum over j of Q_ij, which has to be made edge by edge."""
-        pair = F.elu(pair_sum(plan, receiver, sender))  # (E, C, T H)
-        edges, types, width = pair.shape
-        pair = pair.view(edges, types, frames, width // frames).permute(1, 0, 2, 3).flatten(1, 2)
+        """Maximum over j of Q_ij, which has to be made pair by pair."""
+        pair = F.elu(pairs.sum(receiver, sender))  # (E, C, T H)
+        edges, types, _ = pair.shape
+        pair = pair.unflatten(2, (frames, -1)).permute(1, 0, 2, 3).flatten(1, 2)
         mapped = self.link_second(pair).view(types, edges, frames, self.hidden_feats)
-        link = torch.einsum("cetd,ec->etd", mapped, edge_weight)
-        return reduce_edges(plan, link, len(receiver), "max")
+        link = torch.einsum("cetd,ec->etd", mapped, edge_weight.to(mapped.dtype))
+        return pairs.reduce(link, "max")
 
     def _by_joint(self, rows: Tensor, joints: int) -> Tensor:
         """(C, N T, H) to (N, C, T H)."""
-        return rows.view(self.num_actional, joints, -1).transpose(0, 1)
-
-    @staticmethod
-    def _fan(plan: ActionalPlan, joints: int, edge_weight: Tensor) -> Tensor | int:
-        """Number of senders of every edge's receiver."""
-        if plan.regular:
-            return max(plan.num_joints - 1, 1)
-        dst = plan.edges[0][1]
-        return torch.bincount(dst, minlength=joints)[dst].to(edge_weight.dtype).unsqueeze(1)
+        return rows.reshape(self.num_actional, joints, -1).transpose(0, 1)
 
     def _check(self, graph: Any, feat: Tensor, edge_weight: Tensor) -> None:
         if feat.dim() != 3 or feat.shape[0] != graph.num_nodes() or feat.shape[2] != self.in_feats:
@@ -297,12 +284,3 @@ class TypedLinear(nn.Module):
         if self.bias is None:
             return torch.bmm(rows, self.weight)
         return torch.baddbmm(self.bias, rows, self.weight)
-
-
-def _receive(plan: ActionalPlan, edge_weight: Tensor, joints: int) -> Tensor:
-    """Sum of the strengths that reach each joint, (N, C)."""
-    if plan.regular and plan.num_joints > 1:
-        return edge_weight.view(joints, plan.num_joints - 1, -1).sum(dim=1)
-    return edge_weight.new_zeros(joints, edge_weight.shape[1]).index_add(
-        0, plan.edges[0][1], edge_weight
-    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.nn.mlp import MLP
-from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops import ActionalPlan, actional_plan
-from asgcn_dgl.ops.edges import gumbel_softmax, pair_activation, reduce_edges
 from asgcn_dgl.ops.frames import as_mask, sample_frames
-from asgcn_dgl.ops.link_update import LinkUpdate, link_update
+from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, gumbel_softmax, pairs_of
 
 
 class Links(NamedTuple):
@@ -86,7 +83,7 @@ class AIMEncoder(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import AIMEncoder
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(num_actional=2).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(num_actional=2).structure(get_layout("coco17"))
     >>> encoder = AIMEncoder(2, num_actional=2, num_frames=20).eval()
     >>> links = encoder(graph, torch.randn(17, 64, 2))
     >>> links.weight.shape, links.prob.shape
@@ -116,7 +113,7 @@ class AIMEncoder(nn.Module):
             hidden_feats=hidden_feats,
             num_updates=num_updates,
         )
-        if reduce not in ("mean", "max"):
+        if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
         if not tau > 0:
             raise ValueError(f"tau must be positive, got {tau!r}")
@@ -163,7 +160,8 @@ class AIMEncoder(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints; edges of ``actional_1`` are the ordered pairs.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph, whose edges
+            of ``actional_1`` are the ordered pairs.
         feat
             (N, T, D) positions.
         mask
@@ -195,72 +193,20 @@ class AIMEncoder(nn.Module):
                 f"feat must be (joints, frames, {self.in_feats}) with {graph.num_nodes()} joints, "
                 f"got shape {tuple(feat.shape)}"
             )
-        plan = actional_plan(graph, (self.etype,))
+        pairs = pairs_of(graph, self.etype)
         seen, _ = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
         joint = seen.flatten(1)  # (N, num_frames D)
-        tiled = self._goes_in_tiles(plan, joint)
-        logits = self._infer_in_tiles(plan, joint) if tiled else self._infer(plan, joint)
+        link: Tensor | None = None
+        for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True):
+            assert isinstance(link_map, MLP)
+            if link is not None:
+                joint = torch.cat([pairs.reduce(link, self.reduce), joint], dim=1)
+            link = link_map.finish(_first_map(pairs, link_map.first, joint_map(joint), link))
+        assert link is not None
+        logits = self.out(link)
         if self.ghost:
             return logits
         return torch.cat([torch.full_like(logits[:, :1], -torch.inf), logits[:, 1:]], dim=1)
-
-    def _goes_in_tiles(self, plan: ActionalPlan, joint: Tensor) -> bool:
-        """Whether the batch norms may be left to the weights that follow."""
-        return (
-            plan.regular
-            and plan.num_joints > 1
-            and self.reduce == "mean"
-            and not torch.is_autocast_enabled(joint.device.type)
-            and all(isinstance(link_map.norm, MaskedBatchNorm) for _, link_map in self._updates())
-        )
-
-    def _updates(self) -> list[tuple[MLP, MLP]]:
-        """f_v and f_e of every link update."""
-        return [
-            (cast(MLP, joint_map), cast(MLP, link_map))
-            for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True)
-        ]
-
-    def _infer(self, plan: ActionalPlan, joint: Tensor) -> Tensor:
-        """Logits, operation by operation."""
-        link: Tensor | None = None
-        for joint_map, link_map in self._updates():
-            if link is not None:
-                pooled = reduce_edges(plan, link, len(joint), self.reduce)
-                joint = torch.cat([pooled, joint], dim=1)
-            receiver, sender, weight = _joint_parts(link_map, joint_map(joint))
-            if link is not None:
-                link = nn.functional.linear(link, weight)
-            active = pair_activation(plan, receiver, sender, link, link_map.rate)
-            link = link_map.finish_active(active)
-        return self.out(link)
-
-    def _infer_in_tiles(self, plan: ActionalPlan, joint: Tensor) -> Tensor:
-        """Logits, pairs tile by tile; links stay as they are before their batch norm."""
-        shape = (plan.num_units, plan.num_joints, -1)
-        made: LinkUpdate | None = None
-        gain = shift = joint.new_empty(0)
-        for joint_map, link_map in self._updates():
-            if made is not None:
-                joint = torch.cat([made.pooled * gain + shift, joint], dim=1)
-            hidden = joint_map(joint)
-            receiver, sender, weight = _joint_parts(link_map, hidden)
-            if made is not None:
-                receiver, weight = receiver + weight @ shift, weight * gain
-            made = link_update(
-                receiver.view(shape),
-                sender.view(shape),
-                link_map.second.weight,
-                link_map.second.bias,
-                None if made is None else made.link,
-                None if made is None else weight,
-                link_map.rate,
-            )
-            assert link_map.norm is not None
-            gain, shift = link_map.norm.gain_and_shift(made.mean, made.var, len(made.link))
-        assert made is not None
-        out = self.out
-        return nn.functional.linear(made.link, out.weight * gain, out.bias + out.weight @ shift)
 
     def extra_repr(self) -> str:
         """Say the options."""
@@ -270,13 +216,12 @@ class AIMEncoder(nn.Module):
         )
 
 
-def _joint_parts(link_map: MLP, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First layer without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q.
-
-    What receivers and senders give, (N, H) each, and W3.
-    """
+def _first_map(pairs: Pairs, first: nn.Linear, joint: Tensor, link: Tensor | None) -> Tensor:
+    """First layer without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q, (E, H)."""
     width = joint.shape[1]
-    weight = link_map.first.weight
-    receiver = nn.functional.linear(joint, weight[:, :width], link_map.first.bias)
-    sender = nn.functional.linear(joint, weight[:, width : 2 * width])
-    return receiver, sender, weight[:, 2 * width :]
+    receiver = nn.functional.linear(joint, first.weight[:, :width], first.bias)
+    sender = nn.functional.linear(joint, first.weight[:, width : 2 * width])
+    hidden = pairs.sum(receiver, sender)
+    if link is None:
+        return hidden
+    return hidden + nn.functional.linear(link, first.weight[:, 2 * width :])

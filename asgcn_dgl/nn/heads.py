@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
@@ -34,7 +35,7 @@ class RecognitionHead(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import RecognitionHead
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder().batch(get_layout("coco17"), [1, 3])
+    >>> graph = GraphBuilder().structure(get_layout("coco17"), [1, 3])
     >>> RecognitionHead(8, 5)(graph, torch.randn(68, 10, 8)).shape
     torch.Size([2, 5])
     """
@@ -99,7 +100,7 @@ class PredictionHead(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import PredictionHead
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=1, num_actional=0).clip(get_layout("coco17"))
+    >>> graph = GraphBuilder(max_hop=1, num_actional=0).structure(get_layout("coco17"))
     >>> head = PredictionHead(8, 2, 10, conv={"max_hop": 1, "num_actional": 0})
     >>> head(graph, torch.randn(17, 75, 8), torch.randn(17, 2)).shape
     torch.Size([17, 10, 2])
@@ -150,7 +151,7 @@ class PredictionHead(nn.Module):
         graph: Any,
         feat: Tensor,
         last: Tensor,
-        edge_weight: Tensor | Sequence[Tensor] | None = None,
+        edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Predict the frames that follow.
@@ -158,13 +159,13 @@ class PredictionHead(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
         feat
             (N, T, D) features of the backbone, or (N, D) of one frame.
         last
             (N, d) last observed pose.
         edge_weight
-            (E, C) A-links, or None.
+            A-links as :class:`ASGConv` takes them, or None.
         mask
             (N, T) bool, or None.
 
@@ -185,16 +186,19 @@ class PredictionHead(nn.Module):
         self,
         graph: Any,
         feat: Tensor,
-        edge_weight: Tensor | Sequence[Tensor] | None,
+        edge_weight: EdgeWeight | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
         exists = None if mask is None else mask.any(dim=1, keepdim=True)
         for block in self.shrink:
             assert isinstance(block, ASGCNBlock)
-            if block.temporal.padding == 0 and feat.shape[1] < LAST_KERNEL:
+            # A program for any number of frames appends masked ones to all: the result is the same.
+            dynamic = torch.compiler.is_compiling()
+            if block.temporal.padding == 0 and (dynamic or feat.shape[1] < LAST_KERNEL):
                 mask = feat.new_ones(feat.shape[:2], dtype=torch.bool) if mask is None else mask
-                feat, mask = pad_frames(feat, LAST_KERNEL), pad_frames(mask, LAST_KERNEL)
+                missing = LAST_KERNEL - (1 if dynamic else feat.shape[1])
+                feat, mask = pad_frames(feat, missing), pad_frames(mask, missing)
             feat = block(graph, feat, edge_weight, mask)
             mask = block.out_mask(mask)
         if mask is None:

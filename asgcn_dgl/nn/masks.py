@@ -36,18 +36,14 @@ class EdgeMasks(nn.Module):
     ) -> None:
         super().__init__()
         self.values = nn.ParameterDict()
-        self.offsets: dict[int, int] = {}
         self._owner: dict[str, str] = {}
-        owners: dict[int, str] = {}
-        begin = 0
+        self._names: dict[int, str] = {}
         for layout in as_layouts(layouts):
             template = builder.template(layout)
-            name = owners.setdefault(template.key, parameter_name(layout))
+            name = self._names.setdefault(template.key, parameter_name(layout))
             self._owner[layout.name] = name
-            if template.key not in self.offsets:
+            if name not in self.values:
                 self.values[name] = nn.Parameter(torch.empty(len(template.weight)))
-                self.offsets[template.key] = begin
-                begin += len(template.weight)
         self.reset_parameters()
 
     def __getitem__(self, layout: str) -> Tensor:
@@ -59,10 +55,9 @@ class EdgeMasks(nn.Module):
         for value in self.values.values():
             nn.init.ones_(value)
 
-    def forward(self) -> Tensor:
-        """Flat table of the masks of all layouts, (S,)."""
-        values = list(self.values.values())
-        return values[0] if len(values) == 1 else torch.cat(values)
+    def by_structure(self) -> dict[int, Tensor]:
+        """Return the masks (S,) of each structure by its key."""
+        return {key: self.values[name] for key, name in self._names.items()}
 
     def extra_repr(self) -> str:
         """Say which layouts there are masks for."""

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.norm import MaskedBatchNorm
-from asgcn_dgl.ops.edges import elu_dropout
 
 
 class MLP(nn.Module):
@@ -49,20 +48,11 @@ class MLP(nn.Module):
         if self.norm is not None:
             self.norm.reset_parameters()
 
-    @property
-    def rate(self) -> float:
-        """Probability of dropping a hidden feature now: none in evaluation."""
-        return self.dropout.p if self.dropout.training else 0.0
-
     def forward(self, feat: Tensor) -> Tensor:
         """Map (..., D) to (..., O)."""
         return self.finish(self.first(feat))
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """Go on from the first linear map's result (..., H), which a caller may have made."""
-        return self.finish_active(elu_dropout(hidden, self.rate))
-
-    def finish_active(self, active: Tensor) -> Tensor:
-        """Go on from the hidden layer after its ELU and dropout, (..., H)."""
-        out = self.second(active)
-        return out if self.norm is None else self.norm(F.elu(out, inplace=True))
+        """Continue from the first linear map's result (..., H), which a caller may have made."""
+        out = self.second(self.dropout(F.elu(hidden)))
+        return out if self.norm is None else self.norm(F.elu(out))

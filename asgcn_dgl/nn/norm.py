@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops.frames import zero_missing
+from asgcn_dgl.ops.frames import joint_index, zero_missing
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -32,7 +32,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise.
+        """Normalize.
 
         Parameters
         ----------
@@ -46,34 +46,13 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         Tensor
             As ``feat``.
         """
+        if self.training and (mask is not None or self._counts_elsewhere()):
+            return self._over_what_exists(feat, mask)
         rows = feat.reshape(-1, feat.shape[-1])
-        if mask is None:
-            return self._normalise(rows).view(feat.shape)
-        if not self.training:
-            return zero_missing(self._normalise(rows).view(feat.shape), mask)
-        place = mask.reshape(-1).nonzero().squeeze(-1)
-        normed = self._normalise(rows.index_select(0, place))
-        return torch.zeros_like(rows).index_copy(0, place, normed).view(feat.shape)
-
-    def gain_and_shift(self, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Normalisation as ``feat * gain + shift``, which may join a linear map that follows.
-
-        Parameters
-        ----------
-        mean, var
-            (D,) of the batch, the variance biased; they count in training only.
-        count
-            Rows of the batch, at least 2.
-
-        Returns
-        -------
-        tuple
-            Gain and shift, (D,).
-        """
-        if not self.training:
-            return self.steady()
-        self._track(mean.detach(), var.detach() * (count / (count - 1)))
-        return self._parts(mean, var)
+        # One row has no variance: torch refuses it, here running statistics stand in.
+        batch = self.training and len(rows) > 1
+        out = super().forward(rows) if batch else self._by_running_statistics(rows)
+        return zero_missing(out.view(feat.shape), mask)
 
     @property
     def is_steady(self) -> bool:
@@ -81,40 +60,57 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return not self.training and self.running_mean is not None
 
     def steady(self) -> tuple[Tensor, Tensor]:
-        """Gain and shift by running statistics, as :meth:`gain_and_shift` gives in evaluation."""
+        """Return gain and shift (D,) of the norm by running statistics."""
         assert self.running_mean is not None and self.running_var is not None
-        return self._parts(self.running_mean, self.running_var)
+        gain = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return gain, self.bias - self.running_mean * gain
 
-    def _parts(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_running_statistics(self, rows: Tensor) -> Tensor:
+        return F.batch_norm(
+            rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+        )
+
+    def _over_what_exists(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        # Half precision cannot count, nor hold a variance.
+        rows = zero_missing(feat, mask).reshape(-1, feat.shape[-1])
+        rows = rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows
+        here = rows.new_ones(1, len(rows)) if mask is None else mask.reshape(1, -1).to(rows.dtype)
+        count = here.sum(dim=1, keepdim=True)  # (1, 1)
+        mean = (here @ rows) / count.clamp(min=1)
+        deviation = here @ (rows - mean).square()
+        count, mean, var = self._combined(count, mean, deviation)
+        mean, var = mean.squeeze(0), var.squeeze(0)
+        count = count.squeeze()
+        assert self.running_mean is not None and self.running_var is not None
+        # One row in all has no variance: running statistics stand in.
+        mean = torch.where(count > 1, mean, self.running_mean.clone())
+        var = torch.where(count > 1, var, self.running_var.clone())
+        self._track(mean.detach(), var.detach() * (count / (count - 1).clamp(min=1)))
         gain = self.weight * torch.rsqrt(var + self.eps)
-        return gain, self.bias - mean * gain
+        out = torch.addcmul(self.bias, rows - mean, gain)
+        return zero_missing(out.to(feat.dtype).view(feat.shape), mask)
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, share: Tensor | float = 1.0) -> None:
-        """Let running statistics follow those of a batch, by a share of the momentum."""
+    def _track(self, mean: Tensor, var: Tensor) -> None:
+        """Move running statistics towards those of a batch."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
         rate = self.momentum
         if rate is None:
             rate = 1.0 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate * share)
-        self.running_var.lerp_(var.to(self.running_var.dtype), rate * share)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+        self.running_var.lerp_(var.to(self.running_var.dtype), rate)
 
-    def _normalise(self, rows: Tensor) -> Tensor:
-        # One row has no variance: torch refuses it, here running statistics stand in.
-        if self.training and len(rows) < 2:
-            return F.batch_norm(
-                rows,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                False,
-                0.0,
-                self.eps,
-            )
-        return super().forward(rows)
+    def _counts_elsewhere(self) -> bool:
+        """Whether rows of other processes count."""
+        return False
+
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Count, mean and biased variance of what counts, from sums of squared deviations."""
+        return count, mean, deviation / count.clamp(min=1)
 
 
 class InputNorm(nn.Module):
@@ -159,12 +155,13 @@ class InputNorm(nn.Module):
         self.running_var.fill_(1.0)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise.
+        """Normalize.
 
         Parameters
         ----------
         graph
-            Carries ``ndata["joint"]`` (N,), each joint's index in the layout.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch`, or DGL graph with ``ndata["joint"]`` (N,), each
+            joint's index in the layout.
         feat
             (N, T, D).
         mask
@@ -175,7 +172,7 @@ class InputNorm(nn.Module):
         Tensor
             (N, T, D), zero where missing.
         """
-        joint, feat = graph.ndata["joint"], zero_missing(feat, mask)
+        joint, feat = joint_index(graph), zero_missing(feat, mask)
         if self.training:
             mean, var = self._statistics(joint, feat, mask)
         else:
@@ -191,8 +188,8 @@ class InputNorm(nn.Module):
         here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
         count = self._by_joint(joint, here.sum(dim=1, keepdim=True))  # (V, 1)
         mean = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, feat)) / count.clamp(min=1)
-        centred = feat - mean[joint].unsqueeze(1)
-        deviation = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centred**2))
+        centered = feat - mean[joint].unsqueeze(1)
+        deviation = self._by_joint(joint, torch.einsum("nt,ntd->nd", here, centered**2))
         count, mean, var = self._combined(count, mean, deviation)
         with torch.no_grad():
             rate = self.momentum * (count > 0).to(feat.dtype)  # joints not seen keep theirs

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -65,48 +63,9 @@ class StructuralOffsets(nn.Module):
         for value in self.values.values():
             nn.init.normal_(value, std=SPREAD)
 
-    def forward(self, graph: Any, feat: Tensor, weight: Tensor) -> Tensor:
-        """Sum over the relations that have an offset.
-
-        Parameters
-        ----------
-        graph
-            Batch of a :class:`~asgcn_dgl.skeleton.GraphBuilder`.
-        feat
-            (N, ..., D).
-        weight
-            (R, D, O) of all relations of the layer.
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-        """
-        flat = feat.reshape(feat.shape[0], -1, feat.shape[-1])  # (N, F, D)
-        chosen = weight[: self.relations]
-        if len(self.values) == 1:
-            out = self._mix(flat, next(iter(self.values.values())), chosen)
-        else:
-            out = flat.new_zeros(*flat.shape[:2], weight.shape[-1])
-            for key, name in self._names.items():
-                place = (graph.ndata["structure"] == key).nonzero().squeeze(-1)
-                part = self._mix(flat[place], self.values[name], chosen)
-                out = out.index_copy(0, place, part.to(out.dtype))
-        return out.reshape(*feat.shape[:-1], weight.shape[-1])
-
-    @staticmethod
-    def _mix(feat: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-        """All bodies of one layout: (N, F, D), (R, V, V) and (R, D, O) to (N, F, O)."""
-        relations, joints, _ = offset.shape
-        nodes, frames, feats = feat.shape
-        bodies = feat.reshape(nodes // joints, joints, frames * feats)
-        # (R V, V) @ (bodies, V, F D): every relation's sum in one product
-        sums = torch.matmul(offset.reshape(relations * joints, joints), bodies)
-        sums = sums.view(nodes // joints, relations, joints, frames, feats)
-        total = torch.matmul(sums[:, 0], weight[0])
-        for number in range(1, relations):
-            total = total + torch.matmul(sums[:, number], weight[number])
-        return total.reshape(nodes, frames, weight.shape[-1])
+    def by_structure(self) -> dict[int, Tensor]:
+        """Return the offsets (relations, V, V) of each structure by its key."""
+        return {key: self.values[name] for key, name in self._names.items()}
 
     def extra_repr(self) -> str:
         """Say for how many relations there are offsets."""

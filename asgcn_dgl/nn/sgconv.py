@@ -37,12 +37,13 @@ class SGConv(nn.Module):
         ``"power"`` or ``"distance"``, see :func:`~asgcn_dgl.skeleton.structural_operators`.
     layouts
         Layouts to learn edge masks M for; None for no masks, and any graph.
-    truncated, normalization
+    truncated, norm
         Options of the graphs' :class:`~asgcn_dgl.skeleton.GraphBuilder`; they matter for masks.
     etypes
         Names of the structural edge types, if the graphs are not the builder's.
     bias
-        Add a bias; the operation is then affine, not linear.
+        True adds a bias (O,) to the result, ``"relation"`` one for each relation to what is sent,
+        before it is aggregated, as the published codes do; the operation is then affine.
     offsets
         Layouts to learn additive parts of the operators of one hop for, see
         :class:`StructuralOffsets`; None for none.
@@ -57,7 +58,7 @@ class SGConv(nn.Module):
     >>> import torch
     >>> from asgcn_dgl.nn import SGConv
     >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
-    >>> graph = GraphBuilder(max_hop=2, num_actional=0).clip(get_layout("ntu25"))
+    >>> graph = GraphBuilder(max_hop=2, num_actional=0).structure(get_layout("ntu25"))
     >>> conv = SGConv(3, 16, max_hop=2, layouts=get_layout("ntu25"))
     >>> conv(graph, torch.randn(25, 10, 3)).shape
     torch.Size([25, 10, 16])
@@ -72,9 +73,9 @@ class SGConv(nn.Module):
         construction: str = "power",
         layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
         truncated: bool = False,
-        normalization: str = "transition",
+        norm: str = "transition",
         etypes: Sequence[str] | None = None,
-        bias: bool = False,
+        bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
     ) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class SGConv(nn.Module):
         self.in_feats, self.out_feats = in_feats, out_feats
         self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
         self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
-        self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
+        self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.masks: EdgeMasks | None = None
         self.offsets: StructuralOffsets | None = None
         builder = GraphBuilder(
@@ -95,7 +96,7 @@ class SGConv(nn.Module):
             num_actional=0,
             construction=construction,
             truncated=truncated,
-            normalization=normalization,
+            norm=norm,
         )
         if layouts is not None:
             self.masks = EdgeMasks(layouts, builder)
@@ -106,18 +107,21 @@ class SGConv(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over relations keeps the variance; masks to 1."""
         init_weight(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        zero_biases(self.bias, self.relation_bias)
         if self.masks is not None:
             self.masks.reset_parameters()
         if self.offsets is not None:
             self.offsets.reset_parameters()
 
     def term(self) -> Structural:
-        """What the engines need of this layer."""
-        if self.masks is None:
-            return Structural(self.etypes, self.weight)
-        return Structural(self.etypes, self.weight, self.masks(), self.masks.offsets)
+        """Return what the convolution needs of this layer."""
+        return Structural(
+            self.etypes,
+            self.weight,
+            None if self.masks is None else self.masks.by_structure(),
+            None if self.offsets is None else self.offsets.by_structure(),
+            self.relation_bias,
+        )
 
     def forward(self, graph: Any, feat: Tensor) -> Tensor:
         """Convolve.
@@ -125,8 +129,8 @@ class SGConv(nn.Module):
         Parameters
         ----------
         graph
-            DGL heterograph of N joints with the layer's edge types; edges may carry ``weight``
-            (else senders are averaged).
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
+            layer's edge types, whose edges may carry ``weight`` (else senders are averaged).
         feat
             (N, ..., D).
 
@@ -135,12 +139,8 @@ class SGConv(nn.Module):
         Tensor
             (N, ..., O).
         """
-        out = self.add_offsets(relational_conv(graph, feat, self.term()), graph, feat)
+        out = relational_conv(graph, feat, self.term())
         return out if self.bias is None else out + self.bias
-
-    def add_offsets(self, out: Tensor, graph: Any, feat: Tensor) -> Tensor:
-        """Add to (N, ..., O) what the offsets bring, if the layer has any."""
-        return out if self.offsets is None else out + self.offsets(graph, feat, self.weight)
 
     def extra_repr(self) -> str:
         """Say the sizes."""
@@ -158,3 +158,27 @@ def init_weight(weight: Tensor) -> None:
     """Normal weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
     relations, in_feats, _ = weight.shape
     nn.init.normal_(weight, std=math.sqrt(2.0 / (in_feats * max(relations, 1))))
+
+
+def make_biases(
+    bias: bool | str, relations: int, out_feats: int
+) -> tuple[nn.Parameter | None, nn.Parameter | None]:
+    """Make the bias (O,) of the result and that (R, O) of the relations, as an option asks.
+
+    Raises
+    ------
+    ValueError
+        Unless it is True, False or "relation".
+    """
+    if bias not in (True, False, "relation"):
+        raise ValueError(f"bias must be True, False or 'relation', got {bias!r}")
+    if bias == "relation":
+        return None, nn.Parameter(torch.empty(relations, out_feats))
+    return (nn.Parameter(torch.empty(out_feats)) if bias else None), None
+
+
+def zero_biases(*biases: Tensor | None) -> None:
+    """Set the biases that exist to zero."""
+    for bias in biases:
+        if bias is not None:
+            nn.init.zeros_(bias)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+from asgcn_dgl.skeleton.graph import structure_of
 
 INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 
@@ -18,36 +19,37 @@ INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 class StreamFeatures(nn.Module):
     """Make the features of streams from positions, frame by frame as the model sees them.
 
-    A bone is a joint minus its parent toward the layout's centre, 0 at the centre; a motion is the
-    next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
-    where both its frames do (the last frame counts with its own). There are no parameters.
+        A bone is a joint minus its parent toward the layout's centre, 0 at the centre; a motion is the
+        next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
+        where both its frames do (the last frame counts with its own). There are no parameters.
 
-    Parameters
-    ----------
-    layouts
-        Layouts whose graphs the module will see.
-    builder
-        Builder of those graphs.
-    streams
-        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
+        Parameters
+        ----------
+        layouts
+            Layouts whose graphs the module will see.
+        builder
+            Builder of those graphs.
+        streams
+            Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
 
-    Raises
-    ------
-    ValueError
-        For no stream, an unknown one, or one given twice.
+        Raises
+        ------
+        ValueError
+            For no stream, an unknown one, or one given twice.
 
-    Examples
-    --------
-    >>> import torch
-    >>> from asgcn_dgl.nn import StreamFeatures
-    >>> from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
-    >>> pair = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
-    >>> builder = GraphBuilder(max_hop=1, num_actional=0)
-    >>> feat = torch.tensor([[[1.0], [1.0]], [[3.0], [4.0]]])
-    >>> (bone, _), (motion, _) = StreamFeatures(pair, builder, ("bone", "joint_motion"))(
-    ...     builder.clip(pair), feat)
-    >>> bone.squeeze(-1).tolist(), motion.squeeze(-1).tolist()
-    ([[0.0, 0.0], [2.0, 3.0]], [[0.0, 0.0], [1.0, 0.0]])
+        Examples
+        --------
+        >>> import torch
+        >>> from asgcn_dgl.nn import StreamFeatures
+        >>> from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+    from asgcn_dgl.skeleton.graph import structure_of
+        >>> pair = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
+        >>> builder = GraphBuilder(max_hop=1, num_actional=0)
+        >>> feat = torch.tensor([[[1.0], [1.0]], [[3.0], [4.0]]])
+        >>> (bone, _), (motion, _) = StreamFeatures(pair, builder, ("bone", "joint_motion"))(
+        ...     builder.structure(pair), feat)
+        >>> bone.squeeze(-1).tolist(), motion.squeeze(-1).tolist()
+        ([[0.0, 0.0], [2.0, 3.0]], [[0.0, 0.0], [1.0, 0.0]])
     """
 
     def __init__(
@@ -92,23 +94,36 @@ class StreamFeatures(nn.Module):
         """
         made = {"joint": (feat, mask)}
         if any(name.startswith("bone") for name in self.streams):
-            parent = self._parents(graph)
-            exists = None if mask is None else mask & mask[parent]
-            made["bone"] = (feat - feat[parent], exists)
+            exists = None if mask is None else mask & self._at_parents(graph, mask)
+            made["bone"] = (feat - self._at_parents(graph, feat), exists)
         for name in ("joint_motion", "bone_motion"):
             if name in self.streams:
                 made[name] = _motion(*made[name.removesuffix("_motion")])
         return [made[name] for name in self.streams]
 
+    def _at_parents(self, graph: Any, rows: Tensor) -> Tensor:
+        """Rows (N, ...) of each joint's parent; the center's is itself."""
+        structure = structure_of(graph)
+        if structure is None:
+            return rows.index_select(0, self._parents(graph))
+        first = structure.joints_first
+        blocks = structure.blocks(rows if first else structure.rows_joints_first(rows))
+        moved = []
+        for part, block in zip(structure.parts, blocks, strict=True):
+            steps = getattr(self, f"_steps_{self._keys.index(part.template.key)}")
+            place = steps + torch.arange(len(steps), device=steps.device)
+            moved.append(block.index_select(0, place).flatten(0, 1))
+        out = torch.cat(moved)
+        return out if first else structure.rows_in_graph_order(out)
+
     def _parents(self, graph: Any) -> Tensor:
-        """Node of each joint's parent, (N,); the centre's is itself."""
+        """Node of each joint's parent in a DGL graph, (N,); the center's is itself."""
         joint, structure = graph.ndata["joint"], graph.ndata["structure"]
         node = torch.arange(len(joint), device=joint.device)
         step = torch.zeros_like(node)
         for number, key in enumerate(self._keys):
             steps = getattr(self, f"_steps_{number}")
-            here = structure == key
-            step = torch.where(here, steps[joint.clamp(max=len(steps) - 1)], step)
+            step = torch.where(structure == key, steps[joint.clamp(max=len(steps) - 1)], step)
         return node + step
 
     def extra_repr(self) -> str:

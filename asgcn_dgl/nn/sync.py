@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, distributed, nn
 
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
-from asgcn_dgl.ops.frames import zero_missing
 
 
 def sync_norms(model: nn.Module) -> nn.Module:
@@ -49,40 +48,15 @@ def sync_norms(model: nn.Module) -> nn.Module:
 class SyncMaskedBatchNorm(MaskedBatchNorm):
     """A :class:`MaskedBatchNorm` over the rows of all processes; see :func:`sync_norms`."""
 
-    def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise (N, ..., D); a process may have no row at all."""
-        if not self.training or processes() == 1:
-            return super().forward(feat, mask)
-        # Half precision cannot count, nor hold a variance.
-        rows = zero_missing(feat, mask).reshape(-1, feat.shape[-1])
-        rows = rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows
-        here = rows.new_ones(len(rows), 1) if mask is None else mask.reshape(-1, 1).to(rows.dtype)
-        count = here.sum(dim=0, keepdim=True)
-        mean = (rows * here).sum(dim=0, keepdim=True) / count.clamp(min=1)
-        deviation = ((rows - mean) * here).square().sum(dim=0, keepdim=True)
-        total, mean, var = _combined(count, mean, deviation)
-        mean, var = mean.squeeze(0), var.squeeze(0)
-        assert self.running_mean is not None and self.running_var is not None
-        before = (self.running_mean.clone(), self.running_var.clone())
-        number = total.squeeze()
-        unbiased = var.detach() * number / (number - 1).clamp(min=1)
-        self._track(mean.detach(), unbiased, (number > 1).to(var.dtype))
-        # One row in all has no variance: running statistics stand in, as in one process.
-        mean = torch.where(number > 1, mean, before[0])
-        var = torch.where(number > 1, var, before[1])
-        out = (rows - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
-        return zero_missing(out.to(feat.dtype).view(feat.shape), mask)
+    def _counts_elsewhere(self) -> bool:
+        return processes() > 1
 
-    def gain_and_shift(self, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Normalisation by the rows of all processes; other processes may call the norm itself."""
-        if not self.training or processes() == 1:
-            return super().gain_and_shift(mean, var, count)
-        rows = mean.new_full((1, 1), float(count))
-        total, mean, var = _combined(rows, mean.unsqueeze(0), var.unsqueeze(0) * count)
-        mean, var = mean.squeeze(0), var.squeeze(0)
-        number = total.squeeze()
-        self._track(mean.detach(), var.detach() * number / (number - 1))
-        return self._parts(mean, var)
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if processes() == 1:
+            return super()._combined(count, mean, deviation)
+        return _combined(count, mean, deviation)
 
 
 class SyncInputNorm(InputNorm):

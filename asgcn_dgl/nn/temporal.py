@@ -23,7 +23,7 @@ def convolve_frames(
     """Convolve (N, T, D) over time with (O, D, 1, K) weights: (N, T', O)."""
     # (N, T, D) is the channels-last memory of an image (1, D, N, T): nothing is permuted.
     image = feat.unsqueeze(0).permute(0, 3, 1, 2)
-    if feat.shape[1] <= padding:
+    if feat.dtype == torch.bfloat16 and feat.shape[1] <= padding:
         # Some weights see nothing but padding: oneDNN leaves their bfloat16 gradient unset.
         image, padding = F.pad(image, (padding, padding)), 0
     out = F.conv2d(
@@ -119,7 +119,8 @@ class TemporalConv(nn.Module):
         """
         if feat.dim() == 2:
             return self.forward(graph, feat.unsqueeze(1), norm).squeeze(1)
-        if feat.shape[1] + 2 * self.padding < self.kernel_size:
+        short = 2 * self.padding + 1 < self.kernel_size  # else one frame is enough
+        if short and feat.shape[1] + 2 * self.padding < self.kernel_size:
             raise ValueError(
                 f"feat must have at least {self.kernel_size - 2 * self.padding} frames for kernel "
                 f"{self.kernel_size} and padding {self.padding}, got {feat.shape[1]}"

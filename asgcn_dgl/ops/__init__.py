@@ -1,24 +1,21 @@
-"""How messages are summed: a plan read once from a graph, two engines, one function in front."""
+"""Stateless operations of the layers."""
 
 from __future__ import annotations
 
-from asgcn_dgl.ops.conv import Actional, Structural, relational_conv, use_engine
-from asgcn_dgl.ops.plan import (
-    ActionalPlan,
-    StructuralPlan,
-    actional_plan,
-    check_structures,
-    structural_plan,
+from asgcn_dgl.ops.conv import (
+    Actional,
+    LinkMatrices,
+    Structural,
+    link_matrices,
+    relational_conv,
+    use_engine,
 )
 
 __all__ = [
     "Actional",
-    "ActionalPlan",
+    "LinkMatrices",
     "Structural",
-    "StructuralPlan",
-    "actional_plan",
-    "check_structures",
+    "link_matrices",
     "relational_conv",
-    "structural_plan",
     "use_engine",
 ]

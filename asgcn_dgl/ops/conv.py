@@ -1,44 +1,53 @@
-"""One function in front of both engines."""
+"""Convolution over structural and actional links: one function, a few equal ways to compute it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from asgcn_dgl.ops import message_passing, regular
-from asgcn_dgl.ops.plan import (
-    ActionalPlan,
-    Part,
-    StructuralPlan,
-    actional_plan,
-    structural_plan,
-)
-from asgcn_dgl.ops.structural import StructuralOperators, structural_operators
+from asgcn_dgl.ops.blocks import BlockConv, Entries
+from asgcn_dgl.ops.pairs import dense_links
+from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
+from asgcn_dgl.skeleton.graph import structure_of
+from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
-ENGINES = ("auto", "regular", "message_passing")
-NORMALISATIONS = ("paper", "self_loop", "none")
+ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
+LINK_NORMS = ("paper", "self_loop", "none")
+
+#: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
+PRODUCT_SIZE = 128 * 128
+#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
+FEW_ROWS = 48
+#: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
+HALF_ROWS = 512
 
 _engine = "auto"
 
 
 @contextmanager
 def use_engine(name: str) -> Iterator[None]:
-    """Choose the engine inside a ``with`` block: for tests, benchmarks and the curious.
+    """Choose how convolutions are computed inside a ``with`` block, for tests and benchmarks.
 
     Parameters
     ----------
     name
-        ``"auto"`` (the regular-batch engine wherever the graph allows it), ``"regular"`` (an error
-        where it does not) or ``"message_passing"`` (DGL, any graph).
+        ``"auto"``; ``"pairs"`` (a product for each linked pair of joints), ``"relations"``
+        (relation by relation, the side with fewer joints is transformed), ``"mixed"`` (mix all
+        joints by all relations, then transform), ``"product"`` (one product with a matrix of all
+        joints) or ``"message_passing"`` (DGL, as for any graph). The first two are for a CPU.
 
     Examples
     --------
-    >>> with use_engine("message_passing"):
+    >>> with use_engine("product"):
     ...     pass
     """
     global _engine
@@ -61,16 +70,38 @@ class Structural:
         R edge types.
     weight
         (R, D, O).
-    mask
-        Flat mask table, or None.
-    mask_offsets
-        Where each structure's masks begin in the table, by structure key.
+    masks
+        (S,) masks of each structure by its key, or None.
+    offsets
+        (R', V, V) additive operators of the first relations of each structure by its key, or None.
+    bias
+        (R, O) added to what is sent along each relation, or None.
     """
 
     etypes: Sequence[str]
     weight: Tensor
-    mask: Tensor | None = None
-    mask_offsets: Mapping[int, int] | None = None
+    masks: Mapping[int, Tensor] | None = None
+    offsets: Mapping[int, Tensor] | None = None
+    bias: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LinkMatrices:
+    """A-links of a batch as normalized matrices, made once for all layers.
+
+    Attributes
+    ----------
+    weight
+        (E, C) strengths.
+    norm
+        How the matrices are normalized.
+    matrices
+        (units, C, J, J) of each group of units.
+    """
+
+    weight: Tensor
+    norm: str
+    matrices: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -82,17 +113,47 @@ class Actional:
     etypes
         C edge types.
     weight
-        (C, D, O), with λ and ``scale`` in it.
+        (C, D, O).
     links
-        (E, C) link strengths, or C tensors (E_c,) where the types have edges of their own.
-    normalise
+        (E, C) link strengths, their matrices, or C tensors (E_c,) where the types have edges of
+        their own.
+    norm
         ``"paper"`` (D^-1 A), ``"self_loop"`` (D^-1 (A + I)) or ``"none"`` (A).
+    bias
+        (C, O) added to what is sent along each type, or None.
+    factor
+        Factor on the result: λ and ``scale``.
     """
 
     etypes: Sequence[str]
     weight: Tensor
-    links: Tensor | Sequence[Tensor]
-    normalise: str = "paper"
+    links: Tensor | LinkMatrices | Sequence[Tensor]
+    norm: str = "paper"
+    bias: Tensor | None = None
+    factor: float = 1.0
+
+
+def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
+    """Return A-links as normalized matrices, which several layers can share.
+
+    Parameters
+    ----------
+    graph
+        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph.
+    weight
+        (E, C) strengths.
+    norm
+        See :class:`Actional`.
+
+    Returns
+    -------
+    LinkMatrices or Tensor
+        The strengths as they are for a graph that is not a builder's.
+    """
+    structure = structure_of(graph)
+    if structure is None:
+        return weight
+    return LinkMatrices(weight, norm, _matrices(structure, weight, norm))
 
 
 def relational_conv(
@@ -106,9 +167,9 @@ def relational_conv(
     Parameters
     ----------
     graph
-        DGL heterograph of N joints.
+        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph of N joints.
     feat
-        (N, ..., D); what stands between the first and the last axis is carried along.
+        (N, ..., D); the axes between the first and the last are kept.
     structural, actional
         The halves; at least one.
 
@@ -128,187 +189,502 @@ def relational_conv(
             f"got shape {tuple(feat.shape)}"
         )
     device = feat.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        feat = feat.to(torch.get_autocast_dtype(device))
         with torch.autocast(device, enabled=False):
-            structural, actional = _cast_structural(structural, dtype), _cast(actional, dtype)
-            return _convolve(graph, feat.to(dtype), structural, actional)
+            return _convolve(graph, feat, structural, actional)
+    for half in (structural, actional):
+        if half is not None and half.weight.dtype != feat.dtype:
+            raise ValueError(
+                f"feat must be of the layer's type {half.weight.dtype}, got {feat.dtype}"
+            )
     return _convolve(graph, feat, structural, actional)
 
 
 def _convolve(
     graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
 ) -> Tensor:
-    halves = [half for half in (structural, actional) if half is not None]
-    for half in halves:
-        _check_fit(feat, half.weight)
-    nodes, middle, out_feats = feat.shape[0], feat.shape[1:-1], halves[0].weight.shape[-1]
-    if structural is not None and not _has_edges(graph, structural):
-        structural = None  # no edges, no messages
-    if feat.numel() == 0 or (structural is None and actional is None):
-        return feat.new_zeros(nodes, *middle, out_feats)
-    flat = feat.reshape(nodes, middle.numel(), feat.shape[-1])  # (N, F, D)
-    terms = _regular_terms(graph, flat, structural, actional)
-    out = terms if terms is not None else _any_terms(graph, flat, structural, actional)
-    return out.view(nodes, *middle, out_feats)
+    weights = [half.weight for half in (structural, actional) if half is not None]
+    for weight in weights:
+        if feat.shape[-1] != weight.shape[1]:
+            raise ValueError(
+                f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
+            )
+    middle = feat.shape[1:-1]
+    rows = feat.reshape(feat.shape[0], math.prod(middle), feat.shape[-1])  # (N, F, D)
+    out = _rows_out(graph, rows, structural, actional)
+    return out.view(feat.shape[0], *middle, weights[0].shape[-1])
 
 
-def _has_edges(graph: Any, structural: Structural) -> bool:
-    plan = _structural_plan(graph, structural)
-    return any(relation.src.numel() for relation in plan.relations)
+def _rows_out(
+    graph: Any, rows: Tensor, structural: Structural | None, actional: Actional | None
+) -> Tensor:
+    """(N, F, D) to (N, F, O) by the engine that fits."""
+    structure = structure_of(graph)
+    if actional is not None and not isinstance(actional.links, Tensor | LinkMatrices):
+        structure = None  # types with edges of their own
+    if structure is None or _engine == "message_passing":
+        from asgcn_dgl.ops import message_passing
+
+        return message_passing.relational_conv(graph, rows, structural, actional)
+    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16):
+        few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+        if few and not torch.compiler.is_compiling():
+            return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
+    return _on_structure(structure, rows, structural, actional)
 
 
-def _check_fit(feat: Tensor, weight: Tensor) -> None:
-    if feat.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
-        )
-    if feat.dtype != weight.dtype:
-        raise ValueError(f"feat must be of the layer's type {weight.dtype}, got {feat.dtype}")
-
-
-def _cast_structural(structural: Structural | None, dtype: torch.dtype) -> Structural | None:
-    if structural is None:
-        return None
-    return replace(structural, weight=structural.weight.to(dtype))
-
-
-def _cast(actional: Actional | None, dtype: torch.dtype) -> Actional | None:
-    if actional is None:
-        return None
-    links = actional.links
-    cast = links.to(dtype) if isinstance(links, Tensor) else [each.to(dtype) for each in links]
-    return replace(actional, weight=actional.weight.to(dtype), links=cast)
-
-
-def _regular_terms(
-    graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
-) -> Tensor | None:
-    """Both halves by the regular-batch engine, None where the graph or the user forbids it."""
-    if _engine == "message_passing":
-        return None
-    bones = () if structural is None else _structural_plan(graph, structural).parts
-    links = () if actional is None else actional_plan(graph, actional.etypes).parts
-    fits = (structural is None or bones) and (actional is None or links) and _is_stacked(actional)
-    if not fits:
-        if _engine == "regular":
-            raise ValueError("the graph is not a batch of equal units: use the 'auto' engine")
-        return None
-    total = None
-    for bone, link in _jobs(bones, links):
-        nodes = (bone or link).nodes  # type: ignore[union-attr]
-        rows = feat if nodes is None else feat.index_select(0, nodes)
-        out = _on_units(rows, bone, structural, link, actional)
-        if nodes is not None:
-            base = out.new_zeros(len(feat), *out.shape[1:]) if total is None else total
-            total = base.index_add(0, nodes, out)
-        else:
-            total = out if total is None else total + out
-    return total
-
-
-def _jobs(
-    bones: Sequence[Part], links: Sequence[Part]
-) -> Iterator[tuple[Part | None, Part | None]]:
-    """Parts of both halves that are computed in one pass: those of the same units."""
-    rest = list(links)
-    for bone in bones:
-        match = next((link for link in rest if _same_units(bone, link)), None)
-        if match is not None:
-            rest.remove(match)
-        yield bone, match
-    # Links from person to person: their unit is a clip, that of the bones a body.
-    yield from ((None, link) for link in rest)
-
-
-def _same_units(bone: Part, link: Part) -> bool:
-    if bone.plan.num_joints != link.plan.num_joints:
-        return False
-    if bone.nodes is None or link.nodes is None:
-        return bone.nodes is link.nodes
-    return torch.equal(bone.nodes, link.nodes)
-
-
-def _on_units(
-    feat: Tensor,
-    bone: Part | None,
+def _on_structure(
+    structure: SkeletonBatch,
+    rows: Tensor,
     structural: Structural | None,
-    link: Part | None,
     actional: Actional | None,
 ) -> Tensor:
-    """Run the regular-batch engine on the (n, F, D) features of a part."""
-    plan: StructuralPlan | None = None
-    operators: StructuralOperators | None = None
-    links: regular.LinkOperators | None = None
-    unit: StructuralPlan | ActionalPlan | None = None
-    if link is not None and actional is not None:
-        unit = link.plan
-        assert isinstance(actional.links, Tensor)
-        chosen = actional.links
-        if link.edges is not None:
-            chosen = chosen.index_select(0, link.edges)
-        dense = regular.dense_links(chosen, unit.num_units, unit.num_joints)
-        links = regular.LinkOperators(_normalise_dense(dense, actional.normalise), actional.weight)
-    if bone is not None and structural is not None:
-        assert isinstance(bone.plan, StructuralPlan)
-        unit = plan = bone.plan
-        operators = structural_operators(plan, structural.weight, structural.mask, feat.dtype)
-    assert unit is not None
-    shaped = feat.reshape(unit.num_units, unit.num_joints, *feat.shape[1:])
-    out = regular.relational_conv(shaped, plan, operators, links)
-    return out.view(feat.shape[0], feat.shape[1], -1)
-
-
-def _any_terms(
-    graph: Any, feat: Tensor, structural: Structural | None, actional: Actional | None
-) -> Tensor:
-    parts = []
-    if structural is not None:
-        plan = _structural_plan(graph, structural)
-        parts.append(message_passing.structural_sum(plan, feat, structural.weight, structural.mask))
+    first = structure.joints_first
+    rows = rows if first else structure.rows_joints_first(rows)
+    own: Sequence[Tensor | None] = (None,) * len(structure.parts)
+    totals = []
     if actional is not None:
-        a_plan = actional_plan(graph, actional.etypes)
-        links, loops = _normalise_edges(a_plan, feat.shape[0], actional)
-        parts.append(message_passing.actional_sum(a_plan, feat, actional.weight, links, loops))
-    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        _check_types(structure.builder.actional_etypes, actional.etypes)
+        matrices = _given_matrices(structure, actional)
+        if structure.builder.across_bodies:
+            totals.append(_across_bodies(structure, rows, actional, matrices))
+            actional = None
+        else:
+            own = matrices
+    if structural is not None or actional is not None:
+        blocks = zip(structure.parts, structure.blocks(rows), own, strict=True)
+        out = [
+            _on_part(structure.builder, part, x, structural, actional, links).flatten(0, 1)
+            for part, x, links in blocks
+        ]
+        totals.append(out[0] if len(out) == 1 else torch.cat(out))
+    total = totals[0] if len(totals) == 1 else totals[0] + totals[1]
+    return total if first else structure.rows_in_graph_order(total)
 
 
-def _structural_plan(graph: Any, structural: Structural) -> StructuralPlan:
-    offsets = structural.mask_offsets if structural.mask is not None else None
-    return structural_plan(graph, structural.etypes, offsets)
+def _on_part(
+    builder: GraphBuilder,
+    part: Part,
+    x: Tensor,
+    structural: Structural | None,
+    actional: Actional | None,
+    links: Tensor | None,
+) -> Tensor:
+    """Convolve the bodies of one layout, (V, B, F, D) to (V, B, F, O)."""
+    link_weight = None
+    if links is not None and actional is not None:
+        links, link_weight = links.to(x.dtype) * actional.factor, actional.weight.to(x.dtype)
+    bias = _link_bias(actional, links)
+    if structural is None:
+        assert links is not None and link_weight is not None
+        return _add(_linked(x, links, link_weight), bias)
+    bones = _bones(builder, part, structural)
+    bias = _sum(bias, bones.bias())
+    engine = _engine if _engine != "auto" else _choose(x, structural.weight)
+    if engine in ("mixed", "product"):
+        operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
+        out = (
+            _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
+        )
+        if links is not None and link_weight is not None:
+            out = out + _linked(x, links, link_weight)
+        return _add(out, bias)
+    plan = _plan(builder, part.layout, bones.relations)
+    weight = structural.weight.to(x.dtype)
+    if engine == "pairs":
+        values, merged = _made(plan, bones, structural.weight, _pair_operators)
+        out = BlockConv.apply(
+            x, plan.entries, values, weight, merged.to(x.dtype), links, link_weight
+        )
+    else:
+        operators = _made(plan, bones, structural.weight, _relation_operators)
+        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in operators))
+        if links is not None and link_weight is not None:
+            out = out + _linked(x, links, link_weight)
+    if bones.offset is not None:
+        out = out + _mixed(x, bones.offset.to(x.dtype), weight[: len(bones.offset)])
+    return _add(out, bias)
 
 
-def _is_stacked(actional: Actional | None) -> bool:
-    return actional is None or isinstance(actional.links, Tensor)
+def _choose(x: Tensor, weight: Tensor) -> str:
+    """Choose the engine by device and size."""
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
+    return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"
 
 
-def _normalise_dense(links: Tensor, normalise: str) -> Tensor:
-    """Normalise (B, C, V, V) link matrices."""
-    if normalise == "none":
+def _product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
+    """Merge all relations into one matrix (V D, V O)."""
+    joints, bodies, frames, feats = x.shape
+    matrix = torch.einsum("rij,rdo->jdio", operators, weight)
+    rows = x.permute(1, 2, 0, 3).reshape(bodies * frames, joints * feats)
+    out = rows @ matrix.reshape(joints * feats, -1)
+    return out.view(bodies, frames, joints, weight.shape[-1]).permute(2, 0, 1, 3).contiguous()
+
+
+def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
+    """Mix joints by each relation, then transform: (R, V, V) operators shared by all bodies."""
+    relations, joints, _ = operators.shape
+    mixed = operators.transpose(0, 1).reshape(joints * relations, joints) @ x.flatten(1)
+    rows = mixed.view(joints, relations, x.shape[1] * x.shape[2], x.shape[-1]).transpose(1, 2)  # (V, B F, R, D)
+    out = rows.flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
+    return out.view(*x.shape[:-1], weight.shape[-1])
+
+
+def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
+    """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
+    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
+        none = x.new_empty(0)
+        return BlockConv.apply(x, NO_ENTRIES, none, None, None, links, weight)
+    joints, bodies, frames, feats = x.shape
+    types = links.shape[1]
+    mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
+    rows = mixed.view(bodies, types, joints, frames, feats).permute(2, 0, 3, 1, 4)
+    out = rows.reshape(joints * bodies * frames, types * feats) @ weight.flatten(0, 1)
+    return out.view(joints, bodies, frames, weight.shape[-1])
+
+
+def _across_bodies(
+    structure: SkeletonBatch, rows: Tensor, actional: Actional, matrices: Sequence[Tensor]
+) -> Tensor:
+    """Convolve along A-links from person to person, (N, F, D) to (N, F, O), joints first."""
+    weight = actional.weight.to(rows.dtype)
+    parts = []
+    for group, links in zip(structure.pairs, matrices, strict=True):
+        assert group.places is not None
+        links = links.to(rows.dtype) * actional.factor
+        x = rows.index_select(0, group.places).view(group.units, group.joints, *rows.shape[1:])
+        out = _add(
+            _linked(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links)
+        )
+        parts.append(out.transpose(0, 1).flatten(0, 1))
+    places = torch.cat([group.places for group in structure.pairs if group.places is not None])
+    found = torch.cat(parts)
+    return torch.empty_like(found).index_copy(0, places, found)
+
+
+def _given_matrices(structure: SkeletonBatch, actional: Actional) -> tuple[Tensor, ...]:
+    links = actional.links
+    if isinstance(links, LinkMatrices) and links.norm == actional.norm:
+        return links.matrices
+    weight = links.weight if isinstance(links, LinkMatrices) else links
+    assert isinstance(weight, Tensor)
+    return _matrices(structure, weight, actional.norm)
+
+
+def _matrices(structure: SkeletonBatch, weight: Tensor, norm: str) -> tuple[Tensor, ...]:
+    """Normalized (units, C, J, J) of each group of units."""
+    return tuple(_normalized(dense_links(group, weight), norm) for group in structure.pairs)
+
+
+def _normalized(links: Tensor, norm: str) -> Tensor:
+    """Normalize (units, C, J, J) link matrices; a zero row stays zero."""
+    if norm == "none":
         return links
-    if normalise == "self_loop":
+    if norm == "self_loop":
         links = links + torch.eye(links.shape[-1], dtype=links.dtype, device=links.device)
-    return links / _safe(links.sum(dim=-1, keepdim=True))
+    total = links.sum(dim=-1, keepdim=True)
+    return links / torch.where(total == 0, torch.ones_like(total), total)
 
 
-def _normalise_edges(
-    plan: ActionalPlan, num_nodes: int, actional: Actional
-) -> tuple[list[Tensor], Tensor | None]:
-    """Normalise link strengths on edges: (E_c,) for each type and (N, C) self-loops."""
-    given = actional.links
-    links = list(given.unbind(dim=1)) if isinstance(given, Tensor) else list(given)
-    if actional.normalise == "none":
-        return links, None
-    loop = 1.0 if actional.normalise == "self_loop" else 0.0
-    loops = []
-    for number, (_, dst) in enumerate(plan.edges):
-        total = links[number].new_full((num_nodes,), loop).index_add(0, dst, links[number])
-        total = _safe(total)
-        links[number] = links[number] / total[dst]
-        loops.append(loop / total)
-    return links, torch.stack(loops, dim=1) if loop else None
+def _link_bias(actional: Actional | None, links: Tensor | None) -> Tensor | None:
+    """What the biases of the types add, (V, B, 1, O)."""
+    if actional is None or actional.bias is None or links is None:
+        return None
+    share = links.sum(dim=-1)  # (B, C, V)
+    return torch.einsum("bcv,co->vbo", share, actional.bias.to(share.dtype)).unsqueeze(2)
 
 
-def _safe(total: Tensor) -> Tensor:
-    """Replace zero totals by 1: a zero row stays zero."""
-    return torch.where(total == 0, torch.ones_like(total), total)
+def _sum(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+def _add(out: Tensor, bias: Tensor | None) -> Tensor:
+    return out if bias is None else out + bias.to(out.dtype)
+
+
+def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = [etype for etype in wanted if etype not in there]
+    if missing:
+        raise ValueError(
+            f"graph has no edge type {missing[0]!r} that this layer needs; it has "
+            f"{sorted(there)}: build it with GraphBuilder and the layer's max_hop, "
+            "construction and num_actional, or name the layer's etypes"
+        )
+
+
+@dataclass(frozen=True)
+class _Bones:
+    """Structural operators of one layout for one layer.
+
+    Attributes
+    ----------
+    part
+        Bodies of the layout.
+    relations
+        Relations of the layer among those of the part's template.
+    builder
+        Options of the links.
+    entry, mask
+        (S,) operator entries and masks of all relations of the template; None for no masks.
+    offset
+        (R', V, V), or None.
+    relation_bias
+        (R, O), or None.
+    """
+
+    part: Part
+    relations: tuple[int, ...]
+    builder: GraphBuilder
+    entry: Tensor
+    mask: Tensor | None
+    offset: Tensor | None
+    relation_bias: Tensor | None
+
+    def value(self) -> Tensor:
+        """Return the operator entries times the masks, (S,)."""
+        return self.entry if self.mask is None else self.entry * self.mask.to(self.entry.dtype)
+
+    @property
+    def mask_is_inference(self) -> bool:
+        """Whether torch does not count changes of the masks."""
+        return self.mask is not None and self.mask.is_inference()
+
+    def dense(self) -> Tensor:
+        """Return the operators as (R, V, V), offsets included."""
+        joints, all_relations = self.part.layout.num_joints, len(self.part.template.bounds) - 1
+        flat = self.entry.new_zeros(all_relations * joints * joints)
+        dense = flat.scatter(0, self.part.place, self.value()).view(-1, joints, joints)
+        if self.relations != tuple(range(all_relations)):
+            dense = torch.stack([dense[number] for number in self.relations])
+        if self.offset is None:
+            return dense
+        first = dense[: len(self.offset)] + self.offset.to(dense.dtype)
+        return torch.cat([first, dense[len(self.offset) :]])
+
+    def bias(self) -> Tensor | None:
+        """Return what the biases of the relations add, (V, 1, 1, O)."""
+        if self.relation_bias is None:
+            return None
+        share = self.dense().sum(dim=-1)  # (R, V)
+        return (share.t().to(self.relation_bias.dtype) @ self.relation_bias)[:, None, None]
+
+
+def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
+    there = builder.structural_etypes
+    _check_types(there, structural.etypes)
+    entry, key = part.entry.to(structural.weight.dtype), part.template.key
+    mask = None if structural.masks is None else _of(structural.masks, key, "masks")
+    offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
+    relations = tuple(there.index(etype) for etype in structural.etypes)
+    return _Bones(part, relations, builder, entry, mask, offset, structural.bias)
+
+
+def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
+    if key not in table:
+        raise ValueError(
+            f"the graph holds a structure (key {key}) that is none of the layer's {len(table)} "
+            f"layouts with {what}: construct the layer with that layout too, and with the graph "
+            "builder's max_hop, construction and norm"
+        )
+    return table[key]
+
+
+NO_ENTRIES = Entries((), np.zeros(0, np.int64), ())
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """How a CPU goes over the links of a layout.
+
+    Attributes
+    ----------
+    entries
+        Linked pairs of joints.
+    merged_slots, merged_place
+        Entries of the pairs that several relations join, and the index of each in a flat
+        (pairs, R) array.
+    merged_relations
+        Relations that have any of them.
+    merged_senders, merged_receivers
+        Joints of these pairs; a full slice where they are all joints in order.
+    rows
+        For each relation how many rows are transformed by its weight, in the order of the rows.
+    take
+        (S, V) ones: joints that a row takes as they are.
+    take_slots, take_place
+        Entries that a row takes joints by, and the index of each in a flat (S, V) array.
+    give
+        (V, S) ones: joints that are given a row as it is.
+    give_slots, give_place
+        Entries that joints are given a row by, and the index of each in a flat (V, S) array.
+    """
+
+    entries: Entries
+    merged_slots: np.ndarray
+    merged_place: np.ndarray
+    merged_relations: tuple[int, ...]
+    merged_senders: slice | Tensor
+    merged_receivers: slice | Tensor
+    rows: tuple[tuple[int, int], ...]
+    take: np.ndarray
+    take_slots: np.ndarray
+    take_place: np.ndarray
+    give: np.ndarray
+    give_slots: np.ndarray
+    give_place: np.ndarray
+
+
+@lru_cache(maxsize=256)
+def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> _Plan:
+    """Split the entries of some relations: pairs that several relations join are merged."""
+    template, joints = builder.template(layout), layout.num_joints
+    number = {relation: k for k, relation in enumerate(relations)}
+    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for slot, relation in enumerate(template.relation.tolist()):
+        if relation in number:
+            pair = (int(template.dst[slot]), int(template.src[slot]))
+            pairs.setdefault(pair, []).append((number[relation], slot))
+    single = [(*pair, *found[0]) for pair, found in pairs.items() if len(found) == 1]
+    single.sort(key=lambda entry: (entry[2], entry[0]))
+    several = {pair: found for pair, found in pairs.items() if len(found) > 1}
+    merged = [
+        (slot, k * len(relations) + relation, relation)
+        for k, found in enumerate(several.values())
+        for relation, slot in found
+    ]
+    rows: list[tuple[int, int]] = []
+    ones: dict[str, list[tuple[int, int]]] = {"take": [], "give": []}
+    held: dict[str, list[tuple[int, int, int]]] = {"take": [], "give": []}
+    total = 0
+    for relation in range(len(relations)):
+        own = [(i, j, slot) for i, j, r, slot in single if r == relation]
+        receivers, senders = sorted({i for i, *_ in own}), sorted({j for _, j, _ in own})
+        mix = len(receivers) <= len(senders)  # mix first, or transform first
+        place = {joint: total + k for k, joint in enumerate(receivers if mix else senders)}
+        ones["give" if mix else "take"] += [(joint, row) for joint, row in place.items()]
+        held["take" if mix else "give"] += [
+            (slot, place[i if mix else j], j if mix else i) for i, j, slot in own
+        ]
+        rows += [(relation, len(place))] if place else []
+        total += len(place)
+    take, give = np.zeros((total, joints)), np.zeros((joints, total))
+    for joint, row in ones["take"]:
+        take[row, joint] = 1.0
+    for joint, row in ones["give"]:
+        give[joint, row] = 1.0
+    merged_slots, merged_place, used = _columns(merged)
+    take_slots, take_rows, take_joints = _columns(held["take"])
+    give_slots, give_rows, give_joints = _columns(held["give"])
+    entries = Entries(
+        tuple((i, j, relation) for i, j, relation, _ in single),
+        np.asarray([slot for *_, slot in single], dtype=np.int64),
+        tuple(several),
+    )
+    return _Plan(
+        entries,
+        merged_slots,
+        merged_place,
+        tuple(np.unique(used).tolist()),
+        _index([j for _, j in several], joints),
+        _index([i for i, _ in several], joints),
+        tuple(rows),
+        take,
+        take_slots,
+        take_rows * joints + take_joints,
+        give,
+        give_slots,
+        give_joints * total + give_rows,
+    )
+
+
+def _index(chosen: list[int], joints: int) -> slice | Tensor:
+    return slice(None) if chosen == list(range(joints)) else torch.tensor(chosen)
+
+
+def _columns(rows: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, ...]:
+    return tuple(np.ascontiguousarray(np.asarray(rows, dtype=np.int64).reshape(-1, 3).T))
+
+
+def _placed(start: np.ndarray, place: np.ndarray, value: Tensor, slots: np.ndarray) -> Tensor:
+    """Put entries into a matrix of constants."""
+    chosen = value.index_select(0, torch.from_numpy(slots))
+    flat = torch.from_numpy(start).to(value.dtype).flatten()
+    return flat.scatter(0, torch.from_numpy(place), chosen).view(start.shape)
+
+
+def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
+    """Matrices (pairs, D, O) of the pairs that several relations join."""
+    start = np.zeros((len(plan.entries.merged), len(weight)))
+    share = _placed(start, plan.merged_place, value, plan.merged_slots)
+    used = list(plan.merged_relations)
+    if len(used) < len(weight):
+        share, weight = share[:, used], weight[used]
+    return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
+
+
+def _pair_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Values of single entries, and matrices of merged pairs."""
+    values = value.index_select(0, torch.from_numpy(plan.entries.slots))
+    return values, _merge(plan, value, weight)
+
+
+def _relation_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """Matrices of merged pairs, and those by which rows take joints and joints are given rows."""
+    return (
+        _merge(plan, value, weight),
+        _placed(plan.take, plan.take_place, value, plan.take_slots),
+        _placed(plan.give, plan.give_place, value, plan.give_slots),
+    )
+
+
+Make = Callable[[_Plan, Tensor, Tensor], tuple[Tensor, ...]]
+_KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def _made(plan: _Plan, bones: _Bones, weight: Tensor, make: Make) -> tuple[Tensor, ...]:
+    """Operators made of weights and masks; kept without gradients until these change."""
+    if torch.is_grad_enabled() or weight.is_inference() or bones.mask_is_inference:
+        return make(plan, bones.value(), weight)
+    # Changes through `.data` are not counted by torch: the sums see them.
+    sources = (weight,) if bones.mask is None else (weight, bones.mask)
+    state = tuple((each._version, float(each.sum())) for each in sources)
+    kept = _KEPT.setdefault(weight, {})
+    key = (id(plan), id(bones.mask), make)
+    if key not in kept or kept[key][0] != state:
+        with torch.inference_mode(False), torch.no_grad():
+            kept[key] = (state, make(plan, bones.value(), weight))
+    found: tuple[Tensor, ...] = kept[key][1]
+    return found
+
+
+def _by_relation(
+    x: Tensor, plan: _Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
+) -> Tensor:
+    """Relation by relation, transforming the side with fewer joints."""
+    joints, frames = x.shape[0], x.shape[1] * x.shape[2]
+    total: Tensor | None = None
+    if plan.entries.merged:
+        product = torch.bmm(x.flatten(1, 2)[plan.merged_senders], merged).flatten(1)
+        total = product
+        if plan.merged_receivers != slice(None):
+            total = product.new_zeros(joints, product.shape[1])
+            total.index_add_(0, plan.merged_receivers, product)
+    if plan.rows:
+        parts = (take @ x.flatten(1)).view(len(take) * frames, x.shape[-1])
+        sent = torch.cat(
+            [
+                part @ weight[relation]
+                for part, (relation, _) in zip(
+                    parts.split([count * frames for _, count in plan.rows]), plan.rows, strict=True
+                )
+            ]
+        ).view(len(take), frames * weight.shape[-1])
+        total = give @ sent if total is None else torch.addmm(total, give, sent)
+    if total is None:
+        return x.new_zeros(*x.shape[:-1], weight.shape[-1])
+    return total.view(*x.shape[:-1], weight.shape[-1])

@@ -7,12 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asgcn_dgl.skeleton.batch import SkeletonBatch
+
 
 def clip_index(graph: Any) -> Tensor:
     """Which clip of the batch each joint belongs to, (N,)."""
+    if isinstance(graph, SkeletonBatch):
+        return graph.clip
     sizes = graph.batch_num_nodes()
     clips = torch.arange(len(sizes), device=sizes.device)
     return torch.repeat_interleave(clips, sizes, output_size=graph.num_nodes())
+
+
+def joint_index(graph: Any) -> Tensor:
+    """Index of each joint in its layout, (N,)."""
+    return graph.joint if isinstance(graph, SkeletonBatch) else graph.ndata["joint"]
 
 
 def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -32,7 +41,8 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
     Tensor
         (B, D); 0 for a clip in which nothing exists.
     """
-    if feat.dtype in (torch.bfloat16, torch.float16):
+    dtype = feat.dtype
+    if dtype in (torch.bfloat16, torch.float16):
         feat = feat.float()  # thousands of places cannot be counted in half precision
     count = feat.new_ones(feat.shape[:-1]) if mask is None else mask.to(feat.dtype)
     total = zero_missing(feat, mask)
@@ -43,7 +53,7 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
     clips = graph.batch_size
     sums = total.new_zeros(clips, total.shape[-1]).index_add(0, index, total)
     counts = count.new_zeros(clips).index_add(0, index, count)
-    return sums / counts.clamp(min=1).unsqueeze(-1)
+    return (sums / counts.clamp(min=1).unsqueeze(-1)).to(dtype)
 
 
 def sample_frames(

@@ -22,13 +22,16 @@ from asgcn_dgl.skeleton.links import (
 )
 
 if TYPE_CHECKING:
-    from asgcn_dgl.skeleton.graph import GraphBuilder, actional_etypes
+    from asgcn_dgl.skeleton.batch import GraphBuilder, SkeletonBatch, actional_etypes
 else:
-    __getattr__, __dir__ = on_demand(__name__, {"graph": ("GraphBuilder", "actional_etypes")})
+    __getattr__, __dir__ = on_demand(
+        __name__, {"batch": ("GraphBuilder", "SkeletonBatch", "actional_etypes")}
+    )
 
 __all__ = [
     "PARTITIONS",
     "GraphBuilder",
+    "SkeletonBatch",
     "SkeletonLayout",
     "actional_etypes",
     "get_layout",

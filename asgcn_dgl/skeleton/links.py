@@ -13,7 +13,7 @@ from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
 PARTITIONS = ("root", "centripetal", "centrifugal")
 CONSTRUCTIONS = ("power", "distance")
-NORMALIZATIONS = ("transition", "symmetric")
+NORMS = ("transition", "symmetric")
 
 
 def partition_matrices(layout: SkeletonLayout) -> dict[str, sparse.csr_array]:
@@ -59,7 +59,7 @@ def structural_operators(
     construction: str = "power",
     *,
     truncated: bool = False,
-    normalization: str = "transition",
+    norm: str = "transition",
 ) -> dict[str, sparse.csr_array]:
     r"""Operators of the structural relations (Sec. 4.2, Eq. 5).
 
@@ -80,7 +80,7 @@ def structural_operators(
     truncated
         With ``"distance"``: count joints more than L hops from the centre as equally far, as the
         published code does (needed only to import its weights).
-    normalization
+    norm
         With ``"power"``: ``"transition"`` (AS-GCN; rows sum to at most 1) or ``"symmetric"``
         (ST-GCN, Eq. 1; rows are scaled by the in-degree and columns by the out-degree, which in a
         directed partition differ).
@@ -94,12 +94,12 @@ def structural_operators(
     Raises
     ------
     ValueError
-        For an unknown construction or normalization or ``max_hop < 1``.
+        For an unknown construction or norm or ``max_hop < 1``.
     """
-    _check_options(max_hop, construction, normalization)
+    _check_options(max_hop, construction, norm)
     if construction == "distance":
         return _distance_operators(layout, max_hop, truncated)
-    normalize = _transition if normalization == "transition" else _symmetric
+    normalize = _transition if norm == "transition" else _symmetric
     base = {name: normalize(matrix) for name, matrix in partition_matrices(layout).items()}
     operators: dict[str, sparse.csr_array] = {}
     power = {name: sparse.eye_array(layout.num_joints, format="csr") for name in PARTITIONS}
@@ -156,13 +156,13 @@ def _distance_operators(
     return operators
 
 
-def _check_options(max_hop: int, construction: str, normalization: str) -> None:
+def _check_options(max_hop: int, construction: str, norm: str) -> None:
     if int(max_hop) != max_hop or max_hop < 1:
         raise ValueError(f"max_hop must be a whole number of at least 1, got {max_hop!r}")
     if construction not in CONSTRUCTIONS:
         raise ValueError(f"construction must be one of {CONSTRUCTIONS}, got {construction!r}")
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(f"normalization must be one of {NORMALIZATIONS}, got {normalization!r}")
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
 
 
 def _binary(row: np.ndarray, column: np.ndarray, size: int) -> sparse.csr_array:

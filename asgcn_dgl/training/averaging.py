@@ -75,7 +75,7 @@ class AveragedModel(nn.Module):
         for norm, rate in zip(learning, rates, strict=True):
             norm.train()
             norm.momentum = max(rate or 0.0, 1 / (seen + 1))
-        self.module(batch.graph, batch.feat, batch.mask, batch.last)
+        self.module(batch.structure, batch.feat, batch.mask, batch.last)
         for norm, rate in zip(learning, rates, strict=True):
             norm.eval()
             norm.momentum = rate

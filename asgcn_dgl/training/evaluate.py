@@ -176,7 +176,7 @@ def score(
         loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
         for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
             batch = batch.to(device)
-            out = model(batch.graph, batch.feat, batch.mask, batch.last, predict=number == 1)
+            out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=number == 1)
             scores[number].update(batch, out)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(

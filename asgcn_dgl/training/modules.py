@@ -167,7 +167,7 @@ class AIMWarmUp(Phase):
         aim = self.model.aim
         assert aim is not None, "a model without A-links has no warm-up"
         return aim.loss(
-            batch.graph,
+            batch.structure,
             batch.feat,
             batch.mask,
             pred_steps=self.config.aim.pred_steps,
@@ -219,7 +219,7 @@ class JointTraining(Phase):
         """Return the joint loss of a batch."""
         weight = self.config.prediction.weight
         out: ASGCNOutput = self.model(
-            batch.graph, batch.feat, batch.mask, batch.last, predict=weight > 0
+            batch.structure, batch.feat, batch.mask, batch.last, predict=weight > 0
         )
         smoothing = self.config.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
@@ -254,7 +254,7 @@ class JointTraining(Phase):
         assert self.model.aim is not None
         losses = self.model.aim.loss_of(
             links,
-            batch.graph,
+            batch.structure,
             batch.feat,
             batch.mask,
             pred_steps=self.config.aim.pred_steps,
@@ -280,7 +280,7 @@ class JointTraining(Phase):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a batch: whole clips (first loader), or clips without their future (second)."""
         predict = dataloader_idx == 1
-        out = self.evaluated()(batch.graph, batch.feat, batch.mask, batch.last, predict=predict)
+        out = self.evaluated()(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
         (self.prediction if predict else self.recognition).update(batch, out)
 
     def on_validation_epoch_end(self) -> None:

@@ -41,7 +41,7 @@ def mean_links(aim: AIM, batches: Sequence[Batch]) -> npt.NDArray[np.float64]:
     like = next(aim.parameters())
     for batch in batches:
         batch = batch.to(like.device)
-        prob = aim(batch.graph, batch.feat.to(like.dtype), batch.mask).prob[:, 1:].double()
+        prob = aim(batch.structure, batch.feat.to(like.dtype), batch.mask).prob[:, 1:].double()
         joints = len(batch.feat) // (1 if _is_one_unit(batch) else int(batch.num_bodies.sum()))
         rows = prob.view(-1, joints * (joints - 1), prob.shape[1]).mean(dim=0)  # of the units
         mean = np.zeros((prob.shape[1], joints, joints))
@@ -53,7 +53,7 @@ def mean_links(aim: AIM, batches: Sequence[Batch]) -> npt.NDArray[np.float64]:
 
 def _is_one_unit(batch: Batch) -> bool:
     joints = len(batch.feat)
-    return int(batch.graph.num_edges("actional_1")) == joints * (joints - 1)
+    return int(batch.structure.num_pairs) == joints * (joints - 1)
 
 
 def links_image(links: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:

@@ -69,7 +69,7 @@ decoder = AIMDecoder(DIMS, TYPES, hidden_feats=32)
 # all links before the decoder has learnt what they are good for: let it rise.
 rng = np.random.default_rng(0)
 optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-2)
-graph = builder.batch(puppet, num_bodies=[1] * BATCH)
+graph = builder.structure(puppet, num_bodies=[1] * BATCH)
 errors = []
 for step in range(1, STEPS + 1):
     feat = joints_of(draw_clips(BATCH, rng).positions)
@@ -97,7 +97,7 @@ encoder.eval()
 test = draw_clips(TEST_CLIPS, np.random.default_rng(1))
 with torch.no_grad():
     found = encoder(
-        builder.batch(puppet, num_bodies=[1] * TEST_CLIPS), joints_of(test.positions)
+        builder.structure(puppet, num_bodies=[1] * TEST_CLIPS), joints_of(test.positions)
     ).prob
 size = puppet.num_joints
 prob = np.zeros((TEST_CLIPS, TYPES, size, size))  # [clip, type, receiver, sender]

@@ -109,7 +109,7 @@ builder = GraphBuilder(max_hop=4, num_actional=TYPES)
 
 
 def skeleton_graph(num_bodies):
-    return builder.batch(layout, num_bodies=[1] * num_bodies)
+    return builder.structure(layout, num_bodies=[1] * num_bodies)
 
 
 # %% Training and test

@@ -71,7 +71,7 @@ print(f"{len(adjacency)} adjacencies of {joints} x {joints}, {100 * share:.0f} %
 # Nodes come first and features last: `(N, C, T, V)` becomes `(N V, T, C)`. The batch is a graph. It
 # has the adjacency as edge types, so that the layers need none.
 builder = GraphBuilder(max_hop=MAX_HOP, num_actional=NUM_ACTIONAL)
-graph = builder.batch(layout, num_bodies=[1] * CLIPS)
+graph = builder.structure(layout, num_bodies=[1] * CLIPS)
 
 
 def to_joints(x):
@@ -161,7 +161,7 @@ print("ASGConv and its gradients: equal")
 # %% Step 5: what is not there
 # Research code computes a second person for every clip, and multiplies it by zero somewhere. Here
 # a body that is absent is not in the graph. Two clips, of one person and of two:
-pair = builder.batch(layout, num_bodies=[1, 2])
+pair = builder.structure(layout, num_bodies=[1, 2])
 two = torch.randn(pair.num_nodes(), FRAMES, IN_FEATS)
 weights = torch.rand(pair.num_edges("actional_1"), NUM_ACTIONAL)
 assert layer(pair, two, weights).shape == (3 * joints, FRAMES, OUT_FEATS)  # 3 bodies, not 4

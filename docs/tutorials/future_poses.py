@@ -99,7 +99,7 @@ model = ASGCN(
 # %% Training
 # The last pose is taken from `feat`; where recordings have gaps, give it as `last`.
 rng = np.random.default_rng(0)
-graph = model.graph_builder.batch(dog, num_bodies=[1] * BATCH)
+graph = model.graph_builder.structure(dog, num_bodies=[1] * BATCH)
 optimizer = torch.optim.Adam(model.parameters())
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=STEPS)
 losses = []
@@ -119,7 +119,7 @@ for step in range(1, STEPS + 1):
 model.eval()
 feat, truth = draw(TEST_CLIPS, np.random.default_rng(1))
 with torch.no_grad():
-    future = model(model.graph_builder.batch(dog, num_bodies=[1] * TEST_CLIPS), feat).future
+    future = model(model.graph_builder.structure(dog, num_bodies=[1] * TEST_CLIPS), feat).future
 still = feat[:, -1:].expand_as(truth)
 errors = {
     name: mpjpe_per_horizon(poses.numpy(), truth.numpy())

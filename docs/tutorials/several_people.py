@@ -81,8 +81,8 @@ model = ASGCN(
 make_batch = functools.partial(collate, builder=model.graph_builder)
 batch = make_batch([train[0], train[len(train) - 1]])
 print(
-    f"{batch.num_bodies.tolist()} bodies: {batch.graph.batch_num_nodes().tolist()} joints, "
-    f"{batch.graph.batch_num_edges('actional_1').tolist()} pairs"
+    f"{batch.num_bodies.tolist()} bodies: {batch.structure.num_nodes()} joints, "
+    f"{batch.structure.num_pairs} pairs"
 )
 
 # %% Training
@@ -101,7 +101,7 @@ steps = (batch for epoch in itertools.count() for batch in batches(epoch))
 optimizer = torch.optim.Adam(model.aim.parameters(), lr=5e-3)
 model.aim.train()
 for step, batch in enumerate(itertools.islice(steps, WARM_UP), start=1):
-    loss = model.aim.loss(batch.graph, batch.feat, batch.mask, kl_weight=step / WARM_UP)
+    loss = model.aim.loss(batch.structure, batch.feat, batch.mask, kl_weight=step / WARM_UP)
     optimizer.zero_grad()
     loss.loss.backward()
     optimizer.step()
@@ -113,7 +113,7 @@ optimizer = torch.optim.Adam(rest, lr=5e-3)
 for epoch in range(EPOCHS):
     losses = []
     for batch in batches(epoch):
-        out = model(batch.graph, batch.feat, batch.mask)
+        out = model(batch.structure, batch.feat, batch.mask)
         loss = torch.nn.functional.cross_entropy(out.logits, batch.label)
         optimizer.zero_grad()
         loss.backward()
@@ -125,7 +125,7 @@ for epoch in range(EPOCHS):
 model.eval()
 with torch.no_grad():
     batch = make_batch(list(test))
-    out = model(batch.graph, batch.feat, batch.mask)
+    out = model(batch.structure, batch.feat, batch.mask)
 correct = (out.logits.argmax(dim=1) == batch.label).float().mean()
 print(
     f"{100 * correct:.0f} % of {len(test)} clips of other people, chance {100 / len(ACTIONS):.0f} %"
@@ -136,7 +136,7 @@ print(
 with torch.no_grad():
     for place in (0, len(test) - 1):
         alone = make_batch([test[place]])
-        logits = model(alone.graph, alone.feat, alone.mask).logits[0]
+        logits = model(alone.structure, alone.feat, alone.mask).logits[0]
         torch.testing.assert_close(logits, out.logits[place], atol=1e-4, rtol=1e-4)
 
 # %% Links from person to person

@@ -42,7 +42,7 @@ def test_joints_stand_in_the_order_clip_body_joint(make_clip):
     assert batch.label.tolist() == [2, 1, 3]
     assert batch.num_bodies.tolist() == [2, 1, 3]
     assert batch.names == ["clip2", "clip1", "clip3"]
-    assert batch.graph.batch_num_nodes().tolist() == [50, 25, 75]
+    assert batch.structure.clip.bincount().tolist() == [50, 25, 75]
     assert len(batch) == 3
     assert batch.feat.is_contiguous()
 
@@ -63,7 +63,7 @@ def test_absent_bodies_are_not_in_the_graph(make_clip):
     mask[2, :27] = False  # comes only in the future
     batch = collate(samples_of([clip.with_pos(clip.pos, mask), make_clip(1, seed=1)]), BUILDER)
     assert batch.num_bodies.tolist() == [1, 1]
-    assert batch.graph.num_nodes() == batch.feat.shape[0] == 50
+    assert batch.structure.num_nodes() == batch.feat.shape[0] == 50
     assert batch.mask is None
     np.testing.assert_array_equal(batch.last[:25].numpy(), clip.pos[0, 26])
 
@@ -82,7 +82,7 @@ def test_layouts_mix(make_clip):
     clips = [make_clip(layout=name, seed=n) for n, name in enumerate(("ntu25", "coco17", "hand21"))]
     samples = samples_of([*clips, make_clip(2, seed=9)])
     batch = collate(samples, BUILDER)
-    assert batch.graph.batch_num_nodes().tolist() == [25, 17, 21, 50]
+    assert batch.structure.clip.bincount().tolist() == [25, 17, 21, 50]
     np.testing.assert_array_equal(batch.feat.numpy(), by_loop(samples, "feat"))
 
 
@@ -111,7 +111,7 @@ def test_batches_move_and_pickle(make_clip):
     twin = pickle.loads(pickle.dumps(moved))
     for name in ("feat", "mask", "last", "future", "future_mask", "label", "num_bodies"):
         assert getattr(twin, name).equal(getattr(batch, name))
-    assert twin.graph.batch_num_nodes().tolist() == batch.graph.batch_num_nodes().tolist()
+    assert torch.equal(twin.structure.clip, batch.structure.clip)
     assert moved.names == batch.names
     full = collate(samples_of([make_clip()]), BUILDER)
     assert full.to("cpu").mask is None

@@ -199,7 +199,7 @@ def test_workers_change_nothing(clips, workers):
     ]
     for first, second in zip(*batches, strict=True):
         assert first.names == second.names
-        assert first.graph.num_nodes() == second.graph.num_nodes()
+        assert first.structure.num_nodes() == second.structure.num_nodes()
         for name in ("feat", "last", "future", "future_mask", "label"):
             assert getattr(first, name).equal(getattr(second, name))
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import functools
 from itertools import chain as joined
 
-import dgl.dataloading
 import numpy as np
 import pytest
+from strategies import needs_dgl
 from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import EpochSampler, LengthBatches, SkeletonDataset, collate
@@ -113,7 +113,10 @@ def test_clips_of_their_own_length_share_a_batch_without_filling(dataset):
     assert seen == [(41, 4), (60, 4), (60, 4)]
 
 
+@needs_dgl
 def test_dgls_own_loader_takes_dataset_and_collate(dataset):
+    import dgl.dataloading
+
     loader = dgl.dataloading.GraphDataLoader(
         dataset,
         batch_size=5,
@@ -122,5 +125,5 @@ def test_dgls_own_loader_takes_dataset_and_collate(dataset):
     )
     found = list(loader)
     assert [len(batch) for batch in found] == [5, 5, 2]
-    assert found[0].graph.batch_size == 5
-    assert found[0].graph.num_nodes() == found[0].feat.shape[0] == 25 * 7
+    assert found[0].structure.batch_size == 5
+    assert found[0].structure.num_nodes() == found[0].feat.shape[0] == 25 * 7

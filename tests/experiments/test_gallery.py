@@ -60,7 +60,7 @@ def test_links_and_responses_are_those_of_the_clip_alone(gallery, exhibits):
         dataset = make_dataset([clip], restored.config, "whole", future_frames=10)
         batch = collate([dataset[0]], restored.model.graph_builder)
         with torch.no_grad():
-            out = restored.model(batch.graph, batch.feat, batch.mask, batch.last, predict=False)
+            out = restored.model(batch.structure, batch.feat, batch.mask, batch.last, predict=False)
         for kind in (1, 2):
             expected = link_matrix(out.links.prob[:, kind].numpy(), 25)
             for body in range(exhibit.num_bodies):

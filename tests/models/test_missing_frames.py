@@ -49,8 +49,8 @@ def batch_of(model, given):
 
 
 def losses(model, batch):
-    out = model(batch.graph, batch.feat, batch.mask, batch.last)
-    aim = model.aim.loss(batch.graph, batch.feat, batch.mask)
+    out = model(batch.structure, batch.feat, batch.mask, batch.last)
+    aim = model.aim.loss(batch.structure, batch.feat, batch.mask)
     recognition = F.cross_entropy(out.logits, batch.label)
     return recognition + masked_mse(out.future, batch.future, batch.future_mask) + 1e-3 * aim.loss
 
@@ -64,7 +64,7 @@ def test_filling_changes_no_loss_no_gradient_and_no_statistics(options):
         batch = batch_of(model, clips())
         feat = F.pad(batch.feat.double(), (0, 0, 0, extra), value=7.0)
         mask = F.pad(batch.mask, (0, extra))
-        out = model(batch.graph, feat, mask, batch.last.double())
+        out = model(batch.structure, feat, mask, batch.last.double())
         loss = F.cross_entropy(out.logits, batch.label) + masked_mse(
             out.future, batch.future.double(), batch.future_mask
         )
@@ -93,16 +93,16 @@ def test_clips_of_any_length_and_skeleton_give_the_logits_that_they_give_alone()
     model = tiny(layouts, input_norm="channel")
     given = [*clips("coco17"), *clips("openpose18", (40, 9, 21))]
     for _ in range(2):  # running statistics that are not the first ones
-        model(*(lambda b: (b.graph, b.feat, b.mask, b.last))(batch_of(model.train(), given)))
+        model(*(lambda b: (b.structure, b.feat, b.mask, b.last))(batch_of(model.train(), given)))
     model.eval()
     batch = batch_of(model, given)
-    together = model(batch.graph, batch.feat, batch.mask, batch.last)
+    together = model(batch.structure, batch.feat, batch.mask, batch.last)
     ends = np.cumsum(batch.num_bodies.numpy() * [c.layout.num_joints for c in given])
     for number, clip in enumerate(given):
         alone = batch_of(model, [clip])
-        out = model(alone.graph, alone.feat, alone.mask, alone.last)
+        out = model(alone.structure, alone.feat, alone.mask, alone.last)
         torch.testing.assert_close(out.logits[0], together.logits[number], rtol=1e-5, atol=1e-5)
-        mine = slice(ends[number] - alone.graph.num_nodes(), ends[number])
+        mine = slice(ends[number] - alone.structure.num_nodes(), ends[number])
         torch.testing.assert_close(out.future, together.future[mine], rtol=1e-5, atol=1e-5)
 
 
@@ -111,11 +111,11 @@ def test_links_across_bodies_join_all_of_a_clip_and_leave_other_clips_alone():
     given = clips()
     batch = batch_of(model, given)
     sizes = batch.num_bodies * 17
-    assert batch.graph.num_edges("actional_1") == int((sizes * (sizes - 1)).sum())
-    together = model(batch.graph, batch.feat, batch.mask, batch.last)
+    assert batch.structure.num_edges("actional_1") == int((sizes * (sizes - 1)).sum())
+    together = model(batch.structure, batch.feat, batch.mask, batch.last)
     for number, clip in enumerate(given):
         alone = batch_of(model, [clip])
-        out = model(alone.graph, alone.feat, alone.mask, alone.last)
+        out = model(alone.structure, alone.feat, alone.mask, alone.last)
         torch.testing.assert_close(out.logits[0], together.logits[number], rtol=1e-5, atol=1e-5)
 
 
@@ -127,5 +127,5 @@ def test_across_bodies_one_person_sees_the_other():
     for across, same in ((False, True), (True, False)):
         model = tiny(across_bodies=across).eval()
         first, second = (batch_of(model, each) for each in (pair, other))
-        out = [model(b.graph, b.feat, b.mask, b.last).features[:17] for b in (first, second)]
+        out = [model(b.structure, b.feat, b.mask, b.last).features[:17] for b in (first, second)]
         assert torch.allclose(*out, atol=1e-6) is same

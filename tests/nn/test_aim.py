@@ -47,7 +47,7 @@ def test_missing_frames_do_not_count():
 
 
 def test_gradients_reach_every_parameter():
-    graph = GraphBuilder(num_actional=2).batch(chain(4), [1, 2])
+    graph = GraphBuilder(num_actional=2).structure(chain(4), [1, 2])
     aim = AIM(3, 2, num_frames=6, hidden_feats=8)
     aim.loss(graph, torch.randn(12, 9, 3)).loss.backward()
     missing = [name for name, p in aim.named_parameters() if p.grad is None or not p.grad.any()]
@@ -55,7 +55,7 @@ def test_gradients_reach_every_parameter():
 
 
 def test_masked_loss_of_a_padded_clip_equals_the_clip_alone():
-    graph = GraphBuilder(num_actional=2).clip(chain(4))
+    graph = GraphBuilder(num_actional=2).structure(chain(4))
     aim = AIM(3, 2, num_frames=6, hidden_feats=8).eval()
     feat = torch.randn(4, 9, 3)
     padded = torch.cat([feat, torch.zeros(4, 5, 3)], dim=1)

@@ -18,7 +18,7 @@ def motion(num_clips, joints=5):
 
 def module(num_clips, joints=5, **options):
     torch.manual_seed(0)
-    graph = GraphBuilder(max_hop=1, num_actional=2).batch(chain(joints), [1] * num_clips)
+    graph = GraphBuilder(max_hop=1, num_actional=2).structure(chain(joints), [1] * num_clips)
     return graph, AIM(2, 2, num_frames=12, hidden_feats=8, dropout=0.0, **options)
 
 

@@ -9,7 +9,7 @@ from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
 def check(module, layout, frames, links=True):
     """Output and all gradients of a block against Fig. 5, two bodies, float64."""
-    graph = GraphBuilder(max_hop=2, num_actional=2).batch(layout, [2])
+    graph = GraphBuilder(max_hop=2, num_actional=2).structure(layout, [2])
     size, feats = layout.num_joints, module.spatial.structural.in_feats
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
@@ -61,7 +61,7 @@ def test_equals_figure_5_without_links():
 
 def test_masked_padding_does_not_change_what_exists():
     layout = chain(4)
-    graph = GraphBuilder(max_hop=2, num_actional=0).clip(layout)
+    graph = GraphBuilder(max_hop=2, num_actional=0).structure(layout)
     for stride in (1, 2):
         module = ASGCNBlock(3, 5, 7, stride, conv={"max_hop": 2, "num_actional": 0})
         feat = torch.randn(4, 9, 3)
@@ -79,14 +79,14 @@ def test_masked_padding_does_not_change_what_exists():
 
 
 def test_dropout_is_off_in_evaluation():
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(3))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(3))
     module = ASGCNBlock(2, 2, dropout=0.9, conv={"max_hop": 1, "num_actional": 0}).eval()
     feat = torch.randn(3, 5, 2)
     assert torch.equal(module(graph, feat), module(graph, feat))
 
 
 def test_features_without_frames_are_one_frame():
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(3))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(3))
     module = ASGCNBlock(2, 4, conv={"max_hop": 1, "num_actional": 0}).eval()
     feat = torch.randn(3, 2)
     torch.testing.assert_close(module(graph, feat), module(graph, feat.unsqueeze(1)).squeeze(1))

@@ -11,7 +11,7 @@ from asgcn_dgl.skeleton import GraphBuilder, get_layout
 def test_recognition_is_the_mean_over_what_exists(masked):
     with float64():
         layouts, bodies = [chain(3), chain(5, "other")], [2, 1]
-        graph = GraphBuilder(num_actional=0).batch(layouts, bodies)
+        graph = GraphBuilder(num_actional=0).structure(layouts, bodies)
         head = RecognitionHead(4, 3)
         torch.nn.init.normal_(head.linear.bias)
         feat = torch.randn(11, 6, 4, requires_grad=True)
@@ -30,7 +30,7 @@ def test_recognition_is_the_mean_over_what_exists(masked):
 
 
 def test_recognition_survives_a_clip_in_which_nothing_exists():
-    graph = GraphBuilder(num_actional=0).batch(chain(3), [1, 1])
+    graph = GraphBuilder(num_actional=0).structure(chain(3), [1, 1])
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[:3] = False
     head = RecognitionHead(2, 3)
@@ -48,7 +48,7 @@ def test_prediction_equals_figure_7(name, frames):
         head = PredictionHead(2, 3, 2, hidden_feats=3, narrow_feats=(2, 2), conv=conv)
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter)
-        graph = GraphBuilder(max_hop=1, num_actional=1).batch(layout, [2])
+        graph = GraphBuilder(max_hop=1, num_actional=1).structure(layout, [2])
         feat = torch.randn(2 * size, frames, 2, requires_grad=True)
         last = torch.randn(2 * size, 3, requires_grad=True)
         links = torch.rand(2 * size * (size - 1), 1).add_(0.1).requires_grad_()
@@ -74,7 +74,7 @@ def test_prediction_does_not_depend_on_padding(frames):
     layout = chain(4)
     head = PredictionHead(4, 3, 5, hidden_feats=8, conv={"max_hop": 1, "num_actional": 0}).eval()
     torch.nn.init.normal_(head.last.temporal.weight)
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(layout)
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(layout)
     feat, last = torch.randn(4, frames, 4), torch.randn(4, 3)
     padded = torch.cat([feat, torch.zeros(4, 45, 4)], dim=1)
     mask = torch.zeros(4, frames + 45, dtype=torch.bool)
@@ -85,7 +85,7 @@ def test_prediction_does_not_depend_on_padding(frames):
 
 def test_prediction_starts_near_the_last_pose():
     head = PredictionHead(4, 3, 10, hidden_feats=16, conv={"max_hop": 1, "num_actional": 0})
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(4))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(4))
     last = torch.randn(4, 3)
     future = head(graph, torch.randn(4, 20, 4), last)
     assert (future - last.unsqueeze(1)).abs().max() < 0.05

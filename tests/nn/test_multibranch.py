@@ -76,7 +76,7 @@ def test_frames_that_do_not_exist_change_nothing(stride):
 
 
 def test_a_block_with_branches_masks_and_matches_shapes():
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(4))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(4))
     block = ASGCNBlock(
         3, 12, 3, 2, conv={"max_hop": 1, "num_actional": 0}, temporal="branches", dropout=0.0
     )

@@ -35,7 +35,7 @@ def test_one_row_uses_the_running_statistics():
 @pytest.mark.parametrize("masked", [False, True])
 def test_input_norm_is_by_joint_and_channel(masked):
     with float64():
-        graph = GraphBuilder(max_hop=1).batch(chain(4), [1, 2])
+        graph = GraphBuilder(max_hop=1).structure(chain(4), [1, 2])
         feat = torch.randn(12, 7, 3) * 3 + 1
         mask = torch.rand(12, 7) > 0.3 if masked else None
         norm = InputNorm(4, 3)
@@ -52,7 +52,7 @@ def test_input_norm_is_by_joint_and_channel(masked):
 
 
 def test_input_norm_keeps_statistics_of_joints_that_are_not_there():
-    graph = GraphBuilder(max_hop=1).clip(chain(3))
+    graph = GraphBuilder(max_hop=1).structure(chain(3))
     norm = InputNorm(3, 2)
     mask = torch.ones(3, 5, dtype=torch.bool)
     mask[1] = False
@@ -61,7 +61,7 @@ def test_input_norm_keeps_statistics_of_joints_that_are_not_there():
 
 
 def test_input_norm_in_evaluation_uses_running_statistics():
-    graph = GraphBuilder(max_hop=1).clip(chain(3))
+    graph = GraphBuilder(max_hop=1).structure(chain(3))
     norm = InputNorm(3, 2)
     norm(graph, torch.randn(3, 50, 2))
     norm.eval()

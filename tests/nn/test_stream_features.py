@@ -30,7 +30,7 @@ def test_equals_the_streams_of_clips(stream):
         other = to_stream(clip, stream)
         shown = np.where(other.mask[..., None], other.pos, 0).swapaxes(1, 2).reshape(-1, 6, 3)
         expected.append((shown, other.mask.swapaxes(1, 2).reshape(-1, 6)))
-    graph = builder.batch(layouts, bodies)
+    graph = builder.structure(layouts, bodies)
     feat, mask = (torch.from_numpy(np.concatenate(parts)) for parts in (feats, masks))
     ((ours, exists),) = made(graph, feat, mask)
     theirs, there = (torch.from_numpy(np.concatenate(x)) for x in zip(*expected, strict=True))
@@ -43,7 +43,7 @@ def test_equals_the_streams_of_clips(stream):
 def test_it_has_no_state_and_one_frame_has_no_motion():
     made = StreamFeatures(chain(3), GraphBuilder(max_hop=1), INPUT_STREAMS)
     assert not made.state_dict()
-    graph = GraphBuilder(max_hop=1).clip(chain(3))
+    graph = GraphBuilder(max_hop=1).structure(chain(3))
     found = made(graph, torch.randn(3, 1, 2))
     assert len(found) == 4 and bool((found[2][0] == 0).all())
 

@@ -42,7 +42,7 @@ def test_every_norm_of_a_model_is_found_and_alone_it_stays_the_same():
     kinds = {type(module) for module in synced.modules()}
     assert SyncInputNorm in kinds and SyncMaskedBatchNorm in kinds
     assert not [m for m in synced.modules() if type(m) in (torch.nn.BatchNorm1d, MaskedBatchNorm)]
-    graph = plain.graph_builder.batch(get_layout("hand21"), [1, 2])
+    graph = plain.graph_builder.structure(get_layout("hand21"), [1, 2])
     feat = torch.randn(63, 8, 3)
     # Not to the last bit: AIM's own norms join the weights that follow, those of processes do not.
     torch.testing.assert_close(synced(graph, feat).logits, plain(graph, feat).logits)

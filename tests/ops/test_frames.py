@@ -16,7 +16,7 @@ from asgcn_dgl.skeleton import GraphBuilder
 
 
 def test_clip_mean_by_hand():
-    graph = GraphBuilder(max_hop=1, num_actional=0).batch(chain(2), [1, 2])
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(2), [1, 2])
     assert clip_index(graph).tolist() == [0, 0, 1, 1, 1, 1]
     feat = torch.arange(12.0).view(6, 2, 1)
     assert clip_mean(graph, feat).flatten().tolist() == [1.5, 7.5]
@@ -36,7 +36,7 @@ def test_last_frame_is_the_last_that_exists():
 @given(frames=st.integers(1, 30), wanted=st.integers(1, 30))
 @settings(max_examples=40, deadline=None)
 def test_frames_are_picked_in_order_and_evenly(frames, wanted):
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(1))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(1))
     feat = torch.arange(float(frames)).view(1, frames, 1)
     picked = sample_frames(graph, feat, wanted)[0].flatten()
     assert len(picked) == wanted and bool((picked.diff() >= 0).all())
@@ -46,7 +46,7 @@ def test_frames_are_picked_in_order_and_evenly(frames, wanted):
 
 
 def test_a_joint_that_never_exists_gives_zeros():
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(2))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(2))
     feat, mask = torch.ones(2, 3, 1), torch.tensor([[True] * 3, [False] * 3])
     feat[1] = torch.nan
     assert sample_frames(graph, feat, 2, mask)[0].flatten().tolist() == [1, 1, 0, 0]
@@ -54,7 +54,7 @@ def test_a_joint_that_never_exists_gives_zeros():
 
 def test_all_joints_of_a_clip_are_seen_at_the_same_times():
     """A joint missing at a picked time is taken at its nearest frame, and said not to be there."""
-    graph = GraphBuilder(max_hop=1, num_actional=0).clip(chain(2))
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(2))
     feat = torch.arange(10.0).expand(2, 10).unsqueeze(-1)
     mask = torch.ones(2, 10, dtype=torch.bool)
     mask[1, :5] = False

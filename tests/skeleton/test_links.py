@@ -31,7 +31,7 @@ def test_partitions_are_disjoint_and_cover_the_neighbourhood(layout):
 @pytest.mark.parametrize("name", SUPPLIED)
 @pytest.mark.parametrize("normalization", ["transition", "symmetric"])
 def test_power_operators_equal_the_formula_on_supplied_layouts(name, normalization):
-    ours = structural_operators(get_layout(name), 4, normalization=normalization)
+    ours = structural_operators(get_layout(name), 4, norm=normalization)
     theirs = oracle.power_operators(get_layout(name), 4, normalization)
     assert list(ours) == list(theirs) == list(structural_etypes(4))
     for etype, matrix in ours.items():
@@ -93,7 +93,7 @@ def test_three_joints_by_hand():
 def test_symmetric_normalisation_by_hand():
     """A star of two leaves: both degrees of a directed partition count."""
     star = SkeletonLayout.from_bones("star", [(0, 1), (0, 2)], center=0)
-    operators = dense(structural_operators(star, 1, normalization="symmetric"))
+    operators = dense(structural_operators(star, 1, norm="symmetric"))
     np.testing.assert_allclose(operators["centrifugal_1"][0], [0, 2**-0.5, 2**-0.5])
 
 
@@ -108,7 +108,7 @@ def test_cycle_keeps_equally_far_neighbours_at_the_root():
     [
         ({"max_hop": 0}, "max_hop must be .* got 0"),
         ({"construction": "magic"}, "construction must be one of .* got 'magic'"),
-        ({"normalization": "l2"}, "normalization must be one of .* got 'l2'"),
+        ({"norm": "l2"}, "norm must be one of .* got 'l2'"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -46,11 +46,11 @@ def _shaken(model):
 
 def _check_statistics(average, batch):
     """Compare the running statistics of what learns with those of the batch itself."""
-    found = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    found = average.module(batch.structure, batch.feat, batch.mask, batch.last).logits
     for name, norm in average.module.named_modules():
         if isinstance(norm, MaskedBatchNorm) and not name.startswith("aim."):
             norm.train()
-    right = average.module(batch.graph, batch.feat, batch.mask, batch.last).logits
+    right = average.module(batch.structure, batch.feat, batch.mask, batch.last).logits
     # Running variances are those of samples (n - 1), a batch's own are not: nearly the same.
     torch.testing.assert_close(found, right, rtol=0.05, atol=0.05)
 

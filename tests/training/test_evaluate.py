@@ -35,7 +35,7 @@ def test_views_of_a_clip_are_averaged(run):
             [dataset[view * size + index] for index in range(size)], restored.model.graph_builder
         )
         with torch.no_grad():
-            out = restored.model(batch.graph, batch.feat, batch.mask, predict=False)
+            out = restored.model(batch.structure, batch.feat, batch.mask, predict=False)
         views.append(out.logits.softmax(dim=-1).numpy())
         sums = sums + views[-1]
     assert scores["probabilities"] == pytest.approx(sums / 3, abs=1e-5)

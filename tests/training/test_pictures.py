@@ -39,7 +39,7 @@ def test_links_are_means_over_the_units(across):
     for batch, bodies in zip(batches, (1, 2, 1), strict=True):
         if across and bodies == 2:
             continue  # a unit of another size
-        prob = model.aim(batch.graph, batch.feat, batch.mask).prob.detach()
+        prob = model.aim(batch.structure, batch.feat, batch.mask).prob.detach()
         types = [link_matrix(prob[:, c].numpy(), 21).mean(axis=0) for c in (1, 2)]
         expected.append(np.stack(types))
     assert found == pytest.approx(np.mean(expected, axis=0))

@@ -1,0 +1,100 @@
+"""The model as a program of tensors: torch.export and torch.compile."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.skeleton import get_layout
+
+LAYOUT = "coco17"
+
+
+class Program(nn.Module):
+    """The model as a function of (clips, bodies, frames, joints, coordinates) and a mask."""
+
+    def __init__(self, model: ASGCN, bodies: int) -> None:
+        super().__init__()
+        self.model, self.bodies = model, bodies
+
+    def forward(self, pos: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        clips, bodies, frames, joints, dims = pos.shape
+        torch._check(mask.shape[0] == clips)
+        torch._check(mask.shape[2] == frames)
+        structure = self.model.graph_builder.uniform(LAYOUT, clips, self.bodies, like=pos)
+        feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
+        there = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
+        out = self.model(structure, feat, there)
+        return out.logits, out.future
+
+
+def made(bodies=1, **options):
+    torch.manual_seed(0)
+    sizes = {
+        "channels": (8, 12),
+        "strides": (1, 2),
+        "aim_frames": 6,
+        "aim_hidden": 8,
+        "future_frames": 3,
+        "future_channels": 8,
+    }
+    return Program(ASGCN(get_layout(LAYOUT), 4, 3, **{**sizes, **options}).eval(), bodies)
+
+
+def inputs(clips, bodies, frames):
+    mask = torch.rand(clips, bodies, frames, 17) > 0.1
+    return torch.randn(clips, bodies, frames, 17, 3), mask
+
+
+@pytest.mark.parametrize(
+    ("bodies", "options"),
+    [
+        (1, {}),
+        (2, {"num_actional": 0}),
+        (2, {"across_bodies": True}),
+        (1, {"streams": ("joint", "bone"), "temporal": "branches", "attention": "both"}),
+        (1, {"structural_offsets": True, "bias": "relation"}),
+    ],
+)
+def test_exports_with_any_number_of_clips_and_frames(bodies, options):
+    program = made(bodies, **options)
+    clips, frames = torch.export.Dim("clips", min=2, max=64), torch.export.Dim("frames", min=9)
+    shapes = {0: clips, 2: frames}
+    exported = torch.export.export(
+        program, inputs(3, bodies, 12), dynamic_shapes={"pos": shapes, "mask": shapes}
+    ).module()
+    for number, length in ((2, 9), (5, 33)):
+        given = inputs(number, bodies, length)
+        with torch.no_grad():
+            for got, expected in zip(exported(*given), program(*given), strict=True):
+                torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_actional": 0}, {"streams": ("joint", "bone")}])
+def test_compiles_as_one_graph(options):
+    model = made(**options).model
+    structure = model.graph_builder.structure(LAYOUT, [1, 2])
+    feat, mask = torch.randn(51, 10, 3), torch.rand(51, 10) > 0.1
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        got, expected = compiled(structure, feat, mask), model(structure, feat, mask)
+    torch.testing.assert_close(got.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(got.future, expected.future, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_step_compiles_as_one_graph():
+    model = made(links="steady", dropout=0.0).model.train()
+    structure = model.graph_builder.structure(LAYOUT, [1, 2])
+    feat = torch.randn(51, 10, 3)
+
+    def gradients(run):
+        model.zero_grad()
+        out = run(structure, feat)
+        (out.logits.square().sum() + out.future.square().sum()).backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    expected = gradients(model)
+    found = gradients(torch.compile(model, fullgraph=True, backend="aot_eager"))
+    assert len(found) == len(expected) > 0
+    for got, grad in zip(found, expected, strict=True):
+        torch.testing.assert_close(got, grad, rtol=1e-3, atol=1e-4)
