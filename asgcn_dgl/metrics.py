@@ -1,7 +1,10 @@
 """Figures of merit: plain functions of arrays or tensors, for recognition and for prediction.
 
-Scores are ``(B, K)``, one row a clip and one column a class, higher meaning likelier; labels are
-``(B,)`` whole numbers from 0 to K - 1.
+``scores`` are (B, K), one row a clip and one column a class, higher meaning likelier; ``labels``
+are (B,) whole numbers from 0 to K - 1. ``future`` and ``target`` are (..., T', d) predicted and
+true positions in one unit; ``mask`` is (..., T') bool, where the truth is known, and None means
+everywhere. A function raises ValueError where shapes do not fit, there is no clip, or a label or an
+option is out of range. Accuracies are between 0 and 1.
 """
 
 from __future__ import annotations
@@ -14,6 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+
+__all__ = [
+    "STREAM_WEIGHTS",
+    "accuracy",
+    "accuracy_intervals",
+    "average_passes",
+    "calibration_error",
+    "confusion_matrix",
+    "fuse_scores",
+    "mean_class_accuracy",
+    "mpjpe",
+    "mpjpe_per_horizon",
+    "per_class_accuracy",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,22 +50,8 @@ def accuracy(scores: ArrayLike, labels: ArrayLike, top_k: int = 1) -> float:
 
     Parameters
     ----------
-    scores
-        (B, K) class scores.
-    labels
-        (B,) true classes.
     top_k
         How many guesses count; more than K means K.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip, a label is out of range or ``top_k < 1``.
 
     Examples
     --------
@@ -77,22 +80,10 @@ def accuracy(scores: ArrayLike, labels: ArrayLike, top_k: int = 1) -> float:
 def confusion_matrix(scores: ArrayLike, labels: ArrayLike) -> Ints:
     """Count the clips of each true class (rows) that were taken for each class (columns).
 
-    Parameters
-    ----------
-    scores
-        (B, K) class scores.
-    labels
-        (B,) true classes.
-
     Returns
     -------
     ndarray
         (K, K) counts that sum to B.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip or a label is out of range.
 
     Examples
     --------
@@ -109,22 +100,10 @@ def confusion_matrix(scores: ArrayLike, labels: ArrayLike) -> Ints:
 def per_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> Floats:
     """Share of the clips of each class that are recognized.
 
-    Parameters
-    ----------
-    scores
-        (B, K) class scores.
-    labels
-        (B,) true classes.
-
     Returns
     -------
     ndarray
         (K,) shares between 0 and 1; NaN for a class without clips.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip or a label is out of range.
 
     Examples
     --------
@@ -139,23 +118,6 @@ def per_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> Floats:
 
 def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     """Mean of the per-class accuracy over the classes that occur: every class weighs the same.
-
-    Parameters
-    ----------
-    scores
-        (B, K) class scores.
-    labels
-        (B,) true classes.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip or a label is out of range.
 
     Examples
     --------
@@ -174,22 +136,9 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 1
     Parameters
     ----------
     probabilities
-        (B, K) class probabilities.
-    labels
-        (B,) true classes.
+        (B, K) class probabilities; each row is a distribution.
     bins
         Bins of equal width.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip, a label is out of range, or a row is no
-        distribution.
 
     Examples
     --------
@@ -219,16 +168,12 @@ def accuracy_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap confidence intervals of top-1, top-5 and mean-class accuracy.
 
-    Clips are drawn anew with replacement, as many as there are, ``resamples`` times; the interval
-    holds the middle ``level`` of what comes out. It says what another draw of clips would change,
-    not what another training would.
+    Clips are drawn with replacement, as many as there are, ``resamples`` times; the interval holds
+    the middle ``level`` of the results. It says what another draw of clips would change, not what
+    another training would.
 
     Parameters
     ----------
-    scores
-        (B, K) class scores.
-    labels
-        (B,) true classes.
     level
         Share of the resamples inside the interval.
     resamples
@@ -240,11 +185,6 @@ def accuracy_intervals(
     -------
     dict
         ``top1``, ``top5``, ``mean_class``: lower and upper end, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there is no clip, a label is out of range, or an option is.
 
     Examples
     --------
@@ -284,25 +224,11 @@ def mpjpe_per_horizon(
 ) -> Floats:
     """Mean per joint position error of each future frame.
 
-    Parameters
-    ----------
-    future
-        (..., T', d) predicted positions.
-    target
-        (..., T', d) true positions, in the same unit.
-    mask
-        (..., T') bool, where the truth is known; None means everywhere.
-
     Returns
     -------
     ndarray
         (T',) mean Euclidean distance, in the unit of the positions; NaN for a frame where no
         joint is known.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
 
     Examples
     --------
@@ -316,24 +242,10 @@ def mpjpe_per_horizon(
 def mpjpe(future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
     """Mean per joint position error over all known joints and future frames.
 
-    Parameters
-    ----------
-    future
-        (..., T', d) predicted positions.
-    target
-        (..., T', d) true positions, in the same unit.
-    mask
-        (..., T') bool, where the truth is known; None means everywhere.
-
     Returns
     -------
     float
         Mean Euclidean distance in the unit of the positions; NaN where nothing is known.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
 
     Examples
     --------
@@ -363,12 +275,6 @@ def fuse_scores(
     -------
     ndarray
         (B, K) fused scores, of the same range as the scores.
-
-    Raises
-    ------
-    ValueError
-        If there is no stream, a stream has no weight, the weights are not positive in sum, or the
-        shapes differ.
 
     Examples
     --------
@@ -481,11 +387,6 @@ def average_passes(logits: torch.Tensor, passes: int) -> torch.Tensor:
     -------
     Tensor
         (B, K) logarithms of the mean probabilities: logits again, of which softmax gives the mean.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not a multiple of the passes.
 
     Examples
     --------

@@ -130,7 +130,13 @@ ROWS: dict[str, Callable[[], Callable[[], Any]]] = {
             bodies, frames, feats, back
         )
     )
-    for bodies, frames, feats in ((16, 300, 64), (16, 150, 128), (16, 75, 256), (1, 20, 64), (1, 20, 256))
+    for bodies, frames, feats in (
+        (16, 300, 64),
+        (16, 150, 128),
+        (16, 75, 256),
+        (1, 20, 64),
+        (1, 20, 256),
+    )
     for back in (False, True)
 } | {
     "full training step, 4 clips x 2 bodies x 300": lambda: model(
@@ -139,7 +145,9 @@ ROWS: dict[str, Callable[[], Callable[[], Any]]] = {
     "full recognition, 4 clips x 2 bodies x 300": lambda: model(
         "ntu25", [2] * 4, 300, PAPER, "recognize"
     ),
-    "NW-UCLA training step, 16 clips x 40": lambda: model("kinectv1_20", [1] * 16, 40, UCLA, "train"),
+    "NW-UCLA training step, 16 clips x 40": lambda: model(
+        "kinectv1_20", [1] * 16, 40, UCLA, "train"
+    ),
     "NW-UCLA warm-up step, 32 clips x 40": lambda: model(
         "kinectv1_20", [1] * 32, 40, UCLA, "warm-up"
     ),

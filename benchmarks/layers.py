@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl._dgl import dgl
 from asgcn_dgl.nn import ASGCNBlock, ASGConv, SGConv
 from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
@@ -103,7 +102,9 @@ def any_graph(size: Size) -> Call:
 
 def hetero(size: Size) -> Call:
     """What a user of DGL would write: one GraphConv for each relation."""
-    graph = size.builder.structure(get_layout(LAYOUT), [1] * size.bodies)
+    from asgcn_dgl._dgl import dgl
+
+    graph = size.builder.batch(get_layout(LAYOUT), [1] * size.bodies)
     etypes = SGConv(1, 1, size.max_hop).etypes
     weight = {
         etype: {"edge_weight": graph.edges[etype].data["weight"].view(-1, 1, 1)} for etype in etypes
@@ -191,6 +192,7 @@ WORKS = [
         lambda: any_graph(STRUCTURAL),
         lambda: hetero(STRUCTURAL),
         STRUCTURAL.bodies,
+        needs=("dgl",),
     ),
     Work(
         "ASGCNBlock 64->64, 16 x 25 x 300, L=4 C=3, forward + backward",

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.ntu import parse_ntu_name
+from asgcn_dgl.data.formats.ntu import parse_ntu_name
 from asgcn_dgl.data.synthetic import TWO_PERSON_CLASSES, write_synthetic
 from benchmarks.measure import machine, parser, write_rows
 

@@ -25,8 +25,11 @@ def model(baseline: bool = False) -> ASGCN:
     return ASGCN(get_layout(LAYOUT), CLASSES, DIMS, dropout=0.0, aim_dropout=0.0)
 
 
-def ours(bodies: Sequence[int], training: bool) -> Call:
-    """The library's model on clips of so many bodies."""
+def ours(bodies: Sequence[int], training: bool, half: bool = False) -> Call:
+    """The library's model on clips of so many bodies; ``half``: under bfloat16 autocast."""
+    if half:
+        device = torch.get_default_device().type
+        return torch.autocast(device, torch.bfloat16)(ours(bodies, training))
     net = model().train(training)
     graph = net.graph_builder.structure(get_layout(LAYOUT), bodies)
     feat = torch.randn(graph.num_nodes(), FRAMES, DIMS)
@@ -105,6 +108,16 @@ def _works(clips: int) -> list[Work]:
             lambda: dense(clips, False),
             clips,
         ),
+        *(
+            Work(
+                f"AS-GCN {'training step' if training else 'recognition'} in bfloat16, {size}",
+                "ours in float32",
+                lambda training=training: ours(BOTH[:clips], training, half=True),  # type: ignore[misc]
+                lambda training=training: ours(BOTH[:clips], training),  # type: ignore[misc]
+                clips,
+            )
+            for training in (True, False)
+        ),
     ]
 
 
@@ -112,4 +125,4 @@ WORKS = _works(4)
 
 
 if __name__ == "__main__":
-    run("benchmarks.model", __doc__ or "", WORKS, _works(2)[-1:])
+    run("benchmarks.model", __doc__ or "", WORKS, _works(2)[3:4])

@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data import prepare, read_ntu
-from asgcn_dgl.data.formats.folder import open_folder
+from asgcn_dgl.data import open_data, prepare, read_ntu
 from asgcn_dgl.data.synthetic.sensor import Recording
 from asgcn_dgl.data.synthetic.writer import clip_name, make_clip
 from benchmarks.measure import Call, Work, run
@@ -79,7 +78,7 @@ def reading(copies: int) -> Call:
 def preparing(copies: int, workers: int) -> Call:
     """Make a store of all files."""
     folder, _ = files(copies)
-    source = open_folder("synthetic", folder / "raw")
+    source = open_data(folder / "raw", "synthetic")
     out = folder / f"store-{os.getpid()}"
     return lambda: prepare(source, out, workers=workers, overwrite=True)
 

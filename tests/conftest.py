@@ -16,9 +16,9 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def default_allocator():
-    """Leave the C library's allocator alone: the command would set it for all tests after it."""
+    """Leave the C library's allocator alone: a training would set it for all tests after it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("asgcn_dgl.cli.reuse_memory", lambda: True)
+        patch.setattr("asgcn_dgl.training.run.reuse_memory", lambda: False)
         yield
 
 

@@ -15,7 +15,7 @@ from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import Links, sync_norms
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.config import AIMConfig
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining
 from asgcn_dgl.training.parallel import gathered, rank, shares
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
@@ -46,8 +46,7 @@ def batch(model, which):
 def module(kind):
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
-    config = RunConfig()
-    config.aim.loss_weight, config.aim.pred_steps, config.prediction.weight = 1e-3, 2, 0.5
+    aim = AIMConfig(loss_weight=1e-3, pred_steps=2)
     model = ASGCN(
         get_layout("hand21"), 3, channels=(8, 8), strides=(1, 2), max_hop=2, num_actional=2,
         aim_hidden=8, aim_frames=5, aim_dropout=0.0, future_frames=FUTURE, future_channels=8,
@@ -55,7 +54,9 @@ def module(kind):
         structural_offsets=True, streams=("joint", "bone"),
     )  # fmt: skip
     model.aim.encoder.forward = partial(links_without_noise, model.aim.encoder)
-    made = (AIMWarmUp if kind == "aim" else JointTraining)(model, config, ["a", "b", "c"])
+    made = AIMWarmUp(model, aim)
+    if kind == "joint":
+        made = JointTraining(model, aim=aim, prediction_weight=0.5)
     made.log = lambda *arguments, **others: None
     made.piece_factor = lambda batch_idx: 1.0
     made.kl_weight = lambda: 0.5

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from asgcn_dgl.data import read_ntu
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder, ASGConv
-from asgcn_dgl.ops.regular import dense_links
+from asgcn_dgl.ops.pairs import dense_links
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 from benchmarks import aim, layers, measure, model, prepare, profile
 from benchmarks.measure import Work, in_turn
@@ -28,9 +28,9 @@ def test_the_dense_convolution_computes_the_same():
     layout, builder = get_layout("ntu25"), GraphBuilder(max_hop=2, num_actional=2)
     ours = ASGConv(3, 4, 2, 2)
     rival = DenseASGC(layout, 3, 4, builder).take_weights(ours)
-    graph = builder.batch(layout, [1, 1])
+    graph = builder.structure(layout, [1, 1])
     feat, links = torch.randn(50, 6, 3), torch.rand(graph.num_edges("actional_1"), 2)
-    dense = rival(feat.view(2, 25, 6, 3).permute(0, 3, 2, 1), dense_links(links, 2, 25))
+    dense = rival(feat.view(2, 25, 6, 3).permute(0, 3, 2, 1), dense_links(graph.pairs[0], links))
     torch.testing.assert_close(
         dense.permute(0, 3, 2, 1).reshape(50, 6, 4), ours(graph, feat, links)
     )
@@ -121,7 +121,7 @@ def test_every_row_has_a_name_of_its_own():
 
 def _row(work: Work, allocator: str) -> dict[str, object]:
     share = 0.5 if allocator == "default" else None
-    return {"work": work.name, "rival": work.rival, "allocator": allocator, "ours_seconds": 1.0,
+    return {"work": work.name, "rival": work.rival, "setting": allocator, "ours_seconds": 1.0,
             "rival_seconds": 2.0, "ratio": 2.0, "ours_peak_mib": 1.0, "rival_peak_mib": 3.0,
             "peak_share": share, "samples_per_second": 4.0}  # fmt: skip
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 pytest.importorskip("jsonargparse")
 
-from asgcn_dgl import cli
-from asgcn_dgl.cli import main, train_config
+from asgcn_dgl.cli import main, run_config
+from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.training.config import packaged_config
 
 
@@ -24,9 +26,7 @@ def asked(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize(
-    "command", [[], *([name] for name in cli._COMMANDS)], ids=lambda command: " ".join(command)
-)
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
@@ -34,14 +34,16 @@ def test_help(command, capsys):
     assert capsys.readouterr().out.startswith("usage: asgcn-dgl")
 
 
-@pytest.mark.parametrize(
-    "parser",
-    [getattr(cli, f"{name.replace('-', '_')}_parser") for name in cli._COMMANDS],
-    ids=[*cli._COMMANDS],
-)
-def test_every_option_is_explained(parser):
-    for action in parser()._actions:
-        assert action.help, action.option_strings
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained(command, capsys):
+    """The help of each option is more than its name and its type."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = capsys.readouterr().out.split("\noptions:")[-1]
+    for entry in re.split(r"\n  (?=-)", shown)[1:]:
+        flags, _, text = entry.replace("\n", "  ").strip().partition("  ")
+        text = re.sub(r"\((type|default|required).*", "", text).strip()
+        assert len(text.split()) >= 2, flags
 
 
 def test_help_imports_nothing_heavy():
@@ -93,15 +95,40 @@ def test_overrides_arrive_over_a_file_wherever_they_stand(asked, tmp_path, place
 
 
 def test_packaged_configuration_by_name():
-    config = train_config({"data": "ntu60", "root": "there", "config": "paper"})
+    config = run_config({"data": "ntu60", "root": "there", "config": "paper"})
     assert config.optim.schedule == "step"
     assert config.data == "ntu60"
 
 
-def test_early_stop_is_an_option_of_the_trainer(asked, tmp_path):
-    command = ["train", "--data=synthetic", "--root=there", f"--out={tmp_path / 'run'}"]
-    assert main([*command, "--early-stop=4", "--trainer.epochs=9"]) == 0
-    assert (asked[0][0].trainer.early_stop, asked[0][0].trainer.epochs) == (4, 9)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("early-stop=4", "trainer.early_stop"),
+        ("aim.joint=steady", "model.link_mode"),
+        ("model.normalise=none", "model.link_norm"),
+        ("optim.steps=[3]", "optim.milestones"),
+    ],
+)
+def test_a_former_option_names_the_present_one(asked, capsys, old, new):
+    assert main(["train", "--data=synthetic", "--root=there", f"--{old}"]) == 2
+    error = capsys.readouterr().err
+    assert f"--{old.split('=')[0]} is now --{new}" in error
+    assert error.count("\n") == 1
+
+
+def test_the_full_configuration_is_printed_and_can_be_given_back(asked, tmp_path, capsys):
+    command = ["train", "--data=ntu60", "--root=there", "--trainer.epochs=3"]
+    assert main([*command, "--model.preset=small", "--print-config"]) == 0
+    assert not asked
+    text = capsys.readouterr().out
+    values = yaml.safe_load(text)
+    assert (values["data"], values["trainer"]["epochs"]) == ("ntu60", 3)
+    assert values["model"]["aim_hidden"] == 64  # the preset's
+    assert values["model"]["link_norm"] == "self_loop"  # the set's own
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert main(["train", f"--config={file}", f"--out={tmp_path / 'run'}"]) == 0
+    assert asked[0][0].to_dict() == values
 
 
 def test_data_and_root_may_stand_in_the_file(asked, tmp_path):
@@ -138,7 +165,7 @@ def test_resume_keeps_the_runs_options(asked, tmp_path):
         (["tables", "links", "--data=nw_ucla", "--out=x"], "tables needs --root"),
         (["tables", "links", "--data=nw_ucla", "--root=x"], "out"),
         (["tables", "figures", "--data=nw_ucla", "--root=x", "--out=x"], "figures"),
-        (["train", "--data=nw_ucla", "--root=x", "--early-stop=3"], "trainer.early_stop"),
+        (["train", "--data=nw_ucla", "--root=x", "--trainer.early_stop=3"], "trainer.early_stop"),
         (["train", "--resume", "--out=x", "--config=paper"], "--config does not go with --resume"),
         (["evaluate"], "run_dir"),
         (["predict", "x"], "files"),

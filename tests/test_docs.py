@@ -130,14 +130,14 @@ def commands(page):
 @pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
 def test_commands_parse(page):
     pytest.importorskip("jsonargparse")
-    from asgcn_dgl.cli import build_parser, train_config
+    from asgcn_dgl.cli import build_parser, run_config
 
     parser = build_parser()
     for words in commands(page):
         given = parser.parse_args(words, defaults=False)
         options = given[given.command].as_dict()
         if given.command in ("train", "tables", "find-lr") and not options.get("resume"):
-            train_config(options, given.command)  # the options fit the configuration
+            run_config(options, given.command)  # the options fit the configuration
 
 
 def test_commands_are_found():

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import asgcn_dgl
 import asgcn_dgl.data
+import asgcn_dgl.models
 import asgcn_dgl.skeleton
-from asgcn_dgl.data.formats.registry import FORMATS
+import asgcn_dgl.training
+from asgcn_dgl.data import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("torch", "dgl", "pytorch_lightning")
@@ -30,7 +33,10 @@ def fresh(*arguments):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("package", [asgcn_dgl.data, asgcn_dgl.skeleton])
+@pytest.mark.parametrize(
+    "package",
+    [asgcn_dgl, asgcn_dgl.data, asgcn_dgl.models, asgcn_dgl.skeleton, asgcn_dgl.training],
+)
 def test_every_public_name_is_there(package):
     assert all(hasattr(package, name) for name in package.__all__)
     assert set(package.__all__) <= set(dir(package))
@@ -40,13 +46,13 @@ def test_every_public_name_is_there(package):
 
 def test_a_name_is_itself_however_its_module_was_imported():
     code = """
-import asgcn_dgl.data.batch, asgcn_dgl.data.dataset, asgcn_dgl.skeleton.graph
+import asgcn_dgl.data.batch, asgcn_dgl.data.dataset, asgcn_dgl.skeleton.batch
 from asgcn_dgl.data import collate, prepare, SkeletonDataset
 from asgcn_dgl.skeleton import GraphBuilder
 assert callable(collate) and callable(prepare)
 assert collate is asgcn_dgl.data.batch.collate
 assert SkeletonDataset is asgcn_dgl.data.dataset.SkeletonDataset
-assert GraphBuilder is asgcn_dgl.skeleton.graph.GraphBuilder
+assert GraphBuilder is asgcn_dgl.skeleton.batch.GraphBuilder
 """
     fresh("-c", code)
 
@@ -55,7 +61,7 @@ def test_layouts_and_readers_need_no_torch():
     code = f"""
 import sys
 import asgcn_dgl.data, asgcn_dgl.data.survey, asgcn_dgl.data.synthetic, asgcn_dgl.skeleton
-from asgcn_dgl.data.formats import raw, registry
+from asgcn_dgl.data import registry
 from asgcn_dgl.skeleton import get_layout
 get_layout("ntu25")
 print([name for name in {SLOW!r} if name in sys.modules], len(registry.FORMATS))
@@ -69,12 +75,14 @@ def test_what_prepares_a_store_needs_no_torch(clips_root, tmp_path):
         """
 import sys
 from dataclasses import dataclass
-from asgcn_dgl.data.formats.folder import FolderSource
+from pathlib import Path
+from asgcn_dgl.data.formats.folder import FolderReader
 
 @dataclass(frozen=True)
-class Told(FolderSource):
+class Told(FolderReader):
     def read(self, index):
-        print([name for name in sys.argv[3:] if name in sys.modules], flush=True)
+        heavy = [name for name in sys.argv[3:] if name in sys.modules]
+        (Path(sys.argv[2]) / f"told-{index}.txt").write_text(str(heavy))
         return super().read(index)
 """
     )
@@ -82,10 +90,9 @@ class Told(FolderSource):
 import sys
 sys.path.insert(0, sys.argv[2])
 if __name__ == "__main__":
-    from asgcn_dgl.data import open_store, prepare
-    from asgcn_dgl.data.formats.folder import open_folder
+    from asgcn_dgl.data import open_data, open_store, prepare
     from told import Told
-    found = open_folder("synthetic", sys.argv[1])
+    found = open_data(sys.argv[1], "synthetic")
     source = Told(**{name: getattr(found, name) for name in found.__dataclass_fields__})
     prepare(source, sys.argv[2] + "/store", workers=2, shard=len(source) // 2 + 1)
     open_store(sys.argv[2] + "/store").verify()
@@ -93,5 +100,35 @@ if __name__ == "__main__":
 """
     script = tmp_path / "script.py"
     script.write_text(code)
-    *told, last = fresh(str(script), str(clips_root), str(tmp_path), *SLOW)
-    assert last == f"[] {len(told)}" and set(told) == {"[]"}
+    (printed,) = fresh(str(script), str(clips_root), str(tmp_path), *SLOW)
+    told = [path.read_text() for path in tmp_path.glob("told-*.txt")]
+    assert printed == f"[] {len(told)}" and set(told) == {"[]"}
+
+
+EXTRAS = ("pytorch_lightning", "lightning_fabric", "jsonargparse", "yaml", "tensorboard",
+          "torchmetrics", "sklearn", "matplotlib", "plotly", "pandas")  # fmt: skip
+
+
+def test_a_model_is_loaded_and_used_without_any_extra(trained, clips_root):
+    """As on a machine that has only what the package itself requires."""
+    code = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(name)
+EXTRAS = sys.argv[3].split(",")
+sys.meta_path.insert(0, Missing())
+import asgcn_dgl
+from asgcn_dgl.data import open_file
+restored = asgcn_dgl.load_model(sys.argv[1])
+(clip,) = open_file(sys.argv[2])
+found = asgcn_dgl.predict_clip(restored, clip)
+print(len(found.probabilities), found.future.shape[1:], restored.class_names[0])
+print([name for name in EXTRAS if name in sys.modules])
+"""
+    checkpoint = trained / "checkpoints" / "best.ckpt"
+    clip = sorted(clips_root.glob("*.skeleton"))[0]
+    found, imported = fresh("-c", code, str(checkpoint), str(clip), ",".join(EXTRAS))
+    assert found == "13 (10, 25, 3) drink"
+    assert imported == "[]"

@@ -22,9 +22,11 @@ def follow(tmp_path, monkeypatch):
     monkeypatch.setattr("asgcn_dgl.skeleton.layouts._REGISTRY", dict(layouts._REGISTRY))
     torch.manual_seed(0)
 
-    def run(name):
+    def run(name, ignored=()):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            for message in ignored:  # Lightning's own
+                warnings.filterwarnings("ignore", message=message)
             return runpy.run_path(str(TUTORIALS / f"{name}.py"), run_name="__main__")
 
     return run
@@ -34,7 +36,6 @@ def test_from_dense_code(follow, capsys):
     found = follow("from_dense_code")
     printed = capsys.readouterr().out
     assert printed.count("equal") == 3
-    assert found["ratio"] > 0.0  # how large is the benchmarks' business
     # The masks were not left at 1, so that their order was tried too.
     masks = found["layer"].structural.masks["ntu25"]
     assert masks.min() < 0.6 and masks.max() > 1.4
@@ -84,6 +85,21 @@ def test_own_skeleton(follow, capsys):
     assert [clip["file"] for clip in found["new"]] == found["files"]
     assert set(found["links"]) == {0, 1, 2}
     assert Path("links.png").stat().st_size > 5000 and Path("dog.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_plain_loop(follow):
+    assert follow("plain_loop")["accuracy"] >= 0.6  # chance is 0.33
+
+
+@pytest.mark.slow
+def test_own_trainer(follow):
+    pytest.importorskip("pytorch_lightning")
+    found = follow("own_trainer", ignored=(".*LeafSpec.*", ".*does not have many workers.*"))
+    assert found["checkpoint"].best_model_score >= 60
+    assert found["found"].future.shape == (1, 10, 5, 2)
+    (metrics,) = Path("logs").rglob("metrics.csv")
+    assert "val/top1" in metrics.read_text()
 
 
 def test_every_tutorial_has_a_test():

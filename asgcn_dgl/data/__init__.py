@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.formats.ntu import parse_ntu_name, read_ntu, read_sample_names
+from asgcn_dgl.data.formats.nw_ucla import parse_nw_ucla_name, read_nw_ucla
 from asgcn_dgl.data.missing import MISSING, HandleMissing
-from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu, read_sample_names
-from asgcn_dgl.data.nw_ucla import parse_nw_ucla_name, read_nw_ucla
 from asgcn_dgl.data.persons import BODY_RULES, NOISE_RULES, DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.prepare import Summary, prepare
-from asgcn_dgl.data.sets import SET_NAMES, ClipSet, Protocol, SkeletonSet, get_set
+from asgcn_dgl.data.reader import ClipList, Joined, Origin, Reader, Split, Subset
+from asgcn_dgl.data.registry import FORMATS, format_options, open_data, open_file
 from asgcn_dgl.data.store import Store, open_store
-from asgcn_dgl.data.stored import StoredSet, open_set
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import (
     SAMPLINGS,
@@ -45,38 +45,39 @@ from asgcn_dgl.lazy import on_demand
 
 if TYPE_CHECKING:
     from asgcn_dgl.data.batch import Batch, collate
-    from asgcn_dgl.data.dataset import Sample, SkeletonDataset, read_clips
+    from asgcn_dgl.data.dataset import Sample, SkeletonDataset
     from asgcn_dgl.data.sampling import EpochSampler, LengthBatches
 else:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
             "batch": ("Batch", "collate"),
-            "dataset": ("Sample", "SkeletonDataset", "read_clips"),
+            "dataset": ("Sample", "SkeletonDataset"),
             "sampling": ("EpochSampler", "LengthBatches"),
         },
     )
 
 __all__ = [
     "BODY_RULES",
+    "FORMATS",
     "MISSING",
     "NOISE_RULES",
     "SAMPLINGS",
-    "SET_NAMES",
     "STREAMS",
     "AlignSpine",
     "Batch",
     "Center",
     "Clip",
-    "ClipSet",
+    "ClipList",
     "Compose",
     "Crop",
     "DropNoise",
     "EpochSampler",
     "HandleMissing",
     "JoinTracks",
+    "Joined",
     "LengthBatches",
-    "Protocol",
+    "Origin",
     "RandomFlip",
     "RandomLoss",
     "RandomMove",
@@ -85,6 +86,7 @@ __all__ = [
     "RandomScale",
     "RandomShear",
     "RandomSpeed",
+    "Reader",
     "RecordingName",
     "RepeatPad",
     "Resample",
@@ -92,23 +94,23 @@ __all__ = [
     "SelectBodies",
     "Shorten",
     "SkeletonDataset",
-    "SkeletonSet",
+    "Split",
     "Store",
-    "StoredSet",
+    "Subset",
     "Summary",
     "Transform",
     "UniformSample",
     "ViewNormalize",
     "ZeroPad",
     "collate",
+    "format_options",
     "frame_sampler",
-    "get_set",
-    "open_set",
+    "open_data",
+    "open_file",
     "open_store",
     "parse_ntu_name",
     "parse_nw_ucla_name",
     "prepare",
-    "read_clips",
     "read_ntu",
     "read_nw_ucla",
     "read_sample_names",

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
-
-#: Larger files are refused, and so are arrays that would take more memory.
-MAX_BYTES = 2**27
-
 
 #: No place is farther from the origin, in any unit; squares of this are no trouble to float32.
 FARTHEST = 1e12
@@ -293,62 +286,3 @@ def nonzero(pos: np.ndarray) -> np.ndarray:
     for axis in range(pos.shape[-1]):
         found |= pos[..., axis] != 0
     return found
-
-
-def plain_file(path: str | Path) -> os.stat_result:
-    """Look at a file that shall be read: one that can be read to an end.
-
-    Returns
-    -------
-    stat_result
-        Its size and time.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a link to nothing, a folder, a pipe or a device.
-    """
-    try:
-        found = Path(path).stat()
-        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
-        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-    if reason:
-        raise InputError(f"{path}: cannot be read ({reason}); check the path")
-    return found
-
-
-def check_size(path: str | Path, limit: int = MAX_BYTES) -> None:
-    """Refuse a file that is too large to be a recording.
-
-    Raises
-    ------
-    InputError
-        If it holds more bytes than ``limit``, or cannot be read to an end.
-    """
-    size = plain_file(path).st_size
-    if size > limit:
-        raise InputError(
-            f"{path}: {size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at once; "
-            "part the file"
-        )
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """Read a file, or say in one line why it cannot be read.
-
-    Raises
-    ------
-    InputError
-        If the file is absent, empty, no plain file, larger than :data:`MAX_BYTES` or not readable.
-    """
-    check_size(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
-    if not data or data.isspace():
-        raise InputError(f"{path}: the file is empty; copy it again from its source")
-    return data

@@ -1,4 +1,4 @@
-"""From clips to model-ready samples, reproducibly: a sample depends on seed, epoch and index only.
+"""From clips to model-ready samples: a sample depends on the seed, the pass and the index only.
 
 Order of work on a clip: transforms on all of its frames; split into what is observed and the
 future; missing joints, stream features and choice of frames, all of the observed part alone.
@@ -7,17 +7,15 @@ future; missing joints, stream features and choice of frames, all of the observe
 from __future__ import annotations
 
 import functools
-import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
+from asgcn_dgl.data.reader import ClipList, Reader, Subset, track
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import Transform, frame_sampler
 from asgcn_dgl.errors import InputError
@@ -66,50 +64,25 @@ class Sample:
     index: int
 
 
-def read_clips(
-    files: Sequence[str | Path], reader: Callable[[Path], Clip], progress: bool = False
-) -> list[Clip]:
-    """Read files into memory.
-
-    Parameters
-    ----------
-    files
-        Paths.
-    reader
-        Reader of one file, such as ``read_nw_ucla``.
-    progress
-        Show a progress bar where ``tqdm`` is installed.
-
-    Returns
-    -------
-    list of Clip
-        In the order of the files.
-
-    Raises
-    ------
-    InputError
-        From the reader, naming the file.
-    """
-    return [reader(Path(path)) for path in _with_progress(files, progress)]
-
-
 class SkeletonDataset(Dataset[Sample]):
-    """Samples of clips in memory or of files that are read when needed.
+    """Samples of the recordings of a reader, or of clips.
 
-    ``dataset[draw]`` is clip ``draw % n`` in epoch ``draw // n``, with a random generator made
-    from (seed, epoch, index): results depend neither on the number of workers nor on where a
-    training was resumed. :class:`~asgcn_dgl.data.sampling.EpochSampler` yields such draws.
+    ``dataset[index]`` is the sample of a recording in pass 0. ``dataset[number, index]`` is that of
+    pass ``number``, with another random generator, made from (seed, pass, index): results depend
+    neither on the number of workers nor on where a training was resumed.
+    :class:`~asgcn_dgl.data.sampling.EpochSampler` yields such pairs.
 
     Parameters
     ----------
-    clips
-        Clips, or paths of files if ``reader`` is given.
-    reader
-        Reader of one file.
-    lazy
-        Read files each time they are needed instead of keeping all clips in memory.
+    data
+        A reader, see :func:`~asgcn_dgl.data.open_data`; or clips.
+    indices
+        Numbers of its recordings, such as one part of :meth:`~asgcn_dgl.data.Reader.split`; all by
+        default.
+    cache
+        Read all clips at once and keep them in memory; False reads each when it is asked for.
     progress
-        Show a progress bar while files are read.
+        Show a progress bar while clips are read.
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
@@ -137,7 +110,7 @@ class SkeletonDataset(Dataset[Sample]):
     training
         Draw frames at random; False chooses the same frames each time.
     num_clips
-        Choices of frames of a clip when not training: those of epoch e are choice e modulo
+        Choices of frames of a clip when not training: those of pass e are choice e modulo
         ``num_clips``, spread evenly. A clip's scores can then be averaged over all of them.
     num_classes
         K; if given, clips without a label in 0..K-1 are refused.
@@ -163,10 +136,10 @@ class SkeletonDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        clips: Sequence[Clip] | Sequence[str | Path],
-        reader: Callable[[Path], Clip] | None = None,
+        data: Reader | Iterable[Clip],
+        indices: Iterable[int] | None = None,
         *,
-        lazy: bool = False,
+        cache: bool = True,
         progress: bool = False,
         num_frames: int | None = 64,
         sampling: str | Transform = "uniform",
@@ -192,7 +165,6 @@ class SkeletonDataset(Dataset[Sample]):
         self.seed = seed
         self.training = training
         self.num_classes = num_classes
-        self._reader = reader
         self.num_clips = num_clips
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
@@ -200,49 +172,46 @@ class SkeletonDataset(Dataset[Sample]):
             observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
-        if not len(clips):
+        self.reader = data if isinstance(data, Reader) else ClipList.of(data)
+        if indices is not None:
+            self.reader = Subset.of(self.reader, indices)
+        if not len(self.reader):
             raise InputError("the dataset holds no clip; check the folder and the split")
-        self._items: list[Any] = list(clips)
-        if not (lazy and reader is not None):
-            self._items = [self._load(item) for item in _with_progress(self._items, progress)]
-        self._lazy = lazy and reader is not None
+        self._clips: list[Clip] | None = None
+        if cache:
+            every = track(range(len(self.reader)), progress)
+            self._clips = [self._load(index) for index in every]
 
     def __len__(self) -> int:
         """Clips, n."""
-        return len(self._items)
+        return len(self.reader)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Samples of epoch 0, in order."""
+        """Samples of pass 0, in order."""
         return (self[index] for index in range(len(self)))
 
     def clip(self, index: int) -> Clip:
         """Return clip ``index`` as read, without leading and trailing empty frames."""
-        item = self._items[index]
-        return self._load(item) if self._lazy else item
+        return self._load(index) if self._clips is None else self._clips[index]
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
         """(n,) frames of each clip; files are read for it once, if they are not in memory."""
         return np.array([self.clip(index).num_frames for index in range(len(self))])
 
-    def __getitem__(self, draw: int) -> Sample:
-        """Sample of clip ``draw % n`` in epoch ``draw // n``."""
-        if draw < 0:
-            raise IndexError(f"draw must be at least 0, got {draw}")
-        epoch, index = divmod(int(draw), len(self))
+    def __getitem__(self, index: int | tuple[int, int]) -> Sample:
+        """Sample of a clip by its number, or by the numbers of a pass and the clip."""
+        epoch, index = index if isinstance(index, tuple) else (0, int(index))
+        if not 0 <= index < len(self) or epoch < 0:
+            raise IndexError(f"clip {index} of {len(self)} in pass {epoch}")
         rng = np.random.default_rng([self.seed, epoch, index])
         clip = self.clip(index)
         if self.transform is not None:
             clip = self.transform(clip, rng)
         return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
 
-    def _load(self, item: Clip | str | Path) -> Clip:
-        clip = item if isinstance(item, Clip) else None
-        if clip is None:
-            if self._reader is None:
-                raise ValueError(f"a reader is needed for files, got {item!r} and no reader")
-            clip = self._reader(Path(item))  # type: ignore[arg-type]
-        return clip.check(self.num_classes).trimmed()
+    def _load(self, index: int) -> Clip:
+        return self.reader.read(index).check(self.num_classes).trimmed()
 
     def _observed(self, clip: Clip, rng: np.random.Generator) -> bool:
         # Drawn for every clip, so that a clip's frames do not depend on the lengths of others.
@@ -332,14 +301,3 @@ def _check_options(
         raise ValueError(f"future_share must be within 0..1, got {future_share}")
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
-
-
-def _with_progress(items: Sequence[Any], progress: bool) -> Any:
-    if not progress:
-        return items
-    try:
-        tqdm = importlib.import_module("tqdm")  # an extra: reading works without it
-    except ImportError:
-        return items
-    # disable=None: no bar where standard error is no terminal
-    return tqdm.tqdm(items, desc="reading", unit="clip", leave=False, disable=None)

@@ -1,4 +1,4 @@
-"""Make a store of a source: in parallel, resumable, whole or not at all.
+"""Make a store of a reader: in parallel, resumable, whole or not at all.
 
 The store grows in a folder of another name beside it (``.NAME.part``), shard by shard; a shard is
 done when its list ``shard-00000.json`` is there. What is done is kept when the work is interrupted
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.data.store import INDEX, KIND, VERSION, StoreFiles, open_store, sha256
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, write_json
@@ -68,7 +68,7 @@ class Summary:
 
 
 def prepare(
-    source: Source,
+    reader: Reader,
     out: str | Path,
     *,
     workers: int = 0,
@@ -81,7 +81,7 @@ def prepare(
 
     Parameters
     ----------
-    source
+    reader
         Recordings of any format.
     out
         Folder of the store.
@@ -108,25 +108,25 @@ def prepare(
         ``strict``, one cannot.
     """
     out = Path(out)
-    if not len(source):
-        raise InputError(f"{out}: the source holds no recording; nothing is written")
+    if not len(reader):
+        raise InputError(f"{out}: the reader holds no recording; nothing is written")
     if workers < 0 or shard < 1:
         raise ValueError(f"workers must be >= 0 and shard >= 1, got {workers} and {shard}")
     _check_place(out, overwrite)
     part = out.parent / f".{out.name}.part"
     shards = [
-        range(first, min(first + shard, len(source))) for first in range(0, len(source), shard)
+        range(first, min(first + shard, len(reader))) for first in range(0, len(reader), shard)
     ]
-    _begin(part, source, shard)
+    _begin(part, reader, shard)
     missing = [n for n in range(len(shards)) if not _list_file(part, n).is_file()]
-    finished = len(source) - sum(len(shards[number]) for number in missing)
+    finished = len(reader) - sum(len(shards[number]) for number in missing)
     if progress is not None:
-        progress(finished, len(source))
-    for number in _work(source, part, {n: shards[n] for n in missing}, workers, strict):
+        progress(finished, len(reader))
+    for number in _work(reader, part, {n: shards[n] for n in missing}, workers, strict):
         finished += len(shards[number])
         if progress is not None:
-            progress(finished, len(source))
-    summary = _finish(part, source, len(shards))
+            progress(finished, len(reader))
+    summary = _finish(part, reader, len(shards))
     _move(part, out)
     return summary
 
@@ -140,9 +140,9 @@ def _check_place(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out}: exists; give another folder, or --overwrite to replace it")
 
 
-def _begin(part: Path, source: Source, shard: int) -> None:
+def _begin(part: Path, reader: Reader, shard: int) -> None:
     """Make the folder, or go on in it if it was begun with the same recordings."""
-    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(source)}
+    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
     file = part / "plan.json"
     if file.is_file():
         try:
@@ -163,13 +163,13 @@ def _begin(part: Path, source: Source, shard: int) -> None:
         ) from error
 
 
-def _fingerprint(source: Source) -> str:
+def _fingerprint(reader: Reader) -> str:
     """Tell sources apart: by kind, names and layout, and the files' sizes and times."""
-    digest = hashlib.sha256(type(source).__name__.encode())
-    digest.update(json.dumps(source.layout.to_dict(), sort_keys=True).encode())
-    for name in source.names:
+    digest = hashlib.sha256(type(reader).__name__.encode())
+    digest.update(json.dumps(reader.layout.to_dict(), sort_keys=True).encode())
+    for name in reader.names:
         digest.update(name.encode() + b"\n")
-    digest.update(json.dumps(source.stamp(), sort_keys=True).encode())
+    digest.update(json.dumps(reader.stamp(), sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -178,16 +178,16 @@ def _list_file(part: Path, number: int) -> Path:
 
 
 def _work(
-    source: Source, part: Path, missing: Mapping[int, range], workers: int, strict: bool
+    reader: Reader, part: Path, missing: Mapping[int, range], workers: int, strict: bool
 ) -> Iterator[int]:
     """Make the missing shards; yields each when it is done."""
     if workers < 1 or len(missing) < 2:
         for number, places in missing.items():
-            yield _make_shard(source, part, number, places, strict)
+            yield _make_shard(reader, part, number, places, strict)
         return
     # A fresh interpreter: a fork would take torch's threads in whatever state they are.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, _begin_worker, (source,)) as pool:
+    with ProcessPoolExecutor(min(workers, len(missing)), context, _begin_worker, (reader,)) as pool:
         pending = {
             pool.submit(_make_mine, part, number, places, strict)
             for number, places in missing.items()
@@ -202,20 +202,20 @@ def _work(
             raise
 
 
-_source: Source | None = None  # of this worker process
+_reader: Reader | None = None  # of this worker process
 
 
-def _begin_worker(source: Source) -> None:
-    global _source
-    _source = source
+def _begin_worker(reader: Reader) -> None:
+    global _reader
+    _reader = reader
 
 
 def _make_mine(part: Path, number: int, places: range, strict: bool) -> int:
-    assert _source is not None
-    return _make_shard(_source, part, number, places, strict)
+    assert _reader is not None
+    return _make_shard(_reader, part, number, places, strict)
 
 
-def _make_shard(source: Source, part: Path, number: int, places: range, strict: bool) -> int:
+def _make_shard(reader: Reader, part: Path, number: int, places: range, strict: bool) -> int:
     """Read the recordings of a shard and write its three files, the list last."""
     rows: list[tuple[int | float, ...]] = []
     names: list[str] = []
@@ -231,11 +231,11 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
     ):
         for index in places:
             try:
-                clip = _usable(source, index)
+                clip = _usable(reader, index)
             except InputError as error:
                 if strict:
                     raise
-                dropped.append((source.names[index], str(error)))
+                dropped.append((reader.names[index], str(error)))
                 continue
             bits = np.packbits(clip.mask)
             pos_file.write(np.ascontiguousarray(clip.pos, dtype="<f4").tobytes())
@@ -244,7 +244,7 @@ def _make_shard(source: Source, part: Path, number: int, places: range, strict: 
             place = (number, floats, octets)
             size = (clip.num_bodies, clip.num_frames)
             rows.append((*place, *size, clip.label, *known, _rate(clip)))
-            names.append(source.names[index])
+            names.append(reader.names[index])
             dims.add((clip.num_dims, clip.scored))
             floats += clip.pos.size
             octets += bits.size
@@ -261,15 +261,15 @@ def _rate(clip: Clip) -> float:
     return rate if 0 < rate < MAX_RATE else 0.0
 
 
-def _usable(source: Source, index: int) -> Clip:
-    clip = source.read(index)
-    if "\n" in source.names[index]:
+def _usable(reader: Reader, index: int) -> Clip:
+    clip = reader.read(index)
+    if "\n" in reader.names[index]:
         raise InputError(f"{clip.source}: its name holds a line break; rename it")
-    known = source.class_names and clip.label >= 0
-    return clip.check(len(source.class_names)) if known else clip
+    known = reader.class_names and clip.label >= 0
+    return clip.check(len(reader.class_names)) if known else clip
 
 
-def _finish(part: Path, source: Source, shards: int) -> Summary:
+def _finish(part: Path, reader: Reader, shards: int) -> Summary:
     """Write what stands over all shards, the header last."""
     lists = [
         json.loads(_list_file(part, number).read_text(encoding="utf-8")) for number in range(shards)
@@ -280,7 +280,7 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
     dims = sorted({tuple(dim) for each in lists for dim in each["dims"]})
     if not rows:
         raise InputError(
-            f"none of the {len(source)} recordings can be used; the first: {dropped[0][1]}"
+            f"none of the {len(reader)} recordings can be used; the first: {dropped[0][1]}"
         )
     if len(dims) > 1:
         raise InputError(
@@ -294,10 +294,9 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
     with atomic_path(files.names) as path:
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     with atomic_path(files.splits) as path:
-        np.save(path, _parts(source, names), allow_pickle=False)
+        np.save(path, _parts(reader, names), allow_pickle=False)
     write_json(files.dropped, [list(each) for each in dropped])
-    number = int(table["label"].max()) + 1
-    class_names = list(source.class_names) or [f"class {label}" for label in range(number)]
+    class_names = reader.class_names or numbered_classes(table["label"].tolist())
     kept = [files.index, files.names, files.splits, files.dropped]
     kept += [files.shard(n, what) for n in range(len(lists)) for what in ("pos", "mask")]
     write_json(
@@ -305,13 +304,13 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
         {
             "kind": KIND,
             "version": VERSION,
-            "layout": source.layout.to_dict(),
+            "layout": reader.layout.to_dict(),
             "num_dims": dims[0][0],
             "scored": dims[0][1],
-            "class_names": class_names,
-            "origin": None if source.origin is None else source.origin.to_dict(),
+            "class_names": list(class_names),
+            "origin": None if reader.origin is None else reader.origin.to_dict(),
             "recordings": len(names),
-            "splits": list(source.splits),
+            "splits": list(reader.splits),
             "files": {
                 path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in kept
             },
@@ -323,12 +322,15 @@ def _finish(part: Path, source: Source, shards: int) -> Summary:
     )
 
 
-def _parts(source: Source, names: Sequence[str]) -> np.ndarray:
+def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:
+    """(splits, recordings) what each recording that is kept is for."""
     place = {name: number for number, name in enumerate(names)}
-    parts = np.zeros((len(source.splits), len(names)), dtype=np.int8)
-    for row, split in zip(parts, source.splits.values(), strict=True):
+    kept = np.array([place.get(name, -1) for name in reader.names])
+    parts = np.zeros((len(reader.splits), len(names)), dtype=np.int8)
+    for row, split in zip(parts, reader.splits.values(), strict=True):
         for value, members in ((1, split.train), (2, split.test)):
-            row[[place[name] for name in members if name in place]] = value
+            places = kept[np.array(members, dtype=int)]
+            row[places[places >= 0]] = value
     return parts
 
 

@@ -10,8 +10,10 @@ from torch.utils.data import Sampler
 __all__ = ["EpochSampler", "LengthBatches"]
 
 
-class EpochSampler(Sampler[int]):
+class EpochSampler(Sampler[tuple[int, int]]):
     """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
+
+    A draw is the pair (pass, clip) that :class:`~asgcn_dgl.data.SkeletonDataset` takes as an index.
 
     Parameters
     ----------
@@ -38,9 +40,9 @@ class EpochSampler(Sampler[int]):
     >>> sampler = EpochSampler(3, shuffle=False, repeat=2)
     >>> sampler.set_epoch(1)
     >>> list(sampler)  # passes 2 and 3 of 3 clips
-    [6, 7, 8, 9, 10, 11]
+    [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2)]
     >>> list(EpochSampler(5, shuffle=False, num_replicas=2, rank=1))
-    [1, 3]
+    [(0, 1), (0, 3)]
     """
 
     def __init__(
@@ -80,11 +82,11 @@ class EpochSampler(Sampler[int]):
             return draws // self.num_replicas
         return len(range(self.rank, draws, self.num_replicas))
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         """Draws of the epoch that go to this process."""
         passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
-        draws = np.concatenate([number * self.size + self._order(number) for number in passes])
-        return iter(draws[self.rank :: self.num_replicas][: len(self)].tolist())
+        draws = [(number, index) for number in passes for index in self._order(number).tolist()]
+        return iter(draws[self.rank :: self.num_replicas][: len(self)])
 
     def _order(self, number: int) -> np.ndarray:
         if not self.shuffle:
@@ -92,7 +94,7 @@ class EpochSampler(Sampler[int]):
         return np.random.default_rng([self.seed, number]).permutation(self.size)
 
 
-class LengthBatches(Sampler[list[int]]):
+class LengthBatches(Sampler[list[tuple[int, int]]]):
     """Batches of clips of about the same length, so that little of a batch is filling.
 
     The draws of an epoch are taken in pools of many batches; a pool is sorted by length and cut
@@ -118,7 +120,7 @@ class LengthBatches(Sampler[list[int]]):
     --------
     >>> lengths = [30, 300, 31, 299, 32, 298]
     >>> batches = LengthBatches(EpochSampler(6), lengths, batch_size=3)
-    >>> sorted(sorted(lengths[draw] for draw in batch) for batch in batches)
+    >>> sorted(sorted(lengths[clip] for _, clip in batch) for batch in batches)
     [[30, 31, 32], [298, 299, 300]]
     """
 
@@ -142,16 +144,15 @@ class LengthBatches(Sampler[list[int]]):
         """Batches of one epoch."""
         return -(-len(self.sampler) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Batches of the epoch."""
         sampler, size = self.sampler, self.batch_size * self.pool
-        draws = np.array(list(sampler), dtype=np.int64)
-        batches: list[list[int]] = []
+        draws = list(sampler)
+        batches: list[list[tuple[int, int]]] = []
         for first in range(0, len(draws), size):
-            some = draws[first : first + size]
-            some = some[np.argsort(self.lengths[some % sampler.size], kind="stable")]
+            some = sorted(draws[first : first + size], key=lambda draw: self.lengths[draw[1]])
             batches += [
-                some[begin : begin + self.batch_size].tolist()
+                some[begin : begin + self.batch_size]
                 for begin in range(0, len(some), self.batch_size)
             ]
         if not sampler.shuffle:

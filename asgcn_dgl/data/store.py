@@ -15,9 +15,6 @@ A store is a folder::
 
 To open one reads the header, the index and the names; positions are mapped and read when a clip is
 asked for, by as many processes as like.
-
-Version 2 is this. Version 1, which is read too, knew neither format and options nor frames a
-second.
 """
 
 from __future__ import annotations
@@ -33,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.files import shown
-from asgcn_dgl.data.formats.source import Origin, Source, Split
+from asgcn_dgl.data.files import shown
+from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -43,20 +40,19 @@ __all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
 KIND = "asgcn_dgl store"
 VERSION = 2
 
-_INDEX_1 = [
-    ("shard", "<i4"),
-    ("pos_at", "<i8"),  # floats before this recording in its shard
-    ("mask_at", "<i8"),  # bytes before it
-    ("bodies", "<i4"),
-    ("frames", "<i4"),
-    ("label", "<i4"),
-    *((name, "<i4") for name in RecordingName._fields),
-]
-
 #: One row of the index. What is not known is -1 (numbers of the recording) or 0 (``fps``).
-INDEX = np.dtype([*_INDEX_1, ("fps", "<f8")])
-
-_INDICES = {1: np.dtype(_INDEX_1), VERSION: INDEX}
+INDEX = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("pos_at", "<i8"),  # floats before this recording in its shard
+        ("mask_at", "<i8"),  # bytes before it
+        ("bodies", "<i4"),
+        ("frames", "<i4"),
+        ("label", "<i4"),
+        *((name, "<i4") for name in RecordingName._fields),
+        ("fps", "<f8"),
+    ]
+)
 
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
@@ -104,8 +100,8 @@ class StoreFiles:
 
 
 @dataclass(frozen=True)
-class Store(Source):
-    """An opened store; see :func:`open_store`.
+class Store(Reader):
+    """An opened store, a reader of its recordings; see :func:`open_store`.
 
     Attributes
     ----------
@@ -116,7 +112,7 @@ class Store(Source):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`; of a store of version 1 without ``fps``.
+        (N,) of :data:`INDEX`.
     """
 
     path: Path = Path()
@@ -155,19 +151,14 @@ class Store(Source):
             bool(self.header and self.header.get("scored", False)),
         )
 
-    def numbers(self, index: int) -> RecordingName:
+    def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording, -1 where they are not known."""
         row = self._row(index)
         return RecordingName(*(int(row[name]) for name in RecordingName._fields))
 
     def rate(self, index: int) -> float | None:
         """Return the frames a second of a recording; None where they are not known."""
-        row = self._row(index)
-        return (float(row["fps"]) if row.dtype == INDEX else 0.0) or None
-
-    def place(self, name: str) -> int:
-        """Return the number of a recording, by name."""
-        return _places(self)[name]
+        return float(self._row(index)["fps"]) or None
 
     def verify(self) -> None:
         """Read everything and compare checksums.
@@ -197,7 +188,7 @@ class Store(Source):
         return self.header["files"]
 
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
-    # it anew.
+    # it again.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Store) and self.path == other.path
 
@@ -228,7 +219,6 @@ def open_store(path: str | Path) -> Store:
     """
     files = StoreFiles(Path(path))
     header = _read_header(files)
-    kind = _INDICES[header["version"]]
     for name in ("index.npy", "names.txt", "splits.npy"):
         _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
     try:
@@ -236,15 +226,12 @@ def open_store(path: str | Path) -> Store:
         names = tuple(files.names.read_text(encoding="utf-8").split("\n")[:-1])
         parts = np.load(files.splits, allow_pickle=False)
         layout = SkeletonLayout.from_dict(header["layout"])
-        fits = index.dtype == kind and index.shape == (len(names),)
+        fits = index.dtype == INDEX and index.shape == (len(names),)
         fits = fits and parts.shape == (len(header["splits"]), len(names))
         if not fits:
             raise ValueError("index, names and splits do not fit together")
         splits = {
-            name: Split(
-                tuple(names[i] for i in np.flatnonzero(part == 1)),
-                tuple(names[i] for i in np.flatnonzero(part == 2)),
-            )
+            name: Split(*(tuple(np.flatnonzero(part == code).tolist()) for code in (1, 2)))
             for name, part in zip(header["splits"], parts, strict=True)
         }
         origin = header.get("origin")
@@ -257,7 +244,9 @@ def open_store(path: str | Path) -> Store:
             int(header["num_dims"]),
             header,
             index,
+            labels=index["label"],
             origin=None if origin is None else Origin.from_dict(origin),
+            place=str(files.path),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {error}; {_DAMAGED}") from error
@@ -275,12 +264,10 @@ def _read_header(files: StoreFiles) -> dict[str, Any]:
         dict(header["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{files.header}: not the header of a store; {_DAMAGED}") from error
-    known = [str(each) for each in _INDICES]
-    if kind != KIND or type(version) is not int or version not in _INDICES:
+    if kind != KIND or type(version) is not int or version != VERSION:
         raise InputError(
             f"{files.header}: {shown(kind)!r} of version {shown(version)}, where this version of "
-            f"asgcn_dgl reads versions {' and '.join(known)}; make the store again with "
-            "'asgcn-dgl prepare'"
+            f"asgcn_dgl reads version {VERSION}; make the store again with 'asgcn-dgl prepare'"
         )
     return dict(header)
 
@@ -300,13 +287,16 @@ def _check_size(path: Path, wanted: int | None) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _mapped(path: Path, dtype: str, written: int) -> np.ndarray:
-    """Map a shard, kept open for the clips that follow; a shard written anew is mapped anew."""
+    """Map a shard, kept open for the clips that follow; one that was rewritten is mapped again."""
     return np.memmap(path, dtype=dtype, mode="r")
 
 
-@functools.lru_cache(maxsize=8)
-def _places(store: Store) -> dict[str, int]:
-    return {name: place for place, name in enumerate(store.names)}
+def is_store(path: Path) -> bool:
+    """Return whether a folder is a store, damaged or not."""
+    return StoreFiles(path).header.is_file()
+
+
+FORMAT = Format("store", open_store, is_store, "store")
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
 __all__ = ["Doubt", "Survey", "survey"]
@@ -121,12 +121,12 @@ def _worst(missing: dict[str, float]) -> str:
     return f" (most: {', '.join(named)})" if named else ""
 
 
-def survey(source: Source, progress: Callable[[int, int], None] | None = None) -> Survey:
+def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -> Survey:
     """Look at all recordings.
 
     Parameters
     ----------
-    source
+    reader
         A store, or recordings of any format.
     progress
         Called with the recordings that are done, and all.
@@ -141,9 +141,9 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
     InputError
         If a recording cannot be used.
     """
-    if not len(source):
-        raise InputError("the source holds no recording; there is nothing to look at")
-    layout = source.layout
+    if not len(reader):
+        raise InputError("the reader holds no recording; there is nothing to look at")
+    layout = reader.layout
     labels: list[int] = []
     bodies: dict[int, int] = {}
     frames: list[int] = []
@@ -152,7 +152,7 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
     lengths: list[np.ndarray] = []
     spreads: list[np.ndarray] = []
     doubts: list[Doubt] = []
-    for done, clip in enumerate(source, start=1):
+    for done, clip in enumerate(reader, start=1):
         labels.append(clip.label)
         bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
         frames.append(clip.num_frames)
@@ -166,20 +166,20 @@ def survey(source: Source, progress: Callable[[int, int], None] | None = None) -
         spreads.append(spread)
         doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, mean, spread)]
         if progress is not None:
-            progress(done, len(source))
-    names = source.class_names or tuple(f"class {n}" for n in range(max(labels) + 1))
+            progress(done, len(reader))
+    names = reader.class_names or numbered_classes(labels)
     missing = 1 - seen / places
     return Survey(
-        recordings=len(source),
+        recordings=len(reader),
         classes={name: labels.count(number) for number, name in enumerate(names)},
         unlabelled=sum(label < 0 for label in labels),
-        splits={name: (len(split.train), len(split.test)) for name, split in source.splits.items()},
+        splits={name: (len(split.train), len(split.test)) for name, split in reader.splits.items()},
         bodies=bodies,
         frames=(min(frames), float(np.median(frames)), max(frames)),
         rates=rates,
         missing=float(missing.mean()),
         missing_joints=dict(zip(layout.joints, missing.tolist(), strict=True)),
-        bones=_bones(source, lengths, spreads),
+        bones=_bones(reader, lengths, spreads),
         doubts=tuple(doubts),
     )
 
@@ -210,15 +210,15 @@ def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bones(
-    source: Source, lengths: list[np.ndarray], spreads: list[np.ndarray]
+    reader: Reader, lengths: list[np.ndarray], spreads: list[np.ndarray]
 ) -> dict[str, tuple[float, float]]:
     found = {}
     all_lengths, all_spreads = np.array(lengths), np.array(spreads)
-    for number, (near, far) in enumerate(source.layout.bones):
+    for number, (near, far) in enumerate(reader.layout.bones):
         length, spread = all_lengths[:, number], all_spreads[:, number]
         here = np.isfinite(length)
         if here.any():
-            name = f"{source.layout.joints[near]} - {source.layout.joints[far]}"
+            name = f"{reader.layout.joints[near]} - {reader.layout.joints[far]}"
             found[name] = (float(np.median(length[here])), float(np.median(spread[here])))
     return found
 

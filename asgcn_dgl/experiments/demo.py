@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data import get_set
-from asgcn_dgl.data.synthetic import write_synthetic
+from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import draw_figures
 from asgcn_dgl.experiments.report import report
@@ -104,7 +103,7 @@ def _check_run(folder: Path, config: RunConfig) -> None:
 
 def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None:
     """Write the set, with a progress bar if one is wanted."""
-    total = clips_per_class * get_set("synthetic").num_classes
+    total = clips_per_class * len(CLASS_NAMES)
     steps = iter(track(range(total), "writing", config))
     write_synthetic(
         config.root,

@@ -251,7 +251,7 @@ def _skeleton(subject: Subject) -> Figure:
 
 
 def _s_links(subject: Subject) -> Figure:
-    hops = int(subject.gallery.restored.model.config.get("max_hop", 1))
+    hops = subject.gallery.restored.model.config.max_hop
     pose = subject.pose(subject.clip)
     return subject.draw_links(viz.draw_structural_links, subject.joint, hops, pose=pose)
 

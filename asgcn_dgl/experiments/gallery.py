@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from asgcn_dgl.data import Clip, Sample, SkeletonDataset, collate, frame_sampler, open_set
+from asgcn_dgl.data import Clip, Reader, Sample, SkeletonDataset, collate, frame_sampler
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.training.build import device_of, future_frames, set_threads
+from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import files_to_test, make_dataset
+from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
 from asgcn_dgl.training.compare import read_scores
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.history import History, read_history
@@ -46,7 +46,7 @@ class Gallery:
         Its model.
     names, labels, probabilities
         Of the N test clips: names, true classes and (N, K) probabilities.
-    files
+    test
         The N recordings, in the same order.
     metrics
         What ``metrics.json`` holds.
@@ -59,7 +59,7 @@ class Gallery:
     names: list[str]
     labels: Ints
     probabilities: npt.NDArray[np.floating]
-    files: list[Path]
+    test: Reader
     metrics: dict[str, Any]
     checkpoint: str
 
@@ -76,7 +76,7 @@ class Gallery:
     @cached_property
     def history(self) -> History:
         """Figures of each epoch of the training."""
-        return read_history(self.run.log)
+        return read_history(self.run.path)
 
     def check_same(self, first: Gallery) -> None:
         """Refuse to be compared with a run on other clips.
@@ -167,8 +167,8 @@ class Gallery:
         progress
             What the progress bar says.
         """
-        read = open_set(self.restored.config.data, self.restored.config.root).read
-        return examine(self.restored, [read(self.files[place]) for place in places], progress)
+        clips = [self.test.read(place) for place in places]
+        return examine(self.restored, clips, progress)
 
 
 def open_gallery(
@@ -199,7 +199,7 @@ def open_gallery(
     if root is not None:
         config.root = str(root)
     set_threads(config)
-    test = files_to_test(config)
+    test = clips_to_test(open_run(config), config)
     names = [str(name) for name in scores["names"]]
     if len(test) != len(names):
         raise InputError(
@@ -272,12 +272,12 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
     """
     _check_layouts(restored, clips)
     model, config = restored.model, restored.config
-    steps = future_frames(model)
+    steps = model.config.future_frames
     device = device_of(config)
     model.to(device).eval()
     whole = make_dataset(list(clips), config, "whole", future_frames=steps)
     observed = make_dataset(list(clips), config, "observed", future_frames=steps)
-    stride = int(np.prod(model.config.get("strides", [1])))  # frames of a step of the last block
+    stride = int(np.prod(model.config.strides))  # frames of a step of the last block
     found: list[Exhibit] = []
     size = config.trainer.eval_batch_size
     for start in track(range(0, len(clips), size), progress, config):
@@ -347,7 +347,7 @@ def _views(restored: Restored, samples: list[Sample], out: ASGCNOutput) -> list[
     probabilities = out.logits.softmax(dim=-1).cpu().numpy()
     strength = out.features.norm(dim=-1).cpu().numpy()  # (N, R)
     prob = None if out.links is None else out.links.prob[:, 1:].cpu().numpy()  # (E, C)
-    together = restored.model.config.get("across_bodies", False)
+    together = restored.model.config.across_bodies
     views, joint, pair = [], 0, 0
     for sample, share in zip(samples, probabilities, strict=True):
         count, joints = sample.mask.shape[0], sample.mask.shape[2]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from asgcn_dgl.training.config import RunConfig
 
-__all__ = ["TABLE_NAMES", "Cell", "Grid", "Published", "grid"]
+__all__ = ["TABLE_NAMES", "Cell", "Grid", "Published", "TableName", "grid"]
 
-TABLE_NAMES = ("links", "types", "prior", "prediction", "comparison", "folds")
+TableName = Literal["links", "types", "prior", "prediction", "comparison", "folds"]
+TABLE_NAMES: tuple[TableName, ...] = get_args(TableName)
 ORDERS = (1, 2, 3, 4)
 TYPES = (1, 2, 3, 4, 5)
 PRIORS = (0.99, 0.95, 0.5, 0.2, 0.0)

@@ -13,15 +13,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from asgcn_dgl import metrics
-from asgcn_dgl.data import Clip, open_store
-from asgcn_dgl.data.formats.layout_file import find_layout
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data import Clip, Reader, open_data
+from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
+from asgcn_dgl.data.registry import recognize
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import links_used, warnings_of
-from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
-from asgcn_dgl.training.predict import read_clips
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz import draw_strip
 from asgcn_dgl.viz.animation import SUFFIXES, animate
@@ -169,8 +168,8 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     model = gallery.restored.model
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {model.config.get('max_hop')} hops",
-        "A-links": f"{model.config.get('num_actional')} types" if model.aim is not None else "none",
+        "S-links": f"up to {model.config.max_hop} hops",
+        "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
     }
     if use is not None:
         types = ", ".join(f"{each['linked']:.0%}" for each in use["types"])
@@ -245,23 +244,20 @@ def read_raw(
     data: str | None = None,
     options: Mapping[str, Any] | None = None,
     most: int = CLIPS_CARRIED,
-    name: str | None = None,
 ) -> tuple[list[Clip], int]:
     """Read raw recordings of any format that a model can be used on.
 
     Parameters
     ----------
     paths
-        Files, or stores; with ``data`` whatever that format comes in. A file that does not say its
-        skeleton has that of the layout file beside it, else the supplied one of as many joints.
+        Files, folders or stores of any format. An own file that does not say its skeleton has that
+        of the layout file beside it, else the supplied one of as many joints.
     data
-        A format by name, see :data:`asgcn_dgl.data.formats.registry.FORMATS`; None: the file tells.
+        A format by name, see :data:`asgcn_dgl.data.FORMATS`; None: recognized.
     options
         Options of the format.
     most
         Clips to read, at most.
-    name
-        Read the clip of this name only.
 
     Returns
     -------
@@ -271,40 +267,26 @@ def read_raw(
     Raises
     ------
     InputError
-        If a file cannot be used, or there is no clip of that name.
+        If a file cannot be used.
     """
     if most < 1:
         raise InputError(f"--clips must be at least 1, got {most}")
     clips: list[Clip] = []
     found = 0
     for path in map(Path, paths):
-        names, read = _open(path, data, options)
-        if name is not None and name not in names:
-            raise InputError(f"{path}: no recording {name!r}; they are named like {names[0]}")
-        wanted = range(len(names)) if name is None else [names.index(name)]
-        clips += [read(number) for number in wanted[: most - len(clips)]]
-        found += len(wanted)
+        source = _open(path, data, options)
+        clips += [source.read(number) for number in range(min(len(source), most - len(clips)))]
+        found += len(source)
     return clips, found
 
 
-def _open(path: Path, data: str | None, options: Mapping[str, Any] | None) -> tuple[list[str], Any]:
-    """Return the names of the recordings in a place, and what reads one by its number."""
-    by_suffix = {".pkl": "annotations", ".npy": "arrays"}
-    if data is None and not path.is_dir() and path.suffix.lower() not in by_suffix:
-        found = read_clips(path, _layouts(path), options)
-        return [clip.name for clip in found], found.__getitem__
-    if data is None and path.is_dir():
-        source: Any = open_store(path)
-    else:
-        source = open_source(data or by_suffix[path.suffix.lower()], path, **(options or {}))
-    return list(source.names), source.read
-
-
-def _layouts(path: Path) -> list[SkeletonLayout]:
-    """Return the skeletons that a file may be of."""
-    if any((path.parent / f"layout.{kind}").is_file() for kind in ("yaml", "yml", "json")):
-        return [find_layout(path.parent)]
-    return [get_layout(facts["name"]) for facts in SUPPLIED]
+def _open(path: Path, data: str | None, options: Mapping[str, Any] | None) -> Reader:
+    """Open recordings; an own file without a layout beside it has the supplied one that fits."""
+    given = dict(options or {})
+    own = data is None and not path.is_dir() and recognize(path).name == "own"
+    if own and not any((path.parent / name).is_file() for name in LAYOUT_FILES):
+        given.setdefault("layout", tuple(get_layout(facts["name"]) for facts in SUPPLIED))
+    return open_data(path, data, **given)
 
 
 def as_exhibit(clip: Clip, name: str | None = None) -> Exhibit:
@@ -391,10 +373,11 @@ def moving_picture(
         (exhibit,) = gallery.exhibits([gallery.place(clip)])
         names = gallery.class_names
     else:
-        clips, found = read_raw([place], data, options, most=1, name=clip)
-        if found > 1:
-            raise InputError(f"--clip is needed: a recording's name, such as {clips[0].name}")
-        exhibit = as_exhibit(clips[0])
+        reader = _open(place, data, options)
+        if clip is None and len(reader) > 1:
+            raise InputError(f"--clip is needed: a recording's name, such as {reader.names[0]}")
+        exhibit = as_exhibit(reader.read(0 if clip is None else reader.find(clip)))
+        names = reader.class_names if place.is_dir() else ()
     try:
         return animate(
             target,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data import open_set
+from asgcn_dgl.data import open_data
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import Cell, Grid, grid
 from asgcn_dgl.files import atomic_path, write_json
@@ -29,7 +29,15 @@ __all__ = ["Job", "make_table", "markdown"]
 # What a run may change from one sitting to the next without becoming another.
 _PLACES = {
     "clips": ("workers", "cache"),
-    "trainer": ("threads", "progress", "accelerator", "devices", "nodes", "link_pictures"),
+    "trainer": (
+        "threads",
+        "progress",
+        "accelerator",
+        "devices",
+        "nodes",
+        "link_pictures",
+        "reuse_memory",
+    ),
 }
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -168,9 +176,9 @@ def make_table(
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
     folder = Path(folder)
-    found = open_set(config.data, config.root)
+    found = open_data(config.root, config.data)
     try:
-        chosen = grid(table, config, found.default_protocol, found.splits)
+        chosen = grid(table, config, found.default_split, tuple(found.splits))
     except ValueError as error:
         raise InputError(str(error)) from error
     jobs = _jobs(chosen, config, folder, seeds, split)

@@ -1,8 +1,21 @@
-"""Blocks and heads put together as in the paper's figures."""
+"""Blocks and heads put together as in the paper's figures.
+
+The options (:class:`ASGCNConfig`) need no torch: models are imported when they are asked for.
+"""
 
 from __future__ import annotations
 
-from asgcn_dgl.models.asgcn import ASGCN, ASGCNOutput
-from asgcn_dgl.models.stgcn import STGCN
+from typing import TYPE_CHECKING
 
-__all__ = ["ASGCN", "STGCN", "ASGCNOutput"]
+from asgcn_dgl.lazy import on_demand
+from asgcn_dgl.models.config import PRESETS, ASGCNConfig
+
+if TYPE_CHECKING:
+    from asgcn_dgl.models.asgcn import ASGCN, ASGCNOutput
+    from asgcn_dgl.models.stgcn import STGCN
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__, {"asgcn": ("ASGCN", "ASGCNOutput"), "stgcn": ("STGCN",)}
+    )
+
+__all__ = ["ASGCN", "PRESETS", "STGCN", "ASGCNConfig", "ASGCNOutput"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl.models.config import ASGCNConfig, LinkMode
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
@@ -18,26 +19,12 @@ from asgcn_dgl.nn import (
     RecognitionHead,
     StreamFeatures,
 )
-from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.nn.agconv import EdgeWeight
+from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
 from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
-
-LINK_MODES = ("sampled", "steady", "frozen")
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "small": {
-        "channels": (32, 32, 64, 64, 128, 128),
-        "strides": (1, 1, 2, 1, 2, 1),
-        "aim_hidden": 64,
-        "aim_frames": 25,
-        "future_channels": 64,
-        "dropout": 0.1,
-    },
-}
 
 
 class ASGCNOutput(NamedTuple):
@@ -67,64 +54,18 @@ class ASGCN(nn.Module):
     Parameters
     ----------
     layouts
-        The layout, or layouts, of the clips.
+        The layout, or layouts, of the clips; or an :class:`ASGCNConfig`, and nothing else.
     num_classes
         K.
     in_feats
         D, features of a joint in a frame; also the coordinates of predicted poses.
-    channels, strides
-        Width and temporal stride of every block of the backbone (Fig. 6).
-    kernel_size
-        Of the temporal convolutions.
-    max_hop
-        L, the order of the S-links.
-    construction, truncated, normalization
-        See :func:`~asgcn_dgl.skeleton.structural_operators`.
-    num_actional
-        C, the actional types; 0 for S-links only.
-    actional_weight
-        λ.
-    normalise, scale
-        See :class:`~asgcn_dgl.nn.AGConv`.
-    hard, tau
-        See :class:`~asgcn_dgl.nn.AIMEncoder`.
-    ghost_prior
-        P0, the prior of the ghost link; 0 for no ghost type.
-    aim_frames, aim_hidden, aim_dropout
-        Frames that the A-link inference module sees, its width and its encoder's dropout.
-    aim_variance
-        σ² of its loss.
-    links
-        A-links in training: ``"sampled"`` (Eq. 3, with noise and dropout), ``"steady"`` (those of
-        evaluation, tuned all the same) or ``"frozen"`` (steady, and the inference module is not
-        trained, as in the published code).
-    across_bodies
-        Infer A-links over all bodies of a clip together.
-    edge_mask
-        Learn the masks M of the S-links.
-    bias
-        Bias in the graph convolutions.
-    dropout
-        Of the blocks.
-    input_norm
-        ``"joint"`` (by joint and channel, as published, one layout only) or ``"channel"``.
-    future_frames
-        T', frames to predict; 0 for no prediction head.
-    future_channels
-        Width of the prediction head.
-    temporal
-        Temporal convolutions of the backbone: ``"single"`` (the paper) or ``"branches"``, see
-        :class:`~asgcn_dgl.nn.MultiBranchTemporalConv` (a ``kernel_size`` of 3 is usual then).
-    attention
-        ``"frames"``, ``"joints"`` or ``"both"``: what a :class:`~asgcn_dgl.nn.PooledAttention` in
-        every block of the backbone weighs; None (the paper) for no attention.
-    structural_offsets
-        Learn additive parts of the S-link operators of one hop, see
-        :class:`~asgcn_dgl.nn.StructuralOffsets`.
-    streams
-        Inputs that the backbone is given side by side, each with an input norm of its own: names
-        of :class:`~asgcn_dgl.nn.StreamFeatures`. The inference module and the prediction head
-        see positions all the same. The paper's is ``("joint",)``: the features as they come.
+    **options
+        Further options by name, see :class:`ASGCNConfig`.
+
+    Attributes
+    ----------
+    config
+        All options: ``type(model)(model.config)`` makes such a model again.
 
     Raises
     ------
@@ -143,135 +84,88 @@ class ASGCN(nn.Module):
     (torch.Size([2, 4]), torch.Size([51, 10, 2]))
     """
 
+    name: ClassVar[str] = "asgcn"
+
     def __init__(
         self,
-        layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
-        num_classes: int,
+        layouts: ASGCNConfig | SkeletonLayout | str | Sequence[SkeletonLayout | str],
+        num_classes: int | None = None,
         in_feats: int = 3,
-        *,
-        channels: Sequence[int] = (64, 64, 64, 128, 128, 128, 256, 256, 256),
-        strides: Sequence[int] = (1, 1, 1, 2, 1, 1, 2, 1, 1),
-        kernel_size: int = 7,
-        max_hop: int = 4,
-        construction: str = "power",
-        truncated: bool = False,
-        normalization: str = "transition",
-        num_actional: int = 3,
-        actional_weight: float = 0.5,
-        normalise: str = "paper",
-        scale: float = 1.0,
-        hard: bool = False,
-        tau: float = 0.5,
-        ghost_prior: float = 0.95,
-        aim_frames: int = 50,
-        aim_hidden: int = 128,
-        aim_dropout: float = 0.5,
-        aim_variance: float = 5e-4,
-        links: str = "sampled",
-        across_bodies: bool = False,
-        edge_mask: bool = True,
-        bias: bool = False,
-        dropout: float = 0.5,
-        input_norm: str = "joint",
-        future_frames: int = 10,
-        future_channels: int = 128,
-        temporal: str = "single",
-        attention: str | None = None,
-        structural_offsets: bool = False,
-        streams: Sequence[str] = ("joint",),
+        **options: Any,
     ) -> None:
         super().__init__()
-        # Everything but `self` and what Python adds: what from_config needs to make it again.
-        given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        self.layouts = as_layouts(layouts)
-        given["layouts"] = [layout.to_dict() for layout in self.layouts]
-        for name in ("channels", "strides", "streams"):
-            given[name] = list(given[name])
-        self._config = given
-        if len(channels) != len(strides) or not channels:
-            raise ValueError(
-                f"channels and strides must be as many, at least one, got {len(channels)} and "
-                f"{len(strides)}"
-            )
-        self.graph_builder = GraphBuilder(
-            max_hop=max_hop,
-            num_actional=num_actional,
-            construction=construction,
-            truncated=truncated,
-            norm=normalization,
-            across_bodies=across_bodies,
-        )
-        conv: dict[str, Any] = {
-            "max_hop": max_hop,
-            "num_actional": num_actional,
-            "actional_weight": actional_weight,
-            "construction": construction,
-            "layouts": self.layouts if edge_mask else None,
-            "truncated": truncated,
-            "norm": normalization,
-            "link_norm": normalise,
-            "scale": scale,
-            "bias": bias,
-            "offsets": self.layouts if structural_offsets else None,
+        config = _config(type(self).name, layouts, num_classes, in_feats, options)
+        self.config = config
+        self.layouts = as_layouts(config.layouts)
+        structure: dict[str, Any] = {
+            "max_hop": config.max_hop,
+            "num_actional": config.num_actional,
+            "construction": config.construction,
+            "truncated": config.truncated,
+            "norm": config.norm,
         }
-        self.in_feats = in_feats
+        conv: dict[str, Any] = {
+            **structure,
+            "actional_weight": config.actional_weight,
+            "link_norm": config.link_norm,
+            "scale": config.scale,
+            "layouts": self.layouts if config.edge_mask else None,
+            "bias": config.bias,
+            "offsets": self.layouts if config.structural_offsets else None,
+        }
+        self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
+        self.in_feats = config.in_feats
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
         }
-        self._link_norm = normalise
-        if links not in LINK_MODES:
-            raise ValueError(f"links must be one of {LINK_MODES}, got {links!r}")
-        self.links = links
         self.aim: AIM | None = None
-        if num_actional:
+        if config.num_actional:
             self.aim = AIM(
-                in_feats,
-                num_actional,
-                num_frames=aim_frames,
-                hidden_feats=aim_hidden,
-                dropout=aim_dropout,
-                tau=tau,
-                hard=hard,
-                ghost_prior=ghost_prior,
-                variance=aim_variance,
+                config.in_feats,
+                config.num_actional,
+                num_frames=config.aim_frames,
+                hidden_feats=config.aim_hidden,
+                dropout=config.aim_dropout,
+                tau=config.tau,
+                hard=config.hard,
+                ghost_prior=config.ghost_prior,
+                variance=config.aim_variance,
             )
-            self.aim.requires_grad_(links != "frozen")
-        self.input_norm = _input_norm(input_norm, self.layouts, in_feats)
+        self.input_norm = self._make_input_norm()
         self.streams: StreamFeatures | None = None
         self.stream_norms = nn.ModuleList()  # of the second stream and on
-        if tuple(streams) != ("joint",):
-            self.streams = StreamFeatures(self.layouts, self.graph_builder, streams)
-            self.stream_norms.extend(
-                _input_norm(input_norm, self.layouts, in_feats) for _ in self.streams.streams[1:]
-            )
-        widths = [in_feats * len(streams), *channels]
+        if config.made_streams is not None:
+            self.streams = StreamFeatures(self.layouts, self.graph_builder, config.made_streams)
+            self.stream_norms.extend(self._make_input_norm() for _ in config.streams[1:])
+        widths = [config.in_feats * len(config.streams), *config.channels]
         self.blocks = nn.ModuleList(
             ASGCNBlock(
                 widths[number],
                 widths[number + 1],
-                kernel_size,
+                config.kernel_size,
                 stride,
-                dropout=dropout,
+                dropout=config.dropout,
                 residual=number > 0,
                 conv=conv,
-                temporal=temporal,
-                attention=attention,
+                temporal=config.temporal,
+                attention=config.attention,
             )
-            for number, stride in enumerate(strides)
+            for number, stride in enumerate(config.strides)
         )
-        self.recognition = RecognitionHead(channels[-1], num_classes)
+        self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
         self.prediction: PredictionHead | None = None
-        if future_frames:
+        if config.future_frames:
+            width = config.future_channels
             self.prediction = PredictionHead(
-                channels[-1],
-                in_feats,
-                future_frames,
-                hidden_feats=future_channels,
-                narrow_feats=(future_channels // 2, future_channels // 4),
-                dropout=dropout,
+                config.channels[-1],
+                config.in_feats,
+                config.future_frames,
+                hidden_feats=width,
+                narrow_feats=(width // 2, width // 4),
+                dropout=config.dropout,
                 conv=conv,
             )
-        self.train()  # links that are not sampled are steady from the first
+        self.set_link_mode(config.link_mode)
 
     @classmethod
     def preset(
@@ -291,31 +185,41 @@ class ASGCN(nn.Module):
         layouts, num_classes, in_feats
             As for the class.
         **overrides
-            Options that shall differ from the preset's.
+            Options that differ from the preset's.
 
         Raises
         ------
         ValueError
-            For an unknown name.
+            For an unknown name, or an option that breaks its rule.
         """
-        if name not in PRESETS:
-            raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {name!r}")
-        return cls(layouts, num_classes, in_feats, **{**PRESETS[name], **overrides})
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Arguments that make this model again, as plain JSON values."""
-        return dict(self._config)
+        data = (layouts, num_classes, in_feats)
+        return cls(ASGCNConfig.preset(name, *data, name=cls.name, **overrides))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ASGCN:
-        """Make a model from :attr:`config`."""
-        options = dict(config)
-        layouts = [SkeletonLayout.from_dict(layout) for layout in options.pop("layouts")]
-        return cls(layouts, **options)
+        """Make a model from what ``model.config.to_dict()`` gave."""
+        return cls(ASGCNConfig.from_dict({"name": cls.name, **config}))
+
+    def set_link_mode(self, mode: LinkMode) -> None:
+        """Choose what A-links are in training, see :class:`ASGCNConfig`; it starts training mode.
+
+        Parameters
+        ----------
+        mode
+            ``"sampled"``, ``"steady"`` or ``"frozen"``.
+        """
+        self.link_mode = mode
+        if self.aim is not None:
+            self.aim.requires_grad_(mode != "frozen")
+        self.train()  # links that are not sampled are steady at once
+
+    def _make_input_norm(self) -> InputNorm | MaskedBatchNorm:
+        if self.config.input_norm == "channel":
+            return MaskedBatchNorm(self.in_feats)
+        return InputNorm(self.layouts[0].num_joints, self.in_feats)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw new weights."""
         norms = (self.input_norm, *self.stream_norms)
         parts = (self.aim, *norms, *self.blocks, self.recognition, self.prediction)
         for part in parts:
@@ -325,7 +229,7 @@ class ASGCN(nn.Module):
     def train(self, mode: bool = True) -> ASGCN:
         """Set training mode; A-links that are not sampled are made as in evaluation."""
         super().train(mode)
-        if self.links != "sampled" and self.aim is not None:
+        if self.link_mode != "sampled" and self.aim is not None:
             self.aim.eval()
         return self
 
@@ -381,13 +285,12 @@ class ASGCN(nn.Module):
             return ASGCNOutput(logits, future, links, hidden)
         matrices = None
         if links is not None:
-            matrices = link_matrices(structure, links.weight, self._link_norm)
+            matrices = link_matrices(structure, links.weight, self.config.link_norm)
         # The convolutions compute in this order: the features are brought to it once.
         first = structure.with_joints_first()
-        feat, mask, pose = (
-            None if rows is None else structure.rows_joints_first(rows)
-            for rows in (feat, mask, pose)
-        )
+        feat = structure.rows_joints_first(feat)
+        mask = None if mask is None else structure.rows_joints_first(mask)
+        pose = None if pose is None else structure.rows_joints_first(pose)
         logits, future, hidden = self._backbone(first, feat, mask, matrices, pose, predict)
         if future is not None:
             future = structure.rows_in_graph_order(future)
@@ -435,15 +338,16 @@ def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) 
     return out
 
 
-def _input_norm(
-    kind: str, layouts: Sequence[SkeletonLayout], in_feats: int
-) -> InputNorm | MaskedBatchNorm:
-    if kind == "channel":
-        return MaskedBatchNorm(in_feats)
-    if kind != "joint":
-        raise ValueError(f"input_norm must be 'joint' or 'channel', got {kind!r}")
-    if len(layouts) > 1:
-        raise ValueError(
-            f"input_norm must be 'channel' for {len(layouts)} layouts: 'joint' serves one only"
-        )
-    return InputNorm(layouts[0].num_joints, in_feats)
+def _config(
+    name: str, first: Any, num_classes: int | None, in_feats: int, options: Mapping[str, Any]
+) -> ASGCNConfig:
+    """Return the options that a constructor was given, in either form."""
+    if not isinstance(first, ASGCNConfig):
+        if num_classes is None:
+            raise TypeError("num_classes is missing")
+        return ASGCNConfig.preset("paper", first, num_classes, in_feats, name=name, **options)
+    if num_classes is not None or options:
+        raise TypeError("an ASGCNConfig holds all options: give it alone")
+    if name not in ("asgcn", first.name):  # an ASGCN can be of any options, ST-GCN's too
+        raise ValueError(f"config.name must be {name!r}, got {first.name!r}")
+    return first

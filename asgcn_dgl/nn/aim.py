@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
 from asgcn_dgl.ops.frames import as_mask, sample_frames
+from asgcn_dgl.ops.pairs import HALF
 
 
 class AIMLoss(NamedTuple):
@@ -81,7 +82,10 @@ def aim_loss(
     if not variance > 0:
         raise ValueError(f"variance must be positive, got {variance!r}")
     joints = max(pred.shape[0], 1)
-    error = (target - pred).square().sum(dim=-1)
+    error = target - pred
+    if error.dtype in HALF:
+        error = error.float()
+    error = error.square().sum(dim=-1)
     if mask is not None:
         error = error * mask.to(error.dtype)
     reconstruction = error.sum() / (2.0 * variance * joints)
@@ -92,14 +96,15 @@ def aim_loss(
 def link_divergence(logits: Tensor, ghost_prior: float) -> Tensor:
     """Kullback-Leibler divergence of each pair's link types from the prior, (E,)."""
     types = logits.shape[-1] - 1
+    if logits.dtype in HALF:
+        logits = logits.float()
     if ghost_prior == 0.0:
         logits = logits[:, 1:]
-        log_prior = logits.new_full((types,), -math.log(types))
-    else:
-        rest = math.log((1.0 - ghost_prior) / types)
-        log_prior = logits.new_tensor([math.log(ghost_prior), *[rest] * types])
     log_prob = torch.log_softmax(logits, dim=-1)
-    return (log_prob.exp() * (log_prob - log_prior)).sum(dim=-1)
+    share = log_prob - math.log((1.0 - ghost_prior) / types)
+    if ghost_prior > 0.0:
+        share = torch.cat([log_prob[:, :1] - math.log(ghost_prior), share[:, 1:]], dim=1)
+    return (log_prob.exp() * share).sum(dim=-1)
 
 
 def check_prior(ghost_prior: float) -> None:

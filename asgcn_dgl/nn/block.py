@@ -192,7 +192,7 @@ class ASGCNBlock(nn.Module):
         stride = self.temporal.stride
         if stride == 1 and not self.crop:
             return feat
-        return feat[:, self.crop : self.crop + (frames - 1) * stride + 1 : stride]
+        return feat[:, self.crop : self.crop + (frames - 1) * stride + 1 : stride].contiguous()
 
     def _shortcut(self, feat: Tensor, frames: int, mask: Tensor | None) -> Tensor:
         aligned = self._align(feat, frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from asgcn_dgl.nn.agconv import check_links
 from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, pairs_of
+from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, in_pieces, pairs_of, recomputed
 
 
 class AIMDecoder(nn.Module):
@@ -194,14 +195,20 @@ class AIMDecoder(nn.Module):
         joints, frames, _ = feat.shape
         hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
         hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
-        receiver = self._by_joint(self._link_first(self.link_receiver, hidden), joints)
-        sender = self._by_joint(self._link_first(self.link_sender, hidden), joints)
+        shape = (self.num_actional, joints, frames, self.hidden_feats)
+        receiver = self._link_first(self.link_receiver, hidden).view(shape)
+        sender = self._link_first(self.link_sender, hidden).view(shape)
         if self.reduce == "max":
-            return self._largest(pairs, receiver, sender, edge_weight, frames)
+            size = self.num_actional * self.hidden_feats * len(edge_weight)
+            parts = [
+                recomputed(partial(self._largest, pairs), near, far, edge_weight)
+                for near, far in in_pieces(receiver, sender, dim=2, size=size)
+            ]
+            return torch.cat(parts, dim=1)
         # f_e's second map is linear: it follows the mean over senders.
-        mean = pairs.average(receiver, sender, edge_weight)  # (N, C, T H)
-        mean = mean.view(joints, self.num_actional, frames, -1).permute(1, 0, 2, 3)
-        mapped = torch.bmm(mean.flatten(1, 2), self.link_second.weight).sum(dim=0)
+        mean = pairs.average(receiver.flatten(2), sender.flatten(2), edge_weight)  # (C, N, T H)
+        rows = mean.reshape(self.num_actional, joints * frames, -1)
+        mapped = torch.bmm(rows, self.link_second.weight).sum(dim=0)
         assert self.link_second.bias is not None
         strength = pairs.reduce(edge_weight, "mean").to(mapped.dtype)  # (N, C)
         offset = strength @ self.link_second.bias.squeeze(1).to(mapped.dtype)  # (N, H)
@@ -218,19 +225,15 @@ class AIMDecoder(nn.Module):
         return torch.baddbmm(offset, hidden, weight)
 
     def _largest(
-        self, pairs: Pairs, receiver: Tensor, sender: Tensor, edge_weight: Tensor, frames: int
+        self, pairs: Pairs, receiver: Tensor, sender: Tensor, edge_weight: Tensor
     ) -> Tensor:
-        """Maximum over j of Q_ij, which has to be made pair by pair."""
-        pair = F.elu(pairs.sum(receiver, sender))  # (E, C, T H)
-        edges, types, _ = pair.shape
-        pair = pair.unflatten(2, (frames, -1)).permute(1, 0, 2, 3).flatten(1, 2)
-        mapped = self.link_second(pair).view(types, edges, frames, self.hidden_feats)
+        """Maximum over j of Q_ij, which has to be made pair by pair: (C, N, T, H) to (N, T, H)."""
+        pair = F.elu(pairs.sum(receiver.transpose(0, 1), sender.transpose(0, 1)))  # (E, C, T, H)
+        edges, types, frames, _ = pair.shape
+        mapped = self.link_second(pair.transpose(0, 1).flatten(1, 2))
+        mapped = mapped.view(types, edges, frames, self.hidden_feats)
         link = torch.einsum("cetd,ec->etd", mapped, edge_weight.to(mapped.dtype))
         return pairs.reduce(link, "max")
-
-    def _by_joint(self, rows: Tensor, joints: int) -> Tensor:
-        """(C, N T, H) to (N, C, T H)."""
-        return rows.reshape(self.num_actional, joints, -1).transpose(0, 1)
 
     def _check(self, graph: Any, feat: Tensor, edge_weight: Tensor) -> None:
         if feat.dim() != 3 or feat.shape[0] != graph.num_nodes() or feat.shape[2] != self.in_feats:

@@ -184,7 +184,7 @@ class AIMEncoder(nn.Module):
         types = gumbel_softmax(
             logits, self.tau, noise=self.training, hard=self.hard, generator=generator
         )
-        return Links(types[:, 1:], logits)
+        return Links(types[:, 1:].to(self.out.weight.dtype), logits)
 
     def infer(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (E, C + 1) of every ordered pair, the ghost first."""

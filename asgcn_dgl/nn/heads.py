@@ -179,7 +179,7 @@ class PredictionHead(nn.Module):
         hidden, mask = self._shrink(graph, feat, edge_weight, mask)
         for block in (*self.narrow, self.last):
             hidden = block(graph, torch.cat([hidden, last.unsqueeze(1)], dim=-1), edge_weight, mask)
-        offset = hidden.view(len(hidden), self.future_frames, self.pose_feats)
+        offset = hidden.view(hidden.shape[0], self.future_frames, self.pose_feats)
         return last.unsqueeze(1) + offset
 
     def _shrink(

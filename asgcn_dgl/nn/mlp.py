@@ -53,6 +53,6 @@ class MLP(nn.Module):
         return self.finish(self.first(feat))
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """Continue from the first linear map's result (..., H), which a caller may have made."""
-        out = self.second(self.dropout(F.elu(hidden)))
-        return out if self.norm is None else self.norm(F.elu(out))
+        """Continue from the first linear map's result (..., H), which is overwritten."""
+        out = self.second(self.dropout(F.elu(hidden, inplace=True)))
+        return out if self.norm is None else self.norm(F.elu(out, inplace=True))

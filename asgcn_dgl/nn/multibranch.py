@@ -144,7 +144,7 @@ class MultiBranchTemporalConv(nn.Module):
             )
             for part, kernel, dilation in zip(hidden, self.kernels, self.dilations, strict=False)
         ]
-        parts += [self._pool(hidden[-1]), self.point(feat[:, :: self.stride])]
+        parts += [self._pool(hidden[-1]), self.point(feat[:, :: self.stride].contiguous())]
         later = None if mask is None else mask[:, :: self.stride]
         joined = F.relu(self.joined_norm(torch.cat(parts, dim=-1), later))
         return self.mix(joined)

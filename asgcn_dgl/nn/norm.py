@@ -160,8 +160,8 @@ class InputNorm(nn.Module):
         Parameters
         ----------
         graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch`, or DGL graph with ``ndata["joint"]`` (N,), each
-            joint's index in the layout.
+            :class:`~asgcn_dgl.skeleton.SkeletonBatch`, or DGL graph with ``ndata["joint"]`` (N,),
+            each joint's index in the layout.
         feat
             (N, T, D).
         mask

@@ -19,37 +19,36 @@ INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 class StreamFeatures(nn.Module):
     """Make the features of streams from positions, frame by frame as the model sees them.
 
-        A bone is a joint minus its parent toward the layout's centre, 0 at the centre; a motion is the
-        next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
-        where both its frames do (the last frame counts with its own). There are no parameters.
+    A bone is a joint minus its parent toward the layout's center, 0 at the center; a motion is the
+    next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
+    where both its frames do (the last frame counts with its own). There are no parameters.
 
-        Parameters
-        ----------
-        layouts
-            Layouts whose graphs the module will see.
-        builder
-            Builder of those graphs.
-        streams
-            Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
+    Parameters
+    ----------
+    layouts
+        Layouts whose graphs the module will see.
+    builder
+        Builder of those graphs.
+    streams
+        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
 
-        Raises
-        ------
-        ValueError
-            For no stream, an unknown one, or one given twice.
+    Raises
+    ------
+    ValueError
+        For no stream, an unknown one, or one given twice.
 
-        Examples
-        --------
-        >>> import torch
-        >>> from asgcn_dgl.nn import StreamFeatures
-        >>> from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
-    from asgcn_dgl.skeleton.graph import structure_of
-        >>> pair = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
-        >>> builder = GraphBuilder(max_hop=1, num_actional=0)
-        >>> feat = torch.tensor([[[1.0], [1.0]], [[3.0], [4.0]]])
-        >>> (bone, _), (motion, _) = StreamFeatures(pair, builder, ("bone", "joint_motion"))(
-        ...     builder.structure(pair), feat)
-        >>> bone.squeeze(-1).tolist(), motion.squeeze(-1).tolist()
-        ([[0.0, 0.0], [2.0, 3.0]], [[0.0, 0.0], [1.0, 0.0]])
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import StreamFeatures
+    >>> from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+    >>> pair = SkeletonLayout.from_bones("pair", [(0, 1)], center=0)
+    >>> builder = GraphBuilder(max_hop=1, num_actional=0)
+    >>> feat = torch.tensor([[[1.0], [1.0]], [[3.0], [4.0]]])
+    >>> (bone, _), (motion, _) = StreamFeatures(pair, builder, ("bone", "joint_motion"))(
+    ...     builder.structure(pair), feat)
+    >>> bone.squeeze(-1).tolist(), motion.squeeze(-1).tolist()
+    ([[0.0, 0.0], [2.0, 3.0]], [[0.0, 0.0], [1.0, 0.0]])
     """
 
     def __init__(

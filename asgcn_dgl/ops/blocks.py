@@ -54,6 +54,7 @@ class BlockConv(torch.autograd.Function):
         links: Tensor | None,
         link_weight: Tensor | None,
     ) -> Tensor:
+        """Return (V, B, F, O)."""
         ctx.entries = entries
         ctx.save_for_backward(x, values, weight, merged, links, link_weight)
         x = x.contiguous()
@@ -77,6 +78,7 @@ class BlockConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the arguments."""
         x, values, weight, merged, links, link_weight = ctx.saved_tensors
         entries: Entries = ctx.entries
         x, grad = x.contiguous(), grad.contiguous()

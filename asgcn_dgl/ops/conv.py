@@ -298,8 +298,8 @@ def _on_part(
             x, plan.entries, values, weight, merged.to(x.dtype), links, link_weight
         )
     else:
-        operators = _made(plan, bones, structural.weight, _relation_operators)
-        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in operators))
+        made = _made(plan, bones, structural.weight, _relation_operators)
+        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
     if bones.offset is not None:
@@ -327,7 +327,9 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each relation, then transform: (R, V, V) operators shared by all bodies."""
     relations, joints, _ = operators.shape
     mixed = operators.transpose(0, 1).reshape(joints * relations, joints) @ x.flatten(1)
-    rows = mixed.view(joints, relations, x.shape[1] * x.shape[2], x.shape[-1]).transpose(1, 2)  # (V, B F, R, D)
+    rows = mixed.view(joints, relations, x.shape[1] * x.shape[2], x.shape[-1]).transpose(
+        1, 2
+    )  # (V, B F, R, D)
     out = rows.flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
     return out.view(*x.shape[:-1], weight.shape[-1])
 
@@ -671,9 +673,9 @@ def _by_relation(
     if plan.entries.merged:
         product = torch.bmm(x.flatten(1, 2)[plan.merged_senders], merged).flatten(1)
         total = product
-        if plan.merged_receivers != slice(None):
+        if isinstance(plan.merged_receivers, Tensor):
             total = product.new_zeros(joints, product.shape[1])
-            total.index_add_(0, plan.merged_receivers, product)
+            total = total.index_add(0, plan.merged_receivers, product)
     if plan.rows:
         parts = (take @ x.flatten(1)).view(len(take) * frames, x.shape[-1])
         sent = torch.cat(

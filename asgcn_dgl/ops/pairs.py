@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +13,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from asgcn_dgl.skeleton.batch import PairGroup
 from asgcn_dgl.skeleton.graph import structure_of
 
 REDUCTIONS = ("mean", "max")
+HALF = (torch.bfloat16, torch.float16)
 PAIR_TILE = 2**18  # numbers of the pair features that are made at a time on a CPU
+PAIR_LIMIT = 2**26  # and elsewhere, or where they are made by plain operations
+LOG2_E = math.log2(math.e)
 
 
 class Pairs(ABC):
@@ -37,14 +43,14 @@ class Pairs(ABC):
         Parameters
         ----------
         receiver, sender
-            (N, C, F).
+            (C, N, F).
         edge_weight
             (E, C) strengths A.
 
         Returns
         -------
         Tensor
-            (N, C, F).
+            (C, N, F).
         """
 
 
@@ -73,7 +79,7 @@ def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
             "build it with GraphBuilder and the layer's num_actional, or name the layer's etype"
         )
     src, dst = graph.edges(etype=etype, order="eid")
-    return EdgePairs(graph.num_nodes(), src, dst)
+    return EdgePairs(graph.num_nodes(), src.long(), dst.long())
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class CompletePairs(Pairs):
     groups: tuple[PairGroup, ...]
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
+        """See :meth:`Pairs.sum`."""
         parts = []
         for group in self.groups:
             near, far = _units(group, receiver), _units(group, sender)
@@ -92,6 +99,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.edges for group in self.groups], self.num_pairs)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
+        """See :meth:`Pairs.reduce`."""
         parts = []
         for group in self.groups:
             own = feat if group.edges is None else feat.index_select(0, group.edges)
@@ -103,24 +111,28 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.rows for group in self.groups], self.num_nodes)
 
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """See :meth:`Pairs.average`."""
         parts = []
         for group in self.groups:
-            links = dense_links(group, edge_weight) / max(group.joints - 1, 1)
-            near = _units(group, receiver).transpose(1, 2)  # (units, C, J, F)
-            far = _units(group, sender).transpose(1, 2)
-            total = _weighted_sum(near, far, links.to(near.dtype))
-            parts.append(total.transpose(1, 2).flatten(0, 1))
-        return self._placed(parts, [group.rows for group in self.groups], self.num_nodes)
+            links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
+            near, far = _units(group, receiver, dim=1), _units(group, sender, dim=1)
+            parts.append(_weighted_sum(near, far, links).flatten(1, 2))
+        rows = [group.rows for group in self.groups]
+        return self._placed(parts, rows, self.num_nodes, dim=1)
 
     @staticmethod
-    def _placed(parts: list[Tensor], places: list[Tensor | None], total: int) -> Tensor:
+    def _placed(
+        parts: list[Tensor], places: list[Tensor | None], total: int, dim: int = 0
+    ) -> Tensor:
         """Put what the groups give where it belongs."""
         if places[0] is None:
             return parts[0]
-        out = parts[0].new_zeros(total, *parts[0].shape[1:])
+        shape = list(parts[0].shape)
+        shape[dim] = total
+        out = parts[0].new_zeros(shape)
         for part, place in zip(parts, places, strict=True):
             assert place is not None
-            out = out.index_copy(0, place, part)
+            out = out.index_copy(dim, place, part)
         return out
 
 
@@ -133,9 +145,11 @@ class EdgePairs(Pairs):
     dst: Tensor
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
+        """See :meth:`Pairs.sum`."""
         return receiver.index_select(0, self.dst) + sender.index_select(0, self.src)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
+        """See :meth:`Pairs.reduce`."""
         out = feat.new_zeros(self.num_nodes, *feat.shape[1:])
         if how == "mean":
             return self._mean(out.index_add(0, self.dst, feat))
@@ -143,8 +157,18 @@ class EdgePairs(Pairs):
         return out.scatter_reduce(0, index, feat, "amax", include_self=False)
 
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        active = F.elu(self.sum(receiver, sender)) * edge_weight.unsqueeze(-1).to(receiver.dtype)
-        return self._mean(torch.zeros_like(receiver).index_add(0, self.dst, active))
+        """See :meth:`Pairs.average`."""
+        size = len(receiver) * len(self.src)
+        parts = [
+            recomputed(self._weighted_sum, near, far, edge_weight)
+            for near, far in in_pieces(receiver, sender, dim=2, size=size)
+        ]
+        return self._mean(torch.cat(parts, dim=2).transpose(0, 1)).transpose(0, 1)
+
+    def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))
+        active = active * edge_weight.t().unsqueeze(2).to(active.dtype)
+        return torch.zeros_like(receiver).index_add(1, self.dst, active)
 
     def _mean(self, total: Tensor) -> Tensor:
         ones = torch.ones_like(self.dst, dtype=total.dtype)
@@ -190,8 +214,10 @@ def gumbel_softmax(
     Returns
     -------
     Tensor
-        (E, C + 1), rows sum to 1.
+        (E, C + 1), rows sum to 1; 32 bits at least.
     """
+    if logits.dtype in HALF:
+        logits = logits.float()
     if noise:
         uniform = torch.empty_like(logits).exponential_(generator=generator)
         logits = logits - uniform.log()  # -log Exp(1) is Gumbel(0, 1)
@@ -202,10 +228,10 @@ def gumbel_softmax(
     return one_hot + (soft - soft.detach())  # in this order the sum is exactly one-hot
 
 
-def _units(group: PairGroup, rows: Tensor) -> Tensor:
-    """Rows (N, ...) of a group as (units, J, ...)."""
-    own = rows if group.rows is None else rows.index_select(0, group.rows)
-    return own.view(group.units, group.joints, *rows.shape[1:])
+def _units(group: PairGroup, rows: Tensor, dim: int = 0) -> Tensor:
+    """Split the axis N of a group's rows into units and joints."""
+    own = rows if group.rows is None else rows.index_select(dim, group.rows)
+    return own.unflatten(dim, (group.units, group.joints))
 
 
 def _off_diagonal(pairs: Tensor) -> Tensor:
@@ -215,6 +241,31 @@ def _off_diagonal(pairs: Tensor) -> Tensor:
         return pairs.new_zeros(units, 1, 0, *rest)
     rows = pairs.flatten(1, 2)[:, 1:].unflatten(1, (joints - 1, joints + 1))[:, :, :-1]
     return rows.reshape(units, joints, joints - 1, *rest)
+
+
+def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
+    """Sum over j of A_ij ELU(near_i + far_j): (C, units, J, F) twice and (C, units, J, J).
+
+    Sums of what is in 16 bits are in 32.
+    """
+    dtype = near.dtype
+    if dtype in HALF:
+        near, far = near.float(), far.float()
+    links = links.to(near.dtype)
+    with _no_autocast(near.device.type):
+        if torch.compiler.is_compiling():  # it joins the operations itself
+            active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (C, units, J, J, F)
+            return (links.unsqueeze(-2) @ active).squeeze(-2).to(dtype)
+        flat = [each.flatten(0, 1) for each in (near, far, links)]
+        out: Tensor = _WeightedSum.apply(*flat)
+        return out.view(near.shape).to(dtype)
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    """Leave products of 32 bits in 32 bits."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -228,7 +279,7 @@ class _WeightedSum(torch.autograd.Function):
         ctx.save_for_backward(near, far, links)
         out = torch.empty_like(near)
         for units, rows in _tiles(near):
-            pair = F.elu_(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
+            pair = _elu(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))  # (u, i, J, F)
             out[units, rows] = (links[units, rows].unsqueeze(2) @ pair).squeeze(2)
         return out
 
@@ -238,32 +289,48 @@ class _WeightedSum(torch.autograd.Function):
         near, far, links = ctx.saved_tensors
         d_near, d_far, d_links = torch.empty_like(near), torch.zeros_like(far), links.clone()
         for units, rows in _tiles(near):
-            pair = F.elu_(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
-            part = grad[units, rows].unsqueeze(2)  # (u, i, 1, F)
+            pair = _elu(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
+            part, strength = grad[units, rows].unsqueeze(2), links[units, rows]  # (u, i, 1, F)
             d_links[units, rows] = (pair @ part.transpose(2, 3)).squeeze(3)
             slope = pair.clamp_(max=0.0).add_(1.0)  # of ELU: 1 above 0, ELU + 1 below
-            slope.mul_(part).mul_(links[units, rows].unsqueeze(3))
+            slope.mul_(part).mul_(strength.unsqueeze(3))
             d_near[units, rows] = slope.sum(dim=2)
             d_far[units] += slope.sum(dim=1)
         return d_near, d_far, d_links
 
 
+def _elu(feat: Tensor) -> Tensor:
+    """ELU of what may be overwritten; on a CPU powers of 2 take a fourth of torch's time."""
+    if feat.device.type != "cpu":
+        return F.elu_(feat)
+    low = feat.clamp(max=0.0).mul_(LOG2_E).exp2_().sub_(1.0)
+    return torch.maximum(feat, low, out=low)
+
+
 def _tiles(near: Tensor) -> Iterator[tuple[slice, slice]]:
     """Slices of units and of receivers whose pairs fit the cache together."""
     units, joints, feats = near.shape
-    row = max(joints * feats, 1)
-    rows = max(1, min(joints, PAIR_TILE // row))
-    bodies = max(1, PAIR_TILE // (row * joints))
+    limit, row = PAIR_TILE if near.device.type == "cpu" else PAIR_LIMIT, max(joints * feats, 1)
+    rows = max(1, min(joints, limit // row))
+    bodies = max(1, limit // (row * joints))
     for u in range(0, units, bodies):
         for i in range(0, joints, rows):
             yield slice(u, u + bodies), slice(i, i + rows)
 
 
-def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-    """The same for (units, C, J, F), by plain operations where a program is traced."""
-    if near.device.type == "cpu" and not torch.compiler.is_compiling():
-        flat = [each.flatten(0, 1) for each in (near, far, links)]
-        out: Tensor = _WeightedSum.apply(*flat)
-        return out.view(near.shape)
-    active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (units, C, J, J, F)
-    return (links.unsqueeze(-2) @ active).squeeze(-2)
+def in_pieces(
+    receiver: Tensor, sender: Tensor, *, dim: int, size: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Split features of joints along an axis, at one place of which the pairs have ``size``."""
+    if torch.compiler.is_compiling():
+        return [(receiver, sender)]
+    step = max(1, PAIR_LIMIT // 16 // max(size, 1))
+    return list(zip(receiver.split(step, dim), sender.split(step, dim), strict=True))
+
+
+def recomputed(work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Call ``work``, and again in backward instead of keeping what it makes."""
+    if torch.compiler.is_compiling():
+        return work(*tensors)
+    out: Tensor = checkpoint(work, *tensors, use_reentrant=False, preserve_rng_state=False)
+    return out

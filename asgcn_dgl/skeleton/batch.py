@@ -138,7 +138,7 @@ class GraphBuilder:
         num_bodies
             (B,) bodies that exist in each clip, each at least 1.
         device
-            Where its tensors are; None for the CPU.
+            Where its tensors are; None for torch's default device.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class GraphBuilder:
         """
         kinds, which, counts = _clips(layouts, num_bodies)
         made = _structure(self, kinds, which, counts)
-        return made if device is None else made.to(device)
+        return made.to(torch.get_default_device() if device is None else device)
 
     def uniform(
         self,
@@ -211,7 +211,7 @@ class GraphBuilder:
         num_bodies
             M, the bodies that exist in the clip, at least 1.
         device
-            Where the graph is; None for the CPU.
+            Where the graph is; None for torch's default device.
 
         Returns
         -------

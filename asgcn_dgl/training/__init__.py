@@ -1,5 +1,68 @@
-"""Training, evaluation and use of the models: what the command ``asgcn-dgl`` runs.
+"""Training, evaluation and use of the models.
 
-The modules are imported one by one (``asgcn_dgl.training.run``, ``...evaluate``, ``...predict``):
-:mod:`asgcn_dgl.training.config` alone is enough to describe a run, and imports no torch.
+The Lightning modules and the data module work in a script of your own; ``train`` is what the
+command runs. Names are imported when they are first asked for: configuration needs no torch, and
+loading a model and predicting with it need no extra.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgcn_dgl.lazy import on_demand
+from asgcn_dgl.training.config import (
+    AIMConfig,
+    ClipsConfig,
+    OptimConfig,
+    PredictionConfig,
+    RunConfig,
+    TrainerConfig,
+)
+from asgcn_dgl.training.errors import DivergenceError
+
+if TYPE_CHECKING:
+    from asgcn_dgl.training.averaging import AveragedModel
+    from asgcn_dgl.training.checkpoint import Restored, load_model
+    from asgcn_dgl.training.datamodule import SkeletonDataModule
+    from asgcn_dgl.training.history import read_history
+    from asgcn_dgl.training.modules import AIMWarmUp, JointTraining
+    from asgcn_dgl.training.predict import Prediction, predict_clip
+    from asgcn_dgl.training.run import train
+    from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "averaging": ("AveragedModel",),
+            "checkpoint": ("Restored", "load_model"),
+            "datamodule": ("SkeletonDataModule",),
+            "history": ("read_history",),
+            "modules": ("AIMWarmUp", "JointTraining"),
+            "predict": ("Prediction", "predict_clip"),
+            "run": ("train",),
+            "scoring": ("PredictionScores", "RecognitionScores", "masked_mse"),
+        },
+    )
+
+__all__ = [
+    "AIMConfig",
+    "AIMWarmUp",
+    "AveragedModel",
+    "ClipsConfig",
+    "DivergenceError",
+    "JointTraining",
+    "OptimConfig",
+    "Prediction",
+    "PredictionConfig",
+    "PredictionScores",
+    "RecognitionScores",
+    "Restored",
+    "RunConfig",
+    "SkeletonDataModule",
+    "TrainerConfig",
+    "load_model",
+    "masked_mse",
+    "predict_clip",
+    "read_history",
+    "train",
+]

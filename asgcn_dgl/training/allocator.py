@@ -1,4 +1,4 @@
-"""Let the C library keep the memory of large tensors instead of fetching it anew each time."""
+"""Let the C library keep the memory of large tensors for reuse."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class AveragedModel(nn.Module):
 
     @torch.no_grad()
     def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
-        """Move towards the weights of a model, after it has learnt from a batch.
+        """Move towards the weights of a model, after it has learned from a batch.
 
         Every ``refresh_every`` steps the batch norms see the batch as well: those that learn in the
         model. Nothing is dropped and no link is drawn, so that no random number is used.

@@ -1,19 +1,64 @@
-"""Which clips a process takes in which step."""
+"""Which clips a process takes in which step, and in which batch of an evaluation."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+import torch
+from torch.utils.data import DataLoader, Sampler
 
-from asgcn_dgl.data import EpochSampler
+from asgcn_dgl.data import EpochSampler, Sample, SkeletonDataset, collate
+from asgcn_dgl.skeleton import GraphBuilder
 
-__all__ = ["EpochBatches"]
+__all__ = ["EpochBatches", "Loader", "ordered_loader"]
+
+Loader = DataLoader[Sample]
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Parts an epoch's draws into steps, a step into pieces, a piece among the processes.
+def ordered_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset in order, once for each view of its clips.
+
+    Parameters
+    ----------
+    dataset
+        Clips.
+    builder
+        Makes the graphs of the batches.
+    batch_size
+        Clips of a batch.
+    workers
+        Processes that prepare clips.
+    rank, processes
+        Which process of how many takes its share; where clips are fewer than processes, each
+        takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    own = range(rank % shared, size, shared)
+    draws = [(view, index) for view in range(dataset.num_clips) for index in own]
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=draws,
+        # Processes for a single batch would cost more than they bring.
+        num_workers=workers if len(draws) > batch_size else 0,
+        collate_fn=functools.partial(collate, builder=builder),
+        generator=torch.Generator(),  # leaves torch's own generator alone
+    )
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
 
     The clips of a step are the same whatever the number of processes and pieces, so that the
     gradient is. The last step has the clips that are left; where there are fewer than processes,
@@ -39,9 +84,10 @@ class EpochBatches(Sampler[list[int]]):
     --------
     >>> from asgcn_dgl.data import EpochSampler
     >>> draws = EpochSampler(7, shuffle=False)
-    >>> list(EpochBatches(draws, 4))
+    >>> [[clip for _, clip in batch] for batch in EpochBatches(draws, 4)]
     [[0, 1, 2, 3], [4, 5, 6]]
-    >>> [list(EpochBatches(draws, 4, rank=rank, processes=2)) for rank in (0, 1)]
+    >>> shares = [EpochBatches(draws, 4, rank=rank, processes=2) for rank in (0, 1)]
+    >>> [[[clip for _, clip in batch] for batch in share] for share in shares]
     [[[0, 1], [4, 5]], [[2, 3], [6]]]
     """
 
@@ -80,11 +126,11 @@ class EpochBatches(Sampler[list[int]]):
         whole, last = self._sizes()
         return 1.0 if batch < whole * self.pieces else self.pieces / last
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Draws of each batch of this process."""
-        draws = np.fromiter(self.sampler, dtype=np.int64, count=len(self.sampler))
+        draws = list(self.sampler)
         whole, last = self._sizes()
         for step in range(whole + (last > 0)):
-            mine = draws[step * self.batch_size : (step + 1) * self.batch_size]
+            mine = np.arange(step * self.batch_size, min((step + 1) * self.batch_size, len(draws)))
             for piece in np.array_split(mine, self.pieces if step < whole else last):
-                yield np.array_split(piece, self.processes)[self.rank].tolist()
+                yield [draws[at] for at in np.array_split(piece, self.processes)[self.rank]]

@@ -1,20 +1,25 @@
-"""What happens beside the loop: checkpoints at the end of an epoch, and a line in the log."""
+"""Callbacks: checkpoints at the end of an epoch, a line in the log, figures as data."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from asgcn_dgl.files import atomic_path
 from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
 
-__all__ = ["EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
+__all__ = ["AtomicCheckpointIO", "EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
 
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
@@ -45,7 +50,7 @@ class ProgressBar(TQDMProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Go on, and note how many clips that were."""
+        """Update the bar, and note the number of clips."""
         self.clips = len(batch) * trainer.world_size
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
@@ -60,6 +65,17 @@ class ProgressBar(TQDMProgressBar):
         if rate:
             shown["clips/s"] = f"{self.clips * rate:.3g}"
         return {**shown, **{name: f"{value.item():.3g}" for name, value in running.items()}}
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, written whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write ``checkpoint`` beside ``path``, then put it in its place."""
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class SaveCheckpoints(Checkpoint):
@@ -93,11 +109,11 @@ class SaveCheckpoints(Checkpoint):
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is exhausted."""
         return self.patience is not None and self.waited >= self.patience
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the epoch brought."""
+        """Write the checkpoints of the epoch."""
         every = trainer.check_val_every_n_epoch or 1
         validated = (trainer.current_epoch + 1) % every == 0
         if self.best and validated and "val/top1" in trainer.callback_metrics:
@@ -116,27 +132,37 @@ class SaveCheckpoints(Checkpoint):
         return {"best_score": list(self.best_score), "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score so far."""
+        """Continue from the best score so far."""
         top1, loss = state_dict["best_score"]
         self.best_score = (top1, loss)
         self.waited = int(state_dict.get("waited", 0))
 
 
 class EpochLog(Callback):
-    """Print a line for each epoch and keep it in a text file; count the seconds of the phase.
+    """Print and keep a line for each epoch; write its figures as data; count the seconds.
 
     Parameters
     ----------
     file
-        The text file.
+        Text file of the lines.
     label
-        What the lines begin with.
+        Name of the phase, with which the lines begin.
     bar
         The progress bar, if any.
+    history
+        File that gets a line of JSON for each epoch: ``phase``, ``epoch`` from 1, and the figures
+        by name. None: no such file.
     """
 
-    def __init__(self, file: Path, label: str, bar: TQDMProgressBar | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        label: str,
+        bar: TQDMProgressBar | None = None,
+        history: Path | None = None,
+    ) -> None:
         self.file = file
+        self.history = history
         self.label = label
         self.bar = bar
         self.seconds = 0.0
@@ -166,12 +192,17 @@ class EpochLog(Callback):
             f"{duration(seconds * (epochs - epoch))} to go)",
             "train " + _figures(metrics, "train/"),
         ]
-        every = trainer.check_val_every_n_epoch or 1
-        if epoch % every == 0 and any(name.startswith("val/") for name in metrics):
+        if epoch % (trainer.check_val_every_n_epoch or 1):  # figures of an earlier validation
+            metrics = {name: v for name, v in metrics.items() if not name.startswith("val/")}
+        if any(name.startswith("val/") for name in metrics):
             parts.append("val " + _figures(metrics, "val/"))
         rates = current_rates(trainer.optimizers[0])
         parts += [f"{name} {rate:.2g}" for name, rate in rates.items()]
         say(self.file, "  ".join(parts), self.bar)
+        if self.history is not None and is_main():
+            line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
+            with self.history.open("a", encoding="utf-8") as data:
+                data.write(json.dumps(line) + "\n")
         if trainer.logger is not None:
             speed = {**rates, "clips_per_second": self._clips / seconds}
             trainer.logger.log_metrics(speed, step=trainer.global_step)
@@ -181,7 +212,7 @@ class EpochLog(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from the seconds so far."""
+        """Continue from the seconds so far."""
         self.seconds = state_dict["seconds"]
 
 

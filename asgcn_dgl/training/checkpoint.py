@@ -1,14 +1,13 @@
 """Checkpoints: written whole or not at all, and enough by themselves to use the model.
 
-Beside what Lightning needs to go on, a checkpoint holds a *record* of plain values: the model's
+Beside what Lightning needs to resume, a checkpoint holds a *record* of plain values: the model's
 options with its layouts, the class names, the options of the run (how clips are prepared) and the
 formats that the recordings were read in, with the options of their readers. It loads with
-``weights_only=True``, so that a file from elsewhere cannot run code.
+``weights_only=True``, so that a file from elsewhere cannot run code. Loading needs torch alone.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.plugins import TorchCheckpointIO
-from torch import Tensor, nn
+from torch import Tensor
 
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data import Origin
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.config import RunConfig
 
 __all__ = [
     "RECORD",
-    "AtomicCheckpointIO",
     "Restored",
     "load_checkpoint",
     "load_model",
@@ -39,19 +35,8 @@ __all__ = [
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
 
-_MODELS: dict[str, type[ASGCN] | type[STGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
+_MODELS: dict[str, type[ASGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
 _FORMAT = 1
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, each replaced in one go."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
-    ) -> None:
-        """Write ``checkpoint`` beside ``path``, then put it in its place."""
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
 
 
 def versions() -> dict[str, str]:
@@ -66,13 +51,28 @@ def versions() -> dict[str, str]:
 
 
 def make_record(
-    model: nn.Module, config: RunConfig, class_names: list[str], origins: Sequence[Origin] = ()
+    model: ASGCN,
+    class_names: Sequence[str],
+    config: RunConfig,
+    origins: Sequence[Origin] = (),
 ) -> dict[str, Any]:
-    """Return what a checkpoint says about itself, in plain values."""
+    """Return what a checkpoint says about itself, in plain values.
+
+    Parameters
+    ----------
+    model
+        The model.
+    class_names
+        Names of the classes.
+    config
+        Options of the run, above all how its clips are prepared.
+    origins
+        Formats and options that the clips were read with.
+    """
     return {
         "format": _FORMAT,
-        "model": config.model.name,
-        "model_config": _plain(model.config),
+        "model": model.config.name,
+        "model_config": _plain(model.config.to_dict()),
         "class_names": list(class_names),
         "run": config.to_dict(),
         "origins": [_plain(origin.to_dict()) for origin in origins],
@@ -138,7 +138,7 @@ class Restored:
         Formats and options that the training clips were read with, where they are known.
     """
 
-    model: ASGCN | STGCN
+    model: ASGCN
     class_names: list[str]
     config: RunConfig
     epoch: int

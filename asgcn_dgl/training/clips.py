@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, Sampler
 
 from asgcn_dgl.data import (
     Batch,
     Clip,
-    EpochSampler,
+    ClipList,
     HandleMissing,
-    LengthBatches,
-    Sample,
+    Reader,
     SelectBodies,
     SkeletonDataset,
+    Subset,
     collate,
-    open_set,
-    read_clips,
+    open_data,
 )
 from asgcn_dgl.data.transforms import (
     AlignSpine,
@@ -40,24 +34,20 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.batches import EpochBatches
-from asgcn_dgl.training.build import future_frames
+from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
-from asgcn_dgl.training.parallel import processes, rank
 
 __all__ = [
-    "ClipsModule",
+    "RunClips",
     "body_steps",
+    "clips_to_test",
     "evaluation_loader",
-    "files_to_test",
+    "load",
     "make_dataset",
     "make_transform",
-    "read_all",
+    "open_run",
 ]
-
-Loader = DataLoader[Sample]
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
@@ -101,7 +91,7 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
 
 
 def make_dataset(
-    clips: list[Clip] | list[Path],
+    clips: Reader | Sequence[Clip],
     config: RunConfig,
     mode: str,
     *,
@@ -110,12 +100,12 @@ def make_dataset(
     num_clips: int = 1,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
-    """Return the dataset of clips, or of files that are read when they are needed.
+    """Return the dataset of a reader's clips, or of clips in memory.
 
     Parameters
     ----------
     clips
-        Clips in memory, or files.
+        A reader, or clips.
     config
         Options of the run.
     mode
@@ -130,12 +120,9 @@ def make_dataset(
         K; clips of other labels are refused.
     """
     options = config.clips
-    # Clips in memory need no set: it may not be there where a trained model is used.
-    in_memory = bool(clips) and isinstance(clips[0], Clip)
     return SkeletonDataset(
         clips,
-        None if in_memory else open_set(config.data, config.root).read,
-        lazy=not options.cache,
+        cache=options.cache or not isinstance(clips, Reader),
         num_frames=options.num_frames,
         sampling=options.sampling,
         transform=make_transform(options, training),
@@ -151,31 +138,40 @@ def make_dataset(
     )
 
 
-def read_all(files: list[Path], config: RunConfig, progress: bool) -> list[Clip] | list[Path]:
-    """Return the clips of the files, or the files themselves where they are not to be kept."""
-    if not config.clips.cache:
-        return files
-    return read_clips(files, open_set(config.data, config.root).read, progress)
-
-
-def files_to_test(config: RunConfig) -> list[Path]:
-    """Return the files that a run is tested on.
+def open_run(config: RunConfig) -> Reader:
+    """Open the data of a run.
 
     Raises
     ------
     InputError
-        If the folder or the protocol cannot be used, or there is none.
+        If the folder cannot be used.
     """
-    data = open_set(config.data, config.root)
-    files = data.list_files(config.root)
-    protocol = config.clips.protocol or data.default_protocol
-    _, test = data.split(files, protocol)
+    return open_data(config.root, config.data)
+
+
+def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
+    """Return the clips in memory, or as they are where they are not to be kept."""
+    if not config.clips.cache or not len(clips):
+        return clips
+    return ClipList.load(clips, progress=progress)
+
+
+def clips_to_test(data: Reader, config: RunConfig) -> Reader:
+    """Return the clips that a run is tested on.
+
+    Raises
+    ------
+    InputError
+        If the split cannot be used, or there is no test clip.
+    """
+    protocol = config.clips.protocol or data.default_split
+    _, test = data.split(protocol)
     if not test:
         raise InputError(
-            f"{config.root}: none of its {len(files)} files is for testing under protocol "
+            f"{config.root}: none of its {len(data)} clips is for testing under protocol "
             f"{protocol!r}; check --root"
         )
-    return list(test)
+    return Subset.of(data, test)
 
 
 def evaluation_loader(
@@ -200,23 +196,18 @@ def evaluation_loader(
         Which process of how many takes its share; where clips are fewer than processes, each
         takes all.
     """
-    size = len(dataset)
-    shared = processes if size >= processes else 1
-    own = range(rank % shared, size, shared)
-    draws = [view * size + index for view in range(dataset.num_clips) for index in own]
-    return DataLoader(
+    return ordered_loader(
         dataset,
+        builder,
         batch_size=config.trainer.eval_batch_size,
-        sampler=draws,
-        # Processes for a single batch would cost more than they bring.
-        num_workers=config.clips.workers if len(draws) > config.trainer.eval_batch_size else 0,
-        collate_fn=functools.partial(collate, builder=builder),
-        generator=torch.Generator(),  # as in training: leave torch's own alone
+        workers=config.clips.workers,
+        rank=rank,
+        processes=processes,
     )
 
 
-class ClipsModule(pl.LightningDataModule):
-    """The training clips of a run, parted into those that are learnt from and those that choose.
+class RunClips:
+    """The training clips of a run, split into those to learn from and those to choose by.
 
     The test clips are not here: nothing that trains can see them.
 
@@ -234,136 +225,57 @@ class ClipsModule(pl.LightningDataModule):
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
-        super().__init__()
         self.config = config
-        self.set = open_set(config.data, config.root)
-        self.protocol = config.clips.protocol or self.set.default_protocol
-        train, held_out = self._split()
-        self.train_clips = read_all(train, config, progress)
-        self.held_out_clips = read_all(held_out, config, progress)
-        self.mode = "whole"
-        self.future_frames = 0
-        self.batch_size = config.trainer.batch_size
-        self.repeat = 1
-        self._builder: GraphBuilder | None = None
-
-    def _split(self) -> tuple[list[Path], list[Path]]:
-        """Return the files to learn from, and those to choose by."""
-        options = self.config.clips
-        files = self.set.list_files(self.config.root)
-        train, _ = self.set.split(files, self.protocol)
-        if options.validation == "none":
-            return train, []
-        return self.set.validation_split(
-            train,
-            by=options.validation,
-            share=options.validation_share,
-            seed=options.validation_seed,
-        )
+        self.set = open_run(config)
+        if not self.set.class_names:
+            raise InputError(f"{config.root}: no recording has a label; give them classes")
+        options = config.clips
+        self.protocol = options.protocol or self.set.default_split
+        train, _ = self.set.split(self.protocol)
+        held_out: list[int] = []
+        if options.validation != "none":
+            train, held_out = self.set.hold_out(
+                train,
+                by=options.validation,
+                share=options.validation_share,
+                seed=options.validation_seed,
+            )
+        self.train_clips = load(Subset.of(self.set, train), config, progress)
+        self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     @property
     def num_dims(self) -> int:
         """Coordinates of a joint, d."""
-        first = self.train_clips[0]
-        return (first if isinstance(first, Clip) else self.set.read(first)).num_dims
+        return self.train_clips.read(0).num_dims
 
-    def prepare(
-        self,
-        builder: GraphBuilder,
-        *,
-        mode: str,
-        future_frames: int,
-        batch_size: int,
-        repeat: int,
-    ) -> None:
-        """Say what the phase wants: how clips are seen, how many at a time, and how often."""
-        self._builder = builder
-        self.mode = mode
-        self.future_frames = future_frames
-        self.batch_size = batch_size
-        self.repeat = repeat
-
-    def prepare_joint(self, model: ASGCN | STGCN) -> None:
-        """Say what joint training of a model wants."""
-        steps = future_frames(model)
-        predicts = steps > 0 and self.config.prediction.weight > 0
-        self.prepare(
-            model.graph_builder,
-            mode="mixed" if predicts else "whole",
-            future_frames=steps,
-            batch_size=self.config.trainer.batch_size,
-            repeat=self.config.clips.repeat,
-        )
-
-    def train_dataloader(self) -> Loader:
-        """Return the loader of the clips that are learnt from."""
-        dataset = make_dataset(
+    def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
+        """Return the clips to learn from, see :func:`make_dataset`."""
+        return make_dataset(
             self.train_clips,
             self.config,
-            self.mode,
-            future_frames=self.future_frames,
+            mode,
+            future_frames=future_frames,
             training=True,
             num_classes=len(self.set.class_names),
         )
-        options, seed = self.config.clips, self.config.trainer.seed
-        pieces, of = self.config.trainer.accumulate, processes()
-        batches: Sampler[list[int]]
-        if options.sampling == "own":
-            share = EpochSampler(
-                len(dataset), seed=seed, repeat=self.repeat, num_replicas=of, rank=rank()
-            )
-            size = max(1, self.batch_size // (pieces * of))
-            batches = LengthBatches(share, dataset.lengths, size)
-        else:
-            draws = EpochSampler(len(dataset), seed=seed, repeat=self.repeat)
-            batches = EpochBatches(draws, self.batch_size, pieces, rank(), of)
-        return DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=options.workers,
-            persistent_workers=options.workers > 0,
-            collate_fn=functools.partial(collate, builder=self._need_builder()),
-            # A loader draws a number for its workers; from torch's own generator it would shift
-            # dropout and the links' noise, at another moment after a resume than without.
-            generator=torch.Generator(),
-        )
 
-    def val_dataloader(self) -> list[Loader]:
-        """Return the loaders of the held-out clips: seen whole, and without their future."""
-        if not self.held_out_clips:
-            return []
-        modes = ["whole"] if self.mode == "whole" else ["whole", "observed"]
+    def validation_datasets(self, mode: str, future_frames: int) -> list[SkeletonDataset]:
+        """Return the held-out clips: seen whole, and without their future unless all are whole."""
+        modes = ["whole"] if mode == "whole" else ["whole", "observed"]
         return [
-            evaluation_loader(
-                make_dataset(
-                    self.held_out_clips,
-                    self.config,
-                    mode,
-                    future_frames=self.future_frames,
-                    num_classes=len(self.set.class_names),
-                ),
-                self._need_builder(),
+            make_dataset(
+                self.held_out_clips,
                 self.config,
-                rank=rank(),
-                processes=processes(),
+                each,
+                future_frames=future_frames,
+                num_classes=len(self.set.class_names),
             )
-            for mode in modes
+            for each in (modes if len(self.held_out_clips) else [])
         ]
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""
-        clips = self.held_out_clips or self.train_clips
-        clips = clips[:: max(1, len(clips) // count)][:count]
-        dataset = make_dataset(clips, self.config, "whole", future_frames=self.future_frames)
+        clips = self.held_out_clips if len(self.held_out_clips) else self.train_clips
+        chosen = range(0, len(clips), max(1, len(clips) // count))[:count]
+        dataset = make_dataset(Subset.of(clips, chosen), self.config, "whole", future_frames=0)
         return [collate([dataset[index]], model.graph_builder) for index in range(len(dataset))]
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Move a batch, its graph included."""
-        return batch.to(device)
-
-    def _need_builder(self) -> GraphBuilder:
-        if self._builder is None:
-            raise RuntimeError("call prepare() first")
-        return self._builder

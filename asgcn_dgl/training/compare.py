@@ -18,7 +18,15 @@ from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.scoring import interval_percents
 from asgcn_dgl.training.units import unit_of
 
-__all__ = ["RunSummary", "choose_weights", "fuse", "list_runs", "read_scores", "runs_table"]
+__all__ = [
+    "RunSummary",
+    "choose_weights",
+    "fuse",
+    "fusion_table",
+    "list_runs",
+    "read_scores",
+    "runs_table",
+]
 
 MOST_CHOSEN = 6  # runs: 3003 sums of ten tenths
 CHOOSE_ELSEWHERE = (
@@ -201,6 +209,23 @@ def fuse(
     if out is not None:
         write_json(out, result)
     return result
+
+
+def fusion_table(result: Mapping[str, Any]) -> str:
+    """Return what :func:`fuse` found as lines to read."""
+    lines = []
+    if "validation_top1" in result:
+        clips, top1 = result["validation_clips"], result["validation_top1"]
+        lines.append(f"weights chosen on {clips} held-out clips: {top1:.2f} % there")
+    for run in result["runs"]:
+        row = f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}"
+        lines.append(row)
+    low, high = result["intervals"]["top1"]
+    lines.append(
+        f"{result['top1']:6.2f} %  fused ({result['clips']} clips, 95 % interval {low:.1f} to "
+        f"{high:.1f}, mean class {result['mean_class']:.2f} %)"
+    )
+    return "\n".join(lines)
 
 
 def choose_weights(

@@ -5,37 +5,30 @@ Nothing here imports torch, so that ``asgcn-dgl --help`` answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
-
-try:
-    import yaml
-except ImportError as error:
-    raise ImportError("training needs the extra 'train': pip install 'asgcn_dgl[train]'") from error
+from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.options import check, check_types, plain, renamed
 
 __all__ = [
+    "OF_THE_DATA",
+    "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
-    "ModelConfig",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
     "TrainerConfig",
+    "merged",
     "packaged_config",
     "packaged_configs",
     "read_yaml",
 ]
-
-
-def _check(rule: bool, name: str, text: str, value: object) -> None:
-    """Raise a ValueError that names the option, the rule and the value."""
-    if not rule:
-        raise ValueError(f"{name} must be {text}, got {value!r}")
 
 
 @dataclass
@@ -77,7 +70,7 @@ class ClipsConfig:
     stream
         What the model is given: joint positions, bone vectors, or the motion of either.
     align
-        How a clip is placed: 'center' (the first body's centre joint is the origin), 'spine' (also
+        How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     rotate
@@ -135,159 +128,31 @@ class ClipsConfig:
     cache: bool = True
 
     def __post_init__(self) -> None:
-        _check(
-            0 < self.validation_share < 1,
-            "clips.validation_share",
-            "between 0 and 1",
-            self.validation_share,
-        )
-        _check(
-            self.validation_seed >= 0, "clips.validation_seed", "0 or more", self.validation_seed
-        )
-        for name in ("num_frames", "num_clips", "missing_gap", "max_bodies"):
+        check_types(self, "clips.")
+        counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
+        _check_least(self, "clips", 1, counts)
+        _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
+        for name in ("flip", "lose"):
             value = getattr(self, name)
-            _check(value is None or value >= 1, f"clips.{name}", "at least 1", value)
+            check(0 <= value <= 1, f"clips.{name}", "between 0 and 1", value)
+        share = self.validation_share
+        check(0 < share < 1, "clips.validation_share", "between 0 and 1", share)
         for name in ("crop", "scale", "speed"):
-            low_high = getattr(self, name)
-            _check(
-                len(low_high) == 2 and 0 < low_high[0] <= low_high[1],
+            ends = getattr(self, name)
+            check(
+                len(ends) == 2 and 0 < ends[0] <= ends[1],
                 f"clips.{name}",
                 "two positive numbers, the lower first",
-                low_high,
+                ends,
             )
-        _check(self.crop[1] <= 1, "clips.crop", "at most 1", self.crop)
+        check(self.crop[1] <= 1, "clips.crop", "at most 1", self.crop)
         angles = self.rotate if isinstance(self.rotate, list) else [self.rotate] * 3
-        _check(
+        check(
             len(angles) == 3 and all(0 <= angle <= 180 for angle in angles),
             "clips.rotate",
             "one number or three, each from 0 to 180 degrees",
             self.rotate,
         )
-        _check(0 <= self.flip <= 1, "clips.flip", "between 0 and 1", self.flip)
-        _check(0 <= self.lose <= 1, "clips.lose", "between 0 and 1", self.lose)
-        _check(self.shear >= 0, "clips.shear", "0 or more", self.shear)
-        _check(self.noise >= 0, "clips.noise", "0 or more", self.noise)
-        _check(self.repeat >= 1, "clips.repeat", "at least 1", self.repeat)
-        _check(self.workers >= 0, "clips.workers", "0 or more", self.workers)
-
-
-@dataclass
-class ModelConfig:
-    """The network. An option left out takes the value of the preset.
-
-    Parameters
-    ----------
-    name
-        'asgcn' (the paper's), or 'stgcn' (the baseline: S-links of one hop, one head).
-    preset
-        Sizes to start from: 'paper' (nine blocks, 64 to 256 channels) or 'small'.
-    channels
-        Features of each block.
-    strides
-        Temporal stride of each block.
-    kernel_size
-        Frames that a temporal convolution spans.
-    max_hop
-        L, the order of the S-links.
-    construction
-        How S-links of more than one hop are made: 'power' (the paper) or 'distance' (ST-GCN).
-    truncated
-        With 'distance': cut true distances at L hops, as the published code does.
-    normalization
-        How S-links are normalised: 'transition' (AS-GCN) or 'symmetric' (ST-GCN).
-    num_actional
-        C, types of A-links besides the ghost; 0: no A-links and no AIM.
-    actional_weight
-        λ, weight of the A-links beside the S-links.
-    normalise
-        How the A-links of a joint are normalised: 'paper', 'self_loop' or 'none'.
-    scale
-        Factor on the normalised A-links.
-    hard
-        Draw one type for each pair while training (straight-through), not a mixture.
-    tau
-        τ, temperature of the Gumbel softmax.
-    ghost_prior
-        P0, prior probability that two joints are not linked.
-    aim_frames
-        Frames of a clip that the inference module sees.
-    aim_hidden
-        Hidden units of the inference module.
-    aim_dropout
-        Dropout of the inference module.
-    aim_variance
-        σ², variance of the poses that the inference module predicts, squared units of the data.
-    across_bodies
-        Infer A-links between the bodies of a clip too.
-    edge_mask
-        Learn a mask M on the S-links.
-    bias
-        Give the graph convolutions a bias.
-    dropout
-        Dropout after each temporal convolution.
-    input_norm
-        Batch norm of the input by joint and channel ('joint') or by channel ('channel').
-    future_frames
-        T', frames that the prediction head predicts; 0: no prediction head.
-    future_channels
-        Features of the prediction head's blocks.
-    temporal
-        Temporal convolutions: 'single' (the paper) or 'branches' of several reaches (ST-GCN++),
-        for which a kernel_size of 3 is usual.
-    attention
-        Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
-    structural_offsets
-        Learn additive parts of the S-link operators of one hop, which can join any two joints.
-    streams
-        Inputs that one model is given side by side, made from positions: 'joint', 'bone',
-        'joint_motion', 'bone_motion'. The paper's is ['joint'], which takes clips.stream as it is.
-    """
-
-    name: Literal["asgcn", "stgcn"] = "asgcn"
-    preset: Literal["paper", "small"] = "paper"
-    channels: list[int] | None = None
-    strides: list[int] | None = None
-    kernel_size: int | None = None
-    max_hop: int | None = None
-    construction: Literal["power", "distance"] | None = None
-    truncated: bool | None = None
-    normalization: Literal["transition", "symmetric"] | None = None
-    num_actional: int | None = None
-    actional_weight: float | None = None
-    normalise: Literal["paper", "self_loop", "none"] | None = None
-    scale: float | None = None
-    hard: bool | None = None
-    tau: float | None = None
-    ghost_prior: float | None = None
-    aim_frames: int | None = None
-    aim_hidden: int | None = None
-    aim_dropout: float | None = None
-    aim_variance: float | None = None
-    across_bodies: bool | None = None
-    edge_mask: bool | None = None
-    bias: bool | None = None
-    dropout: float | None = None
-    input_norm: Literal["joint", "channel"] | None = None
-    future_frames: int | None = None
-    future_channels: int | None = None
-    temporal: Literal["single", "branches"] | None = None
-    attention: Literal["frames", "joints", "both"] | None = None
-    structural_offsets: bool | None = None
-    streams: list[Literal["joint", "bone", "joint_motion", "bone_motion"]] | None = None
-
-    @property
-    def made_streams(self) -> tuple[str, ...] | None:
-        """Streams that the model makes of positions; None where it takes what comes."""
-        return None if self.streams in (None, ["joint"]) else tuple(self.streams)
-
-    def options(self) -> dict[str, Any]:
-        """Return the options that were given, without the name and the preset."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in given.items()
-            if key not in ("name", "preset") and value is not None
-        }
 
 
 @dataclass
@@ -308,16 +173,13 @@ class AIMConfig:
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
         from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learnt to use them.
-    joint
-        A-links in joint training: 'sampled' with noise and dropout (the paper), 'steady', those of
-        evaluation, tuned by the joint loss all the same, or 'frozen' as the warm-up left them.
+        decoder has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer
         What moves AIM in joint training: 'sgd', as the rest, or 'adam', as in its warm-up.
     joint_lr
-        Learning rate of AIM in joint training by itself, before the schedule; none: by
+        Learning rate of AIM in joint training, before the schedule; none: by
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
@@ -328,33 +190,17 @@ class AIMConfig:
     batch_size: int | None = None
     pred_steps: int = 10
     kl_warmup: float = 0.5
-    joint: Literal["sampled", "steady", "frozen"] = "sampled"
     joint_lr_scale: float = 0.1
     joint_optimizer: Literal["sgd", "adam"] = "sgd"
     joint_lr: float | None = None
     loss_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 0, "aim.epochs", "0 or more", self.epochs)
-        _check(self.lr > 0, "aim.lr", "positive", self.lr)
-        _check(self.pred_steps >= 1, "aim.pred_steps", "at least 1", self.pred_steps)
-        _check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "within 0..1", self.kl_warmup)
-        _check(self.joint_lr_scale >= 0, "aim.joint_lr_scale", "0 or more", self.joint_lr_scale)
-        _check(
-            self.joint_lr is None or self.joint_lr > 0, "aim.joint_lr", "positive", self.joint_lr
-        )
-        _check(
-            self.loss_weight >= 0 and (self.joint != "frozen" or self.loss_weight == 0),
-            "aim.loss_weight",
-            "0 or more, and 0 where aim.joint is frozen",
-            self.loss_weight,
-        )
-        _check(
-            self.batch_size is None or self.batch_size >= 1,
-            "aim.batch_size",
-            "at least 1",
-            self.batch_size,
-        )
+        check_types(self, "aim.")
+        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
+        _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
+        _check_positive(self, "aim", ("lr", "joint_lr"))
+        check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "between 0 and 1", self.kl_warmup)
 
 
 @dataclass
@@ -378,8 +224,8 @@ class OptimConfig:
     weight_decay
         Weight decay.
     schedule
-        'cosine' (to zero), 'step' (times ``gamma`` after each of ``steps``) or 'constant'.
-    steps
+        'cosine' (to zero), 'step' (times ``gamma`` after each of ``milestones``) or 'constant'.
+    milestones
         Epochs after which the learning rate falls, with schedule 'step'.
     gamma
         Factor of each such fall.
@@ -400,7 +246,7 @@ class OptimConfig:
     nesterov: bool = True
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    steps: list[int] = field(default_factory=list)
+    milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.0
@@ -408,41 +254,26 @@ class OptimConfig:
     ema: float | None = None
 
     def __post_init__(self) -> None:
-        _check(self.lr > 0, "optim.lr", "positive", self.lr)
-        _check(
-            self.base_batch is None or self.base_batch >= 1,
-            "optim.base_batch",
-            "at least 1",
-            self.base_batch,
-        )
-        _check(0 <= self.momentum < 1, "optim.momentum", "in [0, 1)", self.momentum)
-        _check(
+        check_types(self, "optim.")
+        _check_positive(self, "optim", ("lr", "grad_clip"))
+        _check_least(self, "optim", 0, ("weight_decay", "warmup_epochs"))
+        _check_least(self, "optim", 1, ("base_batch",))
+        for name in ("momentum", "label_smoothing"):
+            value = getattr(self, name)
+            check(0 <= value < 1, f"optim.{name}", "in [0, 1)", value)
+        check(
             not self.nesterov or self.momentum > 0,
             "optim.nesterov",
             "false where optim.momentum is 0",
             self.nesterov,
         )
-        _check(self.weight_decay >= 0, "optim.weight_decay", "0 or more", self.weight_decay)
-        _check(
-            self.schedule != "step" or bool(self.steps),
-            "optim.steps",
+        check(
+            self.schedule != "step" or bool(self.milestones),
+            "optim.milestones",
             "a list of epochs with schedule 'step'",
-            self.steps,
+            self.milestones,
         )
-        _check(self.warmup_epochs >= 0, "optim.warmup_epochs", "0 or more", self.warmup_epochs)
-        _check(
-            0 <= self.label_smoothing < 1,
-            "optim.label_smoothing",
-            "in [0, 1)",
-            self.label_smoothing,
-        )
-        _check(
-            self.grad_clip is None or self.grad_clip > 0,
-            "optim.grad_clip",
-            "positive",
-            self.grad_clip,
-        )
-        _check(self.ema is None or 0 < self.ema < 1, "optim.ema", "between 0 and 1", self.ema)
+        check(self.ema is None or 0 < self.ema < 1, "optim.ema", "between 0 and 1", self.ema)
 
 
 @dataclass
@@ -462,8 +293,9 @@ class PredictionConfig:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.weight >= 0, "prediction.weight", "0 or more", self.weight)
-        _check(0 <= self.share <= 1, "prediction.share", "between 0 and 1", self.share)
+        check_types(self, "prediction.")
+        _check_least(self, "prediction", 0, ("weight",))
+        check(0 <= self.share <= 1, "prediction.share", "between 0 and 1", self.share)
 
 
 @dataclass
@@ -497,13 +329,16 @@ class TrainerConfig:
     accelerator
         Where to compute, in Lightning's words.
     threads
-        Threads of torch; none: as many as it takes by itself.
+        Threads of torch; none: torch's default.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
     link_pictures
         Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
+    reuse_memory
+        On a CPU, keep the memory of large tensors for reuse (glibc only): faster, but the process
+        gives nothing back.
     """
 
     epochs: int = 65
@@ -521,16 +356,14 @@ class TrainerConfig:
     progress: Literal["auto", "on", "off"] = "auto"
     early_stop: int | None = None
     link_pictures: bool = True
+    reuse_memory: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every"):
-            value = getattr(self, name)
-            _check(value >= 1, f"trainer.{name}", "at least 1", value)
-        _check(self.seed >= 0, "trainer.seed", "0 or more", self.seed)
-        for name in ("threads", "devices", "nodes", "early_stop"):
-            value = getattr(self, name)
-            _check(value is None or value >= 1, f"trainer.{name}", "at least 1", value)
-        _check(
+        check_types(self, "trainer.")
+        counts = ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every")
+        _check_least(self, "trainer", 1, (*counts, "threads", "devices", "nodes", "early_stop"))
+        _check_least(self, "trainer", 0, ("seed",))
+        check(
             self.accumulate <= self.batch_size,
             "trainer.accumulate",
             f"at most trainer.batch_size ({self.batch_size})",
@@ -573,20 +406,28 @@ class RunConfig:
     data: str = "synthetic"
     root: str = "."
     clips: ClipsConfig = field(default_factory=ClipsConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ASGCNConfig = field(default_factory=ASGCNConfig)
     aim: AIMConfig = field(default_factory=AIMConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
-        _check(
+        check_types(self)
+        frozen = self.model.link_mode == "frozen"
+        check(
+            not frozen or self.aim.loss_weight == 0,
+            "aim.loss_weight",
+            "0 where model.link_mode is frozen",
+            self.aim.loss_weight,
+        )
+        check(
             self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",
             f"joint where model.streams is {self.model.streams}: they are made from positions",
             self.clips.stream,
         )
-        _check(
+        check(
             self.trainer.early_stop is None or self.clips.validation != "none",
             "trainer.early_stop",
             "left out where clips.validation is none",
@@ -601,11 +442,26 @@ class RunConfig:
         --------
         >>> RunConfig(clips=ClipsConfig(stream="bone")).streams
         ('bone',)
-        >>> RunConfig(model=ModelConfig(streams=["joint", "bone"])).streams
+        >>> RunConfig(model=ASGCNConfig(streams=["joint", "bone"])).streams
         ('joint', 'bone')
         """
         made = self.model.made_streams
         return (self.clips.stream,) if made is None else made
+
+    @property
+    def scaled_optim(self) -> OptimConfig:
+        """Options of the optimizer, with ``lr`` in proportion to ``base_batch``.
+
+        Examples
+        --------
+        >>> config = RunConfig(optim=OptimConfig(lr=0.1, base_batch=32))
+        >>> config.trainer.batch_size = 64
+        >>> config.scaled_optim.lr
+        0.2
+        """
+        base = self.optim.base_batch
+        factor = 1 if base is None else self.trainer.batch_size / base
+        return replace(self.optim, lr=self.optim.lr * factor, base_batch=None)
 
     @property
     def stream(self) -> str:
@@ -614,46 +470,89 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, fit for YAML and for a checkpoint."""
-        return asdict(self)
+        values = plain(self)
+        return values | {name: plain(values[name], OF_THE_DATA) for name in SECTIONS}
+
+    def to_yaml(self) -> str:
+        """Return the options as a YAML file has them."""
+        return str(_yaml().safe_dump(self.to_dict(), sort_keys=False))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Build from what :meth:`to_dict` gave; options left out take their defaults.
 
+        The section ``model`` may name a ``preset`` ('paper' or 'small'), whose options are the
+        defaults there. Former names of options are accepted, see :data:`asgcn_dgl.options.RENAMED`.
+
         Raises
         ------
         ValueError
-            If an option is unknown or breaks its rule.
+            If an option is unknown, not of its type, or breaks its rule.
         """
-        sections = {
-            "clips": ClipsConfig,
-            "model": ModelConfig,
-            "aim": AIMConfig,
-            "optim": OptimConfig,
-            "prediction": PredictionConfig,
-            "trainer": TrainerConfig,
-        }
+        values = renamed(values)
         _refuse_unknown(cls, values, "")
-        built = {
-            key: _build(sections[key], value or {}, key) if key in sections else value
-            for key, value in values.items()
-        }
+        built: dict[str, Any] = {}
+        for key, value in values.items():
+            section = SECTIONS.get(key)
+            if section is None:
+                built[key] = value
+            elif not isinstance(value, Mapping | None):
+                raise ValueError(f"{key} must be a section of options, got {value!r}")
+            elif section is ASGCNConfig:
+                built[key] = _model(value or {})
+            else:
+                _refuse_unknown(section, value or {}, f"{key}.")
+                built[key] = section(**(value or {}))
         return cls(**built)
 
 
-_Section = TypeVar("_Section")
+#: Section of a run's options to its class.
+SECTIONS: dict[str, type[Any]] = {
+    "clips": ClipsConfig,
+    "model": ASGCNConfig,
+    "aim": AIMConfig,
+    "optim": OptimConfig,
+    "prediction": PredictionConfig,
+    "trainer": TrainerConfig,
+}
+#: Options of a model that no run sets.
+OF_THE_DATA = ("layouts", "num_classes", "in_feats")
 
 
-def _build(section: type[_Section], values: Mapping[str, Any], name: str) -> _Section:
-    _refuse_unknown(section, values, f"{name}.")
-    return section(**values)
+def _model(values: Mapping[str, Any]) -> ASGCNConfig:
+    """Build the section ``model``; None means the default, as former versions wrote it."""
+    given = {key: value for key, value in values.items() if value is not None}
+    _refuse_unknown(ASGCNConfig, given, "model.", hidden=OF_THE_DATA, more=("preset",))
+    try:
+        return ASGCNConfig.preset(given.pop("preset", "paper"), **given)
+    except ValueError as error:
+        raise ValueError(f"model.{error}") from error
 
 
-def _refuse_unknown(section: Any, values: Mapping[str, Any], prefix: str) -> None:
-    known = [f.name for f in fields(section)]
+def _refuse_unknown(
+    section: Any,
+    values: Mapping[str, Any],
+    prefix: str,
+    hidden: Collection[str] = (),
+    more: Collection[str] = (),
+) -> None:
+    known = [*more, *(f.name for f in fields(section) if f.name not in hidden)]
     for key in values:
         if key not in known:
             raise ValueError(f"unknown option {prefix}{key}; there are {', '.join(known)}")
+
+
+def _check_least(options: Any, section: str, least: int, names: Collection[str]) -> None:
+    text = "at least 1" if least else "0 or more"
+    for name in names:
+        value = getattr(options, name)
+        check(value is None or value >= least, f"{section}.{name}", text, value)
+
+
+def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
+    for name in names:
+        value = getattr(options, name)
+        check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
 def packaged_configs() -> list[str]:
@@ -675,7 +574,16 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     if name not in packaged_configs():
         return None
     text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
-    return cast("dict[str, Any]", yaml.safe_load(text) or {})
+    return dict(_yaml().safe_load(text) or {})
+
+
+def _yaml() -> Any:
+    """Import yaml, which a model out of a checkpoint does without."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise ImportError("this needs yaml: pip install 'asgcn_dgl[train]'") from error
+    return yaml
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -686,6 +594,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     InputError
         If the file is missing, is not YAML, or is not a mapping.
     """
+    yaml = _yaml()
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -698,3 +607,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of ``base`` with those of ``over`` in them, section by section.
+
+    Examples
+    --------
+    >>> merged({"trainer": {"epochs": 9, "seed": 1}}, {"trainer": {"epochs": 3}})
+    {'trainer': {'epochs': 3, 'seed': 1}}
+    """
+    found = dict(base)
+    for key, value in over.items():
+        old = found.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            value = merged(old, value)
+        found[key] = value
+    return found

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from asgcn_dgl.data import SkeletonDataset, open_set
+from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN, STGCN
-from asgcn_dgl.training.build import device_of, future_frames, set_threads
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.training.batches import Loader
+from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import (
-    Loader,
+    clips_to_test,
     evaluation_loader,
-    files_to_test,
+    load,
     make_dataset,
-    read_all,
+    open_run,
 )
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.progress import progress_wanted, track
-from asgcn_dgl.training.report import report
+from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
 __all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
@@ -57,7 +59,7 @@ def evaluate(
     Returns
     -------
     dict
-        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (metres).
+        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (meters).
 
     Raises
     ------
@@ -71,32 +73,41 @@ def evaluate(
     config = restored.config
     if root is not None:
         config.root = str(root)
-        _compare_origins(restored, config)
+    data = open_run(config)
+    if root is not None:
+        _compare_origins(restored, data)
     if num_clips is not None:
         _check_views(config, num_clips)
         config.clips.num_clips = num_clips
     set_threads(config)
     started = time.perf_counter()
-    datasets = evaluation_datasets(files_to_test(config), restored.model, config)
+    datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
     recognition, prediction = score(restored.model, datasets, config, "test")
-    result = figures(restored, recognition, prediction, split="test", checkpoint=file.stem)
+    result = figures(
+        restored,
+        recognition,
+        prediction,
+        split="test",
+        protocol=config.clips.protocol or data.default_split,
+        checkpoint=file.stem,
+    )
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
     write_npz(run.scores, **recognition.arrays(restored.class_names))
     write_json(run.metrics, result)
-    print(report(result))
+    print(format_figures(result))
     print(f"written: {run.metrics} and {run.scores}")
     return result
 
 
-def _compare_origins(restored: Restored, config: RunConfig) -> None:
-    """Warn of a store whose recordings were read with other options than the training clips."""
-    for origin in open_set(config.data, config.root).origins:
+def _compare_origins(restored: Restored, data: Reader) -> None:
+    """Warn of data whose recordings were read with other options than the training clips."""
+    for origin in data.origins:
         same = [each for each in restored.origins if each.format == origin.format]
         if same and origin not in same:
             logger.warning(
                 "%s was read as %s, but the training clips as %s: the figures are those of other "
                 "input",
-                config.root,
+                data.place,
                 origin,
                 same[0],
             )
@@ -121,26 +132,26 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
 
 
 def evaluation_datasets(
-    clips: list[Any], model: ASGCN | STGCN, config: RunConfig
+    clips: Reader | Sequence[Clip], model: ASGCN, config: RunConfig
 ) -> list[SkeletonDataset]:
     """Return the clips seen whole, and without their future if the model predicts one.
 
     Parameters
     ----------
     clips
-        Clips in memory, or files.
+        A reader of clips, or clips.
     model
         The model.
     config
         Options of the run.
     """
-    steps = future_frames(model)
-    if clips and isinstance(clips[0], Path):
-        clips = list(read_all(clips, config, progress_wanted(config)))
+    steps = model.config.future_frames
+    classes = len(clips.class_names) if isinstance(clips, Reader) else None
+    if isinstance(clips, Reader):
+        clips = load(clips, config, progress_wanted(config))
     passes = {"whole": config.clips.num_clips}  # by mode
     if steps:
         passes["observed"] = 1
-    classes = len(open_set(config.data, config.root).class_names)
     return [
         make_dataset(
             clips, config, mode, future_frames=steps, num_clips=number, num_classes=classes
@@ -151,7 +162,7 @@ def evaluation_datasets(
 
 @torch.no_grad()
 def score(
-    model: ASGCN | STGCN,
+    model: ASGCN,
     datasets: list[SkeletonDataset],
     config: RunConfig,
     label: str,
@@ -180,8 +191,8 @@ def score(
             scores[number].update(batch, out)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
-            "the model gives scores that are not finite: its weights are spoilt; use an earlier "
-            "checkpoint, or train anew at a lower learning rate"
+            "the model gives scores that are not finite, as its weights are; use an earlier "
+            "checkpoint, or train again at a lower learning rate"
         )
     scores[0].average(datasets[0].num_clips)
     return scores
@@ -193,6 +204,7 @@ def figures(
     prediction: PredictionScores,
     *,
     split: str,
+    protocol: str,
     checkpoint: str,
 ) -> dict[str, Any]:
     """Return the figures of an evaluation in plain values, with what they were found with.
@@ -205,15 +217,17 @@ def figures(
         Its scores.
     split
         Which clips: 'validation' or 'test'.
+    protocol
+        Name of the split that they are of.
     checkpoint
         Name of the checkpoint.
     """
     config = restored.config
     return {
         "dataset": config.data,
-        "protocol": config.clips.protocol or open_set(config.data, config.root).default_protocol,
+        "protocol": protocol,
         "stream": config.stream,
-        "dims": restored.model.config["in_feats"],
+        "dims": restored.model.config.in_feats,
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.training.config import RunConfig, read_yaml
@@ -89,6 +87,11 @@ class RunDir:
         """One line for each epoch."""
         return self.path / "train.log"
 
+    @property
+    def history(self) -> Path:
+        """Figures of each epoch, a line of JSON each."""
+        return self.path / "history.jsonl"
+
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""
         if not self.log.is_file():
@@ -99,8 +102,7 @@ class RunDir:
     def write_config(self, config: RunConfig) -> None:
         """Write the options of the run."""
         with atomic_path(self.config_file) as temporary:
-            text = yaml.safe_dump(config.to_dict(), sort_keys=False)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(config.to_yaml(), encoding="utf-8")
 
     def read_config(self) -> RunConfig:
         """Read the options of the run.
@@ -135,5 +137,5 @@ class RunDir:
                 return file
         raise InputError(
             f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; train "
-            "first, or go on with 'asgcn-dgl train --resume --out'"
+            "first, or continue with 'asgcn-dgl train --resume --out'"
         )

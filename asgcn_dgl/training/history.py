@@ -1,69 +1,89 @@
-"""The course of a training, read back from the log that it left."""
+"""The course of a training, epoch by epoch."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from asgcn_dgl.errors import InputError
 
-__all__ = ["read_history"]
+__all__ = ["History", "read_history"]
 
 History = Mapping[str, Mapping[str, Mapping[int, float]]]
 
-_EPOCH = re.compile(r"^(\w+) epoch +(\d+)/\d+  (.*)$")
-_FIGURE = re.compile(r"(\w+) ([-+.\deE]+|nan|inf|-inf)(?= |$)")
 
-
-def read_history(log: str | Path) -> dict[str, dict[str, dict[int, float]]]:
-    """Read the figures of each epoch from a run's ``train.log``.
+def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
+    """Read the figures of each epoch of a run.
 
     Parameters
     ----------
-    log
-        The log. An epoch that was trained twice, before and after an interruption, counts as it was
-        trained last.
+    folder
+        Folder of the run. Figures are in its ``history.jsonl``, a line of JSON for each epoch;
+        epochs from before there was such a file have theirs in the TensorBoard files. An epoch
+        that was trained twice, before and after an interruption, counts as it was trained last.
 
     Returns
     -------
     dict
-        Phase (``"aim"``, ``"joint"``) to figure (``"train/loss"``, ``"val/top1"``, ...) to epoch,
-        counted from 1, to value; empty where there is no log.
+        Phase (``"aim"``, ``"joint"``) to figure (``"train/loss"``, ``"val/top1"``, ``"lr"``, ...)
+        to epoch, counted from 1, to value; empty where there is neither file.
 
     Raises
     ------
     InputError
-        If the file is not text.
+        If a line is damaged.
 
     Examples
     --------
     >>> import tempfile
-    >>> log = Path(tempfile.mkdtemp()) / "train.log"
-    >>> line = "joint epoch 1/2  1 s (9 clips/s, 1 s to go)  train loss 2.5  val top1 50.00"
-    >>> _ = log.write_text(line)
-    >>> read_history(log)["joint"]
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> line = '{"phase": "joint", "epoch": 1, "train/loss": 2.5, "val/top1": 50.0}'
+    >>> _ = (folder / "history.jsonl").write_text(line)
+    >>> read_history(folder)["joint"]
     {'train/loss': {1: 2.5}, 'val/top1': {1: 50.0}}
     """
-    path = Path(log)
-    if not path.is_file():
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text ({error}); remove it to go without curves") from error
+    events = Path(folder) / "tensorboard"
+    lines = list(_lines(Path(folder) / "history.jsonl"))
+    first = ("aim" if (events / "aim").is_dir() else "joint", 1)
+    if not lines or lines[0][:2] != first:
+        lines = [*_events(events), *lines]
     history: dict[str, dict[str, dict[int, float]]] = {}
-    for line in text.splitlines():
-        found = _EPOCH.match(line)
-        if found is None:
-            continue
-        phase, epoch, rest = found.group(1), int(found.group(2)), found.group(3)
-        for part in rest.split("  "):
-            stage, _, figures = part.partition(" ")
-            if stage in ("train", "val"):
-                values = {f"{stage}/{name}": value for name, value in _FIGURE.findall(figures)}
-            else:
-                values = {"lr": figures} if stage == "lr" else {}
-            for name, value in values.items():
-                history.setdefault(phase, {}).setdefault(name, {})[epoch] = float(value)
+    for phase, epoch, figures in lines:
+        for name, value in figures.items():
+            history.setdefault(phase, {}).setdefault(name, {})[epoch] = value
     return history
+
+
+def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
+    text = file.read_bytes() if file.is_file() else b""
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            values: dict[str, Any] = json.loads(line)
+            phase, epoch = str(values.pop("phase")), int(values.pop("epoch"))
+            yield phase, epoch, {name: float(value) for name, value in values.items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{file}: line {number} is damaged ({error}); remove the line, or the file to go "
+                "without curves"
+            ) from error
+
+
+def _events(folder: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Read TensorBoard files, where a figure has the step at which its epoch ended."""
+    if not folder.is_dir():
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for phase in sorted(path for path in folder.iterdir() if path.is_dir()):
+        events = EventAccumulator(str(phase), size_guidance={"scalars": 0}).Reload()
+        tags = events.Tags()["scalars"]
+        if "epoch" in tags:
+            epochs = {each.step: int(each.value) + 1 for each in events.Scalars("epoch")}
+            for name in tags:
+                if name.startswith(("train/", "val/", "lr")):
+                    for each in events.Scalars(name):
+                        step = each.step - name.startswith("lr")  # was logged a step later
+                        if step in epochs:
+                            yield phase.name, epochs[step], {name: each.value}

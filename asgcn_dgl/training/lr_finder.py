@@ -1,31 +1,31 @@
-"""A learning rate to begin with: what the loss does while the rate rises (Smith, WACV 2017)."""
+"""A learning rate to start from, by Lightning's range test (Smith, WACV 2017)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+import torch
+from pytorch_lightning.tuner import Tuner
+from torch import Tensor
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.build import build_model, check_devices, set_threads
-from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.clips import RunClips
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.modules import JointTraining
-from asgcn_dgl.training.optim import scaled_lr
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.run import joint_phase
 
-__all__ = ["find_lr", "suggest"]
+__all__ = ["find_lr"]
 
-SMOOTHING = 0.9
-BLOWN_UP = 4.0  # times the least loss: no need to go on
 CLEAR_FALL = 0.05  # of the first loss: less may be noise
+ROWS = 12  # of the printed table
 
 
 def find_lr(
@@ -38,16 +38,16 @@ def find_lr(
 ) -> dict[str, Any]:
     """Train jointly from new weights while the learning rate rises step by step; print a table.
 
-    The inference module is not warmed up, and what was trained is thrown away.
+    The inference module is neither warmed up nor trained, and what was trained is discarded.
 
     Parameters
     ----------
     config
-        Options of the run; all of its learning rates keep their ratio.
+        Options of the run.
     lowest, highest
         First and last learning rate.
     steps
-        Steps of the optimiser, at most.
+        Steps of the optimizer, at most.
     out
         File to write the result to as JSON.
 
@@ -60,7 +60,7 @@ def find_lr(
     Raises
     ------
     InputError
-        If the options or the data cannot be used.
+        If the options or the data cannot be used, or training diverges at the first steps.
     """
     if not 0 < lowest < highest or steps < 2:
         raise InputError(
@@ -69,13 +69,11 @@ def find_lr(
         )
     check_devices(config)
     set_threads(config)
-    clips = ClipsModule(config, progress_wanted(config))
-    names = list(clips.set.class_names)
-    model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
-    clips.prepare_joint(model)
-    rates = [lowest * (highest / lowest) ** (n / (steps - 1)) for n in range(steps)]
-    sweep = _Sweep([rate / scaled_lr(config) for rate in rates])
-    with quiet_lightning():
+    clips = RunClips(config, progress_wanted(config))
+    model = build_model(config, clips.set.layouts, len(clips.set.class_names), clips.num_dims)
+    model.set_link_mode("frozen")
+    module, data = joint_phase(clips, model, kind=_Sweep)
+    with quiet_lightning(), tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             max_steps=steps,
             max_epochs=-1,
@@ -83,27 +81,33 @@ def find_lr(
             devices=1,
             precision=config.trainer.precision,
             accumulate_grad_batches=config.trainer.accumulate,
-            callbacks=[sweep],
+            default_root_dir=folder,
             logger=False,
-            limit_val_batches=0,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
         try:
-            trainer.fit(JointTraining(model, config, names), datamodule=clips)
-        except DivergenceError:
-            pass  # rates beyond are of no use, which is what was to be found out
+            found = Tuner(trainer).lr_find(
+                module,
+                train_dataloaders=data.train_dataloader(),
+                min_lr=lowest,
+                max_lr=highest,
+                num_training=steps,
+                update_attr=False,
+            )
         except SystemExit as stop:
             raise KeyboardInterrupt from stop
-    losses = smoothed(sweep.losses)
-    if len(losses) < 2:
+    assert found is not None
+    pairs = zip(found.results["lr"], found.results["loss"], strict=True)
+    curve = [(lr, loss) for lr, loss in pairs if math.isfinite(loss)]
+    suggestion = found.suggestion(skip_begin=min(10, len(curve) // 10), skip_end=1)
+    if suggestion is None:
         raise InputError(f"training diverges at once; begin with --lowest below {lowest:g}")
-    scale = scaled_lr(config) / config.optim.lr
     result = {
-        "lr": rates[: len(losses)],
-        "loss": losses,
-        "suggestion": suggest(rates[: len(losses)], losses) / scale,
+        "lr": [lr for lr, _ in curve],
+        "loss": [loss for _, loss in curve],
+        "suggestion": suggestion * config.optim.lr / config.scaled_optim.lr,
     }
     print(_table(result))
     if out is not None:
@@ -111,92 +115,21 @@ def find_lr(
     return result
 
 
-class _Sweep(Callback):
-    """Set the learning rate before each step, and note the loss after it."""
+class _Sweep(JointTraining):
+    """Joint training that stops where a number is not finite: higher rates are of no use."""
 
-    def __init__(self, factors: Sequence[float]) -> None:
-        self.factors = factors
-        self.losses: list[float] = []
-        self._base: list[float] = []
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._base = [float(group["initial_lr"]) for group in trainer.optimizers[0].param_groups]
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        factor = self.factors[min(trainer.global_step, len(self.factors) - 1)]
-        for group, base in zip(trainer.optimizers[0].param_groups, self._base, strict=True):
-            group["lr"] = factor * base
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if trainer.global_step == len(self.losses):
-            return  # a piece of a step
-        running = pl_module.running
-        assert isinstance(running, dict)
-        self.losses.append(float(running["loss"]))
-        known = smoothed(self.losses)
-        if len(known) > 10 and known[-1] > BLOWN_UP * min(known):
-            trainer.should_stop = True
+    def need_finite(self, value: Tensor, what: str) -> None:
+        if not bool(torch.isfinite(value)):
+            self.trainer.should_stop = True
 
 
-def smoothed(losses: Sequence[float]) -> list[float]:
-    """Return the running mean of losses, without the pull of its beginning.
-
-    Examples
-    --------
-    >>> [round(loss, 6) for loss in smoothed([2.0, 2.0, 2.0])]
-    [2.0, 2.0, 2.0]
-    """
-    mean, found = 0.0, []
-    for number, loss in enumerate(losses, start=1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        found.append(mean / (1 - SMOOTHING**number))
-    return found
-
-
-def suggest(rates: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the learning rate at which the loss falls fastest, before it is least.
-
-    Parameters
-    ----------
-    rates
-        Rising learning rates, evenly spaced in their logarithm.
-    losses
-        Smoothed loss at each.
-
-    Examples
-    --------
-    >>> suggest([0.001, 0.01, 0.1, 1.0], [3.0, 2.9, 1.0, 8.0])
-    0.1
-    """
-    least = min(range(len(losses)), key=lambda n: losses[n])
-    falls = [losses[n] - losses[n - 1] for n in range(1, least + 1)]
-    if not falls:
-        return rates[0]
-    return rates[1 + min(range(len(falls)), key=lambda n: falls[n])]
-
-
-def _table(result: dict[str, Any], rows: int = 12) -> str:
+def _table(result: dict[str, Any]) -> str:
     count = len(result["lr"])
-    chosen = sorted({round(n * (count - 1) / (rows - 1)) for n in range(rows)})
-    lines = columns(
-        [
-            ("learning rate", "loss"),
-            *((f"{result['lr'][n]:.3g}", f"{result['loss'][n]:.4f}") for n in chosen),
-        ],
-        words=0,
-    )
-    digits = 1 - math.floor(math.log10(result["suggestion"]))
-    found = round(result["suggestion"], digits)
-    advice = f"the loss falls fastest where optim.lr is {found:g}: try --optim.lr {found:g}"
+    chosen = sorted({round(n * (count - 1) / (ROWS - 1)) for n in range(ROWS)})
+    shown = [(f"{result['lr'][n]:.3g}", f"{result['loss'][n]:.4f}") for n in chosen]
+    lines = columns([("learning rate", "loss"), *shown], words=0)
+    found = f"{result['suggestion']:.2g}"
+    advice = f"the loss falls fastest where optim.lr is {found}: try --optim.lr {found}"
     if min(result["loss"]) > (1 - CLEAR_FALL) * result["loss"][0]:
         advice += (
             f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; take "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,12 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
-from asgcn_dgl.data.formats.source import Origin
-from asgcn_dgl.models import ASGCN, STGCN, ASGCNOutput
+from asgcn_dgl.models import ASGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
-from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
@@ -37,66 +37,83 @@ class Phase(pl.LightningModule):
     ----------
     model
         The model; it keeps its weights from phase to phase.
-    config
-        Options of the run.
     class_names
-        Names of the classes.
+        Names of the classes; by default their numbers.
+    seed
+        Seed of dropout and of the noise of the links.
+    clips
+        How clips are prepared. Checkpoints hold it, so that
+        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
+        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
+    record
+        All that checkpoints say of the model, instead of what is made of these options, see
+        ``asgcn_dgl.training.checkpoint.make_record``.
 
     Attributes
     ----------
-    origins
-        Formats and options that the clips were read with, for the record.
+    running
+        Losses of the latest batch, for the progress bar.
     """
 
     number: int
     label: str
+    grad_clip: float | None = None
 
-    def __init__(self, model: ASGCN | STGCN, config: RunConfig, class_names: list[str]) -> None:
+    def __init__(
+        self,
+        model: ASGCN,
+        *,
+        class_names: Sequence[str] | None = None,
+        seed: int = 0,
+        clips: ClipsConfig | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.config = config
-        self.class_names = class_names
-        self.origins: tuple[Origin, ...] = ()
-        self.running: dict[str, Tensor] = {}  # of the latest batch, for the progress bar
+        self.class_names = list(class_names or map(str, range(model.config.num_classes)))
+        self.seed = seed
+        if record is None:
+            run = RunConfig(clips=clips or ClipsConfig(align="none"), model=model.config)
+            record = make_record(model, self.class_names, run)
+        self.record = record
+        self.running: dict[str, Tensor] = {}
 
     def on_train_start(self) -> None:
-        """Let the options hold that a resumed run was given, not those in its checkpoint."""
-        schedules = [each.scheduler for each in self.trainer.lr_scheduler_configs]
-        kept = [each for each in schedules if isinstance(each, LambdaLR)]
-        restore_options(self.trainer.optimizers[0], self.make_optimizer(), kept)
+        """Apply the options of a resumed run, not those in its checkpoint."""
+        if self.trainer.ckpt_path is not None:
+            schedules = [each.scheduler for each in self.trainer.lr_scheduler_configs]
+            kept = [each for each in schedules if isinstance(each, LambdaLR)]
+            restore_options(self.trainer.optimizers[0], self.make_optimizer(), kept)
 
     def make_optimizer(self) -> Optimizer:
-        """Make the optimiser of the phase, as its options ask."""
+        """Make the optimizer of the phase."""
         raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and the links' noise anew, from (seed, phase, epoch).
+        """Seed dropout and the noise of the links from (seed, phase, epoch).
 
         So an epoch is the same whether the run was interrupted before it or not. Each process but
-        the first adds its number, since its clips are others.
+        the first adds its rank, since its clips differ.
         """
-        parts = [self.config.trainer.seed, self.number, self.current_epoch]
+        parts = [self.seed, self.number, self.current_epoch]
         parts += [rank()] if rank() else []
         torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Stop before spoilt weights are saved: a finite gradient may have been far too large."""
+        """Stop before bad weights are saved: a finite gradient may have been far too large."""
         if not self.trainer.is_last_batch:
             return
         norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
-        self._need_finite(norm, "norm of the weights")
+        self.need_finite(norm, "norm of the weights")
 
-    def check_finite(self, loss: Tensor) -> None:
-        """Stop with a clear message where the loss of a step is not a number.
+    def need_finite(self, value: Tensor, what: str) -> None:
+        """Stop with a message where a number is not finite.
 
         Raises
         ------
         DivergenceError
             If it is NaN or infinite.
         """
-        self._need_finite(loss, "loss")
-
-    def _need_finite(self, value: Tensor, what: str) -> None:
         if not bool(torch.isfinite(value)):
             raise DivergenceError(
                 f"{self.label}: the {what} became {value.detach().item()} in epoch "
@@ -110,16 +127,13 @@ class Phase(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradient, and stop where it is not finite: before it can spoil the weights."""
-        limit = self.clip_norm()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit or math.inf)
+        """Clip the gradient, and stop where it is not finite, before it reaches the weights."""
+        if gradient_clip_val is not None:  # an option of the trainer
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip or math.inf)
         # With float16 an overflow is expected: the scaler skips such a step by itself.
-        if self.config.trainer.precision != "16-mixed":
-            self._need_finite(norm, "gradient")
-
-    def clip_norm(self) -> float | None:
-        """Return the largest norm of the gradient."""
-        return self.config.optim.grad_clip
+        if self.trainer.precision != "16-mixed":
+            self.need_finite(norm, "gradient")
 
     def piece_factor(self, batch_idx: int) -> float:
         """Factor on the loss of a batch that is a piece of a step's."""
@@ -135,61 +149,92 @@ class Phase(pl.LightningModule):
                 on_step=False,
                 on_epoch=True,
                 batch_size=len(batch),
+                add_dataloader_idx=False,
                 sync_dist=processes() > 1,
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the use of the model needs."""
-        checkpoint[RECORD] = make_record(self.model, self.config, self.class_names, self.origins)
+        """Add what :func:`~asgcn_dgl.load_model` needs."""
+        checkpoint[RECORD] = self.record
 
 
 class AIMWarmUp(Phase):
-    """First phase: the inference module alone, with its own loss (Sec. 4.1; Adam)."""
+    """First phase: the inference module alone, with its own loss (Sec. 4.1; Adam).
+
+    Its links are sampled, whatever ``link_mode`` the model has for the second phase.
+
+    Parameters
+    ----------
+    model
+        A model with A-links.
+    aim
+        Options: ``lr``, ``pred_steps`` and ``kl_warmup`` are used.
+    **others
+        ``class_names``, ``seed``, ``clips`` and ``record``, see :class:`JointTraining`.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.models import ASGCN
+    >>> module = AIMWarmUp(ASGCN.preset("small", "hand21", 5), AIMConfig(lr=1e-3))
+    >>> type(module.configure_optimizers()).__name__
+    'Adam'
+    """
 
     number = 0
     label = "AIM warm-up"
 
+    def __init__(self, model: ASGCN, aim: AIMConfig | None = None, **others: Any) -> None:
+        if model.aim is None:
+            raise ValueError("model must have A-links (num_actional of 1 or more) to warm them up")
+        super().__init__(model, **others)
+        self.options = aim or AIMConfig()
+
+    def setup(self, stage: str) -> None:
+        """Let links be sampled in this phase."""
+        self._link_mode = self.model.link_mode
+        self.model.set_link_mode("sampled")
+
+    def teardown(self, stage: str) -> None:
+        """Leave the model with the link mode that it had."""
+        self.model.set_link_mode(self._link_mode)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
         losses = self.losses(batch, self.kl_weight())
-        self.check_finite(losses.loss)
+        self.need_finite(losses.loss, "loss")
         self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
         (share,) = shares(len(batch.feat), device=self.device)
         return losses.loss * share * self.piece_factor(batch_idx)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log AIM's loss of a batch."""
-        self.log_parts("val", self.losses(batch)._asdict(), batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log AIM's loss of a batch of whole clips (first loader)."""
+        if dataloader_idx == 0:
+            self.log_parts("val", self.losses(batch)._asdict(), batch)
 
     def losses(self, batch: Batch, kl_weight: float = 1.0) -> AIMLoss:
         """Return AIM's loss and its two parts."""
-        aim = self.model.aim
-        assert aim is not None, "a model without A-links has no warm-up"
-        return aim.loss(
+        assert self.model.aim is not None
+        return self.model.aim.loss(
             batch.structure,
             batch.feat,
             batch.mask,
-            pred_steps=self.config.aim.pred_steps,
+            pred_steps=self.options.pred_steps,
             kl_weight=kl_weight,
         )
 
     def kl_weight(self) -> float:
         """Weight of the divergence in this step, from 0 to 1."""
-        rise = self.config.aim.kl_warmup * self.trainer.estimated_stepping_batches
+        rise = self.options.kl_warmup * self.trainer.estimated_stepping_batches
         return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
-
-    def clip_norm(self) -> float | None:
-        """Return None: the warm-up is not clipped."""
-        return None
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
-        assert self.model.aim is not None, "a model without A-links has no warm-up"
-        return Adam(self.model.aim.parameters(), lr=self.config.aim.lr)
+        assert self.model.aim is not None
+        return Adam(self.model.aim.parameters(), lr=self.options.lr)
 
     def configure_optimizers(self) -> Optimizer:
-        """Return the optimiser: its learning rate stays."""
+        """Return the optimizer; its learning rate is constant."""
         return self.make_optimizer()
 
 
@@ -198,14 +243,60 @@ class JointTraining(Phase):
 
     The loss is L = L_recog + w L_predict (Sec. 5.1), and AIM's own loss where it is kept on. The
     encoder is tuned further by it, or frozen.
+
+    Parameters
+    ----------
+    model
+        The model.
+    optim
+        Gradient descent and its schedule, which covers the trainer's ``max_epochs``.
+        ``base_batch`` is not used: scale ``lr`` yourself.
+    aim
+        Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
+    prediction_weight
+        w.
+    class_names
+        Names of the classes; by default their numbers.
+    seed
+        Seed of dropout and of the noise of the links.
+    clips
+        How clips are prepared. Checkpoints hold it, so that
+        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
+        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
+    record
+        All that checkpoints say of the model, instead of what is made of these options, see
+        ``asgcn_dgl.training.checkpoint.make_record``.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.models import ASGCN
+    >>> model = ASGCN.preset("small", "hand21", 5)
+    >>> module = JointTraining(model, OptimConfig(lr=0.02, schedule="constant"))
+    >>> module.make_optimizer().param_groups[-1]["lr"]
+    0.02
     """
 
     number = 1
     label = "joint training"
 
-    def __init__(self, model: ASGCN | STGCN, config: RunConfig, class_names: list[str]) -> None:
-        super().__init__(model, config, class_names)
-        decay = config.optim.ema
+    def __init__(
+        self,
+        model: ASGCN,
+        optim: OptimConfig | None = None,
+        aim: AIMConfig | None = None,
+        *,
+        prediction_weight: float = 0.01,
+        class_names: Sequence[str] | None = None,
+        seed: int = 0,
+        clips: ClipsConfig | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(model, class_names=class_names, seed=seed, clips=clips, record=record)
+        self.optim = optim or OptimConfig()
+        self.aim = aim or AIMConfig()
+        self.prediction_weight = prediction_weight
+        self.grad_clip = self.optim.grad_clip
+        decay = self.optim.ema
         self.average = None if decay is None else AveragedModel(model, decay)
         self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
@@ -217,11 +308,11 @@ class JointTraining(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the joint loss of a batch."""
-        weight = self.config.prediction.weight
+        weight = self.prediction_weight
         out: ASGCNOutput = self.model(
             batch.structure, batch.feat, batch.mask, batch.last, predict=weight > 0
         )
-        smoothing = self.config.optim.label_smoothing
+        smoothing = self.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
         right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
         parts = {"recognition": recognition}
@@ -231,14 +322,14 @@ class JointTraining(Phase):
             parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
             weights.append(weight)
             counts.append(batch.future_mask.sum())
-        if self.config.aim.loss_weight > 0 and out.links is not None:
+        if self.aim.loss_weight > 0 and out.links is not None:
             parts["aim"] = self.aim_loss(batch, out.links)
-            weights.append(self.config.aim.loss_weight)
+            weights.append(self.aim.loss_weight)
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))
         assert isinstance(local, Tensor)
-        self.check_finite(local)
+        self.need_finite(local, "loss")
         self.running = {
             name: value.detach()
             for name, value in {"loss": local, **parts, "top1": 100 * right}.items()
@@ -257,7 +348,7 @@ class JointTraining(Phase):
             batch.structure,
             batch.feat,
             batch.mask,
-            pred_steps=self.config.aim.pred_steps,
+            pred_steps=self.aim.pred_steps,
         )
         return losses.loss
 
@@ -288,7 +379,7 @@ class JointTraining(Phase):
         self.recognition.gather()
         self.prediction.gather()
         loss = self.recognition.loss()
-        self._need_finite(torch.tensor(loss), "loss on the held-out clips")
+        self.need_finite(torch.tensor(loss), "loss on the held-out clips")
         summary = self.recognition.summary(self.class_names)
         found = {
             "loss": loss,
@@ -303,16 +394,20 @@ class JointTraining(Phase):
             self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 
     def make_optimizer(self) -> Optimizer:
-        """Return gradient descent over all parameters; AIM may have an optimiser of its own."""
-        return joint_optimizer(self.model, self.config)
+        """Return gradient descent over all parameters; AIM may have an optimizer of its own."""
+        return joint_optimizer(self.model, self.optim, self.aim)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return gradient descent and its schedule, a step of which is a step of the optimiser."""
-        options = self.config.optim
+        """Return gradient descent and its schedule, which moves with each optimizer step."""
         optimizer = self.make_optimizer()
-        epochs = self.config.trainer.epochs
-        steps = max(1, int(self.trainer.estimated_stepping_batches) // epochs)
-        schedule = LambdaLR(optimizer, learning_rate_factor(options, steps, epochs))
+        if self.trainer.train_dataloader is None:  # the batches of an epoch are not counted yet
+            self.trainer.fit_loop.setup_data()
+        pieces = self.trainer.accumulate_grad_batches
+        steps = max(1, math.ceil(self.trainer.num_training_batches / pieces))
+        epochs = self.trainer.max_epochs or 1
+        if epochs < 1:  # the trainer counts steps
+            epochs = max(1, self.trainer.max_steps // steps)
+        schedule = LambdaLR(optimizer, learning_rate_factor(self.optim, steps, epochs))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

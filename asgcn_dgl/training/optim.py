@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from asgcn_dgl.training.config import OptimConfig, RunConfig
+from asgcn_dgl.training.config import AIMConfig, OptimConfig
 
 __all__ = [
     "JoinedOptimizer",
@@ -20,7 +20,6 @@ __all__ = [
     "learning_rate_factor",
     "parameter_groups",
     "restore_options",
-    "scaled_lr",
     "sgd",
 ]
 
@@ -46,7 +45,7 @@ def parameter_groups(
     Returns
     -------
     list of dict
-        Groups for a torch optimiser, none of them empty; ``aim`` says whose one is.
+        Groups for a torch optimizer, none of them empty; ``aim`` marks those of AIM.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -70,17 +69,17 @@ def _decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
-    """Make the optimiser that the options ask for."""
+    """Make the optimizer that the options ask for."""
     return SGD(list(groups), lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
 class JoinedOptimizer(Optimizer):
-    """Several optimisers that step together and look like one: to schedules, loops and files.
+    """Several optimizers that step together and look like one: to schedules, loops and files.
 
     Parameters
     ----------
     parts
-        The optimisers, no parameter in two of them.
+        The optimizers, no parameter in two of them.
     """
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
@@ -121,16 +120,16 @@ def current_rates(optimizer: Optimizer) -> dict[str, float]:
 def restore_options(
     optimizer: Optimizer, fresh: Optimizer, schedules: Iterable[LambdaLR] = ()
 ) -> None:
-    """Give an optimiser the options of one that was made anew, where a file has brought others.
+    """Give an optimizer that was loaded from a file the options of a fresh one.
 
     Parameters
     ----------
     optimizer
         After loading its state, which stays as it is.
     fresh
-        Has the learning rates, momentum, weight decay and so on that shall hold.
+        Has the learning rates, momentum, weight decay and so on to apply.
     schedules
-        Of the optimiser; they go on from their step, with its new learning rates.
+        Of the optimizer; they continue from their step, with its new learning rates.
     """
     for group, own in zip(optimizer.param_groups, fresh.param_groups, strict=True):
         group.update({name: value for name, value in own.items() if name != "params"})
@@ -141,24 +140,9 @@ def restore_options(
             group["lr"] = group["initial_lr"] * factor(schedule.last_epoch)
 
 
-def scaled_lr(config: RunConfig) -> float:
-    """Return the learning rate for the clips of a step: in proportion to ``optim.base_batch``.
-
-    Examples
-    --------
-    >>> config = RunConfig()
-    >>> config.optim.base_batch, config.trainer.batch_size = 32, 64
-    >>> scaled_lr(config)
-    0.2
-    """
-    base = config.optim.base_batch
-    return config.optim.lr * (1 if base is None else config.trainer.batch_size / base)
-
-
-def joint_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
-    """Make what moves the model in joint training; AIM may have an optimiser of its own."""
-    options, aim = config.optim, config.aim
-    lr = scaled_lr(config)
+def joint_optimizer(model: nn.Module, options: OptimConfig, aim: AIMConfig) -> Optimizer:
+    """Make what moves the model in joint training; AIM may have an optimizer of its own."""
+    lr = options.lr
     own = aim.joint_lr
     if own is None:
         own = aim.lr if aim.joint_optimizer == "adam" else lr * aim.joint_lr_scale
@@ -199,7 +183,7 @@ def learning_rate_factor(
     >>> factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
     >>> [round(factor(step), 3) for step in (0, 9, 19, 60, 100)]
     [0.05, 0.5, 1.0, 0.5, 0.0]
-    >>> options = OptimConfig(schedule="step", steps=[2, 4], warmup_epochs=0)
+    >>> options = OptimConfig(schedule="step", milestones=[2, 4], warmup_epochs=0)
     >>> factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
     >>> [round(factor(step), 3) for step in (0, 19, 20, 40)]
     [1.0, 1.0, 0.1, 0.01]
@@ -214,7 +198,9 @@ def learning_rate_factor(
             done = (step - warmup) / max(1.0, total - warmup)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if options.schedule == "step":
-            return float(options.gamma ** sum(step >= e * steps_per_epoch for e in options.steps))
+            return float(
+                options.gamma ** sum(step >= e * steps_per_epoch for e in options.milestones)
+            )
         return 1.0
 
     return factor

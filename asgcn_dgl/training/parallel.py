@@ -3,69 +3,42 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from pytorch_lightning.plugins.environments import SLURMEnvironment
-from pytorch_lightning.strategies import DDPStrategy, Strategy
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, distributed
 
 from asgcn_dgl.nn.sync import processes
-from asgcn_dgl.training.config import TrainerConfig
 
-__all__ = ["Processes", "count_processes", "gathered", "is_main", "processes", "rank", "shares"]
+__all__ = ["count_processes", "gathered", "is_main", "processes", "rank", "shares"]
 
 _Value = TypeVar("_Value")
 
 
-class Processes(NamedTuple):
-    """How many processes train.
-
-    Attributes
-    ----------
-    devices
-        Of a node.
-    nodes
-        Nodes.
-    """
-
-    devices: int
-    nodes: int
-
-    @property
-    def total(self) -> int:
-        """Processes of all nodes."""
-        return self.devices * self.nodes
-
-    def strategy(self) -> Strategy | str:
-        """Return what makes Lightning run them."""
-        if self.total == 1:
-            return "auto"
-        # A batch may train a part of the model only: without a known future, no prediction head.
-        return DDPStrategy(find_unused_parameters=True)
-
-
-def count_processes(options: TrainerConfig) -> Processes:
-    """Return how many processes train: as the options say, else as torchrun or SLURM started.
+def count_processes(devices: int | None = None, nodes: int | None = None) -> tuple[int, int]:
+    """Return devices of a node and nodes: as given, else as torchrun or SLURM started.
 
     Examples
     --------
-    >>> count_processes(TrainerConfig(devices=4))
-    Processes(devices=4, nodes=1)
+    >>> count_processes(devices=4)
+    (4, 1)
     """
-    devices, nodes = 1, 1
+    from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+    found, on = 1, 1
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
+        found = int(os.environ["LOCAL_WORLD_SIZE"])
+        on = int(os.environ["WORLD_SIZE"]) // found
     elif SLURMEnvironment.detect():
-        nodes = int(os.environ.get("SLURM_NNODES", "1"))
-        devices = max(int(os.environ["SLURM_NTASKS"]) // nodes, 1)
-    return Processes(options.devices or devices, options.nodes or nodes)
+        on = int(os.environ.get("SLURM_NNODES", "1"))
+        found = max(int(os.environ["SLURM_NTASKS"]) // on, 1)
+    return devices or found, nodes or on
 
 
 def is_main() -> bool:
     """Tell whether this process is the one that writes and prints."""
+    from pytorch_lightning.utilities import rank_zero_only
+
     return not getattr(rank_zero_only, "rank", 0)
 
 
@@ -95,7 +68,7 @@ def shares(*counts: Tensor | int, device: torch.device) -> list[Tensor | float]:
 
 
 def gathered(value: _Value) -> list[_Value]:
-    """Return what every process gives, in their order; all must call this."""
+    """Return the value of every process, by rank; all must call this."""
     if processes() == 1:
         return [value]
     found: list[Any] = [None] * processes()

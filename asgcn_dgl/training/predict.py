@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from asgcn_dgl.data import Clip, SkeletonDataset, read_nw_ucla
-from asgcn_dgl.data.clip import read_bytes
-from asgcn_dgl.data.formats.raw import (
-    NW_UCLA,
-    RAW_SUFFIXES,
-    is_kinetics,
-    read_raw,
-    read_skeleton,
-)
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.build import future_frames, set_threads
+from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
 from asgcn_dgl.training.files import RunDir
 
-__all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_any", "read_clips"]
+__all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +64,8 @@ def predict(
     run_dir
         Folder of a run, or a checkpoint file.
     files
-        NTU ``.skeleton``, NW-UCLA ``.json``, or what
-        :func:`~asgcn_dgl.data.formats.raw.read_raw` reads, of which a file may hold several clips.
+        Files of any format that :func:`~asgcn_dgl.data.open_data` recognizes; a file may hold
+        several clips.
     out
         Where to write the result too: a ``.json`` or an ``.npz`` file.
     top
@@ -117,11 +108,11 @@ def _check_out(out: str | Path | None, top: int) -> None:
 
 def read_clips(
     path: str | Path,
-    layouts: Sequence[SkeletonLayout],
+    layouts: Sequence[SkeletonLayout] = (),
     options: Mapping[str, Any] | None = None,
     origins: Sequence[Origin] = (),
 ) -> list[Clip]:
-    """Read the clips of a raw file of any format.
+    """Read the clips of a file of any format.
 
     Parameters
     ----------
@@ -137,45 +128,18 @@ def read_clips(
     Raises
     ------
     InputError
-        If the format is not known, or the reader refuses the file.
+        If the format is not recognized, or the reader refuses the file.
     """
-    suffix = Path(path).suffix.lower()
-    raw = suffix in RAW_SUFFIXES and not (suffix == ".txt" and _counts_frames(path))
-    if raw or is_kinetics(path):
-        return read_raw(path, layouts, options, origins)
-    return [read_any(path, options, origins)]
+    return [_adopt(clip, layouts) for clip in open_file(path, layouts, options, origins)]
 
 
-def _counts_frames(path: str | Path) -> bool:
-    """Tell whether a text begins with a number of frames, as NTU's do."""
-    return read_bytes(path).lstrip().split(b"\n", 1)[0].strip().isdigit()
-
-
-def read_any(
-    path: str | Path, options: Mapping[str, Any] | None = None, origins: Sequence[Origin] = ()
-) -> Clip:
-    """Read a raw file, whichever of the known formats it has.
-
-    The suffix tells; a file of another name is told by its first character: ``{`` begins the JSON
-    of NW-UCLA, a digit (the number of frames) the text of NTU. Options are those of
-    :func:`read_clips`.
-
-    Raises
-    ------
-    InputError
-        If the format is none of these, or the reader refuses the file.
-    """
-    suffix = Path(path).suffix.lower()
-    first = read_bytes(path).lstrip()[:1]
-    if suffix == ".skeleton" or (suffix != ".json" and first.isdigit()):
-        return read_skeleton(path, options, origins)
-    if suffix == ".json" or first == b"{":
-        NW_UCLA.choose(path, options, origins)  # refuses options: there are none
-        return read_nw_ucla(path)
-    raise InputError(
-        f"{path}: neither an NTU .skeleton file, an NW-UCLA .json file nor one of "
-        f"{', '.join(RAW_SUFFIXES)}; give one of these"
-    )
+def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
+    """Give a clip the model's layout of the same joints and bones, whatever its name."""
+    own = clip.layout
+    for layout in layouts:
+        if layout.joints == own.joints and set(layout.bones) == set(own.bones):
+            return replace(clip, layout=layout)
+    return clip
 
 
 @torch.no_grad()
@@ -201,7 +165,7 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
             f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model "
             f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
         )
-    steps = future_frames(model)
+    steps = model.config.future_frames
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)

@@ -44,6 +44,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # A frozen inference module is in evaluation mode on purpose: its links carry no noise.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+        # The range test of learning rates does not validate.
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         # Lightning 2.6 asks torch 2.13 in a way that torch is about to drop.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
         logger.setLevel(logging.WARNING)

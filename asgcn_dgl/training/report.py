@@ -10,7 +10,7 @@ import numpy as np
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.units import Unit, unit_of
 
-__all__ = ["closing", "columns", "duration", "report"]
+__all__ = ["columns", "duration", "format_figures", "format_summary"]
 
 CLASSES_SHOWN = 10
 
@@ -41,7 +41,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def report(result: Mapping[str, Any]) -> str:
+def format_figures(result: Mapping[str, Any]) -> str:
     """Return the figures of an evaluation as a table to read.
 
     Parameters
@@ -71,7 +71,7 @@ def report(result: Mapping[str, Any]) -> str:
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:
-    """Return the classes that are recognised worst, and what they are taken for."""
+    """Return the classes that are recognized worst, and what they are taken for."""
     names, counts = list(result["per_class"]), np.asarray(result["confusion"])
     shares = [(share, name) for name, share in result["per_class"].items() if share is not None]
     worst = sorted(each for each in shares if each[0] < 100)[:CLASSES_SHOWN]
@@ -100,7 +100,7 @@ def _horizons(future: Mapping[str, Any], unit: Unit) -> list[str]:
     return [f"  {line}" for line in columns(rows)]
 
 
-def closing(
+def format_summary(
     run: RunDir,
     seconds: Mapping[str, float],
     validation: Mapping[str, Any] | None,

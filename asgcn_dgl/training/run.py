@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import sync_norms
+from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.build import (
     build_model,
     check_devices,
-    future_frames,
+    device_of,
     set_threads,
-    thawed,
 )
-from asgcn_dgl.training.callbacks import EpochLog, ProgressBar, SaveCheckpoints, say
-from asgcn_dgl.training.checkpoint import (
+from asgcn_dgl.training.callbacks import (
     AtomicCheckpointIO,
+    EpochLog,
+    ProgressBar,
+    SaveCheckpoints,
+    say,
+)
+from asgcn_dgl.training.checkpoint import (
     load_checkpoint,
     load_model,
+    make_record,
     model_weights,
 )
-from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.clips import RunClips
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import DIVERGED, RunDir
@@ -35,16 +44,18 @@ from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
-from asgcn_dgl.training.report import closing, report
+from asgcn_dgl.training.report import format_figures, format_summary
 
-__all__ = ["train"]
+__all__ = ["joint_phase", "train"]
+
+Record = Mapping[str, Any]
 
 # What a resumed run cannot change: its clips, its numbers, and whose state its checkpoints hold.
 KEPT = (
     ("clips", "protocol"),
     ("clips", "validation"),
     ("clips", "stream"),
-    ("aim", "joint"),
+    ("model", "link_mode"),
     ("aim", "joint_optimizer"),
     ("trainer", "seed"),
 )
@@ -62,7 +73,7 @@ def train(
     folder
         Folder of the run; it must be new or empty unless ``resume``.
     resume
-        Go on with what the folder holds. The weights are then those of a run that was never
+        Continue the run in the folder. The weights are then those of a run that was never
         interrupted.
     test
         Read the test clips once, when all is trained.
@@ -85,18 +96,21 @@ def train(
         _check_folder(run, resume)
     check_devices(config)
     set_threads(config)
-    clips = ClipsModule(config, progress_wanted(config))
+    clips = RunClips(config, progress_wanted(config))
     names = list(clips.set.class_names)
     model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
+    record = make_record(model, names, config, clips.set.origins)
     _check_resumable(run, model, config, resume)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
+        say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
         seconds = {
-            "warm_up": _warm_up(run, model, clips, names, resume),
-            "joint": _train_jointly(run, model, clips, names, resume),
+            "warm_up": _warm_up(run, model, clips, record, resume),
+            "joint": _train_jointly(run, model, clips, record, resume),
         }
     except DivergenceError as error:
         stop = DivergenceError(f"{error}. {_way_on(run)}")
@@ -106,29 +120,29 @@ def train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test else None
-    say(run.log, closing(run, seconds, result or None, tested))
+    say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
 
 def _way_on(run: RunDir) -> str:
-    """Say what is left to go on from."""
+    """Name the checkpoint to continue from."""
     for file in (run.checkpoints / "last.ckpt", run.checkpoints / "aim.ckpt"):
         if file.is_file():
             return (
-                f"{file} is from before: 'asgcn-dgl train --resume --out {run.path}' goes on from "
-                "it, with such an option beside it"
+                f"{file} is from before: 'asgcn-dgl train --resume --out {run.path}' continues "
+                "from it, with such an option beside it"
             )
-    return f"No checkpoint is written yet: train anew in another --out, or remove {run.path}"
+    return f"No checkpoint is written yet: train again in another --out, or remove {run.path}"
 
 
 def _check_folder(run: RunDir, resume: bool) -> None:
-    """Refuse to write over a run, or to go on with none."""
+    """Refuse to write over a run, or to resume where there is none."""
     if resume:
         run.read_config()
     elif run.path.exists() and not _is_empty(run.path):
         raise InputError(
-            f"{run.path}: already there and not empty; give another --out, or go on with "
-            "that run by --resume"
+            f"{run.path}: already there and not empty; give another --out, or continue "
+            "that run with --resume"
         )
 
 
@@ -137,7 +151,7 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and all(each.name.startswith(".config.yaml.") for each in path.iterdir())
 
 
-def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resume: bool) -> None:
+def _check_resumable(run: RunDir, model: ASGCN, config: RunConfig, resume: bool) -> None:
     """Refuse checkpoints that the options do not fit, before anything is written."""
     if resume and any(run.checkpoints.glob("*.ckpt")):
         was, wanted = run.read_config().to_dict(), config.to_dict()
@@ -145,7 +159,7 @@ def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resum
             if was[section][name] != wanted[section][name]:
                 raise InputError(
                     f"{section}.{name}: {run.path} was trained with {was[section][name]}, and a "
-                    f"resumed run cannot change to {wanted[section][name]}; train anew in another "
+                    f"resumed run cannot change to {wanted[section][name]}; train again in another "
                     "--out"
                 )
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
@@ -155,11 +169,11 @@ def _check_resumable(run: RunDir, model: ASGCN | STGCN, config: RunConfig, resum
             if own != {name: tensor.shape for name, tensor in kept.items()}:
                 raise InputError(
                     f"{file}: holds a model of another shape; resume without options of "
-                    "the model, or train anew in another --out"
+                    "the model, or train again in another --out"
                 )
 
 
-def _opening(run: RunDir, clips: ClipsModule, model: ASGCN | STGCN, resume: bool) -> str:
+def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
     """Return the first line of the log."""
     count = sum(parameter.numel() for parameter in model.parameters())
     return (
@@ -170,54 +184,85 @@ def _opening(run: RunDir, clips: ClipsModule, model: ASGCN | STGCN, resume: bool
     )
 
 
-def _warm_up(
-    run: RunDir, model: ASGCN | STGCN, clips: ClipsModule, names: list[str], resume: bool
-) -> float:
+def _warm_up(run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool) -> float:
     """Train the inference module alone; return the seconds that it took."""
     config = clips.config
     if model.aim is None or config.aim.epochs == 0:
         return 0.0
-    clips.prepare(
-        model.graph_builder,
-        mode="whole",
-        future_frames=future_frames(model),
-        batch_size=config.aim.batch_size or config.trainer.batch_size,
-        repeat=1,
-    )
-    module = AIMWarmUp(model, config, names)
+    data = _data(clips, model, "whole", config.aim.batch_size or config.trainer.batch_size)
+    module = AIMWarmUp(model, config.aim, seed=config.trainer.seed, record=record)
     saver = SaveCheckpoints(run.checkpoints, last="aim", best=False)
-    with thawed(model):
-        return _fit(run, module, clips, config.aim.epochs, saver, "aim", resume)
+    return _fit(run, module, clips, data, config.aim.epochs, saver, "aim", resume)
 
 
 def _train_jointly(
-    run: RunDir, model: ASGCN | STGCN, clips: ClipsModule, names: list[str], resume: bool
+    run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool
 ) -> float:
     """Train both heads, the A-links with them; return the seconds that it took."""
     config = clips.config
-    clips.prepare_joint(model)
-    module = JointTraining(model, config, names)
+    module, data = joint_phase(clips, model, record)
     saver = SaveCheckpoints(
-        run.checkpoints, best=bool(clips.held_out_clips), patience=config.trainer.early_stop
+        run.checkpoints, best=len(clips.held_out_clips) > 0, patience=config.trainer.early_stop
     )
-    return _fit(run, module, clips, config.trainer.epochs, saver, "joint", resume)
+    return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
+
+
+def joint_phase(
+    clips: RunClips,
+    model: ASGCN,
+    record: Record | None = None,
+    kind: type[JointTraining] = JointTraining,
+) -> tuple[JointTraining, SkeletonDataModule]:
+    """Return what joint training of a run's model takes, as its options ask."""
+    config = clips.config
+    predicts = model.config.future_frames > 0 and config.prediction.weight > 0
+    module = kind(
+        model,
+        config.scaled_optim,
+        config.aim,
+        prediction_weight=config.prediction.weight,
+        class_names=clips.set.class_names,
+        seed=config.trainer.seed,
+        record=record,
+    )
+    mode = "mixed" if predicts else "whole"
+    return module, _data(clips, model, mode, config.trainer.batch_size, config.clips.repeat)
+
+
+def _data(
+    clips: RunClips, model: ASGCN, mode: str, batch_size: int, repeat: int = 1
+) -> SkeletonDataModule:
+    """Return the clips of a phase: how they are seen, how many at a time, and how often."""
+    options, frames = clips.config, model.config.future_frames
+    return SkeletonDataModule(
+        model.graph_builder,
+        clips.training_dataset(mode, frames),
+        clips.validation_datasets(mode, frames),
+        batch_size=batch_size,
+        eval_batch_size=options.trainer.eval_batch_size,
+        accumulate=options.trainer.accumulate,
+        repeat=repeat,
+        seed=options.trainer.seed,
+        workers=options.clips.workers,
+        by_length=options.clips.sampling == "own",
+    )
 
 
 def _fit(
     run: RunDir,
     module: Phase,
-    clips: ClipsModule,
+    clips: RunClips,
+    data: SkeletonDataModule,
     epochs: int,
     saver: SaveCheckpoints,
     label: str,
     resume: bool,
 ) -> float:
     """Run a phase, from its checkpoint if it has one; return the seconds over all its sittings."""
-    module.origins = clips.set.origins
     file = run.checkpoints / f"{saver.last}.ckpt"
-    config = clips.config
-    bar = ProgressBar() if progress_wanted(config) else None
-    log = EpochLog(run.log, label, bar)
+    options = clips.config.trainer
+    bar = ProgressBar() if progress_wanted(clips.config) else None
+    log = EpochLog(run.log, label, bar, run.history)
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
         saver.load_state_dict(checkpoint["callbacks"][saver.state_key])
@@ -225,29 +270,31 @@ def _fit(
             module.load_state_dict(checkpoint["state_dict"])
             log.load_state_dict(checkpoint["callbacks"][log.state_key])
             return log.seconds
-    count = count_processes(config.trainer)
-    if count.total > 1 and config.trainer.sync_norm:
+    devices, nodes = count_processes(options.devices, options.nodes)
+    several = devices * nodes > 1
+    if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
     callbacks: list[pl.Callback] = [log, saver]
-    if config.trainer.link_pictures and module.model.aim is not None:
+    if options.link_pictures and module.model.aim is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
     with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=epochs,
-            accelerator=config.trainer.accelerator,
-            devices=count.devices,
-            num_nodes=count.nodes,
-            strategy=count.strategy(),
+            accelerator=options.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            # A batch without a known future trains no prediction head.
+            strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
-            accumulate_grad_batches=config.trainer.accumulate,
-            precision=config.trainer.precision,
+            accumulate_grad_batches=options.accumulate,
+            precision=options.precision,
             logger=TensorBoardLogger(
                 run.path, name="tensorboard", version=label, default_hp_metric=False
             ),
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
-            check_val_every_n_epoch=config.trainer.eval_every,
-            limit_val_batches=1.0 if clips.held_out_clips else 0,
+            check_val_every_n_epoch=options.eval_every,
+            limit_val_batches=1.0 if data.val else 0,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             enable_progress_bar=bar is not None,
@@ -256,7 +303,7 @@ def _fit(
         try:
             trainer.fit(
                 module,
-                datamodule=clips,
+                datamodule=data,
                 ckpt_path=file if resume and file.is_file() else None,
                 weights_only=True,
             )
@@ -267,18 +314,20 @@ def _fit(
     return log.seconds
 
 
-def _validate(run: RunDir, clips: ClipsModule, seconds: dict[str, float]) -> dict[str, Any]:
+def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[str, Any]:
     """Score the held-out clips with the chosen checkpoint, write and print the figures."""
-    if not clips.held_out_clips:
+    if not len(clips.held_out_clips):
         write_json(run.validation, {"split": "validation", "clips": 0, "seconds": seconds})
         return {}
     file = run.checkpoint()
     restored = load_model(file)
-    datasets = evaluation_datasets(list(clips.held_out_clips), restored.model, restored.config)
+    datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
-    result = figures(restored, *scores, split="validation", checkpoint=file.stem)
+    result = figures(
+        restored, *scores, split="validation", protocol=clips.protocol, checkpoint=file.stem
+    )
     result["seconds"] = seconds
     write_json(run.validation, result)
     write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))
-    say(run.log, report(result))
+    say(run.log, format_figures(result))
     return result

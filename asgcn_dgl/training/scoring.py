@@ -131,7 +131,7 @@ class RecognitionScores:
 class PredictionScores:
     """Predicted poses beside the true ones, and beside the last pose repeated (zero velocity).
 
-    The unit is that of the clips' coordinates: metres for the supplied 3-D sets.
+    The unit is that of the clips' coordinates: meters for the supplied 3-D sets.
     """
 
     clips: int = 0

@@ -8,13 +8,13 @@ __all__ = ["METRIC_SETS", "UNITS", "Unit", "UnitName", "unit_of"]
 
 UnitName = Literal["m", "cm", "mm", "none"]
 
-#: Units that coordinates can be told to have.
+#: Units that coordinates can have.
 UNITS: tuple[UnitName, ...] = get_args(UnitName)
 
-#: Sets and formats whose readers give metres, whatever their files hold.
+#: Sets and formats whose readers give meters, whatever their files hold.
 METRIC_SETS = frozenset(("nw_ucla", "ntu60", "ntu120", "synthetic", "utkinect", "cmu", "h36m"))
 
-_MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
+_MILLIMETERS = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 
 class Unit(NamedTuple):
@@ -48,8 +48,8 @@ class Unit(NamedTuple):
         return f"{self.factor * distance:.{digits}f}"
 
 
-def unit_of(data: str, num_dims: int, told: UnitName | None = None) -> Unit:
-    """Return how distances of a set's clips are written: in millimetres where that is known.
+def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:
+    """Return how distances of a set's clips are written: in millimeters where that is known.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def unit_of(data: str, num_dims: int, told: UnitName | None = None) -> Unit:
         Name of the set or format.
     num_dims
         Coordinates of a joint. Those of pictures have no length.
-    told
-        Unit of the coordinates, if the user says it.
+    unit
+        Unit of the coordinates, if the user gives it.
 
     Examples
     --------
@@ -66,8 +66,8 @@ def unit_of(data: str, num_dims: int, told: UnitName | None = None) -> Unit:
     (Unit(name='mm', factor=1000.0), Unit(name='', factor=1.0), Unit(name='mm', factor=10.0), \
 Unit(name='', factor=1.0))
     """
-    if told is None and num_dims == 3 and data in METRIC_SETS:
-        told = "m"
-    if told is None or told == "none":
+    if unit is None and num_dims == 3 and data in METRIC_SETS:
+        unit = "m"
+    if unit is None or unit == "none":
         return Unit("", 1.0)
-    return Unit("mm", _MILLIMETRES[told])
+    return Unit("mm", _MILLIMETERS[unit])

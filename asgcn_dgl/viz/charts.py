@@ -108,7 +108,7 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
     ----------
     history
         Phase to figure to epoch to value, as
-        :func:`asgcn_dgl.training.history.read_history` gives it.
+        :func:`asgcn_dgl.training.read_history` gives it.
     title
         Title of the figure.
     page_width

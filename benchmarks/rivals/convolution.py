@@ -42,7 +42,7 @@ class DenseASGC(nn.Module):
             builder.max_hop,
             builder.construction,
             truncated=builder.truncated,
-            normalization=builder.normalization,
+            norm=builder.norm,
         )
         dense = torch.stack([torch.from_numpy(m.toarray()) for m in found.values()]).float()
         self.register_buffer("operators", dense)  # (R, V, V)

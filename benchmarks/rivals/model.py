@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import ASGCNBlock
-from asgcn_dgl.ops.edges import gumbel_softmax
+from asgcn_dgl.ops.pairs import gumbel_softmax
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from benchmarks.rivals.aim import ConcatenatingEncoder, pair_index
 from benchmarks.rivals.convolution import DenseASGC

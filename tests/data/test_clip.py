@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import Clip
-from asgcn_dgl.data.clip import read_bytes
+from asgcn_dgl.data.files import read_bytes
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 

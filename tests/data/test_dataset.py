@@ -13,6 +13,7 @@ from asgcn_dgl.data import (
     STREAMS,
     Center,
     Clip,
+    ClipList,
     Compose,
     Crop,
     EpochSampler,
@@ -27,8 +28,7 @@ from asgcn_dgl.data import (
     Sample,
     SkeletonDataset,
     collate,
-    read_clips,
-    read_ntu,
+    open_data,
     to_stream,
 )
 from asgcn_dgl.data.dataset import last_pose
@@ -144,7 +144,7 @@ def test_mixed_mode_draws_its_share(make_clip):
     clips = [make_clip(1, 20)]
     for share, low, high in ((0, 0, 0), (0.3, 0.2, 0.4), (1, 1, 1)):
         dataset = SkeletonDataset(clips, num_frames=4, mode="mixed", future_share=share)
-        drawn = np.mean([dataset[draw].future_mask.any() for draw in range(300)])
+        drawn = np.mean([dataset[draw, 0].future_mask.any() for draw in range(300)])
         assert low <= drawn <= high
 
 
@@ -158,8 +158,8 @@ def test_samples_depend_on_seed_epoch_and_index_only(clips):
         transform=Compose(Center(), RandomRotate(), RandomScale()),
     )
     dataset = make(seed=1)
-    forward = [dataset[draw] for draw in range(10)]
-    backward = [make(seed=1)[draw] for draw in reversed(range(10))][::-1]
+    forward = [dataset[divmod(draw, 5)] for draw in range(10)]
+    backward = [make(seed=1)[divmod(draw, 5)] for draw in reversed(range(10))][::-1]
     assert all(same(a, b) for a, b in zip(forward, backward, strict=True))
     assert not same(forward[0], forward[5])  # the same clip in the next epoch
     assert not same(forward[0], make(seed=2)[0])
@@ -169,7 +169,7 @@ def test_samples_depend_on_seed_epoch_and_index_only(clips):
 def test_evaluation_does_not_change_from_epoch_to_epoch(clips):
     for sampling in SAMPLINGS:
         dataset = SkeletonDataset(clips, num_frames=8, sampling=sampling)
-        assert all(same(dataset[index], dataset[index + 5]) for index in range(5))
+        assert all(same(dataset[index], dataset[1, index]) for index in range(5))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -206,28 +206,31 @@ def test_workers_change_nothing(clips, workers):
 
 def test_files_are_read_once_or_each_time(write_ntu):
     path = write_ntu(frames=4)
-    calls = []
-
-    def reader(path):
-        calls.append(path)
-        return read_ntu(path)
-
-    eager = SkeletonDataset([path], reader, num_frames=4)
-    first = (eager[0], eager[1])
-    assert len(calls) == 1
-    lazy = SkeletonDataset([str(path)], reader, num_frames=4, lazy=True)
-    assert len(calls) == 1
-    assert same(lazy[0], first[0])
-    assert same(lazy[1], first[1])
-    assert len(calls) == 3
+    reader = open_data(path)
+    eager = SkeletonDataset(reader, num_frames=4)
+    lazy = SkeletonDataset(reader, num_frames=4, cache=False)
+    first = (eager[0], eager[1, 0])
+    assert same(lazy[0], first[0]) and same(lazy[1, 0], first[1])
+    path.unlink()
+    assert same(eager[0], first[0])
+    with pytest.raises(InputError, match="cannot be read"):
+        lazy[0]
 
 
-def test_iteration_ends(clips):
+def test_some_recordings_of_a_reader(clips):
+    dataset = SkeletonDataset(ClipList.of(clips), [3, 0], num_frames=8)
+    assert [(sample.index, sample.label) for sample in dataset] == [(0, 3), (1, 0)]
+    assert len(dataset) == 2 and dataset.clip(1).label == 0
+
+
+def test_an_index_past_the_end_is_an_error(clips):
+    """What torch asks of a dataset; passes over it are the sampler's business."""
     dataset = SkeletonDataset(clips, num_frames=8)
     assert len(dataset) == 5
     assert [sample.index for sample in dataset] == [0, 1, 2, 3, 4]
-    with pytest.raises(IndexError, match="draw must be at least 0, got -1"):
-        dataset[-1]
+    for index in (5, -1, (0, 5), (3, -1), (-1, 0)):
+        with pytest.raises(IndexError):
+            dataset[index]
 
 
 def test_no_number_of_frames_keeps_each_length(clips):
@@ -252,7 +255,7 @@ def test_other_coordinates_and_layouts(make_clip):
 
 
 def test_unusable_clips_are_refused(make_clip, write_ntu):
-    with pytest.raises(InputError, match="the dataset holds no clip"):
+    with pytest.raises(InputError, match="no clip is given"):
         SkeletonDataset([])
     with pytest.raises(InputError, match=r"label 10 is not one of 0\.\.9"):
         SkeletonDataset([make_clip(label=10)], num_classes=10)
@@ -261,9 +264,7 @@ def test_unusable_clips_are_refused(make_clip, write_ntu):
     path = write_ntu()
     path.write_text("rubbish")
     with pytest.raises(InputError, match="line 1: 'rubbish'"):
-        SkeletonDataset([path], read_ntu)
-    with pytest.raises(ValueError, match="a reader is needed for files"):
-        SkeletonDataset([path])
+        SkeletonDataset(open_data(path))
 
 
 @pytest.mark.parametrize(
@@ -288,12 +289,12 @@ def test_sampler_covers_each_pass():
     draws = list(sampler)
     assert len(draws) == len(sampler) == 21
     for number in range(3):
-        assert sorted(draws[7 * number : 7 * number + 7]) == list(range(7 * number, 7 * number + 7))
+        drawn = draws[7 * number : 7 * number + 7]
+        assert sorted(drawn) == [(number, clip) for clip in range(7)] != drawn
     assert draws == list(sampler)
-    assert draws[:7] != list(range(7))
     sampler.set_epoch(1)
-    assert sorted(sampler) == list(range(21, 42))
-    assert list(EpochSampler(3, shuffle=False)) == [0, 1, 2]
+    assert sorted(sampler) == [(number, clip) for number in (3, 4, 5) for clip in range(7)]
+    assert list(EpochSampler(3, shuffle=False)) == [(0, 0), (0, 1), (0, 2)]
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"size": 3, "repeat": 0}])
@@ -304,11 +305,12 @@ def test_sampler_refuses_nothing_to_draw(options):
 
 def test_reading_works_with_and_without_a_bar(write_ntu, monkeypatch):
     paths = [write_ntu(f"S001C001P001R001A00{number}") for number in (1, 2)]
-    assert [clip.label for clip in read_clips(paths, read_ntu, progress=True)] == [0, 1]
+    reader = open_data(paths[0].parent)
+    assert [clip.label for clip in ClipList.load(reader, progress=True)] == [0, 1]
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError):
         importlib.import_module("tqdm")
-    assert [clip.label for clip in read_clips(paths, read_ntu, progress=True)] == [0, 1]
+    assert [clip.label for clip in ClipList.load(reader, progress=True)] == [0, 1]
 
 
 def test_gaps_are_not_filled_from_the_future(make_clip):
@@ -329,13 +331,13 @@ def test_several_choices_of_frames_spread_evenly_and_repeat(make_clip):
     dataset = SkeletonDataset([clip], num_frames=10, num_clips=10)
     chosen = [
         [int((clip.pos[0, :, 0] == frame[0]).all(axis=1).argmax()) for frame in sample.feat[0]]
-        for sample in (dataset[draw] for draw in range(10))
+        for sample in (dataset[number, 0] for number in range(10))
     ]
     assert sorted(frame for each in chosen for frame in each) == list(range(100))
     assert all(np.diff(each).tolist() == [10] * 9 for each in chosen)
-    assert same(dataset[3], dataset[13])
+    assert same(dataset[3, 0], dataset[13, 0])
     assert same(
-        SkeletonDataset([clip], num_frames=10)[0], SkeletonDataset([clip], num_frames=10)[1]
+        SkeletonDataset([clip], num_frames=10)[0], SkeletonDataset([clip], num_frames=10)[1, 0]
     )
     with pytest.raises(ValueError, match="num_clips must be at least 1, got 0"):
         SkeletonDataset([clip], num_clips=0)

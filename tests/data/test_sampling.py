@@ -67,10 +67,12 @@ def batches(number=0, rank=0, replicas=1, shuffle=True, **options):
 
 def test_batches_hold_every_draw_once_and_are_alike_in_length():
     made = batches()
-    assert sorted(joined.from_iterable(made)) == list(range(101))
+    assert sorted(joined.from_iterable(made)) == [(0, clip) for clip in range(101)]
     assert [len(batch) for batch in made].count(8) == 12
-    filling = sum(8 * LENGTHS[batch].max() for batch in made) / LENGTHS.sum()
-    unsorted = sum(8 * LENGTHS[batch].max() for batch in batches(pool=1)) / LENGTHS.sum()
+    filling, unsorted = (
+        sum(8 * max(LENGTHS[clip] for _, clip in batch) for batch in each) / LENGTHS.sum()
+        for each in (made, batches(pool=1))
+    )
     assert filling < 1.15 < 1.5 < unsorted
 
 
@@ -78,7 +80,7 @@ def test_seed_and_epoch_alone_decide():
     assert batches(2) == batches(2)
     assert batches(2) != batches(3)
     assert batches(shuffle=False, pool=1) == [
-        sorted(batch, key=LENGTHS.__getitem__) for batch in batches(shuffle=False, pool=1)
+        sorted(batch, key=lambda draw: LENGTHS[draw[1]]) for batch in batches(shuffle=False, pool=1)
     ]
 
 

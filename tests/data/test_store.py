@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -15,11 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from asgcn_dgl.data import Clip, get_set, open_set, open_store, prepare
-from asgcn_dgl.data.formats.folder import open_folder
-from asgcn_dgl.data.formats.registry import open_source
-from asgcn_dgl.data.formats.source import Origin, Source
-from asgcn_dgl.data.joined import JoinedSet
+from asgcn_dgl.data import Clip, Joined, Origin, Reader, open_data, open_store, prepare
 from asgcn_dgl.data.store import StoreFiles
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
@@ -38,7 +33,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source(root):
-    return open_folder("synthetic", root)
+    return open_data(root, "synthetic")
 
 
 @pytest.fixture
@@ -84,9 +79,12 @@ def test_what_is_dropped_is_told(source, tmp_path):
 def test_splits_are_kept_without_what_was_dropped(store, source):
     assert list(store.splits) == list(source.splits) == ["xsub", "xview"]
     for name, split in source.splits.items():
-        lost = {source.names[5]}
-        assert set(store.splits[name].train) == set(split.train) - lost
-        assert set(store.splits[name].test) == set(split.test) - lost
+        for mine, theirs in (
+            (store.splits[name].train, split.train),
+            (store.splits[name].test, split.test),
+        ):
+            kept = [source.names[number] for number in theirs if number != 5]
+            assert [store.names[number] for number in mine] == kept
 
 
 def test_workers_change_nothing(source, store, tmp_path):
@@ -126,11 +124,11 @@ def test_what_was_begun_with_other_recordings_is_begun_anew(source, root, tmp_pa
     changed = tmp_path / "raw"
     shutil.copytree(root, changed)
     with pytest.raises(KeyboardInterrupt):
-        prepare(open_folder("synthetic", changed), tmp_path / "store", shard=7, progress=stop)
+        prepare(open_data(changed, "synthetic"), tmp_path / "store", shard=7, progress=stop)
     os.utime(next(changed.rglob("*.skeleton")), (0, 0))
     steps = []
     prepare(
-        open_folder("synthetic", changed),
+        open_data(changed, "synthetic"),
         tmp_path / "store",
         shard=7,
         progress=lambda done, of: steps.append(done),
@@ -142,10 +140,9 @@ def test_what_was_begun_with_other_recordings_is_begun_anew(source, root, tmp_pa
 def test_killed_at_any_moment_there_is_no_store_or_a_whole_one(root, tmp_path):
     out, script = tmp_path / "store", (
         "import sys\n"
-        "from asgcn_dgl.data import prepare\n"
-        "from asgcn_dgl.data.formats.folder import open_folder\n"
+        "from asgcn_dgl.data import open_data, prepare\n"
         "print('begun', flush=True)\n"
-        "prepare(open_folder('synthetic', sys.argv[1]), sys.argv[2], shard=2)\n"
+        "prepare(open_data(sys.argv[1], 'synthetic'), sys.argv[2], shard=2)\n"
     )  # fmt: skip
     draw, kills = random.Random(0), 0
     for _ in range(60):
@@ -160,9 +157,9 @@ def test_killed_at_any_moment_there_is_no_store_or_a_whole_one(root, tmp_path):
             break
     assert kills >= 1
     if not out.exists():
-        prepare(open_folder("synthetic", root), out, shard=2)
+        prepare(open_data(root, "synthetic"), out, shard=2)
     open_store(out).verify()
-    same_clips(open_store(out), open_folder("synthetic", root))
+    same_clips(open_store(out), open_data(root, "synthetic"))
 
 
 def test_a_store_is_replaced_only_when_asked_for(source, store, tmp_path):
@@ -258,43 +255,22 @@ def test_a_place_where_nothing_can_be_written(source, tmp_path):
 
 def test_a_store_says_what_it_was_read_as(root, tmp_path):
     options = {"max_bodies": 1, "noise": ("length",), "drop": None}
-    source = open_source("synthetic", root, **options)
+    source = open_data(root, "synthetic", **options)
     prepare(source, tmp_path / "store")
     store = open_store(tmp_path / "store")
     wanted = {"min_state": 1, "select": "energy", "join": False, **options, "noise": ["length"]}
     assert store.origin == source.origin == Origin("synthetic", wanted)
     assert pickle.loads(pickle.dumps(store)).origin == store.origin
-    assert open_set("synthetic", tmp_path / "store").origins == (store.origin,)
+    assert open_data(tmp_path / "store", "synthetic").origins == (store.origin,)
     assert str(store.origin).startswith("synthetic with drop=None, max_bodies=1, min_state=1")
-    both = JoinedSet([(open_set("synthetic", place), place) for place in [tmp_path / "store"]])
-    assert both.origins == (store.origin,)
-    prepare(open_folder("synthetic", root), tmp_path / "other")
-    assert open_store(tmp_path / "other").origin is None
+    assert Joined.of([store, store]).origins == (store.origin,)
 
 
-def as_version_1(path):
-    """Make a store what it was before formats, options and frames a second were kept."""
-    header = json.loads((path / "header.json").read_text())
-    del header["origin"]
-    index = np.load(path / "index.npy")
-    names = [name for name in index.dtype.names if name != "fps"]
-    old = np.zeros(len(index), dtype=[(name, index.dtype[name]) for name in names])
-    for name in names:
-        old[name] = index[name]
-    np.save(path / "index.npy", old)
-    content = (path / "index.npy").read_bytes()
-    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    header["files"]["index.npy"] = facts
-    (path / "header.json").write_text(json.dumps({**header, "version": 1}))
-
-
-def test_old_stores_open(store, source):
-    as_version_1(store.path)
-    old = open_store(store.path)
-    old.verify()
-    same_clips(old, source)
-    assert old.origin is None and "fps" not in old.read(0).meta
-    assert open_set("synthetic", store.path).origins == ()
+def test_a_store_of_version_1_is_refused_with_the_remedy(store):
+    header = json.loads(StoreFiles(store.path).header.read_text())
+    StoreFiles(store.path).header.write_text(json.dumps({**header, "version": 1}))
+    with pytest.raises(InputError, match=r"of version 1, .* reads version 2; make the store again"):
+        open_store(store.path)
 
 
 def test_frames_a_second_are_kept(tmp_path):
@@ -302,7 +278,7 @@ def test_frames_a_second_are_kept(tmp_path):
     rates = (25, 29.97, 0, float("inf"), float("nan"), 1e9, None)
 
     @dataclass(frozen=True)
-    class Rated(Source):
+    class Rated(Reader):
         def read(self, index):
             meta = {} if rates[index] is None else {"fps": rates[index]}
             pos = np.ones((1, 5, 17, 2))
@@ -322,27 +298,23 @@ def test_no_store_and_no_recording(source, tmp_path):
         open_store(tmp_path / "s").read(999)
 
 
-def test_a_store_is_a_set_to_train_on(store, root):
-    files, stored = get_set("synthetic"), open_set("synthetic", store.path)
-    assert open_set("synthetic", root).name == "synthetic"
-    assert (stored.layout, stored.num_classes) == (files.layout, files.num_classes)
-    found = stored.list_files(store.path)
-    by_name = {store.names[int(path.name[1:])]: path for path in found}
+def test_a_store_splits_as_the_files_do(store, source):
+    assert store.layouts == source.layouts and store.class_names == source.class_names
     for protocol in (None, "xview"):
-        wanted = files.split([p for p in files.list_files(root) if p.stem in by_name], protocol)
-        parts = stored.split(found, protocol)
-        for mine, theirs in zip(parts, wanted, strict=True):
-            assert mine == [by_name[path.stem] for path in theirs]
-    train, _ = stored.split(found)
-    names = {stored.numbers(path).subject for path in stored.validation_split(train)[1]}
-    assert len(names) == 1
-    assert np.array_equal(stored.read(found[2]).pos, store.read(2).pos)
+        for mine, theirs in zip(store.split(protocol), source.split(protocol), strict=True):
+            kept = [source.names[number] for number in theirs if number != 5]
+            assert [store.names[number] for number in mine] == kept
+    train, _ = store.split()
+    subjects = {store.recording(number).subject for number in train}
+    assert subjects == {source.recording(number).subject for number in source.split()[0]}
+    assert len({store.recording(number).subject for number in store.hold_out(train)[1]}) == 1
+    assert store.labels.tolist() == [clip.label for clip in store]
     with pytest.raises(InputError, match="no split 'xset'; its splits are xsub, xview"):
-        stored.split(found, "xset")
+        store.split("xset")
 
 
 @dataclass(frozen=True)
-class Scored(Source):
+class Scored(Reader):
     """Clips of which the last coordinate is a score, the last one perhaps not."""
 
     mixed: bool = False

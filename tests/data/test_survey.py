@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import Clip
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.data.survey import bone_lengths, survey
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -15,7 +15,7 @@ STICK = SkeletonLayout.from_bones("stick", [("low", "middle"), ("middle", "high"
 
 
 @dataclass(frozen=True)
-class Listed(Source):
+class Listed(Reader):
     clips: tuple[Clip, ...] = ()
 
     def read(self, index):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import synthetic
-from asgcn_dgl.data.ntu import parse_ntu_name, read_ntu
+from asgcn_dgl.data.formats.ntu import parse_ntu_name, read_ntu
 from asgcn_dgl.data.synthetic import (
     CLASS_NAMES,
     MANIFEST,

@@ -6,10 +6,10 @@ import pytest
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.demo import demo
+from asgcn_dgl.models import ASGCNConfig
 from asgcn_dgl.training.config import (
     AIMConfig,
     ClipsConfig,
-    ModelConfig,
     RunConfig,
     TrainerConfig,
     packaged_config,
@@ -19,7 +19,7 @@ from asgcn_dgl.training.config import (
 def tiny(**trainer):
     return RunConfig(
         clips=ClipsConfig(num_frames=8, validation="none"),
-        model=ModelConfig(
+        model=ASGCNConfig(
             channels=[4],
             strides=[1],
             max_hop=1,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from asgcn_dgl.data import Clip, collate, read_ntu
+from asgcn_dgl.data import Clip, collate
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import Gallery, examine, open_gallery
 from asgcn_dgl.experiments.links import link_matrix
@@ -56,7 +56,7 @@ def test_links_and_responses_are_those_of_the_clip_alone(gallery, exhibits):
     restored = gallery.restored
     for place in (0, 10, 12):
         exhibit = exhibits[place]
-        clip = read_ntu(gallery.files[place])
+        clip = gallery.test.read(place)
         dataset = make_dataset([clip], restored.config, "whole", future_frames=10)
         batch = collate([dataset[0]], restored.model.graph_builder)
         with torch.no_grad():

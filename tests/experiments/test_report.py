@@ -9,8 +9,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, open_store, prepare
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.report import draw_clip, read_raw, view
 from asgcn_dgl.metrics import link_use
@@ -26,7 +25,7 @@ def data_of(path):
 @pytest.fixture(scope="module")
 def store(clips_root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores") / "store"
-    prepare(open_source("synthetic", clips_root), folder)
+    prepare(open_data(clips_root, "synthetic"), folder)
     return folder
 
 

@@ -444,9 +444,8 @@ def test_everything_is_reached_by_the_tab_key(opened):
 
 
 def test_raw_clips_without_a_model(driver, gallery, tmp_path):
-    from asgcn_dgl.data import read_ntu
 
-    clips = [read_ntu(file) for file in gallery.files[:2]]
+    clips = [gallery.test.read(number) for number in range(2)]
     opened = Report(driver, view(clips, tmp_path / "view.html"))
     shown = [node.text for node in opened.all("main h2") if node.is_displayed()]
     assert shown == ["Clips", clips[0].name, "How this was made"]

@@ -63,13 +63,13 @@ def test_folds_are_the_splits_of_one_kind():
 
 def test_the_mean_over_folds(trained_jobs, monkeypatch, tmp_path):
     class Parted:
-        default_protocol, splits = "five_1", ("five_1", "five_2", "xsub")
+        default_split, splits = "five_1", ("five_1", "five_2", "xsub")
 
-    monkeypatch.setattr(tables, "open_set", lambda *arguments: Parted)
+    monkeypatch.setattr(tables, "open_data", lambda *arguments: Parted)
     made = make_table("folds", RunConfig(), tmp_path, seeds=2)
     assert [name for name, *_ in trained_jobs[0]] == ["five_1", "five_2"] * 2
-    assert made["top1"] == [80.0, 81.0] and list(made["cells"]) == ["five_1", "five_2"]
-    assert "| mean   | 80.5 ± 0.7 |" in (tmp_path / "folds.md").read_text()
+    assert made["top1"] == [84.0, 85.0] and list(made["cells"]) == ["five_1", "five_2"]
+    assert "| mean   | 84.5 ± 0.7 |" in (tmp_path / "folds.md").read_text()
     Parted.splits = ("xsub",)
     with pytest.raises(InputError, match="table folds needs several splits"):
         make_table("folds", RunConfig(), tmp_path)
@@ -110,7 +110,11 @@ def trained_jobs(monkeypatch):
         if test:
             write_json(run.metrics, result)
 
+    class Data:
+        default_split, splits = "xsub", ("xsub", "xview")
+
     monkeypatch.setattr(tables, "train", train)
+    monkeypatch.setattr(tables, "open_data", lambda *arguments: Data)
     done_and_train = (done, train)
     return done_and_train
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from strategies import chain
 
-from asgcn_dgl.models import ASGCN, STGCN
-from asgcn_dgl.models.asgcn import PRESETS
+from asgcn_dgl.models import ASGCN, PRESETS, STGCN
 from asgcn_dgl.nn import PredictionHead
 from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import get_layout
@@ -128,7 +127,7 @@ def test_a_missing_body_is_as_if_it_were_not_there():
         {"max_hop": 1},
         {"max_hop": 1, "num_actional": 0},
         {"construction": "distance", "truncated": True},
-        {"normalise": "self_loop", "hard": True, "scale": 0.1},
+        {"link_norm": "self_loop", "hard": True, "scale": 0.1},
         {"ghost_prior": 0.0},
         {"across_bodies": True},
         {"edge_mask": False, "bias": True},
@@ -171,7 +170,7 @@ def test_overfits_a_batch():
 
 
 def test_frozen_links_are_not_trained_and_carry_no_noise():
-    model = tiny(links="frozen").train()
+    model = tiny(link_mode="frozen").train()
     graph, feat = batch(model, [1])
     assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
     model(graph, feat).logits.sum().backward()
@@ -179,13 +178,13 @@ def test_frozen_links_are_not_trained_and_carry_no_noise():
 
 
 def test_steady_links_carry_no_noise_but_are_trained():
-    model = tiny(links="steady").train()
+    model = tiny(link_mode="steady").train()
     graph, feat = batch(model, [1])
     assert torch.equal(model(graph, feat).links.weight, model(graph, feat).links.weight)
     model(graph, feat).logits.square().sum().backward()
     assert all(p.grad is not None for p in model.aim.encoder.parameters())
-    with pytest.raises(ValueError, match="links must be one of"):
-        tiny(links="tuned")
+    with pytest.raises(ValueError, match=r"link_mode must be one of .* got 'tuned'"):
+        tiny(link_mode="tuned")
 
 
 def test_the_last_pose_is_given_or_taken_from_the_clip():
@@ -213,7 +212,7 @@ def test_prediction_head_adds_the_last_pose_joint_by_joint():
 def test_config_makes_the_model_again():
     layout = chain(6, name="worm")
     model = tiny([layout], max_hop=2)
-    config = json.loads(json.dumps(model.config))
+    config = json.loads(json.dumps(model.config.to_dict()))
     twin = ASGCN.from_config(config)
     twin.load_state_dict(model.state_dict())
     graph, feat = batch(model, [1, 1], layout=layout)
@@ -245,7 +244,7 @@ def test_stgcn_is_the_one_hop_baseline():
     assert model.aim is None and model.prediction is None
     assert model.graph_builder.structural_etypes == ("root_1", "centripetal_1", "centrifugal_1")
     assert model.graph_builder.norm == "symmetric"
-    twin = ASGCN.from_config(model.config)
+    twin = ASGCN.from_config(model.config.to_dict())
     twin.load_state_dict(model.state_dict())
     graph, feat = batch(model, [1], layout=get_layout("ntu25"))
     assert torch.equal(model.eval()(graph, feat).logits, twin.eval()(graph, feat).logits)
@@ -255,9 +254,12 @@ def test_stgcn_is_the_one_hop_baseline():
     ("call", "message"),
     [
         (lambda: ASGCN.preset("huge", get_layout("ntu25"), 60), "preset must be one of"),
-        (lambda: tiny(input_norm="batch"), "input_norm must be"),
-        (lambda: tiny([chain(3), get_layout("coco17")]), "must be 'channel' for 2 layouts"),
-        (lambda: tiny(channels=(8,)), "channels and strides must be as many"),
+        (lambda: tiny(input_norm="batch"), "input_norm must be one of"),
+        (
+            lambda: tiny([chain(3), get_layout("coco17")]),
+            "input_norm must be 'channel' for 2 layouts",
+        ),
+        (lambda: tiny(channels=(8,)), "channels must be as many as strides"),
         (lambda: STGCN(get_layout("ntu25"), 60, max_hop=2), "max_hop must be 1 in ST-GCN"),
         (lambda: tiny(num_actional=-1), "num_actional"),
     ],
@@ -329,7 +331,7 @@ STRONG = {
 
 @pytest.mark.parametrize("option", STRONG)
 def test_each_option_of_a_strong_backbone_is_off_in_the_paper(option):
-    given = ASGCN.preset("paper", get_layout("hand21"), 2).config[option]
+    given = ASGCN.preset("paper", get_layout("hand21"), 2).config.to_dict()[option]
     assert given in ("single", 7, None, False, ["joint"])
 
 
@@ -349,7 +351,7 @@ def test_a_strong_backbone_does_not_mix_clips_and_survives_its_config():
     torch.testing.assert_close(
         joined.logits, torch.cat([out.logits for out in apart]), rtol=0, atol=1e-5 * float(scale)
     )
-    again = ASGCN.from_config(json.loads(json.dumps(model.config)))
+    again = ASGCN.from_config(json.loads(json.dumps(model.config.to_dict())))
     again.load_state_dict(model.state_dict())
     assert torch.equal(again.eval()(graph, feat, mask).logits, joined.logits)
     assert pickle.loads(pickle.dumps(model)).config == model.config

@@ -25,7 +25,7 @@ def tiny(layouts="coco17", **options):
         "aim_dropout": 0.0,
     }
     sizes |= {"aim_hidden": 8, "aim_frames": 6, "future_channels": 8, "future_frames": 4}
-    return ASGCN(layouts, 3, 2, **{**sizes, "num_actional": 1, "links": "steady", **options})
+    return ASGCN(layouts, 3, 2, **{**sizes, "num_actional": 1, "link_mode": "steady", **options})
 
 
 def clips(layout="coco17", lengths=LENGTHS):

@@ -65,6 +65,37 @@ def test_masked_loss_of_a_padded_clip_equals_the_clip_alone():
     torch.testing.assert_close(alone.loss, masked.loss)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_module_of_half_precision_learns_and_has_its_loss_in_single(dtype):
+    graph = GraphBuilder(num_actional=2).structure(chain(4), [1, 2])
+    aim = AIM(3, 2, num_frames=6, hidden_feats=8, dropout=0.0).eval()
+    feat = torch.randn(12, 9, 3)
+    expected = aim.loss(graph, feat)
+    aim.to(dtype)
+    found = aim.loss(graph, feat.to(dtype))
+    assert aim(graph, feat.to(dtype)).weight.dtype == dtype
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.05)
+    aim.train().loss(graph, feat.to(dtype)).loss.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in aim.parameters())
+
+
+def test_divergence_of_half_precision_is_that_of_the_same_logits():
+    logits = torch.randn(200, 4).to(torch.bfloat16)
+    found = link_divergence(logits, 0.95)
+    torch.testing.assert_close(found, link_divergence(logits.float(), 0.95))
+
+
+def test_losses_read_no_number_from_the_device():
+    graph = GraphBuilder(num_actional=2).structure([chain(4), chain(5)], [1, 2]).to("meta")
+    for reduce in ("mean", "max"):
+        aim = AIM(3, 2, num_frames=6, hidden_feats=8, reduce=reduce, hard=True).to("meta")
+        feat, mask = torch.randn(14, 9, 3, device="meta"), torch.ones(14, 9, device="meta")
+        aim.loss(graph, feat, mask, pred_steps=2).loss.backward()
+        assert all(p.grad is not None for p in aim.parameters())
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.0])
 def test_bad_prior_is_refused(value):
     with pytest.raises(ValueError, match="ghost_prior must be in"):

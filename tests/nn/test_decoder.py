@@ -4,6 +4,7 @@ import torch
 from strategies import SUPPLIED, chain, float64, needs_dgl
 
 from asgcn_dgl.nn import AIMDecoder
+from asgcn_dgl.nn import decoder as decoder_module
 from asgcn_dgl.ops import pairs
 from asgcn_dgl.ops.pairs import EdgePairs, pairs_of
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
@@ -90,6 +91,39 @@ def test_tiles_do_not_change_the_result(tile, monkeypatch):
         torch.testing.assert_close(torch.autograd.grad(got.sum(), links)[0], grad)
 
 
+@pytest.mark.parametrize("limit", [1, 5000, 2**30])
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+def test_any_list_of_pairs_gives_the_same_in_pieces_too(reduce, limit, monkeypatch):
+    monkeypatch.setattr(pairs, "PAIR_LIMIT", limit)
+    with float64():
+        graph, decoder, feat, links = setup(reduce=reduce)
+        feat.requires_grad_()
+        links.requires_grad_()
+        inputs = [feat, links, *decoder.parameters()]
+        expected = decoder(graph, feat, links)
+        probe = torch.randn_like(expected)
+        grads = torch.autograd.grad((expected * probe).sum(), inputs)
+        order = torch.randperm(len(links))
+        src, dst = (torch.tensor(side)[order] for side in complete(2, 4))
+        monkeypatch.setattr(decoder_module, "pairs_of", lambda *_: EdgePairs(8, src, dst))
+        got = decoder(graph, feat, links[order])
+        torch.testing.assert_close(got, expected)
+        for a, b in zip(torch.autograd.grad((got * probe).sum(), inputs), grads, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def complete(bodies, size):
+    """Senders and receivers of all pairs, receiver-major."""
+    found = [
+        (size * body + j, size * body + i)
+        for body in range(bodies)
+        for i in range(size)
+        for j in range(size)
+        if i != j
+    ]
+    return zip(*found, strict=True)
+
+
 @needs_dgl
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 def test_any_order_of_edges_gives_the_same(reduce):
@@ -104,6 +138,37 @@ def test_any_order_of_edges_gives_the_same(reduce):
         )
         assert isinstance(pairs_of(other), EdgePairs)
         torch.testing.assert_close(decoder(graph, feat, links), decoder(other, feat, links[order]))
+        narrow = other.int()  # DGL's 32-bit indices
+        torch.testing.assert_close(decoder(graph, feat, links), decoder(narrow, feat, links[order]))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+@pytest.mark.parametrize("names", [["coco17"] * 2, ["coco17", "hand21", "coco17"]])
+def test_across_bodies_a_clip_is_one_unit(names, reduce):
+    """Clips of two bodies, one body, two bodies."""
+    counts = [2, 1, 2][: len(names)]
+    sizes = [get_layout(n).num_joints * k for n, k in zip(names, counts, strict=True)]
+    with float64():
+        graph = GraphBuilder(max_hop=1, num_actional=2, across_bodies=True).structure(names, counts)
+        decoder = AIMDecoder(2, 2, hidden_feats=3, reduce=reduce)
+        feat = torch.randn(graph.num_nodes(), 3, 2, requires_grad=True)
+        links = torch.rand(graph.num_edges("actional_1"), 2, requires_grad=True)
+        agree(decoder, graph, [chain(size) for size in sizes], feat, links)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_large_poses_give_the_formula_in_single_precision(scale):
+    layouts = [chain(5)] * 2
+    graph = GraphBuilder(max_hop=1, num_actional=2).structure(layouts, [1, 1])
+    decoder = AIMDecoder(3, 2, hidden_feats=6)
+    feat, links = scale * torch.randn(10, 6, 3), torch.rand(40, 2)
+    found = decoder(graph, feat, links)
+    decoder.double()
+    expected = [
+        oracle.decode(decoder, f, oracle.link_matrices(e, 5))
+        for f, e in zip(feat.double().split(5), links.double().split(20), strict=True)
+    ]
+    torch.testing.assert_close(found.double(), torch.cat(expected), rtol=1e-5, atol=1e-5)
 
 
 def test_half_precision_is_near_single_precision():
@@ -112,6 +177,17 @@ def test_half_precision_is_near_single_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = decoder(graph, feat, links)
     torch.testing.assert_close(got.float(), expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_messages_in_16_bits_are_summed_in_32(autocast):
+    graph = GraphBuilder(max_hop=1, num_actional=2).structure(chain(40))
+    receiver, sender = (torch.randn(2, 40, 6).bfloat16() for _ in range(2))
+    links = torch.rand(graph.num_pairs, 2)
+    expected = pairs_of(graph).average(receiver.float(), sender.float(), links)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        found = pairs_of(graph).average(receiver, sender, links)
+    assert torch.equal(found, expected.bfloat16())
 
 
 def test_gradcheck():

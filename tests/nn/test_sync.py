@@ -35,7 +35,7 @@ def test_every_norm_of_a_model_is_found_and_alone_it_stays_the_same():
         return ASGCN(
             get_layout("hand21"), 3, channels=(8, 8), strides=(1, 2), aim_hidden=8, aim_frames=4,
             future_channels=8, dropout=0.0, aim_dropout=0.0, temporal="branches", kernel_size=3,
-            streams=("joint", "bone"), links="steady",
+            streams=("joint", "bone"), link_mode="steady",
         )  # fmt: skip
 
     plain, synced = made(), sync_norms(made())

@@ -18,7 +18,7 @@ LAYOUT = get_layout("hand21")
 def _model(links: str) -> ASGCN:
     torch.manual_seed(0)
     options = {"channels": [8, 8], "strides": [1, 2], "aim_frames": 10, "aim_hidden": 8}
-    made = ASGCN(LAYOUT, 4, 3, dropout=0.5, future_frames=2, links=links, **options)
+    made = ASGCN(LAYOUT, 4, 3, dropout=0.5, future_frames=2, link_mode=links, **options)
     return made.train()
 
 

@@ -18,8 +18,9 @@ from asgcn_dgl.data import (
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.clips import ClipsModule, make_transform
+from asgcn_dgl.training.clips import RunClips, make_transform
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.datamodule import SkeletonDataModule
 
 PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
 
@@ -64,7 +65,7 @@ def config_for(clips_root, **options):
 
 
 def test_parts_do_not_meet_and_leave_the_test_clips_alone(clips_root):
-    clips = ClipsModule(config_for(clips_root))
+    clips = RunClips(config_for(clips_root))
     learnt = {clip.name for clip in clips.train_clips}
     held_out = {clip.name for clip in clips.held_out_clips}
     assert learnt and held_out and not learnt & held_out
@@ -72,24 +73,24 @@ def test_parts_do_not_meet_and_leave_the_test_clips_alone(clips_root):
     assert len({name[8:12] for name in held_out}) == 1  # one subject, as a whole
 
 
-def test_epoch_repeats_clips_with_new_draws(clips_root):
-    clips = ClipsModule(config_for(clips_root, validation="none"))
-    assert clips.val_dataloader() == []
-    with pytest.raises(RuntimeError, match="prepare"):
-        clips.train_dataloader()
+def module_of(clips, mode, **options):
     builder = GraphBuilder(max_hop=1, num_actional=0)
-    clips.prepare(builder, mode="mixed", future_frames=10, batch_size=4, repeat=3)
-    names = [name for batch in clips.train_dataloader() for name in batch.names]
+    train, val = clips.training_dataset(mode, 10), clips.validation_datasets(mode, 10)
+    return SkeletonDataModule(builder, train, val, batch_size=4, **options)
+
+
+def test_epoch_repeats_clips_with_new_draws(clips_root):
+    clips = RunClips(config_for(clips_root, validation="none"))
+    data = module_of(clips, "mixed", repeat=3)
+    assert data.val_dataloader() == []
+    names = [name for batch in data.train_dataloader() for name in batch.names]
     assert len(names) == 3 * len(clips.train_clips)
     assert all(names.count(clip.name) == 3 for clip in clips.train_clips)
 
 
 def test_validation_sees_clips_whole_and_without_their_end(clips_root):
-    clips = ClipsModule(config_for(clips_root))
-    builder = GraphBuilder(max_hop=1, num_actional=0)
-    clips.prepare(builder, mode="mixed", future_frames=10, batch_size=4, repeat=1)
-    whole, observed = clips.val_dataloader()
+    clips = RunClips(config_for(clips_root))
+    whole, observed = module_of(clips, "mixed").val_dataloader()
     assert not any(batch.future_mask.any() for batch in whole)
     assert all(batch.future_mask.any() for batch in observed)
-    clips.prepare(builder, mode="whole", future_frames=10, batch_size=4, repeat=1)
-    assert len(clips.val_dataloader()) == 1
+    assert len(module_of(clips, "whole").val_dataloader()) == 1

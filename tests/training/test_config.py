@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCNConfig
+from asgcn_dgl.options import RENAMED
 from asgcn_dgl.training.config import (
+    SECTIONS,
     AIMConfig,
     ClipsConfig,
-    ModelConfig,
     OptimConfig,
     PredictionConfig,
     RunConfig,
@@ -18,15 +20,6 @@ from asgcn_dgl.training.config import (
     packaged_configs,
     read_yaml,
 )
-
-SECTIONS = {
-    "clips": ClipsConfig,
-    "model": ModelConfig,
-    "aim": AIMConfig,
-    "optim": OptimConfig,
-    "prediction": PredictionConfig,
-    "trainer": TrainerConfig,
-}
 
 
 def test_packaged_configs_are_there():
@@ -47,7 +40,7 @@ def test_paper_is_the_papers():
     assert (config.model.max_hop, config.model.num_actional) == (4, 3)
     assert (config.model.actional_weight, config.model.ghost_prior) == (0.5, 0.95)
     assert (config.aim.epochs, config.aim.lr) == (10, 5e-4)
-    assert (config.optim.lr, config.optim.steps) == (0.1, [20, 40, 60, 80])
+    assert (config.optim.lr, config.optim.milestones) == (0.1, [20, 40, 60, 80])
     assert (config.trainer.epochs, config.trainer.batch_size) == (100, 32)
     assert config.prediction.weight == 0.01
     assert config.clips.validation == "none"  # it learns from all training clips
@@ -56,8 +49,7 @@ def test_paper_is_the_papers():
         None,
         None,
     )
-    options = config.model.options()
-    assert not {"temporal", "attention", "structural_offsets", "streams"} & set(options)
+    assert config.model == ASGCNConfig()  # the defaults are the paper's
     assert (config.aim.loss_weight, config.aim.joint_optimizer) == (0.0, "sgd")
     assert (config.optim.base_batch, config.trainer.accumulate) == (None, 1)
 
@@ -73,20 +65,48 @@ def test_unknown_package_config():
     assert packaged_config("nothing") is None
 
 
-def test_model_options_are_those_that_were_given():
-    options = ModelConfig(name="stgcn", channels=[8, 16], dropout=0.0).options()
-    assert options == {"channels": (8, 16), "dropout": 0.0}
+def model_of(**values):
+    return RunConfig.from_dict({"model": values}).model
 
 
-def test_model_options_are_the_models():
-    from asgcn_dgl.models import ASGCN
-    from asgcn_dgl.skeleton import get_layout
+def test_a_preset_is_where_the_model_starts():
+    small = model_of(preset="small", dropout=0.0)
+    assert (small.aim_hidden, small.dropout, small.max_hop) == (64, 0.0, 4)
+    assert model_of(preset="small") == ASGCNConfig.preset("small")
+    assert model_of(name="stgcn").norm == "symmetric"
+    assert model_of(name="stgcn", norm="transition").max_hop == 1
+    with pytest.raises(ValueError, match=r"model\.preset must be one of paper, small, got 'huge'"):
+        model_of(preset="huge")
 
-    known = set(ASGCN(get_layout("hand21"), 2).config)
-    ours = {field.name for field in dataclasses.fields(ModelConfig)} - {"name", "preset"}
-    assert ours <= known
-    # All but what the data decides, and what aim.joint says.
-    assert known - ours == {"layouts", "num_classes", "in_feats", "links"}
+
+def test_what_the_data_decides_is_no_option():
+    for name in ("layouts", "num_classes", "in_feats"):
+        assert name not in RunConfig().to_dict()["model"]
+        with pytest.raises(ValueError, match=rf"unknown option model\.{name}"):
+            model_of(**{name: 3})
+
+
+def test_former_names_are_read():
+    """As the files of version 0.1.0 before its release have them, nulls included."""
+    old = {
+        "model": {"preset": "small", "normalization": "symmetric", "normalise": "none",
+                  "channels": None, "dropout": 0.3},
+        "aim": {"joint": "frozen", "epochs": 3},
+        "optim": {"schedule": "step", "steps": [1, 2]},
+    }  # fmt: skip
+    config = RunConfig.from_dict(old)
+    assert config.model == ASGCNConfig.preset(
+        "small", norm="symmetric", link_norm="none", link_mode="frozen", dropout=0.3
+    )
+    assert (config.aim.epochs, config.optim.milestones) == (3, [1, 2])
+    again = config.to_dict()
+    for name in RENAMED:
+        section, option = name.split(".")
+        assert option not in again[section]
+    record = {**ASGCNConfig("hand21", 4).to_dict(), "normalise": "none", "links": "steady"}
+    del record["link_norm"], record["link_mode"]
+    found = ASGCNConfig.from_dict(record)
+    assert (found.link_norm, found.link_mode) == ("none", "steady")
 
 
 @pytest.mark.parametrize("section", SECTIONS.values())
@@ -141,15 +161,37 @@ def test_rules_name_option_and_value(section, option, value):
         section(**{option: value})
 
 
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("trainer", "epochs", "many"),
+        ("trainer", "epochs", 2.5),
+        ("trainer", "link_pictures", 1),
+        ("trainer", "precision", "8"),
+        ("clips", "scale", [1, "x"]),
+        ("optim", "milestones", 3),
+        ("model", "link_mode", "tuned"),
+        ("model", "streams", ["joint", "muscle"]),
+    ],
+)
+def test_types_are_checked_by_name(section, option, value):
+    with pytest.raises(ValueError, match=rf"^{section}\.{option} must be .*got "):
+        RunConfig.from_dict({section: {option: value}})
+
+
+def test_a_text_that_is_a_number_is_one():
+    assert RunConfig.from_dict(yaml.safe_load("optim: {lr: 5e-2}")).optim.lr == 0.05
+
+
 def test_rules_between_options():
     with pytest.raises(ValueError, match="nesterov"):
         OptimConfig(momentum=0.0)
-    with pytest.raises(ValueError, match="steps"):
+    with pytest.raises(ValueError, match="milestones"):
         OptimConfig(schedule="step")
     with pytest.raises(ValueError, match=r"aim\.loss_weight must be .* frozen"):
-        AIMConfig(joint="frozen", loss_weight=0.1)
+        RunConfig(aim=AIMConfig(loss_weight=0.1), model=ASGCNConfig(link_mode="frozen"))
     with pytest.raises(ValueError, match=r"clips\.stream must be joint where model\.streams"):
-        RunConfig(clips=ClipsConfig(stream="bone"), model=ModelConfig(streams=["joint", "bone"]))
+        RunConfig(clips=ClipsConfig(stream="bone"), model=ASGCNConfig(streams=["joint", "bone"]))
     with pytest.raises(ValueError, match=r"trainer\.early_stop must be left out"):
         RunConfig(clips=ClipsConfig(validation="none"), trainer=TrainerConfig(early_stop=3))
 

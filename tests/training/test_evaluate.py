@@ -11,9 +11,9 @@ import yaml
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import collate
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import files_to_test, make_dataset, read_all
+from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
 from asgcn_dgl.training.evaluate import evaluate
-from asgcn_dgl.training.report import report
+from asgcn_dgl.training.report import format_figures
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def test_views_of_a_clip_are_averaged(run):
     assert result["num_clips"] == 3
     scores = np.load(run / "scores.npz")
     restored = load_model(run / "checkpoints" / "best.ckpt")
-    clips = read_all(files_to_test(restored.config), restored.config, False)
+    clips = clips_to_test(open_run(restored.config), restored.config)
     dataset = make_dataset(clips, restored.config, "whole", future_frames=10, num_clips=3)
     size, sums, views = len(dataset), 0.0, []
     for view in range(3):
         batch = collate(
-            [dataset[view * size + index] for index in range(size)], restored.model.graph_builder
+            [dataset[view, index] for index in range(size)], restored.model.graph_builder
         )
         with torch.no_grad():
             out = restored.model(batch.structure, batch.feat, batch.mask, predict=False)
@@ -77,7 +77,7 @@ def test_metrics_hold_calibration_intervals_and_confusion(trained):
 
 def test_the_report_is_a_table(trained):
     metrics = json.loads((trained / "metrics.json").read_text())
-    lines = report(metrics).splitlines()
+    lines = format_figures(metrics).splitlines()
     assert lines[0].startswith("test: 13 clips of synthetic (xsub, joint stream)")
     low, high = metrics["intervals"]["top1"]
     assert lines[2].split() == [

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, next_run_dir
 
@@ -35,3 +38,15 @@ def test_best_checkpoint_goes_before_the_last(tmp_path):
     (run.checkpoints / "best.ckpt").touch()
     assert run.checkpoint().name == "best.ckpt"
     assert run.checkpoint("last").name == "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "mode"), [("demo", "paper", "sampled"), ("nw_ucla", "self_loop", "steady")]
+)
+def test_runs_with_the_former_names_of_options_are_read(name, norm, mode):
+    """Written by commit 9906eea."""
+    run = RunDir(Path(__file__).parent / "runs_of_9906eea" / name)
+    restored = load_model(run.checkpoint())
+    for model in (run.read_config().model, restored.config.model, restored.model.config):
+        assert (model.link_norm, model.link_mode) == (norm, mode)
+    assert restored.config == run.read_config()

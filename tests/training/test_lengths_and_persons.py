@@ -13,15 +13,14 @@ import pytest
 import torch
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, prepare
-from asgcn_dgl.data.formats.folder import open_folder
-from asgcn_dgl.data.formats.source import Source
+from asgcn_dgl.data import Clip, Reader, open_data, prepare
 from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import ClipsModule, files_to_test
+from asgcn_dgl.training.clips import RunClips, clips_to_test, open_run
 from asgcn_dgl.training.config import ClipsConfig, RunConfig, TrainerConfig
+from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.evaluate import evaluation_datasets, score
 from asgcn_dgl.training.files import RunDir
 
@@ -87,7 +86,7 @@ def test_several_test_clips_are_averaged(trained):
     once = np.load(trained / "scores.npz")
     restored = load_model(RunDir(trained).checkpoint("auto"))
     restored.config.clips.num_clips = 3
-    files = files_to_test(restored.config)
+    files = clips_to_test(open_run(restored.config), restored.config)
     datasets = evaluation_datasets(files, restored.model, restored.config)
     recognition, _ = score(restored.model, datasets, restored.config, "test")
     assert recognition.names == once["names"].tolist()
@@ -103,10 +102,10 @@ def test_several_test_clips_are_averaged(trained):
 
 
 @dataclass(frozen=True)
-class Upper(Source):
+class Upper(Reader):
     """The joints of another source that belong to another, smaller skeleton."""
 
-    whole: Source | None = None
+    whole: Reader | None = None
 
     def read(self, index):
         clip = self.whole.read(index)
@@ -132,10 +131,13 @@ def upper():
 
 
 def test_clips_of_two_skeletons_train_one_model(clips_root, tiny, tmp_path):
-    source = open_folder("synthetic", clips_root)
+    source = open_data(clips_root)
     prepare(source, tmp_path / "ntu")
     prepare(
-        Upper(source.names, upper(), source.class_names, source.splits, source), tmp_path / "few"
+        Upper(
+            source.names, upper(), source.class_names, source.splits, source, labels=source.labels
+        ),
+        tmp_path / "few",
     )
     root = os.pathsep.join(str(tmp_path / name) for name in ("ntu", "few"))
     run = tmp_path / "run"
@@ -152,13 +154,13 @@ def test_processes_share_the_clips(clips_root, monkeypatch):
         clips=ClipsConfig(num_frames=8, sampling="own"),
         trainer=TrainerConfig(batch_size=4),
     )
-    module = ClipsModule(config)
-    module.prepare(GraphBuilder(1, 1), mode="whole", future_frames=0, batch_size=4, repeat=1)
+    clips = RunClips(config).training_dataset("whole", 0)
+    module = SkeletonDataModule(GraphBuilder(1, 1), clips, batch_size=4, by_length=True)
     whole = {name for batch in module.train_dataloader() for name in batch.names}
     shares = []
     for rank in (0, 1):
-        monkeypatch.setattr("asgcn_dgl.training.clips.processes", lambda: 2)
-        monkeypatch.setattr("asgcn_dgl.training.clips.rank", functools.partial(int, rank))
+        monkeypatch.setattr("asgcn_dgl.training.datamodule.processes", lambda: 2)
+        monkeypatch.setattr("asgcn_dgl.training.datamodule.rank", functools.partial(int, rank))
         shares.append([name for batch in module.train_dataloader() for name in batch.names])
     assert len(shares[0]) == len(shares[1]) == len(whole) // 2
     assert not set(shares[0]) & set(shares[1])

@@ -27,7 +27,7 @@ def one_line(capsys):
         (["--clips.protocol=xsetup"], "no protocol 'xsetup'"),
         (["--clips.num_frames=0"], "clips.num_frames must be at least 1, got 0"),
         (["--clips.scale=[2,1]"], "clips.scale must be"),
-        (["--optim.schedule=step"], "optim.steps must be"),
+        (["--optim.schedule=step"], "optim.milestones must be"),
         (["--root=nowhere"], "nowhere: does not exist"),
         (["--data=kinetics9000"], "kinetics9000"),
         (["--model.name=stgcn", "--model.max_hop=3"], "max_hop must be 1 in ST-GCN"),

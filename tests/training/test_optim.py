@@ -7,7 +7,7 @@ import torch
 
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.config import OptimConfig, RunConfig
+from asgcn_dgl.training.config import AIMConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.optim import (
     JoinedOptimizer,
     joint_optimizer,
@@ -76,12 +76,8 @@ def test_cosine_falls_all_the_way_and_never_below():
     assert min(values) >= 0
 
 
-def adam_config(**changes):
-    config = RunConfig()
-    config.aim.joint_optimizer = "adam"
-    for name, value in changes.items():
-        setattr(config.aim, name, value)
-    return config
+def made(model, **options):
+    return joint_optimizer(model, OptimConfig(), AIMConfig(**options))
 
 
 def rates(optimizer, model):
@@ -95,17 +91,15 @@ def rates(optimizer, model):
 
 
 def test_aim_may_have_an_optimiser_and_a_rate_of_its_own(model):
-    config = adam_config(lr=3e-4)
-    optimizer = joint_optimizer(model, config)
+    optimizer = made(model, joint_optimizer="adam", lr=3e-4)
     assert [type(part) for part in optimizer.parts] == [torch.optim.SGD, torch.optim.Adam]
     assert rates(optimizer, model) == ({3e-4}, {0.1})
-    assert rates(joint_optimizer(model, adam_config(joint_lr=1e-3)), model)[0] == {1e-3}
-    config.aim.joint_optimizer, config.aim.joint_lr = "sgd", 0.02
-    ours, rest = rates(joint_optimizer(model, config), model)
+    assert rates(made(model, joint_optimizer="adam", joint_lr=1e-3), model)[0] == {1e-3}
+    ours, rest = rates(made(model, joint_optimizer="sgd", joint_lr=0.02), model)
     assert (list(ours), rest) == ([pytest.approx(0.02)], {0.1})
     model.aim.requires_grad_(False)
     try:
-        assert type(joint_optimizer(model, adam_config())) is torch.optim.SGD
+        assert type(made(model, joint_optimizer="adam")) is torch.optim.SGD
     finally:
         model.aim.requires_grad_(True)
 
@@ -113,7 +107,7 @@ def test_aim_may_have_an_optimiser_and_a_rate_of_its_own(model):
 def test_rate_grows_with_the_clips_of_a_step(model):
     config = RunConfig()
     config.optim.base_batch, config.trainer.batch_size = 8, 16
-    assert rates(joint_optimizer(model, config), model)[1] == {0.2}
+    assert rates(joint_optimizer(model, config.scaled_optim, config.aim), model)[1] == {0.2}
 
 
 def steps_of(optimizer, schedule, parameters, seed, count):

@@ -10,7 +10,6 @@ import torch
 from processes import in_processes
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.training.config import TrainerConfig
 from asgcn_dgl.training.parallel import count_processes, shares
 
 
@@ -74,7 +73,7 @@ def test_processes_are_counted(environment, options, expected, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert count_processes(TrainerConfig(**options)) == expected
+    assert count_processes(**options) == expected
 
 
 @pytest.mark.slow
@@ -86,7 +85,7 @@ def test_torchrun_trains_as_one_process_does(tiny, tmp_path, weights, phases):
         "--model.dropout=0",
         "--model.aim_dropout=0",
         "--model.tau=1e9",  # the noise of the warm-up's links is lost in it
-        "--aim.joint=steady",
+        "--model.link_mode=steady",
         "--aim.loss_weight=0.001",
         "--trainer.batch_size=7",  # 13 clips: shares of 2, 2, 2, 1 and 2, 1, 2, 1
         "--trainer.accumulate=2",

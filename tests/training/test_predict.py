@@ -12,7 +12,7 @@ from asgcn_dgl.data import Clip, SelectBodies, read_ntu
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import RECORD, load_model
-from asgcn_dgl.training.predict import predict, predict_clip, read_any
+from asgcn_dgl.training.predict import predict, predict_clip, read_clips
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_writes_npz(trained, files, tmp_path):
 def test_says_what_evaluation_says(trained, restored, files):
     scores = np.load(trained / "scores.npz")
     (place,) = np.flatnonzero(scores["names"] == files[1].stem)
-    found = predict_clip(restored, read_any(files[1]))
+    found = predict_clip(restored, *read_clips(files[1]))
     assert found.probabilities == pytest.approx(scores["probabilities"][place], abs=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_future_stands_where_the_recording_does(restored, files):
 
 def test_future_of_the_chosen_body_stands_where_it_does(trained, files):
     chosen = load_model(trained / "checkpoints" / "best.ckpt")
-    clip = read_any(files[1])
+    (clip,) = read_clips(files[1])
     assert clip.num_bodies == 2
     alone = predict_clip(chosen, SelectBodies(1, "tracking")(clip))
     chosen.config.clips.max_bodies, chosen.config.clips.body_rule = 1, "tracking"
@@ -86,7 +86,7 @@ def test_future_of_the_chosen_body_stands_where_it_does(trained, files):
 
 def test_format_is_told_by_content_where_the_suffix_does_not(files, tmp_path):
     renamed = shutil.copy(files[0], tmp_path / f"{files[0].stem}.txt")
-    assert read_any(renamed).layout.name == "ntu25"
+    assert read_clips(renamed)[0].layout.name == "ntu25"
 
 
 def test_real_recordings_pass(trained, shared_data, tmp_path, capsys):

@@ -12,10 +12,11 @@ from asgcn_dgl.cli import main
 from asgcn_dgl.data import read_ntu
 from asgcn_dgl.data.formats.bvh import read_bvh
 from asgcn_dgl.data.formats.mocap import CMU, H36M
-from asgcn_dgl.data.formats.raw import read_raw
-from asgcn_dgl.data.formats.source import Origin
+from asgcn_dgl.data.reader import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.predict import read_clips
 
 ARM = SkeletonLayout.from_bones("arm", [("a", "b"), ("b", "c")])
@@ -89,17 +90,17 @@ def test_a_skeleton_that_the_model_does_not_know(run, captures, tmp_path, capsys
     assert "is not one that the model was trained on" in capsys.readouterr().err
 
 
-def test_training_asks_for_a_store(captures, tmp_path, capsys):
-    command = ["train", "--data=bvh", f"--root={captures}", f"--out={tmp_path / 'run'}"]
-    assert main(command) == 2
-    assert "not a store; make one with 'asgcn-dgl prepare --data bvh" in capsys.readouterr().err
+def test_training_takes_the_files_of_any_format(captures):
+    clips = ClipsModule(RunConfig(data="bvh", root=str(captures), clips=ClipsConfig(num_frames=8)))
+    assert clips.set.origins[0].format == "bvh" and clips.num_dims == 3
+    assert len(clips.train_clips) and len(clips.held_out_clips)
 
 
 def test_raw_files_of_own_data(tmp_path):
     pos = np.random.default_rng(0).normal(size=(4, 3, 2)).round(3)
     np.savez(tmp_path / "a.npz", keypoints=pos)
     hand = get_layout("hand21")
-    (clip,) = read_raw(tmp_path / "a.npz", [hand, ARM])
+    (clip,) = read_clips(tmp_path / "a.npz", [hand, ARM])
     assert clip.layout is ARM
     rows = [
         f"{name},{frame},{joint},{x},{y}"
@@ -108,14 +109,14 @@ def test_raw_files_of_own_data(tmp_path):
         for joint, (x, y) in zip("abc", pos[frame], strict=True)
     ]
     (tmp_path / "a.csv").write_text("clip,frame,joint,x,y\n" + "\n".join(rows))
-    clips = read_raw(tmp_path / "a.csv", [ARM])
+    clips = read_clips(tmp_path / "a.csv", [ARM])
     assert [clip.name for clip in clips] == ["one", "two"]
     np.testing.assert_array_equal(clips[1].pos, clip.pos)
     pos[0, 0] = np.nan
     np.savez(tmp_path / "b.npz", keypoints=pos)
     with pytest.raises(InputError, match="is nan"):
-        read_raw(tmp_path / "b.npz", [ARM])
-    assert not read_raw(tmp_path / "b.npz", [ARM], {"nan": "missing"})[0].mask.all()
+        read_clips(tmp_path / "b.npz", [ARM])
+    assert not read_clips(tmp_path / "b.npz", [ARM], {"nan": "missing"})[0].mask.all()
 
 
 @pytest.mark.parametrize("recorder", [CMU, H36M], ids=lambda recorder: recorder.name)
@@ -144,19 +145,20 @@ def test_a_video_of_utkinect_is_parted_by_its_labels(tmp_path):
 def test_other_text_is_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("hello world\n")
-    with pytest.raises(InputError, match=r"its first line is neither exponential maps of CMU"):
+    with pytest.raises(InputError, match=r"a\.txt: not recognized as any of store"):
         read_clips(path, [ARM])
     for name in ("absent.bvh", "absent.csv", "absent.npz", "absent.txt"):
         with pytest.raises(InputError, match="cannot be read"):
             read_clips(tmp_path / name, [ARM])
-    with pytest.raises(InputError, match=r"not one of \.bvh"):
-        read_raw(tmp_path / "a.xml", [ARM])
+    (tmp_path / "a.xml").write_text("<a>")
+    with pytest.raises(InputError, match=r"a\.xml: not recognized"):
+        read_clips(tmp_path / "a.xml", [ARM])
 
 
 def test_a_bvh_takes_the_layout_of_the_model(captures):
     own = read_bvh(captures / "0.bvh").layout
     known = SkeletonLayout.from_dict({**own.to_dict(), "name": "mine"})
-    (clip,) = read_raw(captures / "0.bvh", [ARM, known])
+    (clip,) = read_clips(captures / "0.bvh", [ARM, known])
     assert clip.layout is known
 
 
@@ -184,7 +186,7 @@ def test_ntu_files_are_read_as_the_models_clips_were(clips_root):
     assert read_clips(path, [], {"max_bodies": 2}, origins)[0].num_bodies == 2
     for options, told in (
         ({"min_state": 7}, "min_state must be 0, 1 or 2"),
-        ({"noise": 5}, r"\.skeleton: "),
+        ({"noise": 5}, "options of ntu120: "),
         ({"bodies": 1}, "no option 'bodies' for NTU files; there are max_bodies"),
     ):
         with pytest.raises(InputError, match=told):

@@ -33,6 +33,7 @@ def test_run_folder_holds_what_it_should(trained):
     assert found - events == {
         "config.yaml",
         "train.log",
+        "history.jsonl",
         "validation.json",
         "metrics.json",
         "scores.npz",
@@ -179,22 +180,24 @@ def test_run_stopped_at_random_steps_equals_an_uninterrupted_one(
     ]
     options += ["--aim.joint_optimizer=adam", "--aim.loss_weight=0.001"]
     assert main([*options, f"--out={tmp_path / 'whole'}"]) == 0
-    rng, step, stops = np.random.default_rng(seed), Phase.check_finite, []
+    rng, step, stops = np.random.default_rng(seed), Phase.need_finite, []
 
     def countdown():
         return int(rng.integers(4, 9))  # an epoch has three steps: at least one epoch is done
 
     left = [countdown()]
 
-    def stopping(self, loss):
+    def stopping(self, loss, what):
+        if what != "loss":
+            return step(self, loss, what)
         left[0] -= 1
         if not left[0]:
             left[0] = countdown()
             stops.append((self.label, self.current_epoch, self.trainer.fit_loop.batch_idx))
             raise KilledError
-        return step(self, loss)
+        return step(self, loss, what)
 
-    monkeypatch.setattr(Phase, "check_finite", stopping)
+    monkeypatch.setattr(Phase, "need_finite", stopping)
     command = [*options, f"--out={tmp_path / 'parts'}"]
     while True:
         try:
@@ -213,21 +216,21 @@ KILLER = """
 import os, signal, sys
 from asgcn_dgl.cli import main
 from asgcn_dgl.training.modules import Phase
-left, step = int(sys.argv[1]), Phase.check_finite
-def killing(self, loss):
+left, step = int(sys.argv[1]), Phase.need_finite
+def killing(self, loss, what):
     global left
-    left -= 1
+    left -= what == "loss"
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, loss)
-Phase.check_finite = killing
+    return step(self, loss, what)
+Phase.need_finite = killing
 sys.exit(main(sys.argv[2:]))
 """
 
 
 @pytest.mark.slow
 def test_run_killed_at_random_steps_equals_an_uninterrupted_one(tiny, trained, tmp_path, weights):
-    rng = np.random.default_rng(int(time.time()))
+    rng = np.random.default_rng(5)
     folder, killed = tmp_path / "killed", []
     command = [*tiny, f"--out={folder}"]
     while True:
@@ -263,8 +266,8 @@ def test_run_that_was_killed_resumes(tiny, trained, tmp_path, weights):
 
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(trained):
     restored = load_model(trained / "checkpoints" / "last.ckpt")
-    module = JointTraining(restored.model.train(), restored.config, restored.class_names)
-    module.trainer = SimpleNamespace(current_epoch=4, global_step=70)
+    module = JointTraining(restored.model.train())
+    module.trainer = SimpleNamespace(current_epoch=4, global_step=70, precision="32-true")
     weight = restored.model.recognition.linear.weight
     weight.grad = torch.full_like(weight, torch.nan)
     with pytest.raises(DivergenceError, match=r"the gradient became nan in epoch 5, step 71\. Try"):
@@ -295,7 +298,7 @@ def test_a_run_that_diverges_before_any_checkpoint_says_so(tiny, tmp_path, capsy
     folder = tmp_path / "run"
     options = ["--aim.epochs=0", "--prediction.weight=1e39", "--no-evaluate", f"--out={folder}"]
     assert main([*tiny, *options]) == 1
-    assert "No checkpoint is written yet: train anew" in capsys.readouterr().err
+    assert "No checkpoint is written yet: train again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("held_out", ["subject", "none"])
@@ -365,7 +368,7 @@ def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
     [
         ["--model.name=stgcn", "--model.num_actional=0"],
         ["--model.num_actional=0", "--model.future_frames=0", "--clips.stream=bone_motion"],
-        ["--aim.joint=frozen", "--clips.validation=none", "--trainer.precision=bf16-mixed"],
+        ["--model.link_mode=frozen", "--clips.validation=none", "--trainer.precision=bf16-mixed"],
         [
             "--model.temporal=branches",
             "--model.kernel_size=3",
@@ -412,7 +415,7 @@ def test_progress_bar_shows_losses_and_accuracy(tiny, tmp_path, capsys):
 
 def test_frozen_links_stay_as_the_warm_up_left_them(tiny, tmp_path, weights):
     folder = tmp_path / "run"
-    options = ["--aim.joint=frozen", "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]
+    options = ["--model.link_mode=frozen", "--trainer.epochs=1", "--no-evaluate", f"--out={folder}"]
     assert main([*tiny, *options]) == 0
     before, after = weights(folder, "aim"), weights(folder, "last")
     changed = same(before, after)
@@ -447,7 +450,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(tmp_path,
 def test_pieces_of_a_step_give_its_gradient(tiny, tmp_path, weights):
     """Without norms a step in pieces is the step; so the weights are nearly the same."""
     options = ["--aim.epochs=0", "--trainer.epochs=1", "--no-evaluate", "--model.dropout=0"]
-    options += ["--aim.joint=frozen", "--optim.ema=0.5", "--trainer.precision=64-true"]
+    options += ["--model.link_mode=frozen", "--optim.ema=0.5", "--trainer.precision=64-true"]
     options += ["--prediction.weight=0", "--optim.lr=0.001"]
     found = []
     for pieces in (1, 4):
@@ -464,7 +467,12 @@ def test_pieces_of_a_step_give_its_gradient(tiny, tmp_path, weights):
 
 def test_early_stop_ends_a_run_that_no_longer_improves(tiny, tmp_path, capsys, weights):
     folder = tmp_path / "run"
-    options = ["--early-stop=2", "--trainer.epochs=30", "--optim.lr=1e-12", f"--out={folder}"]
+    options = [
+        "--trainer.early_stop=2",
+        "--trainer.epochs=30",
+        "--optim.lr=1e-12",
+        f"--out={folder}",
+    ]
     assert main([*tiny, "--aim.epochs=0", "--no-evaluate", *options]) == 0
     checkpoint = load_checkpoint(folder / "checkpoints" / "last.ckpt")
     assert checkpoint["epoch"] + 1 < 30

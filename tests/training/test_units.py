@@ -22,6 +22,6 @@ def test_unknown_units_are_not_made_up():
 
 
 def test_names_are_those_of_sets_and_formats():
-    from asgcn_dgl.data.formats.registry import FORMATS
+    from asgcn_dgl.data import FORMATS
 
     assert set(FORMATS) >= METRIC_SETS

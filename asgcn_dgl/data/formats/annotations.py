@@ -8,8 +8,7 @@ One file is a set::
 
 Older files are the list alone. Kinetics-400 comes with ``raw_file`` and ``frame_inds`` in the place
 of ``keypoint``: see :mod:`asgcn_dgl.data.formats.pose_files`. The pickle is read by
-:mod:`asgcn_dgl.data.formats.unpickle`, which runs nothing; poses are read from the file when they
-are asked for.
+:mod:`asgcn_dgl.data.formats.unpickle`, which runs nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +17,14 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.estimates import (
-    Joints,
-    check_options,
-    estimated_clip,
-    name_facts,
-    ntu_set,
-    set_facts,
-)
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     find_files,
     is_recording,
@@ -41,13 +32,25 @@ from asgcn_dgl.data.formats.files import (
     shown,
     stamp_files,
 )
+from asgcn_dgl.data.formats.estimates import (
+    check_options,
+    check_splits,
+    choose_layout,
+    estimated_clip,
+    find_classes,
+    name_facts,
+    ntu_set,
+    numbers_of,
+)
+from asgcn_dgl.data.formats.layout_file import GivenLayout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
-from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
+from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["NORMALIZATIONS", "Annotation", "AnnotationSource", "open_annotations"]
+__all__ = ["NORMALIZATIONS", "Annotation", "AnnotationReader", "open_annotations"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,7 @@ class Annotation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AnnotationSource(Source):
+class AnnotationReader(Reader):
     """The recordings of a file.
 
     Attributes
@@ -134,9 +137,9 @@ class AnnotationSource(Source):
     def _poses(self, place: str, found: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
         """Positions as they are written, and scores where there are any."""
         if isinstance(found.pos, PoseFile):
-            return found.pos.load(self.path, place, found.name, self.bodies)
-        pos = found.pos.load(self.path).astype(np.float64)
-        return pos, None if found.score is None else found.score.load(self.path).astype(np.float64)
+            return found.pos.load(place, found.name, self.bodies)
+        pos = found.pos.array.astype(np.float64)
+        return pos, None if found.score is None else found.score.array.astype(np.float64)
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
         """Pixels in the units that were asked for."""
@@ -160,15 +163,33 @@ class AnnotationSource(Source):
         options = [self.normalize, self.min_score, self.score, self.bodies]
         return [*options, stamp_files(files)]
 
+    def __reduce__(self) -> Any:
+        # A worker process reads the file itself; to send it all poses would take longer.
+        return _open_again, (self.path, self.layout, self.normalize, self.min_score, self.score,
+                             self.bodies, self.origin)  # fmt: skip
+
+
+def _open_again(
+    path: Path,
+    layout: SkeletonLayout,
+    normalize: str,
+    min_score: float,
+    score: bool,
+    bodies: int | None,
+    origin: Origin | None,
+) -> AnnotationReader:
+    held = open_annotations(path, (layout,), normalize, min_score, score)
+    return replace(held, bodies=bodies, origin=origin, place=str(path))
+
 
 def open_annotations(
     root: str | Path,
-    layout: str | None = None,
+    layout: GivenLayout = None,
     normalize: str = "centred",
     min_score: float = 0.0,
     score: bool = True,
     bodies: int | None = None,
-) -> AnnotationSource:
+) -> AnnotationReader:
     """Look at an annotation pickle.
 
     Parameters
@@ -196,7 +217,7 @@ def open_annotations(
 
     Returns
     -------
-    AnnotationSource
+    AnnotationReader
         ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
         ``split1``, ``train`` and ``val`` the split ``split``.
 
@@ -229,14 +250,15 @@ def open_annotations(
     _check_bodies(path, bodies, apart=bool(found))
     names = tuple(each.name for each in annotations)
     _check_once(path, names)
-    splits = _splits(path, lists, frozenset(names))
-    facts = set_facts(
-        str(path), path.parent, ntu_set(names), splits, _joints(path, annotations, layout)
-    )
-    return AnnotationSource(
+    splits = _splits(path, lists, names)
+    chosen = ntu_set(names)
+    check_splits(str(path), names, chosen, splits)
+    joints, dims = _joints(path, annotations)
+    known = _FLAT if dims == 2 else _SPACE
+    return AnnotationReader(
         names,
-        facts.layout,
-        facts.class_names,
+        choose_layout(str(path), path.parent, joints, known, layout),
+        find_classes(path.parent, chosen),
         splits,
         path,
         tuple(annotations),
@@ -244,6 +266,8 @@ def open_annotations(
         min_score,
         score,
         BODIES if bodies is None else bodies,
+        labels=tuple(each.label for each in annotations),
+        numbers=numbers_of(names),
     )
 
 
@@ -265,22 +289,23 @@ def _check_once(path: Path, names: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _joints(path: Path, annotations: Sequence[Annotation], layout: str | None) -> Joints:
+def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
+    """Number of joints and of coordinates."""
     arrays = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PickledArray)]
     apart = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PoseFile)]
     if arrays and apart:
         raise InputError(
             f"{path}: the poses of {arrays[0][0]} are in it, those of {apart[0][0]} in another "
-            "file; part the file"
+            "file; split the file"
         )
     joints, dims = (joints_of(path, apart), 2) if apart else arrays[0][1].shape[2:]
     for name, pos in arrays:
         if pos.shape[2:] != (joints, dims):
             raise InputError(
                 f"{path} ({name}): {pos.shape[2]} joints of {pos.shape[3]} coordinates, where "
-                f"{arrays[0][0]} has {joints} of {dims}; part the file"
+                f"{arrays[0][0]} has {joints} of {dims}; split the file"
             )
-    return Joints(joints, _FLAT if dims == 2 else _SPACE, layout)
+    return joints, dims
 
 
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
@@ -318,8 +343,8 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
             f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
         )
     for array in (pos, score):
-        if array is not None and np.dtype(array.dtype).kind not in "iuf":
-            raise InputError(f"{place}: an array of {array.dtype}, which is no number")
+        if array is not None and array.kind not in "iuf":
+            raise InputError(f"{place}: an array of {array.array.dtype}, which is no number")
     return Annotation(name, label, pos, score, size)
 
 
@@ -341,12 +366,13 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
     return float(size[0]), float(size[1])
 
 
-def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict[str, Split]:
+def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, Split]:
     """Put lists together: what trains, and what tests."""
     total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
     if total > MAX_MEMBERS:
         raise InputError(f"{path}: {total} names in lists of splits; {MAX_MEMBERS} are read")
     parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    known = frozenset(names)
     for key, members in lists.items():
         match = _PART.fullmatch(key) if isinstance(key, str) else None
         if match is None or not isinstance(members, (list, tuple)):
@@ -358,7 +384,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict
             raise InputError(f"{path}: the split {shown(key)!r} holds what is no name; correct it")
         if len(set(members)) < len(members):
             raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; take one out")
-        absent = [member for member in members if member not in names]
+        absent = [member for member in members if member not in known]
         if absent:
             logger.warning(
                 "%s: no annotation of %d recordings of the split %s, such as %s",
@@ -369,7 +395,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict
             )
         stem = "_".join(part for part in (match[1], match[3]) if part) or "split"
         stem = f"split{stem}" if stem.isdigit() else stem
-        kept = tuple(member for member in members if member in names)
+        kept = tuple(member for member in members if member in known)
         if parts.setdefault(plain_name(stem, str(path)), {}).setdefault(match[2], kept) is not kept:
             raise InputError(f"{path}: two lists of the split {stem!r} for {match[2]}; rename one")
     found = {}
@@ -385,5 +411,21 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: frozenset[str]) -> dict
                     f"{path}: {min(both)!r} both trains and tests in the split {name!r}; take it "
                     "out of one of the lists"
                 )
-            found[name] = Split(train, test)
+            found[name] = Split.of_names(names, train, test)
     return found
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        arrays = any(path.glob("*.npy"))
+        return not arrays and any(map(is_recording, path.glob("*.pkl")))
+    return path.suffix.lower() in (".pkl", ".pickle")
+
+
+FORMAT = Format(
+    "annotations",
+    open_annotations,
+    _recognizes,
+    "annotation",
+    ("normalize", "min_score", "score", "bodies"),
+)

@@ -22,32 +22,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, plain_file
-from asgcn_dgl.data.formats.estimates import (
-    Joints,
-    check_options,
-    estimated_clip,
-    name_facts,
-    ntu_set,
-    set_facts,
-)
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     is_recording,
     is_there,
+    plain_file,
     plain_name,
     shown,
     stamp_files,
 )
-from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.estimates import (
+    check_options,
+    check_splits,
+    choose_layout,
+    estimated_clip,
+    find_classes,
+    name_facts,
+    ntu_set,
+    numbers_of,
+)
+from asgcn_dgl.data.formats.folder import PublishedSet
+from asgcn_dgl.data.formats.layout_file import GivenLayout
+from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, names_in_npz
+from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.sets import SkeletonSet, get_set
+from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 
-__all__ = ["ArraySource", "open_arrays"]
+__all__ = ["ArrayReader", "open_arrays"]
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -58,6 +63,7 @@ LENGTHS = "{}_num_frame.npy"
 ARCHIVE_BODIES = 2
 ARCHIVE_PARTS = ("train", "test")
 ARCHIVE_SPLITS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
+_ARRAYS = {f"{what}_{part}" for what in "xy" for part in ARCHIVE_PARTS}
 _ARCHIVE = re.compile(r"NTU(60|120)_(CS|CV|CSub|CSet)")
 
 #: Clips that are looked at to find out where their origin is.
@@ -102,7 +108,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ArraySource(Source):
+class ArrayReader(Reader):
     """The clips of one pair of files, or of several.
 
     Attributes
@@ -111,8 +117,6 @@ class ArraySource(Source):
         The files.
     places
         For each recording its pair and its row.
-    labels
-        Class of each.
     lengths
         Frames of each; 0 where they are not known.
     flat
@@ -125,7 +129,6 @@ class ArraySource(Source):
 
     pairs: tuple[Pair, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
-    labels: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     flat: bool = False
     center: int = -1
@@ -172,11 +175,11 @@ class ArraySource(Source):
 
 def open_arrays(
     root: str | Path,
-    layout: str | None = None,
+    layout: GivenLayout = None,
     padding: str = "zeros",
     min_score: float = 0.0,
     score: bool = True,
-) -> ArraySource:
+) -> ArrayReader:
     """Look at a folder of arrays.
 
     Parameters
@@ -202,7 +205,7 @@ def open_arrays(
 
     Returns
     -------
-    ArraySource
+    ArrayReader
         With a split that is called like the folder where that is ``xsub``, ``xview`` or ``xset``,
         else ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub``
         ``xsub`` and ``_CSet`` ``xset``; its clips are called ``train_0``, ``test_0``, ... .
@@ -221,10 +224,10 @@ def open_arrays(
     labels: list[int] = []
     lengths: list[int] = []
     places: list[tuple[int, int]] = []
-    parts: dict[str, tuple[str, ...]] = {}
+    parts: list[str] = []
     for number, (part, pair) in enumerate(found.items()):
         own, classes, frames = _names_and_labels(pair, part)
-        parts[part] = tuple(own)
+        parts += ["train" if part == "train" else "test"] * len(own)
         names += own
         labels += classes
         lengths += frames
@@ -241,28 +244,24 @@ def open_arrays(
     splits = {}
     if archive is not None or not root.is_file():
         name = _split_name(folder if archive is None else archive)
-        splits[name] = Split(parts.get("train", ()), parts.get("test", parts.get("val", ())))
-    facts = set_facts(
-        str(pairs[0].data),
-        folder,
-        chosen,
-        splits,
-        Joints(joints, _LAYOUTS, layout),
-    )
-    return ArraySource(
+        splits[name] = Split.of(parts)
+    place = str(pairs[0].data)
+    check_splits(place, names, chosen, splits)
+    return ArrayReader(
         tuple(names),
-        facts.layout,
-        facts.class_names,
+        choose_layout(place, folder, joints, _LAYOUTS, layout),
+        find_classes(folder, chosen),
         splits,
         pairs,
         tuple(places),
-        tuple(labels),
         tuple(lengths),
         flat,
         -1 if flat or archive is not None else _origin(pairs[0].data),
         padding,
         min_score,
         score,
+        labels=tuple(labels),
+        numbers=numbers_of(names),
     )
 
 
@@ -301,7 +300,7 @@ def _pairs(root: Path) -> dict[str, Pair]:
 
 
 def _pairs_of_archive(path: Path) -> dict[str, Pair]:
-    found = find_in_npz(path, [f"{what}_{part}" for what in "xy" for part in ARCHIVE_PARTS])
+    found = find_in_npz(path, _ARRAYS)
     pairs = {}
     for part in ARCHIVE_PARTS:
         poses, classes = found.get(f"x_{part}"), found.get(f"y_{part}")
@@ -351,11 +350,11 @@ def _classes_of_archive(pair: Pair, part: str) -> list[int]:
     return ones.argmax(axis=1).tolist()
 
 
-def _set_of(archive: Path, labels: Sequence[int]) -> SkeletonSet | None:
+def _set_of(archive: Path, labels: Sequence[int]) -> PublishedSet | None:
     """The set that an archive's name speaks of, if its labels are of that set."""
     match = _ARCHIVE.fullmatch(archive.stem)
-    chosen = get_set(f"ntu{match[1]}") if match else None
-    return chosen if chosen is not None and max(labels) < chosen.num_classes else None
+    chosen = {"60": NTU60, "120": NTU120}[match[1]] if match else None
+    return chosen if chosen is not None and max(labels) < len(chosen.class_names) else None
 
 
 def _split_name(place: Path) -> str:
@@ -431,7 +430,7 @@ def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
     if isinstance(value, PickledArray) and len(value.shape) == 1:
-        return value.load(path).tolist()
+        return value.array.tolist()
     if isinstance(value, (list, tuple)):
         return value
     raise InputError(f"{path}: is no pair of lists, of names and of labels; make the file again")
@@ -506,3 +505,14 @@ def _period(pos: np.ndarray) -> int:
         if np.array_equal(flat[start:], flat[: frames - start]):
             return int(start)
     return frames
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        archives = [each for each in path.glob("*.npz") if _ARCHIVE.fullmatch(each.stem)]
+        return bool(archives) or any(is_there(path / LABELS.format(part)) for part in PARTS)
+    suffix = path.suffix.lower()
+    return suffix == ".npy" or (suffix == ".npz" and bool(names_in_npz(path) & _ARRAYS))
+
+
+FORMAT = Format("arrays", open_arrays, _recognizes, "array", ("padding", "min_score", "score"))

@@ -10,16 +10,17 @@ A joint turns by its rotation channels from the left to the right, ``R = R1 @ R2
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
@@ -28,13 +29,15 @@ from asgcn_dgl.data.formats.files import (
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.source import Source
 from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["BVHSource", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+__all__ = ["BVHReader", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+
+logger = logging.getLogger(__name__)
 
 CHANNELS = {
     f"{axis}{kind}".lower(): (kind, number)
@@ -206,11 +209,12 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     offsets: list[tuple[float, float, float]] = []
     channels: list[tuple[int, str, int]] = []
     stack: list[int] = []
+    ends: set[int] = set()
     words.take("ROOT")
     kind = "ROOT"
     while True:
         parent = stack[-1] if stack else -1
-        name = f"{joints[parent]}_end" if kind == "END" else words.name()
+        name = _end_name(joints, parent) if kind == "END" else words.name()
         if name in joints:
             raise words.error(f"a second joint {name!r}; give joints different names")
         if len(joints) == MAX_JOINTS:
@@ -221,7 +225,9 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
         words.take("OFFSET")
         offsets.append((words.number(), words.number(), words.number()))
         stack.append(len(joints) - 1)
-        if kind != "END":
+        if kind == "END":
+            ends.add(stack[-1])
+        else:
             channels += _channels(words, stack[-1])
         while stack and words.peek() == "}":
             words.take()
@@ -233,8 +239,8 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
             words.take("SITE")
         elif kind != "JOINT":
             raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
-        if joints[stack[-1]].endswith("_end") and kind == "END":
-            raise words.error("an End Site in an End Site")
+        if stack[-1] in ends:
+            raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
         words.take()
         raise words.error("a second ROOT; write each skeleton to a file of its own")
@@ -242,6 +248,13 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     if not channels:
         raise words.error("no joint has channels: nothing can move")
     return Hierarchy(tuple(joints), tuple(parents), np.array(offsets), tuple(channels)), words.line
+
+
+def _end_name(joints: list[str], parent: int) -> str:
+    """Name the end of a chain after its parent; further ends of one joint are numbered."""
+    name = f"{joints[parent]}_end"
+    numbered = (f"{name}{number}" for number in range(2, MAX_JOINTS))
+    return name if name not in joints else next(each for each in numbered if each not in joints)
 
 
 def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
@@ -372,11 +385,18 @@ def _motion(
         found.append(value)
     frames, seconds = found
     rows = [text for _, text in rest[2:]]
+    if not rows:
+        raise InputError(f"{path}, line {rest[0][0]}: no line of numbers follows; export it again")
     if len(rows) != frames:
-        raise InputError(
-            f"{path}, line {rest[0][0]}: {frames:.0f} frames announced, {len(rows)} lines follow; "
-            "the file is damaged: export it again"
+        logger.warning(
+            "%s, line %d: %d frames announced, %d lines follow; the first %d are read",
+            path,
+            rest[0][0],
+            frames,
+            len(rows),
+            min(frames, len(rows)),
         )
+        rows = rows[: int(frames)]
     return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[2][0])
 
 
@@ -398,7 +418,7 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.n
 
 
 @dataclass(frozen=True)
-class BVHSource(Source):
+class BVHReader(Reader):
     """Files of one skeleton.
 
     Attributes
@@ -412,13 +432,13 @@ class BVHSource(Source):
     """
 
     files: tuple[Path, ...] = ()
-    table: ClipTable | None = None
+    table: ClipTable = field(default_factory=ClipTable)
     options: Mapping[str, Any] | None = None
 
     def read(self, index: int) -> Clip:
         """Read one file."""
         name = self.names[index]
-        label, meta = (-1, {}) if self.table is None else self.table.facts(name)
+        label, meta = self.table.facts(name)
         return read_bvh(
             self.files[index],
             self.layout,
@@ -430,13 +450,12 @@ class BVHSource(Source):
 
     def stamp(self) -> object:
         """Options, table, sizes and times of all files."""
-        table = None if self.table is None else self.table.stamp()
-        return [dict(self.options or {}), table, stamp_files(self.files)]
+        return [dict(self.options or {}), self.table.stamp(), stamp_files(self.files)]
 
 
 def open_bvh(
     root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
-) -> BVHSource:
+) -> BVHReader:
     """Look at a folder of BVH files of one skeleton.
 
     Parameters
@@ -449,7 +468,7 @@ def open_bvh(
 
     Returns
     -------
-    BVHSource
+    BVHReader
         The layout is that of the first file.
 
     Raises
@@ -466,12 +485,24 @@ def open_bvh(
     ]
     check_names(names, files)
     table = find_table(folder, names) if root.is_dir() else None
-    return BVHSource(
+    table = ClipTable() if table is None else table
+    return BVHReader(
         tuple(names),
         read_hierarchy(files[0]).layout(),
-        () if table is None else table.class_names,
-        {} if table is None else table.splits,
+        table.class_names,
+        table.splits,
         tuple(files),
         table,
         {"scale": scale, "step": step, "positions": positions},
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
     )
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob("*.[bB][vV][hH]"), None) is not None
+    return path.suffix.lower() == ".bvh"
+
+
+FORMAT = Format("bvh", open_bvh, _recognizes, "BVH", ("scale", "step", "positions"))

@@ -5,27 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.formats.layout_file import find_layout
-from asgcn_dgl.data.formats.source import Split
+from asgcn_dgl.data.formats.folder import PublishedSet
+from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, fitting
+from asgcn_dgl.data.formats.ntu import NTU60, NTU120, parse_ntu_name
 from asgcn_dgl.data.formats.table import class_list
-from asgcn_dgl.data.ntu import parse_ntu_name
-from asgcn_dgl.data.sets import SkeletonSet, get_set
+from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = [
-    "Joints",
-    "SetFacts",
     "check_options",
+    "check_splits",
+    "choose_layout",
     "estimated_clip",
+    "find_classes",
     "name_facts",
     "ntu_set",
-    "set_facts",
+    "numbers_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def check_options(min_score: Any, score: Any) -> None:
         raise InputError(f"score must be true or false, got {score!r}")
 
 
-def ntu_set(names: Sequence[str]) -> SkeletonSet | None:
+def ntu_set(names: Sequence[str]) -> PublishedSet | None:
     """Return NTU RGB+D 60 or 120, whichever the recordings are of; None if their names say neither.
 
     Parameters
@@ -101,12 +102,23 @@ def ntu_set(names: Sequence[str]) -> SkeletonSet | None:
     names
         Of all recordings.
     """
-    try:
-        numbers = [parse_ntu_name(name) for name in names]
-    except InputError:
+    numbers = numbers_of(names)
+    if UNKNOWN in numbers:
         return None
     small = all(number.setup <= 17 and number.action <= 60 for number in numbers)
-    return get_set("ntu60" if small else "ntu120")
+    return NTU60 if small else NTU120
+
+
+def numbers_of(names: Sequence[str]) -> tuple[RecordingName, ...]:
+    """Return what names in NTU RGB+D's form say; nothing is known of others."""
+    return tuple(_number(name) for name in names)
+
+
+def _number(name: str) -> RecordingName:
+    try:
+        return parse_ntu_name(name)
+    except InputError:
+        return UNKNOWN
 
 
 def name_facts(place: str, name: str, label: int) -> dict[str, int]:
@@ -126,94 +138,57 @@ def name_facts(place: str, name: str, label: int) -> dict[str, int]:
     InputError
         If the name is of another class.
     """
-    numbers = _numbers(name)
-    if numbers is None:
+    number = _number(name)
+    if number == UNKNOWN:
         return {}
-    if label not in (-1, numbers.action - 1):
+    if label not in (-1, number.action - 1):
         raise InputError(
-            f"{place}: label {label} where the name says {numbers.action - 1} "
-            f"(A{numbers.action:03d}); names and labels are out of step, make the file again"
+            f"{place}: label {label} where the name says {number.action - 1} "
+            f"(A{number.action:03d}); names and labels are out of step, make the file again"
         )
-    return numbers._asdict()
+    return number._asdict()
 
 
-class Joints(NamedTuple):
-    """How the layout of a set is found.
-
-    Attributes
-    ----------
-    number
-        V.
-    known
-        Names of layouts that are usual, by number of joints.
-    asked
-        Name of a supplied layout, or a layout file, that was asked for; None: none.
-    """
-
-    number: int
-    known: Mapping[int, str]
-    asked: str | None = None
-
-
-class SetFacts(NamedTuple):
-    """What a set is.
-
-    Attributes
-    ----------
-    layout
-        Of all bodies.
-    class_names
-        By label; empty where they are not known.
-    """
-
-    layout: SkeletonLayout
-    class_names: tuple[str, ...]
-
-
-def set_facts(
+def check_splits(
     place: str,
-    folder: Path,
-    chosen: SkeletonSet | None,
+    names: Sequence[str],
+    chosen: PublishedSet | None,
     splits: Mapping[str, Split],
-    joints: Joints,
-) -> SetFacts:
-    """Find the layout and the classes of a set, and compare its splits with published ones.
+) -> None:
+    """Compare the splits of a set with the published ones.
+
+    A recording in another part than the protocol of that name has it in is warned of: figures of
+    such a split compare with none.
 
     Parameters
     ----------
     place
         File or folder, for messages.
-    folder
-        Where ``classes.txt`` and layout files are looked for.
+    names
+        Of all recordings.
     chosen
         The set of NTU RGB+D that the recordings are of; None: another.
     splits
-        By name. A recording in another part than the protocol of that name has it in is warned of:
-        figures of such a split compare with none.
-    joints
-        How the layout is found.
+        By name.
 
     Raises
     ------
     InputError
-        If the set is whole and its parts have not the published sizes, or no layout fits.
+        If the set is whole and its parts do not have the published sizes.
     """
-    _check_splits(place, chosen, splits)
-    asked = None if joints.asked is None else find_layout(folder, joints.asked)
-    layout = _chosen_layout(place, joints, asked)
-    names = class_list(folder) or (chosen.class_names if chosen is not None else ())
-    return SetFacts(layout, names)
-
-
-def _check_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, Split]) -> None:
     for name, split in splits.items():
         if chosen is None or name not in chosen.protocols:
             continue
-        chosen.check_counts(name, len(split.train), len(split.test))
+        chosen.check_counts(name, split)
         trains = chosen.protocols[name].trains
+        numbers = numbers_of(names)
         parts = ((split.train, False), (split.test, True))
-        named = [(each, _numbers(each), test) for members, test in parts for each in members]
-        wrong = [each for each, numbers, test in named if numbers and trains(numbers) == test]
+        wrong = [
+            names[index]
+            for members, test in parts
+            for index in members
+            if numbers[index] != UNKNOWN and trains(numbers[index]) == test
+        ]
         if wrong:
             logger.warning(
                 "%s: %d recordings, such as %s, are in another part of %s than the protocol of "
@@ -225,26 +200,46 @@ def _check_splits(place: str, chosen: SkeletonSet | None, splits: Mapping[str, S
             )
 
 
-def _numbers(name: str) -> RecordingName | None:
-    """What a name says; None where it is not in NTU RGB+D's form."""
-    try:
-        return parse_ntu_name(name)
-    except InputError:
-        return None
+def find_classes(folder: Path, chosen: PublishedSet | None) -> tuple[str, ...]:
+    """Return the names in ``classes.txt`` of a folder, else those of a published set, else none."""
+    return class_list(folder) or (() if chosen is None else chosen.class_names)
 
 
-def _chosen_layout(place: str, joints: Joints, layout: SkeletonLayout | None) -> SkeletonLayout:
-    """Return the layout that was asked for, or the known one of so many joints."""
-    if layout is not None:
-        if layout.num_joints != joints.number:
+def choose_layout(
+    place: str, folder: Path, joints: int, known: Mapping[int, str], given: GivenLayout
+) -> SkeletonLayout:
+    """Return the layout that was asked for, or the known one of so many joints.
+
+    Parameters
+    ----------
+    place
+        File or folder, for messages.
+    folder
+        Where layout files are looked for.
+    joints
+        V.
+    known
+        Names of layouts that are usual, by number of joints.
+    given
+        What was asked for, see :func:`~asgcn_dgl.data.formats.layout_file.find_layouts`; None:
+        nothing.
+
+    Raises
+    ------
+    InputError
+        If no layout fits.
+    """
+    if given is not None:
+        layout = fitting(find_layouts(folder, given), joints)
+        if layout.num_joints != joints:
             raise InputError(
-                f"{place}: {joints.number} joints where layout {layout.name!r} has "
+                f"{place}: {joints} joints where layout {layout.name!r} has "
                 f"{layout.num_joints}; give the layout that the poses were estimated with"
             )
         return layout
-    if joints.number not in joints.known:
+    if joints not in known:
         raise InputError(
-            f"{place}: {joints.number} joints, which no layout that is usual here has; name one by "
+            f"{place}: {joints} joints, which no layout that is usual here has; name one by "
             "the option layout"
         )
-    return get_layout(joints.known[joints.number])
+    return get_layout(known[joints])

@@ -1,147 +1,263 @@
-"""The sets that come as a folder of one file a recording, as a source."""
+"""Published sets that come as a folder of one file a recording, whose name says what it shows."""
 
 from __future__ import annotations
 
 import functools
+import itertools
+import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import stamp_files
-from asgcn_dgl.data.formats.source import Source, Split
-from asgcn_dgl.data.ntu import ntu_steps, read_ntu
-from asgcn_dgl.data.sets import SkeletonSet, get_set
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import is_recording, read_lines, stamp_files
+from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
-__all__ = ["FolderSource", "open_folder", "open_ntu", "opener"]
+__all__ = ["FolderReader", "Protocol", "PublishedSet", "read_names"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FolderSource(Source):
-    """Files of a set that :func:`~asgcn_dgl.data.get_set` knows.
+class Protocol:
+    """Which recordings train; all others test.
 
     Attributes
     ----------
-    set_name
-        Name of the set.
+    field
+        What decides: ``"subject"``, ``"camera"`` or ``"setup"``.
+    train
+        Its numbers that train.
+    """
+
+    field: str
+    train: frozenset[int]
+
+    def trains(self, name: RecordingName) -> bool:
+        """Return whether a recording is for training."""
+        return getattr(name, self.field) in self.train
+
+
+@dataclass(frozen=True)
+class FolderReader(Reader):
+    """Files of a published set.
+
+    Attributes
+    ----------
     files
-        Its files, one a recording.
+        One a recording.
+    read_file
+        Reader of one file, called with its path and ``options``.
     options
         Options of the reader.
     """
 
-    set_name: str = ""
     files: tuple[Path, ...] = ()
+    read_file: Callable[..., Clip] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, index: int) -> Clip:
-        """Read one file."""
-        return self._set.read(self.files[index])
+        """Read one file.
 
-    @functools.cached_property
-    def _set(self) -> SkeletonSet:
-        chosen = get_set(self.set_name)
-        return replace(chosen, reader=functools.partial(chosen.reader, **self.options))
+        Raises
+        ------
+        InputError
+            If it is not usable or its label is not one of the set's classes.
+        """
+        assert self.read_file is not None
+        clip = self.read_file(self.files[index], **self.options)
+        known = len(self.class_names)
+        return clip.check(known) if clip.label >= known else clip
 
     def stamp(self) -> object:
         """Sizes and times of all files, and the options."""
         return [stamp_files(self.files), dict(self.options)]
 
 
-def open_folder(
-    set_name: str, root: str | Path, drop: str | Path | None = None, **options: Any
-) -> FolderSource:
-    """Find the files of a set.
+@dataclass(frozen=True)
+class PublishedSet:
+    """A published set: where its files are, how they are named, read and split.
 
-    Parameters
+    Attributes
     ----------
-    set_name
-        One of :data:`~asgcn_dgl.data.SET_NAMES`.
-    root, drop
-        As for :meth:`~asgcn_dgl.data.SkeletonSet.list_files`.
-    **options
-        Options of the set's reader.
-
-    Returns
-    -------
-    FolderSource
-        A split for each protocol that has files to train on.
-
-    Raises
-    ------
-    InputError
-        If the set is not known, its files are not there, or it is whole and the parts of a protocol
-        have not the published sizes.
+    name
+        Name of the format.
+    layout_name
+        Layout of its bodies.
+    class_names
+        K names, by label.
+    protocols
+        Published splits by name, the one that figures are compared by first.
+    pattern
+        Glob pattern of its files, looked for in the root and all folders below.
+    read
+        Reader of one file.
+    parse
+        Reader of one file name.
+    stem
+        Pattern of a file's name without its suffix.
+    label
+        Label of a parsed name.
+    max_setup
+        Files of a higher setup number belong to another set; None takes all.
+    missing_lists
+        Names of the lists of recordings to drop, any of which will do.
+    counts
+        For each number of files that the whole set can have (with the recordings that are to be
+        dropped, and without): the training and test files of each protocol.
     """
-    chosen = get_set(set_name)
-    files = chosen.list_files(root, drop)
-    splits = {}
-    for name, protocol in chosen.protocols.items():
-        trains = [protocol.trains(chosen.parse(path)) for path in files]
-        chosen.check_counts(name, sum(trains), len(files) - sum(trains))
-        splits[name] = Split(
-            tuple(path.stem for path, yes in zip(files, trains, strict=True) if yes),
-            tuple(path.stem for path, yes in zip(files, trains, strict=True) if not yes),
+
+    name: str
+    layout_name: str
+    class_names: tuple[str, ...]
+    protocols: Mapping[str, Protocol]
+    pattern: str
+    read: Callable[..., Clip] = field(repr=False)
+    parse: Callable[[Path], RecordingName] = field(repr=False)
+    stem: re.Pattern[str] = field(repr=False)
+    label: Callable[[RecordingName], int] = field(repr=False)
+    max_setup: int | None = None
+    missing_lists: tuple[str, ...] = ()
+    counts: Mapping[int, Mapping[str, tuple[int, int]]] = field(default_factory=dict, repr=False)
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """Skeleton of the set's bodies."""
+        return get_layout(self.layout_name)
+
+    def open(
+        self, root: str | Path, drop: str | Path | None = None, **options: Any
+    ) -> FolderReader:
+        """Find the files of the set, sorted by name, without those to be dropped.
+
+        Parameters
+        ----------
+        root
+            Folder that holds the files, at any depth; or one file, of any name.
+        drop
+            List of recordings to leave out, one name a line. By default the published lists are
+            used where they lie in the root, beside it, or in a folder ``meta`` of either.
+        **options
+            Options of the reader of one file.
+
+        Returns
+        -------
+        FolderReader
+            With a split for each protocol.
+
+        Raises
+        ------
+        InputError
+            If the folder is absent, holds no file of the set, holds a file twice, a file is named
+            in another way than the set's, or the set is whole and the parts of a protocol do not
+            have the published sizes.
+        """
+        root = Path(root)
+        make = functools.partial(
+            FolderReader, layout=self.layout, read_file=self.read, options=options
         )
-    return FolderSource(
-        tuple(path.stem for path in files),
-        chosen.layout,
-        chosen.class_names,
-        splits,
-        set_name,
-        tuple(files),
-        options,
-    )
+        if root.is_file():
+            return make((root.stem,), class_names=self.class_names, files=(root,))
+        numbers = self._find(root, drop)
+        splits = {}
+        for name, protocol in self.protocols.items():
+            splits[name] = Split.of(
+                "train" if protocol.trains(each) else "test" for each in numbers.values()
+            )
+            self.check_counts(name, splits[name])
+        return make(
+            tuple(path.stem for path in numbers),
+            class_names=self.class_names,
+            splits=splits,
+            labels=tuple(map(self.label, numbers.values())),
+            numbers=tuple(numbers.values()),
+            files=tuple(numbers),
+        )
+
+    def check_counts(self, protocol: str, split: Split) -> None:
+        """Compare the parts of a protocol with the published ones, where the set is whole.
+
+        Raises
+        ------
+        InputError
+            If they have other sizes; the message names both.
+        """
+        train, test = len(split.train), len(split.test)
+        expected = self.counts.get(train + test, {}).get(protocol)
+        if expected is not None and expected != (train, test):
+            raise InputError(
+                f"{self.name}: the {train + test} files are the whole set, which protocol "
+                f"{protocol!r} splits into {expected[0]} training and {expected[1]} test files, "
+                f"but their names say {train} and {test}; files are renamed or stand in for "
+                "others: copy the set again from its source"
+            )
+
+    def _find(self, root: Path, drop: str | Path | None) -> dict[Path, RecordingName]:
+        """Return the files and what their names say."""
+        if not root.is_dir():
+            raise InputError(f"{root}: does not exist; give the folder that holds {self.name}")
+        found = sorted(root.rglob(self.pattern), key=lambda path: (path.name, str(path)))
+        numbers = {path: self.parse(path) for path in found if is_recording(path)}
+        if self.max_setup is not None:
+            numbers = {path: each for path, each in numbers.items() if each.setup <= self.max_setup}
+        for first, second in itertools.pairwise(numbers):
+            if first.name == second.name:
+                raise InputError(f"{second}: also in {first.parent}; keep one of the two")
+        dropped = self._dropped(root, drop)
+        numbers = {path: each for path, each in numbers.items() if path.stem not in dropped}
+        if not numbers:
+            raise InputError(
+                f"{root}: no file {self.pattern} of {self.name} in it; give the folder that holds "
+                "the set's files"
+            )
+        if self.counts and len(numbers) not in self.counts:
+            logger.warning(
+                "%s: %d files of %s, where the whole set has %s; figures of a part of it cannot be "
+                "compared with published ones",
+                root,
+                len(numbers),
+                self.name,
+                " or ".join(map(str, self.counts)),
+            )
+        return numbers
+
+    def _dropped(self, root: Path, drop: str | Path | None) -> frozenset[str]:
+        if drop is not None:
+            return read_names(drop, self.stem)
+        places: Sequence[Path] = (root, root / "meta", root.parent, root.parent / "meta")
+        known = (place / name for place in places for name in self.missing_lists)
+        lists = [path for path in known if path.is_file()]
+        if self.missing_lists and not lists:
+            logger.warning(
+                "no list of recordings with missing skeletons (%s) in or beside %s: all are kept",
+                " or ".join(self.missing_lists),
+                root,
+            )
+        return frozenset().union(*(read_names(path, self.stem) for path in lists))
 
 
-def open_ntu(
-    set_name: str,
-    root: str | Path,
-    drop: str | Path | None = None,
-    *,
-    max_bodies: int | None = 2,
-    min_state: int = 1,
-    select: str = "energy",
-    noise: str | Sequence[str] = (),
-    join: bool = False,
-) -> FolderSource:
-    """Find the files of a set in NTU RGB+D's format.
+def read_names(path: str | Path, stem: re.Pattern[str]) -> frozenset[str]:
+    """Read a list of recordings: every name in the text counts, whatever else is written there.
 
     Parameters
     ----------
-    set_name, root, drop
-        As for :func:`open_folder`.
-    max_bodies, min_state, select, noise, join
-        As for :func:`~asgcn_dgl.data.read_ntu`.
+    path
+        Text file.
+    stem
+        Pattern of a name.
 
     Raises
     ------
     InputError
-        As :func:`open_folder`, or if an option is out of range.
+        If the file cannot be read or holds no such name.
     """
-    options: dict[str, Any] = {
-        "max_bodies": max_bodies,
-        "min_state": min_state,
-        "select": select,
-        "noise": [noise] if isinstance(noise, str) else list(noise),
-        "join": join,
-    }
-    try:
-        ntu_steps(max_bodies, min_state, select, noise, join)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"options of {set_name}: {error}") from error
-    return open_folder(set_name, root, drop, **options)
-
-
-def opener(set_name: str) -> Callable[..., FolderSource]:
-    """Return what opens a set: called with the root, and with options by name."""
-    if get_set(set_name).reader is read_ntu:
-        return functools.partial(open_ntu, set_name)
-    return functools.partial(_open_plain, set_name)
-
-
-def _open_plain(set_name: str, root: str | Path, drop: str | Path | None = None) -> FolderSource:
-    """Open a set whose reader has no options."""
-    return open_folder(set_name, root, drop)
+    found = frozenset(match[0] for line in read_lines(path) for match in stem.finditer(line))
+    if not found:
+        raise InputError(
+            f"{path}: no name of the form {stem.pattern} in it; give a list of recordings"
+        )
+    return found

@@ -20,25 +20,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, read_bytes
-from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     check_size,
     is_recording,
     is_there,
     plain_name,
+    read_bytes,
     shown,
     stamp_files,
 )
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
 from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
+from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["BODIES", "KineticsSource", "open_kinetics", "read_kinetics"]
+__all__ = ["BODIES", "KineticsReader", "open_kinetics", "read_kinetics"]
 
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
@@ -257,7 +258,7 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 @dataclass(frozen=True)
-class KineticsSource(Source):
+class KineticsReader(Reader):
     """The clips of one folder, or of the two of the set.
 
     Attributes
@@ -294,20 +295,21 @@ class KineticsSource(Source):
 
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
-) -> KineticsSource:
+) -> KineticsReader:
     """Look at the set's folder.
 
     Parameters
     ----------
     root
         Folder with ``kinetics_train`` and ``kinetics_val``, each with its file of labels
-        ``kinetics_train_label.json``, ... beside it; or one folder of clips, which has no split.
+        ``kinetics_train_label.json``, ... beside it; or one folder of clips or one clip, which
+        has no split.
     bodies, min_score, score
         See :func:`read_kinetics`.
 
     Returns
     -------
-    KineticsSource
+    KineticsReader
         With the split ``kinetics`` where both folders are there. Clips in which no body was found
         (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
         they are counted as dropped. So are clips of the file of labels that are not there.
@@ -321,6 +323,11 @@ def open_kinetics(
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
     check_options(min_score, score)
     root = Path(root)
+    if root.is_file():
+        layout = get_layout("openpose18")
+        return KineticsReader(
+            (root.stem,), layout, (), {}, (root,), (Known(),), bodies, min_score, score
+        )
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
     found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
     files = [path for each in found.values() for path in each[0]]
@@ -332,11 +339,9 @@ def open_kinetics(
             f"{root}: no clips (*.json) in it; give the folder that holds "
             f"{' and '.join(PARTS.values())}, or one of them"
         )
-    members = {part: tuple(path.stem for path in each[0]) for part, each in found.items()}
-    splits = {"kinetics": Split(members["train"], members.get("test", ()))} if parts else {}
-    if parts and "train" not in parts:
-        splits = {"kinetics": Split((), members["test"])}
-    return KineticsSource(
+    part_of = [part for part, each in found.items() for _ in each[0]]
+    splits = {"kinetics": Split.of(part_of)} if parts else {}
+    return KineticsReader(
         tuple(names),
         get_layout("openpose18"),
         class_list(root) or _class_names(root, [each[2] for each in found.values()]),
@@ -346,6 +351,7 @@ def open_kinetics(
         bodies,
         min_score,
         score,
+        labels=tuple(each.label for each in known),
     )
 
 
@@ -391,3 +397,18 @@ def _class_names(root: Path, found: Sequence[Mapping[int, str]]) -> tuple[str, .
                     f"{text[:40]!r} in the other; correct one of them"
                 )
     return tuple(names.get(label, f"class {label}") for label in range(max(names, default=-1) + 1))
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return any((path / name).is_dir() for name in PARTS.values())
+    return path.suffix.lower() == ".json" and b'"frame_index"' in read_bytes(path)
+
+
+FORMAT = Format(
+    "kinetics",
+    open_kinetics,
+    _recognizes,
+    "Kinetics-Skeleton",
+    ("bodies", "min_score", "score"),
+)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.formats.files import check_size, in_short, read_lines
+from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
-__all__ = ["LAYOUT_FILES", "find_layout", "read_layout"]
+__all__ = ["LAYOUT_FILES", "GivenLayout", "find_layout", "find_layouts", "fitting", "read_layout"]
+
+#: A layout as an option: its name, a layout file, or layouts that a recording may have.
+GivenLayout = str | Sequence[SkeletonLayout] | None
 
 LAYOUT_FILES = ("layout.yaml", "layout.yml", "layout.json")
 
-#: Entries of a layout file; those of ``SkeletonLayout.from_bones``.
-ENTRIES = (
-    "name",
-    "joints",
-    "bones",
-    "center",
-    "mirror",
-    "parts",
-    "pose",
-    "spine",
-    "shoulders",
-)
+#: Entries of a layout file: all that ``SkeletonLayout.from_bones`` takes.
+ENTRIES = tuple(inspect.signature(SkeletonLayout.from_bones).parameters)
 
 #: More joints than any skeleton has.
 MAX_JOINTS = 1000
@@ -33,7 +28,7 @@ MAX_SIZE = 2**17
 
 
 def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
-    """Take the layout that is asked for, or the one that lies in a folder.
+    """Return the layout that is asked for, or the one that lies in a folder.
 
     Parameters
     ----------
@@ -64,12 +59,24 @@ def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
     )
 
 
+def find_layouts(folder: Path, given: GivenLayout = None) -> tuple[SkeletonLayout, ...]:
+    """Return the layouts that are given, or the one that :func:`find_layout` finds."""
+    if given is None or isinstance(given, str | Path):
+        return (find_layout(folder, None if given is None else str(given)),)
+    return tuple(given)
+
+
+def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
+    """Return the first layout of so many joints, or the first of all where none has as many."""
+    return next((each for each in layouts if each.num_joints == joints), layouts[0])
+
+
 def read_layout(path: str | Path) -> SkeletonLayout:
     """Read a layout file.
 
     It holds the name of a supplied layout and nothing else, or entries of a layout: ``name``,
-    ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly ``center``,
-    ``mirror``, ``parts``, ``pose``, ``spine`` and ``shoulders``.
+    ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly the others of
+    :meth:`~asgcn_dgl.skeleton.SkeletonLayout.from_bones`.
 
     Parameters
     ----------

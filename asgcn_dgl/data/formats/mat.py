@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.clip import read_bytes
-from asgcn_dgl.data.formats.files import check_size, in_short
+from asgcn_dgl.data.files import check_size, in_short, read_bytes
 from asgcn_dgl.errors import InputError
 
 __all__ = ["read_mat"]

@@ -8,6 +8,7 @@ one skeleton for all subjects.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Mapping
@@ -18,16 +19,17 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
+    read_bytes,
     read_lines,
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.source import Source, Split
 from asgcn_dgl.data.formats.trees import CMU_OFFSETS, H36M_OFFSETS, Offset
+from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -35,7 +37,7 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 __all__ = [
     "CMU",
     "H36M",
-    "MocapSource",
+    "MocapReader",
     "Recorder",
     "angles_to_positions",
     "open_cmu",
@@ -272,7 +274,7 @@ def _check(step: int, root_motion: str, rest_pose: str) -> None:
 
 
 @dataclass(frozen=True)
-class MocapSource(Source):
+class MocapReader(Reader):
     """Recordings of CMU or Human3.6M.
 
     Attributes
@@ -299,7 +301,7 @@ class MocapSource(Source):
             self.files[index],
             self.recorder,
             name=self.names[index],
-            label=facts.pop("label"),
+            label=facts.pop("label", -1),
             meta=facts,
             **(self.options or {}),
         )
@@ -315,7 +317,7 @@ def open_cmu(
     root_motion: str = "keep",
     rest_pose: str = "drop",
     extra: bool = False,
-) -> MocapSource:
+) -> MocapReader:
     """Look at CMU's folder ``{train,test}/ACTION/ACTION_N.txt``.
 
     Parameters
@@ -330,7 +332,7 @@ def open_cmu(
 
     Returns
     -------
-    MocapSource
+    MocapReader
         With the split ``folders``.
 
     Raises
@@ -343,9 +345,11 @@ def open_cmu(
     names: list[str] = []
     files: list[Path] = []
     facts: list[Mapping[str, int]] = []
-    parts: dict[str, list[str]] = {"train": [], "test": []}
+    parts: list[str] = []
     left_out = 0
-    for part, members in parts.items():
+    if root.is_file():
+        return _reader(CMU, [root.stem], [root], [{}], {}, step, root_motion, rest_pose)
+    for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             folder = path.parent.name
             action = folder.removesuffix("_extra")
@@ -361,17 +365,18 @@ def open_cmu(
             names.append(f"{part}_{path.stem}" if folder == action else f"{part}_extra_{path.stem}")
             files.append(path)
             facts.append({"label": CMU.actions.index(action), "replication": int(match[1])})
-            members.append(names[-1])
+            parts.append(part)
     if left_out:
         logger.warning(
             "%s: %d files of walking_extra are left out (option extra=true takes them)",
             root,
             left_out,
         )
-    return _source(CMU, names, files, facts, {"folders": parts}, step, root_motion, rest_pose)
+    splits = {"folders": Split.of(parts)}
+    return _reader(CMU, names, files, facts, splits, step, root_motion, rest_pose)
 
 
-def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapSource:
+def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapReader:
     """Look at Human3.6M's folder ``S*/ACTION_N.txt``.
 
     Parameters
@@ -383,7 +388,7 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
 
     Returns
     -------
-    MocapSource
+    MocapReader
         With the splits ``s5`` (subject 5 tests) and ``s11`` (subject 11, with which published
         code chooses); in both subjects 1, 6, 7, 8 and 9 train.
 
@@ -394,13 +399,11 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
     """
     _check(step, root_motion, "keep")
     root = Path(root)
+    if root.is_file():
+        return _reader(H36M, [root.stem], [root], [{}], {}, step, root_motion, "keep")
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
     names: list[str] = []
     facts: list[Mapping[str, int]] = []
-    parts: dict[str, dict[str, list[str]]] = {
-        "s5": {"train": [], "test": []},
-        "s11": {"train": [], "test": []},
-    }
     for path in files:
         match = re.fullmatch(r"S(\d{1,2})/([a-z]+)_(\d)", f"{path.parent.name}/{path.stem}")
         if match is None or match[2] not in H36M.actions:
@@ -412,35 +415,58 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
         names.append(name)
         label = H36M.actions.index(match[2])
         facts.append({"label": label, "subject": subject, "replication": int(match[3])})
-        for split, tests in (("s5", 5), ("s11", 11)):
-            if subject in (1, 6, 7, 8, 9):
-                parts[split]["train"].append(name)
-            elif subject == tests:
-                parts[split]["test"].append(name)
-    return _source(H36M, names, files, facts, parts, step, root_motion, "keep")
+    parts = {**dict.fromkeys((1, 6, 7, 8, 9), "train"), 5: "s5", 11: "s11"}
+    splits = {
+        name: Split.of(
+            {name: "test"}.get(part, part)
+            for part in (parts.get(each["subject"], "") for each in facts)
+        )
+        for name in ("s5", "s11")
+    }
+    return _reader(H36M, names, files, facts, splits, step, root_motion, "keep")
 
 
-def _source(
+def _reader(
     recorder: Recorder,
     names: list[str],
     files: list[Path],
     facts: list[Mapping[str, int]],
-    splits: Mapping[str, Mapping[str, list[str]]],
+    splits: Mapping[str, Split],
     step: int,
     root_motion: str,
     rest_pose: str,
-) -> MocapSource:
+) -> MocapReader:
     check_names(names, files)
-    return MocapSource(
+    return MocapReader(
         tuple(names),
         recorder.layout,
         recorder.actions,
-        {
-            name: Split(tuple(parts["train"]), tuple(parts["test"]))
-            for name, parts in splits.items()
-        },
+        splits,
         recorder,
         tuple(files),
         tuple(facts),
         {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
+        labels=tuple(each.get("label", -1) for each in facts),
+        numbers=tuple(
+            UNKNOWN._replace(**{name: value for name, value in each.items() if name != "label"})
+            for each in facts
+        ),
     )
+
+
+def _recognizes(recorder: Recorder, path: Path) -> bool:
+    if path.is_dir():
+        pattern = "S*/*.txt" if recorder is H36M else "train/*/*.txt"
+        path = next(path.glob(pattern), path)
+    if path.suffix.lower() != ".txt":
+        return False
+    return read_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
+
+
+FORMATS = tuple(
+    Format(recorder.name, open_it, functools.partial(_recognizes, recorder), "motion capture", own)
+    for recorder, open_it, own in (
+        (CMU, open_cmu, ("step", "root_motion", "rest_pose")),
+        (H36M, open_h36m, ("step", "root_motion")),
+    )
+)

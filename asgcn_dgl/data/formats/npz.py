@@ -17,11 +17,10 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import MAX_BYTES, check_size, in_short
+from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
 from asgcn_dgl.errors import InputError
 
-__all__ = ["StoredArray", "find_in_npz", "read_npz"]
+__all__ = ["StoredArray", "find_in_npz", "names_in_npz", "read_npz"]
 
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
@@ -129,6 +128,15 @@ def find_in_npz(path: str | Path, names: Collection[str]) -> dict[str, StoredArr
             member.filename.removesuffix(".npy"): _find_member(path, file, archive, member)
             for member in wanted
         }
+
+
+def names_in_npz(path: str | Path) -> set[str]:
+    """Return the names of an archive's arrays; none where it is damaged."""
+    try:
+        with _opened(Path(path), ()) as (archive, _):
+            return {member.filename.removesuffix(".npy") for member in archive.infolist()}
+    except InputError:
+        return set()
 
 
 @contextmanager

@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import check_names, find_files, plain_name, stamp_files
-from asgcn_dgl.data.formats.layout_file import find_layout
+from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name, stamp_files
+from asgcn_dgl.data.formats.layout_file import (
+    LAYOUT_FILES,
+    GivenLayout,
+    find_layouts,
+    fitting,
+)
 from asgcn_dgl.data.formats.npz import read_npz
-from asgcn_dgl.data.formats.rows import Block, index_rows, read_rows, rows_to_clip
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.formats.rows import clips_of_table, read_table
 from asgcn_dgl.data.formats.table import (
     NUMBERS,
     TABLE,
@@ -26,10 +30,11 @@ from asgcn_dgl.data.formats.table import (
     find_table,
     number_labels,
 )
+from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Missing", "OwnSource", "open_own", "read_arrays", "read_table_clip"]
+__all__ = ["Missing", "OwnReader", "open_own", "read_arrays", "read_table_clip"]
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
@@ -64,7 +69,7 @@ STRICT = Missing()
 
 def read_arrays(
     path: str | Path,
-    layout: SkeletonLayout,
+    layout: SkeletonLayout | Sequence[SkeletonLayout],
     *,
     missing: Missing = STRICT,
     name: str | None = None,
@@ -80,7 +85,7 @@ def read_arrays(
         (True where a joint was seen) have the same shape without d; without either, joints at the
         exact origin are missing. ``fps`` is a number.
     layout
-        V joints.
+        V joints; of several layouts, the first of as many joints as the file has.
     missing
         Which joints count as missing.
     name, label, meta
@@ -109,6 +114,8 @@ def read_arrays(
             f"{path}: keypoints are {pos.dtype} {pos.shape}, where numbers of shape (bodies, "
             "frames, joints, 2 or 3) or (frames, joints, 2 or 3) should be"
         )
+    if not isinstance(layout, SkeletonLayout):
+        layout = fitting(layout, pos.shape[-2])
     single = pos.ndim == 3
     seen: dict[str, np.ndarray] = {}
     for key, kinds in (("score", "iuf"), ("mask", "biu")):
@@ -142,7 +149,7 @@ def _fps(path: Path, value: np.ndarray | None) -> dict[str, float]:
 
 def read_table_clip(
     path: str | Path,
-    block: Block,
+    clip: str,
     layout: SkeletonLayout,
     *,
     missing: Missing = STRICT,
@@ -155,8 +162,8 @@ def read_table_clip(
     ----------
     path
         ``.csv`` or ``.parquet`` file.
-    block
-        Where its rows stand.
+    clip
+        Name of the recording.
     layout, missing, label, meta
         As for :func:`read_arrays`.
 
@@ -171,17 +178,16 @@ def read_table_clip(
         If a row cannot be understood or does not fit the layout.
     """
     path = Path(path)
-    rows = read_rows(path, block)
-    pos, mask, score = rows_to_clip(rows, layout, path)
+    pos, mask, score = read_table(path, clip, layout)
     return _clip(
-        block.name,
+        clip,
         layout,
         pos,
         mask,
         score,
         missing,
         label,
-        {"path": f"{path} ({block.name})", **(meta or {})},
+        {"path": f"{path} ({clip})", **(meta or {})},
     )
 
 
@@ -209,33 +215,36 @@ def _clip(
 
 
 @dataclass(frozen=True)
-class OwnSource(Source):
+class OwnReader(Reader):
     """Recordings of an own set.
 
     Attributes
     ----------
     places
         For each recording its file, and where in it.
+    candidates
+        Layouts that a recording may have: the first of as many joints as it has.
     table
         Labels, numbers and splits.
     missing
         Which joints count as missing.
     """
 
-    places: tuple[tuple[Path, Block | None], ...] = ()
+    places: tuple[tuple[Path, str | None], ...] = ()
+    candidates: tuple[SkeletonLayout, ...] = ()
     table: ClipTable = field(default_factory=ClipTable)
     missing: Missing = STRICT
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        name, (path, block) = self.names[index], self.places[index]
+        name, (path, clip) = self.names[index], self.places[index]
         label, meta = self.table.facts(name)
-        if block is None:
+        if clip is None:
             return read_arrays(
-                path, self.layout, missing=self.missing, name=name, label=label, meta=meta
+                path, self.candidates, missing=self.missing, name=name, label=label, meta=meta
             )
         return read_table_clip(
-            path, block, self.layout, missing=self.missing, label=label, meta=meta
+            path, clip, self.layout, missing=self.missing, label=label, meta=meta
         )
 
     def stamp(self) -> object:
@@ -245,8 +254,8 @@ class OwnSource(Source):
 
 
 def open_own(
-    root: str | Path, layout: str | None = None, nan: str = "error", min_score: float = 0.0
-) -> OwnSource:
+    root: str | Path, layout: GivenLayout = None, nan: str = "error", min_score: float = 0.0
+) -> OwnReader:
     """Look at a folder of own recordings.
 
     Parameters
@@ -265,7 +274,7 @@ def open_own(
 
     Returns
     -------
-    OwnSource
+    OwnReader
         An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by
         its ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``,
         ``setup``, ``replication`` and ``split`` of ``.npz`` files are taken.
@@ -283,43 +292,52 @@ def open_own(
     files = [path for path in files if path != folder / TABLE]
     if not files:
         raise InputError(f"{root}: no recordings in it; give a folder of {', '.join(SUFFIXES)}")
-    chosen = find_layout(folder, layout)
+    chosen = find_layouts(folder, layout)
     names, places = _recordings(folder, files)
     table = find_table(folder, names) if root.is_dir() else None
     if table is None:
         table = _facts_of_arrays(folder, names, places)
-    return OwnSource(
-        tuple(names), chosen, table.class_names, table.splits, tuple(places), table, missing
+    return OwnReader(
+        tuple(names),
+        chosen[0],
+        table.class_names,
+        table.splits,
+        tuple(places),
+        chosen,
+        table,
+        missing,
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
     )
 
 
 def _recordings(
     folder: Path, files: Sequence[Path]
-) -> tuple[list[str], list[tuple[Path, Block | None]]]:
+) -> tuple[list[str], list[tuple[Path, str | None]]]:
     names: list[str] = []
-    places: list[tuple[Path, Block | None]] = []
+    places: list[tuple[Path, str | None]] = []
     for path in files:
         if path.suffix.lower() == ".npz":
             name = path.relative_to(folder).with_suffix("").as_posix()
             names.append(plain_name(name, str(path)))
             places.append((path, None))
             continue
-        for block in index_rows(path):
-            names.append(block.name)
-            places.append((path, block))
+        for clip in clips_of_table(path):
+            names.append(clip)
+            places.append((path, clip))
     check_names(names, [path for path, _ in places])
     return names, places
 
 
 def _facts_of_arrays(
-    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, Block | None]]
+    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, str | None]]
 ) -> ClipTable:
     """Take labels, numbers and the split out of the files themselves."""
     labels: dict[str, str] = {}
     numbers: dict[str, dict[str, int]] = {}
-    parts: dict[str, list[str]] = {"train": [], "test": [], "": []}
-    for name, (path, block) in zip(names, places, strict=True):
-        found = {} if block else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
+    parts: list[str] = []
+    for name, (path, clip) in zip(names, places, strict=True):
+        found = {} if clip else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
         texts = {key: _one(path, key, array) for key, array in found.items()}
         labels[name] = texts.get("label", "")
         numbers[name] = {}
@@ -329,12 +347,11 @@ def _facts_of_arrays(
                     raise InputError(f"{path}: {key} is {texts[key][:40]!r}, not a whole number")
                 numbers[name][key] = int(texts[key])
         part = texts.get("split", "")
-        if part not in parts:
+        if part not in ("train", "test", ""):
             raise InputError(f"{path}: split is {part[:40]!r}, not train or test; correct it")
-        parts[part].append(name)
+        parts.append(part)
     class_names, known = number_labels(labels, class_list(folder), str(folder))
-    split = Split(tuple(parts["train"]), tuple(parts["test"]))
-    splits = {"split": split} if split.train or split.test else {}
+    splits = {"split": Split.of(parts)} if any(parts) else {}
     return ClipTable(class_names, known, numbers, splits)
 
 
@@ -346,3 +363,15 @@ def _one(path: Path, key: str, array: np.ndarray) -> str:
         )
     text = str(array.ravel()[0]).strip()
     return "" if text == "-1" else text
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        files = (*LAYOUT_FILES, TABLE)
+        return any(map(is_there, (path / name for name in files))) or any(
+            each.suffix.lower() in SUFFIXES for each in path.rglob("*")
+        )
+    return path.suffix.lower() in SUFFIXES
+
+
+FORMAT = Format("own", open_own, _recognizes, "own", ("nan", "min_score"))

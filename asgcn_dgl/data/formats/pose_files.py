@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import check_memory, shown
+from asgcn_dgl.data.files import check_memory, plain_file, shown
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
 
@@ -27,8 +26,8 @@ __all__ = ["BODIES", "PoseFile", "find_pose_file", "joints_of", "pose_file", "po
 #: Bodies of a frame that are kept unless an option says otherwise, as ST-GCN keeps them.
 BODIES = 2
 
-#: Files whose contents are kept at hand: names and places of arrays, not their numbers.
-AT_HAND = 64
+#: Files whose contents are kept in memory.
+AT_HAND = 4
 
 #: Names of folders, and of the file, that are looked at.
 MAX_PARTS = 8
@@ -54,15 +53,11 @@ class PoseFile(NamedTuple):
     frames: int
     frame_of: PickledArray | tuple[int, ...]
 
-    def load(
-        self, annotations: Path, place: str, name: str, bodies: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def load(self, place: str, name: str, bodies: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Read the poses.
 
         Parameters
         ----------
-        annotations
-            File of the annotation.
         place
             File and recording, for messages.
         name
@@ -87,13 +82,13 @@ class PoseFile(NamedTuple):
                 "folder; unpack PYSKL's kpfiles there"
             )
         found = pose_of(self.path, name)
-        frame_of = self._frame_of(annotations, place)
+        frame_of = self._frame_of(place)
         if len(frame_of) != found.shape[0]:
             raise InputError(
                 f"{place}: 'frame_inds' names frames of {len(frame_of)} bodies, but {self.path} "
                 f"has {found.shape[0]}; get both from the same source"
             )
-        poses = found.load(self.path).astype(np.float64)
+        poses = found.array.astype(np.float64)
         order = np.lexsort((-poses[..., 2].sum(axis=1), frame_of))
         poses, frame_of = poses[order], frame_of[order]
         rank = np.arange(len(frame_of)) - np.searchsorted(frame_of, frame_of)
@@ -105,9 +100,9 @@ class PoseFile(NamedTuple):
         pos[rank, frame_of], score[rank, frame_of] = poses[..., :2], poses[..., 2]
         return pos, score
 
-    def _frame_of(self, annotations: Path, place: str) -> np.ndarray:
+    def _frame_of(self, place: str) -> np.ndarray:
         held = self.frame_of
-        values = held.load(annotations) if isinstance(held, PickledArray) else np.array(held, int)
+        values = held.array if isinstance(held, PickledArray) else np.array(held, int)
         wrong = (values < 0) | (values >= self.frames)
         if wrong.any():
             raise InputError(
@@ -157,7 +152,7 @@ def pose_file(
 def _frame_of(place: str, value: Any) -> PickledArray | tuple[int, ...]:
     if isinstance(value, PickledArray):
         held: PickledArray | tuple[int, ...] = value
-        fits = len(value.shape) == 1 and np.dtype(value.dtype).kind in "iu"
+        fits = len(value.shape) == 1 and value.kind in "iu"
     else:
         held = tuple(value) if isinstance(value, list | tuple) else ()
         fits = isinstance(value, list | tuple)
@@ -219,7 +214,7 @@ def pose_of(path: Path, name: str) -> PickledArray:
         not isinstance(found, PickledArray)
         or len(found.shape) != 3
         or found.shape[2] != 3
-        or np.dtype(found.dtype).kind not in "iuf"
+        or found.kind not in "iuf"
     ):
         raise InputError(
             f"{path} ({name}): 'keypoint' is {getattr(found, 'shape', 'no array')}, where numbers "

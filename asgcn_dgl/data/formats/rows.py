@@ -1,188 +1,234 @@
-"""Tidy rows, a joint of a body in a frame each, in CSV or Parquet.
+"""Tidy rows, a joint of a body in a frame each, in CSV or Parquet, read with pandas.
 
 Columns: ``clip``, ``frame``, ``joint`` (name, or index from 0), ``x``, ``y``, and possibly ``z``,
-``body`` and ``score``. The rows of a clip stand together. A file is gone through once to find
-where each clip stands; a clip is then read alone.
+``body`` and ``score``. A file holds one clip or many, and is read into memory as a whole.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import functools
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import plain_file
-from asgcn_dgl.data.formats.files import check_memory, in_short, plain_name
+from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Block", "Rows", "index_rows", "read_rows", "rows_to_clip"]
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["clips_of_table", "read_table"]
 
 NEEDED = ("clip", "frame", "joint", "x", "y")
 ALLOWED = (*NEEDED, "z", "body", "score")
-MAX_LINE = 2**14
+NUMBERS = ("x", "y", "z", "score")
 
-#: Bytes of text of one clip, or of a group of rows in a Parquet file.
-MAX_BLOCK = 2**26
+#: Cells, in lower letters, that hold no number.
+EMPTY = ("", "na", "n/a", "nan", "none", "null")
 
+#: Bytes of a CSV file, or of a Parquet file unpacked.
+MAX_FILE = 2**29
 
-@dataclass(frozen=True)
-class Block:
-    """Where a clip stands in a file.
-
-    Attributes
-    ----------
-    name
-        Of the clip.
-    start, stop
-        Bytes of a CSV file, rows of a Parquet file.
-    line
-        Line (CSV) or row (Parquet, from 1) of its first row.
-    """
-
-    name: str
-    start: int
-    stop: int
-    line: int
+#: Rows that are converted at a time.
+CHUNK = 200_000
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a clip.
-
-    Attributes
-    ----------
-    frame
-        (N,) frame numbers.
-    body, joint
-        Text of each row.
-    pos
-        (N, d) coordinates.
-    absent
-        (N,) True where a row gives no coordinates.
-    score
-        (N,), or None.
-    place
-        Names the place of a row in messages.
-    """
-
-    frame: np.ndarray
-    body: Sequence[str]
-    joint: Sequence[str]
-    pos: np.ndarray
-    absent: np.ndarray
-    score: np.ndarray | None
-    place: Callable[[int], str]
-
-
-def index_rows(path: Path) -> list[Block]:
-    """Find the clips of a file.
+def clips_of_table(path: Path) -> list[str]:
+    """Return the names of the clips of a file, in order.
 
     Raises
     ------
     InputError
-        If it is no table of such rows, or the rows of a clip do not stand together.
+        If it is no table of such rows; the message names the row.
     """
-    plain_file(path)
-    with _told(path):
-        return (_index_parquet if path.suffix.lower() == ".parquet" else _index_csv)(path)
+    table, _ = _load(path)
+    return [str(name) for name in table["clip"].unique()]
 
 
-def read_rows(path: Path, block: Block) -> Rows:
-    """Read the rows of a clip.
-
-    Raises
-    ------
-    InputError
-        If a row cannot be understood; the message names it.
-    """
-    plain_file(path)
-    with _told(path):
-        return (_read_parquet if path.suffix.lower() == ".parquet" else _read_csv)(path, block)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({in_short(error)}); check the path") from error
-
-
-def rows_to_clip(rows: Rows, layout: SkeletonLayout, path: Path) -> tuple[np.ndarray, ...]:
-    """Put rows in their places.
+def read_table(
+    path: Path, clip: str, layout: SkeletonLayout
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read a clip.
 
     Parameters
     ----------
-    rows
-        Of one clip.
+    path
+        The file.
+    clip
+        Name of the clip.
     layout
         V joints.
-    path
-        File, for messages.
 
     Returns
     -------
     pos, mask, score
         (M, T, V, d), (M, T, V) and (M, T, V): T from the first to the last frame number; what no
-        row tells is masked. Scores are 1 where there are none.
+        row gives, or what is empty there, is masked. Scores are 1 where there are none.
 
     Raises
     ------
     InputError
-        If a joint is not one of the layout's, a row stands there twice, or the frame numbers lie
-        too far apart.
+        If a joint is not one of the layout's, two rows give the same, some coordinates of a row
+        are empty and some are not, or the frame numbers lie too far apart.
     """
-    known = {str(number): number for number in range(layout.num_joints)}
-    known |= {name: number for number, name in enumerate(layout.joints)}
-    joint = _numbered(rows, rows.joint, known, layout)
-    bodies = dict.fromkeys(rows.body)
+    table, what = _load(path)
+    rows = table[table["clip"] == clip]
+
+    def place(row: int) -> str:
+        return f"{path}, {what} {rows.index[row]}"
+
+    joint = _joints(rows, layout, place)
+    texts = rows["body"].astype(str) if "body" in rows else rows["clip"].astype(str)
+    bodies = list(dict.fromkeys(texts))
     if all(text.isascii() and text.isdigit() and len(text) < 10 for text in bodies):
-        bodies = dict.fromkeys(sorted(bodies, key=int))
-    number_of = {text: number for number, text in enumerate(bodies)}
-    body = np.array([number_of[text] for text in rows.body])
-    first = int(rows.frame.min())
-    frames = int(rows.frame.max()) - first + 1
-    dims = rows.pos.shape[1]
-    shape = (len(bodies), frames, layout.num_joints)
-    check_memory(
-        path, 4 * (dims + 2) * int(np.prod(shape, dtype=object)), f"{frames} frames from {first} on"
-    )
-    place = ((body * frames) + (rows.frame - first)) * layout.num_joints + joint
-    order = np.argsort(place, kind="stable")
-    twice = np.flatnonzero(np.diff(place[order]) == 0)
+        bodies.sort(key=int)
+    body = texts.map({text: number for number, text in enumerate(bodies)}).to_numpy(dtype=np.int64)
+    values = rows[[name for name in ("x", "y", "z") if name in rows]].to_numpy(dtype=np.float64)
+    absent = np.isnan(values).any(axis=1)
+    half = absent & ~np.isnan(values).all(axis=1)
+    if half.any():
+        where = place(int(half.argmax()))
+        raise InputError(f"{where}: some coordinates are empty; give all of a joint or none")
+    frame = rows["frame"].to_numpy(dtype=np.int64)
+    first = int(frame.min())
+    frames, joints = int(frame.max()) - first + 1, layout.num_joints
+    size = len(bodies) * frames * joints
+    check_memory(path, 4 * (values.shape[1] + 2) * size, f"{frames} frames from {first} on")
+    number = (body * frames + frame - first) * joints + joint
+    order = np.argsort(number, kind="stable")
+    twice = np.flatnonzero(np.diff(number[order]) == 0)
     if len(twice):
         row = int(order[twice + 1].min())
         raise InputError(
-            f"{rows.place(row)}: joint {rows.joint[row]!r} of frame {rows.frame[row]} stands there "
+            f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is there "
             "twice; take one out, or tell bodies apart by a column 'body'"
         )
-    pos = np.zeros((int(np.prod(shape)), dims))
-    mask = np.zeros(len(pos), dtype=bool)
-    score = np.ones(len(pos))
-    pos[place] = np.where(rows.absent[:, None], 0.0, rows.pos)
-    mask[place] = ~rows.absent
-    if rows.score is not None:
-        score[place] = rows.score
-    return pos.reshape(*shape, dims), mask.reshape(shape), score.reshape(shape)
+    pos, mask, score = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool), np.ones(size)
+    pos[number] = np.where(absent[:, None], 0.0, values)
+    mask[number] = ~absent
+    if "score" in rows:
+        score[number] = rows["score"].to_numpy(dtype=np.float64)
+        if np.isnan(score[number[~absent]]).any():
+            row = int((np.isnan(score[number]) & ~absent).argmax())
+            raise InputError(f"{place(row)}: the score is not a finite number; correct it")
+    shape = (len(bodies), frames, joints)
+    return pos.reshape(*shape, -1), mask.reshape(shape), score.reshape(shape)
 
 
-def _numbered(
-    rows: Rows, texts: Sequence[str], known: dict[str, int], layout: SkeletonLayout
-) -> np.ndarray:
-    try:
-        return np.array([known[text] for text in texts])
-    except KeyError:
-        row = next(row for row, text in enumerate(texts) if text not in known)
+def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
+    known = {str(number): number for number in range(layout.num_joints)}
+    known |= {name: number for number, name in enumerate(layout.joints)}
+    texts = rows["joint"].astype(str)
+    found = texts.map(known)
+    if found.isna().any():
+        row = int(found.isna().to_numpy().argmax())
         raise InputError(
-            f"{rows.place(row)}: {texts[row][:40]!r} is no joint of layout {layout.name!r} "
+            f"{place(row)}: {texts.iloc[row][:40]!r} is no joint of layout {layout.name!r} "
             f"({', '.join(layout.joints[:5])}, ...); correct the name or the layout"
-        ) from None
+        )
+    return found.to_numpy(dtype=np.int64)
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+def _load(path: Path) -> tuple[pandas.DataFrame, str]:
+    """Rows of a file by line (CSV) or row (Parquet), and which of the two the numbers are."""
+    found = check_size(path, MAX_FILE)
+    return _read(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
+    """Read a file, kept for the clips that follow."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError(
+            f"{path}: tables of rows need the extra 'tables' (pip install 'asgcn_dgl[tables]'); "
+            "or write each clip as an .npz file"
+        ) from error
+    packed = path.suffix.lower() == ".parquet"
+    what, chunks = ("row", _parquet(path)) if packed else ("line", _csv(path))
+    try:
+        with warnings.catch_warnings(), closing(chunks):
+            warnings.simplefilter("error")  # pandas warns of rows that it would cut
+            parts = [_converted(path, what, chunk) for chunk in chunks]
+    except InputError:
+        raise
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not plain text; save the table as UTF-8") from error
+    except Exception as error:  # pandas lets through whatever a damaged file leads to
+        raise InputError(f"{path}: not a usable table ({in_short(error)}); correct it") from error
+    table = pandas.concat(parts) if parts else pandas.DataFrame()
+    if not len(table):
+        raise InputError(f"{path}: no row in it; remove the file from the data")
+    for row, name in table["clip"].drop_duplicates().items():
+        plain_name(name, f"{path}, {what} {row}")
+    return table, what
+
+
+def _csv(path: Path) -> Generator[pandas.DataFrame]:
+    import pandas
+
+    if not path.read_bytes()[:4096].strip(b"\xef\xbb\xbf\r\n\t ,"):
+        raise InputError(f"{path}: no column {NEEDED[0]!r} in the first line")
+    head = pandas.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
+    _check_columns(path, [str(name).strip() for name in head.iloc[0]])
+    with pandas.read_csv(
+        path,
+        dtype=str,
+        na_filter=False,
+        skip_blank_lines=False,
+        index_col=False,
+        encoding="utf-8-sig",
+        chunksize=CHUNK,
+    ) as chunks:
+        for chunk in chunks:
+            chunk.index += 2  # the first line is the head
+            yield chunk
+
+
+def _parquet(path: Path) -> Generator[pandas.DataFrame]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise InputError(
+            f"{path}: Parquet needs the extra 'parquet' (pip install 'asgcn_dgl[parquet]'); or "
+            "write the rows as CSV"
+        ) from error
+    try:
+        file = parquet.ParquetFile(path)
+        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        if size > MAX_FILE:
+            raise ValueError(f"{size} bytes unpacked, of at most {MAX_FILE}")
+        _check_columns(path, file.schema_arrow.names)
+        start = 1
+        for batch in file.iter_batches(batch_size=CHUNK):
+            chunk = batch.to_pandas().map(_text)
+            chunk.index += start
+            start += len(chunk)
+            yield chunk
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow lets through whatever a damaged file leads to
+        raise InputError(
+            f"{path}: not a usable Parquet file ({in_short(error)}); write it again"
+        ) from error
+
+
+def _text(value: Any) -> str:
+    """A cell as it would be written in a CSV file."""
+    if value is None or value != value:
+        return ""
+    whole = isinstance(value, float) and value.is_integer()  # whole numbers beside empty cells
+    return str(int(value) if whole else value)
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
@@ -197,253 +243,48 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         )
 
 
-def _blocks(path: Path, clips: Iterable[tuple[str, int, int, int]]) -> list[Block]:
-    """Join rows (clip, start, stop, line) of one clip."""
-    found: dict[str, list[int]] = {}
-    last: str | None = None
-    for name, start, stop, line in clips:
-        if name == last:
-            found[name][1] = stop
-            continue
-        if name in found:
-            raise InputError(
-                f"{path}, line {line}: rows of clip {name[:40]!r} stand in line "
-                f"{found[name][2]} too, with others between; sort the rows by clip"
-            )
-        plain_name(name, f"{path}, line {line}")
-        found[name] = [start, stop, line]
-        last = name
-    if not found:
-        raise InputError(f"{path}: no row in it; remove the file from the data")
-    return [Block(name, *facts) for name, facts in found.items()]
+def _converted(path: Path, what: str, chunk: pandas.DataFrame) -> pandas.DataFrame:
+    """Rows of text with their numbers as numbers; blank rows are left out."""
+    chunk.columns = chunk.columns.str.strip()
+    chunk = chunk.fillna("").apply(lambda column: column.astype(str).str.strip())
+    chunk = chunk[(chunk != "").any(axis=1)].copy()
+    frame = chunk["frame"]
+    wrong = ~frame.str.fullmatch(r"-?[0-9]{1,12}")
+    if wrong.any():
+        raise _cell(path, what, frame, wrong, "a frame number")
+    chunk["frame"] = frame.astype("int64")
+    for name in NUMBERS:
+        if name in chunk:
+            chunk[name] = _floats(path, what, chunk[name])
+    return chunk
 
 
-# CSV ---------------------------------------------------------------------------------------------
-
-
-def _index_csv(path: Path) -> list[Block]:
-    return _blocks(path, _clips_of_csv(path))
-
-
-def _clips_of_csv(path: Path) -> Iterable[tuple[str, int, int, int]]:
-    with path.open("rb") as file:
-        head = _head(path, file)
-        place = head.index("clip")
-        start, line = file.tell(), 1
-        while data := file.readline(MAX_LINE):
-            line += 1
-            stop = start + len(data)
-            (fields,) = _fields(path, [data], line)
-            if fields:
-                if len(fields) != len(head):
-                    raise _counts(path, line, fields, head)
-                yield fields[place].strip(), start, stop, line
-            start = stop
-
-
-def _head(path: Path, file: Any) -> list[str]:
-    data = file.readline(MAX_LINE)
-    (fields,) = _fields(path, [data.removeprefix(b"\xef\xbb\xbf")], 1)
-    columns = [field.strip() for field in fields]
-    _check_columns(path, columns)
-    return columns
-
-
-def _fields(path: Path, lines: list[bytes], first: int) -> list[list[str]]:
-    """Fields of each line; none of a blank one."""
-    found = []
-    for line, data in enumerate(lines, start=first):
-        if len(data) >= MAX_LINE:
-            raise InputError(f"{path}, line {line}: longer than any row; the file is no CSV table")
-        try:
-            text = data.decode("utf-8").rstrip("\r\n")
-            rows = list(csv.reader([text], strict=True))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}, line {line}: not a row of a CSV table ({error})") from error
-        if len(rows) > 1:
-            raise InputError(f"{path}, line {line}: not a row of a CSV table")
-        found.append(rows[0] if rows and text.strip() else [])
-    return found
-
-
-def _counts(path: Path, line: int, fields: list[str], head: list[str]) -> InputError:
-    return InputError(
-        f"{path}, line {line}: {len(fields)} fields where the first line has {len(head)}; correct "
-        "the row"
-    )
-
-
-def _read_csv(path: Path, block: Block) -> Rows:
-    if block.stop - block.start > MAX_BLOCK:
-        raise InputError(
-            f"{path}, line {block.line}: clip {block.name!r} takes "
-            f"{(block.stop - block.start) / 1e6:.0f} MB; part it"
-        )
-    with path.open("rb") as file:
-        head = _head(path, file)
-        file.seek(block.start)
-        data = file.read(block.stop - block.start)
-    lines = data.split(b"\n")
-    fields = _fields(path, lines[: len(lines) - (not lines[-1])], block.line)
-    number = [line for line, row in enumerate(fields, start=block.line) if row]
-    table = [row for row in fields if row]
-    for line, row in zip(number, table, strict=True):
-        if len(row) != len(head):
-            raise _counts(path, line, row, head)
-    columns = {
-        name: [text.strip() for text in column]
-        for name, column in zip(head, zip(*table, strict=True), strict=True)
-    }
-
-    def place(row: int) -> str:
-        return f"{path}, line {number[row]}"
-
-    return _rows(columns, len(table), place)
-
-
-def _rows(columns: Mapping[str, list[str]], count: int, place: Callable[[int], str]) -> Rows:
-    """Turn columns of text into rows."""
-    axes = [columns[name] for name in ("x", "y", "z") if name in columns]
-    empty = np.array([[not text for text in axis] for axis in axes])  # (d, N)
-    absent = np.asarray(empty.any(axis=0))
-    frame = _wholes(columns["frame"], place)
-    score = _floats(columns["score"], place) if "score" in columns else None
-    half = absent & ~empty.all(axis=0)
-    if half.any():
-        where = place(int(half.argmax()))
-        raise InputError(f"{where}: some coordinates are empty; give all of a joint or none")
-    if score is not None and not np.isfinite(score[~absent]).all():
-        where = place(int((~np.isfinite(score) & ~absent).argmax()))
-        raise InputError(f"{where}: the score is not a finite number; correct it")
-    return Rows(
-        frame,
-        columns.get("body", ["0"] * count),
-        columns["joint"],
-        np.stack([_floats(axis, place) for axis in axes], axis=1),
-        absent,
-        score,
-        place,
-    )
-
-
-def _floats(texts: Sequence[str], place: Callable[[int], str]) -> np.ndarray:
-    """Numbers; NaN where the text is empty."""
+def _floats(path: Path, what: str, column: pandas.Series) -> np.ndarray:
+    """Numbers; NaN where there is none."""
+    empty = column.str.lower().isin(EMPTY).to_numpy()
+    texts = column.to_numpy(dtype=object)
     try:
-        return np.array([_number(text) if text else np.nan for text in texts])
+        values = np.where(empty, "nan", texts).astype(np.float64)
+        wrong = ~empty & ~np.isfinite(values)
     except ValueError:
-        row = next(row for row, text in enumerate(texts) if text and not _is_float(text))
-        raise InputError(
-            f"{place(row)}: {texts[row][:40]!r} where a number should stand; correct the row"
-        ) from None
-
-
-def _number(text: str) -> float:
-    if "_" in text:  # Python's own 1_000
-        raise ValueError(text)
-    return float(text)
+        wrong = np.array([not empty[row] and not _is_float(text) for row, text in enumerate(texts)])
+    wrong |= column.str.contains("_", regex=False).to_numpy()  # Python's own 1_000
+    if wrong.any():
+        raise _cell(path, what, column, wrong, "a number")
+    return values
 
 
 def _is_float(text: str) -> bool:
     try:
-        _number(text)
+        float(text)
     except ValueError:
         return False
     return True
 
 
-def _wholes(texts: Sequence[str], place: Callable[[int], str]) -> np.ndarray:
-    for row, text in enumerate(texts):
-        if not (text.removeprefix("-").isdigit() and text.isascii() and len(text) < 13):
-            raise InputError(
-                f"{place(row)}: {text[:40]!r} where a frame number should stand; correct the row"
-            )
-    return np.array([int(text) for text in texts], dtype=np.int64)
-
-
-# Parquet -----------------------------------------------------------------------------------------
-
-
-def _parquet(path: Path) -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError(
-            f"{path}: Parquet needs the extra 'parquet' (pip install 'asgcn_dgl[parquet]'); or "
-            "write the rows as CSV"
-        ) from error
-    try:
-        file = parquet.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names)
-        for number in range(file.metadata.num_row_groups):
-            if file.metadata.row_group(number).total_byte_size > MAX_BLOCK:
-                raise InputError(
-                    f"{path}: a row group of more than {MAX_BLOCK} bytes; make it less"
-                )
-        return file
-    except InputError:
-        raise
-    except Exception as error:  # pyarrow lets through whatever a damaged file leads to
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not a usable Parquet file ({in_short(error)}); write it again")
-
-
-def _index_parquet(path: Path) -> list[Block]:
-    return _blocks(path, _clips_of_parquet(path))
-
-
-def _clips_of_parquet(path: Path) -> Iterable[tuple[str, int, int, int]]:
-    file = _parquet(path)
-    row = 0
-    try:
-        for batch in file.iter_batches(columns=["clip"], batch_size=2**14):
-            for value in batch.column(0).to_pylist():
-                yield str(value), row, row + 1, row + 1
-                row += 1
-    except InputError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
-
-
-def _read_parquet(path: Path, block: Block) -> Rows:
-    file = _parquet(path)
-    try:
-        columns = _columns(file, block)
-    except Exception as error:
-        raise _damaged(path, error) from error
-
-    def place(row: int) -> str:
-        return f"{path}, row {block.line + row}"
-
-    texts: dict[str, list[str]] = {
-        name: [_text(value) for value in columns[name]]
-        for name in ("frame", "joint", "body", "x", "y", "z", "score")
-        if name in columns
-    }
-    return _rows(texts, block.stop - block.start, place)
-
-
-def _text(value: Any) -> str:
-    """A cell as it would stand in a CSV file."""
-    if value is None:
-        return ""
-    whole = isinstance(value, float) and value.is_integer()  # whole numbers beside empty cells
-    return str(int(value) if whole else value)
-
-
-def _columns(file: Any, block: Block) -> dict[str, list[Any]]:
-    """Values of the rows of a block, group by group."""
-    found: dict[str, list[Any]] = {name: [] for name in file.schema_arrow.names}
-    start = 0
-    for number in range(file.metadata.num_row_groups):
-        count = file.metadata.row_group(number).num_rows
-        first, last = max(block.start, start), min(block.stop, start + count)
-        if first < last:
-            group = file.read_row_group(number).slice(first - start, last - first)
-            for name, values in group.to_pydict().items():
-                found[name] += values
-        start += count
-    return found
+def _cell(path: Path, what: str, column: pandas.Series, wrong: Any, wanted: str) -> InputError:
+    row = int(np.asarray(wrong).argmax())
+    return InputError(
+        f"{path}, {what} {column.index[row]}: {column.iloc[row][:40]!r} where {wanted} should "
+        "be; correct the row"
+    )

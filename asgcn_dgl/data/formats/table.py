@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgcn_dgl.data.clip import RecordingName
-from asgcn_dgl.data.formats.files import is_there, plain_name, read_lines
-from asgcn_dgl.data.formats.source import Split
+from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 
 __all__ = ["TABLE", "ClipTable", "class_list", "find_table", "is_label", "number_labels"]
@@ -58,6 +58,14 @@ class ClipTable:
         """Label and numbers of a recording."""
         return self.labels.get(name, -1), self.numbers.get(name, {})
 
+    def labels_of(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Label of each recording, -1 if unknown."""
+        return tuple(self.labels.get(name, -1) for name in names)
+
+    def numbers_of(self, names: Sequence[str]) -> tuple[RecordingName, ...]:
+        """Numbers of each recording."""
+        return tuple(UNKNOWN._replace(**self.numbers.get(name, {})) for name in names)
+
     def stamp(self) -> object:
         """All of it as JSON values."""
         splits = {name: [split.train, split.test] for name, split in self.splits.items()}
@@ -100,9 +108,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
     known = set(names)
     labels: dict[str, str] = {}
     numbers: dict[str, dict[str, int]] = {}
-    parts: dict[str, dict[str, list[str]]] = {
-        column: {"train": [], "test": []} for column in head if column.startswith("split")
-    }
+    parts: dict[str, dict[str, str]] = {column: {} for column in head if column.startswith("split")}
     for line, row in enumerate(rows[1:], start=2):
         place = f"{path}, line {line}"
         if not any(row):
@@ -124,8 +130,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
             part = entry[column]
             if part not in ("train", "test", ""):
                 raise InputError(f"{place}: {part[:40]!r} where train, test or nothing should be")
-            if part:
-                split[part].append(name)
+            split[name] = part
     missing = [name for name in names if name not in labels]
     if missing:
         raise InputError(
@@ -139,7 +144,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         found,
         numbers,
         {
-            column.removeprefix("split_"): Split(tuple(split["train"]), tuple(split["test"]))
+            column.removeprefix("split_"): Split.of(split[name] for name in names)
             for column, split in parts.items()
         },
     )

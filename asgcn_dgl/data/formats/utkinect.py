@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.formats.files import read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers, stamp_files
 from asgcn_dgl.data.formats.mat import read_mat
-from asgcn_dgl.data.formats.source import Source, Split
+from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "Span", "UTKinectSource", "open_utkinect", "read_spans", "read_video"]
+__all__ = ["CLASS_NAMES", "Span", "UTKinectReader", "open_utkinect", "read_spans", "read_video"]
 
 logger = logging.getLogger(__name__)
 
@@ -287,42 +288,42 @@ def _regular(
 
 
 @dataclass(frozen=True)
-class UTKinectSource(Source):
+class UTKinectReader(Reader):
     """The actions of all videos.
 
     Attributes
     ----------
-    folder
-        Folder of the videos.
     spans
-        One a recording.
+        One a recording; None for a whole video.
+    videos
+        File of each recording.
     gaps
         See :func:`read_span`.
     """
 
-    folder: Path = Path()
-    spans: tuple[Span, ...] = ()
+    spans: tuple[Span | None, ...] = ()
+    videos: tuple[Path, ...] = ()
     gaps: str = "keep"
 
     def read(self, index: int) -> Clip:
         """Read one action."""
-        span = self.spans[index]
-        return read_span(self.folder / f"joints_{span.video}.txt", span, self.gaps)
+        return read_span(self.videos[index], self.spans[index], self.gaps)
 
     def stamp(self) -> object:
         """Spans, sizes and times of all videos."""
-        videos = sorted({span.video for span in self.spans})
-        files = [self.folder / f"joints_{video}.txt" for video in videos]
-        return [self.gaps, [list(span) for span in self.spans], stamp_files(files)]
+        spans = [None if span is None else list(span) for span in self.spans]
+        return [self.gaps, spans, stamp_files(dict.fromkeys(self.videos))]
 
 
-def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> UTKinectSource:
+def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> UTKinectReader:
     """Look at the set's folder.
 
     Parameters
     ----------
     root
-        Folder that holds ``joints`` with the videos and ``actionLabel.txt``, or that folder.
+        Folder that holds ``joints`` with the videos and ``actionLabel.txt``, or that folder. Or one
+        video, of which each action is a recording where ``actionLabel.txt`` lies beside it, else
+        the whole video is one.
     nan_spans
         See :func:`read_spans`.
     gaps
@@ -330,7 +331,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
 
     Returns
     -------
-    UTKinectSource
+    UTKinectReader
         With the splits ``five_1`` to ``five_10`` where ``tr_te_splits.mat`` is there, and
         ``sequence_s01_e01``, ...: that video tests, all others train.
 
@@ -342,6 +343,8 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     if gaps not in ("keep", "interpolate"):
         raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
     root = Path(root)
+    if root.is_file():
+        return _open_video(root, nan_spans, gaps)
     folder = next((each for each in (root, root / "joints") if (each / LABELS).is_file()), None)
     if folder is None:
         raise InputError(
@@ -362,24 +365,52 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
             raise InputError(f"{path}: {LABELS} has no action of it; move it out of the folder")
     if not spans:
         raise InputError(f"{folder / LABELS}: no action in it; copy it again from its source")
-    return UTKinectSource(
-        tuple(span.name for span in spans),
+    return _reader(
+        [folder / f"joints_{span.video}.txt" for span in spans],
+        spans,
+        {**_halves(root, folder, spans), **_sequences(videos, spans)},
+        gaps,
+    )
+
+
+def _open_video(path: Path, nan_spans: str, gaps: str) -> UTKinectReader:
+    labels = path.parent / LABELS
+    spans = read_spans(labels, nan_spans) if labels.is_file() else []
+    own = [span for span in spans if span.video == path.stem.removeprefix("joints_")]
+    return _reader([path] * max(1, len(own)), own or [None], {}, gaps)
+
+
+def _reader(
+    videos: Sequence[Path],
+    spans: Sequence[Span | None],
+    splits: Mapping[str, Split],
+    gaps: str,
+) -> UTKinectReader:
+    numbers = []
+    for path in videos:
+        match = _VIDEO.search(path.stem)
+        known = {"subject": int(match[1]), "replication": int(match[2])} if match else {}
+        numbers.append(UNKNOWN._replace(**known))
+    return UTKinectReader(
+        tuple(
+            path.stem if span is None else span.name
+            for path, span in zip(videos, spans, strict=True)
+        ),
         get_layout("kinectv1_20"),
         CLASS_NAMES,
-        {**_halves(root, folder, spans), **_sequences(videos, spans)},
-        folder,
+        splits,
         tuple(spans),
+        tuple(videos),
         gaps,
+        labels=tuple(-1 if span is None else CLASS_NAMES.index(span.action) for span in spans),
+        numbers=tuple(numbers),
     )
 
 
 def _sequences(videos: list[str], spans: list[Span]) -> dict[str, Split]:
     """Leave one video out at a time."""
     return {
-        f"sequence_{video}": Split(
-            tuple(span.name for span in spans if span.video != video),
-            tuple(span.name for span in spans if span.video == video),
-        )
+        f"sequence_{video}": Split.of("test" if span.video == video else "train" for span in spans)
         for video in videos
     }
 
@@ -395,11 +426,8 @@ def _halves(root: Path, folder: Path, spans: list[Span]) -> dict[str, Split]:
         return {}
     found = {}
     for number, (train, test) in enumerate(zip(*read_splits(path), strict=True), start=1):
-        members = {
-            part: tuple(span.name for span in spans if int(span.video[1:3]) in subjects)
-            for part, subjects in (("train", train.tolist()), ("test", test.tolist()))
-        }
-        found[f"five_{number}"] = Split(members["train"], members["test"])
+        part = dict.fromkeys(train.tolist(), "train") | dict.fromkeys(test.tolist(), "test")
+        found[f"five_{number}"] = Split.of(part.get(int(span.video[1:3])) for span in spans)
     return found
 
 
@@ -432,3 +460,14 @@ def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         )
     train, test = both
     return train.astype(np.int64), test.astype(np.int64)
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return any((each / LABELS).is_file() for each in (path, path / "joints"))
+    if path.suffix.lower() != ".txt":
+        return False
+    return len(read_bytes(path).split(b"\n", 1)[0].split()) == 1 + 3 * NUM_JOINTS
+
+
+FORMAT = Format("utkinect", open_utkinect, _recognizes, "UTKinect", ("gaps", "nan_spans"))

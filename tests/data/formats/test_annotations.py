@@ -9,9 +9,10 @@ import pytest
 from fuzz import check_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from members import members
 
 from asgcn_dgl.data.formats.annotations import open_annotations
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data.registry import open_data
 from asgcn_dgl.errors import InputError
 
 NTU = ("S001C001P001R001A001", "S001C002P003R001A002", "S002C003P002R002A060")
@@ -72,7 +73,7 @@ def test_poses_in_space(save, protocol):
     source = open_annotations(save(entries, split, protocol))
     assert source.names == NTU and source.layout.name == "ntu25"
     assert (source.class_names[1], len(source.class_names)) == ("eat meal/snack", 60)
-    assert {name: (each.train, each.test) for name, each in source.splits.items()} == {
+    assert {name: members(source, name) for name in source.splits} == {
         "xsub": (NTU[:1] + NTU[2:], NTU[1:2]),
         "xview": (NTU[1:], NTU[:1]),
     }
@@ -125,7 +126,7 @@ def test_splits_of_all_kinds(save, caplog):
         **{"train": ["a"], "val": ["b"], "test": ["c"], "sub_val": ["a"], "x_train": ["a", "zz"]},
     }
     source = open_annotations(save(entries, split))
-    assert {name: (each.train, each.test) for name, each in source.splits.items()} == {
+    assert {name: members(source, name) for name in source.splits} == {
         "split1": (("a",), ("b", "c")),
         "split2": (("b",), ("a",)),
         "split": (("a",), ("c",)),
@@ -148,7 +149,7 @@ def test_layouts(save, tmp_path):
     with pytest.raises(InputError, match="25 joints where layout 'coco17' has 17"):
         open_annotations(path, layout="coco17")
     (tmp_path / "classes.txt").write_text("run\nwalk\n")
-    assert open_source("annotations", tmp_path).class_names == ("run", "walk")
+    assert open_data(tmp_path, "annotations").class_names == ("run", "walk")
 
 
 def test_ntu_recordings_in_the_wrong_part(save, caplog):
@@ -160,7 +161,7 @@ def test_ntu_recordings_in_the_wrong_part(save, caplog):
 
 def test_a_whole_set_has_the_published_counts(save):
     """All names of NTU RGB+D 60, so many of each subject that the parts are as published."""
-    from asgcn_dgl.data.sets import NTU60_SUBJECTS
+    from asgcn_dgl.data.formats.ntu import NTU60_SUBJECTS
 
     subjects = sorted(NTU60_SUBJECTS), sorted(set(range(1, 41)) - NTU60_SUBJECTS)
     names = []
@@ -300,7 +301,7 @@ def test_containers_where_numbers_should_be(save, change):
 def test_what_is_too_large(save, monkeypatch):
     with pytest.raises(InputError, match="no class number from 0 to 9999"):
         open_annotations(save([flat(label=10_000)]))
-    monkeypatch.setattr("asgcn_dgl.data.formats.files.MAX_BYTES", 1000)
+    monkeypatch.setattr("asgcn_dgl.data.files.MAX_BYTES", 1000)
     with pytest.raises(InputError, match=r"set\.pkl \(a\): a clip would take"):
         open_annotations(save([flat(frames=100)]))
     monkeypatch.setattr("asgcn_dgl.data.formats.annotations.MAX_MEMBERS", 10)

@@ -46,8 +46,7 @@ def test_a_folder(save, joint, protocol):
     root = save(test, ["S001C002P003R001A002.skeleton"], [np.int64(1)], "val", **options)
     source = open_arrays(root)
     assert source.names[0] == "S001C001P001R001A001" and source.layout.name == "ntu25"
-    assert source.splits["xsub"].train == source.names[:2]
-    assert source.splits["xsub"].test == source.names[2:]
+    assert source.split("xsub") == ([0, 1], [2])
     assert [clip.label for clip in source] == [0, 2, 1] and len(source.class_names) == 60
     np.testing.assert_array_equal(source.read(1).pos, train[1].transpose(3, 1, 2, 0))
     np.testing.assert_array_equal(source.read(2).pos, test[0].transpose(3, 1, 2, 0))
@@ -64,7 +63,7 @@ def test_padding_and_absent_bodies(save):
     data[1, :, 2, 3, 0] = 0
     root = save(data)
     source = open_arrays(root)
-    assert source.splits["split"].train == ("a", "b") and source.class_names == ()
+    assert source.split("split")[0] == [0, 1] and source.class_names == ()
     first, second = source
     assert first.pos.shape == (1, 4, 25, 3) and first.mask.all()
     assert second.pos.shape == (2, 6, 25, 3)
@@ -307,8 +306,7 @@ def test_an_archive_of_ctr_gcn(tmp_path, name, split, classes):
         source = open_arrays(root)
         assert source.names == ("train_0", "train_1", "test_0")
         assert source.layout.name == "ntu25" and len(source.class_names) == classes
-        assert source.splits[split].train == source.names[:2]
-        assert source.splits[split].test == source.names[2:]
+        assert source.split(split) == ([0, 1], [2])
     assert [clip.label for clip in source] == [0, 2, 0]
     first, second, third = source
     np.testing.assert_array_equal(first.pos, train[0, ..., :1].transpose(3, 1, 2, 0))

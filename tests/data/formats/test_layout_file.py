@@ -119,3 +119,12 @@ def test_any_text_is_a_layout_or_an_error(tmp_path_factory, text):
     path.write_text("joints: [a, b]\nbones: [[a, b]]\n" + text)
     with contextlib.suppress(InputError):
         assert read_layout(path).num_joints == 2
+
+
+def test_a_file_takes_what_a_layout_takes(write):
+    """Two hands that no bone joins, with a joint of their own in the middle."""
+    text = "joints: [a, b, c, d]\nbones: [[a, b], [c, d]]\nvirtual_center: middle\n"
+    layout = read_layout(write(text + "parts: {left: [a, b], right: [c, d]}\n"))
+    assert layout.joints == ("a", "b", "c", "d", "middle") and layout.center == 4
+    with pytest.raises(InputError, match="unknown entry 'centre'; entries are name, bones"):
+        read_layout(write(text + "centre: a\n"))

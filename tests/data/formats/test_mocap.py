@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
+from members import members
 from scipy.spatial.transform import Rotation
 
 from asgcn_dgl.data.formats.mocap import (
@@ -122,15 +123,15 @@ def test_cmu_folders(cmu_root, caplog):
         source = open_cmu(cmu_root)
     assert "2 files of walking_extra are left out" in caplog.text
     assert len(source) == 8 and source.layout.name == "cmu38"
-    split = source.splits["folders"]
-    assert len(split.train) == len(split.test) == 4
-    assert set(split.train) | set(split.test) == set(source.names)
+    train, test = members(source, "folders")
+    assert len(train) == len(test) == 4
+    assert set(train) | set(test) == set(source.names)
     clip = source.read(source.names.index("test_walking_2"))
     assert source.class_names[clip.label] == "walking"
     assert clip.meta["replication"] == 2 and clip.num_frames == 7
     assert pickle.loads(pickle.dumps(source)).read(0).name == source.names[0]
     more = open_cmu(cmu_root, extra=True, step=2)
-    assert len(more) == 10 and "train_extra_walking_13" in more.splits["folders"].train
+    assert len(more) == 10 and "train_extra_walking_13" in members(more, "folders")[0]
     assert more.stamp() != source.stamp()
 
 
@@ -140,8 +141,8 @@ def test_h36m_folders(tmp_path):
             write(tmp_path / f"S{subject}" / f"sittingdown_{n}.txt", H36M)
     source = open_h36m(tmp_path)
     assert len(source) == 8
-    assert source.splits["s5"].test == ("S5_sittingdown_1", "S5_sittingdown_2")
-    assert source.splits["s11"].test == ("S11_sittingdown_1", "S11_sittingdown_2")
+    assert members(source, "s5")[1] == ("S5_sittingdown_1", "S5_sittingdown_2")
+    assert members(source, "s11")[1] == ("S11_sittingdown_1", "S11_sittingdown_2")
     assert source.splits["s5"].train == source.splits["s11"].train
     clip = source.read(0)
     assert source.class_names[clip.label] == "sittingdown"
@@ -202,10 +203,10 @@ def test_the_real_cmu(shared_data):
     root = shared_data / "cmu_mocap"
     source = open_cmu(root)
     assert (len(source), len(open_cmu(root, extra=True))) == (38, 96)
-    split = source.splits["folders"]
+    train, test = members(source, "folders")
     for action in ("basketball", "jumping", "running", "soccer", "walking"):
-        assert sum(f"_{action}_" in name and "signal" not in name for name in split.train) == 5
-        assert sum(f"_{action}_" in name and "signal" not in name for name in split.test) == 1
+        assert sum(f"_{action}_" in name and "signal" not in name for name in train) == 5
+        assert sum(f"_{action}_" in name and "signal" not in name for name in test) == 1
     sliding = {unit: [] for unit in ("70 mm", "56 mm", "columns")}
     for name in ("train_walking_1", "train_walking_2", "train_walking_3", "train_soccer_1"):
         path = source.files[source.names.index(name)]

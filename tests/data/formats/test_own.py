@@ -5,10 +5,11 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
+from members import members
 
 from asgcn_dgl.data import open_store, prepare
 from asgcn_dgl.data.formats.own import Missing, open_own, read_arrays
-from asgcn_dgl.data.formats.registry import FORMATS, format_options, open_source
+from asgcn_dgl.data.registry import FORMATS, format_options, open_data
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
@@ -105,7 +106,7 @@ def test_a_folder_whose_files_tell_all(save, pos, tmp_path):
     source = open_own(tmp_path)
     assert source.names == ("sit", "unknown", "walk/one", "walk/two")
     assert source.class_names == ("sit", "walk") and source.layout == ARM
-    assert source.splits["split"].train == ("sit", "walk/one")
+    assert members(source, "split")[0] == ("sit", "walk/one")
     assert [clip.label for clip in source] == [0, -1, 1, 1]
     assert source.read(2).meta["subject"] == 4
     assert pickle.loads(pickle.dumps(source)).read(0).num_bodies == 1
@@ -194,7 +195,7 @@ def test_a_store_of_own_recordings(save, pos, tmp_path):
     store = open_store(tmp_path / "store")
     assert store.layout == ARM and store.class_names == ("class 0", "class 1")
     np.testing.assert_array_equal(store.read(5).pos, (pos + 5).astype(np.float32))
-    assert store.numbers(3).subject == 3 and len(store.splits["split"].train) == 6
+    assert store.recording(3).subject == 3 and len(store.splits["split"].train) == 6
 
 
 def test_formats_are_known_by_name(save, pos, tmp_path):
@@ -202,7 +203,7 @@ def test_formats_are_known_by_name(save, pos, tmp_path):
     assert format_options("own") == {"layout": None, "nan": "error", "min_score": 0.0}
     assert set(format_options("cmu")) == {"step", "root_motion", "rest_pose", "extra"}
     save(keypoints=pos)
-    assert open_source("own", tmp_path, nan="missing").names == ("a",)
+    assert open_data(tmp_path, "own", nan="missing").names == ("a",)
 
 
 @pytest.mark.slow

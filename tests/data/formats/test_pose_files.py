@@ -6,11 +6,12 @@ import pickle
 import numpy as np
 import pytest
 from fuzz import check_reader
+from members import members
 
 from asgcn_dgl.data import open_store, prepare
 from asgcn_dgl.data.formats.annotations import open_annotations
 from asgcn_dgl.data.formats.pose_files import find_pose_file
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data.registry import open_data
 from asgcn_dgl.errors import InputError
 
 #: Bodies in each of the five frames of a video; nobody is seen in the third.
@@ -74,7 +75,7 @@ def test_bodies_come_to_their_frames(save, tmp_path, folder, protocol):
     path = save(videos, {"train": ["a"], "val": ["b"]}, folder, protocol)
     source = open_annotations(path, normalize="none")
     assert source.layout.name == "coco17" and source.names == ("a", "b")
-    assert (source.splits["split"].train, source.splits["split"].test) == (("a",), ("b",))
+    assert members(source, "split") == (("a",), ("b",))
     clip = source.read(0)
     assert clip.label == 3 and clip.scored and clip.pos.shape == (2, 5, 17, 3)
     poses = videos[0][1].astype(np.float32)
@@ -110,12 +111,12 @@ def test_a_store_of_it(save, tmp_path):
     videos = [video("a"), video("b", 1, seed=1), video("c", 1, raw_file="kpfiles/two.pkl")]
     path = save(videos, {"train": ["a", "c"], "val": ["b"]})
     (tmp_path / "kpfiles/two.pkl").unlink()
-    source = open_source("annotations", path, bodies=1)
+    source = open_data(path, "annotations", bodies=1)
     summary = prepare(source, tmp_path / "store")
     assert [name for name, _ in summary.dropped] == ["c"]
     assert "'kpfiles/two.pkl', which is not in the annotations' folder" in summary.dropped[0][1]
     store = open_store(tmp_path / "store")
-    assert store.splits["split"].train == ("a",) and store.origin.options["bodies"] == 1
+    assert members(store, "split") == (("a",), ("b",)) and store.origin.options["bodies"] == 1
     np.testing.assert_array_equal(store.read(1).pos, source.read(1).pos)
 
 
@@ -133,7 +134,7 @@ def test_changed_poses_are_other_recordings(save, tmp_path):
     [
         ({"raw_file": 5}, r"\(a\): 'raw_file' is '5'"),
         ({"raw_file": ""}, "'raw_file' is ''"),
-        ({"raw_file": "x" * 2000}, "'raw_file' is"),
+        ({"raw_file": "x" * 2000}, "none of which is in the annotations' folder"),
         ({"raw_file": "x" * 255}, "none of which is in the annotations' folder"),
         ({"total_frames": None}, "'total_frames' is None"),
         ({"total_frames": 0}, "'total_frames' is 0"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.own import open_own
-from asgcn_dgl.data.formats.rows import index_rows, read_rows, rows_to_clip
+from asgcn_dgl.data.formats.rows import clips_of_table, read_table
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -29,8 +29,7 @@ def table(clips, seed=0):
 
 
 def read(path, name=None, layout=ARM):
-    blocks = {block.name: block for block in index_rows(path)}
-    return rows_to_clip(read_rows(path, blocks[name or next(iter(blocks))]), layout, path)
+    return read_table(path, name or clips_of_table(path)[0], layout)
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def to_parquet(path, **options):
 def test_rows_find_their_places(write):
     text, positions = table({"one": (1, 4), "two": (2, 3), "three": (1, 1)})
     path = write(text)
-    assert [block.name for block in index_rows(path)] == ["one", "two", "three"]
+    assert clips_of_table(path) == ["one", "two", "three"]
     for name, expected in positions.items():
         pos, mask, score = read(path, name)
         np.testing.assert_array_equal(pos, expected)
@@ -78,6 +77,21 @@ def test_what_no_row_tells_is_missing(write):
     assert pos[mask].tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
+def test_rows_of_clips_may_interleave(write):
+    text, positions = table({"one": (1, 4), "two": (1, 4)})
+    rows = sorted(text.splitlines()[1:], key=lambda row: row.split(",")[1])
+    path = write(HEAD + "\n".join(rows))
+    for name in positions:
+        np.testing.assert_array_equal(read(path, name)[0], positions[name])
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NaN", "NA", " n/a ", "null"])
+def test_cells_that_hold_no_number_are_missing_joints(write, cell):
+    path = write(f" clip,frame , joint,x,y\n k,0,a , 1,2\nk,0,b,{cell},{cell}\n")
+    pos, mask, _ = read(path)
+    assert mask.tolist() == [[[True, False, False]]] and pos[0, 0, 0].tolist() == [1, 2]
+
+
 def test_bodies_by_number_and_by_name(write):
     text = "clip,frame,joint,body,x,y\n"
     pos, _, _ = read(write(text + "k,0,a,10,1,1\nk,0,a,9,2,2\n"))
@@ -91,14 +105,16 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
     path.write_bytes(
         b'\xef\xbb\xbfclip,frame,joint,x,y\r\n"k, 1",0,a,1,2\r\n\r\n"k, 1",0,b,3,4\r\n'
     )
-    assert [block.name for block in index_rows(path)] == ["k, 1"]
+    assert clips_of_table(path) == ["k, 1"]
     assert read(path)[0][0, 0, :2].tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ("k,0,a,1\n", "line 2: 4 fields where the first line has 5"),
+        ("k,0,a,1\n", "line 2: some coordinates are empty"),
+        ("k,0,a,1,2,3\n", r"rows.csv: not a usable table"),
+        ("k,0,a,1,2\nk,0,b,1,2,3\n", "Expected 5 fields in line 3, saw 6"),
         ("k,x,a,1,2\n", "line 2: 'x' where a frame number"),
         ("k,1.5,a,1,2\n", "line 2: '1.5' where a frame number"),
         ("k,99999999999999,a,1,2\n", "line 2: '99999999999999' where a frame number"),
@@ -107,13 +123,13 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
         ("k,0,a,1,two\n", "line 2: 'two' where a number"),
         ("k,0,a,1,1_0\n", "line 2: '1_0' where a number"),
         ("k,0,a,1,\n", "line 2: some coordinates are empty"),
-        ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 stands there twice"),
-        ("k,0,a,1,2\nm,0,a,1,2\nk,1,a,1,2\n", "line 4: rows of clip 'k' stand in line 2 too"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 is there twice"),
         ("../k,0,a,1,2\n", "line 2: '../k' cannot be the name"),
         (",0,a,1,2\n", "line 2: '' cannot be the name"),
         ("k,0,a,1,2\nk,100000000000,a,1,2\n", "100000000001 frames from 0 on would take"),
-        ('k,0,"a,1,2\n', "line 2: not a row of a CSV table"),
-        ("k,0,a,1,2\n" + "x" * 20000, "line 3: longer than any row"),
+        ('k,0,"a,1,2\n', "not a usable table"),
+        ("k,0,a,1,2\n" + "x" * 20000, "line 3: '' where a frame number"),
+        ("k,0,a,1,inf\n", "line 2: 'inf' where a number"),
         ("", "no row in it"),
     ],
 )
@@ -135,7 +151,7 @@ def test_bad_rows_are_named(write, rows, told):
 )
 def test_bad_heads_are_named(write, head, told):
     with pytest.raises(InputError, match=told):
-        index_rows(write(head + "\n1,2,3,4,5,6\n"))
+        clips_of_table(write(head + "\n1,2,3,4,5,6\n"))
 
 
 def test_a_score_that_is_none(write):
@@ -150,7 +166,7 @@ def test_parquet_says_the_same(write, group):
     text += "three,9,0,a,,,,\n"
     path = write(text)
     other = to_parquet(path, row_group_size=group)
-    assert [b.name for b in index_rows(other)] == [b.name for b in index_rows(path)]
+    assert clips_of_table(other) == clips_of_table(path)
     for name in ("one", "two", "three"):
         for here, there in zip(read(path, name), read(other, name), strict=True):
             np.testing.assert_array_equal(here, there)
@@ -160,8 +176,7 @@ def test_parquet_says_the_same(write, group):
     ("rows", "told"),
     [
         ("k,0,d,1,2\n", "row 1: 'd' is no joint"),
-        ("k,0,a,1,2\nk,0,a,3,4\n", "row 2: joint 'a' of frame 0 stands there twice"),
-        ("k,0,a,1,2\nm,0,a,1,2\nk,1,a,1,2\n", "rows of clip 'k' stand in line 1 too"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "row 2: joint 'a' of frame 0 is there twice"),
         ("k,0.5,a,1,2\n", "row 1: '0.5' where a frame number"),
     ],
 )
@@ -176,7 +191,7 @@ def test_what_is_no_parquet(tmp_path):
     for data in (b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"x" * 1000):
         (tmp_path / "a.parquet").write_bytes(data)
         with pytest.raises(InputError, match=r"a\.parquet: not a usable Parquet file"):
-            index_rows(tmp_path / "a.parquet")
+            clips_of_table(tmp_path / "a.parquet")
 
 
 @settings(deadline=None)

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import SkeletonDataset, collate, open_set, open_store, prepare
-from asgcn_dgl.data.formats.registry import open_source
+from asgcn_dgl.data import SkeletonDataset, collate, open_data, open_store, prepare
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.skeleton import GraphBuilder
 
@@ -97,10 +96,12 @@ def space(tmp_path_factory):
     """Recordings as NTU's text, as annotation pickle, arrays, archive and own data."""
     root = tmp_path_factory.mktemp("space")
     write_synthetic(root / "raw", clips_per_class=3, subjects=3)
-    raw = open_source("synthetic", root / "raw")
+    raw = open_data(root / "raw", "synthetic")
     clips = [clip.trimmed() for clip in raw]
-    split = raw.splits["xsub"]
-    parts = {"train": split.train, "val": split.test}
+    parts = {
+        part: [raw.names[number] for number in members]
+        for part, members in zip(("train", "val"), raw.split("xsub"), strict=True)
+    }
     save_pickle(root / "set.pkl", clips, parts)
     save_arrays(root / "xsub", clips, parts)
     save_archive(root / "NTU60_CS.npz", clips, parts)
@@ -110,10 +111,10 @@ def space(tmp_path_factory):
 
 def test_the_same_in_space(space, tmp_path):
     sources = [
-        open_source("synthetic", space / "raw"),
-        open_source("annotations", space / "set.pkl"),
-        open_source("arrays", space / "xsub"),
-        open_source("own", space / "own"),
+        open_data(space / "raw", "synthetic"),
+        open_data(space / "set.pkl", "annotations"),
+        open_data(space / "xsub", "arrays"),
+        open_data(space / "own", "own"),
     ]
     prepare(sources[0], tmp_path / "store", shard=10)
     sources.append(open_store(tmp_path / "store"))
@@ -125,13 +126,14 @@ def test_the_same_in_space(space, tmp_path):
         assert len({clip.trimmed().mask.tobytes() for clip in clips}) == 1
         assert len({clip.meta["subject"] for clip in clips}) == 1
     check_same([batch for batch, _ in found], 0)
-    splits = [next(iter(source.splits.values())) for source in sources]
-    assert len({tuple(sorted(split.train)) for split in splits}) == 1
-    assert len({tuple(sorted(split.test)) for split in splits}) == 1
-    archive = open_source("arrays", space / "NTU60_CS.npz")
+    for part in (0, 1):
+        members = [{source.names[number] for number in source.split()[part]} for source in sources]
+        assert all(each == members[0] for each in members)
+    archive = open_data(space / "NTU60_CS.npz", "arrays")
     batch, _ = inputs(archive, archive.names)
-    split = sources[2].splits["xsub"]
-    check_same([batch, inputs(sources[0], split.train + split.test)[0]], 0)
+    train, test = sources[2].split("xsub")
+    ordered = [sources[2].names[number] for number in train + test]
+    check_same([batch, inputs(sources[0], ordered)[0]], 0)
 
 
 def people(rng, frames):
@@ -200,13 +202,13 @@ def flat(tmp_path_factory):
     content = {"split": parts, "annotations": entries}
     (root / "set.pkl").write_bytes(pickle.dumps(content, 4))
     sources = [
-        open_source("kinetics", root / "kinetics"),
-        open_source("annotations", root / "set.pkl"),
+        open_data(root / "kinetics", "kinetics"),
+        open_data(root / "set.pkl", "annotations"),
     ]
     save_arrays(root / "arrays", list(sources[0]), parts)
     save_apart(root / "k400", entries, parts)
-    sources.append(open_source("arrays", root / "arrays"))
-    return root, [*sources, open_source("annotations", root / "k400", layout="openpose18")]
+    sources.append(open_data(root / "arrays", "arrays"))
+    return root, [*sources, open_data(root / "k400", "annotations", layout="openpose18")]
 
 
 def test_the_same_in_pictures(flat):
@@ -226,7 +228,7 @@ def prepare_then_train(data, place, folder, *options):
     assert main(["inspect", str(store), "--verify"]) == 0
     command = ["train", f"--data={data}", f"--root={store}", f"--out={run}"]
     assert main([*command, *TINY.split(), *options]) == 0
-    return list(open_set(data, store).splits), json.loads((run / "metrics.json").read_text())
+    return list(open_data(store, data).splits), json.loads((run / "metrics.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.formats.table import find_table
+from asgcn_dgl.data.reader import Split
 from asgcn_dgl.errors import InputError
 
 TABLE = """clip,label,subject,camera,split,split_cross
@@ -22,8 +23,8 @@ def test_all_columns(tmp_path):
     assert table.facts("a") == (1, {"subject": 1, "camera": 2})
     assert table.facts("b") == (0, {"subject": 2})
     assert table.facts("c/d") == (-1, {"subject": 3, "camera": 0})
-    assert table.splits["split"].train == ("a",) and table.splits["split"].test == ("b",)
-    assert table.splits["cross"].train == ("b", "c/d")
+    assert table.splits["split"] == Split((0,), (1,))
+    assert table.splits["cross"] == Split((1, 2), (0,))
 
 
 def test_classes_have_an_order_of_their_own(tmp_path):

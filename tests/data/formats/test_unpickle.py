@@ -35,7 +35,7 @@ def read(tmp_path):
 
 def loaded(value, path):
     if isinstance(value, PickledArray):
-        return value.load(path)
+        return value.array
     if isinstance(value, dict):
         return {key: loaded(each, path) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -59,14 +59,13 @@ def test_arrays_come_back(tmp_path, protocol, count, dtype):
 
 def test_numpy_1_and_python_2_names(tmp_path):
     array = np.arange(2000, dtype="f4").reshape(4, 500)
-    for protocol in (2, 3, 4):
+    for protocol in (2, 3):
         data = pickle.dumps([array, np.int64(7)], protocol)
         assert b"numpy._core.multiarray" in data
         path = tmp_path / "a.pkl"
-        old = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-        path.write_bytes(old.replace(b"\x8c\x16numpy.core", b"\x8c\x15numpy.core"))
+        path.write_bytes(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
         found, seven = read_pickle(path)
-        np.testing.assert_array_equal(found.load(path), array)
+        np.testing.assert_array_equal(found.array, array)
         assert seven == 7 and type(seven) is int
 
 
@@ -129,18 +128,14 @@ def test_hostile_pickles_run_nothing(read, tmp_path, monkeypatch, protocol):
         b"c__builtin__\neval\n(S'1'\ntR.",
         b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93\x8c\x011\x85R.",
         b"\x80\x04\x8c\x05numpy\x8c\x04load\x93\x8c\x01a\x85R.",
-        b"\x80\x04cnumpy\nndarray\n)\x81.",  # NEWOBJ
         b"\x80\x04cnumpy\nndarray\n(K\x01tR.",
-        b"\x80\x02\x82\x01.",  # EXT1
-        b"Pevil\n.",  # PERSID
         b"\x80\x02cbuiltins\nlist\n(]tR.",
         b"\x80\x02cnumpy\ndtype\nX\x01\x00\x00\x00O\x85R.",
         b"\x80\x02cnumpy\ndtype\nX\x05\x00\x00\x00f4,i4\x85R.",
-        b"\x80\x02]}b.",
-        b"\x80\x02]K\x01K\x02s.",
-        b"\x80\x02}]K\x02s.",
-        b"\x80\x02}K\x02a.",
-        b"\x80\x06N.",
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n}b.",  # BUILD of what is called
+        b"\x80\x02Nr\xff\xff\xff\x7f.",  # LONG_BINPUT far beyond what there is
+        b"\x80\x02cbuiltins\nbytes\nM\xff\xff\x85R.",  # bytes(65535)
+        b"\x80\x02cbuiltins\nbytearray\nM\xff\xff\x85R.",
     ],
 )
 def test_other_calls_are_refused(read, tmp_path, monkeypatch, data):
@@ -150,8 +145,27 @@ def test_other_calls_are_refused(read, tmp_path, monkeypatch, data):
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x04cnumpy\nndarray\n)\x81.",  # NEWOBJ
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"Pevil\n.",  # PERSID
+        b"\x80\x02]}b.",
+        b"\x80\x02]K\x01K\x02s.",
+        b"\x80\x02}]K\x02s.",
+        b"\x80\x02}K\x02a.",
+        b"\x80\x06N.",
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\x00\x00\x00N.",  # FRAME
+    ],
+)
+def test_what_makes_no_sense_is_refused(read, data):
+    with pytest.raises(InputError, match=r"a\.pkl: not a pickle, or damaged"):
+        read(data)
+
+
 def test_bombs(read, monkeypatch):
-    with pytest.raises(InputError, match="nested more than 64 deep"):
+    with pytest.raises(InputError, match="damaged"):
         read(b"(" * 10**6)
     deep = read(b"N" + b"\x85" * 10**6 + b".")  # a tuple in a tuple ..., never walked
     assert type(deep) is tuple
@@ -176,12 +190,12 @@ def test_an_array_whose_axes_were_exchanged(tmp_path):
         path.write_bytes(pickle.dumps(array, protocol))
         found = read_pickle(path)
         assert found.shape == array.shape
-        np.testing.assert_array_equal(found.load(path), array)
+        np.testing.assert_array_equal(found.array, array)
     data = pickle.dumps(array, 5)
     if b"K\x02K\x00K\x03K\x01" in data:  # as numpy from 2.3 on writes them
         for axes in (b"K\x02K\x00K\x03K\x02", b"K\x02K\x00K\x03K\x04"):
             path.write_bytes(data.replace(b"K\x02K\x00K\x03K\x01", axes))
-            with pytest.raises(InputError, match="axes that it does not have"):
+            with pytest.raises(InputError, match="a call of frombuffer in a way"):
                 read_pickle(path)
 
 
@@ -200,35 +214,21 @@ def test_what_would_take_forever_to_tell(read, tmp_path):
     laughs = b"\x80\x04]\x94" + b"".join(
         b"](" + (b"h" + bytes([n])) * 10 + b"e\x94" for n in range(60)
     )
-    with pytest.raises(InputError, match=r"a call of a list\.a list"):
-        read(laughs + b"h\x3c\x93.")
-    with pytest.raises(InputError, match="a key that is neither text nor number"):
-        read(laughs + b"}h\x3cNs.")
-
-
-def test_memory_grows_with_the_file_at_most(read, monkeypatch):
-    monkeypatch.setattr(unpickle, "MAX_STEPS", 1000)
-    for code in (b"}", b"]", b"N\x85"):
-        assert read(b"(" + code * 150 + b"t.")
-        with pytest.raises(InputError, match="more than 1000 instructions"):
-            read(b"(" + code * 250 + b"t.")
-    long = b"\x80\x02}X" + struct.pack("<I", 5000) + b"a" * 5000 + b"Ns."
-    with pytest.raises(InputError, match="a key that is neither"):
-        read(long)
+    for end in (b"h\x3c\x93.", b"}h\x3cNs.", b"cnumpy\ndtype\nh\x3c\x85R."):
+        with pytest.raises(InputError) as caught:
+            read(laughs + end)
+        assert len(str(caught.value)) < 400
 
 
 def test_an_array_of_another_size(read, tmp_path):
     data = pickle.dumps(np.zeros(1000, dtype="f4"), 4)
     assert b"M\xe8\x03" in data
     for size in (b"M\xe9\x03", b"M\xe7\x03", b"M\xff\xff"):
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match="an array of 4000 bytes, which its shape does not"):
             read(data.replace(b"M\xe8\x03", size))
-    array = read(data)
-    (tmp_path / "a.pkl").write_bytes(data[:-2000])
-    with pytest.raises(InputError, match="truncated or damaged"):
-        array.load(tmp_path / "a.pkl")
-    with pytest.raises(InputError, match="cannot be read"):
-        array.load(tmp_path / "absent.pkl")
+    for cut in (pickle.dumps(np.zeros(1000, dtype="f4"), 2), pickle.dumps("a" * 9000, 3)):
+        with pytest.raises(InputError, match="damaged"):
+            read(cut[:-2000])
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b".", b"0.", b"\x80\x04N", b"h\x05.", b"{}"])

@@ -8,6 +8,7 @@ import pytest
 from fuzz import check_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from members import members
 from scipy import io
 
 from asgcn_dgl.data.formats.utkinect import (
@@ -80,13 +81,13 @@ def test_sequences_and_splits(root, caplog):
     assert len(source.splits) == 30
     subjects = write_splits(root / "again.mat")
     for number, order in enumerate(subjects, start=1):
-        split = source.splits[f"five_{number}"]
-        for names, half in ((split.train, order[:5]), (split.test, order[5:])):
+        train, test = members(source, f"five_{number}")
+        for names, half in ((train, order[:5]), (test, order[5:])):
             assert {int(name[1:3]) for name in names} == set(half.tolist())
-        assert sorted(split.train + split.test) == sorted(source.names)
-    left = source.splits["sequence_s10_e02"]
-    assert left.test == ("s10_e02_walk", "s10_e02_sitDown", "s10_e02_push")
-    assert len(left.train) == 76
+        assert sorted(train + test) == sorted(source.names)
+    train, test = members(source, "sequence_s10_e02")
+    assert test == ("s10_e02_walk", "s10_e02_sitDown", "s10_e02_push")
+    assert len(train) == 76
     assert pickle.loads(pickle.dumps(source)).read(3).name == source.names[3]
 
 

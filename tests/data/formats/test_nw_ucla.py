@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fuzz import check_reader
 
-from asgcn_dgl.data import get_set, parse_nw_ucla_name, read_clips, read_nw_ucla
-from asgcn_dgl.data.nw_ucla import ACTION_NUMBERS, CLASS_NAMES
+from asgcn_dgl.data import ClipList, open_data, parse_nw_ucla_name, read_nw_ucla
+from asgcn_dgl.data.formats.nw_ucla import ACTION_NUMBERS, CLASS_NAMES
 from asgcn_dgl.errors import InputError
 
 
@@ -109,15 +109,14 @@ def test_garbled_files_are_refused(tmp_path, content):
 @pytest.mark.slow
 def test_the_real_set_reads_whole(shared_data):
     root = shared_data / "nw_ucla"
-    ucla = get_set("nw_ucla")
-    files = ucla.list_files(root)
-    train, test = ucla.split(files)
-    assert (len(files), len(train), len(test)) == (1484, 1020, 464)
+    ucla = open_data(root)
+    train, test = ucla.split()
+    assert (len(ucla), len(train), len(test)) == (1484, 1020, 464)
     listed = pickle.loads((root / "val_label.pkl").read_bytes())
     assert {entry["file_name"]: entry["label"] - 1 for entry in listed} == {
-        clip.name: clip.label for clip in read_clips(test, ucla.read)
+        clip.name: clip.label for clip in ClipList.load(ucla, test)
     }
-    clips = read_clips(train, ucla.read)
+    clips = ClipList.load(ucla, train)
     assert {clip.label for clip in clips} == set(range(10))
     assert min(clip.num_frames for clip in clips) == 1
     assert sum(int((~clip.mask).sum()) for clip in clips) == 12  # joints that the sensor lost

@@ -1,13 +1,14 @@
-"""Files of a format: found in a folder, read within bounds, their numbers parsed."""
+"""Files of recordings: found in a folder, read within bounds, their numbers parsed."""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.clip import MAX_BYTES, check_size, plain_file, read_bytes
 from asgcn_dgl.errors import InputError
 
 __all__ = [
@@ -19,14 +20,80 @@ __all__ = [
     "in_short",
     "is_recording",
     "is_there",
+    "plain_file",
     "plain_name",
+    "read_bytes",
     "read_lines",
     "read_numbers",
     "shown",
     "stamp_files",
 ]
 
+#: Larger files are refused, and so are arrays that would take more memory.
+MAX_BYTES = 2**27
+
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
+
+
+def plain_file(path: str | Path) -> os.stat_result:
+    """Look at a file that shall be read: one that can be read to an end.
+
+    Returns
+    -------
+    stat_result
+        Its size and time.
+
+    Raises
+    ------
+    InputError
+        If it is absent, a link to nothing, a folder, a pipe or a device.
+    """
+    try:
+        found = Path(path).stat()
+        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
+        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if reason:
+        raise InputError(f"{path}: cannot be read ({reason}); check the path")
+    return found
+
+
+def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
+    """Refuse a file that is too large to be a recording; return its size and time.
+
+    Raises
+    ------
+    InputError
+        If it holds more bytes than ``limit``, or cannot be read to an end.
+    """
+    found = plain_file(path)
+    size = found.st_size
+    if size > limit:
+        raise InputError(
+            f"{path}: {size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at once; "
+            "split the file"
+        )
+    return found
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a file, or say in one line why it cannot be read.
+
+    Raises
+    ------
+    InputError
+        If the file is absent, empty, no plain file, larger than :data:`MAX_BYTES` or not readable.
+    """
+    check_size(path)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not data or data.isspace():
+        raise InputError(f"{path}: the file is empty; copy it again from its source")
+    return data
 
 
 def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
@@ -175,7 +242,7 @@ def check_memory(path: str | Path, size: int, what: str) -> None:
     """
     if size > 4 * MAX_BYTES:
         raise InputError(
-            f"{path}: {what} would take {size / 1e9:.1f} GB at once; part the recording, or keep "
+            f"{path}: {what} would take {size / 1e9:.1f} GB at once; split the recording, or keep "
             "fewer of its frames"
         )
 

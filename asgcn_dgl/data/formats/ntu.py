@@ -1,32 +1,38 @@
-"""Reader of NTU RGB+D's raw ``.skeleton`` text (Shahroudy et al., CVPR 2016; Liu et al., 2019).
+"""NTU RGB+D 60 and 120, raw ``.skeleton`` text (Shahroudy et al., CVPR 2016; Liu et al., 2019).
 
 A file is a number of frames, then for each frame the number of bodies, then for each body a line
 of ten fields that begins with its identity, the number of joints, and for each joint a line of
-twelve numbers: x y z in metres, depth x y, colour x y, a quaternion, and the tracking state
+twelve numbers: x y z in meters, depth x y, color x y, a quaternion, and the tracking state
 (0 not tracked, 1 inferred, 2 tracked).
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, nonzero, read_bytes
-from asgcn_dgl.data.ntu_text import (
-    BODY_FIELDS,
-    BODY_LINES,
-    JOINT_FIELDS,
-    NUM_JOINTS,
-    Bodies,
-    parse_bodies,
-)
+from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
+from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
+from asgcn_dgl.data.formats.ntu_classes import NTU60_CLASS_NAMES, NTU120_CLASS_NAMES
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
+
+__all__ = ["FORMATS", "NTU60", "NTU120", "parse_ntu_name", "read_ntu", "read_sample_names"]
+
+NUM_JOINTS = 25
+BODY_FIELDS = 10
+JOINT_FIELDS = 12
+
+#: Lines of a body in a frame: its head, the number of joints, the joints.
+BODY_LINES = 2 + NUM_JOINTS
 
 #: Frames, over all tracks, of the longest recording that is read: what memory allows.
 MAX_PLACES = 1_000_000
@@ -110,7 +116,7 @@ def read_ntu(
     Returns
     -------
     Clip
-        Up to M bodies over all frames, 25 joints, metres. Bodies are told apart by their
+        Up to M bodies over all frames, 25 joints, meters. Bodies are identified by their
         identity in the file; where one is not there its joints are masked.
 
     Raises
@@ -124,8 +130,7 @@ def read_ntu(
     steps = ntu_steps(max_bodies, min_state, select, noise, join)
     path = Path(path)
     data = read_bytes(path)
-    bodies = parse_bodies(data) or _parse_carefully(path, data)
-    pos, seen = _tracks(path, bodies, min_state)
+    pos, seen = _tracks(_Text(path, data), min_state)
     meta: dict[str, Any] = {"path": str(path), "tracks": len(pos)}
     label = -1
     if _NAME.fullmatch(path.stem):
@@ -164,7 +169,7 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
     Parameters
     ----------
     path
-        Text file of one name ``SsssCcccPpppRrrrAaaa`` a line; blank lines are passed over.
+        Text file; each ``SsssCcccPpppRrrrAaaa`` in it is a name, anything else is passed over.
 
     Returns
     -------
@@ -174,18 +179,9 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
     Raises
     ------
     InputError
-        If the file cannot be read or a line is no such name.
+        If the file cannot be read or holds no name.
     """
-    names = set()
-    for number, line in enumerate(_Text(Path(path), read_bytes(path)).lines, start=1):
-        name = line.strip().removesuffix(".skeleton")
-        if name and not _NAME.fullmatch(name):
-            raise InputError(
-                f"{path}, line {number}: {name[:40]!r} is no name of the form "
-                "SsssCcccPpppRrrrAaaa; give a list of one name a line"
-            )
-        names.add(name)
-    return frozenset(names - {""})
+    return read_names(path, _NAME)
 
 
 class _Text:
@@ -212,16 +208,6 @@ class _Text:
         if not text.isdigit() or len(text) > 9:
             raise self.error(line, f"{text[:40]!r} where {what} should stand; {_AGAIN}")
         return int(text)
-
-
-def _parse_carefully(path: Path, data: bytes) -> Bodies:
-    """Read line by line what is laid out in an unusual way, or say what is wrong and where."""
-    text = _Text(path, data)
-    num_frames, frame, heads = _walk(text)
-    values = _numbers(text, [head + 2 for head in heads])
-    identity = [text.lines[head - 1].split()[0] for head in heads]
-    state = values[..., 3].astype(np.uint8)
-    return Bodies(num_frames, np.array(frame), identity, values[..., :3], state)
 
 
 def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
@@ -320,33 +306,183 @@ def _row_fault(row: str, values: np.ndarray) -> str:
     return f"tracking state {row.split()[11]} is not 0, 1 or 2; {_AGAIN}"
 
 
-def _tracks(path: Path, bodies: Bodies, min_state: int) -> tuple[np.ndarray, np.ndarray]:
+def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
     """(tracks, T, V, 3) float32 positions and (tracks, T, V) mask, a track for each identity.
 
-    An identity that stands twice in a frame makes a track for each, so that nothing is lost.
+    An identity that occurs twice in a frame makes a track for each, so that nothing is lost.
     """
+    num_frames, frames, heads = _walk(text)
+    values = _numbers(text, [head + 2 for head in heads])
     number: dict[tuple[str, int], int] = {}
     times: dict[tuple[str, int], int] = {}
     track = []
-    for identity, frame in zip(bodies.identity, bodies.frame.tolist(), strict=True):
+    for head, frame in zip(heads, frames, strict=True):
+        identity = text.lines[head - 1].split(maxsplit=1)[0]
         at = (identity, frame)
         times[at] = times.get(at, -1) + 1
         track.append(number.setdefault((identity, times[at]), len(number)))
-    if len(number) * bodies.num_frames > MAX_PLACES:
+    if len(number) * num_frames > MAX_PLACES:
         raise InputError(
-            f"{path}: {len(number)} bodies of different identity in {bodies.num_frames} frames are "
+            f"{text.path}: {len(number)} bodies of different identity in {num_frames} frames are "
             f"more than a sensor reports; {_AGAIN}"
         )
-    shape = (len(number), bodies.num_frames, NUM_JOINTS)
+    shape = (len(number), num_frames, NUM_JOINTS)
     pos = np.zeros((*shape, 3), dtype=np.float32)
     mask = np.zeros(shape, dtype=bool)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is refused
-        found = bodies.pos.astype(np.float32)
+        found = values[..., :3].astype(np.float32)
     # The sensor reports a joint that it lost as its own origin.
     seen = nonzero(found)
     if min_state:
-        seen &= bodies.state >= min_state
-    if not seen.all():
-        found[~seen] = 0
-    pos[track, bodies.frame], mask[track, bodies.frame] = found, seen
+        seen &= values[..., 3] >= min_state
+    found[~seen] = 0
+    pos[track, frames], mask[track, frames] = found, seen
     return pos, mask
+
+
+# The sets ----------------------------------------------------------------------------------------
+
+#: Training subjects of NTU RGB+D 60, cross-subject.
+NTU60_SUBJECTS = frozenset(
+    (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
+)
+
+#: Training subjects of NTU RGB+D 120, cross-subject: those of the 60 and 33 more.
+NTU120_SUBJECTS = NTU60_SUBJECTS.union(
+    (45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96)),
+    (97, 98, 100, 103),
+)
+
+#: Names under which the published lists of recordings with missing skeletons come.
+NTU60_MISSING = "NTU_RGBD_samples_with_missing_skeletons.txt"
+NTU120_MISSING = "NTU_RGBD120_samples_with_missing_skeletons.txt"
+_OLDER_LIST = "samples_with_missing_skeletons.txt"
+
+
+def _label(name: RecordingName) -> int:
+    return name.action - 1
+
+
+def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> PublishedSet:
+    return PublishedSet(
+        name,
+        "ntu25",
+        class_names,
+        pattern="*.skeleton",
+        read=read_ntu,
+        parse=parse_ntu_name,
+        stem=_NAME,
+        label=_label,
+        **others,
+    )
+
+
+NTU60 = _ntu_set(
+    "ntu60",
+    NTU60_CLASS_NAMES,
+    protocols={
+        "xsub": Protocol("subject", NTU60_SUBJECTS),
+        "xview": Protocol("camera", frozenset((2, 3))),
+    },
+    max_setup=17,
+    missing_lists=(NTU60_MISSING, NTU120_MISSING, _OLDER_LIST),
+    counts={
+        56_880: {"xsub": (40_320, 16_560), "xview": (37_920, 18_960)},
+        56_578: {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)},  # without the 302
+    },
+)
+
+NTU120 = _ntu_set(
+    "ntu120",
+    NTU120_CLASS_NAMES,
+    protocols={
+        "xsub": Protocol("subject", NTU120_SUBJECTS),
+        "xset": Protocol("setup", frozenset(range(2, 33, 2))),
+    },
+    missing_lists=(NTU120_MISSING, _OLDER_LIST),  # the 302 of the 60 are among its 535
+    counts={
+        114_480: {},
+        113_945: {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)},  # without the 535
+    },
+)
+
+
+def _synthetic() -> PublishedSet:
+    from asgcn_dgl.data import synthetic
+
+    return _ntu_set(
+        "synthetic",
+        tuple(synthetic.CLASS_NAMES),
+        protocols={
+            "xsub": Protocol("subject", frozenset(synthetic.TRAIN_SUBJECTS)),
+            "xview": Protocol("camera", frozenset(synthetic.TRAIN_CAMERAS)),
+        },
+    )
+
+
+def _open(
+    find: Callable[[], PublishedSet],
+    root: str | Path,
+    drop: str | Path | None = None,
+    *,
+    max_bodies: int | None = 2,
+    min_state: int = 1,
+    select: str = "energy",
+    noise: str | Sequence[str] = (),
+    join: bool = False,
+) -> FolderReader:
+    """Open a set of NTU RGB+D's files; options as for :func:`read_ntu`."""
+    chosen = find()
+    try:
+        rules = [noise] if isinstance(noise, str) else list(noise)
+        ntu_steps(max_bodies, min_state, select, rules, join)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"options of {chosen.name}: {error}") from error
+    return chosen.open(
+        root,
+        drop,
+        max_bodies=max_bodies,
+        min_state=min_state,
+        select=select,
+        noise=rules,
+        join=join,
+    )
+
+
+def _set_of_folder(root: Path) -> str:
+    """Name of the set that a folder holds; empty where it holds none."""
+    first = next(root.rglob("*.skeleton"), None)
+    if first is None:
+        return ""
+    if (root / "synthetic.json").is_file():
+        return "synthetic"
+    names = [match for path in root.rglob("*.skeleton") if (match := _NAME.fullmatch(path.stem))]
+    return "ntu120" if any(int(name[1]) > 17 or int(name[5]) > 60 for name in names) else "ntu60"
+
+
+def _recognizes(name: str, path: Path) -> bool:
+    if path.is_dir():
+        return _set_of_folder(path) == name
+    if path.suffix.lower() == ".skeleton":
+        return name == "ntu120"  # its labels are those of all 120 classes
+    if path.suffix.lower() in (".json", ".csv", ".npz", ".npy", ".pkl", ".parquet"):
+        return False
+    line = read_bytes(path).lstrip().split(b"\n", 1)[0].strip()
+    return name == "ntu120" and line.isdigit()
+
+
+FORMATS = tuple(
+    Format(
+        name,
+        functools.partial(_open, find),
+        functools.partial(_recognizes, name),
+        "NTU",
+        ("max_bodies", "min_state", "select", "noise", "join"),
+        family="ntu",
+    )
+    for name, find in (
+        ("ntu60", lambda: NTU60),
+        ("ntu120", lambda: NTU120),
+        ("synthetic", _synthetic),
+    )
+)

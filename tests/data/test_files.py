@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgcn_dgl.data.formats.files import (
+from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     check_size,
@@ -78,7 +78,7 @@ def test_lines(tmp_path):
     path.write_bytes(b"1\n2\xff\n")
     with pytest.raises(InputError, match="line 2: not plain text"):
         read_lines(path)
-    with pytest.raises(InputError, match="part the file"):
+    with pytest.raises(InputError, match="split the file"):
         check_size(path, 3)
 
 

@@ -1,4 +1,4 @@
-"""Reader of Northwestern-UCLA Multiview Action 3D: one JSON file a sequence, 20 joints in metres.
+"""Reader of Northwestern-UCLA Multiview Action 3D: one JSON file a sequence, 20 joints in meters.
 
 ``aAA_sSS_eEE_vVV.json`` holds ``{"file_name", "skeletons": T x 20 x 3, "label": 1..10}``.
 """
@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, read_bytes
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
@@ -88,7 +91,7 @@ def read_nw_ucla(path: str | Path) -> Clip:
     Returns
     -------
     Clip
-        One body, T frames, 20 joints, metres. The few joints that the sensor lost (reported at
+        One body, T frames, 20 joints, meters. The few joints that the sensor lost (reported at
         the exact origin) are masked.
 
     Raises
@@ -183,3 +186,34 @@ def _label(path: Path, content: dict[str, Any]) -> int:
             "take it out"
         )
     return label - 1
+
+
+def _label_of(name: RecordingName) -> int:
+    return ACTION_NUMBERS.index(name.action)
+
+
+NW_UCLA = PublishedSet(
+    "nw_ucla",
+    "kinectv1_20",
+    CLASS_NAMES,
+    protocols={"xview": Protocol("camera", frozenset((1, 2)))},
+    pattern="a??_s??_e??_v??.json",
+    read=read_nw_ucla,
+    parse=parse_nw_ucla_name,
+    stem=_NAME,
+    label=_label_of,
+    counts={1484: {"xview": (1020, 464)}},
+)
+
+
+def _open(root: str | Path, drop: str | Path | None = None) -> FolderReader:
+    return NW_UCLA.open(root, drop)
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob(NW_UCLA.pattern), None) is not None
+    return path.suffix.lower() == ".json" or read_bytes(path).lstrip().startswith(b"{")
+
+
+FORMAT = Format("nw_ucla", _open, _recognizes, "NW-UCLA")

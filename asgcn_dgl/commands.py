@@ -1,0 +1,428 @@
+"""What the subcommands of ``asgcn-dgl`` do.
+
+The signature of a function is its command line: parameters are positional arguments, keyword-only
+parameters are options, and an annotation holds the type and the help. ``run`` is the
+options of a run, see :class:`~asgcn_dgl.training.config.RunConfig`. Nothing heavy is imported
+before a command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.grids import TableName
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.units import UnitName
+
+__all__ = ["COMMANDS"]
+
+RunDirectory = Annotated[str, "Folder of a run."]
+Root = Annotated[str | None, "Folder of the set, if it has moved."]
+Checkpoint = Annotated[
+    Literal["auto", "best", "last"],
+    "Which checkpoint; auto: the best on validation, or the last where there is none.",
+]
+FormatOptions = Annotated[dict[str, Any] | None, "Options of the format, by name."]
+Unit = Annotated[
+    UnitName | None,
+    "Unit of the recordings' coordinates, to report errors in mm: m, cm or mm, or none. Left out: "
+    "meters for the sets whose readers give meters, else none.",
+]
+Threshold = Annotated[float, "Draw A-links of a higher probability."]
+Up = Annotated[
+    str | None,
+    "Axis of the recordings that points up: y, -y, z, ... Left out: that of the layout's spine, "
+    "else y as the picture has it.",
+]
+
+
+def demo(
+    *,
+    out: Annotated[str, "Folder for everything."] = "runs/demo",
+    seed: Annotated[int, "Seed of the data and the training."] = 0,
+) -> None:
+    """Train, evaluate and draw on generated data.
+
+    Write a synthetic set of .skeleton files, train on it with A-links and without, evaluate on
+    subjects not seen in training, and draw what was learned. Takes a few minutes.
+    """
+    from asgcn_dgl.experiments.demo import demo
+
+    demo(Path(out), seed=seed)
+
+
+def prepare(
+    *,
+    data: Annotated[str, "Format or set, by name."],
+    root: Annotated[str, "Folder or file to read."],
+    out: Annotated[str, "Folder of the store."],
+    options: FormatOptions = None,
+    workers: Annotated[int, "Processes that read; 0: none but this one."] = 0,
+    overwrite: Annotated[bool, "Replace an existing store."] = False,
+    strict: Annotated[
+        bool, "Stop at a recording that cannot be used, instead of skipping it with a message."
+    ] = False,
+) -> None:
+    """Make a store of recordings of any format.
+
+    Read recordings once and write them to a store, from which 'train --root STORE' reads many
+    times as fast. An interrupted command continues where it stopped when it is given again.
+    """
+    from tqdm import tqdm
+
+    from asgcn_dgl.data import open_data, prepare
+
+    if workers < 0:
+        raise InputError(f"--workers must be 0 or more, got {workers}")
+    source = open_data(root, data, **(options or {}))
+    # disable=None: no bar where standard error is no terminal
+    with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
+        summary = prepare(
+            source,
+            out,
+            workers=workers,
+            overwrite=overwrite,
+            strict=strict,
+            progress=lambda done, of: bar.update(done - bar.n),
+        )
+    print(f"{out}: {summary}")
+
+
+def inspect(
+    store: Annotated[str, "Folder of a store."],
+    *,
+    verify: Annotated[bool, "Compare all checksums first."] = False,
+    json: Annotated[str | None, "Also write all of it to this file."] = None,
+    plot: Annotated[int | None, "Draw the recording of this number, from 0."] = None,
+    out: Annotated[str | None, "File of the drawing. Left out: STORE-N.png."] = None,
+    up: Up = None,
+) -> None:
+    """Look at what a store holds.
+
+    Count clips by class, split, bodies and frames; measure missing joints and bones; name clips
+    that may be damaged.
+    """
+    from tqdm import tqdm
+
+    from asgcn_dgl.data import open_store
+    from asgcn_dgl.data.survey import survey
+    from asgcn_dgl.files import write_json
+
+    found = open_store(store)
+    if plot is not None and not 0 <= plot < len(found):
+        raise InputError(f"--plot must be from 0 to {len(found) - 1}, got {plot}")
+    if verify:
+        found.verify()
+        print("all checksums agree")
+    with tqdm(total=len(found), desc="looking", unit="clip", leave=False, disable=None) as bar:
+        seen = survey(found, lambda done, of: bar.update(done - bar.n))
+    if found.origin is not None:
+        print(f"read as {found.origin}")
+    print(seen)
+    if json is not None:
+        origin = None if found.origin is None else found.origin.to_dict()
+        write_json(json, {"origin": origin, **seen.to_dict()})
+    if plot is not None:
+        from asgcn_dgl.experiments.report import draw_clip
+        from asgcn_dgl.viz import save_figure
+
+        figure = draw_clip(found.read(plot), found.class_names, up)
+        print(f"drawn: {save_figure(figure, out or f'{found.path.name}-{plot}.png')}")
+
+
+def train(
+    *,
+    run: RunConfig,
+    out: Annotated[str | None, "Folder of the run. Left out: runs/DATA-1, -2, ..."] = None,
+    resume: Annotated[bool, "Continue the run in --out, which keeps its configuration."] = False,
+    evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
+    print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
+) -> None:
+    """Train on a data set.
+
+    Warm up the A-link inference module, train recognition and prediction jointly, and evaluate.
+    Options come from the defaults below, then from the configuration, then from the command line.
+    """
+    if print_config:
+        print(run.to_yaml(), end="")
+        return
+    from asgcn_dgl.training.files import next_run_dir
+    from asgcn_dgl.training.run import train
+
+    train(run, next_run_dir(run.data) if out is None else Path(out), resume=resume, test=evaluate)
+
+
+def find_lr(
+    *,
+    run: RunConfig,
+    lowest: Annotated[float, "First learning rate."] = 1e-4,
+    highest: Annotated[float, "Last learning rate."] = 2.0,
+    steps: Annotated[int, "Steps of the optimizer, at most."] = 100,
+    out: Annotated[str | None, "Also write all steps here, as JSON."] = None,
+) -> None:
+    """Look for a learning rate.
+
+    Train jointly for some steps while the learning rate rises, and say at which the loss falls
+    fastest. Takes the options of train; keeps nothing of what it trained.
+    """
+    from asgcn_dgl.training.lr_finder import find_lr
+
+    find_lr(run, lowest=lowest, highest=highest, steps=steps, out=out)
+
+
+def evaluate(
+    run_dir: RunDirectory,
+    *,
+    root: Root = None,
+    clips: Annotated[
+        int | None,
+        "Views of each clip, of other frames each, whose probabilities are averaged; 10 is usual "
+        "in the field. Left out: the run's clips.num_clips.",
+    ] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Score the test clips of a run; write metrics.json and scores.npz."""
+    from asgcn_dgl.training.evaluate import evaluate
+
+    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips)
+
+
+def predict(
+    run_dir: Annotated[str, "Folder of a run, or a checkpoint file."],
+    files: Annotated[list[str], "Files of the set's format."],
+    *,
+    out: Annotated[str | None, "Also write the result here: a .json or an .npz file."] = None,
+    options: Annotated[
+        dict[str, Any] | None,
+        "Options of the files' format. Left out: those that the model's store was prepared with.",
+    ] = None,
+    top: Annotated[int, "Classes to print for each file."] = 3,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Use a trained model on raw files.
+
+    Print class probabilities and predict future poses of NTU .skeleton, NW-UCLA and
+    Kinetics-Skeleton .json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv and .parquet.
+    """
+    from asgcn_dgl.training.predict import predict
+
+    paths = [Path(file) for file in files]
+    target = None if out is None else Path(out)
+    predict(
+        Path(run_dir), paths, out=target, top=top, checkpoint=checkpoint, options=options or None
+    )
+
+
+def figures(
+    run_dir: RunDirectory,
+    *,
+    out: Annotated[str | None, "Folder of the figures. Left out: RUN_DIR/figures."] = None,
+    width: Annotated[
+        Literal["page", "column"],
+        "Lay the figures out for the width of a page of two columns, or for one column.",
+    ] = "page",
+    format: Annotated[Literal["png", "pdf", "svg"], "Kind of file."] = "png",
+    only: Annotated[
+        list[str] | None,
+        "Figures to draw, by name: fig3, fig8, fig9, fig10 or one of those drawn without this.",
+    ] = None,
+    baseline: Annotated[str | None, "Folder of a run on the same clips to compare."] = None,
+    clip: Annotated[str | None, "Test clip to draw. Left out: a typical one."] = None,
+    actions: Annotated[
+        list[str] | None,
+        "Actions to draw side by side. Left out: those whose A-links differ most.",
+    ] = None,
+    joint: Annotated[str | None, "Joint whose links are drawn. Left out: a hand."] = None,
+    pose: Annotated[
+        Literal["drawing", "real"],
+        "Draw links on the skeleton's drawing pose, or on recorded ones.",
+    ] = "drawing",
+    threshold: Threshold = 0.9,
+    up: Up = None,
+    unit: Unit = None,
+    root: Root = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Draw the figures of an evaluated run, among them the paper's figures 3, 8, 9 and 10."""
+    _need_viz()
+    from asgcn_dgl.experiments.figures import Choice, draw_figures
+    from asgcn_dgl.viz.figure import COLUMN_WIDTH, PAGE_WIDTH
+
+    size = COLUMN_WIDTH if width == "column" else PAGE_WIDTH
+    draw_figures(
+        run_dir,
+        out,
+        only=only,
+        suffix=format,
+        baseline=baseline,
+        choice=Choice(clip, actions, joint, pose == "real", threshold, unit, size, up),
+        checkpoint=checkpoint,
+        root=root,
+    )
+
+
+def report(
+    run_dir: RunDirectory,
+    other: Annotated[str | None, "Folder of a run to compare with."] = None,
+    *,
+    out: Annotated[str | None, "The page. Left out: RUN_DIR/report.html."] = None,
+    clips: Annotated[int, "Test clips to carry with their motion, at most."] = 200,
+    up: Up = None,
+    unit: Unit = None,
+    root: Root = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Write an evaluated run, or two beside each other, as one HTML page with clips in motion.
+
+    The page opens from disk and holds figures, curves and confusions, and the test clips with
+    A-links, feature responses and predicted poses.
+    """
+    _need_viz()
+    from asgcn_dgl.experiments.report import report
+
+    page = report(
+        run_dir,
+        out,
+        other=other,
+        clips=clips,
+        checkpoint=checkpoint,
+        root=root,
+        unit=unit,
+        up=up,
+    )
+    print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+
+
+def view(
+    files: Annotated[list[str], "Files, or folders of files or of stores."],
+    *,
+    out: Annotated[str, "The page."] = "view.html",
+    data: Annotated[
+        str | None, "Format or set of the files, by name. Left out: recognized from each file."
+    ] = None,
+    options: FormatOptions = None,
+    clips: Annotated[int, "Clips to show, at most."] = 200,
+    up: Up = None,
+) -> None:
+    """Write raw clips as one HTML page that shows them in motion, without a model."""
+    _need_viz()
+    from asgcn_dgl.experiments.report import read_raw, view
+
+    shown, found = read_raw(files, data, options, clips)
+    page = view(shown, out, up=up)
+    more = "" if found == len(shown) else f"{len(shown)} of {found} clips, more with --clips; "
+    print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
+
+
+def animate(
+    source: Annotated[str, "Folder of a run or of a store, or a file."],
+    *,
+    out: Annotated[str, "A .gif or .mp4 file."],
+    clip: Annotated[str | None, "Name of the clip."] = None,
+    data: Annotated[
+        str | None, "Format of a raw file, by name. Left out: recognized from the file."
+    ] = None,
+    options: FormatOptions = None,
+    threshold: Threshold = 0.9,
+    links: Annotated[bool, "Draw A-links."] = True,
+    rate: Annotated[float, "Frames a second."] = 30.0,
+    up: Up = None,
+    root: Root = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Write a clip as a GIF or an MP4.
+
+    The clip is a raw one, or one of a run with its A-links and predicted poses.
+    """
+    _need_viz()
+    from asgcn_dgl.experiments.report import moving_picture
+
+    written = moving_picture(
+        source,
+        out,
+        clip=clip,
+        data=data,
+        options=options,
+        threshold=threshold,
+        links=links,
+        rate=rate,
+        up=up,
+        checkpoint=checkpoint,
+        root=root,
+    )
+    print(f"written: {written}")
+
+
+def runs(folder: Annotated[str, "Where to look."] = "runs") -> None:
+    """List the runs in a folder, and all below it, with their figures."""
+    from asgcn_dgl.training.compare import list_runs, runs_table
+
+    print(runs_table(list_runs(folder)))
+
+
+def fuse(
+    runs: Annotated[list[str], "Folders of the runs."],
+    *,
+    weights: Annotated[
+        list[float] | None,
+        "A weight for each run, as [2,1]. Left out: 1 for what sees motions alone, 2 for what sees "
+        "joints or bones.",
+    ] = None,
+    choose_weights: Annotated[
+        bool, "Choose the weights on the clips that the runs held out of the training clips."
+    ] = False,
+    out: Annotated[str | None, "Also write the result here, as JSON."] = None,
+) -> None:
+    """Add up the class probabilities of several evaluated runs on the same clips.
+
+    Published results of several streams are made this way.
+    """
+    from asgcn_dgl.training.compare import fuse, fusion_table
+
+    print(fusion_table(fuse(runs, weights, out, choose=choose_weights)))
+
+
+def tables(
+    table: Annotated[TableName, "Which table."],
+    *,
+    run: RunConfig,
+    out: Annotated[str, "Folder of the runs and tables."],
+    seeds: Annotated[int, "Runs of each cell: seeds 0, 1, ..."] = 3,
+    split: Annotated[
+        Literal["test", "validation"],
+        "Clips whose accuracy the table shows; with validation the test clips are not read.",
+    ] = "test",
+    dry_run: Annotated[bool, "List the runs and what is done; train nothing."] = False,
+    at_once: Annotated[
+        int, "Runs that are trained at the same time, each on its share of the cores."
+    ] = 1,
+) -> None:
+    """Make one of the paper's tables on a set.
+
+    Train and evaluate all that the table compares, each a run folder below --out, and write the
+    table as Markdown and JSON. The same command continues after an interruption, and tables share
+    the runs they have in common.
+    """
+    from asgcn_dgl.experiments.tables import make_table
+
+    make_table(table, run, Path(out), seeds=seeds, split=split, dry_run=dry_run, at_once=at_once)
+
+
+def _need_viz() -> None:
+    """Say which extra is missing, in a line."""
+    missing = [name for name in ("matplotlib", "plotly") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"this needs {missing[0]}: pip install 'asgcn_dgl[viz]'")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict),
+        *(figures, report, view, animate, runs, fuse, tables),
+    )
+}

@@ -1,0 +1,220 @@
+"""The one way into data: formats by name, or recognized in a folder or file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asgcn_dgl.data import store
+from asgcn_dgl.data.files import plain_file
+from asgcn_dgl.data.formats import annotations as annotation_pickles
+from asgcn_dgl.data.formats import (
+    arrays,
+    bvh,
+    kinetics,
+    mocap,
+    ntu,
+    nw_ucla,
+    own,
+    utkinect,
+)
+from asgcn_dgl.data.reader import Format, Joined, Origin, Reader, numbered_classes
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["FORMATS", "format_options", "open_data", "open_file", "recognize"]
+
+#: The formats by name. A folder or file is of the first one that recognizes it.
+FORMATS: Mapping[str, Format] = {
+    each.name: each
+    for each in (
+        store.FORMAT,
+        *ntu.FORMATS,
+        kinetics.FORMAT,
+        nw_ucla.FORMAT,
+        annotation_pickles.FORMAT,
+        arrays.FORMAT,
+        utkinect.FORMAT,
+        *mocap.FORMATS,
+        bvh.FORMAT,
+        own.FORMAT,
+    )
+}
+
+
+def format_options(name: str) -> dict[str, Any]:
+    """Return the options of a format and their defaults.
+
+    Raises
+    ------
+    InputError
+        If there is no such format.
+    """
+    _, *options = inspect.signature(_format(name).open).parameters.values()
+    return {option.name: option.default for option in options}
+
+
+def open_data(
+    root: str | Path | Sequence[str | Path], name: str | None = None, **options: Any
+) -> Reader:
+    """Open recordings, whatever format they come in.
+
+    Parameters
+    ----------
+    root
+        A folder, or a file for formats of one file. Several, as a list or joined by
+        ``os.pathsep``, become one data set: their classes are joined by name.
+    name
+        One of :data:`FORMATS`. Left out: the format is recognized. A store is recognized whatever
+        the name says.
+    **options
+        Options of the format, see :func:`format_options`.
+
+    Returns
+    -------
+    Reader
+        Its ``origin`` says how it was opened, so that a store made of it does.
+
+    Raises
+    ------
+    InputError
+        If there is no such format or option, or the recordings cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from asgcn_dgl.data.synthetic import write_synthetic
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = write_synthetic(folder, clips_per_class=3, subjects=3)
+    >>> reader = open_data(folder)
+    >>> len(reader), list(reader.splits), reader.read(0).num_frames > 0
+    (39, ['xsub', 'xview'], True)
+    >>> str(reader.origin).split()[0]
+    'synthetic'
+    """
+    roots = _roots(root)
+    if len(roots) > 1:
+        _check_apart(roots)
+        return Joined.of(open_data(each, name, **options) for each in roots)
+    place = roots[0]
+    if store.FORMAT.recognizes(place):
+        name = "store"
+    chosen = recognize(place) if name is None else _format(name)
+    known = format_options(chosen.name)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        has = f"its options are {', '.join(known)}" if known else "it has none"
+        raise InputError(f"format {chosen.name} has no option {unknown[0]!r}; {has}")
+    reader = chosen.open(place, **options)
+    if chosen is store.FORMAT:
+        return reader
+    origin = Origin.of(chosen.name, **{**known, **options})
+    classes = reader.class_names or numbered_classes(reader.labels)
+    return replace(reader, origin=origin, place=str(place), class_names=classes)
+
+
+def recognize(path: str | Path) -> Format:
+    """Return the format that a folder or file is in.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or it looks like none of them.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        plain_file(path)
+    for each in FORMATS.values():
+        if each.recognizes(path):
+            return each
+    raise InputError(
+        f"{path}: not recognized as any of {', '.join(FORMATS)}; give a "
+        f"{'folder' if path.is_dir() else 'file'} of one of these, or name its format (--data)"
+    )
+
+
+def open_file(
+    path: str | Path,
+    layouts: Sequence[SkeletonLayout] = (),
+    options: Mapping[str, Any] | None = None,
+    origins: Sequence[Origin] = (),
+) -> Reader:
+    """Open one file of any format, to be read as the recordings of a model were.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layouts
+        Those that the model knows: a file that does not say its skeleton has the one that fits.
+    options
+        Options of the file's format.
+    origins
+        How the model's recordings were read: their options hold where ``options`` leaves one out.
+
+    Raises
+    ------
+    InputError
+        If the format is not recognized or its reader refuses the file, an option is not known, or
+        the model's recordings were read in several ways.
+    """
+    chosen = recognize(path)
+    given = _file_options(path, chosen, options or {}, origins)
+    if layouts and "layout" in format_options(chosen.name):
+        given["layout"] = tuple(layouts)
+    return open_data(path, chosen.name, **given)
+
+
+def _file_options(
+    path: str | Path, chosen: Format, given: Mapping[str, Any], origins: Sequence[Origin]
+) -> dict[str, Any]:
+    own = dict(given)
+    unknown = [option for option in own if option not in chosen.file_options]
+    if unknown:
+        known = chosen.file_options
+        has = f"there are {', '.join(known)}" if known else "there are none"
+        raise InputError(f"{path}: no option {unknown[0]!r} for {chosen.title} files; {has}")
+    alike = [each for each in origins if _alike(each.format, chosen)]
+    for option in chosen.file_options:
+        values: list[Any] = []
+        for origin in alike:
+            if option in origin.options and origin.options[option] not in values:
+                values.append(origin.options[option])
+        if option not in own and len(values) > 1:
+            raise InputError(
+                f"{path}: the model's clips were read with {option}={values[0]} and "
+                f"{option}={values[1]}; say which by --options.{option}"
+            )
+        if option not in own and values:
+            own[option] = values[0]
+    return own
+
+
+def _alike(name: str, chosen: Format) -> bool:
+    other = FORMATS.get(name)
+    return other is not None and (other is chosen or bool(chosen.family == other.family != ""))
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise InputError(f"unknown format {name!r}; choose one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _roots(root: str | Path | Sequence[str | Path]) -> list[Path]:
+    if isinstance(root, str) and os.pathsep in root and not Path(root).exists():
+        return [Path(each) for each in root.split(os.pathsep)]
+    roots = [Path(root)] if isinstance(root, str | Path) else [Path(each) for each in root]
+    if not roots:
+        raise InputError("no data set to open; give the folders of one or more")
+    return roots
+
+
+def _check_apart(roots: Sequence[Path]) -> None:
+    for first, second in ((a, b) for a in roots for b in roots if a is not b):
+        if second.is_relative_to(first):
+            raise InputError(f"{second}: lies in {first}; give folders that are apart")

@@ -1,0 +1,239 @@
+"""The options of a model, declared once.
+
+The constructor's keywords, the section ``model`` of a YAML file, the command's help and the record
+in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any, Literal
+
+from asgcn_dgl.options import check, check_types, plain, renamed
+from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
+
+__all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream"]
+
+LinkMode = Literal["sampled", "steady", "frozen"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {
+        "channels": [32, 32, 64, 64, 128, 128],
+        "strides": [1, 1, 2, 1, 2, 1],
+        "aim_hidden": 64,
+        "aim_frames": 25,
+        "future_channels": 64,
+        "dropout": 0.1,
+    },
+}
+
+#: What ST-GCN lacks, and so cannot be set.
+_FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
+#: Defaults of each model that are not those below.
+_DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm": "symmetric"}}
+
+
+@dataclass
+class ASGCNConfig:
+    """Options of :class:`~asgcn_dgl.models.ASGCN`; the defaults are the paper's.
+
+    Parameters
+    ----------
+    layouts
+        The layout, or layouts, of the clips, or their names.
+    num_classes
+        K, classes to recognize.
+    in_feats
+        D, features of a joint in a frame; also the coordinates of predicted poses.
+    name
+        'asgcn' (the paper's), or 'stgcn' (the baseline: S-links of one hop, one head).
+    channels
+        Features of each block of the backbone (Fig. 6).
+    strides
+        Temporal stride of each block.
+    kernel_size
+        Frames that a temporal convolution spans.
+    max_hop
+        L, the order of the S-links.
+    construction
+        How S-links of more than one hop are made: 'power' (the paper) or 'distance' (ST-GCN).
+    truncated
+        With 'distance': cut true distances at L hops, as the published code does.
+    norm
+        Normalization of the S-link operators: 'transition' (AS-GCN) or 'symmetric' (ST-GCN).
+    num_actional
+        C, types of A-links besides the ghost; 0: no A-links and no AIM.
+    actional_weight
+        λ, weight of the A-links beside the S-links.
+    link_norm
+        Normalization of the A-links of a joint: 'paper', 'self_loop' or 'none'.
+    scale
+        Factor on the normalized A-links.
+    hard
+        Draw one type for each pair while training (straight-through), not a mixture.
+    tau
+        τ, temperature of the Gumbel softmax.
+    ghost_prior
+        P0, prior probability that two joints are not linked; 0: no ghost type.
+    aim_frames
+        Frames of a clip that the inference module sees.
+    aim_hidden
+        Hidden units of the inference module.
+    aim_dropout
+        Dropout of the inference module's encoder.
+    aim_variance
+        σ², variance of the poses that the inference module predicts, squared units of the data.
+    link_mode
+        A-links in joint training: 'sampled' (Eq. 3, with noise and dropout), 'steady' (those of
+        evaluation, tuned by the joint loss), or 'frozen' (steady, and the inference module is not
+        trained, as in the published code).
+    across_bodies
+        Infer A-links between the bodies of a clip too.
+    edge_mask
+        Learn a mask M on the S-links.
+    bias
+        Give the graph convolutions a bias: true for one of the result, 'relation' for one of each
+        relation, added to what is sent, as the published codes do.
+    dropout
+        Dropout after each temporal convolution.
+    input_norm
+        Batch norm of the input by joint and channel ('joint', one layout only) or by channel
+        ('channel').
+    future_frames
+        T', frames that the prediction head predicts; 0: no prediction head.
+    future_channels
+        Features of the prediction head's blocks.
+    temporal
+        Temporal convolutions: 'single' (the paper) or 'branches' of several reaches (ST-GCN++),
+        for which a kernel_size of 3 is usual.
+    attention
+        Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
+    structural_offsets
+        Learn additive parts of the S-link operators of one hop, which can join any two joints.
+    streams
+        Inputs that one model is given side by side, made from positions: 'joint', 'bone',
+        'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
+
+    Raises
+    ------
+    ValueError
+        If an option is not of its type or breaks its rule; layers check theirs when they are made.
+
+    Examples
+    --------
+    >>> config = ASGCNConfig("ntu25", num_classes=60, max_hop=2)
+    >>> ASGCNConfig.from_dict(config.to_dict()) == config
+    True
+    """
+
+    layouts: Any = field(default_factory=list)
+    num_classes: int = 0
+    in_feats: int = 3
+    _: KW_ONLY
+    name: Literal["asgcn", "stgcn"] = "asgcn"
+    channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
+    strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])
+    kernel_size: int = 7
+    max_hop: int = 4
+    construction: Literal["power", "distance"] = "power"
+    truncated: bool = False
+    norm: Literal["transition", "symmetric"] = "transition"
+    num_actional: int = 3
+    actional_weight: float = 0.5
+    link_norm: Literal["paper", "self_loop", "none"] = "paper"
+    scale: float = 1.0
+    hard: bool = False
+    tau: float = 0.5
+    ghost_prior: float = 0.95
+    aim_frames: int = 50
+    aim_hidden: int = 128
+    aim_dropout: float = 0.5
+    aim_variance: float = 5e-4
+    link_mode: LinkMode = "sampled"
+    across_bodies: bool = False
+    edge_mask: bool = True
+    bias: bool | Literal["relation"] = False
+    dropout: float = 0.5
+    input_norm: Literal["joint", "channel"] = "joint"
+    future_frames: int = 10
+    future_channels: int = 128
+    temporal: Literal["single", "branches"] = "single"
+    attention: Literal["frames", "joints", "both"] | None = None
+    structural_offsets: bool = False
+    streams: list[Stream] = field(default_factory=lambda: ["joint"])
+
+    def __post_init__(self) -> None:
+        self.layouts = _as_list(self.layouts)
+        check_types(self)
+        check(
+            len(self.channels) == len(self.strides) > 0,
+            "channels",
+            f"as many as strides ({len(self.strides)}), at least one",
+            self.channels,
+        )
+        for name, value in _FIXED.items() if self.name == "stgcn" else ():
+            check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))
+        check(
+            self.input_norm == "channel" or len(self.layouts) <= 1,
+            "input_norm",
+            f"'channel' for {len(self.layouts)} layouts: 'joint' serves one only",
+            self.input_norm,
+        )
+
+    @classmethod
+    def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:
+        """Start from sizes that have a name.
+
+        Parameters
+        ----------
+        preset
+            ``"paper"`` (nine blocks, 64 to 256 channels) or ``"small"``.
+        *data
+            Layouts, num_classes and in_feats.
+        **options
+            Options that differ from the preset's.
+
+        Raises
+        ------
+        ValueError
+            If there is no such preset, or an option breaks its rule.
+        """
+        check(preset in PRESETS, "preset", f"one of {', '.join(PRESETS)}", preset)
+        defaults = _DEFAULTS.get(options.get("name", "asgcn"), {})
+        return cls(*data, **{**PRESETS[preset], **defaults, **options})
+
+    @property
+    def made_streams(self) -> tuple[str, ...] | None:
+        """Streams that the model makes of positions; None where it takes what comes."""
+        return None if self.streams == ["joint"] else tuple(self.streams)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as plain JSON values."""
+        return {**plain(self), "layouts": [layout.to_dict() for layout in self.layouts]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ASGCNConfig:
+        """Build from what :meth:`to_dict` gave, in this version or in 0.1.0 before its release.
+
+        Raises
+        ------
+        ValueError
+            If an option is unknown or breaks its rule.
+        """
+        options: dict[str, Any] = renamed({"model": values})["model"]
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise ValueError(f"unknown option {name}; there are {', '.join(known)}")
+        options["layouts"] = [SkeletonLayout.from_dict(each) for each in options["layouts"]]
+        return cls.preset("paper", **options)
+
+
+def _as_list(
+    layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
+) -> list[SkeletonLayout]:
+    several = [layouts] if isinstance(layouts, SkeletonLayout | str) else layouts
+    return [get_layout(each) for each in several]

@@ -1,0 +1,109 @@
+"""Datasets of clips as a Lightning data module."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from asgcn_dgl.data import EpochSampler, LengthBatches, SkeletonDataset, collate
+from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.batches import EpochBatches, Loader, ordered_loader
+from asgcn_dgl.training.parallel import processes, rank
+
+__all__ = ["SkeletonDataModule"]
+
+
+class SkeletonDataModule(pl.LightningDataModule):
+    """Training and validation clips, batched the same way on any number of processes.
+
+    Parameters
+    ----------
+    builder
+        Makes the graphs of the batches: ``model.graph_builder``.
+    train
+        Clips to learn from, a dataset made with ``training=True``.
+    val
+        Clips to validate on: seen whole, then those without their future, if any.
+    batch_size
+        Clips of an optimizer step, over all processes and pieces.
+    eval_batch_size
+        Clips of a batch in validation.
+    accumulate
+        Batches of a step: the trainer's ``accumulate_grad_batches``.
+    repeat
+        How often an epoch goes over the training clips.
+    seed
+        Seed of their order.
+    workers
+        Processes that prepare clips; 0: none but this one.
+    by_length
+        Put clips of about the same length into a batch, for clips that keep their length.
+    """
+
+    def __init__(
+        self,
+        builder: GraphBuilder,
+        train: SkeletonDataset,
+        val: SkeletonDataset | Sequence[SkeletonDataset] = (),
+        *,
+        batch_size: int = 16,
+        eval_batch_size: int = 64,
+        accumulate: int = 1,
+        repeat: int = 1,
+        seed: int = 0,
+        workers: int = 0,
+        by_length: bool = False,
+    ) -> None:
+        super().__init__()
+        self.builder = builder
+        self.train = train
+        self.val = [val] if isinstance(val, SkeletonDataset) else list(val)
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.accumulate, self.repeat, self.seed = accumulate, repeat, seed
+        self.workers, self.by_length = workers, by_length
+
+    def train_dataloader(self) -> Loader:
+        """Return the loader of the clips to learn from."""
+        clips = len(self.train)
+        batches: Sampler[list[tuple[int, int]]]
+        if self.by_length:
+            share = EpochSampler(
+                clips,
+                seed=self.seed,
+                repeat=self.repeat,
+                num_replicas=processes(),
+                rank=rank(),
+            )
+            size = max(1, self.batch_size // (self.accumulate * processes()))
+            batches = LengthBatches(share, self.train.lengths, size)
+        else:
+            draws = EpochSampler(clips, seed=self.seed, repeat=self.repeat)
+            batches = EpochBatches(draws, self.batch_size, self.accumulate, rank(), processes())
+        return DataLoader(
+            self.train,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=functools.partial(collate, builder=self.builder),
+            # A loader draws a number for its workers; from torch's own generator it would shift
+            # dropout and the noise of the links, at another moment after a resume than without.
+            generator=torch.Generator(),
+        )
+
+    def val_dataloader(self) -> list[Loader]:
+        """Return the loaders of the clips to validate on."""
+        return [
+            ordered_loader(
+                dataset,
+                self.builder,
+                batch_size=self.eval_batch_size,
+                workers=self.workers,
+                rank=rank(),
+                processes=processes(),
+            )
+            for dataset in self.val
+        ]
