@@ -10,7 +10,7 @@ option is out of range. Accuracies are between 0 and 1.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +26,9 @@ __all__ = [
     "calibration_error",
     "confusion_matrix",
     "fuse_scores",
+    "join_link_use",
+    "link_contrast",
+    "link_use",
     "mean_class_accuracy",
     "mpjpe",
     "mpjpe_per_horizon",
@@ -346,8 +349,53 @@ def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
         "linked": shares[-1]["linked"],
         "strong": shares[-1]["strong"],
         "types": shares[:-1],
-        "saturated": [k + 1 for k, each in enumerate(shares[:-1]) if each["strong"] > 0.5],
+        "saturated": _saturated(shares[:-1]),
     }
+
+
+def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what :func:`link_use` returned for parts of the pairs, as if it had seen them at once.
+
+    Parameters
+    ----------
+    parts
+        One or more, of one count of types.
+
+    Returns
+    -------
+    dict
+        As of :func:`link_use`.
+
+    Examples
+    --------
+    >>> whole = join_link_use([link_use([[[0.95]]]), link_use([[[0.2]], [[0.6]], [[0.1]]])])
+    >>> whole["pairs"], whole["linked"], whole["types"][0]["strong"], whole["saturated"]
+    (4, 0.5, 0.25, [])
+    """
+    parts = list(parts)
+    if not parts:
+        raise ValueError("parts must be at least one, got none")
+    pairs = np.array([part["pairs"] for part in parts])
+
+    def joined(shares: Sequence[Mapping[str, float]], name: str) -> float:
+        return float(np.dot([share[name] for share in shares], pairs) / pairs.sum())
+
+    types = [
+        {name: joined(shares, name) for name in ("linked", "strong", "mean")}
+        for shares in zip(*(part["types"] for part in parts), strict=True)
+    ]
+    return {
+        "pairs": int(pairs.sum()),
+        "linked": joined(parts, "linked"),
+        "strong": joined(parts, "strong"),
+        "types": types,
+        "saturated": _saturated(types),
+    }
+
+
+def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
+    """Return the types, from 1, that link most pairs surely and so say little of any."""
+    return [k + 1 for k, each in enumerate(types) if each["strong"] > 0.5]
 
 
 def link_contrast(links: Iterable[ArrayLike]) -> float:

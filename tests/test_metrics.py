@@ -185,6 +185,12 @@ def test_use_of_links_counts_pairs_in_any_number_of_pieces():
     assert parts["types"][0]["strong"] == pytest.approx(float((prob[:, 0] > 0.9).mean()))
     assert parts["types"][1]["mean"] == pytest.approx(prob[:, 1].mean())
     assert whole["saturated"] == []
+    joined = metrics.join_link_use(metrics.link_use([each]) for each in np.split(prob, [7, 150]))
+    assert joined.pop("types") == [pytest.approx(each) for each in whole["types"]]
+    assert joined.pop("saturated") == []
+    assert joined == pytest.approx({name: whole[name] for name in joined})
+    with pytest.raises(ValueError, match="at least one"):
+        metrics.join_link_use([])
     assert metrics.link_use([np.tile([0.01, 0.95], (9, 1))])["saturated"] == [2]
     for wrong in ([], [np.zeros(3)], [np.zeros((2, 2)), np.zeros((2, 3))]):
         with pytest.raises(ValueError, match="chunks must"):

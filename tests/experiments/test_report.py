@@ -247,3 +247,17 @@ def test_view_of_what_predict_reads(upright_set, tmp_path, capsys):
     (upright_set / "rows.csv").unlink()
     assert found == 3
     assert [clip.layout.name for clip in clips] == ["standing", "standing", "coco17"]
+
+
+def test_an_own_file_without_layout_has_the_supplied_one_that_fits(tmp_path, capsys):
+    pos = np.random.default_rng(0).normal(size=(9, 21, 3))
+    file = tmp_path / "hand.npz"
+    np.savez(file, keypoints=pos.astype(np.float32))
+    ((clip,), _) = read_raw([file])
+    assert clip.layout is get_layout("hand21")
+    (tmp_path / "layout.yaml").write_text("coco17\n")
+    out = tmp_path / "view.html"
+    assert main(["view", str(file), f"--out={out}"]) == 2  # the layout beside it holds
+    assert "layout" in capsys.readouterr().err and not out.exists()
+    assert main(["view", str(file), f"--out={out}", "--options.layout=hand21"]) == 0
+    assert data_of(out)["rows"][0]["frames"] == 9
