@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from strategies import chain
+from strategies import ENGINES, chain
 
 from asgcn_dgl.models import ASGCN, PRESETS, STGCN
 from asgcn_dgl.nn import PredictionHead
@@ -41,7 +41,7 @@ def test_shapes_for_any_length(frames):
     assert bool(torch.isfinite(out.future).all())
 
 
-@pytest.mark.parametrize("engine", ["auto", "message_passing"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_logits_do_not_depend_on_the_batch(engine):
     """Other clips, other lengths (padding), other numbers of bodies: the same to 1e-5."""
     model = tiny().eval()

@@ -4,7 +4,7 @@ import pickle
 import oracle
 import pytest
 import torch
-from strategies import chain, float64
+from strategies import ENGINES, chain, float64
 
 from asgcn_dgl.nn import ASGConv, SGConv
 from asgcn_dgl.ops import use_engine
@@ -33,7 +33,7 @@ def formula(conv, layouts, bodies, feat, builder):
 
 
 @pytest.mark.parametrize("construction", ["power", "distance"])
-@pytest.mark.parametrize("engine", ["auto", "message_passing"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("mixed", [False, True])
 def test_equals_the_formula(mixed, engine, construction):
     builder = GraphBuilder(max_hop=2, num_actional=0, construction=construction)
