@@ -51,7 +51,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
     """
     views = "" if result["num_clips"] == 1 else f", {result['num_clips']} views of each"
     lines = [
-        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
+        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol'] or 'no split'}, "
         f"{result['stream']} stream{views}), {result['checkpoint']} checkpoint "
         f"(epoch {result['epoch']})",
     ]

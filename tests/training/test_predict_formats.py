@@ -15,7 +15,7 @@ from asgcn_dgl.data.formats.mocap import CMU, H36M
 from asgcn_dgl.data.reader import Origin
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
-from asgcn_dgl.training.clips import ClipsModule
+from asgcn_dgl.training.clips import RunClips
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.predict import read_clips
 
@@ -91,7 +91,7 @@ def test_a_skeleton_that_the_model_does_not_know(run, captures, tmp_path, capsys
 
 
 def test_training_takes_the_files_of_any_format(captures):
-    clips = ClipsModule(RunConfig(data="bvh", root=str(captures), clips=ClipsConfig(num_frames=8)))
+    clips = RunClips(RunConfig(data="bvh", root=str(captures), clips=ClipsConfig(num_frames=8)))
     assert clips.set.origins[0].format == "bvh" and clips.num_dims == 3
     assert len(clips.train_clips) and len(clips.held_out_clips)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.clip import Clip, RecordingName, seen_joints
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, fitting
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120, parse_ntu_name
@@ -51,9 +51,9 @@ def estimated_clip(
     name, layout, label, meta
         Of the clip.
     places
-        (M, T, V, d) coordinates.
+        (M, T, V, d) coordinates; a joint of which one is NaN is missing.
     score
-        (M, T, V) scores; None: joints at the exact origin are missing.
+        (M, T, V) scores; None: :func:`~asgcn_dgl.data.clip.seen_joints` tells what is missing.
     seen
         (M, T, V) which joints were seen, where there are no scores and the origin does not tell.
     min_score
@@ -71,10 +71,13 @@ def estimated_clip(
     InputError
         As :class:`~asgcn_dgl.data.Clip`.
     """
+    known = ~np.isnan(places).any(axis=-1)
+    if not known.all():
+        places = np.where(known[..., None], places, 0)
     if score is not None:
-        mask = score > min_score
+        mask = known & (score > min_score)
     else:
-        mask = (places != 0).any(axis=-1) if seen is None else seen
+        mask = known & (seen_joints(places, layout) if seen is None else seen)
     present = mask.any(axis=(1, 2))
     if present.any() and not present.all():
         places, mask = places[present], mask[present]
