@@ -127,7 +127,9 @@ class Clip:
         name, layout, label, meta, scored
             As in :class:`Clip`.
         pos
-            (M, T, V, d) positions of any float type.
+            (M, T, V, d) positions of any float type. A layout whose last joint is its centre, as
+            a virtual one is, takes V - 1 joints too: the centre is then the mean of the joints
+            about it that were seen.
         mask
             (M, T, V) True where a joint was seen; by default as :func:`seen_joints` tells, or
             where its score is not 0.
@@ -146,8 +148,12 @@ class Clip:
         with np.errstate(over="ignore", invalid="ignore"):
             pos = np.asarray(pos).astype(np.float32)
         if mask is None:
-            mask = pos[..., -1] != 0 if scored else seen_joints(pos, layout)
+            joints = pos.shape[2] if pos.ndim == 4 else 0
+            known = joints == layout.num_joints or lacks_center(layout, joints)
+            mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
         mask = np.asarray(mask, dtype=bool)
+        if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
+            pos, mask = _with_center(layout, pos, mask)
         if mask.shape == pos.shape[:-1] and not mask.all():  # another shape: see __post_init__
             pos = np.where(mask[..., None], pos, np.float32(0))
         return cls(name, layout, pos, mask, label, dict(meta or {}), scored).check()
@@ -278,6 +284,26 @@ class Clip:
 
     def _error(self, text: str) -> InputError:
         return InputError(f"{self.source}: {text}")
+
+
+def lacks_center(layout: SkeletonLayout, joints: int) -> bool:
+    """Tell whether so many joints are all but the layout's last one, if that is its centre."""
+    return joints > 0 and joints == layout.num_joints - 1 == layout.center
+
+
+def _with_center(
+    layout: SkeletonLayout, pos: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the centre as the mean of its neighbours, missing where none of them is seen."""
+    if mask.shape != pos.shape[:-1]:
+        return pos, mask
+    about = [a for a, b in layout.bones if b == layout.center]
+    seen = mask[:, :, about]
+    count = seen.sum(axis=2, keepdims=True)[..., None]
+    total = np.where(seen[..., None], pos[:, :, about], 0).sum(axis=2, keepdims=True)
+    middle = (total / np.maximum(count, 1)).astype(np.float32)
+    found = count[..., 0] > 0
+    return np.concatenate([pos, middle], axis=2), np.concatenate([mask, found], axis=2)
 
 
 def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:

@@ -256,8 +256,8 @@ class Reader(ABC):
             If there is no such split, or nothing of it is for training.
         """
         if not name and not self.splits:
-            known = self.labels if len(self.labels) else [0] * len(self)
-            return [number for number, label in enumerate(known) if label >= 0], []
+            labels = self.labels if len(self.labels) else [0] * len(self)
+            return [number for number, label in enumerate(labels) if label >= 0], []
         name = name or self.default_split
         if name not in self.splits:
             known = (

@@ -211,7 +211,12 @@ def _clip(
         known = ~np.isnan(pos).any(axis=-1)
         pos = pos if known.all() else np.where(known[..., None], pos, 0)
         mask = known & (seen_joints(pos, layout) if mask is None else mask)
-    return Clip.from_positions(name, layout, pos, mask, label, meta)
+    try:
+        return Clip.from_positions(name, layout, pos, mask, label, meta)
+    except InputError as error:
+        if missing.nan == "error" and np.isnan(pos).any():
+            raise InputError(f"{error}, or say --options.nan missing") from error
+        raise
 
 
 @dataclass(frozen=True)
