@@ -127,10 +127,12 @@ class Clip:
         name, layout, label, meta, scored
             As in :class:`Clip`.
         pos
-            (M, T, V, d) positions of any float type.
+            (M, T, V, d) positions of any float type. A layout whose last joint is its centre, as
+            a virtual one is, takes V - 1 joints too: the centre is then the mean of the joints
+            about it that were seen.
         mask
-            (M, T, V) True where a joint was seen; by default where it is not exactly 0, since a
-            sensor reports a joint that it lost as its own origin, or where its score is not 0.
+            (M, T, V) True where a joint was seen; by default as :func:`seen_joints` tells, or
+            where its score is not 0.
 
         Returns
         -------
@@ -146,8 +148,12 @@ class Clip:
         with np.errstate(over="ignore", invalid="ignore"):
             pos = np.asarray(pos).astype(np.float32)
         if mask is None:
-            mask = pos[..., -1] != 0 if scored else nonzero(pos)
+            joints = pos.shape[2] if pos.ndim == 4 else 0
+            known = joints == layout.num_joints or lacks_center(layout, joints)
+            mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
         mask = np.asarray(mask, dtype=bool)
+        if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
+            pos, mask = _with_center(layout, pos, mask)
         if mask.shape == pos.shape[:-1] and not mask.all():  # another shape: see __post_init__
             pos = np.where(mask[..., None], pos, np.float32(0))
         return cls(name, layout, pos, mask, label, dict(meta or {}), scored).check()
@@ -278,6 +284,67 @@ class Clip:
 
     def _error(self, text: str) -> InputError:
         return InputError(f"{self.source}: {text}")
+
+
+def lacks_center(layout: SkeletonLayout, joints: int) -> bool:
+    """Tell whether so many joints are all but the layout's last one, if that is its centre."""
+    return joints > 0 and joints == layout.num_joints - 1 == layout.center
+
+
+def _with_center(
+    layout: SkeletonLayout, pos: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the centre as the mean of its neighbours, missing where none of them is seen."""
+    if mask.shape != pos.shape[:-1]:
+        return pos, mask
+    about = [a for a, b in layout.bones if b == layout.center]
+    seen = mask[:, :, about]
+    count = seen.sum(axis=2, keepdims=True)[..., None]
+    total = np.where(seen[..., None], pos[:, :, about], 0).sum(axis=2, keepdims=True)
+    middle = (total / np.maximum(count, 1)).astype(np.float32)
+    found = count[..., 0] > 0
+    return np.concatenate([pos, middle], axis=2), np.concatenate([mask, found], axis=2)
+
+
+def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+    """Tell which joints were seen, where neither scores nor a mask do: the one rule of all readers.
+
+    A joint at the exact origin is missing, since sensors and estimators report joints that they
+    lost so. Poses about one of their joints are another thing: the joint that is at the origin in
+    every frame that shows the body was seen if the origin lies in or near the body (coordinates of
+    both signs, within the box of all other joints and half its size about it) and it is the
+    layout's centre, an end of its spine, or, in space, the only such joint.
+
+    Parameters
+    ----------
+    pos
+        (M, T, V, d) positions as they stand in the file, neither moved nor scaled.
+    layout
+        V joints.
+
+    Returns
+    -------
+    numpy.ndarray
+        (M, T, V) bool.
+    """
+    seen = nonzero(pos)
+    for body, mask in zip(pos, seen, strict=True):
+        shown = mask.any(axis=1)
+        still = np.flatnonzero(~mask[shown].any(axis=0)) if shown.any() else np.zeros(0, int)
+        usual = {layout.center, *(layout.spine or ())}
+        chosen = [joint for joint in still.tolist() if joint in usual]
+        if len(still) == 1 and pos.shape[-1] == 3:
+            chosen = still.tolist()
+        if len(chosen) == 1 and mask.shape[1] > 1 and _is_about_origin(body[mask]):
+            mask[shown, chosen[0]] = True
+    return seen
+
+
+def _is_about_origin(places: np.ndarray) -> bool:
+    """Tell whether the origin is in or near the box of (n, d) places."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    margin = (high - low) / 2
+    return bool((low < 0).any() and (low - margin <= 0).all() and (high + margin >= 0).all())
 
 
 def nonzero(pos: np.ndarray) -> np.ndarray:

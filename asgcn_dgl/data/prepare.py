@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.reader import Reader, numbered_classes
+from asgcn_dgl.data.reader import Reader, kind_of_error, numbered_classes
 from asgcn_dgl.data.store import INDEX, KIND, VERSION, StoreFiles, open_store, sha256
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, write_json
@@ -30,6 +30,9 @@ __all__ = ["Summary", "prepare"]
 
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
+
+#: Share of recordings whose loss is told in a line of its own.
+MANY_LOST = 0.03
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,16 @@ class Summary:
             f"{self.read} recordings, {self.bodies} bodies, {self.frames} frames, "
             f"{self.megabytes:.1f} MB; {len(self.dropped)} dropped"
         ]
-        reasons = Counter(_kind(reason) for _, reason in self.dropped)
-        for reason, count in reasons.most_common(10):
-            first = next(name for name, each in self.dropped if _kind(each) == reason)
-            lines.append(f"  dropped {count}, such as {first}: {reason}")
+        reasons = Counter(kind_of_error(reason) for _, reason in self.dropped)
+        for kind, count in reasons.most_common(10):
+            name, reason = next(each for each in self.dropped if kind_of_error(each[1]) == kind)
+            lines.append(f"  dropped {count}, such as {name}: {reason.split(': ', 1)[-1]}")
+        lost = len(self.dropped) / (len(self.dropped) + self.read)
+        if lost > MANY_LOST:
+            lines.append(
+                f"WARNING: {100 * lost:.0f} % of the recordings are lost; see why above, and "
+                "repair them or give the option that takes them ('--strict' stops at the first)"
+            )
         return "\n".join(lines)
 
 
@@ -347,8 +356,3 @@ def _move(part: Path, out: Path) -> None:
         os.replace(part, out)
     for path in (*out.glob("shard-*.json"), out / "plan.json"):
         path.unlink()
-
-
-def _kind(reason: str) -> str:
-    """The reason without the file, so that like reasons are counted together."""
-    return reason.split(": ", 1)[-1]

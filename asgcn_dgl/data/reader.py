@@ -7,6 +7,7 @@ The wrappers here make readers of readers: a part of one, several side by side, 
 from __future__ import annotations
 
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ __all__ = ["ClipList", "Format", "Joined", "Origin", "Reader", "Split", "Subset"
 
 #: What is known of a recording of which nothing is known.
 UNKNOWN = RecordingName(-1, -1, -1, -1, -1)
+
+#: How recordings are told which of them test.
+HOW_TO_SPLIT = (
+    "say which recordings train and which test: in a column 'split' of clips.csv, in the lists "
+    "'split' of annotations, in arrays val_data beside train_data; then prepare again"
+)
 
 #: By what :meth:`Reader.hold_out` groups recordings.
 GROUPS = ("subject", "camera", "setup", "random")
@@ -235,7 +242,8 @@ class Reader(ABC):
         Parameters
         ----------
         name
-            Name of a split, by default :attr:`default_split`.
+            Name of a split, by default :attr:`default_split`. Recordings that come without any
+            split all train, those without a label left out.
 
         Returns
         -------
@@ -247,9 +255,16 @@ class Reader(ABC):
         InputError
             If there is no such split, or nothing of it is for training.
         """
+        if not name and not self.splits:
+            labels = self.labels if len(self.labels) else [0] * len(self)
+            return [number for number, label in enumerate(labels) if label >= 0], []
         name = name or self.default_split
         if name not in self.splits:
-            known = f"its splits are {', '.join(self.splits)}" if self.splits else "it has none"
+            known = (
+                f"its splits are {', '.join(self.splits)}"
+                if self.splits
+                else f"it has none: leave it out to train on all, or {HOW_TO_SPLIT}"
+            )
             raise InputError(f"{self.place}: no split {name!r}; {known}")
         split = self.splits[name]
         if not split.train:
@@ -303,7 +318,7 @@ class Reader(ABC):
             raise InputError(
                 f"{len(indices)} training recordings of {len(names)} {by}(s): none can be held out "
                 "for validation; add recordings"
-                + ("" if by == "random" else " or split by 'random'")
+                + ("" if by == "random" else ", or give --clips.validation random (or none)")
             )
         order = np.random.default_rng(seed).permutation(len(names))
         enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), share * len(indices)))
@@ -315,6 +330,19 @@ class Reader(ABC):
 def numbered_classes(labels: Sequence[int]) -> tuple[str, ...]:
     """Return names for classes that are known by number only."""
     return tuple(f"class {number}" for number in range(max(labels, default=-1) + 1))
+
+
+def kind_of_error(message: str) -> str:
+    """Return a message without the file and the place in it, so that like ones count together.
+
+    Examples
+    --------
+    >>> kind_of_error("a.npz: coordinate 1 of joint 3 (tail) in frame 4 is nan; repair the file")
+    'coordinate # of joint # in frame # is #; repair the file'
+    """
+    text = message.split(": ", 1)[-1]
+    text = re.sub(r" \([^()]*\)|'[^']*'", "", text)
+    return re.sub(r"(?<![A-Za-z])[-+]?(?:[0-9][0-9.e+-]*|nan|inf)(?![A-Za-z])", "#", text)
 
 
 # Readers of readers ------------------------------------------------------------------------------

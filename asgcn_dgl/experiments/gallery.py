@@ -199,7 +199,9 @@ def open_gallery(
     if root is not None:
         config.root = str(root)
     set_threads(config)
-    test = clips_to_test(open_run(config), config)
+    data = open_run(config)
+    restored.check_data(data)
+    test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
     if len(test) != len(names):
         raise InputError(

@@ -463,6 +463,47 @@ class SkeletonBatch:
             joints_first=False,
         )
 
+    def with_bodies(self, count: int) -> tuple[SkeletonBatch, Tensor | None, Tensor | None]:
+        """Return the structure of the same clips with so many bodies each.
+
+        Parameters
+        ----------
+        count
+            Bodies of a clip; those that a clip lacks follow its own.
+
+        Returns
+        -------
+        tuple
+            The structure; its nodes (N,) and ordered pairs (E,) that are those of this one, both
+            None where all clips have so many bodies already.
+
+        Raises
+        ------
+        ValueError
+            If a clip has more bodies, or the nodes go joints first.
+        """
+        if self.joints_first:
+            raise ValueError("the structure must be in the graph's order, got joints first")
+        if self.num_bodies is None or self.which is None:
+            if sum(part.bodies for part in self.parts) != self.batch_size * count:
+                raise ValueError(f"num_bodies must be {count} in each clip of equal ones")
+            return self, None, None
+        if max(self.num_bodies) > count:
+            raise ValueError(
+                f"num_bodies must be at most {count} in each clip, got {max(self.num_bodies)}"
+            )
+        if min(self.num_bodies) == count:
+            return self, None, None
+        layouts = [self.layouts[number] for number in self.which]
+        whole = self.builder.structure(layouts, [count] * len(layouts), device=self.device)
+        keep = np.concatenate([np.arange(count) < own for own in self.num_bodies])
+        joints = np.repeat([layout.num_joints for layout in layouts], count)
+        nodes, pairs = (
+            torch.from_numpy(np.flatnonzero(np.repeat(keep, size))).to(self.device)
+            for size in (joints, joints * (joints - 1))
+        )
+        return whole, nodes, pairs
+
     def rows_joints_first(self, rows: Tensor) -> Tensor:
         """Bring (N, ...) from the graph's order to the order "joints first"."""
         if self.order is not None:

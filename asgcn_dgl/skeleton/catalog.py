@@ -62,6 +62,11 @@ _NTU25 = _rows(
     "right_thumb",
 )
 
+# Kinect v2 as PYSKL joins its joints: both the tip of a hand and its thumb hang on the hand.
+_NTU25_PYSKL = tuple(
+    (name, inward.replace("thumb", "hand"), part, x, y) for name, inward, part, x, y in _NTU25
+)
+
 # OpenPose's COCO model with 18 joints, as in Kinetics-Skeleton. The hips hang on the shoulders, as
 # in ST-GCN and AS-GCN; OpenPose itself draws them to the neck.
 _OPENPOSE18 = _rows(
@@ -477,6 +482,12 @@ def _facts(
 
 SUPPLIED: tuple[dict[str, Any], ...] = (
     _facts("ntu25", _NTU25, ("spine_base", "spine_mid"), ("right_shoulder", "left_shoulder")),
+    _facts(
+        "ntu25_pyskl",
+        _NTU25_PYSKL,
+        ("spine_base", "spine_mid"),
+        ("right_shoulder", "left_shoulder"),
+    ),
     _facts("openpose18", _OPENPOSE18, None, ("right_shoulder", "left_shoulder")),
     _facts("coco17", _COCO17, None, ("right_shoulder", "left_shoulder")),
     _facts(

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asgcn_dgl.data import Origin
+from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.training.config import RunConfig
@@ -55,6 +55,7 @@ def make_record(
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
+    scored: bool | None = None,
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values.
 
@@ -68,6 +69,8 @@ def make_record(
         Options of the run, above all how its clips are prepared.
     origins
         Formats and options that the clips were read with.
+    scored
+        Whether the last coordinate of the clips is a score; None if it is not known.
     """
     return {
         "format": _FORMAT,
@@ -76,6 +79,7 @@ def make_record(
         "class_names": list(class_names),
         "run": config.to_dict(),
         "origins": [_plain(origin.to_dict()) for origin in origins],
+        **({} if scored is None else {"scored": scored}),
         "versions": versions(),
     }
 
@@ -136,6 +140,9 @@ class Restored:
         Epochs that were trained.
     origins
         Formats and options that the training clips were read with, where they are known.
+    scored
+        Whether the last coordinate of the training clips is a score; None where a checkpoint does
+        not tell.
     """
 
     model: ASGCN
@@ -143,6 +150,53 @@ class Restored:
     config: RunConfig
     epoch: int
     origins: tuple[Origin, ...] = ()
+    scored: bool | None = None
+
+    def check_data(self, data: Reader) -> None:
+        """Refuse a set whose labels or joints mean something else than those of the training set.
+
+        Raises
+        ------
+        InputError
+            If its classes are others or in another order, or a skeleton of it is not the model's.
+        """
+        for number, name in enumerate(data.class_names):
+            known = self.class_names[number] if number < len(self.class_names) else None
+            if name != known:
+                what = "there is none in" if known is None else f"it is {known!r} in"
+                raise InputError(
+                    f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
+                    f"was trained on ({self.config.root}); give the same folders in the same order"
+                )
+        skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
+        for layout in data.layouts:
+            if (layout.joints, frozenset(layout.bones)) not in skeletons:
+                names = ", ".join(each.name for each in self.model.layouts)
+                raise InputError(
+                    f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
+                    f"trained on ({names}); use a run trained on such clips"
+                )
+
+    def check_clip(self, clip: Clip) -> None:
+        """Refuse a clip with other coordinates than the training clips.
+
+        Raises
+        ------
+        InputError
+            If it has more or fewer, or a depth in the place of a score, or the other way round.
+        """
+        wanted = self.model.config.in_feats
+        same = self.scored is None or self.scored == clip.scored
+        if clip.num_dims != wanted or not same:
+            raise InputError(
+                f"{clip.source}: joints of {_coordinates(clip.num_dims, clip.scored)}, where the "
+                f"model was trained on {_coordinates(wanted, bool(self.scored))}; give files like "
+                "those of the training set, or the options that read them so"
+            )
+
+
+def _coordinates(count: int, scored: bool) -> str:
+    return f"{count - 1} coordinates and a score" if scored else f"{count} coordinates"
 
 
 def load_model(path: str | Path) -> Restored:
@@ -161,12 +215,13 @@ def load_model(path: str | Path) -> Restored:
         config = RunConfig.from_dict(record["run"])
         names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
         origins = tuple(Origin.from_dict(each) for each in record.get("origins", ()))
+        scored = record.get("scored")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         text = " ".join(str(error).split())
         raise InputError(
             f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
         ) from error
-    return Restored(model.eval(), names, config, epoch, origins)
+    return Restored(model.eval(), names, config, epoch, origins, scored)
 
 
 def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +19,8 @@ from asgcn_dgl.data import (
     collate,
     open_data,
 )
+from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.transforms import (
     AlignSpine,
     Center,
@@ -37,6 +41,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.progress import progress_wanted
 
 __all__ = [
     "RunClips",
@@ -48,6 +53,8 @@ __all__ = [
     "make_transform",
     "open_run",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
@@ -150,10 +157,60 @@ def open_run(config: RunConfig) -> Reader:
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
-    """Return the clips in memory, or as they are where they are not to be kept."""
-    if not config.clips.cache or not len(clips):
+    """Return the clips in memory, or as they are where they are not to be kept.
+
+    Of recordings that were not prepared, those that ``prepare`` would drop are left out, with a
+    warning that counts them by cause, or stop with ``clips.strict``.
+
+    Raises
+    ------
+    InputError
+        If a recording cannot be used and none may be left out, or none can be used.
+    """
+    prepared = isinstance(clips, ClipList) or _is_store(clips)
+    if not len(clips) or (prepared and not config.clips.cache):
         return clips
-    return ClipList.load(clips, progress=progress)
+    kept: list[int] = []
+    found: list[Clip] = []
+    causes: list[str] = []
+    for index in track(range(len(clips)), progress):
+        try:
+            clip = clips.read(index).check(len(clips.class_names) or None)
+        except InputError as error:
+            if config.clips.strict or prepared:
+                raise
+            causes.append(str(error))
+            continue
+        kept.append(index)
+        if config.clips.cache:
+            found.append(clip)
+    if causes:
+        _tell_losses(clips, causes)
+    if config.clips.cache:
+        return ClipList.of(found, clips.class_names)
+    return clips if len(kept) == len(clips) else Subset.of(clips, kept)
+
+
+def _is_store(clips: Reader) -> bool:
+    whole = clips.whole if isinstance(clips, Subset) else clips
+    return isinstance(whole, Store)
+
+
+def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
+    """Warn of recordings that are left out, by cause; refuse a set of nothing else."""
+    if len(causes) == len(clips):
+        raise InputError(f"none of {len(clips)} recordings can be used; the first: {causes[0]}")
+    for kind, count in Counter(map(kind_of_error, causes)).most_common():
+        first = next(cause for cause in causes if kind_of_error(cause) == kind)
+        logger.warning(
+            "%s: %d of %d recordings (%.1f %%) are left out, such as %s; 'clips.strict' stops at "
+            "the first",
+            clips.place,
+            count,
+            len(clips),
+            100 * count / len(clips),
+            first,
+        )
 
 
 def clips_to_test(data: Reader, config: RunConfig) -> Reader:
@@ -164,14 +221,23 @@ def clips_to_test(data: Reader, config: RunConfig) -> Reader:
     InputError
         If the split cannot be used, or there is no test clip.
     """
-    protocol = config.clips.protocol or data.default_split
-    _, test = data.split(protocol)
+    test = _test_clips(data, config)
     if not test:
-        raise InputError(
-            f"{config.root}: none of its {len(data)} clips is for testing under protocol "
-            f"{protocol!r}; check --root"
-        )
-    return Subset.of(data, test)
+        raise InputError(f"{config.root}: {_without_test(data, config)}; {HOW_TO_SPLIT}")
+    chosen = Subset.of(data, test)
+    return chosen if _is_store(chosen) else load(chosen, config, progress_wanted(config))
+
+
+def _test_clips(data: Reader, config: RunConfig) -> list[int]:
+    return data.split(config.clips.protocol or data.default_split)[1]
+
+
+def _without_test(data: Reader, config: RunConfig) -> str:
+    """Say that nothing tests, and why."""
+    protocol = config.clips.protocol or data.default_split
+    if not protocol:
+        return f"its {len(data)} recordings come without a split, so that none is for testing"
+    return f"none of its {len(data)} recordings is for testing under split {protocol!r}"
 
 
 def evaluation_loader(
@@ -240,6 +306,15 @@ class RunClips:
                 share=options.validation_share,
                 seed=options.validation_seed,
             )
+        #: Whether there are clips to test on.
+        self.tested = bool(_test_clips(self.set, config))
+        if not self.tested:
+            logger.warning(
+                "%s: %s; what is trained is not tested. To test it, %s",
+                config.root,
+                _without_test(self.set, config),
+                HOW_TO_SPLIT,
+            )
         self.train_clips = load(Subset.of(self.set, train), config, progress)
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
@@ -247,6 +322,11 @@ class RunClips:
     def num_dims(self) -> int:
         """Coordinates of a joint, d."""
         return self.train_clips.read(0).num_dims
+
+    @property
+    def scored(self) -> bool:
+        """Whether the last coordinate is a score."""
+        return self.train_clips.read(0).scored
 
     def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
         """Return the clips to learn from, see :func:`make_dataset`."""

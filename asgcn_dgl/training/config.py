@@ -98,6 +98,8 @@ class ClipsConfig:
         Processes that prepare clips; 0: the training process does it.
     cache
         Keep the raw clips in memory after the first reading.
+    strict
+        Stop at a raw recording that cannot be used; else it is left out, with a warning.
     """
 
     protocol: str | None = None
@@ -126,6 +128,7 @@ class ClipsConfig:
     repeat: int = 1
     workers: int = 0
     cache: bool = True
+    strict: bool = False
 
     def __post_init__(self) -> None:
         check_types(self, "clips.")

@@ -74,6 +74,7 @@ def evaluate(
     if root is not None:
         config.root = str(root)
     data = open_run(config)
+    restored.check_data(data)
     if root is not None:
         _compare_origins(restored, data)
     if num_clips is not None:

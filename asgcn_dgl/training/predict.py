@@ -165,6 +165,7 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
             f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model "
             f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
         )
+    restored.check_clip(clip)
     steps = model.config.future_frames
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)

@@ -50,8 +50,9 @@ def format_figures(result: Mapping[str, Any]) -> str:
         What ``metrics.json`` or ``validation.json`` holds.
     """
     views = "" if result["num_clips"] == 1 else f", {result['num_clips']} views of each"
+    protocol = result["protocol"] or "no split"
     lines = [
-        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({result['protocol']}, "
+        f"{result['split']}: {result['clips']} clips of {result['dataset']} ({protocol}, "
         f"{result['stream']} stream{views}), {result['checkpoint']} checkpoint "
         f"(epoch {result['epoch']})",
     ]

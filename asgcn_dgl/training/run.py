@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
+from asgcn_dgl.data import Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN
@@ -99,8 +100,8 @@ def train(
     clips = RunClips(config, progress_wanted(config))
     names = list(clips.set.class_names)
     model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
-    record = make_record(model, names, config, clips.set.origins)
-    _check_resumable(run, model, config, resume)
+    record = make_record(model, names, config, clips.set.origins, clips.scored)
+    _check_resumable(run, model, config, resume, clips.set)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
@@ -119,7 +120,7 @@ def train(
     if not is_main():  # the others helped to train; one is enough to look
         return {}
     result = _validate(run, clips, seconds)
-    tested = evaluate(run.path) if test else None
+    tested = evaluate(run.path) if test and clips.tested else None
     say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
@@ -151,7 +152,9 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and all(each.name.startswith(".config.yaml.") for each in path.iterdir())
 
 
-def _check_resumable(run: RunDir, model: ASGCN, config: RunConfig, resume: bool) -> None:
+def _check_resumable(
+    run: RunDir, model: ASGCN, config: RunConfig, resume: bool, data: Reader
+) -> None:
     """Refuse checkpoints that the options do not fit, before anything is written."""
     if resume and any(run.checkpoints.glob("*.ckpt")):
         was, wanted = run.read_config().to_dict(), config.to_dict()
@@ -171,13 +174,15 @@ def _check_resumable(run: RunDir, model: ASGCN, config: RunConfig, resume: bool)
                     f"{file}: holds a model of another shape; resume without options of "
                     "the model, or train again in another --out"
                 )
+            load_model(file).check_data(data)
 
 
 def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
     """Return the first line of the log."""
     count = sum(parameter.numel() for parameter in model.parameters())
+    protocol = clips.protocol or "no split"
     return (
-        f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {clips.protocol}, "
+        f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {protocol}, "
         f"{clips.config.stream} stream; {len(clips.train_clips)} clips to learn from, "
         f"{len(clips.held_out_clips)} held out; {count:,} parameters; "
         f"seed {clips.config.trainer.seed}"

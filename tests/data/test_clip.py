@@ -9,7 +9,7 @@ import pytest
 from asgcn_dgl.data import Clip
 from asgcn_dgl.data.files import read_bytes
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 LAYOUT = get_layout("ntu25")
 
@@ -172,3 +172,40 @@ def test_a_file_that_is_too_large(tmp_path):
         file.truncate(2**27 + 1)  # takes no room on the disk
     with pytest.raises(InputError, match="134 MB where at most 134 MB are read at once"):
         read_bytes(tmp_path / "a")
+
+
+ABOUT_HIP = SkeletonLayout.from_bones("body", [("hip", "head"), ("hip", "foot")], center="hip")
+
+
+def test_the_joint_that_a_pose_is_about_was_seen():
+    """It is at the origin in every frame, and the body is around it."""
+    pos = np.random.default_rng(0).normal(size=(2, 6, 3, 3))
+    pos[:, :, 0] = 0
+    pos[0, 2] = 0  # a frame without the body
+    pos[1, :, 1] = 0  # a joint that was lost
+    mask = Clip.from_positions("a", ABOUT_HIP, pos).mask
+    assert mask[0, [0, 1, 3, 4, 5]].all() and not mask[0, 2].any()
+    assert mask[1, :, [0, 2]].all() and not mask[1, :, 1].any()
+    flat = np.random.default_rng(0).normal(size=(1, 6, 3, 2))
+    flat[:, :, 1] = 0  # of a picture the centre alone can be meant
+    assert not Clip.from_positions("a", ABOUT_HIP, flat).mask[:, :, 1].any()
+
+
+@pytest.mark.parametrize("shift", [[0, 0, 3], [400, 300, 0], [9, 9, 9]])
+def test_a_joint_at_an_origin_far_from_the_body_is_missing(shift):
+    pos = np.random.default_rng(0).uniform(-0.5, 0.5, size=(1, 6, 3, 3)) + shift
+    pos[:, :, 0] = 0
+    assert not Clip.from_positions("a", ABOUT_HIP, pos).mask[:, :, 0].any()
+
+
+def test_a_virtual_centre_needs_no_column():
+    pair = SkeletonLayout.from_bones("pair", [(0, 1), (2, 3)], virtual_center="middle")
+    pos = np.ones((1, 3, 4, 2)) * [[1, 1], [2, 2], [5, 5], [6, 6]]
+    pos[0, 1] = 0
+    pos[0, 2, :2] = 0
+    clip = Clip.from_positions("a", pair, pos)
+    assert clip.pos[0, :, 4].tolist() == [[3, 3], [0, 0], [5, 5]]
+    assert clip.mask[0, :, 4].tolist() == [True, False, True]
+    assert Clip.from_positions("a", pair, np.ones((1, 3, 5, 2))).num_dims == 2
+    with pytest.raises(InputError, match="3 joints where layout 'pair' has 5"):
+        Clip.from_positions("a", pair, pos[:, :, :3])

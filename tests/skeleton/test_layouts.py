@@ -16,6 +16,7 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names, registe
 
 SIZES = {
     "ntu25": 25,
+    "ntu25_pyskl": 25,
     "openpose18": 18,
     "coco17": 17,
     "kinectv1_20": 20,
@@ -30,6 +31,7 @@ SIZES = {
 BODIES = sorted(set(SIZES) - {"hand21"})
 CENTERS = {
     "ntu25": "spine_shoulder",
+    "ntu25_pyskl": "spine_shoulder",
     "openpose18": "neck",
     "coco17": "nose",
     "kinectv1_20": "shoulder_center",
@@ -237,6 +239,12 @@ def test_supplied_poses_have_no_crossed_bones_and_no_joint_on_another(supplied):
             1,
             """1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15
             17-1 18-17 19-18 20-19 22-23 23-8 24-25 25-12""",
+        ),
+        (
+            "ntu25_pyskl",
+            1,
+            """1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15
+            17-1 18-17 19-18 20-19 22-8 23-8 24-12 25-12""",
         ),
         (
             "openpose18",

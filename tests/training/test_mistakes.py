@@ -46,7 +46,7 @@ def test_broken_clip(tiny, clips_root, tmp_path, capsys):
     bad = sorted(root.glob("*P001*.skeleton"))[0]
     bad.write_text("3\n1\nnonsense\n")
     folder = tmp_path / "run"
-    assert main([*tiny, f"--root={root}", f"--out={folder}"]) == 2
+    assert main([*tiny, f"--root={root}", f"--out={folder}", "--clips.strict=true"]) == 2
     assert str(bad) in one_line(capsys)
     assert not folder.exists()
 
@@ -56,7 +56,8 @@ def test_label_of_another_set(tiny, clips_root, tmp_path, capsys):
     shutil.copytree(clips_root, root)
     clip = sorted(root.glob("*P001*A013.skeleton"))[0]
     bad = clip.rename(clip.with_name(clip.name.replace("A013", "A057")))
-    assert main([*tiny, f"--root={root}", f"--out={tmp_path / 'run'}"]) == 2
+    strict = "--clips.strict=true"
+    assert main([*tiny, f"--root={root}", f"--out={tmp_path / 'run'}", strict]) == 2
     error = one_line(capsys)
     assert str(bad) in error
     assert "label" in error

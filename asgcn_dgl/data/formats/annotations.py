@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.clip import Clip, seen_joints
 from asgcn_dgl.data.files import (
     check_memory,
     find_files,
@@ -34,15 +34,17 @@ from asgcn_dgl.data.files import (
 )
 from asgcn_dgl.data.formats.estimates import (
     check_options,
+    check_scores,
     check_splits,
     choose_layout,
     estimated_clip,
     find_classes,
+    is_score,
     name_facts,
     ntu_set,
     numbers_of,
 )
-from asgcn_dgl.data.formats.layout_file import GivenLayout
+from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
@@ -60,6 +62,9 @@ NORMALIZATIONS = ("centred", "pyskl", "height", "none")
 #: Layouts by number of joints, of flat poses and of poses in space.
 _FLAT = {17: "coco17", 18: "openpose18", 25: "openpose25", 133: "wholebody133"}
 _SPACE = {25: "ntu25", 20: "kinectv1_20"}
+
+#: Annotations that are looked at to find out what the third coordinate is.
+LOOKED_AT = 16
 
 #: Names in all lists of splits; NTU RGB+D 120 has half a million.
 MAX_MEMBERS = 2**23
@@ -103,6 +108,8 @@ class AnnotationReader(Reader):
         One a recording.
     normalize, min_score, score, bodies
         See :func:`open_annotations`.
+    flat
+        The third channel is a score.
     """
 
     path: Path = Path()
@@ -111,6 +118,7 @@ class AnnotationReader(Reader):
     min_score: float = 0.0
     score: bool = True
     bodies: int | None = BODIES
+    flat: bool = False
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
@@ -119,15 +127,20 @@ class AnnotationReader(Reader):
         place = f"{self.path} ({found.name})"
         numbers = name_facts(place, found.name, found.label)
         pos, score = self._poses(place, found)
+        seen = None  # told before anything is moved or scaled
+        if score is None:
+            pos = np.where(np.isnan(pos).any(axis=-1, keepdims=True), 0, pos)
+            seen = seen_joints(pos, self.layout)
+        else:  # what is missing may hold anything
+            pos = np.where((score > self.min_score)[..., None], pos, 0)
         if pos.shape[-1] == 2:
             pos = self._places(place, pos, found.size)
-        if score is not None:  # what is missing may hold anything
-            pos = np.where((score > self.min_score)[..., None], pos, 0)
         return estimated_clip(
             found.name,
             self.layout,
             pos,
             score,
+            seen=seen,
             min_score=self.min_score,
             keep_score=self.score and pos.shape[-1] == 2,
             label=found.label,
@@ -139,6 +152,9 @@ class AnnotationReader(Reader):
         if isinstance(found.pos, PoseFile):
             return found.pos.load(place, found.name, self.bodies)
         pos = found.pos.array.astype(np.float64)
+        if self.flat:
+            check_scores(place, pos[..., 2])
+            return pos[..., :2], pos[..., 2]
         return pos, None if found.score is None else found.score.array.astype(np.float64)
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
@@ -160,13 +176,13 @@ class AnnotationReader(Reader):
         """Options, sizes and times of the files."""
         held = [each.pos.path for each in self.annotations if isinstance(each.pos, PoseFile)]
         files = [self.path, *dict.fromkeys(path for path in held if path is not None)]
-        options = [self.normalize, self.min_score, self.score, self.bodies]
+        options = [self.normalize, self.min_score, self.score, self.bodies, self.flat]
         return [*options, stamp_files(files)]
 
     def __reduce__(self) -> Any:
         # A worker process reads the file itself; to send it all poses would take longer.
         return _open_again, (self.path, self.layout, self.normalize, self.min_score, self.score,
-                             self.bodies, self.origin)  # fmt: skip
+                             self.bodies, self.flat, self.origin)  # fmt: skip
 
 
 def _open_again(
@@ -176,9 +192,11 @@ def _open_again(
     min_score: float,
     score: bool,
     bodies: int | None,
+    flat: bool,
     origin: Origin | None,
 ) -> AnnotationReader:
-    held = open_annotations(path, (layout,), normalize, min_score, score)
+    third = "score" if flat else "depth"
+    held = open_annotations(path, (layout,), normalize, min_score, score, third=third)
     return replace(held, bodies=bodies, origin=origin, place=str(path))
 
 
@@ -189,6 +207,7 @@ def open_annotations(
     min_score: float = 0.0,
     score: bool = True,
     bodies: int | None = None,
+    third: str = "auto",
 ) -> AnnotationReader:
     """Look at an annotation pickle.
 
@@ -214,6 +233,9 @@ def open_annotations(
         For sets whose poses are in files of their own (Kinetics-400), in which bodies come in no
         order that holds over time: so many of each frame's bodies are kept, those of the highest
         scores. Left out: two. Other sets tell bodies apart, and this is an error.
+    third
+        What the third of three coordinates is, ``"depth"`` or ``"score"``. ``"auto"``: as for
+        :func:`~asgcn_dgl.data.formats.arrays.open_arrays`; beside ``keypoint_score`` a depth.
 
     Returns
     -------
@@ -228,7 +250,7 @@ def open_annotations(
     """
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
-    check_options(min_score, score)
+    check_options(min_score, score, third)
     root = Path(root)
     # Files of poses may lie in folders below.
     files = [path for path in sorted(root.glob("*.pkl")) if is_recording(path)]
@@ -255,9 +277,12 @@ def open_annotations(
     check_splits(str(path), names, chosen, splits)
     joints, dims = _joints(path, annotations)
     known = _FLAT if dims == 2 else _SPACE
+    chosen_layout = choose_layout(str(path), path.parent, joints, known, layout)
+    guessed = layout is None and chosen is None and not has_layout(path.parent)
+    flat = dims == 3 and _third_is_score(path, annotations, third, chosen_layout, guessed)
     return AnnotationReader(
         names,
-        choose_layout(str(path), path.parent, joints, known, layout),
+        chosen_layout,
         find_classes(path.parent, chosen),
         splits,
         path,
@@ -266,6 +291,7 @@ def open_annotations(
         min_score,
         score,
         BODIES if bodies is None else bodies,
+        flat,
         labels=tuple(each.label for each in annotations),
         numbers=numbers_of(names),
     )
@@ -279,6 +305,27 @@ def _check_bodies(path: Path, bodies: Any, apart: bool) -> None:
         )
     if bodies is not None and (type(bodies) is not int or bodies < 1):
         raise InputError(f"bodies must be a whole number from 1, got {bodies!r}")
+
+
+def _third_is_score(
+    path: Path,
+    annotations: Sequence[Annotation],
+    third: str,
+    layout: SkeletonLayout,
+    guessed: bool,
+) -> bool:
+    """Tell what the third coordinate is, see :func:`is_score`."""
+    if any(each.score is not None for each in annotations):
+        if third == "score":
+            raise InputError(
+                f"{path}: 'keypoint_score' beside three coordinates: the third is a depth; leave "
+                "--options.third out"
+            )
+        return False
+    few = annotations[:: max(1, len(annotations) // LOOKED_AT)]
+    held = [each.pos.array for each in few if isinstance(each.pos, PickledArray)]
+    values = np.concatenate([array[..., 2].ravel().astype(np.float64) for array in held])
+    return is_score(str(path), third, layout, values, guessed)
 
 
 def _check_once(path: Path, names: Sequence[str]) -> None:
@@ -427,5 +474,5 @@ FORMAT = Format(
     open_annotations,
     _recognizes,
     "annotation",
-    ("normalize", "min_score", "score", "bodies"),
+    ("normalize", "min_score", "score", "bodies", "third"),
 )

@@ -35,16 +35,18 @@ from asgcn_dgl.data.files import (
 )
 from asgcn_dgl.data.formats.estimates import (
     check_options,
+    check_scores,
     check_splits,
     choose_layout,
     estimated_clip,
     find_classes,
+    is_score,
     name_facts,
     ntu_set,
     numbers_of,
 )
 from asgcn_dgl.data.formats.folder import PublishedSet
-from asgcn_dgl.data.formats.layout_file import GivenLayout
+from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
 from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, names_in_npz
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
@@ -66,13 +68,10 @@ ARCHIVE_SPLITS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
 _ARRAYS = {f"{what}_{part}" for what in "xy" for part in ARCHIVE_PARTS}
 _ARCHIVE = re.compile(r"NTU(60|120)_(CS|CV|CSub|CSet)")
 
-#: Clips that are looked at to find out where their origin is.
+#: Clips that are looked at to find out what the third channel is.
 LOOKED_AT = 16
 
 _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
-
-#: Layouts whose third channel is the score of a pose estimator.
-_FLAT = (18, 17)
 
 
 class Pair(NamedTuple):
@@ -121,8 +120,6 @@ class ArrayReader(Reader):
         Frames of each; 0 where they are not known.
     flat
         The third channel is a score.
-    center
-        The joint that all clips were centred on, which is at 0 and seen all the same; -1: none.
     padding, min_score, score
         See :func:`open_arrays`.
     """
@@ -131,7 +128,6 @@ class ArrayReader(Reader):
     places: tuple[tuple[int, int], ...] = ()
     lengths: tuple[int, ...] = ()
     flat: bool = False
-    center: int = -1
     padding: str = "zeros"
     min_score: float = 0.0
     score: bool = True
@@ -146,12 +142,14 @@ class ArrayReader(Reader):
         numbers = name_facts(place, self.names[index], label)
         pos = self._frames(self.pairs[pair].row(row), self.lengths[index])
         scores = pos[..., -1] if self.flat else None
+        if scores is not None:
+            check_scores(place, scores)
         return estimated_clip(
             self.names[index],
             self.layout,
             pos[..., :-1] if self.flat else pos,
             scores,
-            seen=_moved(pos) if self.pairs[pair].stored else _seen(pos, self.center),
+            seen=_moved(pos) if self.pairs[pair].stored and not self.flat else None,
             min_score=self.min_score,
             keep_score=self.score,
             label=label,
@@ -169,7 +167,7 @@ class ArrayReader(Reader):
     def stamp(self) -> object:
         """Options, lengths, sizes and times of all files."""
         files = [path for pair in self.pairs for path in (pair.data, pair.labels)]
-        options = [self.padding, self.min_score, self.score, self.center, list(self.lengths)]
+        options = [self.padding, self.min_score, self.score, self.flat, list(self.lengths)]
         return [*options, stamp_files(files)]
 
 
@@ -179,6 +177,7 @@ def open_arrays(
     padding: str = "zeros",
     min_score: float = 0.0,
     score: bool = True,
+    third: str = "auto",
 ) -> ArrayReader:
     """Look at a folder of arrays.
 
@@ -191,17 +190,20 @@ def open_arrays(
         from ``train_num_frame.npy``, or from a third list in the pickle, where there is either.
         Names of classes are taken from ``classes.txt`` in the folder.
     layout
-        Name of a supplied layout, or a layout file. Left out: that which is usual for V (25 NTU's,
-        18 OpenPose's, 20 Kinect v1's, 17 COCO's).
+        Name of a supplied layout, or a layout file. Left out: ``layout.yaml`` in the folder, else
+        that which is usual for V (25 NTU's, 18 OpenPose's, 20 Kinect v1's, 17 COCO's).
     padding
         How clips were filled up to T frames. ``"zeros"``: zeros at the end are left out.
         ``"repeat"``: so is what exactly repeats the frames before it from the start on, as
         2s-AGCN and AS-GCN fill clips up. Where lengths are known neither is asked.
     min_score
-        Joints whose score is not above this are missing. Of 17 or 18 joints the third channel is
-        the score; of others there is none.
+        Joints whose score is not above this are missing.
     score
         The score is the last coordinate of each joint.
+    third
+        What the third channel is, ``"depth"`` or ``"score"``. ``"auto"``: a score of layouts of
+        pictures (COCO's, OpenPose's, MPII's, Halpe's), else a depth; of a layout of your own it
+        must be said where the values are from 0 to 1.
 
     Returns
     -------
@@ -217,7 +219,7 @@ def open_arrays(
     """
     if padding not in ("zeros", "repeat"):
         raise InputError(f"padding must be zeros or repeat, got {padding!r}")
-    check_options(min_score, score)
+    check_options(min_score, score, third)
     root = Path(root)
     found = _pairs(root)
     names: list[str] = []
@@ -238,7 +240,6 @@ def open_arrays(
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each apart")
     folder = root.parent if root.is_file() else root
-    flat = channels == 3 and joints in _FLAT
     archive = pairs[0].data if pairs[0].stored else None
     chosen = ntu_set(names) if archive is None else _set_of(archive, labels)
     splits = {}
@@ -247,16 +248,20 @@ def open_arrays(
         splits[name] = Split.of(parts)
     place = str(pairs[0].data)
     check_splits(place, names, chosen, splits)
+    chosen_layout = choose_layout(place, folder, joints, _LAYOUTS, layout)
+    guessed = layout is None and chosen is None and not has_layout(folder)
+    flat = channels == 3 and is_score(
+        place, third, chosen_layout, _thirds(pairs[0]), guessed and archive is None
+    )
     return ArrayReader(
         tuple(names),
-        choose_layout(place, folder, joints, _LAYOUTS, layout),
+        chosen_layout,
         find_classes(folder, chosen),
         splits,
         pairs,
         tuple(places),
         tuple(lengths),
         flat,
-        -1 if flat or archive is not None else _origin(pairs[0].data),
         padding,
         min_score,
         score,
@@ -458,29 +463,11 @@ def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
     return list(labels)
 
 
-def _origin(path: Path) -> int:
-    """The one joint of the first body that is 0 wherever the body is; -1 if there is none.
-
-    The scripts of 2s-AGCN and of those who follow it move each clip so that the middle of the spine
-    is the origin. To take that for a lost joint would leave the skeleton without its middle.
-    """
-    data = _map(path)
-    rows = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
-    away, looked = np.zeros(data.shape[3], dtype=bool), 0
-    for row in rows:
-        shown_joints = (np.asarray(data[row, ..., 0]) != 0).any(axis=0)  # (T, V)
-        away |= shown_joints.any(axis=0)
-        looked += int(shown_joints.any())
-    still = np.flatnonzero(~away)
-    return int(still[0]) if looked and len(still) == 1 else -1
-
-
-def _seen(pos: np.ndarray, origin: int) -> np.ndarray:
-    """(M, T, V) joints that are not at 0, and the one at the origin where its body is."""
-    seen: np.ndarray = (pos != 0).any(axis=-1)
-    if origin >= 0:
-        seen[..., origin] |= seen.any(axis=-1)
-    return seen
+@np.errstate(invalid="ignore")  # a NaN may signal
+def _thirds(pair: Pair) -> np.ndarray:
+    """Third channels of a few clips."""
+    rows = np.unique(np.linspace(0, pair.shape[0] - 1, LOOKED_AT).astype(int))
+    return np.concatenate([pair.row(row)[..., 2].ravel() for row in rows.tolist()])
 
 
 def _moved(pos: np.ndarray) -> np.ndarray:
@@ -515,4 +502,6 @@ def _recognizes(path: Path) -> bool:
     return suffix == ".npy" or (suffix == ".npz" and bool(names_in_npz(path) & _ARRAYS))
 
 
-FORMAT = Format("arrays", open_arrays, _recognizes, "array", ("padding", "min_score", "score"))
+FORMAT = Format(
+    "arrays", open_arrays, _recognizes, "array", ("padding", "min_score", "score", "third")
+)

@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, seen_joints
 from asgcn_dgl.data.formats.folder import PublishedSet
-from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, fitting
+from asgcn_dgl.data.formats.layout_file import (
+    GivenLayout,
+    find_layouts,
+    fitting,
+    has_layout,
+)
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120, parse_ntu_name
 from asgcn_dgl.data.formats.table import class_list
 from asgcn_dgl.data.reader import UNKNOWN, Split
@@ -20,16 +25,27 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = [
     "check_options",
+    "check_scores",
     "check_splits",
     "choose_layout",
     "estimated_clip",
     "find_classes",
+    "is_score",
     "name_facts",
     "ntu_set",
     "numbers_of",
 ]
 
 logger = logging.getLogger(__name__)
+
+#: What the third of three channels can be; ``auto``: as the layout says.
+THIRDS = ("auto", "depth", "score")
+
+#: Layouts of estimators on pictures, whose third channel is a score, and of poses in space.
+_OF_PICTURES = ("coco17", "halpe26", "mpii16", "openpose18", "openpose25", "wholebody133")
+_IN_SPACE = (
+    *("cmu38", "h36m17", "h36m32", "kinectv1_20", "ntu25", "ntu25_pyskl", "smpl22", "smpl24"),
+)
 
 
 def estimated_clip(
@@ -51,9 +67,9 @@ def estimated_clip(
     name, layout, label, meta
         Of the clip.
     places
-        (M, T, V, d) coordinates.
+        (M, T, V, d) coordinates; a joint of which one is NaN is missing.
     score
-        (M, T, V) scores; None: joints at the exact origin are missing.
+        (M, T, V) scores; None: :func:`~asgcn_dgl.data.clip.seen_joints` tells what is missing.
     seen
         (M, T, V) which joints were seen, where there are no scores and the origin does not tell.
     min_score
@@ -71,10 +87,13 @@ def estimated_clip(
     InputError
         As :class:`~asgcn_dgl.data.Clip`.
     """
+    known = ~np.isnan(places).any(axis=-1)
+    if not known.all():
+        places = np.where(known[..., None], places, 0)
     if score is not None:
-        mask = score > min_score
+        mask = known & (score > min_score)
     else:
-        mask = (places != 0).any(axis=-1) if seen is None else seen
+        mask = known & (seen_joints(places, layout) if seen is None else seen)
     present = mask.any(axis=(1, 2))
     if present.any() and not present.all():
         places, mask = places[present], mask[present]
@@ -85,13 +104,72 @@ def estimated_clip(
     return Clip.from_positions(name, layout, places, mask, label, meta, scored)
 
 
-def check_options(min_score: Any, score: Any) -> None:
-    """Refuse a threshold that is no number, and a ``score`` that is neither true nor false."""
+def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
+    """Refuse a threshold that is no number, and other options that are none of their values."""
+    if third not in THIRDS:
+        raise InputError(f"third must be one of {', '.join(THIRDS)}, got {third!r}")
     number = isinstance(min_score, int | float) and not isinstance(min_score, bool)
     if not number or min_score != min_score:
         raise InputError(f"min_score must be a number, got {min_score!r}")
     if not isinstance(score, bool):
         raise InputError(f"score must be true or false, got {score!r}")
+
+
+def is_score(
+    place: str, third: str, layout: SkeletonLayout, values: np.ndarray, guessed: bool
+) -> bool:
+    """Tell whether the third channel is the score of an estimator, or a depth.
+
+    Parameters
+    ----------
+    place
+        File, for messages.
+    third
+        The option: one of :data:`THIRDS`.
+    layout
+        Of the joints; a supplied one says what the third channel is.
+    values
+        Of that channel, of some clips.
+    guessed
+        The layout was guessed from the number of joints.
+
+    Raises
+    ------
+    InputError
+        If neither the option nor the layout tells, or the values contradict them.
+    """
+    values = values[np.isfinite(values)]
+    unit = bool((values > 0).any()) and not ((values < 0) | (values > 1)).any()
+    unit = unit and bool(((values > 0) & (values < 1)).any())
+    if third != "auto":
+        flat = third == "score"
+    elif layout.name in _OF_PICTURES:
+        flat = True
+    elif (layout.name in _IN_SPACE and not (guessed and unit)) or not unit:
+        return False
+    else:
+        raise InputError(
+            f"{place}: the third channel is from 0 to 1, a score or a depth; say which by "
+            "--options.third score (or depth)" + (", or by --options.layout" if guessed else "")
+        )
+    if flat:
+        check_scores(place, values)
+    return flat
+
+
+def check_scores(place: str, values: np.ndarray) -> None:
+    """Refuse scores below 0.
+
+    Raises
+    ------
+    InputError
+        Naming the option.
+    """
+    if (values < 0).any():
+        raise InputError(
+            f"{place}: the third channel is {values[values < 0][0]:.4g}, which is no score; if it "
+            "is a depth, say --options.third depth, or give the layout by --options.layout"
+        )
 
 
 def ntu_set(names: Sequence[str]) -> PublishedSet | None:
@@ -208,7 +286,7 @@ def find_classes(folder: Path, chosen: PublishedSet | None) -> tuple[str, ...]:
 def choose_layout(
     place: str, folder: Path, joints: int, known: Mapping[int, str], given: GivenLayout
 ) -> SkeletonLayout:
-    """Return the layout that was asked for, or the known one of so many joints.
+    """Return the layout that was asked for, that lies there, or the known one of so many joints.
 
     Parameters
     ----------
@@ -229,9 +307,9 @@ def choose_layout(
     InputError
         If no layout fits.
     """
-    if given is not None:
+    if given is not None or has_layout(folder):
         layout = fitting(find_layouts(folder, given), joints)
-        if layout.num_joints != joints:
+        if layout.num_joints != joints and not lacks_center(layout, joints):
             raise InputError(
                 f"{place}: {joints} joints where layout {layout.name!r} has "
                 f"{layout.num_joints}; give the layout that the poses were estimated with"
@@ -240,6 +318,6 @@ def choose_layout(
     if joints not in known:
         raise InputError(
             f"{place}: {joints} joints, which no layout that is usual here has; name one by "
-            "the option layout"
+            "--options.layout, or write a layout.yaml beside"
         )
     return get_layout(known[joints])

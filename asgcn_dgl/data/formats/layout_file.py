@@ -8,11 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asgcn_dgl.data.clip import lacks_center
 from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
-__all__ = ["LAYOUT_FILES", "GivenLayout", "find_layout", "find_layouts", "fitting", "read_layout"]
+__all__ = [
+    "LAYOUT_FILES",
+    "GivenLayout",
+    "find_layout",
+    "find_layouts",
+    "fitting",
+    "has_layout",
+    "read_layout",
+]
 
 #: A layout as an option: its name, a layout file, or layouts that a recording may have.
 GivenLayout = str | Sequence[SkeletonLayout] | None
@@ -59,6 +68,11 @@ def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
     )
 
 
+def has_layout(folder: Path) -> bool:
+    """Tell whether a layout lies in a folder."""
+    return any((folder / name).is_file() for name in LAYOUT_FILES)
+
+
 def find_layouts(folder: Path, given: GivenLayout = None) -> tuple[SkeletonLayout, ...]:
     """Return the layouts that are given, or the one that :func:`find_layout` finds."""
     if given is None or isinstance(given, str | Path):
@@ -68,7 +82,9 @@ def find_layouts(folder: Path, given: GivenLayout = None) -> tuple[SkeletonLayou
 
 def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
     """Return the first layout of so many joints, or the first of all where none has as many."""
-    return next((each for each in layouts if each.num_joints == joints), layouts[0])
+    whole = (each for each in layouts if each.num_joints == joints)
+    others = (each for each in layouts if lacks_center(each, joints))
+    return next(whole, next(others, layouts[0]))
 
 
 def read_layout(path: str | Path) -> SkeletonLayout:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.clip import Clip, seen_joints
 from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name, stamp_files
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
@@ -45,12 +45,12 @@ class Missing(NamedTuple):
     Attributes
     ----------
     nan
-        What NaN coordinates are: ``"error"``, or ``"missing"`` joints.
+        What NaN coordinates are: ``"missing"`` joints, or an ``"error"``.
     min_score
         Joints whose score is not above this are missing.
     """
 
-    nan: str = "error"
+    nan: str = "missing"
     min_score: float = 0.0
 
     def check(self) -> Missing:
@@ -63,15 +63,15 @@ class Missing(NamedTuple):
         return self
 
 
-#: NaN is refused; what has a score of 0 is missing.
-STRICT = Missing()
+#: What is NaN, or has a score of 0, is missing.
+USUAL = Missing()
 
 
 def read_arrays(
     path: str | Path,
     layout: SkeletonLayout | Sequence[SkeletonLayout],
     *,
-    missing: Missing = STRICT,
+    missing: Missing = USUAL,
     name: str | None = None,
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
@@ -83,7 +83,7 @@ def read_arrays(
     path
         Its array ``keypoints`` is (M, T, V, d) or (T, V, d), d of 2 or 3. ``score`` and ``mask``
         (True where a joint was seen) have the same shape without d; without either, joints at the
-        exact origin are missing. ``fps`` is a number.
+        origin are missing, see :func:`~asgcn_dgl.data.clip.seen_joints`. ``fps`` is a number.
     layout
         V joints; of several layouts, the first of as many joints as the file has.
     missing
@@ -152,7 +152,7 @@ def read_table_clip(
     clip: str,
     layout: SkeletonLayout,
     *,
-    missing: Missing = STRICT,
+    missing: Missing = USUAL,
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
@@ -209,9 +209,14 @@ def _clip(
         mask = mask.astype(bool)
     if missing.nan == "missing":
         known = ~np.isnan(pos).any(axis=-1)
-        pos = np.where(known[..., None], pos, 0)
-        mask = known & (pos != 0).any(axis=-1) if mask is None else mask & known
-    return Clip.from_positions(name, layout, pos, mask, label, meta)
+        pos = pos if known.all() else np.where(known[..., None], pos, 0)
+        mask = known & (seen_joints(pos, layout) if mask is None else mask)
+    try:
+        return Clip.from_positions(name, layout, pos, mask, label, meta)
+    except InputError as error:
+        if missing.nan == "error" and np.isnan(pos).any():
+            raise InputError(f"{error}, or say --options.nan missing") from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ class OwnReader(Reader):
     places: tuple[tuple[Path, str | None], ...] = ()
     candidates: tuple[SkeletonLayout, ...] = ()
     table: ClipTable = field(default_factory=ClipTable)
-    missing: Missing = STRICT
+    missing: Missing = USUAL
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
@@ -254,7 +259,7 @@ class OwnReader(Reader):
 
 
 def open_own(
-    root: str | Path, layout: GivenLayout = None, nan: str = "error", min_score: float = 0.0
+    root: str | Path, layout: GivenLayout = None, nan: str = "missing", min_score: float = 0.0
 ) -> OwnReader:
     """Look at a folder of own recordings.
 
@@ -268,7 +273,7 @@ def open_own(
     layout
         Name of a supplied layout, or a layout file, in the place of ``layout.yaml``.
     nan
-        ``"error"``: NaN coordinates are refused. ``"missing"``: such joints are missing.
+        ``"missing"``: joints of NaN coordinates are missing. ``"error"``: they are refused.
     min_score
         Joints whose score is not above this are missing.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -52,7 +53,7 @@ def clips_of_table(path: Path) -> list[str]:
 
 def read_table(
     path: Path, clip: str, layout: SkeletonLayout
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Read a clip.
 
     Parameters
@@ -68,13 +69,15 @@ def read_table(
     -------
     pos, mask, score
         (M, T, V, d), (M, T, V) and (M, T, V): T from the first to the last frame number; what no
-        row gives, or what is empty there, is masked. Scores are 1 where there are none.
+        row gives, or of which a coordinate is empty, is masked, and where there are no scores
+        what :func:`~asgcn_dgl.data.clip.seen_joints` takes for missing. Scores are None then, and
+        0 where empty.
 
     Raises
     ------
     InputError
-        If a joint is not one of the layout's, two rows give the same, some coordinates of a row
-        are empty and some are not, or the frame numbers lie too far apart.
+        If a joint is not one of the layout's, two rows give the same, or the frame numbers lie
+        too far apart.
     """
     table, what = _load(path)
     rows = table[table["clip"] == clip]
@@ -90,10 +93,6 @@ def read_table(
     body = texts.map({text: number for number, text in enumerate(bodies)}).to_numpy(dtype=np.int64)
     values = rows[[name for name in ("x", "y", "z") if name in rows]].to_numpy(dtype=np.float64)
     absent = np.isnan(values).any(axis=1)
-    half = absent & ~np.isnan(values).all(axis=1)
-    if half.any():
-        where = place(int(half.argmax()))
-        raise InputError(f"{where}: some coordinates are empty; give all of a joint or none")
     frame = rows["frame"].to_numpy(dtype=np.int64)
     first = int(frame.min())
     frames, joints = int(frame.max()) - first + 1, layout.num_joints
@@ -108,16 +107,16 @@ def read_table(
             f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is there "
             "twice; take one out, or tell bodies apart by a column 'body'"
         )
-    pos, mask, score = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool), np.ones(size)
+    pos, mask = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool)
     pos[number] = np.where(absent[:, None], 0.0, values)
     mask[number] = ~absent
-    if "score" in rows:
-        score[number] = rows["score"].to_numpy(dtype=np.float64)
-        if np.isnan(score[number[~absent]]).any():
-            row = int((np.isnan(score[number]) & ~absent).argmax())
-            raise InputError(f"{place(row)}: the score is not a finite number; correct it")
     shape = (len(bodies), frames, joints)
-    return pos.reshape(*shape, -1), mask.reshape(shape), score.reshape(shape)
+    pos, mask = pos.reshape(*shape, -1), mask.reshape(shape)
+    if "score" not in rows:
+        return pos, mask & seen_joints(pos, layout), None
+    score = np.zeros(size)
+    score[number] = np.nan_to_num(rows["score"].to_numpy(dtype=np.float64))
+    return pos, mask, score.reshape(shape)
 
 
 def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:

@@ -88,7 +88,7 @@ def test_clips_that_were_centred(save):
     data -= data[:, :, :, 1:2, :1]  # as 2s-AGCN does
     data[0, :, 2, 7, 0] = 0
     source = open_arrays(save(data, "abc", (0, 1, 0)))
-    assert source.center == 1
+
     first = source.read(0)
     assert np.argwhere(~first.mask).tolist() == [[0, 2, 7]]
     assert not first.pos[0, :, 1].any()
@@ -98,10 +98,56 @@ def test_clips_that_were_centred(save):
 
 def test_clips_that_were_not_centred(save):
     data = numbers()
-    assert open_arrays(save(data)).center == -1
+
     data[:, :, :, 5:7] = 0  # two joints that no clip shows
     source = open_arrays(save(data))
-    assert source.center == -1 and not source.read(0).mask[:, :, 5:7].any()
+    assert not source.read(0).mask[:, :, 5:7].any()
+
+
+def test_poses_about_a_joint(save):
+    """The hip of 17 joints is the origin in every frame, and was seen."""
+    data = numbers(joints=17, bodies=1)
+    data -= data[:, :, :, :1]
+    save(data)
+    clip = open_arrays(save(data), third="depth").read(0)
+    assert clip.mask.all() and clip.num_dims == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.frombuffer(b"\x01\x00\xa0\x7f", "f4")[0]])
+def test_nan_is_missing(save, value):
+    """Also one that signals."""
+    data = numbers()
+    data[0, 1, 2, 3, 0] = value
+    clip = open_arrays(save(data)).read(0)
+    assert np.argwhere(~clip.mask).tolist() == [[0, 2, 3]]
+
+
+H36M = "name: mine\njoints: [hip, knee, foot]\nbones: [[hip, knee], [knee, foot]]\n"
+
+
+def test_the_third_channel(save, tmp_path):
+    """A depth or a score: by the layout, else by an option, never by the number of joints."""
+    data = numbers(joints=17, bodies=1)
+    with pytest.raises(InputError, match=r"which is no score; .* --options\.third depth"):
+        open_arrays(save(data))
+    assert not open_arrays(save(data), third="depth").read(0).scored
+    data = np.random.default_rng(0).uniform(0.1, 0.9, size=(2, 3, 6, 25, 1))
+    with pytest.raises(InputError, match=r"a score or a depth; .*--options\.third score"):
+        open_arrays(save(data))
+    assert open_arrays(save(data), layout="openpose25").read(0).scored
+    assert not open_arrays(save(data), layout="ntu25").read(0).scored
+    assert open_arrays(save(data), third="score").read(0).scored
+    root = save(data)
+    (root / "layout.yaml").write_text("openpose25\n")
+    assert open_arrays(root).read(0).scored and open_arrays(root).layout.name == "openpose25"
+    (root / "layout.yaml").write_text(H36M)
+    save(data[:, :, :, :3])
+    with pytest.raises(InputError, match="a score or a depth"):
+        open_arrays(root)
+    save(numbers(joints=3))
+    assert not open_arrays(root).read(0).scored
+    with pytest.raises(InputError, match="which is no score"):
+        open_arrays(root, third="score")
 
 
 def test_lengths(save):
@@ -220,13 +266,9 @@ def test_bad_arrays_are_named(save, tmp_path):
         with pytest.raises(InputError, match=r"train_data\.npy"):
             open_arrays(root)
     broken = numbers()
-    broken[0, 1, 2, 3, 0] = np.nan
+    broken[0, 1, 2, 3, 0] = np.inf
     save(broken)
-    with pytest.raises(InputError, match=r"coordinate 2 of joint 4 .* in frame 3 is nan"):
-        open_arrays(root).read(0)
-    broken[0, 1, 2, 3, 0] = np.frombuffer(b"\x01\x00\xa0\x7f", "f4")[0]  # a NaN that signals
-    save(broken)
-    with pytest.raises(InputError, match=r"joint 4 .* is nan"):
+    with pytest.raises(InputError, match=r"coordinate 2 of joint 4 .* in frame 3 is inf"):
         open_arrays(root).read(0)
     save(numbers(), ["S001C001P001R001A001", "b"])
     assert open_arrays(root).read(0).label == 0
@@ -245,7 +287,7 @@ def test_bad_arrays_are_named(save, tmp_path):
         open_arrays(root)
     with pytest.raises(InputError, match="no folder"):
         open_arrays(tmp_path / "absent")
-    for options in ({"padding": "x"}, {"min_score": None}, {"score": 2}):
+    for options in ({"padding": "x"}, {"min_score": None}, {"score": 2}, {"third": "x"}):
         with pytest.raises(InputError, match="must be"):
             open_arrays(root, **options)
 

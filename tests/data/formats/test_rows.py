@@ -72,7 +72,7 @@ def test_order_within_a_clip_means_nothing(write):
 def test_what_no_row_tells_is_missing(write):
     path = write("clip,frame,joint,x,y\nk,5,a,1,2\nk,5,2,3,4\nk,8,b,5,6\nk,8,c,,\n")
     pos, mask, score = read(path)
-    assert pos.shape == (1, 4, 3, 2) and (score == 1).all()
+    assert pos.shape == (1, 4, 3, 2) and score is None
     assert np.argwhere(mask).tolist() == [[0, 0, 0], [0, 0, 2], [0, 3, 1]]
     assert pos[mask].tolist() == [[1, 2], [3, 4], [5, 6]]
 
@@ -112,7 +112,6 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ("k,0,a,1\n", "line 2: some coordinates are empty"),
         ("k,0,a,1,2,3\n", r"rows.csv: not a usable table"),
         ("k,0,a,1,2\nk,0,b,1,2,3\n", "Expected 5 fields in line 3, saw 6"),
         ("k,x,a,1,2\n", "line 2: 'x' where a frame number"),
@@ -122,7 +121,6 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
         ("k,0,3,1,2\n", "line 2: '3' is no joint"),
         ("k,0,a,1,two\n", "line 2: 'two' where a number"),
         ("k,0,a,1,1_0\n", "line 2: '1_0' where a number"),
-        ("k,0,a,1,\n", "line 2: some coordinates are empty"),
         ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 is there twice"),
         ("../k,0,a,1,2\n", "line 2: '../k' cannot be the name"),
         (",0,a,1,2\n", "line 2: '' cannot be the name"),
@@ -154,10 +152,14 @@ def test_bad_heads_are_named(write, head, told):
         clips_of_table(write(head + "\n1,2,3,4,5,6\n"))
 
 
-def test_a_score_that_is_none(write):
-    path = write("clip,frame,joint,x,y,score\nk,0,a,1,2,1\nk,0,b,,,\nk,0,c,1,2,\n")
-    with pytest.raises(InputError, match="line 4: the score is not a finite number"):
-        read(path)
+def test_what_is_missing_is_told_as_in_arrays(write):
+    """Empty coordinates, one or all, empty scores, and zeros where no score is told."""
+    rows = "k,0,a,1,2,1\nk,0,b,,,\nk,0,c,1,2,\nk,1,a,0,0,1\nk,1,b,1,,1\n"
+    _, mask, score = read(write("clip,frame,joint,x,y,score\n" + rows))
+    assert mask.tolist() == [[[True, False, True], [True, False, False]]]
+    assert score.tolist() == [[[1, 0, 0], [1, 1, 0]]]
+    _, mask, score = read(write("clip,frame,joint,x,y\nk,0,a,0,0\nk,0,c,1,2\n"))
+    assert score is None and mask.tolist() == [[[False, False, True]]]
 
 
 @pytest.mark.parametrize("group", [5, 10_000])
