@@ -12,6 +12,7 @@ options = [
     "--model.channels=[8,8]",
     "--model.strides=[1,2]",
     "--model.aim_hidden=8",
+    "--model.max_hop=1",
     "--clips.num_frames=12",
     "--aim.epochs=1",
     "--trainer.epochs=1",
