@@ -7,11 +7,12 @@ from asgcn_dgl.cli import main
 from asgcn_dgl.data.synthetic import write_synthetic
 
 folder = Path(sys.argv[1])
-write_synthetic(folder / "clips", clips_per_class=2, subjects=3)
+write_synthetic(folder / "clips", clips_per_class=3, subjects=3)
 options = [
     "--model.channels=[8,8]",
     "--model.strides=[1,2]",
     "--model.aim_hidden=8",
+    "--model.max_hop=1",
     "--clips.num_frames=12",
     "--aim.epochs=1",
     "--trainer.epochs=1",
