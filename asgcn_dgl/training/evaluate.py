@@ -235,7 +235,7 @@ def figures(
         **recognition.summary(restored.class_names),
         **recognition.details(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
-        "prediction": prediction.summary(),
+        "prediction": prediction.summary(config.clips.unit or 1.0),
         "checkpoint": checkpoint,
         "epoch": restored.epoch,
         "seed": config.trainer.seed,

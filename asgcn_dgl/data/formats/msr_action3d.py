@@ -118,8 +118,8 @@ def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
     pos = values[:, :3].reshape(1, -1, len(JOINTS), 3)[:, :, order]
     label, meta, name = -1, {"path": str(path)}, path.stem.removesuffix("_skeleton3D")
     if _NAME.fullmatch(path.stem):
-        number = parse_msr_name(path)
-        label, facts = _label(number.action, subset), number._asdict()
+        known = parse_msr_name(path)
+        label, facts = _label(known.action, subset), known._asdict()
         return Clip.from_positions(name, layout, pos, label=label, meta=meta | facts)
     return Clip.from_positions(name, layout, pos, label=label, meta=meta)
 
