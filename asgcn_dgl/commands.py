@@ -33,6 +33,11 @@ Unit = Annotated[
     "meters for the sets whose readers give meters, else none.",
 ]
 Threshold = Annotated[float, "Draw A-links of a higher probability."]
+Up = Annotated[
+    str | None,
+    "Axis of the recordings that points up: y, -y, z, ... Left out: that of the layout's spine, "
+    "else y as the picture has it.",
+]
 
 
 def demo(
@@ -94,6 +99,7 @@ def inspect(
     json: Annotated[str | None, "Also write all of it to this file."] = None,
     plot: Annotated[int | None, "Draw the recording of this number, from 0."] = None,
     out: Annotated[str | None, "File of the drawing. Left out: STORE-N.png."] = None,
+    up: Up = None,
 ) -> None:
     """Look at what a store holds.
 
@@ -121,11 +127,10 @@ def inspect(
         origin = None if found.origin is None else found.origin.to_dict()
         write_json(json, {"origin": origin, **seen.to_dict()})
     if plot is not None:
-        from asgcn_dgl.viz import draw_strip, save_figure
+        from asgcn_dgl.experiments.report import draw_clip
+        from asgcn_dgl.viz import save_figure
 
-        clip = found.read(plot)
-        title = clip.name if clip.label < 0 else f"{clip.name}: {found.class_names[clip.label]}"
-        figure = draw_strip(clip.layout, clip.places, mask=clip.mask, title=title)
+        figure = draw_clip(found.read(plot), found.class_names, up)
         print(f"drawn: {save_figure(figure, out or f'{found.path.name}-{plot}.png')}")
 
 
@@ -238,6 +243,7 @@ def figures(
         "Draw links on the skeleton's drawing pose, or on recorded ones.",
     ] = "drawing",
     threshold: Threshold = 0.9,
+    up: Up = None,
     unit: Unit = None,
     root: Root = None,
     checkpoint: Checkpoint = "auto",
@@ -254,7 +260,7 @@ def figures(
         only=only,
         suffix=format,
         baseline=baseline,
-        choice=Choice(clip, actions, joint, pose == "real", threshold, unit, size),
+        choice=Choice(clip, actions, joint, pose == "real", threshold, unit, size, up),
         checkpoint=checkpoint,
         root=root,
     )
@@ -262,14 +268,16 @@ def figures(
 
 def report(
     run_dir: RunDirectory,
+    other: Annotated[str | None, "Folder of a run to compare with."] = None,
     *,
     out: Annotated[str | None, "The page. Left out: RUN_DIR/report.html."] = None,
     clips: Annotated[int, "Test clips to carry with their motion, at most."] = 200,
+    up: Up = None,
     unit: Unit = None,
     root: Root = None,
     checkpoint: Checkpoint = "auto",
 ) -> None:
-    """Write an evaluated run as one HTML page, with its clips in motion.
+    """Write an evaluated run, or two beside each other, as one HTML page with clips in motion.
 
     The page opens from disk and holds figures, curves and confusions, and the test clips with
     A-links, feature responses and predicted poses.
@@ -277,12 +285,21 @@ def report(
     _need_viz()
     from asgcn_dgl.experiments.report import report
 
-    page = report(run_dir, out, clips=clips, checkpoint=checkpoint, root=root, unit=unit)
+    page = report(
+        run_dir,
+        out,
+        other=other,
+        clips=clips,
+        checkpoint=checkpoint,
+        root=root,
+        unit=unit,
+        up=up,
+    )
     print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 
 def view(
-    files: Annotated[list[str], "Files of one clip each, or folders of stores."],
+    files: Annotated[list[str], "Files, or folders of files or of stores."],
     *,
     out: Annotated[str, "The page."] = "view.html",
     data: Annotated[
@@ -290,25 +307,31 @@ def view(
     ] = None,
     options: FormatOptions = None,
     clips: Annotated[int, "Clips to show, at most."] = 200,
+    up: Up = None,
 ) -> None:
     """Write raw clips as one HTML page that shows them in motion, without a model."""
     _need_viz()
     from asgcn_dgl.experiments.report import read_raw, view
 
     shown, found = read_raw(files, data, options, clips)
-    page = view(shown, out)
+    page = view(shown, out, up=up)
     more = "" if found == len(shown) else f"{len(shown)} of {found} clips, more with --clips; "
     print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 
 def animate(
-    source: Annotated[str, "Folder of a run or of a store, or a file of one clip."],
+    source: Annotated[str, "Folder of a run or of a store, or a file."],
     *,
     out: Annotated[str, "A .gif or .mp4 file."],
     clip: Annotated[str | None, "Name of the clip."] = None,
+    data: Annotated[
+        str | None, "Format of a raw file, by name. Left out: recognized from the file."
+    ] = None,
+    options: FormatOptions = None,
     threshold: Threshold = 0.9,
     links: Annotated[bool, "Draw A-links."] = True,
     rate: Annotated[float, "Frames a second."] = 30.0,
+    up: Up = None,
     root: Root = None,
     checkpoint: Checkpoint = "auto",
 ) -> None:
@@ -319,8 +342,19 @@ def animate(
     _need_viz()
     from asgcn_dgl.experiments.report import moving_picture
 
-    options: dict[str, Any] = {"threshold": threshold, "links": links, "rate": rate}
-    written = moving_picture(source, out, clip=clip, checkpoint=checkpoint, root=root, **options)
+    written = moving_picture(
+        source,
+        out,
+        clip=clip,
+        data=data,
+        options=options,
+        threshold=threshold,
+        links=links,
+        rate=rate,
+        up=up,
+        checkpoint=checkpoint,
+        root=root,
+    )
     print(f"written: {written}")
 
 

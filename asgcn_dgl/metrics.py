@@ -10,7 +10,7 @@ option is out of range. Accuracies are between 0 and 1.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +26,9 @@ __all__ = [
     "calibration_error",
     "confusion_matrix",
     "fuse_scores",
+    "join_link_use",
+    "link_contrast",
+    "link_use",
     "mean_class_accuracy",
     "mpjpe",
     "mpjpe_per_horizon",
@@ -295,6 +298,127 @@ def fuse_scores(
         raise ValueError(f"weights must be positive in sum, got {total!r} over {sorted(arrays)}")
     fused = sum(weights[name] / total * array for name, array in arrays.items())
     return np.asarray(fused, dtype=np.float64)
+
+
+def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
+    """How the types of A-links are used: how many pairs of joints they link, and how surely.
+
+    Parameters
+    ----------
+    chunks
+        (E, C) probabilities of the C types at E pairs of joints, the ghost left out; any number of
+        such arrays of one C.
+
+    Returns
+    -------
+    dict
+        ``pairs``, how many there were; ``linked`` and ``strong``, the shares of pairs whose
+        probability of any type is above 0.5 and 0.9; ``types``, the same two shares of each type,
+        with its ``mean`` probability; ``saturated``, the types (from 1) with more than half of all
+        pairs above 0.9, which therefore say little of any pair.
+
+    Raises
+    ------
+    ValueError
+        If there is no pair, or an array is not (E, C).
+
+    Examples
+    --------
+    >>> use = link_use([[[0.95, 0.0], [0.97, 0.0]], [[0.92, 0.05], [0.1, 0.6]]])
+    >>> use["linked"], use["strong"], use["saturated"]
+    (1.0, 0.75, [1])
+    >>> use["types"][1]["linked"]
+    0.25
+    """
+    pairs, sums = 0, np.zeros((0, 0))
+    for chunk in chunks:
+        prob = _array(chunk)
+        if prob.ndim != 2 or (pairs and prob.shape[1] != sums.shape[1] - 1):
+            raise ValueError(
+                f"chunks must be (pairs, types) of one count of types, got {prob.shape}"
+            )
+        every = np.concatenate([prob, prob.sum(axis=1, keepdims=True)], axis=1)
+        found = np.stack([(every > 0.5).sum(axis=0), (every > 0.9).sum(axis=0), every.sum(axis=0)])
+        sums, pairs = found + (sums if pairs else 0.0), pairs + len(prob)
+    if not pairs:
+        raise ValueError("chunks must hold at least one pair of joints, got none")
+    shares = [dict(zip(("linked", "strong", "mean"), row, strict=True)) for row in
+              (sums / pairs).T.tolist()]  # fmt: skip
+    return {
+        "pairs": pairs,
+        "linked": shares[-1]["linked"],
+        "strong": shares[-1]["strong"],
+        "types": shares[:-1],
+        "saturated": _saturated(shares[:-1]),
+    }
+
+
+def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what :func:`link_use` returned for parts of the pairs, as if it had seen them at once.
+
+    Parameters
+    ----------
+    parts
+        One or more, of one count of types.
+
+    Returns
+    -------
+    dict
+        As of :func:`link_use`.
+
+    Examples
+    --------
+    >>> whole = join_link_use([link_use([[[0.95]]]), link_use([[[0.2]], [[0.6]], [[0.1]]])])
+    >>> whole["pairs"], whole["linked"], whole["types"][0]["strong"], whole["saturated"]
+    (4, 0.5, 0.25, [])
+    """
+    parts = list(parts)
+    if not parts:
+        raise ValueError("parts must be at least one, got none")
+    pairs = np.array([part["pairs"] for part in parts])
+
+    def joined(shares: Sequence[Mapping[str, float]], name: str) -> float:
+        return float(np.dot([share[name] for share in shares], pairs) / pairs.sum())
+
+    types = [
+        {name: joined(shares, name) for name in ("linked", "strong", "mean")}
+        for shares in zip(*(part["types"] for part in parts), strict=True)
+    ]
+    return {
+        "pairs": int(pairs.sum()),
+        "linked": joined(parts, "linked"),
+        "strong": joined(parts, "strong"),
+        "types": types,
+        "saturated": _saturated(types),
+    }
+
+
+def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
+    """Return the types, from 1, that link most pairs surely and so say little of any."""
+    return [k + 1 for k, each in enumerate(types) if each["strong"] > 0.5]
+
+
+def link_contrast(links: Iterable[ArrayLike]) -> float:
+    """Mean difference between the mean A-links of two classes, over all pairs of classes.
+
+    Parameters
+    ----------
+    links
+        The mean links of each class, arrays of one shape.
+
+    Returns
+    -------
+    float
+        From 0, where all classes have the same links, to 1; NaN for fewer than two classes.
+
+    Examples
+    --------
+    >>> link_contrast([[0.0, 0.5], [1.0, 0.5]])
+    0.5
+    """
+    each = [_array(one) for one in links]
+    gaps = [float(np.abs(a - b).mean()) for k, a in enumerate(each) for b in each[:k]]
+    return float(np.mean(gaps)) if gaps else float("nan")
 
 
 def average_passes(logits: torch.Tensor, passes: int) -> torch.Tensor:

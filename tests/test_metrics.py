@@ -173,3 +173,30 @@ def test_intervals_are_those_of_the_binomial():
     for bad in ({"level": 1.0}, {"resamples": 0}):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
             metrics.accuracy_intervals(scores, labels, **bad)
+
+
+def test_use_of_links_counts_pairs_in_any_number_of_pieces():
+    rng = np.random.default_rng(0)
+    prob = rng.dirichlet([1, 0.2, 0.2], size=300)[:, 1:]
+    whole = metrics.link_use([prob])
+    parts = metrics.link_use(iter(np.split(prob, [7, 150])))
+    assert parts["pairs"] == whole["pairs"] == 300
+    assert parts["linked"] == pytest.approx(float((prob.sum(axis=1) > 0.5).mean()))
+    assert parts["types"][0]["strong"] == pytest.approx(float((prob[:, 0] > 0.9).mean()))
+    assert parts["types"][1]["mean"] == pytest.approx(prob[:, 1].mean())
+    assert whole["saturated"] == []
+    joined = metrics.join_link_use(metrics.link_use([each]) for each in np.split(prob, [7, 150]))
+    assert joined.pop("types") == [pytest.approx(each) for each in whole["types"]]
+    assert joined.pop("saturated") == []
+    assert joined == pytest.approx({name: whole[name] for name in joined})
+    with pytest.raises(ValueError, match="at least one"):
+        metrics.join_link_use([])
+    assert metrics.link_use([np.tile([0.01, 0.95], (9, 1))])["saturated"] == [2]
+    for wrong in ([], [np.zeros(3)], [np.zeros((2, 2)), np.zeros((2, 3))]):
+        with pytest.raises(ValueError, match="chunks must"):
+            metrics.link_use(wrong)
+
+
+def test_contrast_of_links_is_the_mean_over_pairs_of_classes():
+    assert metrics.link_contrast([[0.0], [1.0], [1.0]]) == pytest.approx(2 / 3)
+    assert np.isnan(metrics.link_contrast([[0.5]]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,16 +14,20 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
+from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import UnitName, unit_of
-from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["FIGURES", "contrasting", "draw_figures", "figure_names"]
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +57,8 @@ class Choice:
         Unit of the recordings' coordinates; None: what is known of the set.
     page_width
         Inches that a figure may take in width.
+    up
+        The axis that points up in the recordings; None: found.
     """
 
     clip: str | None = None
@@ -61,6 +68,7 @@ class Choice:
     threshold: float = 0.9
     unit: UnitName | None = None
     page_width: float = PAGE_WIDTH
+    up: str | None = None
 
 
 class Subject:
@@ -78,11 +86,8 @@ class Subject:
 
     def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
         self.gallery, self.baseline, self.choice = gallery, baseline, choice
-        if baseline is not None and baseline.names != gallery.names:
-            raise InputError(
-                f"{baseline.run.path}: its test clips are not those of {gallery.run.path}; give a "
-                "baseline of the same set and protocol"
-            )
+        if baseline is not None:
+            baseline.check_same(gallery)
         for name in choice.actions or ():
             gallery.class_number(name)
         if choice.clip is not None:
@@ -98,18 +103,25 @@ class Subject:
 
     @cached_property
     def layout(self) -> SkeletonLayout:
-        """Skeleton of all clips."""
-        return next(iter(self.exhibits.values())).layout
+        """Skeleton of all clips, with a pose of theirs if it has none of its own."""
+        exhibits = list(self.exhibits.values())
+        return viz.drawing_layout(exhibits[0].layout, exhibits, self.up)
 
     @cached_property
     def up(self) -> str:
         """The axis that points up in the recordings."""
-        return guess_up(list(self.exhibits.values()))
+        return find_up(list(self.exhibits.values()), self.choice.up)
 
-    @property
-    def view(self) -> dict[str, Any]:
-        """What all drawings of bodies share: the axis that points up, and how wide they may be."""
-        return {"up": self.up, "page_width": self.choice.page_width}
+    def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
+        """Draw on the layout, as wide as a figure may be."""
+        return function(self.layout, *arguments, page_width=self.choice.page_width, **options)
+
+    def draw_links(
+        self, function: Callable[..., Figure], *arguments: Any, **options: Any
+    ) -> Figure:
+        """Draw links, on an own layout with the joints' names."""
+        own = self.layout.name not in {facts["name"] for facts in SUPPLIED}
+        return self.draw(function, *arguments, names=own, **options)
 
     @cached_property
     def joint(self) -> str:
@@ -129,29 +141,21 @@ class Subject:
     @cached_property
     def class_links(self) -> dict[int, Floats]:
         """(C, V, V) mean A-links of each class, over its bodies."""
-        sums: dict[int, Floats] = {}
-        counts: dict[int, int] = {}
-        for exhibit in self.exhibits.values():
-            if exhibit.links is None:
-                raise InputError(_NO_LINKS.format(self.gallery.run.path))
-            for body in range(exhibit.num_bodies):
-                if exhibit.mask[body].any():
-                    own = exhibit.body_links(body).astype(np.float64)
-                    sums[exhibit.label] = sums.get(exhibit.label, 0.0) + own
-                    counts[exhibit.label] = counts.get(exhibit.label, 0) + 1
-        return {label: sums[label] / counts[label] for label in sorted(sums)}
+        if self.gallery.restored.model.aim is None:
+            raise InputError(_NO_LINKS.format(self.gallery.run.path))
+        return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
         """Return classes to draw side by side: as asked for, or those whose links differ most."""
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
-        if next(iter(self.exhibits.values())).links is None:
+        if self.gallery.restored.model.aim is None:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
     def typical(self, label: int) -> Exhibit:
-        """Return the clip of a class that is recognised with median confidence."""
+        """Return the clip of a class that is recognized with median confidence."""
         own = [e for e in self.exhibits.values() if e.label == label]
         good = [e for e in own if e.predicted == label] or own
         ranked = sorted(good, key=lambda e: (_confidence(e, label), e.name))
@@ -193,15 +197,16 @@ class Subject:
         """Return the name and the action of a clip."""
         return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
 
-    def pose(self, exhibit: Exhibit) -> npt.NDArray[np.floating] | None:
+    def pose(self, exhibit: Exhibit) -> Floats | None:
         """Return a pose of a clip to draw on, None for the layout's drawing pose."""
-        return self.at(exhibit, exhibit.middle(exhibit.leader)) if self.choice.real else None
+        return self.at(exhibit, [exhibit.middle(exhibit.leader)])[0] if self.choice.real else None
 
-    @staticmethod
-    def at(exhibit: Exhibit, time: int) -> npt.NDArray[np.floating]:
-        """Return the pose of the leading body in a frame, NaN where a joint was not seen."""
-        body = exhibit.leader
-        return np.where(exhibit.mask[body, time, :, None], exhibit.pos[body, time], np.nan)
+    def at(self, exhibit: Exhibit, times: Sequence[int]) -> Floats:
+        """Return the leading body in some frames, as seen from one place: (times, V, 2)."""
+        body, shoulders = exhibit.leader, exhibit.layout.shoulders
+        seen = exhibit.mask[body, times, :]
+        pos = np.where(seen[..., None], exhibit.pos[body, times], np.nan)
+        return viz.project(pos, seen, self.up, shoulders)
 
 
 def _confidence(exhibit: Exhibit, label: int) -> float:
@@ -242,43 +247,39 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _skeleton(subject: Subject) -> Figure:
-    return viz.draw_skeleton(subject.layout, names=True, page_width=subject.choice.page_width)
+    return subject.draw(viz.draw_skeleton, names=True)
 
 
 def _s_links(subject: Subject) -> Figure:
     hops = subject.gallery.restored.model.config.max_hop
-    pose = subject.pose(subject.clip) if subject.choice.real else None
-    return viz.draw_structural_links(subject.layout, subject.joint, hops, pose=pose, **subject.view)
+    pose = subject.pose(subject.clip)
+    return subject.draw_links(viz.draw_structural_links, subject.joint, hops, pose=pose)
 
 
 def _fig3(subject: Subject) -> Figure:
     clip, means = subject.clip, subject.class_links
-    label = clip.label
-    return viz.draw_link_kinds(
-        subject.layout,
+    name = subject.gallery.class_names[clip.label]
+    return subject.draw_links(
+        viz.draw_link_kinds,
         subject.joint,
-        clip.body_links(clip.leader) if subject.choice.clip else means[label],
+        clip.body_links(clip.leader) if subject.choice.clip else means[clip.label],
         _MAX_HOP,
         threshold=subject.choice.threshold,
         pose=subject.pose(clip),
-        title=f"{subject.joint.replace('_', ' ')}, {subject.gallery.class_names[label]}",
-        **subject.view,
+        title=f"{subject.joint.replace('_', ' ')}, {name}",
     )
 
 
 def _class_links(subject: Subject, count: int, columns: int) -> Figure:
+    names, threshold = subject.gallery.class_names, subject.choice.threshold
     chosen = subject.actions(count)
-    names = subject.gallery.class_names
-    links = {names[k]: subject.class_links[k] for k in chosen}
-    poses = {names[k]: subject.pose(subject.typical(k)) for k in chosen}
-    return viz.draw_class_links(
-        subject.layout,
-        links,
-        threshold=subject.choice.threshold,
-        poses=poses,
+    return subject.draw_links(
+        viz.draw_class_links,
+        {names[k]: subject.class_links[k] for k in chosen},
+        threshold=threshold,
+        poses={names[k]: subject.pose(subject.typical(k)) for k in chosen},
         columns=columns,
-        title=f"A-links of mean probability > {subject.choice.threshold:g}",
-        **subject.view,
+        title=f"A-links of mean probability > {threshold:g}",
     )
 
 
@@ -291,27 +292,21 @@ def _a_links(subject: Subject) -> Figure:
 
 
 def _a_links_clip(subject: Subject) -> Figure:
-    clip = subject.linked_clip
-    # Spaces that do not break, so that the rule stays on one line.
-    rule = f"p > {subject.choice.threshold:g}".replace(" ", "\N{NO-BREAK SPACE}")
-    return viz.draw_actional_links(
-        subject.layout,
+    clip, threshold = subject.linked_clip, subject.choice.threshold
+    return subject.draw_links(
+        viz.draw_actional_links,
         clip.body_links(clip.leader),
-        threshold=subject.choice.threshold,
+        threshold=threshold,
         pose=subject.pose(clip),
-        title=f"{subject.title(clip)}: {rule}",
-        **subject.view,
+        # Spaces that do not break, so that the rule stays on one line.
+        title=f"{subject.title(clip)}: p\xa0>\xa0{threshold:g}",
     )
 
 
 def _link_matrices(subject: Subject) -> Figure:
     clip = subject.linked_clip
-    return viz.draw_link_matrices(
-        subject.layout,
-        clip.body_links(clip.leader),
-        title=f"A-links of {subject.title(clip)}",
-        page_width=subject.choice.page_width,
-    )
+    links = clip.body_links(clip.leader)
+    return subject.draw(viz.draw_link_matrices, links, title=f"A-links of {subject.title(clip)}")
 
 
 def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
@@ -321,37 +316,31 @@ def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    poses = np.stack([Subject.at(clip, time) for time in times])
-    points = viz.project(poses, up=subject.up, shoulders=clip.layout.shoulders)
+    points = subject.at(clip, times.tolist())
     return [
         viz.Response(f"frame {time}", place, clip.body_response(body, time))
         for time, place in zip(times, points, strict=True)
     ]
 
 
-def _peak(clip: Exhibit, title: str) -> viz.Response:
+def _peak(subject: Subject, clip: Exhibit, title: str) -> viz.Response:
     """Give the mean response over a clip, on its middle pose, by its own largest."""
     body = clip.leader
     assert clip.response is not None
     mean = clip.response[body].mean(axis=0)
-    return viz.Response(title, Subject.at(clip, clip.middle(body)), mean, float(mean.max()))
+    (pose,) = subject.at(clip, [clip.middle(body)])
+    return viz.Response(title, pose, mean, float(mean.max()))
 
 
 def _responses_time(subject: Subject) -> Figure:
-    return viz.draw_responses(
-        subject.layout,
-        {"": _over_time(subject)},
-        title=f"Responses of the last block: {subject.title(subject.clip)}",
-        **subject.view,
-    )
+    title = f"Responses of the last block: {subject.title(subject.clip)}"
+    return subject.draw(viz.draw_responses, {"": _over_time(subject)}, title=title)
 
 
 def _responses_actions(subject: Subject) -> Figure:
     names = subject.gallery.class_names
-    row = [_peak(subject.typical(k), names[k]) for k in subject.actions(5)]
-    return viz.draw_responses(
-        subject.layout, {"": row}, title="Mean responses of the last block", **subject.view
-    )
+    row = [_peak(subject, subject.typical(k), names[k]) for k in subject.actions(5)]
+    return subject.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
 
 
 def _against(subject: Subject) -> list[viz.Response]:
@@ -364,7 +353,7 @@ def _against(subject: Subject) -> list[viz.Response]:
         )
     place = subject.gallery.place(clip.name)
     (other,) = baseline.exhibits([place])
-    return [_peak(clip, _kind(subject.gallery)), _peak(other, _kind(baseline))]
+    return [_peak(subject, clip, _kind(subject.gallery)), _peak(subject, other, _kind(baseline))]
 
 
 def _kind(gallery: Gallery) -> str:
@@ -377,12 +366,8 @@ def _kind(gallery: Gallery) -> str:
 
 
 def _responses_baseline(subject: Subject) -> Figure:
-    return viz.draw_responses(
-        subject.layout,
-        {"": _against(subject)},
-        title=f"Mean responses: {subject.title(subject.clip)}",
-        **subject.view,
-    )
+    title = f"Mean responses: {subject.title(subject.clip)}"
+    return subject.draw(viz.draw_responses, {"": _against(subject)}, title=title)
 
 
 def _fig9(subject: Subject) -> Figure:
@@ -391,16 +376,14 @@ def _fig9(subject: Subject) -> Figure:
     against = [] if subject.baseline is None else _against(subject)
     others = [k for k in subject.actions(5) if k != clip.label][: 4 - len(against)]
     mark = "(b) " if against else ""  # where one row holds two parts
-    second = [_peak(subject.typical(k), f"{mark}{names[k]}") for k in others]
+    second = [_peak(subject, subject.typical(k), f"{mark}{names[k]}") for k in others]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
     rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
-    return viz.draw_responses(
-        subject.layout, {name: row for name, row in rows.items() if row}, **subject.view
-    )
+    return subject.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
 def _prediction(subject: Subject) -> Figure:
@@ -414,8 +397,8 @@ def _prediction(subject: Subject) -> Figure:
     data = subject.gallery.restored.config.data
     unit, factor = unit_of(data, clip.pos.shape[3], subject.choice.unit)
     wanted = [round((k + 1) * clip.steps / 5) for k in range(5)] if clip.steps >= 5 else None
-    return viz.draw_prediction(
-        subject.layout,
+    return subject.draw(
+        viz.draw_prediction,
         clip.future[body] * factor,
         clip.pos[body, start:] * factor,
         mask=clip.mask[body, start:],
@@ -423,7 +406,7 @@ def _prediction(subject: Subject) -> Figure:
         frames=wanted,
         title=f"Predicted and true poses: {subject.title(clip)}",
         unit=unit,
-        **subject.view,
+        up=subject.up,
     )
 
 
@@ -438,29 +421,24 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
 
 def _strip(subject: Subject) -> Figure:
     clip = subject.clip
-    return viz.draw_strip(
-        subject.layout, clip.pos, mask=clip.mask, title=subject.title(clip), **subject.view
-    )
+    title = subject.title(clip)
+    return subject.draw(viz.draw_strip, clip.pos, mask=clip.mask, title=title, up=subject.up)
 
 
 def _confusion(subject: Subject) -> Figure:
-    gallery = subject.gallery
-    return viz.draw_confusion(
-        metrics.confusion_matrix(gallery.probabilities, gallery.labels),
-        gallery.class_names,
-        page_width=subject.choice.page_width,
-    )
+    gallery, width = subject.gallery, subject.choice.page_width
+    counts = metrics.confusion_matrix(gallery.probabilities, gallery.labels)
+    return viz.draw_confusion(counts, gallery.class_names, page_width=width)
 
 
 def _per_class(subject: Subject) -> Figure:
-    gallery, baseline = subject.gallery, subject.baseline
+    runs = [run for run in (subject.gallery, subject.baseline) if run is not None]
+    shares = [100 * metrics.per_class_accuracy(run.probabilities, run.labels) for run in runs]
     return viz.draw_class_accuracy(
-        100 * metrics.per_class_accuracy(gallery.probabilities, gallery.labels),
-        gallery.class_names,
-        baseline=None
-        if baseline is None
-        else 100 * metrics.per_class_accuracy(baseline.probabilities, baseline.labels),
-        labels=(gallery.run.path.name, "" if baseline is None else baseline.run.path.name),
+        shares[0],
+        subject.gallery.class_names,
+        baseline=shares[1] if len(runs) > 1 else None,
+        labels=(runs[0].run.path.name, runs[-1].run.path.name),
     )
 
 
@@ -559,6 +537,9 @@ def draw_figures(
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)
     subject = Subject(gallery, other, choice)
+    if gallery.restored.model.aim is not None:
+        for text in warnings_of(links_used(subject.exhibits.values())):
+            logger.warning("%s: %s", gallery.run.path, text)
     target = gallery.run.path / "figures" if out is None else Path(out)
     written = []
     for name in only or figure_names(gallery, other):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import torch
 
 from asgcn_dgl.data import Clip, Reader, Sample, SkeletonDataset, collate, frame_sampler
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
@@ -25,8 +27,9 @@ from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.stance import guess_up
 
-__all__ = ["Gallery", "check_threshold", "examine", "open_gallery"]
+__all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -75,6 +78,21 @@ class Gallery:
         """Figures of each epoch of the training."""
         return read_history(self.run.path)
 
+    def check_same(self, first: Gallery) -> None:
+        """Refuse to be compared with a run on other clips.
+
+        Raises
+        ------
+        InputError
+            If the test clips, their order or the classes are not the same.
+        """
+        same = (self.names, self.class_names) == (first.names, first.class_names)
+        if not same or not np.array_equal(self.labels, first.labels):
+            raise InputError(
+                f"{self.run.path}: its test clips are not those of {first.run.path}; give a run on "
+                "the same set and protocol"
+            )
+
     def place(self, name: str) -> int:
         """Return the number of a test clip.
 
@@ -109,7 +127,7 @@ class Gallery:
     def sample(self, count: int, per_class: int | None = None) -> list[int]:
         """Choose test clips that show as much as possible of the whole.
 
-        One of each pair of true and recognised class comes first, then the classes take turns.
+        One of each pair of true and recognized class comes first, then the classes take turns.
 
         Parameters
         ----------
@@ -124,25 +142,20 @@ class Gallery:
             Their numbers, ascending.
         """
         pairs = list(zip(self.labels.tolist(), self.predicted.tolist(), strict=True))
-        first: dict[tuple[int, int], int] = {}
-        for number, pair in enumerate(pairs):
-            first.setdefault(pair, number)
-        turn: dict[int, int] = {}
+        first = {pair: number for number, pair in reversed(list(enumerate(pairs)))}
+        turns: Counter[int] = Counter()
         order = []
         for number, pair in enumerate(pairs):
-            seen = turn.get(pair[0], 0)
-            turn[pair[0]] = seen + 1
-            order.append((first[pair] != number, seen, number))
-        chosen: list[int] = []
-        taken: dict[int, int] = {}
+            order.append((first[pair] != number, turns[pair[0]], number))
+            turns[pair[0]] += 1
+        taken: Counter[int] = Counter()
+        chosen = []
         for *_, number in sorted(order):
             label = pairs[number][0]
-            if len(chosen) == count:
-                break
-            if per_class is None or taken.get(label, 0) < per_class:
-                taken[label] = taken.get(label, 0) + 1
+            taken[label] += 1
+            if per_class is None or taken[label] <= per_class:
                 chosen.append(number)
-        return sorted(chosen)
+        return sorted(chosen[:count])
 
     def exhibits(self, places: Iterable[int], progress: str = "looking") -> list[Exhibit]:
         """Run the model over some of the test clips.
@@ -207,6 +220,20 @@ def open_gallery(
     )
 
 
+def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
+    """Return the axis that points up, see :func:`asgcn_dgl.viz.guess_up`.
+
+    Raises
+    ------
+    InputError
+        If what was asked for is no axis of the recordings.
+    """
+    try:
+        return guess_up(exhibits, asked)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
+
+
 def check_threshold(threshold: float) -> None:
     """Refuse a probability above which no link could be, or that all links have."""
     if not 0 <= threshold < 1:
@@ -252,18 +279,33 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
     model.to(device).eval()
     whole = make_dataset(list(clips), config, "whole", future_frames=steps)
     observed = make_dataset(list(clips), config, "observed", future_frames=steps)
+    stride = int(np.prod(model.config.strides))  # frames of a step of the last block
     found: list[Exhibit] = []
     size = config.trainer.eval_batch_size
     for start in track(range(0, len(clips), size), progress, config):
         places = range(start, min(start + size, len(clips)))
         samples = [whole[place] for place in places]
-        out, edges = _run(restored, samples, device, predict=False)
+        out = _run(restored, samples, device, predict=False)
         futures = _futures(restored, observed, places, device) if steps else {}
-        views = _views(samples, out, edges)
+        views = _views(restored, samples, out)
         for place, view in zip(places, views, strict=True):
-            clip = whole.clip(place)
-            times = _frames_seen(clip, restored)[:: _stride(restored)]
-            found.append(_exhibit(clip, view, times, futures.get(place)))
+            clip, future = whole.clip(place), futures.get(place)
+            times = _frames_seen(clip, restored)[::stride]
+            known = np.isfinite(times)
+            found.append(
+                Exhibit(
+                    clip.name,
+                    clip.layout,
+                    clip.places,
+                    clip.mask,
+                    clip.label,
+                    view.probabilities,
+                    view.links,
+                    view.response[:, : len(times)][:, known],
+                    times[known],
+                    None if future is None else future[..., : clip.num_places],
+                )
+            )
     model.cpu()
     return found
 
@@ -280,15 +322,12 @@ def _check_layouts(restored: Restored, clips: Sequence[Clip]) -> None:
 
 def _run(
     restored: Restored, samples: list[Sample], device: torch.device, *, predict: bool
-) -> tuple[ASGCNOutput, tuple[Ints, Ints] | None]:
-    """Run the model; also give the senders and receivers of the A-links."""
+) -> ASGCNOutput:
     batch = collate(samples, restored.model.graph_builder).to(device)
-    out = restored.model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
-    edges = None
-    if out.links is not None:
-        source, target = batch.structure.pair_nodes()
-        edges = source.cpu().numpy(), target.cpu().numpy()
-    return out, edges
+    found: ASGCNOutput = restored.model(
+        batch.structure, batch.feat, batch.mask, batch.last, predict=predict
+    )
+    return found
 
 
 def _present(sample: Sample) -> Ints:
@@ -297,8 +336,7 @@ def _present(sample: Sample) -> Ints:
     return bodies if len(bodies) else np.zeros(1, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class _View:
+class _View(NamedTuple):
     """What the model made of one clip; arrays over all of its bodies."""
 
     probabilities: npt.NDArray[np.floating]
@@ -306,45 +344,30 @@ class _View:
     response: npt.NDArray[np.floating]
 
 
-def _views(samples: list[Sample], out: ASGCNOutput, edges: tuple[Ints, Ints] | None) -> list[_View]:
-    """Part the output of a batch into its clips."""
+def _views(restored: Restored, samples: list[Sample], out: ASGCNOutput) -> list[_View]:
+    """Split the output of a batch into its clips."""
     probabilities = out.logits.softmax(dim=-1).cpu().numpy()
     strength = out.features.norm(dim=-1).cpu().numpy()  # (N, R)
-    nodes, clip_of = _nodes(samples)
-    views = []
-    prob = None if out.links is None else out.links.prob[:, 1:].cpu().numpy()
-    for number, (sample, rows) in enumerate(zip(samples, nodes, strict=True)):
-        bodies, joints = sample.mask.shape[0], sample.mask.shape[2]
-        response = np.zeros((bodies * joints, strength.shape[1]), dtype=np.float32)
-        local = rows[1]
-        response[local] = strength[rows[0]]
+    prob = None if out.links is None else out.links.prob[:, 1:].cpu().numpy()  # (E, C)
+    together = restored.model.config.across_bodies
+    views, joint, pair = [], 0, 0
+    for sample, share in zip(samples, probabilities, strict=True):
+        count, joints = sample.mask.shape[0], sample.mask.shape[2]
+        bodies = _present(sample)
+        rows = strength[joint : joint + len(bodies) * joints]
+        joint += len(rows)
+        response = np.zeros((count, strength.shape[1], joints), dtype=np.float32)
+        response[bodies] = rows.reshape(len(bodies), joints, -1).swapaxes(1, 2)
         links = None
-        if prob is not None and edges is not None:
-            own = clip_of[edges[1]] == number
-            place = np.full(len(clip_of), -1)
-            place[rows[0]] = local
-            links = np.zeros((prob.shape[1], bodies * joints, bodies * joints), dtype=np.float32)
-            links[:, place[edges[1][own]], place[edges[0][own]]] = prob[own].T
-        views.append(
-            _View(
-                probabilities[number],
-                links,
-                response.reshape(bodies, joints, -1).swapaxes(1, 2),
-            )
-        )
+        if prob is not None:
+            links = np.zeros((prob.shape[1], count * joints, count * joints), dtype=np.float32)
+            for unit in [bodies] if together else bodies[:, None]:
+                own = (unit[:, None] * joints + np.arange(joints)).ravel()
+                pairs = prob[pair : pair + len(own) * (len(own) - 1)]
+                pair += len(pairs)
+                links[:, own[:, None], own] = link_matrix(pairs.T, len(own))
+        views.append(_View(share, links, response))
     return views
-
-
-def _nodes(samples: list[Sample]) -> tuple[list[tuple[Ints, Ints]], Ints]:
-    """Return each clip's nodes with their places among all its joints, and each node's clip."""
-    nodes, clip_of, start = [], [], 0
-    for number, sample in enumerate(samples):
-        joints = sample.mask.shape[2]
-        local = (_present(sample)[:, None] * joints + np.arange(joints)).ravel()
-        nodes.append((np.arange(start, start + len(local)), local))
-        clip_of.append(np.full(len(local), number))
-        start += len(local)
-    return nodes, np.concatenate(clip_of)
 
 
 def _futures(
@@ -357,22 +380,19 @@ def _futures(
     if not long:
         return {}
     samples = [observed[place] for place in long]
-    out, _ = _run(restored, samples, device, predict=True)
+    out = _run(restored, samples, device, predict=True)
     assert out.future is not None
     poses = out.future.cpu().numpy()  # (N, T', d)
-    futures = {}
-    for place, sample, (rows, _) in zip(long, samples, _nodes(samples)[0], strict=True):
-        joints = sample.mask.shape[2]
-        own = poses[rows].reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)
+    futures, joint = {}, 0
+    for place, sample in zip(long, samples, strict=True):
+        bodies, joints = _present(sample), sample.mask.shape[2]
+        own = poses[joint : joint + len(bodies) * joints]
+        joint += len(own)
+        own = own.reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)
         future = np.full((sample.mask.shape[0], *own.shape[1:]), np.nan, dtype=np.float32)
-        future[_present(sample)] = as_recorded(own, observed, place)
+        future[bodies] = as_recorded(own, observed, place)
         futures[place] = future
     return futures
-
-
-def _stride(restored: Restored) -> int:
-    """Frames of the input for each step of the last block."""
-    return int(np.prod(restored.model.config.strides))
 
 
 def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
@@ -387,25 +407,3 @@ def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
     sampler = frame_sampler(options.sampling, options.num_frames, random=False)
     seen = sampler(clock, np.random.default_rng(0))
     return np.where(seen.mask[0, :, 0], seen.pos[0, :, 0, 0] - 1, np.nan)
-
-
-def _exhibit(
-    clip: Clip,
-    view: _View,
-    times: npt.NDArray[np.floating],
-    future: npt.NDArray[np.floating] | None,
-) -> Exhibit:
-    response = view.response[:, : len(times)]
-    known = np.isfinite(times)
-    return Exhibit(
-        clip.name,
-        clip.layout,
-        clip.pos,
-        clip.mask,
-        clip.label,
-        view.probabilities,
-        view.links,
-        response[:, known],
-        times[known],
-        future,
-    )

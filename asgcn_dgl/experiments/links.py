@@ -1,17 +1,17 @@
-"""The A-links that a model infers, gathered over clips."""
+"""The A-links that a model infers: laid out, gathered by class, measured."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from asgcn_dgl.data import SkeletonDataset
-from asgcn_dgl.models import ASGCN, STGCN
-from asgcn_dgl.training.clips import evaluation_loader
-from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl import metrics
+from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["class_links", "link_matrix"]
+__all__ = ["class_links", "link_matrix", "links_used", "warnings_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,43 +43,70 @@ def link_matrix(strength: npt.ArrayLike, num_joints: int) -> Floats:
     return matrices
 
 
-@torch.no_grad()
-def class_links(
-    model: ASGCN | STGCN, dataset: SkeletonDataset, config: RunConfig, num_classes: int
-) -> dict[int, Floats]:
-    """Mean probability that two joints are linked, for each class.
+def class_links(exhibits: Iterable[Exhibit]) -> dict[int, Floats]:
+    """Return the mean A-links of each class, over the bodies that were seen.
 
     Parameters
     ----------
-    model
-        A model with A-links, each inferred within one body.
-    dataset
-        Clips of one layout.
-    config
-        Options of the run.
-    num_classes
-        K.
+    exhibits
+        Clips of one layout as a model sees them.
 
     Returns
     -------
     dict
-        Class to (V, V) probabilities of any link but the ghost; classes without clips are left out.
+        Class to (C, V, V) probabilities of each type of link; classes without clips are left out.
 
     Raises
     ------
     ValueError
-        If the model has no A-links.
+        If a clip has no A-links.
     """
-    if model.aim is None:
-        raise ValueError("model must have A-links, got one with num_actional 0")
-    joints = dataset.clip(0).layout.num_joints
-    total = np.zeros((num_classes, joints, joints))
-    count = np.zeros(num_classes)
-    model.cpu().eval()
-    for batch in evaluation_loader(dataset, model.graph_builder, config):
-        links = model.aim(batch.structure, batch.feat, batch.mask)
-        linked = link_matrix(1 - links.prob[:, 0].numpy(), joints)
-        label = batch.label.repeat_interleave(batch.num_bodies).numpy()
-        np.add.at(total, label, linked)
-        np.add.at(count, label, 1)
-    return {k: total[k] / count[k] for k in range(num_classes) if count[k]}
+    found: dict[int, list[npt.NDArray[np.floating]]] = {}
+    for exhibit in exhibits:
+        for body in exhibit.bodies_seen:
+            found.setdefault(exhibit.label, []).append(exhibit.body_links(body))
+    return {label: np.mean(found[label], axis=0, dtype=np.float64) for label in sorted(found)}
+
+
+def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
+    """Measure how clips use the types of A-links; None without A-links.
+
+    Parameters
+    ----------
+    exhibits
+        Clips as a model sees them.
+
+    Returns
+    -------
+    dict
+        What :func:`asgcn_dgl.metrics.link_use` returns, and ``difference`` between the actions: the
+        mean over pairs of joints and of classes (:func:`asgcn_dgl.metrics.link_contrast`).
+    """
+    linked = [exhibit for exhibit in exhibits if exhibit.links is not None]
+    if not linked:
+        return None
+    apart: dict[int, npt.NDArray[np.bool_]] = {}  # by the number of joints
+
+    def pairs(exhibit: Exhibit) -> Iterator[npt.NDArray[np.floating]]:
+        joints = exhibit.layout.num_joints
+        mask = apart.setdefault(joints, ~np.eye(joints, dtype=bool))
+        for body in exhibit.bodies_seen:
+            yield exhibit.body_links(body)[:, mask].T
+
+    use = metrics.link_use(chunk for exhibit in linked for chunk in pairs(exhibit))
+    one = len({exhibit.layout.num_joints for exhibit in linked}) == 1
+    means = (
+        [links[:, apart[len(links[0])]] for links in class_links(linked).values()] if one else []
+    )
+    return {**use, "difference": metrics.link_contrast(means)}
+
+
+def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
+    """Say which types of A-links mean little, given what :func:`links_used` returned."""
+    if use is None:
+        return []
+    return [
+        f"A-links of type {kind} link {use['types'][kind - 1]['strong']:.0%} of all pairs of "
+        "joints with a probability above 0.9: they hardly tell pairs or actions apart"
+        for kind in use["saturated"]
+    ]

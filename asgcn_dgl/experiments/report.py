@@ -1,24 +1,36 @@
-"""The report of a run, and the page of raw clips: one HTML file each."""
+"""The report of a run or of two, the page of raw clips, and moving pictures: a file each."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from asgcn_dgl import metrics
-from asgcn_dgl.data import Clip, open_data
+from asgcn_dgl.data import Clip, Reader, open_data
+from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
+from asgcn_dgl.data.registry import recognize
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Gallery, check_threshold, open_gallery
+from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.links import links_used, warnings_of
+from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
+from asgcn_dgl.viz import draw_strip
 from asgcn_dgl.viz.animation import SUFFIXES, animate
 from asgcn_dgl.viz.charts import curve_panels
-from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
-__all__ = ["as_exhibit", "moving_picture", "read_raw", "report", "view"]
+__all__ = ["as_exhibit", "draw_clip", "moving_picture", "read_raw", "report", "view"]
+
+logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200
 
@@ -27,12 +39,14 @@ def report(
     folder: str | Path,
     out: str | Path | None = None,
     *,
+    other: str | Path | None = None,
     clips: int = CLIPS_CARRIED,
     checkpoint: str = "auto",
     root: str | Path | None = None,
     unit: UnitName | None = None,
+    up: str | None = None,
 ) -> Path:
-    """Write the report of an evaluated run.
+    """Write the report of an evaluated run, or of two beside each other.
 
     Parameters
     ----------
@@ -40,6 +54,8 @@ def report(
         Folder of the run.
     out
         The file; None: ``report.html`` in the run's folder.
+    other
+        Folder of another run on the same clips, to compare with.
     clips
         Test clips to carry with their motion, at most: of each cell of the confusion matrix one,
         then of each class in turn.
@@ -49,6 +65,8 @@ def report(
         Folder of the data set, if it is not where training found it.
     unit
         Unit of the recordings' coordinates; None: what is known of the set.
+    up
+        The axis that points up; None: found.
 
     Returns
     -------
@@ -58,54 +76,76 @@ def report(
     Raises
     ------
     InputError
-        If the run is not evaluated, or its files or its data cannot be used.
+        If a run is not evaluated, its files or its data cannot be used, or the runs are not of the
+        same clips.
     """
     if clips < 1:
         raise InputError(f"--clips must be at least 1, got {clips}")
     target = Path(folder) / "report.html" if out is None else Path(out)
     _check_name(target)
-    gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
-    exhibits = gallery.exhibits(gallery.sample(clips))
-    counts = metrics.confusion_matrix(gallery.probabilities, gallery.labels)
-    config, run, found = gallery.restored.config, gallery.run, gallery.metrics
-    page = Page(
-        title=run.path.resolve().name,
-        subtitle=f"{found['dataset']}, {found['protocol']} · {config.stream} stream · "
-        f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
-        rows=_rows(gallery),
-        exhibits=exhibits,
-        class_names=gallery.class_names,
-        cards=_cards(found, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
-        confusion=np.asarray(counts),
-        curves=curve_panels(gallery.history),
-        facts=_facts(gallery),
+    galleries = [open_gallery(folder, checkpoint=checkpoint, root=root)]
+    if other is not None:
+        galleries.append(open_gallery(other, checkpoint=checkpoint, root=root))
+        galleries[1].check_same(galleries[0])
+    places = galleries[0].sample(clips)
+    pages = [_page(gallery, places, unit) for gallery in galleries]
+    titles = [page.title for page in pages]
+    if len(set(titles)) < len(titles):
+        pages = [
+            replace(page, title=str(g.run.path)) for page, g in zip(pages, galleries, strict=True)
+        ]
+    paths = " ".join(str(gallery.run.path) for gallery in galleries)
+    config_file = galleries[0].run.config_file
+    page = replace(
+        pages[0],
+        up=find_up(pages[0].exhibits, up),
+        other=pages[1] if other is not None else None,
         commands={
-            "Train it again": f"asgcn-dgl train --config {run.config_file} --out runs/again",
-            "Score the test clips again": f"asgcn-dgl evaluate {run.path}",
-            "Make this page again": f"asgcn-dgl report {run.path} --clips {clips}",
+            "Train it again": f"asgcn-dgl train --config {config_file} --out runs/again",
+            "Score the test clips again": f"asgcn-dgl evaluate {galleries[0].run.path}",
+            "Make this page again": f"asgcn-dgl report {paths} --clips {clips}",
         },
     )
     return write_page(target, page)
 
 
+def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Page:
+    """Return the page of one run."""
+    exhibits = gallery.exhibits(places)
+    config, found = gallery.restored.config, gallery.metrics
+    use = links_used(exhibits)
+    notices = [f"{gallery.run.path.name}: {text}" for text in warnings_of(use)]
+    for notice in notices:
+        logger.warning("%s", notice)
+    return Page(
+        title=gallery.run.path.resolve().name,
+        subtitle=f"{found['dataset']}, {found['protocol']} · {config.stream} stream · "
+        f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
+        rows=[
+            Row(
+                name,
+                int(label),
+                int(share.argmax()),
+                float(share.max()),
+                float(share[label]) if label >= 0 else 0.0,
+            )
+            for name, label, share in zip(
+                gallery.names, gallery.labels, gallery.probabilities, strict=True
+            )
+        ],
+        exhibits=exhibits,
+        class_names=gallery.class_names,
+        cards=_cards(found, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
+        confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
+        curves=curve_panels(gallery.history),
+        facts=_facts(gallery, use),
+        notices=notices,
+    )
+
+
 def _check_name(target: Path) -> None:
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{target}: give a name that ends in .html")
-
-
-def _rows(gallery: Gallery) -> list[Row]:
-    return [
-        Row(
-            name,
-            int(label),
-            int(share.argmax()),
-            float(share.max()),
-            float(share[label]) if label >= 0 else 0.0,
-        )
-        for name, label, share in zip(
-            gallery.names, gallery.labels, gallery.probabilities, strict=True
-        )
-    ]
 
 
 def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
@@ -123,13 +163,20 @@ def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
     return [*cards, ("Test clips", str(found["clips"]), "")]
 
 
-def _facts(gallery: Gallery) -> dict[str, str]:
+def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     found, config = gallery.metrics, gallery.restored.config
     model = gallery.restored.model
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
         "S-links": f"up to {model.config.max_hop} hops",
         "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
+    }
+    if use is not None:
+        types = ", ".join(f"{each['linked']:.0%}" for each in use["types"])
+        facts["Pairs linked"] = f"{use['linked']:.0%} above 0.5, {use['strong']:.0%} above 0.9"
+        facts["By type, above 0.5"] = types
+        facts["Difference of actions"] = f"{use['difference']:.3f} of a link, in the mean"
+    facts |= {
         "Data": f"{config.data}, protocol {found['protocol']}, {found['clips']} test clips",
         "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "
         f"{config.trainer.epochs} of joint training",
@@ -144,7 +191,9 @@ def _facts(gallery: Gallery) -> dict[str, str]:
     return facts
 
 
-def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) -> Path:
+def view(
+    clips: Sequence[Clip], out: str | Path, *, title: str | None = None, up: str | None = None
+) -> Path:
     """Write a page of clips as they were recorded, without any model.
 
     Parameters
@@ -155,6 +204,8 @@ def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) ->
         The file.
     title
         Heading; None: the clip's name, or 'Recordings' of several.
+    up
+        The axis that points up; None: found.
 
     Returns
     -------
@@ -169,7 +220,12 @@ def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) ->
     _check_name(Path(out))
     if not clips:
         raise InputError("view needs at least one clip")
-    exhibits = [as_exhibit(clip, name) for clip, name in zip(clips, _names(clips), strict=True)]
+    seen: Counter[str] = Counter()
+    exhibits = []
+    for clip in clips:
+        seen[clip.name] += 1
+        again = f" ({seen[clip.name]})" if seen[clip.name] > 1 else ""
+        exhibits.append(as_exhibit(clip, f"{clip.name}{again}"))
     layouts = sorted({clip.layout.name for clip in clips})
     count = f"{len(clips)} clip{'' if len(clips) == 1 else 's'}"
     page = Page(
@@ -178,18 +234,9 @@ def view(clips: Sequence[Clip], out: str | Path, *, title: str | None = None) ->
         rows=[Row(e.name, bodies=e.num_bodies, frames=e.num_frames) for e in exhibits],
         exhibits=exhibits,
         facts={"Files": ", ".join(dict.fromkeys(Path(clip.source).name for clip in clips))},
+        up=find_up(exhibits, up),
     )
     return write_page(out, page)
-
-
-def _names(clips: Sequence[Clip]) -> list[str]:
-    seen: dict[str, int] = {}
-    names = []
-    for clip in clips:
-        seen[clip.name] = seen.get(clip.name, 0) + 1
-        again = seen[clip.name]
-        names.append(clip.name if again == 1 else f"{clip.name} ({again})")
-    return names
 
 
 def read_raw(
@@ -198,12 +245,13 @@ def read_raw(
     options: Mapping[str, Any] | None = None,
     most: int = CLIPS_CARRIED,
 ) -> tuple[list[Clip], int]:
-    """Read raw recordings of any format.
+    """Read raw recordings of any format that a model can be used on.
 
     Parameters
     ----------
     paths
-        Files, folders or stores of any format.
+        Files, folders or stores of any format. An own file that does not say its skeleton has that
+        of the layout file beside it, else the supplied one of as many joints.
     data
         A format by name, see :data:`asgcn_dgl.data.FORMATS`; None: recognized.
     options
@@ -226,16 +274,44 @@ def read_raw(
     clips: list[Clip] = []
     found = 0
     for path in map(Path, paths):
-        source = open_data(path, data, **(options or {}))
+        source = _open(path, data, options)
         clips += [source.read(number) for number in range(min(len(source), most - len(clips)))]
         found += len(source)
     return clips, found
 
 
+def _open(path: Path, data: str | None, options: Mapping[str, Any] | None) -> Reader:
+    """Open recordings; an own file without a layout beside it has the supplied one that fits."""
+    given = dict(options or {})
+    own = data is None and not path.is_dir() and recognize(path).name == "own"
+    if own and not any((path.parent / name).is_file() for name in LAYOUT_FILES):
+        given.setdefault("layout", tuple(get_layout(facts["name"]) for facts in SUPPLIED))
+    return open_data(path, data, **given)
+
+
 def as_exhibit(clip: Clip, name: str | None = None) -> Exhibit:
-    """Give a clip as it was recorded, to be shown."""
+    """Return a clip as it was recorded, to be shown."""
     trimmed = clip.trimmed()
-    return Exhibit(name or clip.name, clip.layout, trimmed.pos, trimmed.mask, clip.label)
+    return Exhibit(name or clip.name, clip.layout, trimmed.places, trimmed.mask, clip.label)
+
+
+def draw_clip(clip: Clip, class_names: Sequence[str] = (), up: str | None = None) -> Figure:
+    """Draw a recording as a row of poses.
+
+    Raises
+    ------
+    InputError
+        If ``up`` is no axis of it.
+    """
+    exhibit = as_exhibit(clip)
+    label = f": {class_names[clip.label]}" if class_names and clip.label >= 0 else ""
+    return draw_strip(
+        clip.layout,
+        exhibit.pos,
+        mask=exhibit.mask,
+        title=f"{clip.name}{label}",
+        up=find_up([exhibit], up),
+    )
 
 
 def moving_picture(
@@ -243,29 +319,34 @@ def moving_picture(
     out: str | Path,
     *,
     clip: str | None = None,
+    data: str | None = None,
+    options: Mapping[str, Any] | None = None,
     threshold: float = 0.9,
     links: bool = True,
     rate: float = 30.0,
+    up: str | None = None,
     checkpoint: str = "auto",
     root: str | Path | None = None,
 ) -> Path:
-    """Write a clip as a GIF or MP4: a test clip of a run with its links, or a raw file.
+    """Write a clip as a GIF or MP4: a test clip of a run with its links, or a raw one.
 
     Parameters
     ----------
     source
-        Folder of an evaluated run, a store, or a file of one clip.
+        Folder of an evaluated run, or what :func:`read_raw` reads.
     out
         The file, ending in ``.gif`` or ``.mp4``.
     clip
-        Name of the clip; needed for a run and a store.
+        Name of the clip; needed where there are several.
+    data, options
+        As for :func:`read_raw`.
     threshold
         Probability above which an A-link is drawn.
     links
         Whether to draw A-links.
     rate
         Frames a second.
-    checkpoint, root
+    up, checkpoint, root
         As for :func:`report`.
 
     Returns
@@ -291,14 +372,12 @@ def moving_picture(
             raise InputError(f"--clip is needed: a test clip's name, such as {gallery.names[0]}")
         (exhibit,) = gallery.exhibits([gallery.place(clip)])
         names = gallery.class_names
-    elif place.is_dir():
-        store = open_data(place)
-        if clip is None:
-            raise InputError(f"--clip is needed: a recording's name, such as {store.names[0]}")
-        exhibit = as_exhibit(store.read(store.find(clip)))
-        names = store.class_names
     else:
-        exhibit = as_exhibit(open_data(place).read(0))
+        reader = _open(place, data, options)
+        if clip is None and len(reader) > 1:
+            raise InputError(f"--clip is needed: a recording's name, such as {reader.names[0]}")
+        exhibit = as_exhibit(reader.read(0 if clip is None else reader.find(clip)))
+        names = reader.class_names if place.is_dir() else ()
     try:
         return animate(
             target,
@@ -307,7 +386,7 @@ def moving_picture(
             threshold=threshold,
             links=links,
             rate=rate,
-            up=guess_up([exhibit]),
+            up=find_up([exhibit], up),
         )
     except RuntimeError as error:  # no ffmpeg
         raise InputError(str(error)) from error

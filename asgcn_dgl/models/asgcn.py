@@ -149,6 +149,7 @@ class ASGCN(nn.Module):
                 conv=conv,
                 temporal=config.temporal,
                 attention=config.attention,
+                conv_residual=config.conv_residual,
             )
             for number, stride in enumerate(config.strides)
         )
@@ -164,6 +165,7 @@ class ASGCN(nn.Module):
                 narrow_feats=(width // 2, width // 4),
                 dropout=config.dropout,
                 conv=conv,
+                published=config.future_head == "published",
             )
         self.set_link_mode(config.link_mode)
 
@@ -274,10 +276,43 @@ class ASGCN(nn.Module):
         self._check(graph)
         mask = as_mask(mask, feat)
         feat = zero_missing(feat, mask)
-        links = None if self.aim is None else self.aim(graph, feat, mask, generator)
         pose = last
         if pose is None and predict and self.prediction is not None:
             pose = last_frame(feat, mask)
+        if not self.config.masked:
+            mask = None
+        if self.config.fixed_bodies is None:
+            return self._compute(graph, feat, mask, pose, predict, generator)
+        structure = structure_of(graph)
+        if structure is None:
+            raise ValueError(
+                "graph must be made by the model's graph_builder where config.fixed_bodies is set"
+            )
+        whole, nodes, pairs = structure.with_bodies(self.config.fixed_bodies)
+        if nodes is None or pairs is None:
+            return self._compute(whole, feat, mask, pose, predict, generator)
+        feat = feat.new_zeros(whole.num_nodes(), *feat.shape[1:]).index_copy(0, nodes, feat)
+        if pose is not None:
+            pose = pose.new_zeros(whole.num_nodes(), pose.shape[1]).index_copy(0, nodes, pose)
+        out = self._compute(whole, feat, mask, pose, predict, generator)
+        return ASGCNOutput(
+            out.logits,
+            None if out.future is None else out.future[nodes],
+            None if out.links is None else Links(*(each[pairs] for each in out.links)),
+            out.features[nodes],
+        )
+
+    def _compute(
+        self,
+        graph: Any,
+        feat: Tensor,
+        mask: Tensor | None,
+        pose: Tensor | None,
+        predict: bool,
+        generator: torch.Generator | None,
+    ) -> ASGCNOutput:
+        """Recognize and predict the bodies that the graph has."""
+        links = None if self.aim is None else self.aim(graph, feat, mask, generator)
         structure = structure_of(graph)
         if structure is None:
             weight = None if links is None else links.weight

@@ -113,6 +113,17 @@ class ASGCNConfig:
         Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
     structural_offsets
         Learn additive parts of the S-link operators of one hop, which can join any two joints.
+    conv_residual
+        Add the input of each graph convolution to its result, before the ReLU (PYSKL).
+    masked
+        Leave out joints and frames that are missing; false: they are zeros that count, as in the
+        published codes.
+    fixed_bodies
+        Bodies that are computed of every clip, absent ones as zeros, as the published codes do;
+        none: those that exist. It needs masked false.
+    future_head
+        Prediction head: 'paper' (Fig. 7), or 'published', the one of the published code, whose
+        sum with the last pose mixes coordinates and frames up as there.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
@@ -163,6 +174,10 @@ class ASGCNConfig:
     temporal: Literal["single", "branches"] = "single"
     attention: Literal["frames", "joints", "both"] | None = None
     structural_offsets: bool = False
+    conv_residual: bool = False
+    masked: bool = True
+    fixed_bodies: int | None = None
+    future_head: Literal["paper", "published"] = "paper"
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
 
     def __post_init__(self) -> None:
@@ -182,6 +197,10 @@ class ASGCNConfig:
             f"'channel' for {len(self.layouts)} layouts: 'joint' serves one only",
             self.input_norm,
         )
+        if self.fixed_bodies is not None:
+            check(self.fixed_bodies >= 1, "fixed_bodies", "at least 1", self.fixed_bodies)
+            check(not self.masked, "masked", "false with fixed_bodies", self.masked)
+            check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

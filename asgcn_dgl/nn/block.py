@@ -43,6 +43,9 @@ class ASGCNBlock(nn.Module):
         :class:`MultiBranchTemporalConv` of the same kernel.
     attention
         What a :class:`PooledAttention` before the residual weighs; None for no attention.
+    conv_residual
+        Add the input to the normalized result of the graph convolution, before its ReLU: as it is
+        where widths agree, else through a linear map and norm (PYSKL's residual).
 
     Examples
     --------
@@ -69,6 +72,7 @@ class ASGCNBlock(nn.Module):
         conv: Mapping[str, Any] | None = None,
         temporal: str = "single",
         attention: str | None = None,
+        conv_residual: bool = False,
     ) -> None:
         super().__init__()
         if temporal not in TEMPORALS:
@@ -84,6 +88,12 @@ class ASGCNBlock(nn.Module):
             )
         self.spatial = ASGConv(in_feats, out_feats, **(conv or {}))
         self.spatial_norm = MaskedBatchNorm(out_feats)
+        self.conv_residual = conv_residual
+        self.conv_shortcut: nn.Linear | None = None
+        self.conv_shortcut_norm: MaskedBatchNorm | None = None
+        if conv_residual and in_feats != out_feats:
+            self.conv_shortcut = nn.Linear(in_feats, out_feats, bias=False)
+            self.conv_shortcut_norm = MaskedBatchNorm(out_feats)
         self.temporal: TemporalConv | MultiBranchTemporalConv
         if temporal == "branches":
             self.temporal = MultiBranchTemporalConv(out_feats, out_feats, kernel_size, stride)
@@ -107,7 +117,10 @@ class ASGCNBlock(nn.Module):
         """Draw all weights anew."""
         self.spatial.reset_parameters()
         self.temporal.reset_parameters()
-        shortcut = (self.shortcut, self.shortcut_norm)
+        shortcut = (
+            *(self.shortcut, self.shortcut_norm),
+            *(self.conv_shortcut, self.conv_shortcut_norm),
+        )
         for module in (self.spatial_norm, self.temporal_norm, self.attention, *shortcut):
             if module is not None:
                 module.reset_parameters()
@@ -141,7 +154,10 @@ class ASGCNBlock(nn.Module):
             here = None if mask is None else mask.unsqueeze(1)
             return self.forward(graph, feat.unsqueeze(1), edge_weight, here).squeeze(1)
         hidden = self.spatial(graph, feat, edge_weight)
-        hidden = F.relu(self.spatial_norm(hidden, mask), inplace=True)
+        hidden = self.spatial_norm(hidden, mask)
+        if self.conv_residual:
+            hidden = hidden + self._conv_shortcut(feat, mask)
+        hidden = F.relu(hidden, inplace=True)
         later = self.out_mask(mask)
         out = self._over_time(graph, zero_missing(hidden, mask), mask, later)
         if self.temporal_norm is None:
@@ -193,6 +209,12 @@ class ASGCNBlock(nn.Module):
         if stride == 1 and not self.crop:
             return feat
         return feat[:, self.crop : self.crop + (frames - 1) * stride + 1 : stride].contiguous()
+
+    def _conv_shortcut(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        if self.conv_shortcut is None or self.conv_shortcut_norm is None:
+            return zero_missing(feat, mask)
+        out: Tensor = self.conv_shortcut_norm(self.conv_shortcut(feat), mask)
+        return out
 
     def _shortcut(self, feat: Tensor, frames: int, mask: Tensor | None) -> Tensor:
         aligned = self._align(feat, frames)

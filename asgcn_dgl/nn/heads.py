@@ -17,6 +17,8 @@ from asgcn_dgl.ops.frames import clip_mean, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
+#: Of the published code.
+PUBLISHED_SHRINK = ((9, 1, 4), (9, 2, 4), (9, 2, 4), (9, 2, 4), (3, 2, 1), (5, 1, 0))
 OFFSET_STD = 1e-3  # spread of the weights that make the offsets, to begin with
 
 
@@ -94,6 +96,10 @@ class PredictionHead(nn.Module):
         Dropout in all blocks but the last.
     conv
         Options of :class:`ASGConv` by name.
+    published
+        Make the head of the published code: six blocks shrink time, the last without residual, and
+        no narrow ones follow. The number that is added to coordinate c of frame t is coordinate
+        (c T' + t) mod d of the last pose, as trained weights expect it.
 
     Examples
     --------
@@ -116,16 +122,24 @@ class PredictionHead(nn.Module):
         narrow_feats: Sequence[int] = (64, 32),
         dropout: float = 0.0,
         conv: Mapping[str, Any] | None = None,
+        published: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(pose_feats=pose_feats, future_frames=future_frames)
         self.pose_feats, self.future_frames = pose_feats, future_frames
-        widths = [in_feats] + [hidden_feats] * len(SHRINK)
+        self.published = published
+        shapes = PUBLISHED_SHRINK if published else SHRINK
+        widths = [in_feats] + [hidden_feats] * len(shapes)
         self.shrink = nn.ModuleList(
-            ASGCNBlock(before, after, *shape, dropout=dropout, conv=conv)
-            for before, after, shape in zip(widths[:-1], widths[1:], SHRINK, strict=True)
+            ASGCNBlock(
+                *(before, after, *shape),
+                dropout=dropout,
+                residual=not published or shape[2] > 0,
+                conv=conv,
+            )
+            for before, after, shape in zip(widths[:-1], widths[1:], shapes, strict=True)
         )
-        widths = [hidden_feats, *narrow_feats]
+        widths = [hidden_feats, *(() if published else narrow_feats)]
         self.narrow = nn.ModuleList(
             ASGCNBlock(before + pose_feats, after, 1, dropout=dropout, residual=False, conv=conv)
             for before, after in pairwise(widths)
@@ -180,7 +194,13 @@ class PredictionHead(nn.Module):
         for block in (*self.narrow, self.last):
             hidden = block(graph, torch.cat([hidden, last.unsqueeze(1)], dim=-1), edge_weight, mask)
         offset = hidden.view(hidden.shape[0], self.future_frames, self.pose_feats)
-        return last.unsqueeze(1) + offset
+        if not self.published:
+            return last.unsqueeze(1) + offset
+        frames, coords = (
+            torch.arange(n, device=last.device) for n in (self.future_frames, self.pose_feats)
+        )
+        taken = (coords * self.future_frames + frames.unsqueeze(1)) % self.pose_feats  # (T', d)
+        return last[:, taken] + offset
 
     def _shrink(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -305,7 +305,6 @@ class PairGroup:
     places: Tensor | None = None
 
 
-@dataclass(frozen=True, eq=False)
 class SkeletonBatch:
     """Structure of a batch: layouts, bodies, and what follows from them.
 
@@ -352,17 +351,27 @@ class SkeletonBatch:
     torch.Size([51, 20, 8])
     """
 
-    builder: GraphBuilder
-    layouts: tuple[SkeletonLayout, ...]
-    num_bodies: tuple[int, ...] | None
-    batch_size: int
-    clip: Tensor = field(repr=False)
-    joint: Tensor = field(repr=False)
-    parts: tuple[Part, ...] = field(repr=False)
-    pairs: tuple[PairGroup, ...] = field(repr=False)
-    which: tuple[int, ...] | None = field(default=None, repr=False)
-    order: Tensor | None = field(default=None, repr=False)
-    joints_first: bool = False
+    # A plain class: trainers convert the fields of dataclasses, and this is no data.
+    def __init__(
+        self,
+        builder: GraphBuilder,
+        layouts: tuple[SkeletonLayout, ...],
+        num_bodies: tuple[int, ...] | None,
+        batch_size: int,
+        *,
+        clip: Tensor,
+        joint: Tensor,
+        parts: tuple[Part, ...],
+        pairs: tuple[PairGroup, ...],
+        which: tuple[int, ...] | None = None,
+        order: Tensor | None = None,
+        joints_first: bool = False,
+    ) -> None:
+        self.builder, self.layouts = builder, layouts
+        self.num_bodies, self.batch_size, self.which = num_bodies, batch_size, which
+        self.clip, self.joint, self.order = clip, joint, order
+        self.parts, self.pairs = parts, pairs
+        self.joints_first = joints_first
 
     def num_nodes(self) -> int:
         """Return N, the joints of all bodies."""
@@ -438,8 +447,7 @@ class SkeletonBatch:
         """Return the same structure whose nodes go by layout, joint, body."""
         if self.joints_first:
             return self
-        return replace(
-            self,
+        return self._replaced(
             clip=self.rows_joints_first(self.clip),
             joint=self.rows_joints_first(self.joint),
             joints_first=True,
@@ -449,12 +457,52 @@ class SkeletonBatch:
         """Return the same structure whose nodes go by clip, body, joint."""
         if not self.joints_first:
             return self
-        return replace(
-            self,
+        return self._replaced(
             clip=self.rows_in_graph_order(self.clip),
             joint=self.rows_in_graph_order(self.joint),
             joints_first=False,
         )
+
+    def with_bodies(self, count: int) -> tuple[SkeletonBatch, Tensor | None, Tensor | None]:
+        """Return the structure of the same clips with so many bodies each.
+
+        Parameters
+        ----------
+        count
+            Bodies of a clip; those that a clip lacks follow its own.
+
+        Returns
+        -------
+        tuple
+            The structure; its nodes (N,) and ordered pairs (E,) that are those of this one, both
+            None where all clips have so many bodies already.
+
+        Raises
+        ------
+        ValueError
+            If a clip has more bodies, or the nodes go joints first.
+        """
+        if self.joints_first:
+            raise ValueError("the structure must be in the graph's order, got joints first")
+        if self.num_bodies is None or self.which is None:
+            if sum(part.bodies for part in self.parts) != self.batch_size * count:
+                raise ValueError(f"num_bodies must be {count} in each clip of equal ones")
+            return self, None, None
+        if max(self.num_bodies) > count:
+            raise ValueError(
+                f"num_bodies must be at most {count} in each clip, got {max(self.num_bodies)}"
+            )
+        if min(self.num_bodies) == count:
+            return self, None, None
+        layouts = [self.layouts[number] for number in self.which]
+        whole = self.builder.structure(layouts, [count] * len(layouts), device=self.device)
+        keep = np.concatenate([np.arange(count) < own for own in self.num_bodies])
+        joints = np.repeat([layout.num_joints for layout in layouts], count)
+        nodes, pairs = (
+            torch.from_numpy(np.flatnonzero(np.repeat(keep, size))).to(self.device)
+            for size in (joints, joints * (joints - 1))
+        )
+        return whole, nodes, pairs
 
     def rows_joints_first(self, rows: Tensor) -> Tensor:
         """Bring (N, ...) from the graph's order to the order "joints first"."""
@@ -495,11 +543,22 @@ class SkeletonBatch:
             return value
 
         names = ("clip", "joint", "parts", "pairs", "order")
-        return replace(self, **{name: changed(getattr(self, name)) for name in names})
+        return self._replaced(**{name: changed(getattr(self, name)) for name in names})
+
+    def _replaced(self, **changes: Any) -> SkeletonBatch:
+        return SkeletonBatch(**{**self.__getstate__(), **changes})
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the DGL graph behind: it is made again when asked for."""
         return {name: value for name, value in self.__dict__.items() if name != "graph"}
+
+    def __repr__(self) -> str:
+        """Say the options, layouts and bodies."""
+        names = [layout.name for layout in self.layouts]
+        return (
+            f"SkeletonBatch({self.builder}, layouts={names}, num_bodies={self.num_bodies}, "
+            f"device={str(self.device)!r}, joints_first={self.joints_first})"
+        )
 
 
 def _clips(

@@ -62,6 +62,11 @@ _NTU25 = _rows(
     "right_thumb",
 )
 
+# Kinect v2 as PYSKL joins its joints: both the tip of a hand and its thumb hang on the hand.
+_NTU25_PYSKL = tuple(
+    (name, inward.replace("thumb", "hand"), part, x, y) for name, inward, part, x, y in _NTU25
+)
+
 # OpenPose's COCO model with 18 joints, as in Kinetics-Skeleton. The hips hang on the shoulders, as
 # in ST-GCN and AS-GCN; OpenPose itself draws them to the neck.
 _OPENPOSE18 = _rows(
@@ -343,11 +348,6 @@ _SMPL24 = _rows(
 # AMASS and others without SMPL's hands (Mahmood et al., 2019).
 _SMPL22 = tuple(row for row in _SMPL24 if not row[0].endswith("_hand"))
 
-# NTU RGB+D as PYSKL joins it: tip and thumb both hang on the hand.
-_NTU25_PYSKL = tuple(
-    (name, inward.replace("_thumb", "_hand"), part, x, y) for name, inward, part, x, y in _NTU25
-)
-
 # Human3.6M's 17 joints as VideoPose3D and MMPose keep them.
 _H36M17 = _rows(
     ("hip", "", "torso", 0.0, 0.0),
@@ -557,6 +557,12 @@ def _facts(
 
 SUPPLIED: tuple[dict[str, Any], ...] = (
     _facts("ntu25", _NTU25, ("spine_base", "spine_mid"), ("right_shoulder", "left_shoulder")),
+    _facts(
+        "ntu25_pyskl",
+        _NTU25_PYSKL,
+        ("spine_base", "spine_mid"),
+        ("right_shoulder", "left_shoulder"),
+    ),
     _facts("openpose18", _OPENPOSE18, None, ("right_shoulder", "left_shoulder")),
     _facts("coco17", _COCO17, None, ("right_shoulder", "left_shoulder")),
     _facts(
@@ -572,10 +578,6 @@ SUPPLIED: tuple[dict[str, Any], ...] = (
     _facts("openpose25", _OPENPOSE25, ("mid_hip", "neck"), ("right_shoulder", "left_shoulder")),
     _facts("smpl24", _SMPL24, ("pelvis", "neck"), ("right_shoulder", "left_shoulder")),
     _facts("smpl22", _SMPL22, ("pelvis", "neck"), ("right_shoulder", "left_shoulder")),
-    _facts(
-        *("ntu25_pyskl", _NTU25_PYSKL, ("spine_base", "spine_mid")),
-        ("right_shoulder", "left_shoulder"),
-    ),
     _facts("h36m17", _H36M17, ("hip", "thorax"), ("right_shoulder", "left_shoulder")),
     _facts("mpii16", _MPII16, ("pelvis", "thorax"), ("right_shoulder", "left_shoulder")),
     _facts("halpe26", _HALPE26, ("hip", "neck"), ("right_shoulder", "left_shoulder")),

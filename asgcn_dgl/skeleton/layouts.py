@@ -350,6 +350,11 @@ class SkeletonLayout:
         return len(self.joints)
 
     @property
+    def has_pose(self) -> bool:
+        """Whether the pose was given, rather than laid out as a tree."""
+        return not np.array_equal(self.pose, _draw_tree(self.parents, self.depth, self.mirror))
+
+    @property
     def distances(self) -> np.ndarray:
         """(V, V) hops between each two joints; a new int64 array that is yours to change."""
         return self._hops.copy()

@@ -190,6 +190,8 @@ def score(
             batch = batch.to(device)
             out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=number == 1)
             scores[number].update(batch, out)
+            if number == 0:
+                scores[0].update_links(out.links)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
             "the model gives scores that are not finite, as its weights are; use an earlier "
@@ -234,6 +236,7 @@ def figures(
         "num_clips": config.clips.num_clips,
         **recognition.summary(restored.class_names),
         **recognition.details(),
+        "link_use": recognition.link_use(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
         "prediction": prediction.summary(config.clips.unit or 1.0),
         "checkpoint": checkpoint,

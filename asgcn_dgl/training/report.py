@@ -64,11 +64,27 @@ def format_figures(result: Mapping[str, Any]) -> str:
     rows.append(("calibration error", f"{result['calibration_error']:.2f}", ""))
     rows.append(("chance", f"{chance:.2f}", ""))
     lines += [f"  {line}" for line in columns(rows)]
+    lines += _links(result.get("link_use"))  # not in figures of an older run
     lines += _classes(result)
     if result["prediction"] is not None:
         # Figures of an older run do not say how many coordinates there were: three, then.
         lines += _horizons(result["prediction"], unit_of(result["dataset"], result.get("dims", 3)))
     return "\n".join(lines)
+
+
+def _links(use: Mapping[str, Any] | None) -> list[str]:
+    """Return how the clips use A-links, in a line, and types that say little in another."""
+    if use is None:
+        return []
+    types = ", ".join(f"{100 * each['linked']:.1f}" for each in use["types"])
+    lines = [
+        f"  A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, "
+        f"{100 * use['strong']:.1f} % above 0.9; by type above 0.5: {types} %"
+    ]
+    if use["saturated"]:
+        kinds = ", ".join(map(str, use["saturated"]))
+        lines.append(f"  A-links that tell little: over half of all pairs above 0.9, type {kinds}")
+    return lines
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:

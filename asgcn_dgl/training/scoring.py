@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from asgcn_dgl import metrics
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCNOutput
+from asgcn_dgl.nn import Links
 from asgcn_dgl.training.parallel import gathered, processes
 
 __all__ = ["PredictionScores", "RecognitionScores", "interval_percents", "masked_mse"]
@@ -56,12 +57,19 @@ class RecognitionScores:
     names: list[str] = field(default_factory=list)
     _logits: list[Tensor] = field(default_factory=list)
     _labels: list[Tensor] = field(default_factory=list)
+    _links: list[dict[str, Any]] = field(default_factory=list)
 
     def update(self, batch: Batch, out: ASGCNOutput) -> None:
         """Take in a batch."""
         self.names += list(batch.names)
         self._logits.append(out.logits.detach().float().cpu())
         self._labels.append(batch.label.cpu())
+
+    def update_links(self, links: Links | None) -> None:
+        """Take in the A-links of a batch, if there are any."""
+        if links is not None and len(links.logits):
+            prob = links.prob[:, 1:]  # without the ghost
+            self._links.append(metrics.link_use([prob.detach().float().cpu()]))
 
     def gather(self) -> None:
         """Take in what the other processes have; all of them must call this."""
@@ -114,6 +122,13 @@ class RecognitionScores:
             "intervals": interval_percents(logits, labels),
             "confusion": metrics.confusion_matrix(logits, labels).tolist(),
         }
+
+    def link_use(self) -> dict[str, Any] | None:
+        """Return how the clips use A-links, see :func:`asgcn_dgl.metrics.link_use`.
+
+        None where :meth:`update_links` took in none.
+        """
+        return metrics.join_link_use(self._links) if self._links else None
 
     def arrays(self, class_names: list[str]) -> dict[str, Any]:
         """Return what a file of scores holds: names, labels, probabilities and logits."""

@@ -15,7 +15,7 @@ except ImportError as error:
 from asgcn_dgl.viz.animation import animate
 from asgcn_dgl.viz.charts import draw_class_accuracy, draw_curves
 from asgcn_dgl.viz.confusion import draw_confusion
-from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import save_figure
 from asgcn_dgl.viz.links import (
     draw_actional_links,
@@ -28,6 +28,7 @@ from asgcn_dgl.viz.page import Page, Row, write_page
 from asgcn_dgl.viz.pose import project
 from asgcn_dgl.viz.responses import Response, draw_responses
 from asgcn_dgl.viz.skeleton import draw_prediction, draw_skeleton, draw_strip
+from asgcn_dgl.viz.stance import drawing_layout, guess_up
 
 __all__ = [
     "Exhibit",
@@ -47,6 +48,7 @@ __all__ = [
     "draw_skeleton",
     "draw_strip",
     "draw_structural_links",
+    "drawing_layout",
     "guess_up",
     "project",
     "save_figure",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -29,8 +28,9 @@ from asgcn_dgl.viz.figure import (
     title_lines,
 )
 from asgcn_dgl.viz.links import draw_links
-from asgcn_dgl.viz.pose import draw_body, frame, project
+from asgcn_dgl.viz.pose import Floats, draw_body, frame_alike, project_bodies, spans
 from asgcn_dgl.viz.skeleton import BODY_COLORS
+from asgcn_dgl.viz.stance import guess_up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def animate(
     links: bool = True,
     rate: float = 30.0,
     dpi: int = 100,
-    up: str = "y",
+    up: str | None = None,
 ) -> Path:
     """Write a clip as a GIF or an MP4, with its A-links and the predicted poses.
 
@@ -76,7 +76,7 @@ def animate(
     dpi
         Pixels an inch; the picture is about four inches wide.
     up
-        The axis that points up.
+        The axis that points up; None: found by :func:`~asgcn_dgl.viz.guess_up`.
 
     Returns
     -------
@@ -98,7 +98,9 @@ def animate(
         raise ValueError(f"rate must be positive, got {rate!r}")
     stride = 1 if suffix == ".mp4" else max(1, int(np.ceil(rate / 50)))
     settings: Any = {"animation.ffmpeg_path": _ffmpeg()} if suffix == ".mp4" else {}
-    stage = _Stage(exhibit, class_names, threshold if links else None, links, up)
+    stage = _Stage(
+        exhibit, class_names, threshold if links else None, links, guess_up([exhibit], up)
+    )
     with mpl.rc_context(settings), atomic_path(target) as temporary:
         writer = _writer(suffix, rate / stride)
         with writer.saving(stage.fig, str(temporary), dpi):
@@ -113,7 +115,7 @@ def _writer(suffix: str, rate: float) -> Any:
 
     if suffix == ".gif":
         return PillowWriter(fps=rate)  # type: ignore[arg-type]
-    # What all players take: even numbers of pixels, and colours at half resolution.
+    # What all players take: even numbers of pixels, and colors at half resolution.
     size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
     return FFMpegWriter(fps=rate, extra_args=size)  # type: ignore[arg-type]
 
@@ -148,7 +150,8 @@ class _Stage:
             for bodies, matrix in (exhibit.link_blocks() if links else [])
         ]
         self.start = exhibit.num_frames - exhibit.steps
-        self.true, self.seen, self.guess = _points(exhibit, up)
+        self.true, self.guess = _points(exhibit, up)
+        self.span = spans([self.true])
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
         heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
@@ -179,22 +182,17 @@ class _Stage:
         layout = self.exhibit.layout
         future = time >= self.start
         for body in range(self.exhibit.num_bodies):
-            points, seen = self.true[body, time], self.seen[body, time]
-            color = GREY if future or (self.links and body) else self._color(body)
-            draw_body(axis, layout, points, mask=seen, color=color, linewidth=3.0)
-            if future and self.guess is not None:
+            color = INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
+            color = GREY if future or (self.links and body) else color
+            draw_body(axis, layout, self.true[body, time], color=color, linewidth=3.0)
+            if future:
                 guess = self.guess[body, time - self.start]
                 draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
-        shown = np.where(self.seen[:, time, :, None], self.true[:, time], np.nan)
         for bodies, matrix in self.links:
-            points = shown[bodies].reshape(-1, 2)
+            points = self.true[bodies, time].reshape(-1, 2)
             draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
-        frame(axis, self.true, self.seen, margin=0.06)
+        frame_alike(axis, self.true, self.span, margin=0.06)
         self._tell(self.bar, time)
-
-    def _color(self, body: int) -> str | None:
-        """Return the colour of a body; beside coloured links it has none."""
-        return INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
 
     def _tell(self, bar: Axes, time: int) -> None:
         """Show where in the clip this is, and what of it was predicted."""
@@ -214,29 +212,15 @@ class _Stage:
         )  # fmt: skip
 
 
-def _points(
-    exhibit: Exhibit, up: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64] | None]:
-    """Project true and predicted poses from one place: (M, T, V, 2), the mask, (M, T', V, 2)."""
-    true = np.asarray(exhibit.pos, dtype=np.float64)
-    seen = np.asarray(exhibit.mask)
-    stack, masks = [true], [seen]
+def _points(exhibit: Exhibit, up: str) -> tuple[Floats, Floats]:
+    """Project true and predicted poses from one place: (M, T, V, 2) and (M, T', V, 2)."""
+    pos, seen = exhibit.pos.astype(np.float64), exhibit.mask
     if exhibit.future is not None:
-        stack.append(np.asarray(exhibit.future, dtype=np.float64))
-        masks.append(np.asarray(np.isfinite(exhibit.future).all(axis=-1)))
-    bodies, _, joints, _ = true.shape
-    # All bodies of a frame as one, so that two persons are seen side by side.
-    poses = np.concatenate(stack, axis=1).swapaxes(0, 1)
-    every = np.concatenate(masks, axis=1).swapaxes(0, 1)
-    flat = project(
-        poses.reshape(len(poses), bodies * joints, -1),
-        every.reshape(len(poses), bodies * joints),
-        up,
-        exhibit.layout.shoulders,
-    )
-    flat = flat.reshape(len(poses), bodies, joints, 2).swapaxes(0, 1)
-    count = exhibit.num_frames
-    return flat[:, :count], seen, None if exhibit.future is None else flat[:, count:]
+        pos = np.concatenate([pos, exhibit.future], axis=1)
+        known = np.isfinite(exhibit.future).all(axis=-1)
+        seen = np.concatenate([seen, known], axis=1)
+    flat = project_bodies(pos, seen, up, exhibit.layout.shoulders)
+    return flat[:, : exhibit.num_frames], flat[:, exhibit.num_frames :]
 
 
 def _heading(exhibit: Exhibit, class_names: Sequence[str]) -> str:
@@ -244,5 +228,5 @@ def _heading(exhibit: Exhibit, class_names: Sequence[str]) -> str:
     if class_names and exhibit.label >= 0:
         heading = f"{class_names[exhibit.label]} ({exhibit.name})"
     if class_names and exhibit.predicted >= 0:
-        heading += f", recognised as {class_names[exhibit.predicted]}"
+        heading += f", recognized as {class_names[exhibit.predicted]}"
     return heading

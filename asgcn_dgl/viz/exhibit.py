@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Exhibit", "guess_up"]
-
-_AXIS_NAMES = "xyz"
+__all__ = ["Exhibit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +105,11 @@ class Exhibit:
         return int(self.pos.shape[0])
 
     @property
+    def bodies_seen(self) -> list[int]:
+        """Numbers of the bodies of which anything was seen."""
+        return [int(body) for body in np.flatnonzero(self.mask.any(axis=(1, 2)))]
+
+    @property
     def num_frames(self) -> int:
         """T."""
         return int(self.pos.shape[1])
@@ -190,41 +193,3 @@ def _motion(pos: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float
     mean = np.where(mask[..., None], pos, 0).sum(axis=0) / count
     square = np.where(mask[..., None], (pos - mean) ** 2, 0).sum(axis=0) / count
     return float(np.sqrt(square).sum())
-
-
-def guess_up(exhibits: Sequence[Exhibit]) -> str:
-    """Tell which axis points up: the one along which bodies extend as their drawing pose does.
-
-    Parameters
-    ----------
-    exhibits
-        Clips recorded in one coordinate system.
-
-    Returns
-    -------
-    str
-        ``"y"``, ``"-y"``, ``"z"``, ...; ``"y"`` where nothing tells.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.skeleton import get_layout
-    >>> layout = get_layout("coco17")
-    >>> image = np.asarray(layout.pose)[None, None] * [1, -1]  # rows of an image grow downwards
-    >>> guess_up([Exhibit("still", layout, image, np.ones((1, 1, 17), dtype=bool))])
-    '-y'
-    """
-    dims = min((exhibit.pos.shape[3] for exhibit in exhibits), default=2)
-    total = np.zeros(dims)
-    for exhibit in exhibits:
-        height = np.asarray(exhibit.layout.pose)[:, 1]
-        weight = exhibit.mask.sum(axis=(0, 1)).astype(np.float64)
-        if weight.sum() == 0:
-            continue
-        seen = np.where(exhibit.mask[..., None], exhibit.pos[..., :dims], 0)
-        mean = seen.sum(axis=(0, 1)) / np.maximum(weight, 1)[:, None]
-        middle = np.average(mean, axis=0, weights=weight)
-        total += ((height - np.average(height, weights=weight)) * weight) @ (mean - middle)
-    if not np.isfinite(total).all() or not total.any():
-        return "y"
-    axis = int(np.abs(total).argmax())
-    return ("" if total[axis] > 0 else "-") + _AXIS_NAMES[axis]

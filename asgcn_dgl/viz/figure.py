@@ -1,10 +1,9 @@
-"""What all figures share: colours, panels, and writing to a file."""
+"""What all figures share: colors, panels, and writing to a file."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart by readers of every colour vision, and in grey.
+from asgcn_dgl.files import atomic_path
+
+# Okabe and Ito's palette: told apart by readers of every color vision, and in grey.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
@@ -23,7 +24,7 @@ INK = "#222222"
 GREY = "#8A8A8A"
 PALE = "#C8C8C8"
 TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
-"""Colours of the types of A-links, in turn."""
+"""Colors of the types of A-links, in turn."""
 
 # Inches: a column and the page of a two-column paper.
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9
@@ -68,17 +69,8 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
         raise ValueError(f"path must end in {', '.join(_METADATA)}, got {str(path)!r}")
     content = io.BytesIO()
     fig.savefig(content, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.getvalue())
-        part.chmod(0o644)  # mkstemp's files are for their owner only
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content.getvalue())
     return target
 
 

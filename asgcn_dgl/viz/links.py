@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,9 +36,8 @@ from asgcn_dgl.viz.pose import (
     Floats,
     draw_body,
     flat_pose,
-    frame,
     frame_alike,
-    panel_height,
+    number_joints,
     span_height,
     spans,
 )
@@ -48,6 +47,8 @@ _ACTIONAL = PURPLE
 _THINNEST, _THICKEST = 0.5, 2.4
 # Inches; on narrower panels links are drawn thinner.
 _WIDE = 2.0
+# Room around a body as a share of its extent: links bend out of it.
+_ROOM = 0.14
 
 
 def draw_structural_links(
@@ -56,6 +57,7 @@ def draw_structural_links(
     max_hop: int = 4,
     *,
     pose: npt.ArrayLike | None = None,
+    names: bool = False,
     title: str | None = None,
     up: str = "y",
     page_width: float = PAGE_WIDTH,
@@ -72,17 +74,19 @@ def draw_structural_links(
         L, the largest hop.
     pose
         (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
+    names
+        Number the joints, and list their names below.
     title
         Title; None: the joint and the layout.
     up
-        The axis that points up in a three-dimensional pose.
+        The axis that points up in a recorded pose.
     page_width
         Inches that a row of panels may take.
 
     Returns
     -------
     Figure
-        One panel a hop, links coloured by partition and as wide as their operator entry.
+        One panel a hop, links colored by partition and as wide as their operator entry.
 
     Raises
     ------
@@ -96,18 +100,14 @@ def draw_structural_links(
     <Figure size ...>
     """
     receiver = layout.index(joint)
-    points = flat_pose(layout, pose, up)
-    name = layout.joints[receiver]
-    heading = f"S-links of {name} ({layout.name})" if title is None else title
-    shape = grid(max_hop, page_width, 4)
-    height = panel_height(points, None, shape.width)
-    fig, axes = panels(max_hop, shape, height, title=heading)
+    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
+    heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
+    sheet.open(heading)
     operators = structural_operators(layout, max_hop)
-    for hop, axis in enumerate(axes, start=1):
-        _draw_hops(axis, layout, points, receiver, operators, [hop])
-        axis.set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
-    _partition_legend(fig)
-    return fig
+    for hop in range(1, max_hop + 1):
+        sheet.draw_hops(hop - 1, receiver, operators, [hop])
+        sheet.axes[hop - 1].set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
+    return sheet.close(_PARTITION_COLORS)
 
 
 def draw_link_kinds(
@@ -119,32 +119,21 @@ def draw_link_kinds(
     threshold: float | None = 0.9,
     fallback: int = 10,
     pose: npt.ArrayLike | None = None,
+    names: bool = False,
     title: str | None = None,
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw the neighbours of a joint three times: over bones, S-links, A-links (Fig. 3).
+    """Draw the neighbors of a joint three times: over bones, S-links, A-links (Fig. 3).
 
     Parameters
     ----------
-    layout
-        Skeleton of V joints.
-    joint
-        The receiving joint, by index or name.
     prob
         (V, V) or (C, V, V) probabilities of A-links, see :func:`draw_actional_links`.
-    max_hop
-        L, the largest hop of the S-links.
     threshold, fallback
         As for :func:`draw_class_links`.
-    pose
-        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
-    title
-        Title; None: the joint.
-    up
-        The axis that points up in a three-dimensional pose.
-    page_width
-        Inches that a row of panels may take.
+    layout, joint, max_hop, pose, names, title, up, page_width
+        As for :func:`draw_structural_links`.
 
     Returns
     -------
@@ -164,75 +153,30 @@ def draw_link_kinds(
     <Figure size ...>
     """
     receiver = layout.index(joint)
-    points = flat_pose(layout, pose, up)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
-    name = layout.joints[receiver].replace("_", " ")
-    shape = grid(3, page_width, widest=1.9)
+    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
     rule = "strongest" if threshold is None else f"p > {threshold:g}"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
     titles = ("(a) skeleton", f"(b) S-links, {hops}", f"(c) A-links, {rule}")
-    height = panel_height(points, None, shape.width) + text_height(titles, shape.width)
-    heading = f"links of {name}" if title is None else title
-    fig, axes = panels(3, shape, height, title=heading)
-    for axis, text in zip(axes, titles, strict=True):
-        panel_title(axis, text, shape.width)
+    name = layout.joints[receiver].replace("_", " ")
+    sheet.open(f"links of {name}" if title is None else title, titles)
     operators = structural_operators(layout, max_hop)
-    _draw_hops(axes[0], layout, points, receiver, operators, [1])
-    _draw_hops(axes[1], layout, points, receiver, operators, range(1, max_hop + 1))
-    chosen = _Chosen(receiver, threshold, fallback, 25)
-    _draw_panel(axes[2], layout, points, matrix, chosen, shape.width)
-    frame(axes[2], points, margin=0.1)
-    _partition_legend(fig, {"A-link": _ACTIONAL})
-    return fig
-
-
-def _draw_hops(
-    axis: Axes,
-    layout: SkeletonLayout,
-    points: Floats,
-    receiver: int,
-    operators: Mapping[str, Any],
-    hops: Iterable[int],
-) -> None:
-    """Draw a joint's S-links of some hops, coloured by partition."""
-    draw_body(axis, layout, points, color=PALE, linewidth=1.2)
-    for partition in PARTITIONS:
-        row = np.zeros(layout.num_joints)
-        for hop in hops:
-            row = np.maximum(row, operators[f"{partition}_{hop}"][[receiver], :].toarray()[0])
-        _draw_row(axis, points, receiver, row, _PARTITION_COLORS[partition])
-    frame(axis, points, margin=0.1)
-
-
-def _partition_legend(fig: Figure, more: Mapping[str, str] | None = None) -> None:
-    _legend(fig, {**_PARTITION_COLORS, **(more or {})})
-
-
-def _legend(fig: Figure, colors: Mapping[str, str]) -> None:
-    fig.legend(
-        handles=[Line2D([], [], color=c, linewidth=2, label=name) for name, c in colors.items()],
-        loc="outside lower center",
-        ncols=len(colors),
-        frameon=False,
-        fontsize=SMALL_SIZE,
-        handlelength=1.2,
-        columnspacing=1.0,
-    )
+    sheet.draw_hops(0, receiver, operators, [1])
+    sheet.draw_hops(1, receiver, operators, range(1, max_hop + 1))
+    sheet.draw_actional(2, matrix, _Chosen(receiver, threshold, fallback, 25))
+    return sheet.close({**_PARTITION_COLORS, "A-link": _ACTIONAL})
 
 
 def draw_actional_links(
     layout: SkeletonLayout,
     prob: npt.ArrayLike,
     *,
-    joint: int | str | None = None,
+    title: str | None = None,
+    pose: npt.ArrayLike | None = None,
     threshold: float | None = 0.9,
     strongest: int = 20,
-    fallback: int = 10,
-    pose: npt.ArrayLike | None = None,
-    title: str | None = None,
-    up: str = "y",
-    page_width: float = PAGE_WIDTH,
+    **options: Any,
 ) -> Figure:
     """Draw A-links on a body, as wide as they are probable.
 
@@ -245,23 +189,13 @@ def draw_actional_links(
     prob
         (V, V) probability of a link, ``prob[i, j]`` of that from joint j to joint i; the diagonal
         is not looked at. For all types together that is one minus the ghost's probability. Or
-        (C, V, V), of each type of link: a link is then coloured by its most probable type.
-    joint
-        Draw the links to this joint only, by index or name; None: all links.
-    threshold
-        Draw the links with a higher probability than this; None: the ``strongest`` ones.
-    strongest
-        How many links to draw where there is no threshold.
-    fallback
-        How many of the strongest links to draw, dashed, where none passes the threshold.
-    pose
-        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
+        (C, V, V), of each type of link: a link is then colored by its most probable type.
     title
         Title; None: what was chosen.
-    up
-        The axis that points up in a three-dimensional pose.
-    page_width
-        Inches that a row of panels may take.
+    pose
+        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
+    threshold, strongest, **options
+        As for :func:`draw_class_links`.
 
     Returns
     -------
@@ -271,7 +205,7 @@ def draw_actional_links(
     Raises
     ------
     ValueError
-        If the shapes do not fit, a probability is not in 0..1 or there is no such joint.
+        As for :func:`draw_class_links`.
 
     Examples
     --------
@@ -281,18 +215,8 @@ def draw_actional_links(
     <Figure size ...>
     """
     heading = _rule(threshold, strongest) if title is None else title
-    return draw_class_links(
-        layout,
-        {heading: prob},
-        joint=joint,
-        threshold=threshold,
-        strongest=strongest,
-        fallback=fallback,
-        poses=None if pose is None else {heading: pose},
-        title="",
-        up=up,
-        page_width=page_width,
-    )
+    options |= {"threshold": threshold, "strongest": strongest, "title": ""}
+    return draw_class_links(layout, {heading: prob}, poses={heading: pose}, **options)
 
 
 def draw_class_links(
@@ -306,6 +230,7 @@ def draw_class_links(
     most: int = 25,
     poses: Mapping[str, npt.ArrayLike | None] | None = None,
     columns: int = 5,
+    names: bool = False,
     title: str | None = None,
     up: str = "y",
     page_width: float = PAGE_WIDTH,
@@ -337,10 +262,8 @@ def draw_class_links(
         Panels in a row, at most.
     title
         Title; None: what was chosen.
-    up
-        The axis that points up in three-dimensional poses.
-    page_width
-        Inches that a row of panels may take.
+    names, up, page_width
+        As for :func:`draw_structural_links`.
 
     Returns
     -------
@@ -357,23 +280,117 @@ def draw_class_links(
         raise ValueError("probs must hold at least one action, got none")
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
-    heading = _rule(threshold, strongest) if title is None else title
-    points = {name: flat_pose(layout, (poses or {}).get(name), up) for name in matrices}
-    shape = grid(len(probs), page_width, columns, narrowest=1.05, widest=2.3)
-    span = spans(list(points.values()))
-    notes = text_height(["the 25 strongest of 250"], _note_width(shape.width))
-    height = span_height(span, shape.width) + text_height(probs, shape.width) + notes
-    fig, axes = panels(len(probs), shape, height, title=heading)
-    amount = most if threshold is not None else strongest
-    chosen = _Chosen(receiver, threshold, fallback, amount)
-    for axis, (name, prob) in zip(axes, matrices.items(), strict=True):
-        _draw_panel(axis, layout, points[name], prob, chosen, shape.width)
-        frame_alike(axis, points[name], span)
-        panel_title(axis, name, shape.width)
+    points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
+    sheet = _Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
+    notes = text_height(["the 25 strongest of 250"], _note_width(sheet.shape.width))
+    sheet.open(_rule(threshold, strongest) if title is None else title, list(probs), notes)
+    chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
+    for place, prob in enumerate(matrices.values()):
+        sheet.draw_actional(place, prob, chosen)
     types = max(len(prob) for prob in matrices.values())
-    if types > 1:
-        _legend(fig, {f"type {n + 1}": _type_color(n) for n in range(types)})
-    return fig
+    colors = {f"type {n + 1}": _type_color(n) for n in range(types)}
+    return sheet.close(colors if types > 1 else {})
+
+
+class _Chosen(NamedTuple):
+    """Which A-links a panel shows; see :func:`draw_class_links`."""
+
+    receiver: int | None
+    threshold: float | None
+    fallback: int
+    most: int
+
+
+class _Sheet:
+    """Panels with a body each, on which links are drawn, and the legend below them."""
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        points: list[Floats],
+        columns: int,
+        page_width: float,
+        names: bool,
+        narrowest: float = 0.8,
+        widest: float = 2.2,
+    ) -> None:
+        self.layout, self.points, self.names = layout, points, names
+        if names:  # room for the joints' numbers
+            narrowest = max(narrowest, min(0.5 + 0.03 * layout.num_joints, widest))
+        self.shape = grid(len(points), page_width, columns, narrowest=narrowest, widest=widest)
+        self.span = spans(points)
+
+    def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
+        """Make the panels, with their titles."""
+        titles, width = list(titles), self.shape.width
+        height = span_height(self.span, width, _ROOM) + text_height(titles, width) + more
+        if self.names and self.shape.columns == 1:
+            self.shape = self.shape._replace(width=max(width, 3.0))
+        self.fig, self.axes = panels(len(self.points), self.shape, height, title=heading)
+        for axis, points in zip(self.axes, self.points, strict=True):
+            draw_body(axis, self.layout, points, color=PALE, linewidth=1.2)
+            frame_alike(axis, points, self.span, _ROOM)
+            if self.names:
+                number_joints(axis, points)
+        for axis, title in zip(self.axes, titles, strict=False):
+            panel_title(axis, title, width)
+
+    def draw_hops(
+        self, place: int, receiver: int, operators: Mapping[str, Any], hops: Iterable[int]
+    ) -> None:
+        """Draw a joint's S-links of some hops, colored by partition."""
+        axis, points = self.axes[place], self.points[place]
+        hops = list(hops)
+        for partition in PARTITIONS:
+            rows = [operators[f"{partition}_{hop}"][[receiver], :].toarray()[0] for hop in hops]
+            row, color = np.max(rows, axis=0), _PARTITION_COLORS[partition]
+            for sender in np.flatnonzero(row):
+                x, y = points[sender]
+                if sender == receiver:
+                    _ring(axis, points[receiver], color, 60)
+                    continue
+                _draw_arc(
+                    axis, points[sender], points[receiver], 0.5 * row[sender], color, head=True
+                )
+                axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0, clip_on=False)
+
+    def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> None:
+        """Draw A-links, and say below them what has to be said."""
+        axis, points, width = self.axes[place], self.points[place], self.shape.width
+        receiver = chosen.receiver
+        if receiver is not None:
+            only = np.zeros_like(matrix)
+            only[:, receiver] = matrix[:, receiver]
+            matrix = only
+            _ring(axis, points[receiver], INK, 40)
+        note = draw_links(axis, points, matrix, *chosen[1:], scale=min(1.0, width / _WIDE))
+        if note:  # set_axis_off hides axis labels, so this is a text
+            axis.text(
+                0.5, -0.01, "\n".join(title_lines(note, _note_width(width))), ha="center", va="top",
+                transform=axis.transAxes, fontsize=SMALL_SIZE, color=INK,
+            )  # fmt: skip
+
+    def close(self, colors: Mapping[str, str]) -> Figure:
+        """Write the legend: what the colors are, and the joints' names."""
+        key = ""
+        if self.names:
+            named = [
+                f"{k}\xa0{name}".replace(" ", "\xa0") for k, name in enumerate(self.layout.joints)
+            ]
+            across = self.shape.width * self.shape.columns * TITLE_SIZE / SMALL_SIZE
+            key = "\n".join(title_lines("   ".join(named), across))
+        if not (key or colors):
+            return self.fig
+        lines = [Line2D([], [], color=c, linewidth=2, label=name) for name, c in colors.items()]
+        legend = self.fig.legend(
+            handles=lines or [Line2D([], [], alpha=0, label=" ")],
+            loc="outside lower center", ncols=max(len(colors), 1), frameon=False, title=key or None,
+            fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE, handlelength=1.2, columnspacing=1.0,
+        )  # fmt: skip
+        lines_below = key.count("\n") + 1 if key else 0
+        self.fig.set_figheight(self.fig.get_figheight() + 0.15 * lines_below + 0.3)
+        legend.get_title().set_color(INK)
+        return self.fig
 
 
 def draw_link_matrices(
@@ -419,18 +436,22 @@ def draw_link_matrices(
     shown = [matrix.sum(axis=0), *matrix] if len(matrix) > 1 else [matrix[0]]
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
     labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
-    shape = grid(len(shown), page_width - 0.7, 4, narrowest=1.25)  # beside it stands the bar
+    side = 0.06 * max(map(len, names))  # inches of the longest name
+    # As many in a row as leave each name a line; beside them stands the bar.
+    room = page_width - 0.7 - side
+    needed = min(max(1.25, 0.1 * len(names)), room)
+    shape = grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
-    fig, axes = panels(len(shown), shape, shape.width + 0.75, title=title or "")
-    fig.set_figwidth(columns * shape.width + 0.7)
+    fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
+    fig.set_figwidth(columns * shape.width + side + 0.7)
     top = max(float(matrix.sum(axis=0).max()), 1e-6)
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()
         image = axis.imshow(values[np.ix_(order, order)], cmap="Blues", vmin=0, vmax=top)
-        for bound in bounds[1:-1]:
+        for bound in bounds[1:-1] if layout.parts else ():
             axis.axhline(bound - 0.5, color=INK, linewidth=0.4)
             axis.axvline(bound - 0.5, color=INK, linewidth=0.4)
-        middles = [(low + high - 1) / 2 for low, high in itertools.pairwise(bounds)]
+        middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
         axis.set_xticks(middles, names, rotation=90, fontsize=SMALL_SIZE)
         first = number % columns == 0
         axis.set_yticks(middles, names if first else [], fontsize=SMALL_SIZE)
@@ -446,10 +467,11 @@ def draw_link_matrices(
 
 
 def _by_part(layout: SkeletonLayout) -> tuple[list[int], list[int], list[str]]:
-    """Order the joints by body part; also give the parts' bounds and names."""
+    """Order the joints by body part; also return the parts' bounds and names."""
     if not layout.parts:
         count = layout.num_joints
-        return list(range(count)), list(range(count + 1)), list(layout.joints)
+        names = [name.replace("_", " ") for name in layout.joints]
+        return list(range(count)), list(range(count + 1)), names
     placed = [(part, list(joints)) for part, joints in layout.parts.items()]
     rest = sorted(set(range(layout.num_joints)) - {j for _, joints in placed for j in joints})
     placed += [("other", rest)] if rest else []
@@ -458,37 +480,6 @@ def _by_part(layout: SkeletonLayout) -> tuple[list[int], list[int], list[str]]:
         order += [joint for joint in joints if joint not in order]
     bounds = np.cumsum([0, *(len(joints) for _, joints in placed)]).tolist()
     return order, bounds, [part.replace("_", " ") for part, _ in placed]
-
-
-class _Chosen(NamedTuple):
-    """Which A-links a panel shows; see :func:`draw_class_links`."""
-
-    receiver: int | None
-    threshold: float | None
-    fallback: int
-    most: int
-
-
-def _draw_panel(
-    axis: Axes,
-    layout: SkeletonLayout,
-    points: Floats,
-    matrix: Floats,
-    chosen: _Chosen,
-    width: float,
-) -> None:
-    """Draw a body with A-links on a panel of some width in inches, and what to say about them."""
-    draw_body(axis, layout, points, color=PALE, linewidth=1.2)
-    receiver = chosen.receiver
-    if receiver is not None:
-        only = np.zeros_like(matrix)
-        only[:, receiver] = matrix[:, receiver]
-        matrix = only
-        x, y = points[receiver]
-        axis.scatter(x, y, s=40, facecolors="none", edgecolors=INK, linewidths=1, zorder=4)
-    rule = (chosen.threshold, chosen.fallback, chosen.most)
-    note = draw_links(axis, points, matrix, *rule, scale=min(1.0, width / _WIDE))
-    _note(axis, "\n".join(title_lines(note, _note_width(width))))
 
 
 def _note_width(width: float) -> float:
@@ -536,15 +527,6 @@ def _type_color(number: int) -> str:
     return TYPE_COLORS[number % len(TYPE_COLORS)]
 
 
-def _note(axis: Axes, text: str) -> None:
-    """Say something under a panel; set_axis_off hides axis labels, so this is a text."""
-    if text:
-        axis.text(
-            0.5, -0.01, text, ha="center", va="top", transform=axis.transAxes,
-            fontsize=SMALL_SIZE, color=INK,
-        )  # fmt: skip
-
-
 def _rule(threshold: float | None, strongest: int) -> str:
     if threshold is None:
         return f"the {strongest} most probable A-links"
@@ -581,15 +563,12 @@ def _choose(prob: Floats, threshold: float | None, strongest: int) -> list[tuple
     return [(i, j) for i, j in pairs if i != j and prob[i, j] > floor]
 
 
-def _draw_row(axis: Axes, points: Floats, receiver: int, row: Floats, color: str) -> None:
-    """Draw one row of an operator: an arc from each sender, a ring for the joint's own entry."""
-    for sender in np.flatnonzero(row):
-        x, y = points[sender]
-        if sender == receiver:
-            axis.scatter(x, y, s=60, facecolors="none", edgecolors=color, linewidths=1.5, zorder=4)
-        else:
-            _draw_arc(axis, points[sender], points[receiver], 0.5 * row[sender], color, head=True)
-            axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0)
+def _ring(axis: Axes, point: Floats, color: str, size: float) -> None:
+    """Draw a ring around a joint."""
+    axis.scatter(
+        point[0], point[1], s=size, facecolors="none", edgecolors=color, linewidths=1.2, zorder=4,
+        clip_on=False,
+    )  # fmt: skip
 
 
 def _draw_arc(
@@ -619,5 +598,6 @@ def _draw_arc(
             color=color,
             alpha=alpha,
             zorder=3,
+            clip_on=False,
         )
     )

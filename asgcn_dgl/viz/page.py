@@ -20,17 +20,22 @@ import numpy.typing as npt
 
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.exhibit import Exhibit, guess_up
+from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.pose import facing, upright
+from asgcn_dgl.viz.stance import guess_up
 
 __all__ = ["Page", "Row", "write_page"]
 
-_SCRIPTS = ("bytes", "scene", "charts", "player", "table", "main")
+_SCRIPTS = ("bytes", "scene", "names", "charts", "player", "table", "main")
 _MISSING = -32768
 _LARGEST = 32000
 # Bytes that all motion may take before it is packed; longer clips then leave frames out.
 _MOTION_BUDGET = 9_000_000
 _PROBABILITIES_KEPT = 5
+# A clip is followed where it is this many times as wide as its bodies move around.
+_TRAVELS = 1.3
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,9 @@ class Row:
     name
         Name of the recording.
     label, predicted
-        True and recognised class, -1 if unknown.
+        True and recognized class, -1 if unknown.
     confidence, truth
-        Probability of the recognised and of the true class.
+        Probability of the recognized and of the true class.
     bodies, frames
         Size of the clip, for pages without a model.
     """
@@ -75,13 +80,19 @@ class Page:
     cards
         Figures at the top: name, value, and a note or ``""``.
     confusion
-        (K, K) clips by true (row) and recognised class.
+        (K, K) clips by true (row) and recognized class.
     curves
         Charts of the training: chart to curve to epoch to value.
     facts
         What is known of how it was made, by name.
     commands
         Commands, by what they do.
+    notices
+        What the reader has to know first.
+    up
+        The axis that points up; None: found by :func:`~asgcn_dgl.viz.guess_up`.
+    other
+        The page of another run on the same clips, to be shown beside this one.
     """
 
     title: str
@@ -94,6 +105,9 @@ class Page:
     curves: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    up: str | None = None
+    other: Page | None = None
 
 
 def write_page(path: str | os.PathLike[str], page: Page) -> Path:
@@ -116,7 +130,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     ImportError
         Without plotly, whose library the page carries.
     ValueError
-        If a clip is carried that is not in the table.
+        If a clip is carried that is not in the table, or another page has other clips.
     """
     target = Path(path)
     text = _render(page)
@@ -188,18 +202,56 @@ def _packed(content: bytes) -> str:
 
 
 def _data(page: Page) -> dict[str, Any]:
-    place = {exhibit.name: number for number, exhibit in enumerate(page.exhibits)}
-    lost = sorted(set(place) - {row.name for row in page.rows})
+    pages = [page] if page.other is None else [page, page.other]
+    names = [exhibit.name for exhibit in page.exhibits]
+    lost = sorted(set(names) - {row.name for row in page.rows})
     if lost:
         raise ValueError(f"exhibits must be among the rows, got {lost[0]!r}")
+    for each in pages[1:]:
+        if [r.name for r in each.rows] != [r.name for r in page.rows] or names != [
+            exhibit.name for exhibit in each.exhibits
+        ]:
+            raise ValueError("other must be of the same clips in the same order")
+    place = {name: number for number, name in enumerate(names)}
     layouts = {exhibit.layout.name: exhibit.layout for exhibit in page.exhibits}
-    up = guess_up(page.exhibits)
+    up = guess_up(page.exhibits, page.up)
     every = _thinning(page.exhibits)
     return {
         "kind": "run" if page.class_names else "clips",
-        "title": page.title,
+        "title": " and ".join(each.title for each in pages),
         "subtitle": page.subtitle,
+        "notices": [notice for each in pages for notice in each.notices],
         "classes": list(page.class_names),
+        "runs": [_run(each) for each in pages],
+        "commands": list(page.commands.items()),
+        "rows": [
+            {
+                "name": rows[0].name,
+                "label": rows[0].label,
+                "bodies": rows[0].bodies,
+                "frames": rows[0].frames,
+                "clip": place.get(rows[0].name, -1),
+                "results": [
+                    {
+                        "predicted": row.predicted,
+                        "confidence": round(row.confidence, 4),
+                        "truth": round(row.truth, 4),
+                    }
+                    for row in rows
+                ],
+            }
+            for rows in zip(*(each.rows for each in pages), strict=True)
+        ],
+        "layouts": {name: _layout(layout) for name, layout in layouts.items()},
+        "clips": [
+            _clip(seen, up, every) for seen in zip(*(each.exhibits for each in pages), strict=True)
+        ],
+    }
+
+
+def _run(page: Page) -> dict[str, Any]:
+    return {
+        "name": page.title,
         "cards": [{"label": a, "value": b, "note": c} for a, b, c in page.cards],
         "confusion": None if page.confusion is None else page.confusion.tolist(),
         "curves": {
@@ -210,28 +262,11 @@ def _data(page: Page) -> dict[str, Any]:
             for chart, curves in page.curves.items()
         },
         "facts": list(page.facts.items()),
-        "commands": list(page.commands.items()),
-        "rows": [_row(row, place.get(row.name, -1)) for row in page.rows],
-        "layouts": {name: _layout(layout) for name, layout in layouts.items()},
-        "clips": [_clip(exhibit, up, every) for exhibit in page.exhibits],
-    }
-
-
-def _row(row: Row, clip: int) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "label": row.label,
-        "predicted": row.predicted,
-        "confidence": round(row.confidence, 4),
-        "truth": round(row.truth, 4),
-        "bodies": row.bodies,
-        "frames": row.frames,
-        "clip": clip,
     }
 
 
 def _layout(layout: SkeletonLayout) -> dict[str, Any]:
-    """Return a skeleton with its bones from the centre outwards."""
+    """Return a skeleton with its bones from the center outwards."""
     depth = layout.depth
     return {
         "joints": list(layout.joints),
@@ -250,41 +285,76 @@ def _thinning(exhibits: Sequence[Exhibit]) -> int:
     return cap
 
 
-def _clip(exhibit: Exhibit, up: str, most_frames: int) -> dict[str, Any]:
-    """Bring a clip to small numbers: positions in steps of ``unit``, shares in steps of 1/255."""
+def _clip(seen: Sequence[Exhibit], up: str, most_frames: int) -> dict[str, Any]:
+    """Bring a clip, as each run sees it, to small numbers.
+
+    Positions are in steps of ``unit``, shares in steps of 1/255.
+    """
+    exhibit = seen[0]
     kept = _kept_frames(exhibit, most_frames)
-    points = _for_scene(exhibit.pos[:, kept], up)
-    seen = exhibit.mask[:, kept]
-    middle, box = _box(points, seen)
-    future = None if exhibit.future is None else _for_scene(exhibit.future, up) - middle
+    points, mask = _for_scene(exhibit.pos[:, kept], up), exhibit.mask[:, kept]
+    middle, whole = _box(points, mask)
     points = points - middle
-    shown = [points[seen], np.zeros((1, 3))]
-    if future is not None:
-        shown.append(future[np.isfinite(future).all(axis=-1)])
+    futures = [None if e.future is None else _for_scene(e.future, up) - middle for e in seen]
+    shown = [points[mask], np.zeros((1, 3))]
+    shown += [future[_known(future)] for future in futures if future is not None]
     unit = max(float(np.abs(np.concatenate(shown)).max()), 1e-6) / _LARGEST
-    probabilities = None
-    if exhibit.probabilities is not None:
-        top = np.argsort(-exhibit.probabilities, kind="stable")[:_PROBABILITIES_KEPT]
-        probabilities = [[int(k), round(float(exhibit.probabilities[k]), 4)] for k in top]
+    path = _path(points, mask)
+    shift, near = _box(points - path[:, None], mask)
+    path[:, :2] += shift[:2]
+    across = [[high - low for low, high in box[:2]] for box in (whole, near)]
+    follow = max(across[0]) > _TRAVELS * max(across[1])
     return {
         "name": exhibit.name,
         "layout": exhibit.layout.name,
         "label": exhibit.label,
-        "probabilities": probabilities,
         "bodies": exhibit.num_bodies,
         "total": exhibit.num_frames,
         "frames": kept.tolist(),
         "steps": exhibit.steps,
         "turn": round(_turn(exhibit, up), 4),
         "unit": unit,
-        "box": [[round(low, 4), round(high, 4)] for low, high in box],
-        "pos": _motion(points, seen, unit),
-        "future": None
-        if future is None
-        else _motion(future, np.asarray(np.isfinite(future).all(axis=-1)), unit),
-        "links": _links(exhibit),
-        "response": _response(exhibit),
+        "whole": whole,
+        "near": near if follow else whole,
+        "path": [[float(f"{x:.4g}"), float(f"{y:.4g}")] for x, y, _ in path] if follow else None,
+        "pos": _motion(points, mask, unit),
+        "models": [
+            {
+                "probabilities": _probabilities(each),
+                "future": None if future is None else _motion(future, _known(future), unit),
+                "links": _links(each),
+                "response": _response(each),
+            }
+            for each, future in zip(seen, futures, strict=True)
+        ],
     }
+
+
+def _known(points: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(axis=-1))
+
+
+def _probabilities(exhibit: Exhibit) -> list[list[float]] | None:
+    if exhibit.probabilities is None:
+        return None
+    top = np.argsort(-exhibit.probabilities, kind="stable")[:_PROBABILITIES_KEPT]
+    return [[int(k), round(float(exhibit.probabilities[k]), 4)] for k in top]
+
+
+def _path(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
+    """Return where the bodies are on the ground in each frame, smoothed: (T, 3), height 0."""
+    count = seen.sum(axis=(0, 2))
+    known = np.flatnonzero(count)
+    path = np.zeros((len(count), 3))
+    if len(known):
+        total = np.where(seen[..., None], points, 0.0).sum(axis=(0, 2))
+        window = np.hanning(min(2 * (len(count) // 8) + 3, 33))[1:-1]
+        window /= window.sum()
+        for axis in (0, 1):
+            filled = np.interp(np.arange(len(count)), known, total[known, axis] / count[known])
+            padded = np.pad(filled, len(window) // 2, mode="edge")
+            path[:, axis] = np.convolve(padded, window, mode="valid")
+    return path
 
 
 def _kept_frames(exhibit: Exhibit, most: int) -> npt.NDArray[np.int64]:
@@ -297,7 +367,7 @@ def _kept_frames(exhibit: Exhibit, most: int) -> npt.NDArray[np.int64]:
     return np.concatenate([past, np.arange(start, exhibit.num_frames)])
 
 
-def _for_scene(pos: npt.NDArray[np.floating], up: str) -> npt.NDArray[np.float64]:
+def _for_scene(pos: npt.NDArray[np.floating], up: str) -> Floats:
     """Turn positions so that x points right, y away from the viewer and z up."""
     points = np.asarray(pos, dtype=np.float64)
     if points.shape[-1] == 2:
@@ -319,24 +389,19 @@ def _turn(exhibit: Exhibit, up: str) -> float:
     return facing(together, seen, exhibit.layout.shoulders)
 
 
-def _box(
-    points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float64], list[tuple[float, float]]]:
+def _box(points: Floats, seen: npt.NDArray[np.bool_]) -> tuple[Floats, list[list[float]]]:
     """Return the middle of a clip on its ground, and the box around it without outliers."""
     inside = points[seen] if seen.any() else np.zeros((1, 3))
     low, high = np.percentile(inside, [0.5, 99.5], axis=0)
     middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
     size = np.maximum(high - low, 1e-3)
     room = 0.12 * float(size.max())
-    half = np.maximum(size / 2, 0.2 * float(size.max())) + room
-    return middle, [
-        (-float(half[0]), float(half[0])),
-        (-float(half[1]), float(half[1])),
-        (-0.5 * room, float(size[2]) + room),
-    ]
+    x, y = np.maximum(size / 2, 0.2 * float(size.max()))[:2] + room
+    box = [[-x, x], [-y, y], [-0.5 * room, size[2] + room]]
+    return middle, [[round(float(end), 4) for end in ends] for ends in box]
 
 
-def _motion(points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], unit: float) -> str:
+def _motion(points: Floats, seen: npt.NDArray[np.bool_], unit: float) -> str:
     """Pack (M, T, V, 3) positions: differences over time, low bytes first, gzipped."""
     steps = np.where(seen[..., None], points, 0.0) / unit
     whole = np.clip(np.nan_to_num(steps).round(), -32767, 32767).astype(np.int16)

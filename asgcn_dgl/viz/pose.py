@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.figure import BLUE, INK, VERMILION
+from asgcn_dgl.viz.figure import BLUE, INK, SMALL_SIZE, VERMILION
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_AXES = {"x": 0, "y": 1, "z": 2}
+AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 # Room around a body, as a share of its larger extent.
@@ -30,7 +31,8 @@ def project(
 ) -> Floats:
     """Show poses from where they look widest, all of them from the same place.
 
-    Two-dimensional poses are left as they are. Three-dimensional ones, in right-handed coordinates
+    Two-dimensional poses are left as they are, or turned over where y points down.
+    Three-dimensional ones, in right-handed coordinates
     are seen square to their widest horizontal extent, then a little from the side and from above:
     from the front where ``shoulders`` tell it, else from the sensor's side, the depth growing away
     from it as Kinects have it.
@@ -66,16 +68,44 @@ def project(
     points = np.asarray(poses, dtype=np.float64)
     if points.ndim < 2 or points.shape[-1] not in (2, 3):
         raise ValueError(f"poses must be (..., joints, 2 or 3), got shape {points.shape}")
-    if up.lstrip("-") not in _AXES or len(up) > 2:
-        raise ValueError(f"up must be one of x, y, z, -x, -y, -z, got {up!r}")
+    check_up(up, points.shape[-1])
     if points.shape[-1] == 2:
-        return points
+        return points * [1, -1] if up == "-y" else points
     points = upright(points, up)
     turn = facing(points, mask, shoulders) + _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
+
+
+def project_bodies(
+    pos: Floats, mask: npt.ArrayLike, up: str, shoulders: tuple[int, int] | None
+) -> Floats:
+    """Show all bodies of a clip from one place: (M, T, V, 2) points, NaN where a joint is missing.
+
+    The bodies of a frame are projected as one, so that two persons are seen side by side.
+    """
+    bodies, frames, joints, dims = pos.shape
+    seen = np.asarray(mask, dtype=bool)
+    together = pos.swapaxes(0, 1).reshape(frames, bodies * joints, dims)
+    flat = project(together, seen.swapaxes(0, 1).reshape(frames, -1), up, shoulders)
+    flat = flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
+    return np.where(seen[..., None], flat, np.nan)
+
+
+def check_up(up: str, dims: int) -> str:
+    """Return the axis if there is such a one.
+
+    Raises
+    ------
+    ValueError
+        If there is not.
+    """
+    axes = ("x", "y", "z", "-x", "-y", "-z") if dims == 3 else ("y", "-y")
+    if up not in axes:
+        raise ValueError(f"up must be one of {', '.join(axes)}, got {up!r}")
+    return up
 
 
 def facing(
@@ -103,7 +133,7 @@ def _seen_from_behind(
 
 def upright(points: Floats, up: str) -> Floats:
     """Rotate the coordinates so that the second one points up."""
-    axis = _AXES[up[-1]]
+    axis = AXES[up[-1]]
     sign = -1.0 if up.startswith("-") else 1.0
     if axis == 1 and sign > 0:
         return points
@@ -144,7 +174,7 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
-    """Colour of each joint: blue on the left of the body, vermilion on the right, else ink."""
+    """Color of each joint: blue on the left of the body, vermilion on the right, else ink."""
     colors = [INK] * layout.num_joints
     for left, right in layout.mirror:
         colors[left], colors[right] = BLUE, VERMILION
@@ -156,17 +186,13 @@ def draw_body(
     layout: SkeletonLayout,
     points: Floats,
     *,
-    mask: npt.ArrayLike | None = None,
     color: str | None = None,
     linewidth: float = 2.0,
     alpha: float = 1.0,
     zorder: float = 2.0,
-    label: str | None = None,
 ) -> None:
-    """Draw bones and joints at (V, 2) points; ``color`` None colours the sides of the body."""
+    """Draw what is finite of (V, 2) points; ``color`` None colors the sides of the body."""
     seen = np.asarray(np.isfinite(points).all(axis=-1))
-    if mask is not None:
-        seen &= np.asarray(mask, dtype=bool)
     joint_colors = side_colors(layout) if color is None else [color] * layout.num_joints
     bones = [(a, b) for a, b in layout.bones if seen[a] and seen[b]]
     depth = layout.depth
@@ -178,7 +204,7 @@ def draw_body(
         alpha=alpha,
         zorder=zorder,
         capstyle="round",
-        label=label,
+        clip_on=False,
     )
     axis.add_collection(lines)
     axis.scatter(
@@ -189,23 +215,25 @@ def draw_body(
         alpha=alpha,
         zorder=zorder + 0.1,
         linewidths=0,
+        clip_on=False,
     )
 
 
-def panel_height(points: Floats, seen: Bools | None, width: float) -> float:
-    """Height in inches of a panel that holds all (..., 2) points, within reason."""
-    good = np.asarray(np.isfinite(points).all(axis=-1))
-    inside = points[good if seen is None else good & seen]
-    if not len(inside):
-        return width
-    across, tall = np.maximum(np.ptp(inside, axis=0), 1e-6)
-    return span_height((float(across), float(tall)), width)
+def number_joints(axis: Axes, points: Floats) -> None:
+    """Write the index of each joint beside it."""
+    for joint, (x, y) in enumerate(points):
+        if np.isfinite((x, y)).all():
+            axis.annotate(
+                str(joint), (x, y), xytext=(2.5, 2), textcoords="offset points", color=INK,
+                fontsize=SMALL_SIZE - 1.5, zorder=5,
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            )  # fmt: skip
 
 
 def spans(stack: Sequence[Floats]) -> tuple[float, float]:
     """Width and height that hold each of several poses."""
-    sizes = [np.ptp(points[np.isfinite(points).all(axis=-1)], axis=0) for points in stack
-             if np.isfinite(points).all(axis=-1).any()]  # fmt: skip
+    inside = [points[np.isfinite(points).all(axis=-1)] for points in stack]
+    sizes = [np.ptp(points, axis=0) for points in inside if len(points)]
     width, height = np.max(sizes, axis=0) if sizes else (1.0, 1.0)
     return float(max(width, 1e-6)), float(max(height, 1e-6))
 
@@ -213,7 +241,7 @@ def spans(stack: Sequence[Floats]) -> tuple[float, float]:
 def frame_alike(
     axis: Axes, points: Floats, span: tuple[float, float], margin: float = _MARGIN
 ) -> None:
-    """Set the limits of a panel to a size that panels share, around its pose."""
+    """Set the limits of a panel to a size that panels share, around its (..., 2) points."""
     inside = points[np.isfinite(points).all(axis=-1)]
     x, y = (inside.min(axis=0) + inside.max(axis=0)) / 2 if len(inside) else (0.0, 0.0)
     room = margin * max(span)
@@ -221,24 +249,10 @@ def frame_alike(
     axis.set_ylim(y - span[1] / 2 - room, y + span[1] / 2 + room)
 
 
-def span_height(span: tuple[float, float], width: float) -> float:
+def span_height(span: tuple[float, float], width: float, margin: float = _MARGIN) -> float:
     """Height in inches of a panel of some width that holds a size, its margin and a title.
 
     A little more than it takes: a body that touched the panel's edge would push its title out.
     """
-    room = 2 * _MARGIN * max(span)
-    return float(width * np.clip((span[1] + room) / (span[0] + room), 0.6, 1.9)) + 0.3
-
-
-def frame(axis: Axes, points: Floats, seen: Bools | None = None, margin: float = 0.08) -> None:
-    """Set the limits of a panel to hold all (..., 2) points that were seen."""
-    good = np.asarray(np.isfinite(points).all(axis=-1))
-    if seen is not None:
-        good &= seen
-    inside = points[good]
-    if not len(inside):
-        inside = np.zeros((1, 2))
-    low, high = inside.min(axis=0), inside.max(axis=0)
-    room = max(float((high - low).max()) * margin, 1e-6)
-    axis.set_xlim(low[0] - room, high[0] + room)
-    axis.set_ylim(low[1] - room, high[1] + room)
+    room = 2 * margin * max(span)
+    return float(width * np.clip((span[1] + room) / (span[0] + room), 0.6, 2.4)) + 0.3

@@ -127,6 +127,7 @@ def draw_responses(
                 alpha=0.32,
                 linewidths=0,
                 zorder=3,
+                clip_on=False,
             )
             frame_alike(axis, place, span[name], margin=0.12)
             panel_title(axis, item.title, width)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
@@ -26,7 +25,16 @@ from asgcn_dgl.viz.figure import (
     grid,
     panels,
 )
-from asgcn_dgl.viz.pose import draw_body, flat_pose, frame, panel_height, project
+from asgcn_dgl.viz.pose import (
+    Floats,
+    draw_body,
+    flat_pose,
+    frame_alike,
+    project,
+    project_bodies,
+    span_height,
+    spans,
+)
 
 BODY_COLORS = (None, GREEN, PURPLE, INK)
 
@@ -40,7 +48,7 @@ def draw_skeleton(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw one body: left limbs blue, right limbs vermilion, a ring around the centre joint.
+    """Draw one body: left limbs blue, right limbs vermilion, a ring around the center joint.
 
     Parameters
     ----------
@@ -74,42 +82,63 @@ def draw_skeleton(
     <Figure size ...>
     """
     points = flat_pose(layout, pose, up)
-    shape = grid(1, page_width, widest=COLUMN_WIDTH * (1.4 if names else 0.7))
-    height = panel_height(points, None, shape.width)
-    if names:  # beside the body; where there is little room, the body is drawn larger
-        height *= 0.62 if shape.width > COLUMN_WIDTH else 0.8
-    fig, axes = panels(1, shape, height)
-    axis = axes[0]
-    draw_body(axis, layout, points, linewidth=1.6)
-    x, y = points[layout.center]
-    axis.scatter(x, y, s=60, facecolors="none", edgecolors=INK, linewidths=1, zorder=3)
-    frame(axis, points)
+    heading = layout.name if title is None else title
     if names:
-        _name_joints(axis, layout, points)
-    axis.set_title(layout.name if title is None else title, fontsize=TITLE_SIZE, color=INK)
+        return _named(layout, points, heading, page_width)
+    shape = grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
+    span = spans([points])
+    fig, (axis,) = panels(1, shape, span_height(span, shape.width))
+    frame_alike(axis, points, span)
+    _draw_with_center(axis, layout, points)
+    axis.set_title(heading, fontsize=TITLE_SIZE, color=INK)
     return fig
 
 
-def _name_joints(axis: Axes, layout: SkeletonLayout, points: npt.NDArray[np.float64]) -> None:
-    """Write the joints' names beside them, away from the body's middle."""
-    middle = float(points[layout.center, 0])
-    for joint, (name, point) in enumerate(zip(layout.joints, points, strict=True)):
-        left = point[0] < middle - 1e-6
-        axis.annotate(
-            f"{joint} {name}",
-            (point[0], point[1]),
-            xytext=(-5, 0) if left else (5, 0 if point[0] > middle + 1e-6 else 5),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="center",
-            fontsize=SMALL_SIZE - 1,
-            color=INK,
-            zorder=5,
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )
-    low, high = axis.get_xlim()
-    room = 0.3 * (high - low)
-    axis.set_xlim(low - room, high + room)
+def _draw_with_center(axis: Axes, layout: SkeletonLayout, points: Floats) -> None:
+    draw_body(axis, layout, points, linewidth=1.6)
+    x, y = points[layout.center]
+    axis.scatter(x, y, s=60, facecolors="none", edgecolors=INK, linewidths=1, zorder=3)
+
+
+def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: float) -> Figure:
+    """Draw a body between two columns of its joints' names, a line from each to its joint."""
+    labels = [f"{joint} {name}" for joint, name in enumerate(layout.joints)]
+    order = sorted(range(len(labels)), key=lambda joint: (points[joint, 0], joint))
+    sides = order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]
+    line = 0.125  # inches from name to name
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = np.maximum(high - low, 1e-6)
+    text = 0.062 * max(map(len, labels))
+    across = min(page_width - 2 * text - 0.6, 0.5 * page_width)
+    height = min(across * size[1] / size[0], 3.4)
+    across = height * size[0] / size[1]
+    tall = max(height, line * len(sides[0])) + 0.3
+    width = across + 2 * text + 0.6
+    fig = Figure(figsize=(width, tall + 0.25))
+    axis = fig.add_axes((0, 0, 1, tall / (tall + 0.25)), xlim=(0, width), ylim=(0, tall))  # inches
+    axis.set_axis_off()
+    places = (points - (low + high) / 2) * (across / size[0]) + [width / 2, tall / 2]
+    _draw_with_center(axis, layout, places)
+    for side, x, edge, align in (
+        (sides[0], text + 0.05, 0.05, "right"),
+        (sides[1], width - text - 0.05, -0.05, "left"),
+    ):
+        column = sorted(side, key=lambda joint: -places[joint, 1])
+        heights = _apart(places[column, 1], line, tall)
+        for joint, y in zip(column, heights, strict=True):
+            end = places[joint]
+            axis.plot([x + edge, end[0]], [y, end[1]], color=GREY, linewidth=0.4, zorder=1)
+            axis.text(x, y, labels[joint], ha=align, va="center", fontsize=SMALL_SIZE, color=INK)
+    axis.set_title(heading, fontsize=TITLE_SIZE, color=INK)
+    return fig
+
+
+def _apart(wanted: Floats, gap: float, top: float) -> Floats:
+    """Move descending heights apart, no more than it takes, within 0..top."""
+    steps = gap * np.arange(len(wanted))
+    # Without the gaps the order is all that is asked for: the nearest such heights are kept.
+    slack = np.clip(wanted + steps, steps[-1] + gap / 2, top - gap / 2)
+    return (np.maximum.accumulate(slack[::-1])[::-1] + np.minimum.accumulate(slack)) / 2 - steps
 
 
 def draw_strip(
@@ -123,7 +152,7 @@ def draw_strip(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw a clip as a row of poses, seen from one place.
+    """Draw a clip as a row of poses, seen from one place that moves along with the bodies.
 
     Parameters
     ----------
@@ -157,20 +186,16 @@ def draw_strip(
     bodies, seen = _clip(layout, poses, mask)
     num_frames = bodies.shape[1]
     chosen = _frames(frames, num_frames, count)
-    # All bodies of a frame as one, so that two persons are seen side by side.
-    together = bodies[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1, bodies.shape[-1])
-    exists = seen[:, chosen].swapaxes(0, 1).reshape(len(chosen), -1)
-    points = project(together, exists, up, layout.shoulders)
-    points = points.reshape(len(chosen), len(bodies), -1, 2).swapaxes(0, 1)
-    shape = grid(len(chosen), page_width, 8, narrowest=0.6, widest=1.4)
-    height = panel_height(points, seen[:, chosen], shape.width)
-    fig, axes = panels(len(chosen), shape, height, title=title)
+    points = project_bodies(bodies[:, chosen], seen[:, chosen], up, layout.shoulders)
+    points = points.swapaxes(0, 1)
+    span = spans(list(points))
+    shape = grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
-        for body in range(len(points)):
+        for body, own in enumerate(points[column]):
             color = BODY_COLORS[body % len(BODY_COLORS)]
-            visible = seen[body, number]
-            draw_body(axis, layout, points[body, column], mask=visible, color=color, linewidth=1.2)
-        frame(axis, points, seen[:, chosen])
+            draw_body(axis, layout, own, color=color, linewidth=1.2)
+        frame_alike(axis, points[column], span)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
     return fig
 
@@ -250,19 +275,22 @@ def draw_prediction(
     visible = np.concatenate(masks)
     points = project(np.concatenate(stack), visible, up, layout.shoulders)
     count = len(chosen) + (last is not None)
-    shape = grid(count, page_width, 8, widest=1.4)
-    height = panel_height(points, visible, shape.width) + 0.2
-    fig, axes = panels(count, shape, height, title=title)
+    points = np.where(visible[..., None], points, np.nan)
+    times = len(chosen)
+    pairs = [points[[k, times + k]] for k in range(times)]
+    span = spans([*pairs, *([points[-1]] if last is not None else [])])
+    shape = grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    fig, axes = panels(count, shape, span_height(span, shape.width) + 0.2, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
         draw_body(first, layout, points[-1], color=INK, linewidth=1.2)
-        frame(first, points, visible)
+        frame_alike(first, points[-1], span)
         first.set_title("last seen", fontsize=LABEL_SIZE, color=INK)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
-        true_points, guess_points = points[column], points[len(chosen) + column]
-        draw_body(axis, layout, true_points, mask=known[column], color=GREY, linewidth=2.4)
+        true_points, guess_points = pairs[column]
+        draw_body(axis, layout, true_points, color=GREY, linewidth=2.4)
         draw_body(axis, layout, guess_points, color=VERMILION, linewidth=1.0, zorder=3)
-        frame(axis, points, visible)
+        frame_alike(axis, pairs[column], span)
         axis.set_title(f"t + {number + 1}", fontsize=LABEL_SIZE, color=INK)
         error = np.linalg.norm(guess[0, number] - truth[0, number], axis=-1)[known[column]]
         if len(error):
@@ -282,6 +310,11 @@ def draw_prediction(
         fontsize=LABEL_SIZE,
     )
     return fig
+
+
+def _narrowest(span: tuple[float, float]) -> float:
+    """Inches of a panel on which a pose of some size is legible: about one inch of body."""
+    return float(np.clip(1.1 * span[0] / max(span), 0.75, 1.1))
 
 
 def _clip(

@@ -16,11 +16,9 @@ import numpy as np
 
 from asgcn_dgl import viz
 from asgcn_dgl.cli import main
+from asgcn_dgl.experiments.gallery import open_gallery
 from asgcn_dgl.experiments.links import class_links
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.clips import make_dataset
-from asgcn_dgl.training.predict import read_clips
 
 DOGS, TAKES, FRAMES = 4, 9, 30
 SMALL = [
@@ -162,16 +160,11 @@ for clip in new:
     print(clip["name"], "->", clip["class"], f"({max(clip['probabilities']):.2f})")
 
 # %% Which joints belong together
-# The checkpoint holds the model, the dog's layout and how its clips are prepared. Link
-# probabilities are means over the test clips of each action.
-restored = load_model(Path("runs/dogs/checkpoints/last.ckpt"))
-names = restored.class_names
-tests = []
-for path in sorted(root.glob(f"dog{DOGS}_*.npz")):
-    action = path.stem.split("_")[1].rstrip("0123456789")
-    tests += [clip.with_label(names.index(action)) for clip in read_clips(path, [dog])]
-dataset = make_dataset(tests, restored.config, "whole", future_frames=0)
-links = class_links(restored.model, dataset, restored.config, len(names))
+# A gallery is a run opened to be looked at: its exhibits are the test clips with what the model
+# makes of them. Link probabilities are means over the clips of each action.
+gallery = open_gallery("runs/dogs")
+names = gallery.class_names
+links = class_links(gallery.exhibits(range(len(gallery.names))))
 figure = viz.draw_class_links(
     dog,
     {names[label]: prob for label, prob in links.items()},

@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asgcn_dgl.data import Clip, SkeletonDataset
-from asgcn_dgl.experiments.links import class_links, link_matrix
+from asgcn_dgl.experiments.links import class_links, link_matrix, links_used, warnings_of
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.config import RunConfig, TrainerConfig
+from asgcn_dgl.viz import Exhibit
 
 LAYOUT = get_layout("hand21")
 
@@ -22,34 +21,33 @@ def test_matrix_follows_the_graphs_edges():
         assert matrices[body, int(target[edge]) % 21, sender] == edge
 
 
-def small_model(**options):
-    return ASGCN(
-        LAYOUT, 2, channels=(8,), strides=(1,), max_hop=1, aim_hidden=8, future_frames=0, **options
-    )
+def exhibit(label, links, bodies=1, seen=None):
+    mask = np.ones((bodies, 4, 21), dtype=bool)
+    mask[bodies if seen is None else seen :] = False
+    every = np.zeros((2, bodies * 21, bodies * 21))
+    for body in range(bodies):
+        own = slice(21 * body, 21 * body + 21)
+        every[:, own, own] = np.reshape(links, (2, 1, 1)) * ~np.eye(21, dtype=bool)
+    return Exhibit("clip", LAYOUT, np.ones((bodies, 4, 21, 3)), mask, label, links=every)
 
 
-def small_dataset():
-    rng = np.random.default_rng(0)
-    pos = rng.normal(size=(5, 2, 12, 21, 3))
-    clips = [
-        Clip.from_positions(f"clip{k}", LAYOUT, pos[k, : 1 + k % 2], label=k % 2) for k in range(5)
-    ]
-    return SkeletonDataset(clips, num_frames=8)
+def test_mean_over_the_bodies_of_a_class_that_were_seen():
+    clips = [exhibit(0, [0.2, 0.1]), exhibit(0, [0.5, 0.4], 2), exhibit(2, [0.9, 0.0], 3, seen=1)]
+    found = class_links(clips)
+    assert sorted(found) == [0, 2] and found[0].shape == (2, 21, 21)
+    assert found[0][:, 3, 5] == pytest.approx([0.4, 0.3])
+    assert (found[0].diagonal(axis1=1, axis2=2) == 0).all()
+    bare = Exhibit("bare", LAYOUT, np.ones((1, 4, 21, 3)), np.ones((1, 4, 21), dtype=bool))
+    with pytest.raises(ValueError, match="has no A-links"):
+        class_links([bare])
 
 
-def test_mean_over_bodies_of_a_class_whatever_the_batches():
-    model, dataset = small_model(num_actional=2), small_dataset()
-    found = [
-        class_links(model, dataset, RunConfig(trainer=TrainerConfig(eval_batch_size=size)), 3)
-        for size in (1, 4)
-    ]
-    assert sorted(found[0]) == [0, 1]  # no clip of the third class
-    for label in (0, 1):
-        assert found[0][label] == pytest.approx(found[1][label], abs=1e-5)
-        assert (found[0][label].diagonal() == 0).all()
-        assert 0 < found[0][label].max() < 1
-
-
-def test_needs_links():
-    with pytest.raises(ValueError, match="must have A-links"):
-        class_links(small_model(num_actional=0), small_dataset(), RunConfig(), 2)
+def test_use_of_links_over_clips():
+    use = links_used([exhibit(0, [0.95, 0.0], 2), exhibit(1, [0.2, 0.7]), exhibit(1, [0.95, 0.0])])
+    assert use["pairs"] == 4 * 420
+    assert (use["linked"], use["strong"]) == (1.0, 0.75)
+    assert [each["linked"] for each in use["types"]] == [0.75, 0.25]
+    assert use["difference"] == pytest.approx((0.375 + 0.35) / 2)
+    (warning,) = warnings_of(use)
+    assert "type 1 link 75% of all pairs" in warning
+    assert links_used([]) is None and warnings_of(None) == []

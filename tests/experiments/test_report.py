@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, open_data, prepare
+from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.report import read_raw, view
+from asgcn_dgl.experiments.report import draw_clip, read_raw, view
+from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
 
 
@@ -40,22 +43,54 @@ def test_report_of_a_run(run_dir, tmp_path, capsys):
     for row in data["rows"]:
         if row["clip"] >= 0:
             assert data["clips"][row["clip"]]["name"] == row["name"]
-    right = sum(row["label"] == row["predicted"] for row in data["rows"])
+    right = sum(row["label"] == row["results"][0]["predicted"] for row in data["rows"])
     assert 100 * right / 13 == pytest.approx(metrics["top1"], abs=1e-3)
-    assert np.trace(data["confusion"]) == right and np.sum(data["confusion"]) == 13
-    assert data["cards"][0]["value"] == f"{metrics['top1']:.1f} %"
-    assert set(data["curves"]) == {"A-link inference: loss", "joint training: loss", "top-1 (%)"}
-    assert dict(data["facts"])["Seed"] == "0"
+    (run,) = data["runs"]
+    assert np.trace(run["confusion"]) == right and np.sum(run["confusion"]) == 13
+    assert run["cards"][0]["value"] == f"{metrics['top1']:.1f} %"
+    assert set(run["curves"]) == {"A-link inference: loss", "joint training: loss", "top-1 (%)"}
+    assert dict(run["facts"])["Seed"] == "0"
     assert dict(data["commands"])["Score the test clips again"] == f"asgcn-dgl evaluate {run_dir}"
     clip = data["clips"][0]
-    assert clip["links"]["types"] == 2 and clip["steps"] == 10 and clip["response"]
+    (model,) = clip["models"]
+    assert model["links"]["types"] == 2 and clip["steps"] == 10 and model["response"]
+
+
+def test_report_of_two_runs(run_dir, baseline_dir, tmp_path, capsys):
+    out = tmp_path / "both.html"
+    assert main(["report", str(run_dir), str(baseline_dir), f"--out={out}", "--clips=3"]) == 0
+    data = data_of(out)
+    assert [run["name"] for run in data["runs"]] == ["tiny", "baseline"]
+    for place, folder in enumerate((run_dir, baseline_dir)):
+        scores = np.load(folder / "scores.npz")
+        found = [row["results"][place]["predicted"] for row in data["rows"]]
+        assert found == scores["probabilities"].argmax(axis=1).tolist()
+    for clip in data["clips"]:
+        ours, other = clip["models"]
+        assert ours["links"] and other["links"] is None and ours["future"] and not other["future"]
+    assert dict(data["commands"])["Make this page again"].split()[2:4] == [
+        str(run_dir),
+        str(baseline_dir),
+    ]
+
+
+def test_types_that_link_everything_are_warned_of(run_dir, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(
+        "asgcn_dgl.experiments.links.metrics.link_use",
+        lambda chunks: link_use(np.full_like(each, [0.02, 0.95]) for each in chunks),
+    )
+    out = tmp_path / "report.html"
+    assert main(["report", str(run_dir), f"--out={out}", "--clips=2"]) == 0
+    (notice,) = data_of(out)["notices"]
+    assert "A-links of type 2 link 100% of all pairs" in notice and notice in caplog.text
 
 
 def test_report_of_a_run_without_links_and_prediction(baseline_dir):
     assert main(["report", str(baseline_dir), "--clips=1"]) == 0
     page = baseline_dir / "report.html"
     (clip,) = data_of(page)["clips"]
-    assert clip["links"] is None and clip["future"] is None and clip["response"]
+    (model,) = clip["models"]
+    assert model["links"] is None and model["future"] is None and model["response"]
     page.unlink()
 
 
@@ -68,7 +103,7 @@ def test_view_of_files_and_stores(clips_root, store, tmp_path, capsys):
     assert data["kind"] == "clips"
     assert [row["name"] for row in data["rows"]][:2] == [file[-29:-9] for file in files[:2]]
     assert len({row["name"] for row in data["rows"]}) == 7
-    assert data["clips"][0]["links"] is None
+    assert data["clips"][0]["models"][0]["links"] is None
     assert data["rows"][0]["frames"] == data["clips"][0]["total"]
 
 
@@ -100,6 +135,7 @@ def test_real_recordings_pass(shared_data, tmp_path):
         (["report", "RUN", "--out=x.pdf"], "x.pdf: give a name that ends in .html"),
         (["report", "RUN", "--clips=0"], "--clips must be at least 1, got 0"),
         (["report", "nowhere"], "nowhere: not the folder of a run"),
+        (["report", "RUN", "--up=w"], "--up must be one of x, y, z, -x, -y, -z, got 'w'"),
         (["view", "nowhere.json"], "nowhere.json: cannot be read"),
         (["view", "nowhere.json", "--clips=0"], "--clips must be at least 1"),
         (["view", "nowhere", "--data=film"], "unknown format 'film'"),
@@ -141,3 +177,87 @@ def test_animation_of_a_clip_of_a_run(run_dir, store, tmp_path):
 def test_no_clip_is_refused(tmp_path):
     with pytest.raises(InputError, match="at least one clip"):
         view([], tmp_path / "a.html")
+
+
+STANDING = """\
+name: standing
+joints: [hip, head, left_foot, right_foot, left_hand, right_hand]
+bones: [[hip, head], [hip, left_foot], [hip, right_foot], [head, left_hand], [head, right_hand]]
+"""
+
+
+@pytest.fixture(scope="module")
+def upright_set(tmp_path_factory):
+    """An own set in metres with z up, of a layout without pose, spine or mirror."""
+    folder = tmp_path_factory.mktemp("own") / "set"
+    folder.mkdir()
+    (folder / "layout.yaml").write_text(STANDING)
+    rest = np.array(
+        [[0.01, 0, 0.9], [0, 0, 1.7], [0.1, 0, 0.1], [-0.1, 0, 0.1], [0.5, 0, 0.8], [-0.5, 0, 0.8]]
+    )
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        pos = rest + 0.02 * rng.normal(size=(20, 6, 3))
+        np.savez(folder / f"{name}.npz", keypoints=pos.astype(np.float32))
+    (folder / "clips.csv").write_text("clip,label,split\none,wave,train\ntwo,walk,test\n")
+    return folder
+
+
+def test_people_stand_upright_in_every_picture(upright_set, tmp_path, monkeypatch):
+    """In the page z is up; in drawings and animations the second coordinate is."""
+    files = [str(upright_set / "one.npz")]
+    page = tmp_path / "view.html"
+    assert main(["view", *files, f"--out={page}"]) == 0
+    (clip,) = data_of(page)["clips"]
+    (_, _, z) = clip["whole"]
+    assert z[1] > 1.6
+    store = tmp_path / "own.store"
+    assert main(["prepare", "--data=own", f"--root={upright_set}", f"--out={store}"]) == 0
+    figure = draw_clip(open_store(store).read(0))
+    (bones,) = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
+    heights = np.array([segment[:, 1] for segment in bones.get_segments()])
+    assert heights[0, 1] == heights.max()  # the bone from hip to head
+    assert main(["inspect", str(store), "--plot=0", f"--out={tmp_path / 'a.png'}"]) == 0
+    found = []
+    monkeypatch.setattr(
+        "asgcn_dgl.experiments.report.animate",
+        lambda path, exhibit, **options: found.append(options["up"]) or path,
+    )
+    for option in ([], ["--up=-y"]):
+        assert main(["animate", *files, f"--out={tmp_path / 'a.gif'}", *option]) == 0
+    assert found == ["z", "-y"]
+
+
+def test_view_of_what_predict_reads(upright_set, tmp_path, capsys):
+    rows = ["clip,frame,joint,x,y,z"]
+    rows += [
+        f"rows,{t},{name},{k},{k},{t}" for t in range(5) for k, name in enumerate(["hip", "head"])
+    ]
+    (upright_set / "rows.csv").write_text("\n".join(rows) + "\n")
+    pickled = {
+        "frame_dir": "a", "label": 0, "total_frames": 9, "img_shape": (480, 640),
+        "keypoint": np.random.default_rng(0).uniform(1, 400, size=(1, 9, 17, 2)),
+        "keypoint_score": np.ones((1, 9, 17)),
+    }  # fmt: skip
+    (tmp_path / "set.pkl").write_bytes(
+        pickle.dumps({"split": {"train": ["a"]}, "annotations": [pickled]})
+    )
+    places = [upright_set / "one.npz", upright_set / "rows.csv", tmp_path / "set.pkl"]
+    clips, found = read_raw(places)
+    (upright_set / "rows.csv").unlink()
+    assert found == 3
+    assert [clip.layout.name for clip in clips] == ["standing", "standing", "coco17"]
+
+
+def test_an_own_file_without_layout_has_the_supplied_one_that_fits(tmp_path, capsys):
+    pos = np.random.default_rng(0).normal(size=(9, 21, 3))
+    file = tmp_path / "hand.npz"
+    np.savez(file, keypoints=pos.astype(np.float32))
+    ((clip,), _) = read_raw([file])
+    assert clip.layout is get_layout("hand21")
+    (tmp_path / "layout.yaml").write_text("coco17\n")
+    out = tmp_path / "view.html"
+    assert main(["view", str(file), f"--out={out}"]) == 2  # the layout beside it holds
+    assert "layout" in capsys.readouterr().err and not out.exists()
+    assert main(["view", str(file), f"--out={out}", "--options.layout=hand21"]) == 0
+    assert data_of(out)["rows"][0]["frames"] == 9

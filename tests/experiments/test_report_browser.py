@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import time
+from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.actions.action_builder import ActionBuilder  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
@@ -254,8 +257,109 @@ def test_responses_and_predictions_are_switched(opened, gallery):
     opened.until(lambda: opened.trace(5, "x") > over)
     opened.id("show-future").click()
     opened.until(lambda: opened.points(4) == 0)
-    opened.id("show-names").click()
-    opened.until(lambda: "head" in opened.trace(2, "text"))
+
+
+def joints_on_stage(opened):
+    """Names and places of all joints that are seen, in pixels of the window."""
+    return opened.script(
+        "const {left, top} = document.getElementById('stage').getBoundingClientRect();"
+        "return window.report.scene.pixels().map((at, k) => at && "
+        "[window.report.scene.clip.jointName(k), left + at[0], top + at[1]]).filter(Boolean)"
+    )
+
+
+def test_a_joint_under_the_pointer_is_named(opened):
+    opened.until(lambda: joints_on_stage(opened))
+    joints = joints_on_stage(opened)
+    name, x, y = next(joint for joint in joints if joint[0].startswith("head"))
+    actions = ActionBuilder(opened.driver)
+    actions.pointer_action.move_to_location(round(x), round(y))
+    actions.perform()
+    opened.until(lambda: opened.id("hover").is_displayed())
+    assert opened.id("hover").text == name
+    actions = ActionBuilder(opened.driver)
+    actions.pointer_action.move_to_location(5, 5)
+    actions.perform()
+    opened.until(lambda: not opened.id("hover").is_displayed())
+
+
+def test_names_of_all_joints_stand_apart(opened, gallery):
+    two = next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
+    shown = Report(opened.driver, Path(unquote(urlparse(opened.driver.current_url).path)),
+                   f"#clip={two.name}")  # fmt: skip
+    shown.until(lambda: shown.id("clip-name").text == two.name)
+    shown.id("show-names").click()
+    seen = int(two.mask[:, 0].sum())
+    shown.until(lambda: len(shown.all("#names text")) == seen)
+    boxes = [(node.text, node.rect) for node in shown.all("#names text")]
+    assert {text[-1] for text, _ in boxes} == {"1", "2"}
+    stage = shown.id("stage").rect
+    for number, (_, a) in enumerate(boxes):
+        assert stage["x"] <= a["x"] and a["x"] + a["width"] <= stage["x"] + stage["width"]
+        for _, b in boxes[:number]:
+            beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+            assert beside or abs(a["y"] - b["y"]) >= 11
+    shown.id("show-names").click()
+    shown.until(lambda: not shown.all("#names text"))
+
+
+def test_the_strongest_links_are_drawn_first(opened):
+    opened.slide("threshold", 0.05)
+    for most in (3, 12):
+        opened.slide("most", most)
+        opened.until(lambda n=most: f"the {n} strongest" in opened.id("links-count").text)
+        assert opened.script("return window.report.scene.links.length") == most
+    probs = opened.script("return window.report.scene.links.map((link) => link.prob)")
+    assert probs == sorted(probs, reverse=True)
+
+
+def test_the_matrix_has_all_names(opened, gallery):
+    opened.id("matrix-panel").find_element("css selector", "summary").click()
+    opened.until(lambda: opened.all("#matrix .ytick text"))
+    names = [name.replace("_", " ") for name in gallery.restored.model.layouts[0].joints]
+    for axis in ("xtick", "ytick"):
+        found = [node.get_attribute("textContent") for node in opened.all(f"#matrix .{axis} text")]
+        assert [text.split(" · ")[0] for text in found] == names
+    Select(opened.id("matrix-type")).select_by_visible_text("type 2")
+    opened.until(lambda: opened.all("#matrix .main-svg"))
+
+
+def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path):
+    opened = Report(driver, report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5))
+    other = open_gallery(baseline_dir)
+    first, second = opened.all("#run-buttons button")
+    assert (first.text, second.text) == ("tiny", "baseline")
+    assert opened.id("links-controls").is_displayed()
+    second.click()
+    opened.until(lambda: opened.id("viewer").get_attribute("data-run") == "1")
+    assert not opened.id("links-controls").is_displayed()
+    cells = [cell.text for cell in opened.all("#confusion button")]
+    assert sum(map(int, cells)) == 13
+    assert len(cells) == len(set(zip(other.labels.tolist(), other.predicted.tolist(), strict=True)))
+    only = int(((gallery.labels == gallery.predicted) & (other.labels != other.predicted)).sum())
+    Select(opened.id("filter-right")).select_by_visible_text(f"only tiny ({only})")
+    assert opened.id("clips-count").text.startswith(f"{only} of 13")
+    assert len(opened.all("#classes li")[0].find_elements("css selector", ".track")) == 2
+    assert opened.complaints() == []
+
+
+def test_on_a_phone_the_viewer_comes_first(driver, page):
+    size = {"width": 400, "height": 850, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        opened = Report(driver, page)
+        tops = {name: opened.id(name).rect["y"] for name in
+                ("viewer", "confusion-panel", "clips-panel", "curves-panel")}  # fmt: skip
+        assert min(tops, key=tops.get) == "viewer" and tops["viewer"] < 350
+        # The page itself does not scroll sideways; its tables do, and say so.
+        assert opened.script("return document.documentElement.scrollWidth") <= 400
+        hints = opened.all("#clips-panel .hint, #confusion-panel .hint")
+        opened.until(lambda: all(hint.is_displayed() for hint in hints))
+        table = opened.all("#clips-panel .scroll")[0]
+        opened.script("arguments[0].scrollLeft = 500", table)
+        assert opened.script("return arguments[0].scrollLeft", table) > 0
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_clips(opened, gallery):
@@ -343,7 +447,7 @@ def test_raw_clips_without_a_model(driver, gallery, tmp_path):
 
     clips = [gallery.test.read(number) for number in range(2)]
     opened = Report(driver, view(clips, tmp_path / "view.html"))
-    shown = [node.text for node in opened.all("main > .panel h2") if node.is_displayed()]
+    shown = [node.text for node in opened.all("main h2") if node.is_displayed()]
     assert shown == ["Clips", clips[0].name, "How this was made"]
     for name in ("links-controls", "confusion-panel", "probabilities-panel", "filter-wrong"):
         assert not opened.id(name).is_displayed()

@@ -377,3 +377,35 @@ def test_strong_backbone_trains_in_bfloat16():
         loss = out.logits.float().square().sum() + out.future.float().square().mean()
     loss.backward()
     assert all(p.grad is not None for n, p in model.named_parameters() if "aim.decoder" not in n)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_actional": 0}, {"future_frames": 0}])
+def test_fixed_bodies_are_zeros_that_count(options):
+    model = tiny(masked=False, fixed_bodies=2, **options).eval()
+    plain = tiny(masked=False, **options).eval()
+    plain.load_state_dict(model.state_dict())
+    graph, feat = batch(model, [1, 2])
+    mask = torch.rand(feat.shape[:2]) > 0.2
+    seen = feat * mask.unsqueeze(-1)
+    whole = torch.cat([seen[:17], torch.zeros_like(seen[:17]), seen[17:]])
+    last = torch.randn(51, 3)
+    both = torch.cat([last[:17], torch.zeros(17, 3), last[17:]])
+    got = model(graph, feat, mask, last)
+    expected = plain(plain.graph_builder.structure("coco17", [2, 2]), whole, None, both)
+    own = torch.cat([torch.arange(17), torch.arange(34, 68)])
+    torch.testing.assert_close(got.logits, expected.logits)
+    torch.testing.assert_close(got.features, expected.features[own])
+    if got.future is not None:
+        torch.testing.assert_close(got.future, expected.future[own])
+    if got.links is not None:
+        kept = expected.links.weight.view(4, -1, 3)[[0, 2, 3]].flatten(0, 1)
+        torch.testing.assert_close(got.links.weight, kept)
+    with pytest.raises(ValueError, match="at most 2"):
+        model(*batch(model, [3]))
+
+
+def test_fixed_bodies_need_unmasked_ones():
+    with pytest.raises(ValueError, match="masked"):
+        tiny(fixed_bodies=2)
+    with pytest.raises(ValueError, match="across_bodies"):
+        tiny(fixed_bodies=2, masked=False, across_bodies=True)

@@ -89,7 +89,7 @@ def test_compiles_as_one_graph(options):
 
 
 def test_a_training_step_compiles_as_one_graph():
-    model = made(links="steady", dropout=0.0).model.train()
+    model = made(link_mode="steady", dropout=0.0).model.train()
     structure = model.graph_builder.structure(LAYOUT, [1, 2])
     feat = torch.randn(51, 10, 3)
 

@@ -102,3 +102,26 @@ def test_features_without_frames_are_one_frame():
 def test_shapes_that_cannot_be_aligned_are_refused(shape, message):
     with pytest.raises(ValueError, match=message):
         ASGCNBlock(*shape)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("widths", [(3, 3), (3, 5)])
+def test_conv_residual_is_added_before_the_relu(widths, masked, training):
+    with float64():
+        conv = {"max_hop": 1, "num_actional": 0}
+        block = ASGCNBlock(*widths, 3, conv=conv, conv_residual=True, residual=False)
+        for each in block.parameters():
+            torch.nn.init.normal_(each)
+        block.train(training)
+        graph = GraphBuilder(max_hop=1, num_actional=0).structure("coco17")
+        feat = torch.randn(17, 6, widths[0])
+        mask = torch.rand(17, 6) > 0.3 if masked else None
+        beside = feat
+        if block.conv_shortcut is not None:
+            beside = block.conv_shortcut_norm(feat @ block.conv_shortcut.weight.t(), mask)
+        inner = block.spatial_norm(block.spatial(graph, feat), mask) + beside
+        inner = inner.relu() if mask is None else inner.relu() * mask.unsqueeze(-1)
+        expected = block.temporal_norm(block.temporal(graph, inner), mask).relu()
+        got = block(graph, feat, mask=mask)
+    torch.testing.assert_close(got, expected)

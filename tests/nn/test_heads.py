@@ -89,3 +89,16 @@ def test_prediction_starts_near_the_last_pose():
     last = torch.randn(4, 3)
     future = head(graph, torch.randn(4, 20, 4), last)
     assert (future - last.unsqueeze(1)).abs().max() < 0.05
+
+
+def test_the_published_head_adds_the_last_pose_in_the_published_order():
+    conv = {"max_hop": 1, "num_actional": 0}
+    head = PredictionHead(4, 3, 2, hidden_feats=6, conv=conv, published=True).eval()
+    torch.nn.init.zeros_(head.last.temporal.weight)
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure("coco17")
+    last = torch.arange(17.0).unsqueeze(1) + torch.tensor([100.0, 200.0, 300.0])
+    out = head(graph, torch.randn(17, 75, 4), last)
+    # Coordinate c of frame t is coordinate (2 c + t) mod 3 of the last pose.
+    torch.testing.assert_close(out[:, 0], last[:, [0, 2, 1]])
+    torch.testing.assert_close(out[:, 1], last[:, [1, 0, 2]])
+    assert len(head.shrink) == 6 and head.shrink[-1].shortcut is None

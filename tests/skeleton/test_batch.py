@@ -121,3 +121,24 @@ def test_operators_kept_in_evaluation_follow_every_change(engine):
             with torch.no_grad():
                 for _ in range(2):
                     torch.testing.assert_close(layer(structure, feat), expected)
+
+
+def test_bodies_can_be_added_to_the_end_of_each_clip():
+    builder = GraphBuilder(max_hop=1, num_actional=1)
+    part = builder.structure(["hand21", "coco17", "hand21"], [1, 2, 1])
+    whole, nodes, pairs = part.with_bodies(2)
+    assert whole.num_bodies == (2, 2, 2)
+    assert torch.equal(whole.clip[nodes], part.clip)
+    assert torch.equal(whole.joint[nodes], part.joint)
+    for ours, theirs in zip(part.pair_nodes(), whole.pair_nodes(), strict=True):
+        assert torch.equal(nodes[ours], theirs[pairs])
+    same, nodes, pairs = builder.structure("hand21", [2, 2]).with_bodies(2)
+    assert nodes is None and pairs is None and same.num_bodies == (2, 2)
+    with pytest.raises(ValueError, match="at most 1"):
+        part.with_bodies(1)
+    with pytest.raises(ValueError, match="joints first"):
+        part.with_joints_first().with_bodies(2)
+    uniform = builder.uniform("hand21", 3, 2, like=torch.zeros(1))
+    assert uniform.with_bodies(2)[0] is uniform
+    with pytest.raises(ValueError, match="num_bodies must be 3"):
+        uniform.with_bodies(3)

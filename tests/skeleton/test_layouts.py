@@ -16,6 +16,7 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names, registe
 
 SIZES = {
     "ntu25": 25,
+    "ntu25_pyskl": 25,
     "openpose18": 18,
     "coco17": 17,
     "kinectv1_20": 20,
@@ -26,7 +27,6 @@ SIZES = {
     "openpose25": 25,
     "smpl24": 24,
     "smpl22": 22,
-    "ntu25_pyskl": 25,
     "h36m17": 17,
     "mpii16": 16,
     "halpe26": 26,
@@ -35,6 +35,7 @@ SIZES = {
 BODIES = sorted(set(SIZES) - {"hand21"})
 CENTERS = {
     "ntu25": "spine_shoulder",
+    "ntu25_pyskl": "spine_shoulder",
     "openpose18": "neck",
     "coco17": "nose",
     "kinectv1_20": "shoulder_center",
@@ -45,7 +46,6 @@ CENTERS = {
     "openpose25": "neck",
     "smpl24": "pelvis",
     "smpl22": "pelvis",
-    "ntu25_pyskl": "spine_shoulder",
     "h36m17": "hip",
     "mpii16": "thorax",
     "halpe26": "neck",
@@ -249,6 +249,12 @@ def test_supplied_poses_have_no_crossed_bones_and_no_joint_on_another(supplied):
             17-1 18-17 19-18 20-19 22-23 23-8 24-25 25-12""",
         ),
         (
+            "ntu25_pyskl",
+            1,
+            """1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15
+            17-1 18-17 19-18 20-19 22-8 23-8 24-12 25-12""",
+        ),
+        (
             "openpose18",
             0,
             "4-3 3-2 7-6 6-5 13-12 12-11 10-9 9-8 11-5 8-2 5-1 2-1 0-1 15-0 14-0 17-15 16-14",
@@ -263,12 +269,6 @@ def test_supplied_poses_have_no_crossed_bones_and_no_joint_on_another(supplied):
             1,
             """1-2 2-3 4-3 5-3 6-5 7-6 8-7 9-3 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17
             19-18 20-19""",
-        ),
-        (
-            "ntu25_pyskl",
-            1,
-            """1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15
-            17-1 18-17 19-18 20-19 22-8 23-8 24-12 25-12""",
         ),
         (
             "mpii16",

@@ -10,6 +10,7 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import collate
+from asgcn_dgl.metrics import link_use
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
 from asgcn_dgl.training.evaluate import evaluate
@@ -73,6 +74,29 @@ def test_metrics_hold_calibration_intervals_and_confusion(trained):
         assert 0 <= low <= metrics[name] <= high <= 100
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["trainer"]["eval_batch_size"] == 64
+
+
+def test_metrics_hold_the_use_of_links(run):
+    result = evaluate(run)
+    restored = load_model(run / "checkpoints" / "best.ckpt")
+    clips = clips_to_test(open_run(restored.config), restored.config)
+    dataset = make_dataset(clips, restored.config, "whole", future_frames=10)
+    chunks = []
+    for index in range(len(dataset)):
+        batch = collate([dataset[index]], restored.model.graph_builder)
+        with torch.no_grad():
+            out = restored.model(batch.structure, batch.feat, batch.mask, predict=False)
+        chunks.append(out.links.prob[:, 1:])
+    expected, use = link_use(chunks), json.loads((run / "metrics.json").read_text())["link_use"]
+    assert use["pairs"] == expected["pairs"] and len(use["types"]) == len(expected["types"])
+    for ours, theirs in zip(use["types"], expected["types"], strict=True):
+        assert ours == pytest.approx(theirs, abs=2e-3)
+    (line,) = [line for line in format_figures(result).splitlines() if "A-links" in line]
+    assert line.startswith(f"  A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5")
+    result["link_use"]["saturated"] = [2]
+    assert "over half of all pairs above 0.9, type 2" in format_figures(result)
+    del result["link_use"]  # as of an older run
+    assert "A-links" not in format_figures(result)
 
 
 def test_the_report_is_a_table(trained):

@@ -58,7 +58,7 @@ def test_frames_show_links_until_and_predictions_from_their_time():
     stage.draw(5)
     assert len(stage.axis.collections) == bodies + 4  # lines and joints of two predicted bodies
     assert stage.bar.texts[0].get_text() == "frame 5 of 5"
-    assert "walk (walk), recognised as sit" in stage.fig.texts[0].get_text()
+    assert "walk (walk), recognized as sit" in stage.fig.texts[0].get_text()
     without = animation._Stage(full(), (), 0.9, False, "y")
     without.draw(0)
     assert not without.axis.patches

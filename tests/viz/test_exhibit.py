@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.viz import Exhibit, guess_up
+from asgcn_dgl.viz import Exhibit
 
 LAYOUT = get_layout("coco17")
 
@@ -67,20 +67,3 @@ def test_leader_moves_most_and_was_seen():
     assert clip.middle(1) == 5
     mask[1, 3:9, 4] = False
     assert clip.middle(1) == 2
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_up_is_found_whatever_the_axis(axis, sign):
-    rng = np.random.default_rng(axis)
-    pos = 0.2 * rng.normal(size=(1, 6, 17, 3)) + 5
-    pos[..., axis] += sign * np.asarray(LAYOUT.pose)[:, 1]
-    mask = rng.uniform(size=(1, 6, 17)) < 0.8
-    pos[~mask] = 0
-    found = guess_up([Exhibit("clip", LAYOUT, pos, mask)])
-    assert found == ("" if sign > 0 else "-") + "xyz"[axis]
-
-
-def test_up_without_anything_to_tell():
-    nothing = Exhibit("x", LAYOUT, np.zeros((1, 1, 17, 3)), np.zeros((1, 1, 17), dtype=bool))
-    assert guess_up([nothing]) == guess_up([]) == "y"

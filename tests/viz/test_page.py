@@ -72,7 +72,7 @@ def test_positions_come_back_within_a_step(tmp_path):
     offset = (points - expected)[clip.mask]
     assert np.ptp(offset, axis=0).max() < 2 * facts["unit"]
     assert facts["unit"] < 1e-3
-    future = positions(facts["future"], 2, facts["unit"]).swapaxes(0, 1)
+    future = positions(facts["models"][0]["future"], 2, facts["unit"]).swapaxes(0, 1)
     assert np.isnan(future[1]).all()
     moved = np.stack([-clip.future[0, ..., 0], clip.future[0, ..., 2], clip.future[0, ..., 1]], -1)
     assert future[0] - moved == pytest.approx(np.broadcast_to(offset[0], moved.shape), abs=1e-3)
@@ -88,7 +88,7 @@ def test_the_first_view_is_from_the_front(turned):
     cos, sin = np.cos(turned), np.sin(turned)
     pos = pos @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     clip = viz.Exhibit("x", LAYOUT, pos, np.ones((1, 5, 17), dtype=bool))
-    facts = module._clip(clip, "y", 10)
+    facts = module._clip([clip], "y", 10)
     points = module._for_scene(pos, "y")[0, 0]
     eye = np.array([-np.sin(facts["turn"]), -np.cos(facts["turn"])])
     to_the_right = np.array([-eye[1], eye[0]])
@@ -99,13 +99,14 @@ def test_the_first_view_is_from_the_front(turned):
 def test_links_and_responses_come_back(tmp_path):
     clip = exhibit()
     facts = data_of(written(tmp_path, [clip], class_names=["wave", "clap"]))["clips"][0]
-    links = facts["links"]
+    (model,) = facts["models"]
+    links = model["links"]
     values = unpack(links["values"]).reshape(links["blocks"], links["types"], 17, 17) / 255
     for body in range(2):
         assert values[body] == pytest.approx(clip.body_links(body), abs=0.003)
-    response = unpack(facts["response"]["values"]).reshape(5, 2, 17) / 255
+    response = unpack(model["response"]["values"]).reshape(5, 2, 17) / 255
     assert response.swapaxes(0, 1) == pytest.approx(clip.response / clip.response.max(), abs=0.003)
-    assert facts["probabilities"] == [[1, 0.75], [0, 0.25]]
+    assert model["probabilities"] == [[1, 0.75], [0, 0.25]]
 
 
 def test_links_between_bodies_are_one_block():
@@ -182,3 +183,35 @@ def test_clips_that_are_not_in_the_table_are_refused(tmp_path):
     with pytest.raises(ValueError, match="exhibits must be among the rows, got 'wave'"):
         viz.write_page(tmp_path / "page.html", viz.Page("t", "s", [], [exhibit()]))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_body_that_travels_is_followed(tmp_path):
+    """The box is that of the body, and its path leads from end to end."""
+    still = exhibit(bodies=1, steps=0)
+    away = np.linspace(0, 20, 40)[None, :, None, None] * [1, 0, 0]
+    walking = viz.Exhibit("walk", LAYOUT, still.pos + away, still.mask)
+    facts = data_of(written(tmp_path, [still, walking]))["clips"]
+    assert facts[0]["path"] is None and facts[0]["near"] == facts[0]["whole"]
+    (low, high), (near, far) = facts[1]["whole"][0], facts[1]["near"][0]
+    assert high - low > 20 and far - near < 5
+    path = np.array(facts[1]["path"])
+    points = positions(facts[1]["pos"], 1, facts[1]["unit"])[:, 0, :, 0]
+    assert np.abs(points - path[:, :1])[walking.mask[0]].max() < far + 1
+    assert np.ptp(path[:, 0]) > 15
+
+
+def test_two_runs_on_the_same_clips(tmp_path):
+    clips = [exhibit(f"clip{n}", seed=n) for n in range(2)]
+    bare = [viz.Exhibit(each.name, LAYOUT, each.pos, each.mask, 0) for each in clips]
+    rows = [viz.Row(each.name, 0, 0, 0.9, 0.9) for each in clips]
+    confusion = np.eye(2, dtype=int)
+    other = viz.Page("other", "", rows, bare, ["wave", "clap"], confusion=confusion)
+    text = written(tmp_path, clips, class_names=["wave", "clap"], confusion=confusion, other=other)
+    data = data_of(text)
+    assert data["title"] == "title and other"
+    assert [run["name"] for run in data["runs"]] == ["title", "other"]
+    assert [result["predicted"] for result in data["rows"][0]["results"]] == [1, 0]
+    first, second = data["clips"][0]["models"]
+    assert first["links"] and second["links"] is None
+    with pytest.raises(ValueError, match="other must be of the same clips"):
+        written(tmp_path, clips[::-1], class_names=["wave", "clap"], other=other)

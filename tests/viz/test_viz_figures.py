@@ -337,3 +337,70 @@ def test_pyplot_is_not_imported():
         "viz.draw_skeleton(get_layout('ntu25')); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_joints_of_an_own_layout_are_numbered_and_listed():
+    probs = {"wave": np.full((2, 3, 3), 0.3), "clap": np.full((2, 3, 3), 0.4)}
+    for fig in (
+        viz.draw_class_links(CHAIN, probs, names=True),
+        viz.draw_structural_links(CHAIN, "foot", 2, names=True),
+        viz.draw_link_kinds(CHAIN, "foot", probs["wave"], 2, names=True),
+        viz.draw_actional_links(CHAIN, probs["wave"], names=True),
+    ):
+        for axis in fig.axes:
+            assert [t.get_text() for t in axis.texts if t.get_text().isdigit()] == ["0", "1", "2"]
+        listed = fig.legends[0].get_title().get_text().replace("\xa0", " ")
+        assert listed.split("   ") == ["0 hip", "1 knee", "2 foot"]
+
+
+@pytest.mark.parametrize("name", ["ntu25", "wholebody133", "hand21"])
+@pytest.mark.parametrize("width", [6.9, 3.35])
+def test_names_of_joints_stand_apart_and_inside(name, width):
+    fig = viz.draw_skeleton(get_layout(name), names=True, page_width=width)
+    fig.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in fig.axes[0].texts]
+    assert len(boxes) == get_layout(name).num_joints
+    for number, a in enumerate(boxes):
+        assert a.x0 >= 0 and a.x1 <= fig.bbox.x1 and a.y0 >= -2 and a.y1 <= fig.bbox.y1 + 2
+        assert not any(min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and
+                       min(a.y1, b.y1) - max(a.y0, b.y0) > 2 for b in boxes[:number])  # fmt: skip
+
+
+def test_nothing_is_clipped_at_the_edges_of_panels():
+    """Links bend and circles reach out of their panel, and stay inside the figure."""
+    layout = get_layout("ntu25")
+    prob = np.zeros((25, 25))
+    prob[layout.index("left_foot"), layout.index("head")] = 0.95
+    prob[layout.index("right_hand_tip"), layout.index("right_foot")] = 0.95
+    response = viz.Response("wave", None, np.ones(25))
+    for fig in (
+        viz.draw_actional_links(layout, prob, page_width=3.35),
+        viz.draw_responses(layout, {"": [response] * 5}, page_width=3.35),
+    ):
+        fig.draw_without_rendering()
+        for axis in fig.axes or fig.subfigs[0].axes:
+            for item in (*axis.patches, *axis.collections):
+                box = item.get_window_extent()
+                assert not item.get_clip_on()
+                assert box.x0 > -3 and box.x1 < fig.bbox.x1 + 3 and box.y0 > -3
+
+
+def test_a_strip_goes_along_with_a_body(rng):
+    """However far it walks, poses keep their size."""
+    poses = CHAIN.pose[None] + 0.01 * rng.normal(size=(8, 3, 2))
+    still = viz.draw_strip(CHAIN, poses)
+    walking = viz.draw_strip(CHAIN, poses + np.linspace(0, 50, 8)[:, None, None] * [1, 0])
+    for a, b in zip(still.axes, walking.axes, strict=True):
+        assert np.ptp(b.get_xlim()) == pytest.approx(np.ptp(a.get_xlim()), rel=0.01)
+    last = walking.axes[-1].get_xlim()
+    assert last[0] < 50 < last[1]
+
+
+def test_pictures_whose_y_points_down_are_turned_over():
+    down = CHAIN.pose * [1, -1]
+    up, turned = viz.draw_strip(CHAIN, CHAIN.pose[None]), viz.draw_strip(CHAIN, down[None], up="-y")
+    for fig in (up, turned):
+        (bones,) = (c for c in fig.axes[0].collections if isinstance(c, LineCollection))
+        assert bones.get_segments()[0][0, 1] == 2
+    with pytest.raises(ValueError, match="up must be one of y, -y, got 'z'"):
+        viz.draw_strip(CHAIN, down[None], up="z")

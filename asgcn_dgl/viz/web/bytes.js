@@ -36,20 +36,31 @@ async function readMotion(text, frameSize) {
   return numbers;
 }
 
-/** A clip as the scene draws it. */
+/** Unpack what a model makes of a clip. */
+async function readModel(facts, frameSize) {
+  const unpack = async (part) => part && { ...part, values: await inflate(part.values) };
+  return {
+    ...facts,
+    future: facts.future && await readMotion(facts.future, frameSize),
+    links: await unpack(facts.links),
+    response: await unpack(facts.response),
+  };
+}
+
+/** A clip as the scene draws it, with what one of the runs makes of it. */
 class Clip {
   static async read(facts, layouts) {
-    const clip = new Clip();
-    Object.assign(clip, facts, { skeleton: layouts[facts.layout] });
+    const clip = Object.assign(new Clip(), facts, { skeleton: layouts[facts.layout], follow: facts.path !== null });
     clip.joints = clip.skeleton.joints.length;
     clip.size = clip.bodies * clip.joints;
     clip.pos = await readMotion(facts.pos, clip.size * 3);
-    clip.future = facts.future ? await readMotion(facts.future, clip.size * 3) : null;
-    clip.links = facts.links ? { ...facts.links, values: await inflate(facts.links.values) } : null;
-    clip.response = facts.response
-      ? { ...facts.response, values: await inflate(facts.response.values) }
-      : null;
-    return clip;
+    clip.models = await Promise.all(facts.models.map((model) => readModel(model, clip.size * 3)));
+    return clip.use(0);
+  }
+
+  /** Show what a run makes of it. */
+  use(run) {
+    return Object.assign(this, { probabilities: null, links: null, response: null, future: null }, this.models[run]);
   }
 
   /** Frames that are carried. */
@@ -62,23 +73,33 @@ class Clip {
     return this.future ? this.length - this.steps : this.length;
   }
 
+  /** The box that the scene shows. */
+  get box() {
+    return this.follow ? this.near : this.whole;
+  }
+
+  /** Where the bodies are on the ground in a frame, if the scene follows them. */
+  place(frame) {
+    return this.follow ? this.path[frame] : [0, 0];
+  }
+
   /** Positions of all joints in a frame, null where a joint is missing. */
   pose(frame) {
-    return this.unpack(this.pos, frame);
+    return this.unpack(this.pos, frame, this.place(frame));
   }
 
   /** Predicted positions beside a frame, null before the future begins. */
   prediction(frame) {
-    return frame < this.futureStart ? null : this.unpack(this.future, frame - this.futureStart);
+    return frame < this.futureStart ? null : this.unpack(this.future, frame - this.futureStart, this.place(frame));
   }
 
-  unpack(numbers, frame) {
+  unpack(numbers, frame, [x, y]) {
     const points = [];
     for (let k = frame * this.size * 3; points.length < this.size; k += 3) {
       points.push(
         numbers[k] === MISSING
           ? null
-          : [numbers[k] * this.unit, numbers[k + 1] * this.unit, numbers[k + 2] * this.unit],
+          : [numbers[k] * this.unit - x, numbers[k + 1] * this.unit - y, numbers[k + 2] * this.unit],
       );
     }
     return points;
@@ -87,12 +108,15 @@ class Clip {
   /** Responses of all joints nearest to a frame, 0 to 1. */
   responses(frame) {
     const { frames, values } = this.response;
-    const time = this.frames[frame];
-    let step = 0;
-    frames.forEach((at, k) => {
-      if (Math.abs(at - time) < Math.abs(frames[step] - time)) step = k;
-    });
+    const far = frames.map((at) => Math.abs(at - this.frames[frame]));
+    const step = far.indexOf(Math.min(...far));
     return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
+  }
+
+  /** Name of a joint; of several bodies with the body's number. */
+  jointName(joint) {
+    const name = this.skeleton.joints[joint % this.joints].replaceAll("_", " ");
+    return this.bodies > 1 ? `${name} · ${Math.floor(joint / this.joints) + 1}` : name;
   }
 
   /** Links of the types that are on, the most probable first: {receiver, sender, type, prob}. */

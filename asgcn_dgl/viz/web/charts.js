@@ -15,7 +15,7 @@ function library() {
   return drawn;
 }
 
-/** Layout that follows the colour scheme. */
+/** Layout that follows the color scheme. */
 function chartLayout(more) {
   const axis = { gridcolor: color("line"), linecolor: color("line"), zeroline: false, automargin: true };
   return {
@@ -31,72 +31,74 @@ function chartLayout(more) {
 
 const STILL = { displayModeBar: false, responsive: true };
 const CURVE_COLORS = { train: "quiet", validation: "accent", "last pose repeated": "bad" };
+const CURVE_DASHES = { train: "dot", validation: "solid", "last pose repeated": "dash" };
 
-function drawCurves(curves) {
-  const names = Object.keys(curves);
+/** The charts of all runs; of several, each run has its color. */
+function drawCurves(runs) {
+  const names = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))];
   byId("curves-panel").hidden = !names.length;
-  byId("curves").replaceChildren(...names.map((name) => {
-    const node = make("div");
-    node.setAttribute("role", "img");
-    const ends = Object.entries(curves[name]).map(([label, [, values]]) => `${label} ends at ${values.at(-1)}`);
-    node.setAttribute("aria-label", `${name} by epoch: ${ends.join(", ")}`);
-    return node;
-  }));
+  byId("curves").replaceChildren(...names.map(() => make("div")));
   names.forEach((name, number) => {
-    const traces = Object.entries(curves[name]).map(([label, [x, y]]) => ({
-      type: "scatter", mode: x.length > 1 ? "lines" : "markers", name: label, x, y,
-      line: { color: color(CURVE_COLORS[label]), width: 2, dash: label.startsWith("last") ? "dash" : "solid" },
-    }));
+    const traces = runs.flatMap((run, place) => Object.entries(run.curves[name] ?? {}).map(([label, [x, y]]) => ({
+      type: "scatter", mode: x.length > 1 ? "lines" : "markers", x, y,
+      name: runs.length > 1 ? `${run.name}, ${label}` : label,
+      line: runs.length > 1
+        ? { color: color(place ? "bad" : "accent"), width: 2, dash: CURVE_DASHES[label] }
+        : { color: color(CURVE_COLORS[label]), width: 2, dash: label.startsWith("last") ? "dash" : "solid" },
+    })));
+    const node = byId("curves").children[number];
+    node.setAttribute("role", "img");
+    const ends = traces.map((trace) => `${trace.name} ends at ${trace.y.at(-1)}`);
+    node.setAttribute("aria-label", `${name} by epoch: ${ends.join(", ")}`);
     const layout = chartLayout({
       title: { text: name, font: { size: 13 }, x: 0.02, xanchor: "left", y: 0.97 },
-      legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 11 } },
-      xaxis: { title: { text: "epoch", font: { size: 11 } } },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.3, yanchor: "top", font: { size: 11 } },
+      xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: Math.ceil(Math.max(...traces.flatMap(({ x }) => x)) / 8) },
       yaxis: {},
     });
-    layout.margin.t = 46;
-    Plotly.react(byId("curves").children[number], traces, layout, STILL);
+    node.style.height = `${210 + 18 * traces.length}px`;
+    Plotly.react(node, traces, layout, STILL);
   });
 }
 
-function drawClasses(classes, confusion) {
-  const rows = classes.map((name, k) => {
-    const total = confusion[k].reduce((sum, count) => sum + count, 0);
-    return { name, total, share: total ? confusion[k][k] / total : 0 };
-  }).filter((row) => row.total).sort((a, b) => b.share - a.share);
+/** The accuracy of each action: a bar a run. */
+function drawClasses(classes, runs) {
+  const share = (run, k) => {
+    const total = run.confusion[k].reduce((sum, count) => sum + count, 0);
+    return total ? run.confusion[k][k] / total : NaN;
+  };
+  const rows = classes.map((name, k) => ({ name, shares: runs.map((run) => share(run, k)) }))
+    .filter(({ shares }) => shares.every(Number.isFinite))
+    .sort((a, b) => b.shares[0] - b.shares.at(-1) - a.shares[0] + a.shares.at(-1) || b.shares[0] - a.shares[0]);
   byId("classes-panel").hidden = !rows.length;
-  byId("classes").replaceChildren(...rows.map((row) =>
-    bar(row.name, row.share, `${(100 * row.share).toFixed(0)} %`)));
+  const percent = (value) => (100 * value).toFixed(0);
+  byId("classes").replaceChildren(...rows.map(({ name, shares }) =>
+    bar(name, shares, `${shares.map(percent).join(" · ")} %`)));
+  if (runs.length > 1) {
+    const [a, b] = runs.map((run) => run.name);
+    byId("classes").before(make("p", { className: "quiet" }, `Upper bars: ${a}, lower bars: ${b}; actions that gain most from ${a} come first.`));
+  }
 }
 
-/** Matrices of a clip's links, a panel a type; of several bodies the first. */
-function linkMatrix(node, clip) {
+/** The links of a clip's body as a matrix, of one type or of all (-1). */
+function linkMatrix(node, clip, type, block) {
   const { types, size, values } = clip.links;
-  const names = Array.from({ length: size }, (_, k) => clip.skeleton.joints[k % clip.joints].replaceAll("_", " "));
-  const traces = [];
-  const layout = chartLayout({ margin: { l: 110, r: 10, t: 10, b: 40 } });
-  const steps = [[0, color("raised")], [1, color("accent")]];
-  for (let type = 0; type < types; type++) {
-    const z = [];
-    for (let i = 0; i < size; i++) {
-      const row = [];
-      for (let j = 0; j < size; j++) row.push(i === j ? null : values[(type * size + i) * size + j] / 255);
-      z.push(row);
-    }
-    const id = type ? String(type + 1) : "";
-    traces.push({
-      type: "heatmap", z, x: names, y: names, xaxis: `x${id}`, yaxis: `y${id}`, zmin: 0, zmax: 1, colorscale: steps,
-      showscale: type === types - 1, colorbar: { thickness: 10, len: 0.8 },
-      hovertemplate: "%{x} → %{y}: %{z:.2f}<extra></extra>",
-    });
-    const width = 1 / types;
-    layout[`xaxis${id}`] = {
-      domain: [type * width, (type + 0.92) * width], anchor: `y${id}`, showticklabels: false, showgrid: false, ticks: "",
-      title: { text: `type ${type + 1}, by sender`, font: { size: 12 } },
-    };
-    layout[`yaxis${id}`] = {
-      anchor: `x${id}`, autorange: "reversed", tickfont: { size: 9 }, dtick: 1, showticklabels: type === 0, showgrid: false,
-    };
-  }
-  layout.height = 300;
-  return Plotly.react(node, traces, layout, STILL);
+  const names = Array.from({ length: size }, (_, k) => clip.jointName(clip.links.blocks > 1 ? k + block * size : k));
+  const kinds = type < 0 ? [...Array(types).keys()] : [type];
+  const value = (i, j) => kinds.reduce((sum, c) => sum + values[((block * types + c) * size + i) * size + j] / 255, 0);
+  const z = names.map((_, i) => names.map((_, j) => (i === j ? null : value(i, j))));
+  const axis = { tickvals: names.map((_, k) => k), ticktext: names, tickfont: { size: 10 }, showgrid: false, ticks: "" };
+  const layout = chartLayout({
+    margin: { l: 10, r: 10, t: 10, b: 10 },
+    xaxis: { ...axis, tickangle: -90, title: { text: "sender" } },
+    yaxis: { ...axis, autorange: "reversed", title: { text: "receiver" } },
+    height: Math.max(320, 15 * size + 170),
+    width: Math.max(340, 15 * size + 230),
+  });
+  return Plotly.react(node, [{
+    type: "heatmap", z, zmin: 0, zmax: 1, colorscale: [[0, color("raised")], [1, color("accent")]],
+    colorbar: { thickness: 10, len: 0.8 }, text: names.map(() => names),
+    customdata: names.map((name) => names.map(() => name)),
+    hovertemplate: "%{text} → %{customdata}: %{z:.2f}<extra></extra>",
+  }], layout, { displayModeBar: false });
 }

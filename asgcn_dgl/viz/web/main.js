@@ -4,11 +4,22 @@ const data = JSON.parse(byId("data").textContent);
 
 byId("title").textContent = data.title;
 byId("subtitle").textContent = data.subtitle;
-byId("cards").replaceChildren(...data.cards.map(({ label, value, note }) =>
-  make("div", {}, make("dt", {}, label),
-    make("dd", {}, value, ...(note ? [make("div", { className: "note" }, note)] : [])))));
-byId("facts").replaceChildren(...data.facts.flatMap(([name, value]) =>
-  [make("dt", {}, name), make("dd", {}, value)]));
+document.body.dataset.kind = data.kind;
+byId("cards").replaceChildren(...data.runs[0].cards.map(({ label }, k) => {
+  const cards = data.runs.map((run) => run.cards.find((card) => card.label === label) ?? { value: "–", note: "" });
+  const same = cards.every(({ value }) => value === cards[0].value);
+  const values = cards.slice(0, same ? 1 : undefined).map(({ value }, run) =>
+    make("div", {}, value, ...(same ? [] : [make("span", { className: "note" }, ` ${data.runs[run].name}`)])));
+  const notes = [...new Set(cards.map(({ note }) => note).filter(Boolean))];
+  return make("div", {}, make("dt", {}, label),
+    make("dd", {}, ...values, ...notes.map((text) => make("div", { className: "note" }, text))));
+}));
+byId("notices").replaceChildren(...data.notices.map((text) => make("p", { className: "notice" }, text)));
+const named = data.runs.length > 1 ? [make("tr", {}, make("td"), ...data.runs.map((run) => make("th", {}, run.name)))] : [];
+const facts = [...new Set(data.runs.flatMap((run) => run.facts.map(([name]) => name)))];
+byId("facts").replaceChildren(...named, ...facts.map((name) =>
+  make("tr", {}, make("th", { scope: "row" }, name),
+    ...data.runs.map((run) => make("td", {}, run.facts.find(([each]) => each === name)?.[1] ?? "–")))));
 byId("commands").replaceChildren(...data.commands.flatMap(([text, command]) =>
   [make("h3", {}, text), make("pre", { tabIndex: 0 }, command)]));
 
@@ -16,7 +27,32 @@ const scene = new Scene(byId("scene"));
 const player = new Player(data, scene);
 const table = new Table(data, (place) => player.open(place).catch(fail));
 player.onMove = (by) => table.move(by);
-if (data.kind === "run") drawClasses(data.classes, data.confusion);
+if (data.kind === "run") drawClasses(data.classes, data.runs);
+for (const node of document.querySelectorAll(".of-two")) node.hidden = data.runs.length < 2;
+byId("run-buttons").replaceChildren(...data.runs.map((run, k) => {
+  const button = make("button", { type: "button" }, run.name);
+  button.setAttribute("aria-pressed", String(k === 0));
+  button.addEventListener("click", () => {
+    for (const each of byId("run-buttons").children) each.setAttribute("aria-pressed", String(each === button));
+    table.use(k);
+    player.use(k).catch(fail);
+  });
+  return button;
+}));
+
+/** Offer to scroll where a table is wider than its place; fill the column beside the viewer. */
+function fit() {
+  for (const hint of document.querySelectorAll(".hint")) {
+    const { scrollWidth, clientWidth } = hint.nextElementSibling;
+    hint.classList.toggle("needed", scrollWidth > clientWidth + 1);
+  }
+  const left = document.querySelector(".left");
+  const room = byId("viewer").offsetHeight - left.offsetHeight;
+  const classes = byId("classes-panel");
+  if (classes.parentElement !== left && room > classes.offsetHeight + 20 && innerWidth >= 1100) left.append(classes);
+}
+new ResizeObserver(fit).observe(document.querySelector("main"));
+byId("matrix-panel").addEventListener("toggle", () => setTimeout(fit, 300));
 
 /** Say what went wrong where the drawing would be. */
 function fail(error) {
@@ -38,16 +74,18 @@ function openFirst() {
 }
 
 function drawAll() {
-  if (Object.keys(data.curves).length) drawCurves(data.curves);
+  drawCurves(data.runs);
+  new Names(scene);
   openFirst();
 }
 
+window.report = { scene, player, table };
 document.documentElement.dataset.usable = String(Math.round(performance.now()));
 // After the first picture of the page, so that the page can be read and used meanwhile.
 requestAnimationFrame(() => setTimeout(() => library().then(drawAll).catch(fail)));
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   if (!window.Plotly) return;
-  drawCurves(data.curves);
+  drawCurves(data.runs);
   if (player.clip) player.stage();
 });

@@ -8,6 +8,7 @@ class Player {
     this.data = data;
     this.scene = scene;
     this.frame = 0;
+    this.run = 0;
     this.playing = false;
     this.clips = new Map();
     this.onMove = () => {};
@@ -17,11 +18,13 @@ class Player {
       this.seek(Number(event.target.value));
     });
     byId("threshold").addEventListener("input", () => this.chooseLinks());
+    byId("most").addEventListener("input", () => this.chooseLinks());
     byId("link-types").addEventListener("change", () => this.chooseLinks());
-    for (const id of ["show-response", "show-future", "show-names"]) {
+    for (const id of ["show-response", "show-future"]) {
       byId(id).addEventListener("change", () => this.draw());
     }
-    byId("future-beside").addEventListener("change", () => this.stage());
+    for (const id of ["future-beside", "follow"]) byId(id).addEventListener("change", () => this.stage());
+    for (const id of ["matrix-type", "matrix-body"]) byId(id).addEventListener("change", () => this.drawMatrix());
     for (const button of document.querySelectorAll("[data-view]")) {
       button.addEventListener("click", () => scene.look(scene.turned(button.dataset.view)));
     }
@@ -42,14 +45,24 @@ class Player {
     if (asked !== this.asked) return; // another clip was chosen meanwhile
     this.clip = this.clips.get(place);
     this.frame = 0;
+    await this.use(this.run);
+    byId("viewer").dataset.clip = this.clip.name;
+  }
+
+  /** Show what one of the runs makes of the clips. */
+  async use(run) {
+    this.run = run;
+    if (!this.clip) return;
+    this.clip.use(run);
     this.describe();
     this.offer();
     await this.stage();
-    byId("viewer").dataset.clip = this.clip.name;
+    byId("viewer").dataset.run = String(run);
   }
 
   async stage() {
     byId("scene-note").hidden = true;
+    this.clip.follow = this.clip.path !== null && byId("follow").checked;
     await this.scene.show(this.clip, byId("future-beside").checked);
     await this.chooseLinks();
     this.drawMatrix();
@@ -66,7 +79,7 @@ class Player {
     if (clip.probabilities) {
       const best = clip.probabilities[0];
       const verdict = clip.label < 0 ? "" : best[0] === clip.label ? " (right)" : " (wrong)";
-      facts.push(`recognised as ${classes[best[0]]}${verdict}`);
+      facts.push(`recognized as ${classes[best[0]]}${verdict}`);
     }
     facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), clip.layout);
     if (clip.frames.length < clip.total) facts.push(`${clip.frames.length} of them carried in this page`);
@@ -74,7 +87,7 @@ class Player {
     byId("probabilities-panel").hidden = !clip.probabilities;
     byId("probabilities").replaceChildren(
       ...(clip.probabilities ?? []).map(([label, share]) =>
-        bar(classes[label], share, `${(100 * share).toFixed(1)} %`, label === clip.label)),
+        bar(classes[label], [share], `${(100 * share).toFixed(1)} %`, label === clip.label)),
     );
   }
 
@@ -83,12 +96,14 @@ class Player {
     const { clip } = this;
     byId("links-controls").hidden = !clip.links;
     byId("matrix-panel").hidden = !clip.links;
+    for (const node of document.querySelectorAll(".of-path")) node.hidden = !clip.path;
     for (const node of document.querySelectorAll(".of-response")) node.hidden = !clip.response;
     for (const node of document.querySelectorAll(".of-future")) node.hidden = !clip.future;
     const scrub = byId("scrub");
     scrub.max = clip.length - 1;
     scrub.style.setProperty("--future-from", `${(100 * clip.futureStart) / clip.length}%`);
     if (clip.links && byId("link-types").children.length !== clip.links.types) this.offerTypes();
+    if (clip.links) this.offerMatrices();
     if (clip.links && !this.thresholdSet) {
       this.thresholdSet = true;
       const strongest = clip.allLinks(this.types());
@@ -116,6 +131,18 @@ class Player {
     byId("link-types").replaceChildren(...boxes);
   }
 
+  offerMatrices() {
+    const { blocks, types } = this.clip.links;
+    const options = (id, names) => {
+      if (byId(id).children.length !== names.length) {
+        byId(id).replaceChildren(...names.map((name, k) => new Option(name, String(k))));
+      }
+      byId(id).parentElement.hidden = names.length < 2;
+    };
+    options("matrix-type", ["any", ...Array.from({ length: types }, (_, k) => `type ${k + 1}`)]);
+    options("matrix-body", Array.from({ length: blocks }, (_, k) => String(k + 1)));
+  }
+
   /** Types of links that are on. */
   types() {
     return [...byId("link-types").querySelectorAll("input:checked")].map((box) => Number(box.value));
@@ -124,12 +151,11 @@ class Player {
   chooseLinks() {
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
-    if (this.clip.links) {
-      const passing = this.scene.choose(this.types(), threshold);
-      const drawn = this.scene.links.length;
-      byId("links-count").textContent =
-        passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
-    }
+    byId("most-value").textContent = byId("most").value;
+    const passing = this.scene.choose(this.types(), threshold, Number(byId("most").value));
+    const drawn = this.scene.links.length;
+    byId("links-count").textContent =
+      passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
     return this.draw();
   }
 
@@ -147,7 +173,6 @@ class Player {
       await this.scene.draw(this.frame, {
         response: byId("show-response").checked,
         future: byId("show-future").checked,
-        names: byId("show-names").checked,
       });
       byId("viewer").dataset.frame = frame;
     } while (this.stale);
@@ -229,17 +254,21 @@ class Player {
   }
 
   drawMatrix() {
-    if (this.clip?.links && byId("matrix-panel").open) linkMatrix(byId("matrix"), this.clip);
+    if (!this.clip?.links || !byId("matrix-panel").open) return;
+    linkMatrix(byId("matrix"), this.clip, Number(byId("matrix-type").value) - 1, Number(byId("matrix-body").value));
   }
 }
 
-/** A bar of a list: name, bar, value. */
-function bar(name, share, value, truth = false) {
-  const fill = make("span");
-  fill.style.setProperty("--value", `${100 * share}%`);
+/** An entry of a list: name, a bar for each share, value. */
+function bar(name, shares, value, truth = false) {
+  const tracks = shares.map((share) => {
+    const fill = make("span");
+    fill.style.setProperty("--value", `${100 * share}%`);
+    return make("span", { className: "track" }, fill);
+  });
   return make("li", { className: truth ? "truth" : "" },
     make("span", {}, truth ? `${name} ✓` : name),
-    make("span", { className: "track" }, fill),
+    make("span", { className: "two" }, ...tracks),
     make("span", { className: "value" }, value));
 }
 

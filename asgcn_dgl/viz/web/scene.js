@@ -1,6 +1,5 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
-const LINKS_DRAWN = 60;
 const CURVE_STEPS = 8;
 const VIEWS = {
   front: { x: 0.4, y: -1.8, z: 0.4 },
@@ -8,7 +7,7 @@ const VIEWS = {
   top: { x: 0, y: -0.45, z: 1.8 },
 };
 
-/** Read a colour of the style sheet, as the colour scheme has it. */
+/** Read a color of the style sheet, as the color scheme has it. */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /** Empty coordinates, to be filled by add. */
@@ -66,7 +65,6 @@ class Scene {
     }
     this.types = clip.links ? clip.links.types : 0;
     this.filled = new Set();
-    this.named = false;
     const axis = (range) => ({ range, visible: false, showspikes: false });
     const [, y, z] = clip.box;
     const x = [x0, x1 + this.shift];
@@ -77,7 +75,6 @@ class Scene {
       showlegend: false,
       margin: { l: 0, r: 0, t: 0, b: 0 },
       paper_bgcolor: "rgba(0,0,0,0)",
-      hoverlabel: { font: { size: 13 } },
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
@@ -100,10 +97,7 @@ class Scene {
     const traces = [
       lines(1.5, color("floor"), this.floor()),
       lines(9, this.bones.flatMap(([, outer]) => Array(3).fill(this.jointColors[outer]))),
-      {
-        ...empty, mode: "markers", marker: { size: 5, color: this.jointColors }, hoverinfo: "text",
-        hovertext: this.jointNames(), textfont: { color: color("ink"), size: 10 },
-      },
+      { ...empty, mode: "markers", marker: { size: 5, color: this.jointColors } },
       { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
       lines(6, color("future")),
       { ...empty, mode: "markers", marker: { size: 4.5, color: color("future") } },
@@ -115,27 +109,27 @@ class Scene {
     return traces;
   }
 
-  /** A grid on the ground. */
-  floor() {
+  /** A grid on the ground, which passes below bodies that the scene follows. */
+  floor([left, near] = [0, 0]) {
     const to = track();
     const [[x0, tight], [y0, y1], [ground]] = this.clip.box;
     const x1 = tight + this.shift;
     const step = Math.max(x1 - x0, y1 - y0) / 8;
     const level = ground + 1e-3;
-    for (let x = x0 + step / 2; x <= x1; x += step) {
+    const first = (low, passed) => low + (((-low - passed) % step) + step) % step;
+    for (let x = first(x0, left); x <= x1; x += step) {
       [[x, y0, level], [x, y1, level], null].forEach((point) => add(to, point));
     }
-    for (let y = y0 + step / 2; y <= y1; y += step) {
+    for (let y = first(y0, near); y <= y1; y += step) {
       [[x0, y, level], [x1, y, level], null].forEach((point) => add(to, point));
     }
     return to;
   }
 
-  /** Choose the links to draw; tell how many pass. */
-  choose(types, threshold) {
-    if (!this.clip.links) return 0;
-    const passing = this.clip.allLinks(types).filter((link) => link.prob > threshold);
-    this.links = passing.slice(0, LINKS_DRAWN);
+  /** Choose the links to draw, the strongest that pass; tell how many pass. */
+  choose(types, threshold, most) {
+    const passing = (this.clip.links ? this.clip.allLinks(types) : []).filter((link) => link.prob > threshold);
+    this.links = passing.slice(0, most);
     this.threshold = threshold;
     return passing.length;
   }
@@ -146,7 +140,7 @@ class Scene {
     const pose = clip.pose(frame);
     const bones = track();
     for (const [inner, outer] of this.bones) {
-      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colours
+      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colors
       [seen && pose[inner], seen && pose[outer], null].forEach((point) => add(bones, point));
     }
     const joints = track();
@@ -159,29 +153,31 @@ class Scene {
     }
     const predicted = clip.future && options.future ? clip.prediction(frame) : null;
     const [ghostBones, ghostJoints] = this.ghost(predicted);
-    const drawn = [bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
+    const floor = clip.follow ? this.floor(clip.place(frame)) : track();
+    const drawn = [floor, bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
     // Traces that were and stay empty are left alone: each one costs time.
     const places = [...drawn.keys()].filter((k) => drawn[k].x.length || this.filled.has(k));
     this.filled = new Set(places.filter((k) => drawn[k].x.length));
     const some = places.map((k) => (drawn[k].x.length ? drawn[k] : { x: [null], y: [null], z: [null] }));
     const change = { x: some.map((to) => to.x), y: some.map((to) => to.y), z: some.map((to) => to.z) };
-    if (places.includes(2)) change["marker.size"] = places.map((k) => (k === 2 ? sizes : undefined));
-    await Plotly.restyle(this.node, change, places.map((k) => k + 1));
-    if (options.names !== this.named) await this.name(options.names);
+    if (places.includes(3)) change["marker.size"] = places.map((k) => (k === 3 ? sizes : undefined));
+    await Plotly.restyle(this.node, change, places);
+    this.pose = pose;
   }
 
-  /** Names of all joints of all bodies. */
-  jointNames() {
-    const { bodies, skeleton } = this.clip;
-    const names = skeleton.joints.map((name) => name.replaceAll("_", " "));
-    return Array.from({ length: bodies }, () => names).flat();
-  }
-
-  /** Write the names of the first body's joints, or leave them out. */
-  name(wanted) {
-    this.named = wanted;
-    const names = this.jointNames().map((name, k) => (k < this.clip.joints ? name : ""));
-    return Plotly.restyle(this.node, { mode: wanted ? "markers+text" : "markers", text: [wanted ? names : ""] }, [2]);
+  /** Pixels of the joints on the stage, null where a joint is missing. */
+  pixels() {
+    const scene = this.node._fullLayout?.scene?._scene;
+    if (!scene?.glplot?.cameraParams || !this.pose) return [];
+    const { model, view, projection } = scene.glplot.cameraParams;
+    const times = (matrix, v) => v.map((_, row) => v.reduce((sum, value, k) => sum + matrix[4 * k + row] * value, 0));
+    const { clientWidth, clientHeight } = this.node;
+    return this.pose.map((point) => {
+      if (!point) return null;
+      const scaled = point.map((value, k) => value * scene.dataScale[k]);
+      const [x, y, , w] = [model, view, projection].reduce((v, matrix) => times(matrix, v), [...scaled, 1]);
+      return [(0.5 + 0.5 * x / w) * clientWidth, (0.5 - 0.5 * y / w) * clientHeight];
+    });
   }
 
   /** The predicted bodies, over the true ones or to their right. */
@@ -213,7 +209,8 @@ class Scene {
 
   /** Where to look from for a named view: relative to where the bodies face. */
   turned(name, clip = this.clip) {
-    const { x, y, z } = VIEWS[name];
+    const near = this.node.clientWidth > 1.3 * this.node.clientHeight ? 0.86 : 1; // a wide stage has room beside the bodies
+    const [x, y, z] = Object.values(VIEWS[name]).map((value) => near * value);
     const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
     return { x: x * cos - y * sin, y: x * sin + y * cos, z };
   }

@@ -3,17 +3,24 @@
 const ROWS_SHOWN = 12;
 const LARGEST_WITH_NUMBERS = 25;
 
+const EVERYTHING = { name: "", label: null, predicted: null, wrong: false, right: "" };
+
 class Table {
   constructor(data, open) {
     this.data = data;
     this.open = open;
-    this.filter = { name: "", label: null, predicted: null, wrong: false };
+    this.run = 0;
+    this.filter = { ...EVERYTHING };
     this.order = { key: null, down: false };
     this.page = 0;
     this.model = data.kind === "run";
-    this.columns = this.model
-      ? [["name", "Clip"], ["label", "True action"], ["predicted", "Recognised as"], ["confidence", "Probability"], ["truth", "Of true"]]
-      : [["name", "Clip"], ["bodies", "Bodies"], ["frames", "Frames"]];
+    this.columns = [["name", "Clip"], ["bodies", "Bodies"], ["frames", "Frames"]];
+    if (this.model) {
+      this.columns = [["name", "Clip"], ["label", "True action"], ...data.runs.flatMap(({ name }, run) => [
+        [`predicted ${run}`, data.runs.length > 1 ? name : "Recognized as"],
+        ...(data.runs.length > 1 ? [] : [[`confidence ${run}`, "Probability"], [`truth ${run}`, "Of true"]]),
+      ])];
+    }
     this.head();
     this.controls();
     if (this.model) this.confusion();
@@ -22,12 +29,23 @@ class Table {
 
   /** What a row is sorted by. */
   value(row, key) {
-    const { classes } = this.data;
-    switch (key) {
-      case "label":
-      case "predicted": return row[key] < 0 ? "" : classes[row[key]];
-      default: return row[key];
-    }
+    const [name, run] = key.split(" ");
+    const value = run === undefined ? row[name] : row.results[Number(run)][name];
+    return name === "label" || name === "predicted" ? this.data.classes[value] ?? "" : value;
+  }
+
+  /** Show a run's confusion matrix, and filter by what it recognized. */
+  use(run) {
+    this.run = run;
+    this.confusion();
+    this.show();
+  }
+
+  /** Which of the runs are right: "both", "none", or a run's number. */
+  rightOf(row) {
+    const right = row.results.map(({ predicted }) => predicted === row.label);
+    if (right.every(Boolean)) return "both";
+    return right.some(Boolean) ? String(right.indexOf(true)) : "none";
   }
 
   head() {
@@ -39,7 +57,8 @@ class Table {
           this.page = 0;
           this.show();
         });
-        const cell = make("th", { scope: "col" }, button);
+        const words = /^(name|label|predicted)/.test(key);
+        const cell = make("th", { scope: "col", className: words ? "" : "number" }, button);
         cell.dataset.key = key;
         return cell;
       }),
@@ -56,12 +75,21 @@ class Table {
       );
       box.addEventListener("change", () => this.set({ [key]: box.value === "" ? null : Number(box.value) }));
     }
+    if (this.data.runs.length > 1) {
+      const names = this.data.runs.map(({ name }) => name);
+      const kinds = [["", "any"], ["0", `only ${names[0]}`], ["1", `only ${names[1]}`], ["both", "both"], ["none", "neither"]];
+      byId("filter-right").replaceChildren(...kinds.map(([kind, text]) => {
+        const count = this.data.rows.filter((row) => this.rightOf(row) === kind).length;
+        return new Option(kind ? `${text} (${count})` : text, kind);
+      }));
+      byId("filter-right").addEventListener("change", (event) => this.set({ right: event.target.value }));
+    }
     byId("filter-name").addEventListener("input", (event) => this.set({ name: event.target.value.trim() }));
     byId("filter-wrong").addEventListener("change", (event) => this.set({ wrong: event.target.checked }));
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     byId("filters").addEventListener("reset", (event) => {
       event.preventDefault();
-      this.set({ name: "", label: null, predicted: null, wrong: false });
+      this.set(EVERYTHING);
     });
     byId("page-back").addEventListener("click", () => this.turn(-1));
     byId("page-next").addEventListener("click", () => this.turn(1));
@@ -73,6 +101,7 @@ class Table {
     byId("filter-label").value = this.filter.label ?? "";
     byId("filter-predicted").value = this.filter.predicted ?? "";
     byId("filter-wrong").checked = this.filter.wrong;
+    byId("filter-right").value = this.filter.right;
     this.page = 0;
     this.show();
   }
@@ -84,12 +113,13 @@ class Table {
 
   /** Rows that pass the filter, in order. */
   rows() {
-    const { name, label, predicted, wrong } = this.filter;
+    const { name, label, predicted, wrong, right } = this.filter;
     const rows = this.data.rows.filter((row) =>
       row.name.toLowerCase().includes(name.toLowerCase()) &&
       (label === null || row.label === label) &&
-      (predicted === null || row.predicted === predicted) &&
-      (!wrong || row.label !== row.predicted));
+      (predicted === null || row.results[this.run].predicted === predicted) &&
+      (!wrong || row.label !== row.results[this.run].predicted) &&
+      (!right || this.rightOf(row) === right));
     const { key, down } = this.order;
     if (key) {
       const sign = down ? -1 : 1;
@@ -129,19 +159,22 @@ class Table {
   row(row) {
     const { classes } = this.data;
     const percent = (share) => `${(100 * share).toFixed(1)} %`;
-    let name = make("span", { title: "Its motion is not in this page; make the report with more --clips" }, row.name);
+    let name = make("span", { title: `${row.name}: its motion is not in this page; make the report with more --clips` }, row.name);
     if (row.clip >= 0) {
-      name = make("button", { type: "button", className: "open" }, row.name);
+      name = make("button", { type: "button", className: "open", title: row.name }, row.name);
       name.addEventListener("click", () => this.choose(row));
     }
     const cells = [make("td", {}, name)];
     if (this.model) {
-      const right = row.label === row.predicted;
-      const verdict = make("span", { className: right ? "right" : "wrong" },
-        `${right ? "✓" : "✗"} ${classes[row.predicted]}`);
-      cells.push(make("td", {}, row.label < 0 ? "" : classes[row.label]), make("td", {}, verdict),
-        make("td", { className: "number" }, percent(row.confidence)),
-        make("td", { className: "number" }, row.label < 0 ? "" : percent(row.truth)));
+      cells.push(make("td", {}, classes[row.label] ?? ""));
+      for (const { predicted, confidence, truth } of row.results) {
+        const right = row.label === predicted;
+        const verdict = make("td", { className: right ? "right" : "wrong" }, `${right ? "✓" : "✗"} ${classes[predicted]}`);
+        cells.push(verdict);
+        if (row.results.length > 1) verdict.append(make("small", {}, ` ${(100 * confidence).toFixed(0)} %`));
+        else cells.push(make("td", { className: "number" }, percent(confidence)),
+          make("td", { className: "number" }, row.label < 0 ? "" : percent(truth)));
+      }
     } else {
       cells.push(make("td", { className: "number" }, String(row.bodies)), make("td", { className: "number" }, String(row.frames)));
     }
@@ -169,7 +202,8 @@ class Table {
   }
 
   confusion() {
-    const { classes, confusion } = this.data;
+    const { classes } = this.data;
+    const { confusion } = this.data.runs[this.run];
     const table = byId("confusion");
     const dense = classes.length > LARGEST_WITH_NUMBERS;
     table.classList.toggle("dense", dense);
@@ -182,7 +216,7 @@ class Table {
         const clips = count === 1 ? "1 clip" : `${count} clips`;
         const button = make("button", { type: "button", title: `${classes[row]} → ${classes[column]}: ${clips}` },
           dense ? "" : String(count));
-        button.setAttribute("aria-label", `${classes[row]} recognised as ${classes[column]}: ${clips}`);
+        button.setAttribute("aria-label", `${classes[row]} recognized as ${classes[column]}: ${clips}`);
         const share = count / total;
         button.style.setProperty("--share", share > 0.5 ? 0.85 + 0.15 * share : 0.12 + 0.5 * share);
         button.classList.toggle("strong", share > 0.5);
@@ -202,7 +236,7 @@ class Table {
       this.set({ label: null, predicted: null });
       return;
     }
-    this.set({ name: "", label: row, predicted: column, wrong: false });
+    this.set({ ...EVERYTHING, label: row, predicted: column });
     const first = this.rows().find((each) => each.clip >= 0);
     if (first) this.choose(first);
   }

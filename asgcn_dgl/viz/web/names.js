@@ -1,0 +1,72 @@
+// Names of joints over the scene: in two columns beside the bodies, or of the one under the pointer.
+
+const NAME_HEIGHT = 13;
+const NEAR = 18;
+
+class Names {
+  constructor(scene) {
+    this.scene = scene;
+    this.svg = byId("names");
+    this.shown = "";
+    byId("stage").addEventListener("pointermove", (event) => this.hover(event));
+    byId("stage").addEventListener("pointerdown", (event) => this.hover(event));
+    byId("stage").addEventListener("pointerleave", () => { byId("hover").hidden = true; });
+    const step = () => {
+      this.draw();
+      requestAnimationFrame(step);
+    };
+    step();
+  }
+
+  /** Name the joint under the pointer. */
+  hover({ clientX, clientY }) {
+    const { left, top } = byId("stage").getBoundingClientRect();
+    const far = this.scene.pixels().map((at) => (at ? Math.hypot(at[0] + left - clientX, at[1] + top - clientY) : Infinity));
+    const joint = far.indexOf(Math.min(...far));
+    const node = byId("hover");
+    node.hidden = !(far[joint] < NEAR);
+    if (node.hidden) return;
+    node.textContent = this.scene.clip.jointName(joint);
+    node.style.left = `${Math.max(60, Math.min(clientX - left, byId("stage").clientWidth - 60))}px`;
+    node.style.top = `${Math.max(30, clientY - top)}px`;
+  }
+
+  /** Write the names beside the bodies, each with a line to its joint, as many as find room. */
+  draw() {
+    const pixels = byId("show-names").checked ? this.scene.pixels() : [];
+    const state = pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ");
+    if (state === this.shown) return;
+    this.shown = state;
+    const { clientWidth: width, clientHeight: height } = byId("stage");
+    const { clip } = this.scene;
+    const parts = [];
+    const seen = [...pixels.keys()].filter((joint) => pixels[joint]).sort((a, b) => pixels[a][0] - pixels[b][0]);
+    const half = Math.ceil(seen.length / 2);
+    for (const [side, anchor, x] of [[seen.slice(0, half), "start", 8], [seen.slice(half), "end", width - 8]]) {
+      const column = side.slice(0, Math.floor(height / NAME_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
+      let low = 0.5 * NAME_HEIGHT;
+      const places = column.map((joint) => (low = Math.max(low, pixels[joint][1])) && (low += NAME_HEIGHT) - NAME_HEIGHT);
+      let high = height - 0.5 * NAME_HEIGHT;
+      for (let k = column.length - 1; k >= 0; k--) {
+        places[k] = Math.min(places[k], high);
+        high = places[k] - NAME_HEIGHT;
+      }
+      column.forEach((joint, k) => {
+        const [toX, toY] = pixels[joint];
+        const name = clip.jointName(joint);
+        const from = x + (anchor === "start" ? 1 : -1) * (6.2 * name.length + 4);
+        parts.push(shape("line", { x1: from, y1: places[k], x2: toX, y2: toY }),
+          shape("text", { x, y: places[k], "text-anchor": anchor }, name));
+      });
+    }
+    this.svg.replaceChildren(...parts);
+  }
+}
+
+/** Make an element of a drawing. */
+function shape(tag, attributes, text = "") {
+  const node = document.createElementNS(byId("names").namespaceURI, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  return node;
+}
