@@ -206,7 +206,8 @@ def predict(
     """Use a trained model on raw files.
 
     Print class probabilities and predict future poses of NTU .skeleton, NW-UCLA and
-    Kinetics-Skeleton .json, BVH, UTKinect's and motion capture's .txt, own .npz, .csv and .parquet.
+    Kinetics-Skeleton .json, BVH, UTKinect's, MSR-Action3D's and motion capture's .txt, own .npz,
+    .csv and .parquet, annotation pickles, arrays, and stores.
     """
     from asgcn_dgl.training.predict import predict
 

@@ -12,11 +12,12 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["Doubt", "Survey", "survey"]
+__all__ = ["Doubt", "Survey", "body_size", "doubt_unit", "survey"]
 
 FEW_FRAMES = 8
 MUCH_MISSING = 0.3  # of a clip's joints
 UNSTEADY_BONES = 0.25  # median over bones of the standard deviation of their length, of its mean
+USUAL_SIZES = (0.05, 20.0)  # of a body, in the unit that training takes
 FAR_JUMPS = 1.0  # largest step of a joint from frame to frame, in body sizes
 
 
@@ -63,6 +64,8 @@ class Survey:
     bones
         For each bone its median length and the median over recordings of the standard deviation
         of its length, units of the data.
+    size
+        Median over recordings of the diagonal of a body's box, units of the data.
     doubts
         Clips to look at.
     """
@@ -77,6 +80,7 @@ class Survey:
     missing: float
     missing_joints: dict[str, float]
     bones: dict[str, tuple[float, float]]
+    size: float
     doubts: tuple[Doubt, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,6 +112,15 @@ class Survey:
             f"  {name:<{width}} {length:>9.4g} {spread:>9.4g}"
             for name, (length, spread) in self.bones.items()
         ]
+        lines.append(f"size of a body: {self.size:.4g}")
+        doubt = doubt_unit(self.size)
+        if doubt:
+            lines.append(f"WARNING: {doubt}")
+        if len(self.rates) > 1:
+            lines.append(
+                "WARNING: frames a second differ between recordings; bring them to one rate first, "
+                "since steps from frame to frame mean different times"
+            )
         lines.append(f"clips to look at: {len(self.doubts)}")
         lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]
         if len(self.doubts) > 20:
@@ -151,6 +164,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
     seen, places = np.zeros(layout.num_joints), 0
     lengths: list[np.ndarray] = []
     spreads: list[np.ndarray] = []
+    sizes: list[float] = []
     doubts: list[Doubt] = []
     for done, clip in enumerate(reader, start=1):
         labels.append(clip.label)
@@ -164,6 +178,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
         mean, spread = bone_lengths(clip)
         lengths.append(mean)
         spreads.append(spread)
+        sizes.append(body_size(clip))
         doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, mean, spread)]
         if progress is not None:
             progress(done, len(reader))
@@ -180,6 +195,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
         missing=float(missing.mean()),
         missing_joints=dict(zip(layout.joints, missing.tolist(), strict=True)),
         bones=_bones(reader, lengths, spreads),
+        size=float(np.median(sizes)),
         doubts=tuple(doubts),
     )
 
@@ -235,7 +251,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
     unsteady = np.median(spread[measured] / mean[measured]) if measured.any() else 0.0
     if unsteady > UNSTEADY_BONES:
         reasons.append(f"its bones change their length by {100 * unsteady:.0f} %")
-    step, size = _largest_step(clip), _body_size(clip)
+    step, size = _largest_step(clip), body_size(clip)
     if step == 0.0 and clip.num_frames > 1:
         reasons.append("nothing moves")
     elif size > 0 and step > FAR_JUMPS * size:
@@ -249,7 +265,24 @@ def _largest_step(clip: Clip) -> float:
     return float(np.where(both, step, 0).max(initial=0.0))
 
 
-def _body_size(clip: Clip) -> float:
+def doubt_unit(size: float) -> str:
+    """Say that bodies of a size are in a unit that training does not take; else nothing.
+
+    Examples
+    --------
+    >>> doubt_unit(1.7), doubt_unit(512.0)[:35]
+    ('', 'bodies are about 512 units across, ')
+    """
+    low, high = USUAL_SIZES
+    if size <= 0 or low <= size <= high:
+        return ""
+    return (
+        f"bodies are about {size:.4g} units across, and training takes about 1: links and "
+        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}"
+    )
+
+
+def body_size(clip: Clip) -> float:
     """Median over frames of the diagonal of a body's box."""
     sizes = [
         np.linalg.norm(np.ptp(frame[here], axis=0))

@@ -87,6 +87,23 @@ class Center:
 
 
 @dataclass(frozen=True)
+class InUnit:
+    """Divide places by a length, which becomes 1.
+
+    Parameters
+    ----------
+    length
+        In the unit of the recordings; above 0.
+    """
+
+    length: float
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        return clip.with_places(clip.places / np.float32(self.length))
+
+
+@dataclass(frozen=True)
 class AlignSpine:
     """Turn the clip about the origin so that the first body's spine points along z.
 

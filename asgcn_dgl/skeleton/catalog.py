@@ -345,6 +345,81 @@ _SMPL24 = _rows(
     "right_hand",
 )
 
+# AMASS and others without SMPL's hands (Mahmood et al., 2019).
+_SMPL22 = tuple(row for row in _SMPL24 if not row[0].endswith("_hand"))
+
+# Human3.6M's 17 joints as VideoPose3D and MMPose keep them.
+_H36M17 = _rows(
+    ("hip", "", "torso", 0.0, 0.0),
+    "right_hip",
+    "right_knee",
+    "right_foot",
+    ("left_hip", "hip", "left_leg", 0.12, -0.03),
+    ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
+    ("left_foot", "left_knee", "left_leg", 0.18, -1.0),
+    ("spine", "hip", "torso", 0.0, 0.26),
+    ("thorax", "spine", "torso", 0.0, 0.5),
+    ("neck", "thorax", "head", 0.0, 0.66),
+    ("head", "neck", "head", 0.0, 0.82),
+    ("left_shoulder", "thorax", "left_arm", 0.21, 0.46),
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+)
+
+# MPII Human Pose (Andriluka et al., 2014); shoulders hang on the upper neck, as MMPose draws them.
+_MPII16 = _rows(
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    ("left_hip", "pelvis", "left_leg", 0.12, -0.03),
+    ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
+    ("left_ankle", "left_knee", "left_leg", 0.18, -1.0),
+    ("pelvis", "thorax", "torso", 0.0, 0.0),
+    ("thorax", "", "torso", 0.0, 0.4),
+    ("upper_neck", "thorax", "head", 0.0, 0.58),
+    ("head_top", "upper_neck", "head", 0.0, 0.85),
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    ("left_shoulder", "upper_neck", "left_arm", 0.21, 0.48),
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
+)
+
+# Halpe's 26 joints, AlphaPose's (Li et al., 2020). The face, which AlphaPose does not draw to the
+# rest, hangs on the top of the head by the nose.
+_HALPE26 = _rows(
+    ("nose", "head", "head", 0.0, 0.75),
+    ("left_eye", "nose", "head", 0.06, 0.82),
+    "right_eye",
+    ("left_ear", "left_eye", "head", 0.13, 0.78),
+    "right_ear",
+    ("left_shoulder", "neck", "left_arm", 0.21, 0.48),
+    "right_shoulder",
+    ("left_elbow", "left_shoulder", "left_arm", 0.34, 0.18),
+    "right_elbow",
+    ("left_wrist", "left_elbow", "left_arm", 0.43, -0.1),
+    "right_wrist",
+    ("left_hip", "hip", "left_leg", 0.12, -0.03),
+    "right_hip",
+    ("left_knee", "left_hip", "left_leg", 0.16, -0.5),
+    "right_knee",
+    ("left_ankle", "left_knee", "left_leg", 0.18, -0.92),
+    "right_ankle",
+    ("head", "neck", "head", 0.0, 0.95),
+    ("neck", "", "torso", 0.0, 0.54),
+    ("hip", "neck", "torso", 0.0, 0.0),
+    ("left_big_toe", "left_heel", "left_leg", 0.26, -1.03),
+    "right_big_toe",
+    ("left_small_toe", "left_heel", "left_leg", 0.33, -0.98),
+    "right_small_toe",
+    ("left_heel", "left_ankle", "left_leg", 0.14, -1.02),
+    "right_heel",
+)
+
 # The 68 points of a face in the order of iBUG 300-W, which COCO-WholeBody takes over: the jaw from
 # the right ear to the left, brows, nose, eyes, lips. A name of two sides stands for both points,
 # the right one first in the order below.
@@ -502,5 +577,9 @@ SUPPLIED: tuple[dict[str, Any], ...] = (
     _facts("mediapipe33", _MEDIAPIPE33, None, ("right_shoulder", "left_shoulder")),
     _facts("openpose25", _OPENPOSE25, ("mid_hip", "neck"), ("right_shoulder", "left_shoulder")),
     _facts("smpl24", _SMPL24, ("pelvis", "neck"), ("right_shoulder", "left_shoulder")),
+    _facts("smpl22", _SMPL22, ("pelvis", "neck"), ("right_shoulder", "left_shoulder")),
+    _facts("h36m17", _H36M17, ("hip", "thorax"), ("right_shoulder", "left_shoulder")),
+    _facts("mpii16", _MPII16, ("pelvis", "thorax"), ("right_shoulder", "left_shoulder")),
+    _facts("halpe26", _HALPE26, ("hip", "neck"), ("right_shoulder", "left_shoulder")),
     _facts("wholebody133", _wholebody133(), None, ("right_shoulder", "left_shoulder")),
 )

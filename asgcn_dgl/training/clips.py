@@ -21,11 +21,13 @@ from asgcn_dgl.data import (
 )
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
 from asgcn_dgl.data.store import Store
+from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.data.transforms import (
     AlignSpine,
     Center,
     Compose,
     Crop,
+    InUnit,
     RandomFlip,
     RandomLoss,
     RandomMove,
@@ -56,10 +58,15 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+#: Clips whose bodies are measured.
+SIZED = 32
+
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
     """Return the alignment, followed by the augmentation while training."""
     steps: list[Any] = body_steps(options)
+    if options.unit is not None:
+        steps.append(InUnit(options.unit))
     if options.align != "none":
         steps.append(Center())
     if options.align == "spine":
@@ -316,7 +323,19 @@ class RunClips:
                 HOW_TO_SPLIT,
             )
         self.train_clips = load(Subset.of(self.set, train), config, progress)
+        self._check_unit()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
+
+    def _check_unit(self) -> None:
+        """Warn of coordinates in a unit that is far from the size of a body."""
+        if self.config.clips.unit is not None or not len(self.train_clips):
+            return
+        every = max(1, len(self.train_clips) // SIZED)
+        few = range(0, len(self.train_clips), every)
+        sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
+        doubt = doubt_unit(sizes[len(sizes) // 2])
+        if doubt:
+            logger.warning("%s: %s", self.config.root, doubt)
 
     @property
     def num_dims(self) -> int:

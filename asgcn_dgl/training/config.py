@@ -73,6 +73,10 @@ class ClipsConfig:
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
+    unit
+        Length in the recordings' unit that becomes 1 before all else, about the size of a body:
+        500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
+        the recordings' unit. None: the coordinates as they are, which should be about 1.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -116,6 +120,7 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     align: Literal["none", "center", "spine", "view", "published"] = "spine"
+    unit: float | None = None
     rotate: float | list[float] = 15.0
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
@@ -135,6 +140,7 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
+        _check_positive(self, "clips", ("unit",))
         for name in ("flip", "lose"):
             value = getattr(self, name)
             check(0 <= value <= 1, f"clips.{name}", "between 0 and 1", value)

@@ -185,8 +185,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
     """Undo the alignment: bring poses back to the coordinates of the recording.
 
-    Alignment turns and shifts a clip as a whole. That motion is found from where it took the joints
-    (Kabsch's method), whatever transforms it was made of.
+    Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
+    the joints (Kabsch's method), whatever transforms it was made of.
 
     Parameters
     ----------
@@ -207,8 +207,15 @@ def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.n
     handed = np.ones(len(middle))
     handed[-1] = np.sign(np.linalg.det(left @ right))
     places = poses[..., : raw.num_places]
-    turned = (places - middle) @ (left * handed) @ right + goal
+    turned = (places - middle) @ (left * handed) @ right * _stretch(source, target) + goal
     return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
+
+
+def _stretch(source: np.ndarray, target: np.ndarray) -> float:
+    """Return by what scaling (n, d) places became others; exactly 1 where nothing was scaled."""
+    before, after = source.std(axis=0), target.std(axis=0)
+    ratio = np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-12)
+    return 1.0 if abs(ratio - 1) < 1e-4 or not ratio > 0 else float(ratio)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

@@ -187,13 +187,20 @@ class PredictionScores:
         future, target, mask = map(torch.cat, (self._future, self._target, self._mask))
         return float(masked_mse(future, target, mask))
 
-    def summary(self) -> dict[str, Any] | None:
-        """Return MPJPE and that of zero velocity, in all and by frame; None without a future."""
+    def summary(self, unit: float = 1.0) -> dict[str, Any] | None:
+        """Return MPJPE and that of zero velocity, in all and by frame; None without a future.
+
+        Parameters
+        ----------
+        unit
+            Length that is 1 in the clips; errors are given in what it is given in.
+        """
         if not self.known():
             return None
         future, target, still, mask = map(
             torch.cat, (self._future, self._target, self._still, self._mask)
         )
+        future, target, still = (unit * each for each in (future, target, still))
         return {
             "mpjpe": metrics.mpjpe(future, target, mask),
             "zero_velocity": metrics.mpjpe(still, target, mask),

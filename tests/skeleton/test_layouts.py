@@ -26,6 +26,10 @@ SIZES = {
     "mediapipe33": 33,
     "openpose25": 25,
     "smpl24": 24,
+    "smpl22": 22,
+    "h36m17": 17,
+    "mpii16": 16,
+    "halpe26": 26,
     "wholebody133": 133,
 }
 BODIES = sorted(set(SIZES) - {"hand21"})
@@ -41,6 +45,10 @@ CENTERS = {
     "mediapipe33": "nose",
     "openpose25": "neck",
     "smpl24": "pelvis",
+    "smpl22": "pelvis",
+    "h36m17": "hip",
+    "mpii16": "thorax",
+    "halpe26": "neck",
     "wholebody133": "nose",
 }
 
@@ -263,6 +271,17 @@ def test_supplied_poses_have_no_crossed_bones_and_no_joint_on_another(supplied):
             19-18 20-19""",
         ),
         (
+            "mpii16",
+            0,
+            "0-1 1-2 2-6 6-3 3-4 4-5 6-7 7-8 8-9 8-12 12-11 11-10 8-13 13-14 14-15",
+        ),
+        (  # and the nose on the head
+            "halpe26",
+            0,
+            """0-1 0-2 1-3 2-4 5-18 6-18 5-7 7-9 6-8 8-10 17-18 18-19 19-11 19-12 11-13 12-14 13-15
+            14-16 20-24 21-25 23-25 22-24 15-24 16-25 0-17""",
+        ),
+        (
             "openpose25",
             0,
             """1-8 1-2 1-5 2-3 3-4 5-6 6-7 8-9 9-10 10-11 8-12 12-13 13-14 1-0 0-15 15-17 0-16
@@ -287,6 +306,8 @@ def test_bones_are_the_published_ones(name, base, published):
             """-1 0 1 2 3 4 5 0 7 8 9 10 11 0 13 14 15 16 17 18 15 20 21 22 23 24 25 23 27 15 29 30
             31 32 33 34 32 36""",
         ),
+        ("h36m17", "-1 0 1 2 0 4 5 0 7 8 9 8 11 12 8 14 15"),
+        ("smpl22", "-1 0 0 0 1 2 3 4 5 6 7 8 9 9 9 12 13 14 16 17 18 19"),
         ("smpl24", "-1 0 0 0 1 2 3 4 5 6 7 8 9 9 9 12 13 14 16 17 18 19 20 21"),
     ],
 )

@@ -115,8 +115,8 @@ def test_raw_files_of_own_data(tmp_path):
     pos[0, 0] = np.nan
     np.savez(tmp_path / "b.npz", keypoints=pos)
     with pytest.raises(InputError, match="is nan"):
-        read_clips(tmp_path / "b.npz", [ARM])
-    assert not read_clips(tmp_path / "b.npz", [ARM], {"nan": "missing"})[0].mask.all()
+        read_clips(tmp_path / "b.npz", [ARM], {"nan": "error"})
+    assert not read_clips(tmp_path / "b.npz", [ARM])[0].mask.all()
 
 
 @pytest.mark.parametrize("recorder", [CMU, H36M], ids=lambda recorder: recorder.name)

@@ -130,3 +130,39 @@ def test_predict_reads_a_store_and_a_folder(command, tmp_path, capsys):
     for place in ("set", "store"):
         assert main(["predict", str(tmp_path / "run"), str(tmp_path / place)]) == 0
         assert capsys.readouterr().out.count("1 body, 30 frames") == 8
+
+
+def test_another_unit_is_warned_of_and_taken_out(command, tmp_path, caplog, capsys):
+    """A set in pixels with its unit trains as the same set about one unit high."""
+    small = write_set(tmp_path / "small", split="test")
+    large = write_set(tmp_path / "large", split="test")
+    for path in large.glob("*.npz"):
+        np.savez(path, keypoints=500 * np.load(path)["keypoints"] + [960, 540, 0])
+    assert command(large, tmp_path / "warned") == 0
+    assert "units across" in caplog.text and "--clips.unit" in caplog.text
+    caplog.clear()
+    assert command(small, tmp_path / "a") == 0
+    assert command(large, tmp_path / "b", "--clips.unit=500") == 0
+    assert "units across" not in caplog.text
+    first, second = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in "ab")
+    assert second["losses"]["prediction"] == pytest.approx(first["losses"]["prediction"], rel=0.01)
+    for name in ("mpjpe", "zero_velocity"):
+        wanted = pytest.approx(500 * first["prediction"][name], rel=0.01)
+        assert second["prediction"][name] == wanted
+    for name, root in (("a", small), ("b", large)):
+        command_line = ["predict", str(tmp_path / name), str(root / "c6.npz")]
+        assert main([*command_line, f"--out={tmp_path / name}.npz"]) == 0
+    future = [np.load(tmp_path / f"{name}.npz")["future_0"] for name in "ab"]
+    np.testing.assert_allclose(future[1], 500 * future[0] + [960, 540, 0], atol=15)
+
+
+def test_inspect_tells_sizes_and_rates(tmp_path, capsys):
+    root = write_set(tmp_path / "set", split="test")
+    for number, path in enumerate(sorted(root.glob("*.npz"))):
+        pos = 500 * np.load(path)["keypoints"]
+        np.savez(path, keypoints=pos, fps=25 if number else 30)
+    store = str(tmp_path / "store")
+    assert main(["prepare", "--data=own", f"--root={root}", f"--out={store}"]) == 0
+    assert main(["inspect", store]) == 0
+    told = capsys.readouterr().out
+    assert "train with --clips.unit" in told and "frames a second differ" in told

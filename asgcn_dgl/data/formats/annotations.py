@@ -60,7 +60,10 @@ logger = logging.getLogger(__name__)
 NORMALIZATIONS = ("centred", "pyskl", "height", "none")
 
 #: Layouts by number of joints, of flat poses and of poses in space.
-_FLAT = {17: "coco17", 18: "openpose18", 25: "openpose25", 133: "wholebody133"}
+_FLAT = {
+    **{16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25"},
+    **{26: "halpe26", 133: "wholebody133"},
+}
 _SPACE = {25: "ntu25", 20: "kinectv1_20"}
 
 #: Annotations that are looked at to find out what the third coordinate is.

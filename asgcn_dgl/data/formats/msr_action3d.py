@@ -1,0 +1,218 @@
+"""Reader of MSR-Action3D: one text file a sequence, 20 joints of Kinect v1 in meters.
+
+``aAA_sSS_eEE_skeleton3D.txt`` has 20 lines a frame, ``x y z confidence``, in an order of its own.
+The confidence is 0 for the spine and both centers nearly always, whatever they do: it is no mask.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import is_there, read_bytes, read_lines
+from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
+from asgcn_dgl.data.reader import Format, Split
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import get_layout
+
+__all__ = ["CLASS_NAMES", "SUBSETS", "open_msr_action3d", "parse_msr_name", "read_msr_action3d"]
+
+#: Names of the classes, actions 1 to 20 (Li, Zhang, Liu, CVPR workshops 2010).
+CLASS_NAMES = (
+    *("high wave", "horizontal wave", "hammer", "hand catch", "forward punch", "high throw"),
+    *("draw x", "draw tick", "draw circle", "hand clap", "two hand wave", "side boxing", "bend"),
+    *("forward kick", "side kick", "jogging", "tennis swing", "tennis serve", "golf swing"),
+    "pickup throw",
+)
+
+#: Actions of the three subsets in which the set's authors recognize them.
+SUBSETS = {
+    "AS1": (2, 3, 5, 6, 10, 13, 18, 20),
+    "AS2": (1, 4, 7, 8, 9, 11, 12, 14),
+    "AS3": (6, 14, 15, 16, 17, 18, 19, 20),
+}
+
+#: Joints in the order of the files.
+JOINTS = (
+    *("right_shoulder", "left_shoulder", "shoulder_center", "spine", "right_hip", "left_hip"),
+    *("hip_center", "right_elbow", "left_elbow", "right_wrist", "left_wrist", "right_hand"),
+    *("left_hand", "right_knee", "left_knee", "right_ankle", "left_ankle", "right_foot"),
+    *("left_foot", "head"),
+)
+
+#: The list of the sequences that are usual (Wang et al., CVPR 2012).
+USED = "files_used_in_cvpr12_paper.txt"
+
+_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)(?:_skeleton3D)?")
+
+
+def parse_msr_name(name: str | Path) -> RecordingName:
+    """Read action, subject and repetition from a file name.
+
+    Raises
+    ------
+    InputError
+        If the name has another form, or the action is none of the 20.
+
+    Examples
+    --------
+    >>> parse_msr_name("a08_s02_e01_skeleton3D.txt")
+    RecordingName(action=8, subject=2, camera=0, setup=0, replication=1)
+    """
+    match = _NAME.fullmatch(Path(name).stem)
+    action, subject, replication = map(int, match.groups()) if match else (0, 0, 0)
+    if not 1 <= action <= len(CLASS_NAMES):
+        raise InputError(
+            f"{name}: the name is not of the form aAA_sSS_eEE_skeleton3D.txt with an action from "
+            f"1 to {len(CLASS_NAMES)}; rename the file as the data set has it"
+        )
+    return RecordingName(action, subject, 0, 0, replication)
+
+
+def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
+    """Read one sequence.
+
+    Parameters
+    ----------
+    path
+        The file; under another name than the set's its class is unknown.
+    subset
+        Count classes within this one of :data:`SUBSETS`.
+
+    Returns
+    -------
+    Clip
+        One body in the order of ``kinectv1_20``; frames in which nobody was found are missing.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no such text, or shows nobody in any frame.
+    """
+    path = Path(path)
+    rows = [line.split() for line in read_lines(path) if line.strip()]
+    try:
+        values = np.array(rows, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != 4:
+            raise ValueError
+    except ValueError:
+        number, row = next(
+            ((n, row) for n, row in enumerate(rows, start=1) if not _is_row(row)), (1, [])
+        )
+        raise InputError(
+            f"{path}, line {number}: {' '.join(row)[:60]!r}, where x, y, z and a confidence should "
+            "be; copy the file again from its source"
+        ) from None
+    if len(values) % len(JOINTS):
+        raise InputError(
+            f"{path}: {len(values)} lines, which are not {len(JOINTS)} for each frame; copy the "
+            "file again from its source"
+        )
+    layout = get_layout("kinectv1_20")
+    order = [JOINTS.index(joint) for joint in layout.joints]
+    pos = values[:, :3].reshape(1, -1, len(JOINTS), 3)[:, :, order]
+    label, meta, name = -1, {"path": str(path)}, path.stem.removesuffix("_skeleton3D")
+    if _NAME.fullmatch(path.stem):
+        known = parse_msr_name(path)
+        label, facts = _label(known.action, subset), known._asdict()
+        return Clip.from_positions(name, layout, pos, label=label, meta=meta | facts)
+    return Clip.from_positions(name, layout, pos, label=label, meta=meta)
+
+
+def _is_row(row: list[str]) -> bool:
+    try:
+        return len([float(text) for text in row]) == 4
+    except ValueError:
+        return False
+
+
+def _label(action: int, subset: str | None) -> int:
+    if subset is None:
+        return action - 1
+    return SUBSETS[subset].index(action) if action in SUBSETS[subset] else -1
+
+
+MSR_ACTION3D = PublishedSet(
+    "msr_action3d",
+    "kinectv1_20",
+    CLASS_NAMES,
+    protocols={"xsub": Protocol("subject", frozenset((1, 3, 5, 7, 9)))},
+    pattern="a??_s??_e??_skeleton3D.txt",
+    read=read_msr_action3d,
+    parse=parse_msr_name,
+    stem=_NAME,
+    label=lambda name: name.action - 1,
+    counts={557: {"xsub": (284, 273)}, 567: {}},
+)
+
+
+def open_msr_action3d(
+    root: str | Path, subset: str | None = None, used: bool = True
+) -> FolderReader:
+    """Look at the set, or at one file of it.
+
+    Parameters
+    ----------
+    root
+        Folder that holds the files, at any depth; or one file.
+    subset
+        ``"AS1"``, ``"AS2"`` or ``"AS3"``: its eight classes alone. Left out: all twenty.
+    used
+        Take the sequences alone that are named in ``files_used_in_cvpr12_paper.txt``, where that
+        lies in the folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or subset.
+    """
+    if subset is not None and subset not in SUBSETS:
+        raise InputError(f"subset must be one of {', '.join(SUBSETS)}, got {subset!r}")
+    if not isinstance(used, bool):
+        raise InputError(f"used must be true or false, got {used!r}")
+    found = MSR_ACTION3D.open(root, subset=subset)
+    actions = SUBSETS[subset] if subset else range(1, len(CLASS_NAMES) + 1)
+    names = tuple(CLASS_NAMES[action - 1] for action in actions)
+    found = replace(found, class_names=names)
+    if Path(root).is_file():
+        return found
+    usual = Path(root) / USED
+    listed = read_names(usual, _NAME) if used and is_there(usual) else None
+    kept = [
+        place
+        for place, (file, number) in enumerate(zip(found.files, found.numbers, strict=True))
+        if number.action in actions
+        and (listed is None or file.stem.removesuffix("_skeleton3D") in listed)
+    ]
+    if not kept:
+        raise InputError(f"{root}: no sequence of {subset or USED} in it; give the whole set")
+    numbers = tuple(found.numbers[place] for place in kept)
+    protocol = MSR_ACTION3D.protocols["xsub"]
+    split = Split.of("train" if protocol.trains(number) else "test" for number in numbers)
+    if subset is None:
+        MSR_ACTION3D.check_counts("xsub", split)
+    return replace(
+        found,
+        names=tuple(found.names[place].removesuffix("_skeleton3D") for place in kept),
+        files=tuple(found.files[place] for place in kept),
+        labels=tuple(_label(number.action, subset) for number in numbers),
+        numbers=numbers,
+        splits={"xsub": split},
+    )
+
+
+def _recognizes(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob(MSR_ACTION3D.pattern), None) is not None
+    if path.suffix.lower() != ".txt":
+        return False
+    first: list[Any] = read_bytes(path).split(b"\n", 1)[0].split()
+    return len(first) == 4 and b"," not in b"".join(first)
+
+
+FORMAT = Format("msr_action3d", open_msr_action3d, _recognizes, "MSR-Action3D", ("subset",))
