@@ -87,7 +87,8 @@ def sample_frames(
         2 * torch.arange(num_frames, device=feat.device) + 1
     )  # (k + 1/2) T / n, in whole numbers
     if mask is None:
-        same = frames == num_frames
+        # An exported program is for any number of frames: it must not be made for one of them.
+        same = not torch.compiler.is_compiling() and frames == num_frames
         return (feat if same else feat.index_select(1, halves * frames // (2 * num_frames))), None
     index = clip_index(graph)
     counts = torch.zeros(graph.batch_size, frames, dtype=torch.long, device=feat.device)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from asgcn_dgl.data import (
     Batch,
@@ -34,7 +37,7 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
@@ -47,12 +50,15 @@ __all__ = [
     "make_dataset",
     "make_transform",
     "open_run",
+    "run_layouts",
 ]
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
     """Return the alignment, followed by the augmentation while training."""
     steps: list[Any] = body_steps(options)
+    if options.layout is not None:
+        steps.insert(0, TakeLayout(get_layout(options.layout)))
     if options.align != "none":
         steps.append(Center())
     if options.align == "spine":
@@ -62,6 +68,40 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
     if training:
         steps += _augmentation(options)
     return Compose(*steps)
+
+
+@dataclass(frozen=True)
+class TakeLayout:
+    """Give clips the bones of another layout of the same joints.
+
+    Parameters
+    ----------
+    layout
+        The layout.
+    """
+
+    layout: SkeletonLayout
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply.
+
+        Raises
+        ------
+        InputError
+            If the clip has other joints.
+        """
+        if clip.layout.joints != self.layout.joints:
+            raise InputError(
+                f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
+                f"clips.layout {self.layout.name!r}"
+            )
+        return replace(clip, layout=self.layout)
+
+
+def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
+    """Return the layouts that the model of a run serves."""
+    chosen = config.clips.layout
+    return data.layouts if chosen is None else (get_layout(chosen),)
 
 
 def body_steps(options: ClipsConfig) -> list[SelectBodies]:
