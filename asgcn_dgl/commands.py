@@ -256,6 +256,50 @@ def import_(
     )
 
 
+def export(
+    run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
+    *,
+    to: Annotated[
+        Literal["onnx", "torch", "pretrained"],
+        "onnx: a file for onnxruntime; torch: a program for torch alone; pretrained: config.json "
+        "and model.safetensors.",
+    ],
+    out: Annotated[
+        str | None, "File or folder to write. Left out: model.onnx, model.pt2 or model here."
+    ] = None,
+    bodies: Annotated[
+        int | None,
+        "Bodies of a clip in the file; absent ones are masked. Left out: what the model computes "
+        "or its clips have at most, else 1.",
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        "What the file gives: logits, links (probabilities of the A-links), future. Left out: all "
+        "that the model has.",
+    ] = None,
+    layout: Annotated[str | None, "Which layout, of a model that serves several."] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Write a trained model as a file that other programs run.
+
+    The file takes clips in any number and of any length. It is compared with the model before it is
+    kept: the largest difference is printed.
+    """
+    from asgcn_dgl.training.export import export
+
+    print(
+        export(
+            run_dir,
+            to,
+            out,
+            bodies=bodies,
+            outputs=outputs,
+            layout=layout,
+            checkpoint=checkpoint,
+        )
+    )
+
+
 def figures(
     run_dir: RunDirectory,
     *,
@@ -432,7 +476,7 @@ def _need_viz() -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_),
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_, export),
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }
