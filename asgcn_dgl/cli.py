@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "run" in inspect.signature(COMMANDS[command]).parameters:
             own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
             given = {**own, "run": run_config(given, command)}
-        COMMANDS[command](**given)
+        # A parameter cannot have the name of a keyword of Python: --from is from_.
+        COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
         return 0
     except (ArgumentError, InputError) as error:
         return _fail(f"{error}{_moved(str(error))}", USAGE_ERROR)
@@ -130,7 +132,7 @@ def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> No
             options["default"] = parameter.default
         if parameter.kind is parameter.KEYWORD_ONLY:
             options |= {"required": True} if required else {}
-            name = f"--{name.replace('_', '-')}"
+            name = f"--{name.strip('_').replace('_', '-')}"
         elif not required:
             options["nargs"] = "?"
         parser.add_argument(name, **options)

@@ -139,6 +139,11 @@ def train(
     run: RunConfig,
     out: Annotated[str | None, "Folder of the run. Left out: runs/DATA-1, -2, ..."] = None,
     resume: Annotated[bool, "Continue the run in --out, which keeps its configuration."] = False,
+    init: Annotated[
+        str | None,
+        "Start from this model: a run, a checkpoint or a folder of save_pretrained. Options of the "
+        "model are then its own, and a head for another number of classes is new.",
+    ] = None,
     evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
     print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
 ) -> None:
@@ -153,7 +158,8 @@ def train(
     from asgcn_dgl.training.files import next_run_dir
     from asgcn_dgl.training.run import train
 
-    train(run, next_run_dir(run.data) if out is None else Path(out), resume=resume, test=evaluate)
+    folder = next_run_dir(run.data) if out is None else Path(out)
+    train(run, folder, resume=resume, test=evaluate, init=init)
 
 
 def find_lr(
@@ -215,6 +221,88 @@ def predict(
     target = None if out is None else Path(out)
     predict(
         Path(run_dir), paths, out=target, top=top, checkpoint=checkpoint, options=options or None
+    )
+
+
+def import_(
+    files: Annotated[list[str], "The .pt or .pth file; of AS-GCN those of model 1 and model 2."],
+    *,
+    from_: Annotated[Literal["st-gcn", "pyskl", "as-gcn"], "Whose weights they are."],
+    out: Annotated[str, "Folder of a run to write, or a .ckpt file."],
+    layout: Annotated[
+        str | None, "Layout of the joints, by name. Left out: the one that the file's graph is of."
+    ] = None,
+    data: Annotated[
+        str | None, "Format or set that evaluate will read. Left out: the usual one of the layout."
+    ] = None,
+    classes: Annotated[str | None, "Text file with the name of a class on each line."] = None,
+    bodies: Annotated[int, "Bodies that the published code computes of every clip."] = 2,
+    adaptive: Annotated[
+        Literal["importance", "offset"], "gcn_adaptive of PYSKL's weights that have a PA."
+    ] = "importance",
+) -> None:
+    """Make a model of published weights.
+
+    Read ST-GCN's, PYSKL's (ST-GCN and ST-GCN++) or AS-GCN's weights, without running code from the
+    file, and write a model that gives the same scores, with clips prepared as those codes do it.
+    """
+    from asgcn_dgl.training.published import import_published
+
+    print(
+        import_published(
+            files,
+            from_,
+            out,
+            layout=layout,
+            data=data,
+            classes=classes,
+            bodies=bodies,
+            adaptive=adaptive,
+        )
+    )
+
+
+def export(
+    run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
+    *,
+    to: Annotated[
+        Literal["onnx", "torch", "pretrained"],
+        "onnx: a file for onnxruntime; torch: a program for torch alone; pretrained: config.json "
+        "and model.safetensors.",
+    ],
+    out: Annotated[
+        str | None, "File or folder to write. Left out: model.onnx, model.pt2 or model here."
+    ] = None,
+    bodies: Annotated[
+        int | None,
+        "Bodies of a clip in the file; absent ones are masked. Left out: what the model computes "
+        "or its clips have at most, else 1.",
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        "What the file gives: logits, links (probabilities of the A-links), future. Left out: all "
+        "that the model has.",
+    ] = None,
+    layout: Annotated[str | None, "Which layout, of a model that serves several."] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Write a trained model as a file that other programs run.
+
+    The file takes clips in any number and of any length. It is compared with the model before it is
+    kept: the largest difference is printed.
+    """
+    from asgcn_dgl.training.export import export
+
+    print(
+        export(
+            run_dir,
+            to,
+            out,
+            bodies=bodies,
+            outputs=outputs,
+            layout=layout,
+            checkpoint=checkpoint,
+        )
     )
 
 
@@ -421,9 +509,9 @@ def _need_viz() -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    function.__name__.replace("_", "-"): function
+    function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        *(demo, prepare, inspect, train, find_lr, evaluate, predict),
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_, export),
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }

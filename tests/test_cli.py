@@ -74,7 +74,7 @@ def test_overrides_arrive_over_the_sets_own_configuration(asked, tmp_path):
     ((config, folder, others),) = asked
     assert (config.data, config.root, folder) == ("nw_ucla", "there", out)
     assert (config.trainer.epochs, config.model.max_hop, config.clips.scale) == (3, 2, [1, 2])
-    assert others == {"resume": False, "test": False}
+    assert others == {"resume": False, "test": False, "init": None}
     packaged = packaged_config("nw_ucla")
     assert config.clips.num_frames == packaged["clips"]["num_frames"]
     assert config.trainer.batch_size == packaged["trainer"]["batch_size"]
@@ -89,7 +89,7 @@ def test_overrides_arrive_over_a_file_wherever_they_stand(asked, tmp_path, place
     assert main(["train", *arguments]) == 0
     config = asked[0][0]
     assert (config.trainer.epochs, config.trainer.batch_size, config.optim.lr) == (3, 4, 0.01)
-    assert asked[0][2] == {"resume": False, "test": True}
+    assert asked[0][2] == {"resume": False, "test": True, "init": None}
     # A configuration of one's own stands in the place of the set's, it does not mix with it.
     assert config.clips.num_frames == 64
 

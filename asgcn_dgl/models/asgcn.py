@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.models.config import ASGCNConfig, LinkMode
+from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
@@ -85,6 +88,11 @@ class ASGCN(nn.Module):
     """
 
     name: ClassVar[str] = "asgcn"
+
+    #: Names of the classes and how clips are prepared, where they are known; kept with the weights
+    #: by :meth:`save_pretrained`.
+    class_names: tuple[str, ...] = ()
+    preparation: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -201,6 +209,39 @@ class ASGCN(nn.Module):
     def from_config(cls, config: Mapping[str, Any]) -> ASGCN:
         """Make a model from what ``model.config.to_dict()`` gave."""
         return cls(ASGCNConfig.from_dict({"name": cls.name, **config}))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads.
+
+        Parameters
+        ----------
+        folder
+            Where to write; files there of these names are replaced.
+
+        Raises
+        ------
+        ImportError
+            Where safetensors is not installed.
+        """
+        save_pretrained(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> ASGCN:
+        """Return a model that :meth:`save_pretrained` wrote, in evaluation mode.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no such model, or files of it are damaged.
+        ImportError
+            Where safetensors is not installed.
+        """
+        config, values, weights = read_pretrained(folder)
+        model = cls(config)
+        fill(model, weights, folder)
+        model.class_names = tuple(values["class_names"])
+        model.preparation = values["preparation"]
+        return model.eval()
 
     def set_link_mode(self, mode: LinkMode) -> None:
         """Choose what A-links are in training, see :class:`ASGCNConfig`; it starts training mode.

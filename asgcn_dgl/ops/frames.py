@@ -94,8 +94,13 @@ def sample_frames(
     counts = torch.zeros(graph.batch_size, frames, dtype=torch.long, device=feat.device)
     here = counts.index_add(0, index, mask.long()) > 0  # (B, T)
     rank = halves * here.sum(dim=1, keepdim=True) // (2 * num_frames) + 1  # (B, num_frames)
-    time = torch.searchsorted(here.long().cumsum(dim=1), rank).clamp(max=frames - 1)[index]
-    place = _nearest(mask).gather(1, time)
+    seen = here.long().cumsum(dim=1)
+    if torch.compiler.is_compiling():  # ONNX can count and take minima, and no more
+        time = (seen.unsqueeze(1) < rank.unsqueeze(2)).sum(dim=2).clamp(max=frames - 1)[index]
+        place = _nearest_of(mask, time)
+    else:
+        time = torch.searchsorted(seen, rank).clamp(max=frames - 1)[index]
+        place = _nearest(mask).gather(1, time)
     picked = feat.gather(1, place.unsqueeze(-1).expand(-1, -1, feat.shape[-1]))
     exists = mask.any(dim=1, keepdim=True).expand(-1, num_frames)
     return zero_missing(picked, exists), mask.gather(1, time)
@@ -108,6 +113,14 @@ def _nearest(mask: Tensor) -> Tensor:
     before = time.masked_fill(~mask, -frames).cummax(dim=1).values
     after = time.masked_fill(~mask, 2 * frames).flip(1).cummin(dim=1).values.flip(1)
     return torch.where(time - before <= after - time, before, after).clamp(0, frames - 1)
+
+
+def _nearest_of(mask: Tensor, time: Tensor) -> Tensor:
+    """Frame nearest to each of (N, F) at which the joint exists, the earlier of two."""
+    frames = torch.arange(mask.shape[1], device=mask.device)
+    away = frames - time.unsqueeze(2)  # (N, F, T)
+    far = 2 * away.abs() + (away > 0).long()
+    return far.masked_fill(~mask.unsqueeze(1), 2**30).argmin(dim=2)
 
 
 def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,11 @@ from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.files import RunDir
 
 __all__ = [
     "RECORD",
@@ -30,6 +33,7 @@ __all__ = [
     "load_model",
     "make_record",
     "versions",
+    "write_model",
 ]
 
 RECORD = "asgcn_dgl"
@@ -194,6 +198,15 @@ class Restored:
                 "those of the training set, or the options that read them so"
             )
 
+    def described(self) -> Restored:
+        """Tell the model its classes and preparation, to be saved with it; return itself."""
+        self.model.class_names = tuple(self.class_names)
+        self.model.preparation = {
+            "run": _plain(self.config.to_dict()),
+            "origins": [_plain(origin.to_dict()) for origin in self.origins],
+        }
+        return self
+
 
 def _coordinates(count: int, scored: bool) -> str:
     return f"{count - 1} coordinates and a score" if scored else f"{count} coordinates"
@@ -207,6 +220,8 @@ def load_model(path: str | Path) -> Restored:
     InputError
         If the file cannot be used.
     """
+    if is_pretrained(path):
+        return _load_pretrained(path)
     checkpoint = load_checkpoint(path)
     record = checkpoint[RECORD]
     try:
@@ -221,7 +236,67 @@ def load_model(path: str | Path) -> Restored:
         raise InputError(
             f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
         ) from error
-    return Restored(model.eval(), names, config, epoch, origins, scored)
+    return Restored(model.eval(), names, config, epoch, origins, scored).described()
+
+
+def _load_pretrained(folder: str | Path) -> Restored:
+    """Load what :meth:`ASGCN.save_pretrained` wrote."""
+    name = read_pretrained(folder)[0].name
+    model = _MODELS[name].from_pretrained(folder)
+    try:
+        config = RunConfig.from_dict(dict(model.preparation.get("run", {})))
+        config = replace(config, model=model.config)
+        origins = tuple(Origin.from_dict(each) for each in model.preparation.get("origins", ()))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{Path(folder) / CONFIG_FILE}: {error}") from error
+    names = list(model.class_names) or _numbered(model)
+    return Restored(model, names, config, 0, origins)
+
+
+def _numbered(model: ASGCN) -> list[str]:
+    return [f"class_{number}" for number in range(model.config.num_classes)]
+
+
+def write_model(
+    out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
+) -> Path:
+    """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
+
+    Parameters
+    ----------
+    out
+        A name that ends in ``.ckpt``, or a folder, which must be new or empty.
+    model
+        The model.
+    class_names
+        Names of the classes; empty: numbered.
+    config
+        How clips are prepared.
+
+    Returns
+    -------
+    Path
+        The checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the folder is not empty, or the names are not as many as the classes.
+    """
+    out, names = Path(out), list(class_names) or _numbered(model)
+    if len(names) != model.config.num_classes:
+        raise InputError(f"{len(names)} names of classes for a model of {model.config.num_classes}")
+    config = replace(config, model=model.config)
+    file = out if out.suffix == ".ckpt" else out / "checkpoints" / "best.ckpt"
+    if file != out:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out}: already there and not empty; give another --out")
+        RunDir(out).write_config(config)
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config)}
+    with atomic_path(file) as temporary:
+        torch.save(held, temporary)
+    return file
 
 
 def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

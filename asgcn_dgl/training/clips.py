@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from asgcn_dgl.data import (
     Batch,
@@ -40,7 +43,7 @@ from asgcn_dgl.data.transforms import (
     ViewNormalize,
 )
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.progress import progress_wanted
@@ -54,6 +57,7 @@ __all__ = [
     "make_dataset",
     "make_transform",
     "open_run",
+    "run_layouts",
 ]
 
 logger = logging.getLogger(__name__)
@@ -65,6 +69,8 @@ SIZED = 32
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
     """Return the alignment, followed by the augmentation while training."""
     steps: list[Any] = body_steps(options)
+    if options.layout is not None:
+        steps.insert(0, TakeLayout(get_layout(options.layout)))
     if options.unit is not None:
         steps.append(InUnit(options.unit))
     if options.align != "none":
@@ -76,6 +82,40 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
     if training:
         steps += _augmentation(options)
     return Compose(*steps)
+
+
+@dataclass(frozen=True)
+class TakeLayout:
+    """Give clips the bones of another layout of the same joints.
+
+    Parameters
+    ----------
+    layout
+        The layout.
+    """
+
+    layout: SkeletonLayout
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply.
+
+        Raises
+        ------
+        InputError
+            If the clip has other joints.
+        """
+        if clip.layout.joints != self.layout.joints:
+            raise InputError(
+                f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
+                f"clips.layout {self.layout.name!r}"
+            )
+        return replace(clip, layout=self.layout)
+
+
+def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
+    """Return the layouts that the model of a run serves."""
+    chosen = config.clips.layout
+    return data.layouts if chosen is None else (get_layout(chosen),)
 
 
 def body_steps(options: ClipsConfig) -> list[SelectBodies]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.options import check, check_types, plain, renamed
+from asgcn_dgl.skeleton import layout_names
 
 __all__ = [
     "OF_THE_DATA",
@@ -69,6 +70,9 @@ class ClipsConfig:
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
         What the model is given: joint positions, bone vectors, or the motion of either.
+    layout
+        Supplied layout whose bones the clips' joints get, which must be those of their own layout;
+        none: the clips' own.
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
@@ -119,6 +123,7 @@ class ClipsConfig:
     body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    layout: str | None = None
     align: Literal["none", "center", "spine", "view", "published"] = "spine"
     unit: float | None = None
     rotate: float | list[float] = 15.0
@@ -141,6 +146,9 @@ class ClipsConfig:
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
         _check_positive(self, "clips", ("unit",))
+        if self.layout is not None:
+            known = layout_names()
+            check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
         for name in ("flip", "lose"):
             value = getattr(self, name)
             check(0 <= value <= 1, f"clips.{name}", "between 0 and 1", value)

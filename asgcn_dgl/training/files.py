@@ -9,6 +9,7 @@ from typing import Any
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
+from asgcn_dgl.models.pretrained import is_pretrained
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
 __all__ = ["DIVERGED", "RunDir", "next_run_dir", "read_figures"]
@@ -139,3 +140,22 @@ class RunDir:
             f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; train "
             "first, or continue with 'asgcn-dgl train --resume --out'"
         )
+
+
+def model_file(path: str | Path, which: str = "auto") -> Path:
+    """Return what holds a model: a checkpoint, that of a run, or a folder of ``save_pretrained``.
+
+    Parameters
+    ----------
+    path
+        File or folder.
+    which
+        Checkpoint of a run, see :meth:`RunDir.checkpoint`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = Path(path)
+    return path if path.is_file() or is_pretrained(path) else RunDir(path).checkpoint(which)

@@ -15,7 +15,7 @@ from torch import Tensor
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.build import build_model, check_devices, set_threads
-from asgcn_dgl.training.clips import RunClips
+from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.modules import JointTraining
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
@@ -70,7 +70,9 @@ def find_lr(
     check_devices(config)
     set_threads(config)
     clips = RunClips(config, progress_wanted(config))
-    model = build_model(config, clips.set.layouts, len(clips.set.class_names), clips.num_dims)
+    model = build_model(
+        config, run_layouts(config, clips.set), len(clips.set.class_names), clips.num_dims
+    )
     model.set_link_mode("frozen")
     module, data = joint_phase(clips, model, kind=_Sweep)
     with quiet_lightning(), tempfile.TemporaryDirectory() as folder:

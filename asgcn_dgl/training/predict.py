@@ -17,7 +17,7 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import model_file
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
@@ -62,7 +62,7 @@ def predict(
     Parameters
     ----------
     run_dir
-        Folder of a run, or a checkpoint file.
+        Folder of a run, a checkpoint file, or a folder of :meth:`ASGCN.save_pretrained`.
     files
         Files of any format that :func:`~asgcn_dgl.data.open_data` recognizes; a file may hold
         several clips.
@@ -83,7 +83,7 @@ def predict(
     """
     _check_out(out, top)
     path = Path(run_dir)
-    restored = load_model(path if path.is_file() else RunDir(path).checkpoint(checkpoint))
+    restored = load_model(model_file(path, checkpoint))
     set_threads(restored.config)
     layouts = restored.model.layouts
     clips = [
@@ -134,12 +134,14 @@ def read_clips(
 
 
 def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
-    """Give a clip the model's layout of the same joints and bones, whatever its name."""
+    """Give a clip the model's layout of the same joints, of the same bones if there is one."""
     own = clip.layout
-    for layout in layouts:
-        if layout.joints == own.joints and set(layout.bones) == set(own.bones):
+    alike = [layout for layout in layouts if layout.joints == own.joints]
+    for layout in alike:
+        if set(layout.bones) == set(own.bones):
             return replace(clip, layout=layout)
-    return clip
+    # The bones are the model's business: an imported one may join the same joints in its own way.
+    return replace(clip, layout=alike[0]) if len(alike) == 1 else clip
 
 
 @torch.no_grad()

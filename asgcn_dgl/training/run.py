@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ from asgcn_dgl.training.checkpoint import (
     make_record,
     model_weights,
 )
-from asgcn_dgl.training.clips import RunClips
+from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import DIVERGED, RunDir
+from asgcn_dgl.training.finetune import start_model, take_layout, take_weights
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -63,7 +65,12 @@ KEPT = (
 
 
 def train(
-    config: RunConfig, folder: str | Path, *, resume: bool = False, test: bool = True
+    config: RunConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    test: bool = True,
+    init: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -78,6 +85,10 @@ def train(
         interrupted.
     test
         Read the test clips once, when all is trained.
+    init
+        Start from the weights of this model: a run, a checkpoint, or a folder of
+        ``save_pretrained``. Its options of the model take the place of those in ``config``; a head
+        for another number of classes is new.
 
     Returns
     -------
@@ -97,15 +108,23 @@ def train(
         _check_folder(run, resume)
     check_devices(config)
     set_threads(config)
+    start = None if init is None or resume else start_model(init)
+    if start is not None:
+        config = replace(config, model=start.config)
     clips = RunClips(config, progress_wanted(config))
     names = list(clips.set.class_names)
-    model = build_model(config, clips.set.layouts, len(names), clips.num_dims)
+    if start is not None:
+        take_layout(config, clips.set, start)
+    model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
+    taken = "" if start is None else take_weights(model, start, str(init))
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    if taken:
+        say(run.log, taken)
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:

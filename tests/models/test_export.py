@@ -104,3 +104,23 @@ def test_a_training_step_compiles_as_one_graph():
     assert len(found) == len(expected) > 0
     for got, grad in zip(found, expected, strict=True):
         torch.testing.assert_close(got, grad, rtol=1e-3, atol=1e-4)
+
+
+def test_a_program_takes_as_many_frames_as_the_inference_module_sees():
+    program = made(aim_frames=40, future_frames=0)
+
+    class Unmasked(nn.Module):
+        def forward(self, pos):
+            clips, _, frames, _, dims = pos.shape
+            structure = program.model.graph_builder.uniform(LAYOUT, clips, 1, like=pos)
+            return program.model(structure, pos.transpose(2, 3).reshape(-1, frames, dims)).logits
+
+    frames = torch.export.Dim("frames", min=33, max=512)
+    exported = torch.export.export(
+        Unmasked().eval(),
+        (torch.randn(3, 1, 80, 17, 3),),
+        dynamic_shapes={"pos": {0: torch.export.Dim("clips", min=2, max=64), 2: frames}},
+        prefer_deferred_runtime_asserts_over_guards=True,
+    ).module()
+    pos = torch.randn(2, 1, 40, 17, 3)
+    torch.testing.assert_close(exported(pos), Unmasked()(pos), rtol=1e-4, atol=1e-5)

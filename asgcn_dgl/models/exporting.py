@@ -1,0 +1,310 @@
+"""A model as one file for onnxruntime, or as a program for torch alone.
+
+Both take ``pos`` (clips, bodies, frames, joints, coordinates) and ``mask`` (clips, bodies, frames,
+joints), true where a joint exists; a body that is absent is masked everywhere. The numbers of clips
+and frames are free.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import atomic_path
+from asgcn_dgl.models.asgcn import ASGCN
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+
+__all__ = ["METADATA", "OUTPUTS", "ClipProgram", "Exported", "write_onnx", "write_program"]
+
+OUTPUTS = ("logits", "links", "future")
+METADATA = "asgcn_dgl"
+"""Key of the metadata in a file: layout, classes, preparation of clips, outputs."""
+
+LIMIT = 1e-3  # largest difference from the model, by its largest output, with which a file is kept
+FRAMES = 8192  # at most
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    path
+        The file.
+    size
+        Its bytes.
+    difference
+        Largest difference of an output from the model's, over clips of several lengths.
+    opset
+        Version of the ONNX operators; None for a program of torch.
+    """
+
+    path: Path
+    size: int
+    difference: float
+    opset: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        opset = "" if self.opset is None else f"opset {self.opset}, "
+        return (
+            f"written: {self.path} ({opset}{self.size / 1e6:.2f} MB; "
+            f"largest difference from the model {self.difference:.1e})"
+        )
+
+
+class ClipProgram(nn.Module):
+    """A model as a function of arrays.
+
+    Parameters
+    ----------
+    model
+        The model; it is left in evaluation mode.
+    bodies
+        Bodies of each clip.
+    outputs
+        Names out of ``logits``, ``links`` and ``future``; None for all that the model has.
+    layout
+        Which of the model's layouts; None for its only one.
+
+    Raises
+    ------
+    ValueError
+        For an output that the model does not have, or a layout that it does not serve.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.models import STGCN
+    >>> program = ClipProgram(STGCN("coco17", 4, channels=(8,), strides=(1,)), bodies=2)
+    >>> program(torch.randn(3, 2, 20, 17, 3), torch.ones(3, 2, 20, 17, dtype=torch.bool))[0].shape
+    torch.Size([3, 4])
+    """
+
+    def __init__(
+        self,
+        model: ASGCN,
+        bodies: int = 1,
+        outputs: Sequence[str] | None = None,
+        layout: SkeletonLayout | str | None = None,
+    ) -> None:
+        super().__init__()
+        has = {
+            "logits": True,
+            "links": model.aim is not None,
+            "future": model.prediction is not None,
+        }
+        self.outputs = tuple(name for name in OUTPUTS if has[name]) if outputs is None else outputs
+        for name in self.outputs:
+            if not has.get(name, False):
+                there = ", ".join(each for each in OUTPUTS if has[each])
+                raise ValueError(f"outputs must be out of {there} for this model, got {name!r}")
+        if bodies < 1 or model.config.fixed_bodies not in (None, bodies):
+            wanted = model.config.fixed_bodies or "at least 1"
+            raise ValueError(f"bodies must be {wanted} for this model, got {bodies}")
+        names = [each.name for each in model.layouts]
+        if layout is None and len(names) > 1:
+            raise ValueError(f"layout must be one of {', '.join(names)}, got none")
+        self.layout = model.layouts[0] if layout is None else get_layout(layout)
+        if self.layout not in model.layouts:
+            raise ValueError(f"layout must be one of {', '.join(names)}, got {self.layout.name!r}")
+        self.model, self.bodies = model.eval(), bodies
+
+    def forward(self, pos: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs.
+
+        Parameters
+        ----------
+        pos
+            (B, M, T, V, D).
+        mask
+            (B, M, T, V) bool.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first,
+            pairs by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses
+            (B, M, T', V, D).
+        """
+        clips, bodies, frames, joints, dims = pos.shape
+        torch._check(mask.shape[0] == clips)
+        torch._check(mask.shape[2] == frames)
+        builder = self.model.graph_builder
+        structure = builder.uniform(self.layout, clips, self.bodies, like=pos)
+        out = self.model(
+            structure,
+            pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims),
+            mask.transpose(2, 3).reshape(clips * bodies * joints, frames),
+            predict="future" in self.outputs,
+        )
+        made = {"logits": out.logits}
+        if "links" in self.outputs:
+            own = self.bodies * joints
+            pairs = (own * (own - 1),)
+            if not builder.across_bodies:
+                pairs = (self.bodies, joints * (joints - 1))  # type: ignore[assignment]
+            made["links"] = out.links.prob.view(clips, *pairs, -1)
+        if "future" in self.outputs:
+            future = out.future.view(clips, self.bodies, joints, -1, dims)
+            made["future"] = future.transpose(2, 3)
+        return tuple(made[name] for name in self.outputs)
+
+    def example(self, clips: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return random clips of the program's sizes, some of their joints missing."""
+        shape = (clips, self.bodies, frames, self.layout.num_joints)
+        draw = torch.Generator().manual_seed(seed)
+        like = next(self.model.parameters())
+        pos = torch.randn(*shape, self.model.in_feats, generator=draw, dtype=like.dtype)
+        return pos, torch.rand(shape, generator=draw) > 0.1
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest clip that a program of torch takes."""
+        shrinks = 16 if "future" in self.outputs else 1  # by the prediction head
+        return shrinks * math.prod(self.model.config.strides) + 1
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the use of a file needs to know, in plain values."""
+        return {
+            "layout": self.layout.to_dict(),
+            "class_names": list(self.model.class_names),
+            "preparation": dict(self.model.preparation),
+            "bodies": self.bodies,
+            "coordinates": self.model.in_feats,
+            "future_frames": self.model.config.future_frames,
+            "outputs": list(self.outputs),
+        }
+
+
+def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
+    """Write a model as an ONNX file, which is compared with it first.
+
+    Raises
+    ------
+    InputError
+        If the file would differ from the model; nothing is written then.
+    ImportError
+        Where onnx, onnxscript or onnxruntime is not installed.
+    """
+    runtime = _runtime()
+    with _quiet():
+        made = torch.onnx.export(
+            _exported(program),
+            dynamo=True,
+            input_names=["pos", "mask"],
+            output_names=list(program.outputs),
+            verbose=False,
+        )
+    assert made is not None
+    made.model.metadata_props[METADATA] = json.dumps(program.metadata())
+    with atomic_path(path) as temporary:
+        made.save(temporary)
+        session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
+        difference = _compare(
+            program,
+            lambda pos, mask: [
+                torch.from_numpy(each)
+                for each in session.run(None, {"pos": pos.numpy(), "mask": mask.numpy()})
+            ],
+            (1, 3),
+        )
+        _check(difference, path)
+    opset = made.model.opset_imports[""]
+    return Exported(Path(path), Path(path).stat().st_size, difference, opset)
+
+
+def write_program(program: ClipProgram, path: str | Path) -> Exported:
+    """Write a model as a ``torch.export`` program, which is compared with it first.
+
+    The program takes two clips and more.
+
+    Raises
+    ------
+    InputError
+        If the file would differ from the model; nothing is written then.
+    """
+    text = json.dumps(program.metadata())
+    with _quiet(), atomic_path(path) as temporary:
+        torch.export.save(_exported(program), temporary, extra_files={METADATA: text})
+        loaded = torch.export.load(temporary).module()
+        difference = _compare(program, loaded, (2, 3))
+        _check(difference, path)
+    return Exported(Path(path), Path(path).stat().st_size, difference)
+
+
+def _exported(program: ClipProgram) -> torch.export.ExportedProgram:
+    least = program.least_frames
+    free = {
+        0: torch.export.Dim("clips", min=2, max=2**16),
+        2: torch.export.Dim("frames", min=least, max=FRAMES),
+    }
+    return torch.export.export(
+        program,
+        program.example(3, least + 47),
+        dynamic_shapes={"pos": free, "mask": free},
+        prefer_deferred_runtime_asserts_over_guards=True,
+    )
+
+
+@torch.no_grad()
+def _compare(
+    program: ClipProgram, run: Callable[..., Sequence[Tensor]], clips: Sequence[int]
+) -> float:
+    """Return the largest difference from the model, by its largest output where that is above 1."""
+    worst = 0.0
+    seen = program.model.config.aim_frames
+    for number in clips:
+        for frames in {program.least_frames, program.least_frames + seen, 2 * seen}:
+            if frames < program.least_frames:
+                continue
+            given = program.example(number, frames, seed=frames)
+            for got, wanted in zip(run(*given), program(*given), strict=True):
+                scale = max(1.0, float(wanted.abs().max()))
+                worst = max(worst, float((got - wanted).abs().max()) / scale)
+    return worst
+
+
+def _check(difference: float, path: str | Path) -> None:
+    if not difference < LIMIT:
+        raise InputError(
+            f"{path}: not written, for it would differ from the model by {difference:.1e}"
+        )
+
+
+def _runtime() -> Any:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"this needs {error.name}: pip install 'asgcn_dgl[export]'") from error
+    return onnxruntime
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what the exporter says of its own workings."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    before: Mapping[str, int] = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

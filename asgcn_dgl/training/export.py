@@ -1,0 +1,59 @@
+"""Export of a trained model, with all that its use needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
+from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.files import model_file
+
+__all__ = ["export"]
+
+_NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "pretrained": "model"}
+
+
+def export(
+    run_dir: str | Path,
+    to: Literal["onnx", "torch", "pretrained"],
+    out: str | Path | None = None,
+    *,
+    bodies: int | None = None,
+    outputs: Sequence[str] | None = None,
+    layout: str | None = None,
+    checkpoint: str = "auto",
+) -> str:
+    """Write a trained model as a file that other programs run; return what was written, in a line.
+
+    Parameters
+    ----------
+    run_dir
+        Folder of a run, a checkpoint, or a folder of ``save_pretrained``.
+    to
+        Kind of file.
+    out
+        Where to write; None for the usual name in the present folder.
+    bodies, outputs, layout
+        See :class:`~asgcn_dgl.models.exporting.ClipProgram`.
+    checkpoint
+        'best', 'last' or 'auto'.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be used, or an option does not fit it; nothing is written then.
+    """
+    restored = load_model(model_file(run_dir, checkpoint))
+    target = Path(_NAMES[to] if out is None else out)
+    try:
+        if to == "pretrained":
+            restored.model.save_pretrained(target)
+            return f"written: {target}"
+        fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
+        program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
+        return str((write_onnx if to == "onnx" else write_program)(program, target))
+    except (ImportError, ValueError) as error:
+        raise InputError(f"export: {error}") from error

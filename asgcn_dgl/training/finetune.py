@@ -1,0 +1,76 @@
+"""Start a training from the weights of another model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asgcn_dgl.data import Reader
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.skeleton import layout_names
+from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.clips import run_layouts
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.files import model_file
+
+__all__ = ["start_model", "take_layout", "take_weights"]
+
+HEAD = "recognition."
+
+
+def start_model(path: str | Path) -> ASGCN:
+    """Return the model to start from.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be read.
+    """
+    return load_model(model_file(path)).model
+
+
+def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
+    """Give clips the layout of the model to start from, where their joints are the same.
+
+    Raises
+    ------
+    InputError
+        If their joints differ.
+    """
+    own, wanted = run_layouts(config, data), start.layouts
+    if set(own) <= set(wanted):
+        return
+    joints = {layout.joints for layout in own}
+    supplied = len(wanted) == 1 and wanted[0].name in layout_names()
+    if not supplied or joints != {wanted[0].joints}:
+        raise InputError(
+            f"{config.root}: its skeleton {own[0].name!r} is not that of the model to start from "
+            f"({', '.join(layout.name for layout in wanted)})"
+        )
+    config.clips.layout = wanted[0].name
+
+
+def take_weights(model: ASGCN, start: ASGCN, source: str) -> str:
+    """Copy weights into a model whose head may be for other classes; say what was done.
+
+    Raises
+    ------
+    InputError
+        If anything but the head differs.
+    """
+    own, given = model.state_dict(), start.state_dict()
+    if set(own) != set(given):
+        odd = sorted(set(own) ^ set(given))[0]
+        raise InputError(f"{source}: its weights do not fit this training ({odd})")
+    for name, value in given.items():
+        if own[name].shape == value.shape:
+            own[name].copy_(value)
+        elif not name.startswith(HEAD):
+            raise InputError(
+                f"{source}: {name} has shape {tuple(value.shape)}, but this training needs "
+                f"{tuple(own[name].shape)}"
+            )
+    classes, before = model.config.num_classes, start.config.num_classes
+    if classes == before:
+        return f"starts from {source}, with its head for {classes} classes"
+    return f"starts from {source}; the head is new: {classes} classes, not {before}"

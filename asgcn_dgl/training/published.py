@@ -1,0 +1,122 @@
+"""Published weights as a model with all that its use needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from asgcn_dgl.data.registry import FORMATS
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.importing import Source, import_weights
+from asgcn_dgl.skeleton import layout_names
+from asgcn_dgl.training.checkpoint import write_model
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
+
+__all__ = ["import_published", "published_clips"]
+
+#: How the published codes prepare clips: 300 frames with zeros after the end (ST-GCN), 290 that
+#: repeat the clip (AS-GCN), 100 out of equal stretches and ten choices of them (PYSKL).
+_FRAMES: dict[str, dict[str, Any]] = {
+    "st-gcn": {"num_frames": 300, "sampling": "pad"},
+    "as-gcn": {"num_frames": 290, "sampling": "repeat"},
+    "pyskl": {"num_frames": 100, "sampling": "uniform", "num_clips": 10},
+}
+
+
+def published_clips(source: Source, config: ASGCNConfig) -> ClipsConfig:
+    """Return the options by which clips are prepared as a published code prepares them.
+
+    Parameters
+    ----------
+    source
+        Which code.
+    config
+        Options of the imported model.
+    """
+    (layout,) = config.layouts
+    kinect = layout.num_joints == 25 and source != "st-gcn"
+    return ClipsConfig(
+        **_FRAMES[source],
+        layout=layout.name if layout.name in layout_names() else None,
+        max_bodies=config.fixed_bodies,
+        align="published" if kinect else "none",
+        rotate=0.0,
+        scale=[1.0, 1.0],
+    )
+
+
+def import_published(
+    files: Sequence[str | Path],
+    source: Source,
+    out: str | Path,
+    *,
+    layout: str | None = None,
+    data: str | None = None,
+    classes: str | Path | None = None,
+    bodies: int = 2,
+    adaptive: Literal["importance", "offset"] = "importance",
+) -> str:
+    """Write published weights as a model, see :func:`~asgcn_dgl.models.importing.import_weights`.
+
+    Parameters
+    ----------
+    files
+        The published files.
+    source
+        Whose they are.
+    out
+        Folder of a run to write, or a ``.ckpt`` file.
+    layout, bodies, adaptive
+        As for ``import_weights``.
+    data
+        Format or set that the run will be evaluated on.
+    classes
+        Text file with the names of the classes, one a line.
+
+    Returns
+    -------
+    str
+        What was made, in a line or two.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used; nothing is written then.
+    """
+    if layout is not None and layout not in layout_names():
+        raise InputError(
+            f"--layout {layout}: no such layout; there are {', '.join(layout_names())}"
+        )
+    if data is not None and data not in FORMATS:
+        raise InputError(f"--data {data}: no such format; there are {', '.join(FORMATS)}")
+    if bodies < 1:
+        raise InputError(f"--bodies must be at least 1, got {bodies}")
+    model = import_weights(files, source, layout, bodies=bodies, adaptive=adaptive)
+    config = RunConfig(
+        data=data or _usual_data(model.config), clips=published_clips(source, model.config)
+    )
+    file = write_model(out, model, [] if classes is None else _names(classes), config)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    name = model.layouts[0].name
+    return (
+        f"{source}: {len(model.blocks)} blocks, {count:,} parameters, layout {name}, "
+        f"{model.config.num_classes} classes\nwritten: {file}"
+    )
+
+
+def _names(path: str | Path) -> list[str]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _usual_data(config: ASGCNConfig) -> str:
+    """Return the set that weights of so many joints and classes are of."""
+    joints = config.layouts[0].num_joints
+    if joints == 25:
+        return "ntu120" if config.num_classes == 120 else "ntu60"
+    return "kinetics" if joints == 18 else "annotations"

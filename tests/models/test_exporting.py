@@ -1,0 +1,135 @@
+"""Files for onnxruntime and for torch alone give what the model gives."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models.exporting import METADATA, ClipProgram, write_onnx, write_program
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+SIZES = {
+    "channels": (8, 12),
+    "strides": (1, 2),
+    "aim_frames": 6,
+    "aim_hidden": 8,
+    "future_frames": 3,
+    "future_channels": 8,
+}
+
+
+def made(bodies, **options):
+    torch.manual_seed(0)
+    model = ASGCN("hand21", 4, 2, **{**SIZES, **options})
+    model.class_names = ("a", "b", "c", "d")
+    for name, value in model.state_dict().items():
+        if "running_mean" in name:
+            value.normal_(std=0.2)
+    return ClipProgram(model, bodies)
+
+
+def same(got, expected):
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(torch.as_tensor(ours), theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bodies", "options"),
+    [
+        pytest.param(2, {}, marks=pytest.mark.slow),
+        pytest.param(1, {}, marks=pytest.mark.slow),
+        pytest.param(5, {"num_actional": 0}, marks=pytest.mark.slow),
+        (3, {"num_actional": 0, "future_frames": 0}),
+        pytest.param(2, {"across_bodies": True}, marks=pytest.mark.slow),
+        pytest.param(
+            4,
+            {
+                "streams": ("joint", "bone", "joint_motion"),
+                "temporal": "branches",
+                "attention": "both",
+                "structural_offsets": True,
+                "bias": "relation",
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            2,
+            {
+                "masked": False,
+                "fixed_bodies": 2,
+                "hard": True,
+                "link_norm": "self_loop",
+                "future_head": "published",
+                "conv_residual": True,
+            },
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_onnx_equals_the_model(tmp_path, bodies, options):
+    program = made(bodies, **options)
+    written = write_onnx(program, tmp_path / "model.onnx")
+    assert written.difference < 1e-4 and "opset" in str(written)
+    session = onnxruntime.InferenceSession(written.path)
+    for clips, frames in ((1, 33), (2, 64), (3, 100)):
+        pos, mask = program.example(clips, frames, seed=frames)
+        got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy()})
+        with torch.no_grad():
+            same(got, program(pos, mask))
+    held = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+    assert held["class_names"] == ["a", "b", "c", "d"] and held["layout"]["name"] == "hand21"
+    assert held["bodies"] == bodies and held["outputs"] == list(program.outputs)
+    assert [each.name for each in session.get_outputs()] == list(program.outputs)
+
+
+def test_a_program_of_torch_equals_the_model(tmp_path):
+    program = made(2)
+    written = write_program(program, tmp_path / "model.pt2")
+    assert written.difference < 1e-4 and written.opset is None
+    extra = {METADATA: ""}
+    loaded = torch.export.load(written.path, extra_files=extra).module()
+    for clips, frames in ((2, 33), (3, 100)):
+        given = program.example(clips, frames, seed=frames)
+        with torch.no_grad():
+            same(loaded(*given), program(*given))
+    assert json.loads(extra[METADATA])["bodies"] == 2
+
+
+def test_an_absent_body_is_a_masked_one():
+    program, alone = made(2), made(1)
+    alone.model.load_state_dict(program.model.state_dict())
+    pos, mask = program.example(2, 40)
+    mask[:, 1] = False
+    with torch.no_grad():
+        both, one = program(pos, mask), alone(pos[:, :1], mask[:, :1])
+    torch.testing.assert_close(both[0], one[0])
+    torch.testing.assert_close(both[1][:, 0], one[1][:, 0])
+    torch.testing.assert_close(both[2][:, 0], one[2][:, 0])
+
+
+def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
+    program = ClipProgram(STGCN("hand21", 3, channels=(4,), strides=(1,)))
+    monkeypatch.setattr("asgcn_dgl.models.exporting._compare", lambda *_: np.nan)
+    with pytest.raises(ValueError, match="not written"):
+        write_program(program, tmp_path / "model.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_options_are_named():
+    model = STGCN("hand21", 3, channels=(4,), strides=(1,))
+    with pytest.raises(ValueError, match=r"outputs.*'future'"):
+        ClipProgram(model, outputs=["future"])
+    with pytest.raises(ValueError, match=r"layout.*'coco17'"):
+        ClipProgram(model, layout="coco17")
+    with pytest.raises(ValueError, match="bodies"):
+        ClipProgram(model, 0)
+    two = STGCN(["hand21", "coco17"], 3, channels=(4,), strides=(1,), input_norm="channel")
+    with pytest.raises(ValueError, match="hand21, coco17"):
+        ClipProgram(two)
+    fixed = STGCN("hand21", 3, channels=(4,), strides=(1,), masked=False, fixed_bodies=2)
+    with pytest.raises(ValueError, match="bodies must be 2"):
+        ClipProgram(fixed, 1)
