@@ -317,7 +317,7 @@ def _pyskl(
     for block, key, operator, mask in zip(model.blocks, blocks, operators, masks, strict=True):
         assert isinstance(block, ASGCNBlock)
         _spatial(state, block, f"{key}gcn.conv.")
-        if mask is not None and adaptive == "importance":
+        if mask is not None and adaptive == "importance" and block is model.blocks[0]:
             _warn_of_offset(state, operator, mask)
         structure.set(block, operator, mask)
         _norm(state, block.spatial_norm, f"{key}gcn.bn.")

@@ -23,8 +23,8 @@ def dtype(request):
 
 def close(got, expected):
     limit = 1e-9 if expected.dtype == torch.float64 else 1e-5
-    scale = max(1.0, float(expected.abs().max()))
-    assert float((got - expected).abs().max()) < limit * scale
+    assert float(expected.abs().max()) > 0.1
+    assert float((got - expected).abs().max()) < limit
     assert got.dtype == expected.dtype
 
 
@@ -91,7 +91,7 @@ def test_pyskl(dtype, layout, options):
 
 
 def test_operators_of_no_layout_become_offsets(dtype):
-    graph = torch.rand(3, 17, 17, dtype=dtype)
+    graph = torch.rand(3, 17, 17, dtype=dtype) / 9
     twin = twin_of(twins.Pyskl, "coco17", dtype, graph=graph)
     x = clips(get_layout("coco17"))
     model = import_weights(twin.state_dict(), "pyskl")

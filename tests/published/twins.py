@@ -359,4 +359,8 @@ def randomized(model, seed=0):
                 value.copy_(noise / value[0].numel() ** 0.5)
             else:
                 value.copy_(1 + 0.3 * noise)
+        for module in model.modules():  # sums over joints stay as large as what is summed
+            if isinstance(module, UnitGCN) and module.adaptive != "importance":
+                full = module.A if module.adaptive == "init" else module.PA
+                full /= full.shape[-1]
     return model.eval()
