@@ -164,9 +164,10 @@ class Restored:
         InputError
             If its classes are others or in another order, or a skeleton of it is not the model's.
         """
+        numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
-            if name != known:
+            if name != known and (known is None or known != numbered[number]):
                 what = "there is none in" if known is None else f"it is {known!r} in"
                 raise InputError(
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
