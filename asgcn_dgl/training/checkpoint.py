@@ -173,9 +173,11 @@ class Restored:
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
+        given = self.config.clips.layout is not None  # clips take the bones of that layout
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            if (layout.joints, frozenset(layout.bones)) not in skeletons:
+            bones = skeletons[0][1] if given else frozenset(layout.bones)
+            if (layout.joints, bones) not in skeletons:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(
                     f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
