@@ -144,6 +144,11 @@ def train(
         "Start from this model: a run, a checkpoint or a folder of save_pretrained. Options of the "
         "model are then its own, and a head for another number of classes is new.",
     ] = None,
+    init_part: Annotated[
+        Literal["all", "backbone"],
+        "What of --init is taken: all, or the input norms and blocks alone. 'trainer.freeze' names "
+        "parts that are not trained.",
+    ] = "all",
     evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
     print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
 ) -> None:
@@ -159,7 +164,7 @@ def train(
     from asgcn_dgl.training.run import train
 
     folder = next_run_dir(run.data) if out is None else Path(out)
-    train(run, folder, resume=resume, test=evaluate, init=init)
+    train(run, folder, resume=resume, test=evaluate, init=init, init_part=init_part)
 
 
 def find_lr(

@@ -261,7 +261,11 @@ def _numbered(model: ASGCN) -> list[str]:
 
 
 def write_model(
-    out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
+    out: str | Path,
+    model: ASGCN,
+    class_names: Sequence[str],
+    config: RunConfig,
+    origins: Sequence[Origin] = (),
 ) -> Path:
     """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
 
@@ -275,6 +279,8 @@ def write_model(
         Names of the classes; empty: numbered.
     config
         How clips are prepared.
+    origins
+        Formats and options that clips are to be read with.
 
     Returns
     -------
@@ -296,7 +302,7 @@ def write_model(
             raise InputError(f"{out}: already there and not empty; give another --out")
         RunDir(out).write_config(config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config)}
+    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
     with atomic_path(file) as temporary:
         torch.save(held, temporary)
     return file
