@@ -229,6 +229,60 @@ def predict(
     )
 
 
+def live(
+    model: Annotated[
+        str, "Folder of a run, a checkpoint, a folder of save_pretrained, or an .onnx file."
+    ],
+    source: Annotated[str, "File with a frame on each line; -: standard input."] = "-",
+    *,
+    window: Annotated[
+        int | None,
+        "Frames that an answer is about, about as many as the training clips had. Left out: "
+        "clips.num_frames of the model.",
+    ] = None,
+    every: Annotated[int, "Frames from one answer to the next."] = 1,
+    rate: Annotated[
+        float | None,
+        "Frames a second of the training clips: frames, which must have times, are brought to it. "
+        "Left out: frames count as they come.",
+    ] = None,
+    smooth: Annotated[float, "Weight of the answer before in each one, below 1."] = 0.0,
+    future: Annotated[bool, "Predict poses too."] = False,
+    top: Annotated[int, "Classes of an answer."] = 3,
+    min_score: Annotated[float, "Joints whose score is not above this are missing."] = 0.0,
+    max_pause: Annotated[
+        float, "Seconds without a frame after which the window starts anew."
+    ] = 1.0,
+    follow: Annotated[bool, "Wait for more at the end of the file."] = False,
+    idle: Annotated[
+        float | None, "End after so many seconds without a new line, with --follow."
+    ] = None,
+    layout: Annotated[str | None, "Which layout, of a model that serves several."] = None,
+    threads: Annotated[int | None, "Threads that compute. Left out: the run's."] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Recognize while poses come in, as JSON lines.
+
+    Read a frame a line, {"keypoints": [[x, y, z], ...], "scores": [...], "time": seconds}, from a
+    program that is piped in or a file that grows, and write an answer a line.
+    """
+    from asgcn_dgl.live.stream import run
+
+    options = {
+        "window": window,
+        "every": every,
+        "rate": rate,
+        "smooth": smooth,
+        "future": future,
+        "min_score": min_score,
+        "max_pause": max_pause,
+        "layout": layout,
+        "threads": threads,
+        "checkpoint": checkpoint,
+    }
+    run(model, source, options, top=top, wait=follow, idle=idle)
+
+
 def import_(
     files: Annotated[list[str], "The .pt or .pth file; of AS-GCN those of model 1 and model 2."],
     *,
@@ -516,7 +570,7 @@ def _need_viz() -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_, export),
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict, live, import_, export),
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }

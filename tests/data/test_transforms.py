@@ -371,7 +371,7 @@ def test_before_a_future_the_end_is_kept(chain):
         (lambda: RandomLoss(0.5, 0), "RandomLoss needs"),
         (lambda: RandomSpeed(2, 1), "RandomSpeed needs 0 < low <= high"),
         (lambda: RandomSpeed(keys=0), "RandomSpeed needs"),
-        (lambda: frame_sampler("loop", 4, True), "sampling must be one of uniform, resize"),
+        (lambda: frame_sampler("spiral", 4, True), "sampling must be one of uniform, resize"),
     ],
 )
 def test_bad_options_are_refused(make, text):
