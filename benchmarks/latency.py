@@ -1,9 +1,8 @@
 """Milliseconds that an answer about one clip takes: ``python -m benchmarks.latency``.
 
-A clip of one body and 64 frames, the model of the demo, of NW-UCLA and of the configuration
-``paper``, with all that they have, and recognition alone: torch, torch.compile and onnxruntime, on one
-thread and on two. ``window`` is all of :meth:`asgcn_dgl.Recognizer.update`, its preparation
-included, with torch.
+A clip of one body and 64 frames, recognition by the models of the demo, of NW-UCLA and of the
+configuration ``paper``: torch, torch.compile and onnxruntime, on one thread and on two. ``window``
+is all of :meth:`asgcn_dgl.Recognizer.update`, its preparation included, with torch.
 """
 
 from __future__ import annotations

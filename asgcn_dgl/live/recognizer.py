@@ -58,7 +58,10 @@ class Answer:
 @dataclass(frozen=True)
 class _Frame:
     time: float
-    bodies: dict[Hashable, tuple[np.ndarray, np.ndarray | None]]  # (V, d) places, (V,) scores
+    ids: tuple[Hashable, ...]
+    places: np.ndarray  # (M, V, d)
+    scores: np.ndarray  # (M, V), 1 for what is seen where none came
+    scored: bool
 
 
 class Recognizer:
@@ -223,11 +226,8 @@ class Recognizer:
         now = self._clock(time)
         if ids is None:
             ids = self._track(places, given, now)
-        bodies = {
-            name: (body, None if given is None else given[number])
-            for number, (name, body) in enumerate(zip(ids, places, strict=True))
-        }
-        self._hold(_Frame(now, bodies))
+        seen = ~np.isnan(places).any(axis=-1) if given is None else given
+        self._hold(_Frame(now, tuple(ids), places, seen, given is not None))
         number, self.frames = self.frames, self.frames + 1
         self._since += 1
         if self._since < self.every:
@@ -322,22 +322,18 @@ class Recognizer:
 
     def _clip(self) -> tuple[Clip | None, tuple[Hashable, ...]]:
         """Return the window as a clip, and who is in it."""
-        people = tuple(dict.fromkeys(name for frame in self._held for name in frame.bodies))
-        frames = len(self._held)
-        if not people:
+        held = [frame for frame in self._held if frame.ids]
+        if not held:
             return None, ()
-        joints, flat = next(body[0].shape for f in self._held for body in f.bodies.values())
-        places = np.full((len(people), frames, joints, flat), np.nan)
+        people = tuple(dict.fromkeys(name for frame in held for name in frame.ids))
+        row = {name: number for number, name in enumerate(people)}
+        joints, flat = held[0].places.shape[1:]
+        places = np.full((len(people), len(self._held), joints, flat), np.nan)
         scores = np.zeros(places.shape[:3])
-        scored = False
         for at, frame in enumerate(self._held):
-            for name, (body, score) in frame.bodies.items():
-                row = people.index(name)
-                places[row, at] = body
-                if score is not None:
-                    scores[row, at], scored = score, True
-                else:
-                    scores[row, at] = ~np.isnan(body).any(axis=-1)
+            rows = [row[name] for name in frame.ids]
+            places[rows, at], scores[rows, at] = frame.places, frame.scores
+        scored = any(frame.scored for frame in held)
         facts = self.engine.facts
         # Never seen bodies are left out by estimated_clip: leave them out of the people too.
         keep = facts.scored or (facts.scored is None and flat == facts.coordinates - 1)
@@ -384,7 +380,7 @@ class Recognizer:
         options = self.engine.facts.clips
         chosen, people = _chosen(clip, people, options)
         seen, raw, aligned = prepared(chosen, options)
-        there = seen.mask.any(axis=(1, 2))
+        there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
         seen = type(seen)(*(each[there] for each in seen))

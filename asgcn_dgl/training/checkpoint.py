@@ -207,6 +207,7 @@ class Restored:
         self.model.preparation = {
             "run": _plain(self.config.to_dict()),
             "origins": [_plain(origin.to_dict()) for origin in self.origins],
+            "scored": self.scored,
         }
         return self
 
@@ -253,7 +254,7 @@ def _load_pretrained(folder: str | Path) -> Restored:
     except (TypeError, ValueError) as error:
         raise InputError(f"{Path(folder) / CONFIG_FILE}: {error}") from error
     names = list(model.class_names) or _numbered(model)
-    return Restored(model, names, config, 0, origins)
+    return Restored(model, names, config, 0, origins, model.preparation.get("scored"))
 
 
 def _numbered(model: ASGCN) -> list[str]:
@@ -266,6 +267,7 @@ def write_model(
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
+    scored: bool | None = None,
 ) -> Path:
     """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
 
@@ -281,6 +283,8 @@ def write_model(
         How clips are prepared.
     origins
         Formats and options that clips are to be read with.
+    scored
+        Whether the last coordinate of the clips is a score; None if it is not known.
 
     Returns
     -------
@@ -302,7 +306,11 @@ def write_model(
             raise InputError(f"{out}: already there and not empty; give another --out")
         RunDir(out).write_config(config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
+    held = {
+        "state_dict": state,
+        "epoch": -1,
+        RECORD: make_record(model, names, config, origins, scored),
+    }
     with atomic_path(file) as temporary:
         torch.save(held, temporary)
     return file
