@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,8 @@ class Facts:
         Whether the last one is a score; None if that is not known.
     future_frames
         Poses that it predicts; 0: none.
+    most
+        Bodies of a clip, at most; None for any number.
     """
 
     layouts: tuple[SkeletonLayout, ...]
@@ -46,6 +48,7 @@ class Facts:
     coordinates: int
     scored: bool | None
     future_frames: int
+    most: int | None = None
 
 
 class Engine(Protocol):
@@ -198,15 +201,15 @@ def _facts(values: Mapping[str, Any]) -> Facts:
     clips = ClipsConfig(sampling="own", num_frames=10**6, align="none")
     if preparation.get("run"):
         clips = RunConfig.from_dict(dict(preparation["run"])).clips
-    most = min(int(values["bodies"]), clips.max_bodies or 10**6)
     count = int(values["classes"] if "classes" in values else len(values["class_names"]))
     return Facts(
         (SkeletonLayout.from_dict(values["layout"]),),
         tuple(values["class_names"]) or tuple(f"class_{number}" for number in range(count)),
-        replace(clips, max_bodies=most),
+        clips,
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
+        int(values["bodies"]),
     )
 
 

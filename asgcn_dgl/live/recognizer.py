@@ -378,7 +378,7 @@ class Recognizer:
         if not clip.mask.any():  # all that was seen lies between the frames of the rate
             return None
         options = self.engine.facts.clips
-        chosen, people = _chosen(clip, people, options)
+        chosen, people = _chosen(clip, people, options, self.engine.facts.most)
         seen, raw, aligned = prepared(chosen, options)
         there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
@@ -405,12 +405,13 @@ def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayo
 
 
 def _chosen(
-    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig
+    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig, most: int | None
 ) -> tuple[Clip, tuple[Hashable, ...]]:
     """Choose the bodies that the model sees, best first, and say who they are."""
-    if options.max_bodies is None or clip.num_bodies == 1:
+    within = most is None or clip.num_bodies <= most
+    if (options.max_bodies is None and within) or clip.num_bodies == 1:
         return clip, people
-    order = rank_bodies(clip, options.body_rule)[: options.max_bodies]
+    order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
     return replace(clip, pos=clip.pos[order], mask=clip.mask[order]), tuple(
         people[body] for body in order
     )
