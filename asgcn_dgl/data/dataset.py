@@ -255,15 +255,7 @@ class SkeletonDataset(Dataset[Sample]):
 
 
 def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Last seen position of each joint.
-
-    Returns
-    -------
-    last
-        (M, V, d) positions, 0 for a joint that was never seen.
-    known
-        (M, V) bool, True for a joint that was.
-    """
+    """Return the last seen position of each joint (M, V, d), else 0, and where there is one."""
     known: np.ndarray = np.asarray(clip.mask.any(axis=1))
     frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
     last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]

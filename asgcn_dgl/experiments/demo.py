@@ -35,29 +35,9 @@ def demo(
 ) -> dict[str, Any]:
     """Write the synthetic set, train on it with A-links and without, evaluate, draw, report.
 
-    A demo that was interrupted goes on where it stopped.
-
-    Parameters
-    ----------
-    folder
-        Where everything goes: ``data/``, a run folder for each model, ``figures/``,
-        ``report.html``, ``demo.json``.
-    seed
-        Seed of the data and the training.
-    config
-        Options; none: the package's configuration ``demo``.
-    clips_per_class, subjects
-        Size of the set.
-
-    Returns
-    -------
-    dict
-        What ``demo.json`` holds.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else.
+    An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
+    ``report.html`` and ``demo.json``, whose content is returned. ``config`` is by default the
+    package's ``demo``. InputError if the folder holds runs of other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
@@ -121,7 +101,7 @@ def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
 
 
 def _report(folder: Path, summary: dict[str, Any]) -> str:
-    """Return the outcome as lines to read."""
+    """Return the outcome as lines of text."""
     return "\n".join(
         [
             f"accuracy on {summary['test_clips']} clips of subjects not seen in training: "

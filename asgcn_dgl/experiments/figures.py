@@ -41,24 +41,10 @@ _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or 
 class Choice:
     """What of a run to draw; None: chosen by :class:`Subject`.
 
-    Parameters
-    ----------
-    clip
-        Name of the test clip to draw.
-    actions
-        Names of the actions to draw side by side.
-    joint
-        Name of the joint whose links are drawn.
-    real
-        Draw on recorded poses instead of the layout's drawing pose.
-    threshold
-        Probability above which an A-link is drawn.
-    unit
-        Unit of the recordings' coordinates; None: what is known of the set.
-    page_width
-        Inches that a figure may take in width.
-    up
-        The axis that points up in the recordings; None: found.
+    The test ``clip``, the ``actions`` side by side and the ``joint`` whose links are drawn, by
+    name; ``real``: on recorded poses instead of the layout's; ``threshold``: probability above
+    which an A-link is drawn; ``page_width`` in inches; ``up``: the axis of the recordings that
+    points up.
     """
 
     clip: str | None = None
@@ -72,17 +58,7 @@ class Choice:
 
 
 class Subject:
-    """A run as the figures need it: typical clips, mean links, one view for all.
-
-    Parameters
-    ----------
-    gallery
-        The run.
-    baseline
-        Another run on the same clips, to compare with.
-    choice
-        What to draw.
-    """
+    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
 
     def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
         self.gallery, self.baseline, self.choice = gallery, baseline, choice
@@ -146,7 +122,7 @@ class Subject:
         return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
-        """Return classes to draw side by side: as asked for, or those whose links differ most."""
+        """Return the classes to draw side by side: as given, or those whose links differ most."""
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
@@ -222,14 +198,7 @@ def _end_motion(exhibit: Exhibit) -> float:
 
 
 def contrasting(links: dict[int, Floats], count: int) -> list[int]:
-    """Choose classes whose links differ: the most unusual one, then each time the farthest.
-
-    Parameters
-    ----------
-    links
-        (V, V) mean links of each class.
-    count
-        Classes to choose, at most.
+    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest.
 
     Examples
     --------
@@ -310,7 +279,7 @@ def _link_matrices(subject: Subject) -> Figure:
 
 
 def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
-    """Give the responses of the clip at several times, seen from one place."""
+    """Return the responses of the clip at several times, from one view."""
     clip = subject.clip
     body = clip.leader
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
@@ -324,7 +293,7 @@ def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
 
 
 def _peak(subject: Subject, clip: Exhibit, title: str) -> viz.Response:
-    """Give the mean response over a clip, on its middle pose, by its own largest."""
+    """Return the mean response over a clip, on its middle pose, relative to its own maximum."""
     body = clip.leader
     assert clip.response is not None
     mean = clip.response[body].mean(axis=0)
@@ -344,7 +313,7 @@ def _responses_actions(subject: Subject) -> Figure:
 
 
 def _against(subject: Subject) -> list[viz.Response]:
-    """Give the same clip as both runs see it."""
+    """Return the same clip as both runs see it."""
     clip, baseline = subject.clip, subject.baseline
     if baseline is None:
         raise InputError(
@@ -357,7 +326,7 @@ def _against(subject: Subject) -> list[viz.Response]:
 
 
 def _kind(gallery: Gallery) -> str:
-    """Return what sort of model a run has, as the paper names them."""
+    """Return the kind of a run's model, as the paper names it."""
     model = gallery.restored.model
     if gallery.restored.config.model.name == "stgcn":
         return "ST-GCN"
@@ -498,36 +467,11 @@ def draw_figures(
     checkpoint: str = "auto",
     root: str | Path | None = None,
 ) -> list[Path]:
-    """Draw the figures of an evaluated run.
+    """Draw the figures of an evaluated run into a folder; None: ``figures`` in the run's.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    out
-        Folder of the figures; None: ``figures`` in the run's.
-    only
-        Which, of :data:`FIGURES`; None: all that the run has what is needed for.
-    suffix
-        'png', 'pdf' or 'svg'.
-    baseline
-        Folder of another run on the same clips.
-    choice
-        What of the run to draw.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, or a run has not what a figure that was asked for needs.
+    ``only`` chooses names of :data:`FIGURES`; None: all that the run has the data for. ``baseline``
+    is the folder of another run on the same clips; ``root`` that of the data set, if it has moved.
+    InputError for an unknown name, or a figure that the run lacks the data for.
     """
     unknown = sorted(set(only or ()) - set(FIGURES))
     if unknown:

@@ -19,30 +19,14 @@ PRIORS = (0.99, 0.95, 0.5, 0.2, 0.0)
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting, trained with several seeds.
-
-    Parameters
-    ----------
-    name
-        Folder of its runs; equal settings of different tables have equal names.
-    options
-        What differs from the base configuration, section by section.
-    """
+    """One setting: the folder ``name`` of its runs, and what differs from the configuration."""
 
     name: str
     options: Mapping[str, Mapping[str, Any]]
 
 
 class Published(NamedTuple):
-    """A figure from the literature, accuracies in per cent.
-
-    Attributes
-    ----------
-    method
-        Its name.
-    figures
-        Protocol to (top-1, top-5 or None).
-    """
+    """A method's accuracies in percent: protocol to (top-1, top-5 or None)."""
 
     method: str
     figures: Mapping[str, tuple[float, float | None]]
@@ -50,30 +34,11 @@ class Published(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.
+    """A table: each of ``rows`` is a label and, for every further column of ``head``, a cell or None.
 
-    Parameters
-    ----------
-    title
-        What it shows.
-    head
-        Titles of the columns.
-    rows
-        Each a label and, for every further column, a cell or None; with ``top5``, two columns a
-        cell.
-    paper
-        The paper's figures in the same form, on NTU RGB+D 60, cross-subject; empty where the
-        table is compared by ``published``.
-    note
-        What to know in reading it.
-    top5
-        Whether cells show top-5 accuracy too.
-    published
-        Figures of the literature on the same set, the protocols those of ``protocols``.
-    protocols
-        Protocol of each cell in a row of a comparison.
-    folds
-        Whether the rows are folds, whose mean counts.
+    ``paper`` has the paper's figures in the same form, on NTU RGB+D 60, cross-subject;
+    ``published`` those of the literature on the same set, by the ``protocols`` of a row's cells.
+    With ``top5`` a cell has two columns; with ``folds`` the rows are folds, whose mean counts.
     """
 
     title: str
@@ -95,23 +60,10 @@ class Grid:
 def grid(
     table: str, config: RunConfig, default_protocol: str, splits: Collection[str] = ()
 ) -> Grid:
-    """Return the settings that a table compares.
+    """Return the settings that a table of :data:`TABLE_NAMES` compares.
 
-    Parameters
-    ----------
-    table
-        One of :data:`TABLE_NAMES`.
-    config
-        The base configuration; what a table does not vary is taken from it.
-    default_protocol
-        The set's usual protocol.
-    splits
-        Names of all splits of the set, of which ``folds`` takes those of one kind.
-
-    Raises
-    ------
-    ValueError
-        For an unknown table, or folds of which there is one or none.
+    What a table does not vary is from ``config``; ``splits`` are all of the set, of which ``folds``
+    takes those of one kind. ValueError for an unknown table or fewer than two folds.
 
     Examples
     --------

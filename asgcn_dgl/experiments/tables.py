@@ -44,19 +44,7 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a grid.
-
-    Parameters
-    ----------
-    cell
-        Its setting.
-    config
-        All of its options.
-    run
-        Its folder.
-    split
-        The clips whose figures count.
-    """
+    """One training of a grid: a cell's setting, its run, and the split whose figures count."""
 
     cell: Cell
     config: RunConfig
@@ -64,13 +52,7 @@ class Job:
     split: str
 
     def result(self) -> dict[str, Any] | None:
-        """Return its figures, or None while it is not done.
-
-        Raises
-        ------
-        InputError
-            If they are damaged.
-        """
+        """Return the run's figures, or None while it is not done."""
         file = self.run.metrics if self.split == "test" else self.run.validation
         if not file.is_file():
             return None
@@ -102,7 +84,7 @@ class Job:
                 )
 
     def train(self) -> None:
-        """Train and score, or go on with what is there; a run that diverges says so in its log."""
+        """Train and evaluate, or continue; a run that diverges reports it in its log."""
         with contextlib.suppress(DivergenceError):
             train(
                 self.config,
@@ -113,7 +95,7 @@ class Job:
 
 
 def _essence(config: RunConfig) -> dict[str, Any]:
-    """Return the options that make a run what it is, flat: where it is done is left out."""
+    """Return the options that define a run, flat, without where and how fast it is computed."""
     values = {
         f"{section}.{name}": value
         for section, options in config.to_dict().items()
@@ -134,40 +116,16 @@ def make_table(
     dry_run: bool = False,
     at_once: int = 1,
 ) -> dict[str, Any]:
-    """Train all that a table compares and write it; an interrupted one goes on.
+    """Train all that a table compares and write it; an interrupted one continues.
 
-    Parameters
-    ----------
-    table
-        Name, see :data:`~asgcn_dgl.experiments.grids.TABLE_NAMES`.
-    config
-        The base configuration.
-    folder
-        Where runs (``CELL/seed0``, ...) and tables (``TABLE.md``, ``TABLE.json``) go. Tables share
-        the runs that they have in common.
-    seeds
-        Runs of each cell, with seeds from ``trainer.seed`` on.
-    split
-        'test', or 'validation': then the test clips are not read.
-    dry_run
-        List the runs and train nothing.
-    at_once
-        Runs that are trained at the same time, each in a process of its own and, unless
-        ``trainer.threads`` says otherwise, with its share of the processor's cores. What they have
-        to say is in their ``train.log``. Two small models on a core each are done sooner than one
-        after the other on both.
-
-    Returns
-    -------
-    dict
-        What ``TABLE.json`` holds; with ``dry_run`` nothing is written.
-
-    Raises
-    ------
-    InputError
-        If an option cannot be used, or the folder holds runs of other options.
-    DivergenceError
-        If runs have diverged, after all others are done.
+    ``folder`` gets the runs (``CELL/seed0``, ...), which tables share, and ``TABLE.md`` and
+    ``TABLE.json``, whose content is returned. Each cell has ``seeds`` runs, with seeds from
+    ``trainer.seed`` on. With ``split="validation"`` the test clips are not read. ``dry_run`` lists
+    the runs, trains nothing and writes nothing. ``at_once`` runs are trained at the same time, each
+    in a process with its share of the cores (unless ``trainer.threads`` is set) that writes to its
+    ``train.log`` only: two small models on a core each take less time than one after the other on
+    both. InputError for unusable options or a folder with runs of other options; DivergenceError at
+    the end, if runs have diverged.
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
@@ -200,7 +158,7 @@ def make_table(
 
 
 def _jobs(chosen: Grid, config: RunConfig, folder: Path, seeds: int, split: str) -> list[Job]:
-    """All trainings, one seed of every cell before the next seed: a table is soon whole."""
+    """Return all trainings, one seed of every cell before the next seed: a table is soon whole."""
     found = []
     for number in range(config.trainer.seed, config.trainer.seed + seeds):
         for cell in chosen.cells():
@@ -349,15 +307,7 @@ def _cell_summary(cell: Cell, results: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
-    """Return a table in the paper's form, mean ± deviation over the seeds.
-
-    Parameters
-    ----------
-    chosen
-        The table.
-    summary
-        Figures of its cells, as ``TABLE.json`` holds them.
-    """
+    """Return a table from ``TABLE.json`` in the paper's form, mean ± deviation over the seeds."""
     cells = summary["cells"]
     rows = []
     for label, row in chosen.rows:

@@ -63,15 +63,7 @@ _JOINTS = 18
 
 
 class Known(NamedTuple):
-    """What the file of labels says of a clip.
-
-    Attributes
-    ----------
-    label
-        Class from 0; -1 where the file says nothing.
-    has_skeleton
-        Whether any body was found.
-    """
+    """What the file of labels says: class from 0 or -1, and whether any body was found."""
 
     label: int = -1
     has_skeleton: bool = True
@@ -85,33 +77,13 @@ def read_kinetics(
     score: bool = True,
     known: Known | None = None,
 ) -> Clip:
-    """Read one clip.
+    """Read one clip: x and y less 0.5, and the score; frames without a body are missing.
 
-    Parameters
-    ----------
-    path
-        ``.json`` file.
-    bodies
-        ``"best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body is
-        what stands at the same place of the list in each frame. ``"two_best"``: of the first five
-        bodies of each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        The score is the last coordinate of each joint.
-    known
-        What the file of labels says; it must agree with the clip's file.
-
-    Returns
-    -------
-    Clip
-        x and y less 0.5, and the score. Frames run from the first number to the last; where no
-        body is in a frame, its joints are missing.
-
-    Raises
-    ------
-    InputError
-        If the file is no such clip, no body was found in it, or its labels contradict each other.
+    ``bodies="best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body
+    is what has one place in the lists of all frames. ``"two_best"``: of the first five bodies of
+    each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all. Joints are
+    missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
+    ``known`` must agree with the file.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
@@ -151,11 +123,11 @@ def read_kinetics(
 
 
 class _TwiceError(Exception):
-    """A key stands twice in an object."""
+    """A key occurs twice in an object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
+    """Make an object; JSON's reader would silently keep the last of two entries of one key."""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -259,17 +231,7 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @dataclass(frozen=True)
 class KineticsReader(Reader):
-    """The clips of one folder, or of the two of the set.
-
-    Attributes
-    ----------
-    files
-        One a recording.
-    known
-        What the files of labels say of each.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-    """
+    """Clips of one folder, or of the two of the set; options as for :func:`read_kinetics`."""
 
     files: tuple[Path, ...] = ()
     known: tuple[Known, ...] = ()
@@ -296,28 +258,12 @@ class KineticsReader(Reader):
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
 ) -> KineticsReader:
-    """Look at the set's folder.
+    """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
-    Parameters
-    ----------
-    root
-        Folder with ``kinetics_train`` and ``kinetics_val``, each with its file of labels
-        ``kinetics_train_label.json``, ... beside it; or one folder of clips or one clip, which
-        has no split.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-
-    Returns
-    -------
-    KineticsReader
-        With the split ``kinetics`` where both folders are there. Clips in which no body was found
-        (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
-        they are counted as dropped. So are clips of the file of labels that are not there.
-
-    Raises
-    ------
-    InputError
-        If there are no clips, a name leads out of the folder, or the files contradict each other.
+    The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
+    needs both. Clips that hold no body (``has_skeleton`` false) or that are listed and not there
+    are among the recordings, and reading one is an error, so that they are counted as dropped.
+    Options as for :func:`read_kinetics`.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")

@@ -37,20 +37,7 @@ MAX_SIZE = 2**17
 
 
 def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
-    """Return the layout that is asked for, or the one that lies in a folder.
-
-    Parameters
-    ----------
-    folder
-        Where ``layout.yaml`` (or ``.yml``, ``.json``) is looked for.
-    given
-        Name of a supplied layout, or a layout file.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be used.
-    """
+    """Return the layout ``given`` by name or file, or the one of ``layout.yaml`` in a folder."""
     if given is not None:
         if given in layout_names():
             return get_layout(given)
@@ -69,7 +56,7 @@ def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
 
 
 def has_layout(folder: Path) -> bool:
-    """Tell whether a layout lies in a folder."""
+    """Tell whether a layout file is in a folder."""
     return any((folder / name).is_file() for name in LAYOUT_FILES)
 
 
@@ -88,21 +75,11 @@ def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
 
 
 def read_layout(path: str | Path) -> SkeletonLayout:
-    """Read a layout file.
+    """Read a layout file, JSON by suffix, else YAML.
 
     It holds the name of a supplied layout and nothing else, or entries of a layout: ``name``,
     ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly the others of
     :meth:`~asgcn_dgl.skeleton.SkeletonLayout.from_bones`.
-
-    Parameters
-    ----------
-    path
-        ``.json``, or any other suffix for YAML.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or breaks a rule of layouts.
     """
     path = Path(path)
     check_size(path, MAX_SIZE)

@@ -63,21 +63,7 @@ FEW_JOINTS = 10
 
 @dataclass(frozen=True)
 class Recorder:
-    """How a set writes its recordings down.
-
-    Attributes
-    ----------
-    name
-        Of the set.
-    layout_name
-        Layout of V joints.
-    offsets
-        Bone of each joint, mm.
-    unit
-        Millimetres of the root's translation by 1.
-    actions
-        K classes, by label.
-    """
+    """How a set records: bones ``offsets`` in mm, ``unit`` mm of the root's translation by 1."""
 
     name: str
     layout_name: str
@@ -142,27 +128,7 @@ H36M = Recorder(
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
-    """Read the numbers of a recording as they stand in the file.
-
-    Parameters
-    ----------
-    path
-        Text file.
-    recorder
-        :data:`CMU` or :data:`H36M`.
-
-    Returns
-    -------
-    ndarray
-        (T, 3 + 3 V) float64: translation of the root, in the set's unit, then exponential maps,
-        radians.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a line is not so many finite numbers, or an exponential map is
-        none in radians.
-    """
+    """Read (T, 3 + 3 V) float64: the root's translation in the set's unit, then radians."""
     lines = read_lines(path)
     values = read_numbers(path, lines, recorder.columns, delimiter=",")
     large = np.abs(values[:, 3:]) > LARGEST
@@ -178,22 +144,10 @@ def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
 def angles_to_positions(
     values: np.ndarray, recorder: Recorder, root_motion: str = "keep"
 ) -> np.ndarray:
-    """Turn angles into positions by forward kinematics.
+    """Return positions (T, V, 3) in meters of the numbers of :func:`read_angles`.
 
-    Parameters
-    ----------
-    values
-        (T, 3 + 3 V) as :func:`read_angles` gives them.
-    recorder
-        The set.
-    root_motion
-        ``"keep"``: the root moves and turns as recorded. ``"turn"``: it turns only. ``"none"``:
-        it does neither, as in published protocols of pose prediction.
-
-    Returns
-    -------
-    ndarray
-        (T, V, 3) metres.
+    ``root_motion="keep"``: the root moves and turns as recorded; ``"turn"``: it only turns;
+    ``"none"``: neither, as in published protocols of pose prediction.
     """
     frames, joints = len(values), len(recorder.offsets)
     expmap = values[:, 3:].reshape(frames, joints, 3).copy()
@@ -218,33 +172,11 @@ def read_mocap(
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
-    """Read a recording.
+    """Read a recording as a clip of one body, all joints seen, meters.
 
-    Parameters
-    ----------
-    path
-        Text file.
-    recorder
-        :data:`CMU` or :data:`H36M`.
-    step
-        Keep every step-th frame: 2 makes 25 frames a second of 50.
-    root_motion
-        See :func:`angles_to_positions`.
-    rest_pose
-        Every CMU file begins with a pose of calibration that the second frame leaves at once:
-        ``"drop"`` takes it out, ``"keep"`` leaves it in, as the published code does.
-    name, label, meta
-        Of the clip; the name is by default the file's.
-
-    Returns
-    -------
-    Clip
-        One body, all joints seen, metres.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_angles`; also for an option of another value.
+    ``step`` keeps every step-th frame: 2 makes 25 frames a second of 50. ``root_motion`` as in
+    :func:`angles_to_positions`. Every CMU file begins with a pose of calibration, which
+    ``rest_pose="drop"`` removes and ``"keep"`` keeps, as the published code does.
     """
     _check(step, root_motion, rest_pose)
     values = read_angles(path, recorder)
@@ -275,19 +207,7 @@ def _check(step: int, root_motion: str, rest_pose: str) -> None:
 
 @dataclass(frozen=True)
 class MocapReader(Reader):
-    """Recordings of CMU or Human3.6M.
-
-    Attributes
-    ----------
-    recorder
-        The set.
-    files
-        One a recording.
-    facts
-        For each what is known: label, subject, replication.
-    options
-        Of :func:`read_mocap`.
-    """
+    """Recordings of CMU or Human3.6M; ``facts`` holds label, subject and replication of each."""
 
     recorder: Recorder = CMU
     files: tuple[Path, ...] = ()
@@ -318,27 +238,10 @@ def open_cmu(
     rest_pose: str = "drop",
     extra: bool = False,
 ) -> MocapReader:
-    """Look at CMU's folder ``{train,test}/ACTION/ACTION_N.txt``.
+    """Open CMU's folder ``{train,test}/ACTION/ACTION_N.txt`` or one file; the split is ``folders``.
 
-    Parameters
-    ----------
-    root
-        Folder that holds ``train`` and ``test``.
-    step, root_motion, rest_pose
-        See :func:`read_mocap`.
-    extra
-        Take the walking of ``walking_extra`` too, which is not part of the protocol of eight
-        actions.
-
-    Returns
-    -------
-    MocapReader
-        With the split ``folders``.
-
-    Raises
-    ------
-    InputError
-        If there are no such folders, or a file is named otherwise.
+    ``extra`` adds the walking of ``walking_extra``, which the protocol of eight actions does not
+    have; other options as for :func:`read_mocap`.
     """
     _check(step, root_motion, rest_pose)
     root = Path(root)
@@ -377,25 +280,10 @@ def open_cmu(
 
 
 def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapReader:
-    """Look at Human3.6M's folder ``S*/ACTION_N.txt``.
+    """Open Human3.6M's folder ``S*/ACTION_N.txt`` or one file; options as :func:`read_mocap`.
 
-    Parameters
-    ----------
-    root
-        Folder that holds ``S1``, ``S5``, ...
-    step, root_motion
-        See :func:`read_mocap`.
-
-    Returns
-    -------
-    MocapReader
-        With the splits ``s5`` (subject 5 tests) and ``s11`` (subject 11, with which published
-        code chooses); in both subjects 1, 6, 7, 8 and 9 train.
-
-    Raises
-    ------
-    InputError
-        If there are no such folders, or a file is named otherwise.
+    Splits: in ``s5`` subject 5 tests, in ``s11`` subject 11, with which published code chooses; in
+    both subjects 1, 6, 7, 8 and 9 train.
     """
     _check(step, root_motion, "keep")
     root = Path(root)

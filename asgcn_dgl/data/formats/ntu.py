@@ -51,20 +51,7 @@ _AGAIN = "the file is truncated or damaged, copy it again from its source"
 def parse_ntu_name(name: str | Path) -> RecordingName:
     """Read set-up, camera, subject, repetition and action from a file name.
 
-    Parameters
-    ----------
-    name
-        File name or path, with or without its extension.
-
-    Returns
-    -------
-    RecordingName
-        The numbers as they stand in the name.
-
-    Raises
-    ------
-    InputError
-        If the name is not of the form ``SsssCcccPpppRrrrAaaa``, or a number in it is 0.
+    Raise InputError unless it has the form ``SsssCcccPpppRrrrAaaa`` with numbers from 1.
 
     Examples
     --------
@@ -146,13 +133,7 @@ def read_ntu(
 def ntu_steps(
     max_bodies: int | None, min_state: int, select: str, noise: str | Sequence[str], join: bool
 ) -> list[DropNoise | JoinTracks | SelectBodies]:
-    """Return what is done with the bodies of a recording, in this order.
-
-    Raises
-    ------
-    ValueError
-        If an option is out of range.
-    """
+    """Return the steps for the bodies of a recording, in order; ValueError for a wrong option."""
     if min_state not in (0, 1, 2):
         raise ValueError(f"min_state must be 0, 1 or 2, got {min_state}")
     rules = (noise,) if isinstance(noise, str) else tuple(noise)
@@ -164,23 +145,7 @@ def ntu_steps(
 
 
 def read_sample_names(path: str | Path) -> frozenset[str]:
-    """Read a list of recordings, such as the published lists of those with missing skeletons.
-
-    Parameters
-    ----------
-    path
-        Text file; each ``SsssCcccPpppRrrrAaaa`` in it is a name, anything else is passed over.
-
-    Returns
-    -------
-    frozenset of str
-        The names.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or holds no name.
-    """
+    """Read each ``SsssCcccPpppRrrrAaaa`` in a text file, such as a list of missing skeletons."""
     return read_names(path, _NAME)
 
 
@@ -260,7 +225,7 @@ def _check_head(text: _Text, at: int, place: str) -> None:
 
 
 def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
-    """(n, V, 4) x, y, z and tracking state of n bodies whose joints start at the given lines."""
+    """Return x, y, z and tracking state (n, V, 4) of n bodies whose joints start at given lines."""
     rows = [
         row.replace("\r", " ")  # line ends that were made Windows' twice
         for start in starts
@@ -307,7 +272,7 @@ def _row_fault(row: str, values: np.ndarray) -> str:
 
 
 def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tracks, T, V, 3) float32 positions and (tracks, T, V) mask, a track for each identity.
+    """Return positions (tracks, T, V, 3) and mask, a track for each identity.
 
     An identity that occurs twice in a frame makes a track for each, so that nothing is lost.
     """
