@@ -114,10 +114,10 @@ class Clip:
             As in :class:`Clip`.
         pos
             (M, T, V, d) positions of any float type. A layout whose last joint is its center, as a
-            virtual one is, takes V - 1 joints too: the center is then the mean of its visible neighbors.
+            virtual one is, takes V - 1 joints too: the center is the mean of its visible neighbors.
         mask
-            (M, T, V) True where a joint was seen. Default: where the score is not 0; without scores, as
-            :func:`seen_joints` finds (a joint at the exact origin is missing).
+            (M, T, V) True where a joint was seen. Default: where the score is not 0; without
+            scores, as :func:`seen_joints` finds (a joint at the exact origin is missing).
         """
         # A number beyond float32 becomes infinite, which check() reports.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -34,7 +34,7 @@ class Published(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: each of ``rows`` is a label and, for every further column of ``head``, a cell or None.
+    """A table: each row is a label and, for every further column of ``head``, a cell or None.
 
     ``paper`` has the paper's figures in the same form, on NTU RGB+D 60, cross-subject;
     ``published`` those of the literature on the same set, by the ``protocols`` of a row's cells.

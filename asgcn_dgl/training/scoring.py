@@ -85,7 +85,7 @@ class RecognitionScores:
         return float(F.cross_entropy(self.logits(), self.labels()))
 
     def summary(self, class_names: list[str]) -> dict[str, Any]:
-        """Return top-1, top-5, mean-class and per-class accuracy in percent; None for an empty class."""
+        """Return top-1, top-5, mean-class and per-class accuracy in percent; None without clips."""
         logits, labels = self.logits(), self.labels()
         shares = metrics.per_class_accuracy(logits, labels)
         return {
@@ -109,7 +109,7 @@ class RecognitionScores:
         }
 
     def link_use(self) -> dict[str, Any] | None:
-        """Return how the clips use A-links, see :func:`asgcn_dgl.metrics.link_use`; None without any."""
+        """Return how the clips use A-links, see :func:`asgcn_dgl.metrics.link_use`, if they do."""
         return metrics.join_link_use(self._links) if self._links else None
 
     def arrays(self, class_names: list[str]) -> dict[str, Any]:
