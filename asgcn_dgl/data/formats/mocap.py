@@ -9,10 +9,12 @@ one skeleton for all subjects.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,6 @@ from asgcn_dgl.data.files import (
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.trees import CMU_OFFSETS, H36M_OFFSETS, Offset
 from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -67,7 +68,7 @@ class Recorder:
 
     name: str
     layout_name: str
-    offsets: tuple[Offset, ...]
+    offsets: tuple[tuple[float, float, float], ...]
     unit: float
     actions: tuple[str, ...]
 
@@ -82,12 +83,21 @@ class Recorder:
         return 3 + 3 * len(self.offsets)
 
 
+#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
+#: al., ICCV 2019); parents are those of the layouts.
+_OFFSETS = {
+    layout: tuple(map(tuple, bones))
+    for layout, bones in json.loads(
+        resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text()
+    ).items()
+}
+
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
 CMU = Recorder(
     "cmu",
     "cmu38",
-    CMU_OFFSETS,
+    _OFFSETS["cmu38"],
     70.0,
     (
         "basketball",
@@ -105,7 +115,7 @@ CMU = Recorder(
 H36M = Recorder(
     "h36m",
     "h36m32",
-    H36M_OFFSETS,
+    _OFFSETS["h36m32"],
     1.0,
     (
         "directions",
