@@ -32,20 +32,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalize.
-
-        Parameters
-        ----------
-        feat
-            (N, ..., D).
-        mask
-            (N, ...) bool, or None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            As ``feat``.
-        """
+        """Normalize (N, ..., D); the mask is (N, ...)."""
         if self.training and (mask is not None or self._counts_elsewhere()):
             return self._over_what_exists(feat, mask)
         rows = feat.reshape(-1, feat.shape[-1])
@@ -92,7 +79,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor) -> None:
-        """Move running statistics towards those of a batch."""
+        """Move the running statistics towards those of a batch."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
@@ -109,26 +96,14 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def _combined(
         self, count: Tensor, mean: Tensor, deviation: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Count, mean and biased variance of what counts, from sums of squared deviations."""
+        """Return count, mean and biased variance, from sums of squared deviations."""
         return count, mean, deviation / count.clamp(min=1)
 
 
 class InputNorm(nn.Module):
     """Batch norm of the input by joint and channel, as published.
 
-    Parameters
-    ----------
-    num_joints
-        V of the one layout that the model serves.
-    in_feats
-        D.
-    momentum, eps
-        As for :class:`torch.nn.BatchNorm1d`.
-
-    Raises
-    ------
-    ValueError
-        For sizes below 1.
+    ``num_joints`` is V of the one layout that the model serves, ``in_feats`` D.
     """
 
     running_mean: Tensor
@@ -155,23 +130,7 @@ class InputNorm(nn.Module):
         self.running_var.fill_(1.0)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalize.
-
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch`, or DGL graph with ``ndata["joint"]`` (N,),
-            each joint's index in the layout.
-        feat
-            (N, T, D).
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (N, T, D), zero where missing.
-        """
+        """Normalize (N, T, D); a DGL graph needs ``ndata["joint"]``, the index in the layout."""
         joint, feat = joint_index(graph), zero_missing(feat, mask)
         if self.training:
             mean, var = self._statistics(joint, feat, mask)
@@ -201,7 +160,7 @@ class InputNorm(nn.Module):
     def _combined(
         self, count: Tensor, mean: Tensor, deviation: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Count, mean and biased variance of what counts, from sums of squared deviations."""
+        """Return count, mean and biased variance, from sums of squared deviations."""
         return count, mean, deviation / count.clamp(min=1)
 
     def _by_joint(self, joint: Tensor, rows: Tensor) -> Tensor:
