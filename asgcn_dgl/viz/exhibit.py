@@ -139,13 +139,7 @@ class Exhibit:
         return bool(self.links[:, body[:, None] != body].any())
 
     def body_links(self, body: int) -> npt.NDArray[np.floating]:
-        """Return the (C, V, V) A-links within a body.
-
-        Raises
-        ------
-        ValueError
-            If the clip has no A-links.
-        """
+        """Return the (C, V, V) A-links within a body."""
         if self.links is None:
             raise ValueError(f"clip {self.name!r} has no A-links")
         joints = self.layout.num_joints
@@ -153,7 +147,7 @@ class Exhibit:
         return self.links[:, own, own]
 
     def link_blocks(self) -> list[tuple[slice, npt.NDArray[np.floating]]]:
-        """Part the A-links: bodies, and the (C, ...) links among them.
+        """Return blocks of A-links: bodies, and the (C, ...) links among them.
 
         All bodies are one block where links lead from body to body, else each is its own; without
         A-links there is none.
@@ -165,13 +159,7 @@ class Exhibit:
         return [(slice(n, n + 1), self.body_links(n)) for n in range(self.num_bodies)]
 
     def body_response(self, body: int, frame: int) -> npt.NDArray[np.floating]:
-        """Return the (V,) responses of a body that lie nearest to a frame.
-
-        Raises
-        ------
-        ValueError
-            If the clip has no responses.
-        """
+        """Return the (V,) responses of a body that lie nearest to a frame."""
         if self.response is None or self.response_frames is None:
             raise ValueError(f"clip {self.name!r} has no feature responses")
         step = int(np.abs(self.response_frames - frame).argmin())
@@ -185,7 +173,7 @@ class Exhibit:
 
 
 def _motion(pos: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
-    """Sum of standard deviations of the seen positions of a body."""
+    """Return the sum of standard deviations of the seen positions of a body."""
     seen = pos[mask]
     if not len(seen):
         return -1.0

@@ -42,27 +42,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
-    """Write a figure; what stands at ``path`` is the old file or the whole new one.
-
-    Parameters
-    ----------
-    fig
-        The figure.
-    path
-        File name ending in ``.png``, ``.pdf`` or ``.svg``; its folder is made if it is missing.
-    dpi
-        Pixels an inch, for ``.png``.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
-    Raises
-    ------
-    ValueError
-        If the name has another ending.
-    """
+    """Write a figure, whole or not at all: ``.png`` (``dpi``), ``.pdf`` or ``.svg``."""
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _METADATA:
@@ -75,15 +55,7 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
 
 
 class Grid(NamedTuple):
-    """Rows of panels.
-
-    Attributes
-    ----------
-    columns
-        Panels in a row.
-    width
-        Width of a panel in inches.
-    """
+    """Rows of panels: panels in a row, and the width of each in inches."""
 
     columns: int
     width: float
@@ -97,18 +69,10 @@ def grid(
     narrowest: float = 0.8,
     widest: float = 2.2,
 ) -> Grid:
-    """Share panels out among as few rows as fit a page, about as many in each.
+    """Distribute panels over as few rows as fit a page, about as many in each.
 
-    Parameters
-    ----------
-    count
-        Number of panels, at least 1.
-    page_width
-        Width in inches that a row may take.
-    columns
-        Panels in a row, at most; None: any number.
-    narrowest, widest
-        Width in inches of a panel, at least (where one fits the page) and at most.
+    ``columns`` is the most in a row; ``narrowest`` (where one fits the page) and ``widest`` bound
+    the width of a panel, inches.
 
     Examples
     --------
@@ -122,24 +86,7 @@ def grid(
 
 
 def panels(count: int, shape: Grid, height: float, *, title: str = "") -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` bare panels.
-
-    Parameters
-    ----------
-    count
-        Number of panels, at least 1.
-    shape
-        How they stand, see :func:`grid`.
-    height
-        Height of one panel in inches.
-    title
-        Title of the whole figure.
-
-    Returns
-    -------
-    tuple of Figure and list of Axes
-        The figure and its panels, in reading order.
-    """
+    """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order."""
     across, width = shape
     down = -(-count // across)
     lines = title_lines(title, width * across)
@@ -161,7 +108,7 @@ def title_lines(title: str, width: float) -> list[str]:
 
 
 def text_height(texts: Iterable[str], width: float) -> float:
-    """Height in inches that the longest of some small texts takes on panels of a width."""
+    """Return the inches that the longest of some small texts takes on panels of a width."""
     return LINE_HEIGHT * max((len(title_lines(text, width)) for text in texts if text), default=0)
 
 
@@ -171,7 +118,7 @@ def panel_title(axis: Axes, text: str, width: float) -> None:
 
 
 def plain_axes(axis: Axes) -> None:
-    """Take the frame of a chart down to its left and lower edge."""
+    """Reduce the frame of a chart to its left and lower edge."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(GREY)
     axis.tick_params(labelsize=SMALL_SIZE, colors=INK, width=0.6, length=2.5)
