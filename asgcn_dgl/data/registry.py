@@ -120,13 +120,7 @@ def open_data(
 
 
 def recognize(path: str | Path) -> Format:
-    """Return the format that a folder or file is in.
-
-    Raises
-    ------
-    InputError
-        If nothing is there, or it looks like none of them.
-    """
+    """Return the format of a folder or file; InputError if none recognizes it."""
     path = Path(path)
     if not path.is_dir():
         plain_file(path)
