@@ -572,8 +572,8 @@ class RepeatPad(_Sized):
 class ZeroPad(_Sized):
     """Fill the clip up to ``num_frames`` with frames that are masked as missing.
 
-    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where
-    they lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
+    where they lie, from 0 (the first) to 1 (the last).
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
