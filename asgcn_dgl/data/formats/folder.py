@@ -36,22 +36,24 @@ class Protocol:
 
 @dataclass(frozen=True)
 class FolderReader(Reader):
-    """Files of a published set, each read by ``read_file(path, **options)``."""
+    """Recordings read by ``read_file(path, **options, **own)``, a file and ``own`` options each."""
 
     files: tuple[Path, ...] = ()
     read_file: Callable[..., Clip] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: tuple[Mapping[str, Any], ...] = ()
 
     def read(self, index: int) -> Clip:
-        """Read one file; its label must be one of the set's classes."""
+        """Read one recording; its label must be one of the set's classes."""
         assert self.read_file is not None
-        clip = self.read_file(self.files[index], **self.options)
+        own = self.own[index] if self.own else {}
+        clip = self.read_file(self.files[index], **self.options, **own)
         known = len(self.class_names)
-        return clip.check(known) if clip.label >= known else clip
+        return clip.check(known) if known and clip.label >= known else clip
 
     def stamp(self) -> object:
         """Sizes and times of all files, and the options."""
-        return [stamp_files(self.files), dict(self.options)]
+        return [stamp_files(self.files), dict(self.options), [dict(own) for own in self.own]]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,16 +30,16 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_bytes,
     shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["BODIES", "KineticsReader", "open_kinetics", "read_kinetics"]
+__all__ = ["BODIES", "open_kinetics", "read_kinetics"]
 
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
@@ -229,35 +229,9 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return places[order, frames], scores[order, frames]
 
 
-@dataclass(frozen=True)
-class KineticsReader(Reader):
-    """Clips of one folder, or of the two of the set; options as for :func:`read_kinetics`."""
-
-    files: tuple[Path, ...] = ()
-    known: tuple[Known, ...] = ()
-    bodies: str = "best"
-    min_score: float = 0.0
-    score: bool = True
-
-    def read(self, index: int) -> Clip:
-        """Read one clip."""
-        return read_kinetics(
-            self.files[index],
-            self.bodies,
-            min_score=self.min_score,
-            score=self.score,
-            known=self.known[index],
-        )
-
-    def stamp(self) -> object:
-        """Options, labels, sizes and times of all files."""
-        labels = [list(each) for each in self.known]
-        return [self.bodies, self.min_score, self.score, labels, stamp_files(self.files)]
-
-
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
-) -> KineticsReader:
+) -> FolderReader:
     """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
     The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
@@ -269,11 +243,14 @@ def open_kinetics(
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
     check_options(min_score, score)
     root = Path(root)
+    make = functools.partial(
+        FolderReader,
+        layout=get_layout("openpose18"),
+        read_file=read_kinetics,
+        options={"bodies": bodies, "min_score": min_score, "score": score},
+    )
     if root.is_file():
-        layout = get_layout("openpose18")
-        return KineticsReader(
-            (root.stem,), layout, (), {}, (root,), (Known(),), bodies, min_score, score
-        )
+        return make((root.stem,), files=(root,))
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
     found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
     files = [path for each in found.values() for path in each[0]]
@@ -287,16 +264,13 @@ def open_kinetics(
         )
     part_of = [part for part, each in found.items() for _ in each[0]]
     splits = {"kinetics": Split.of(part_of)} if parts else {}
-    return KineticsReader(
+    shared = {each: {"known": each} for each in known}
+    return make(
         tuple(names),
-        get_layout("openpose18"),
-        class_list(root) or _class_names(root, [each[2] for each in found.values()]),
-        splits,
-        tuple(files),
-        tuple(known),
-        bodies,
-        min_score,
-        score,
+        class_names=class_list(root) or _class_names(root, [each[2] for each in found.values()]),
+        splits=splits,
+        files=tuple(files),
+        own=tuple(shared[each] for each in known),
         labels=tuple(each.label for each in known),
     )
 

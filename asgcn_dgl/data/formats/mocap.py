@@ -28,9 +28,9 @@ from asgcn_dgl.data.files import (
     read_bytes,
     read_lines,
     read_numbers,
-    stamp_files,
 )
-from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -38,7 +38,6 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 __all__ = [
     "CMU",
     "H36M",
-    "MocapReader",
     "Recorder",
     "angles_to_positions",
     "open_cmu",
@@ -215,39 +214,13 @@ def _check(step: int, root_motion: str, rest_pose: str) -> None:
         raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
 
 
-@dataclass(frozen=True)
-class MocapReader(Reader):
-    """Recordings of CMU or Human3.6M; ``facts`` holds label, subject and replication of each."""
-
-    recorder: Recorder = CMU
-    files: tuple[Path, ...] = ()
-    facts: tuple[Mapping[str, int], ...] = ()
-    options: Mapping[str, Any] | None = None
-
-    def read(self, index: int) -> Clip:
-        """Read one file."""
-        facts = dict(self.facts[index])
-        return read_mocap(
-            self.files[index],
-            self.recorder,
-            name=self.names[index],
-            label=facts.pop("label", -1),
-            meta=facts,
-            **(self.options or {}),
-        )
-
-    def stamp(self) -> object:
-        """Options, sizes and times of all files."""
-        return [dict(self.options or {}), stamp_files(self.files)]
-
-
 def open_cmu(
     root: str | Path,
     step: int = 1,
     root_motion: str = "keep",
     rest_pose: str = "drop",
     extra: bool = False,
-) -> MocapReader:
+) -> FolderReader:
     """Open CMU's folder ``{train,test}/ACTION/ACTION_N.txt`` or one file; the split is ``folders``.
 
     ``extra`` adds the walking of ``walking_extra``, which the protocol of eight actions does not
@@ -289,7 +262,7 @@ def open_cmu(
     return _reader(CMU, names, files, facts, splits, step, root_motion, rest_pose)
 
 
-def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapReader:
+def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> FolderReader:
     """Open Human3.6M's folder ``S*/ACTION_N.txt`` or one file; options as :func:`read_mocap`.
 
     Splits: in ``s5`` subject 5 tests, in ``s11`` subject 11, with which published code chooses; in
@@ -333,22 +306,24 @@ def _reader(
     step: int,
     root_motion: str,
     rest_pose: str,
-) -> MocapReader:
+) -> FolderReader:
     check_names(names, files)
-    return MocapReader(
+    known = [{name: n for name, n in each.items() if name != "label"} for each in facts]
+    labels = [each.get("label", -1) for each in facts]
+    return FolderReader(
         tuple(names),
         recorder.layout,
         recorder.actions,
         splits,
-        recorder,
         tuple(files),
-        tuple(facts),
+        functools.partial(read_mocap, recorder=recorder),
         {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
-        labels=tuple(each.get("label", -1) for each in facts),
-        numbers=tuple(
-            UNKNOWN._replace(**{name: value for name, value in each.items() if name != "label"})
-            for each in facts
+        tuple(
+            {"name": name, "label": label, "meta": meta}
+            for name, label, meta in zip(names, labels, known, strict=True)
         ),
+        labels=tuple(labels),
+        numbers=tuple(UNKNOWN._replace(**each) for each in known),
     )
 
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
-from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
+from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "Span", "UTKinectReader", "open_utkinect", "read_spans", "read_video"]
+__all__ = ["CLASS_NAMES", "Span", "open_utkinect", "read_spans", "read_video"]
 
 logger = logging.getLogger(__name__)
 
@@ -225,25 +225,7 @@ def _regular(
     return (1 - share) * mean[before] + share * mean[after], seen[before] & seen[after]
 
 
-@dataclass(frozen=True)
-class UTKinectReader(Reader):
-    """Actions (``spans``, None for a whole video) of ``videos``, read with ``gaps``."""
-
-    spans: tuple[Span | None, ...] = ()
-    videos: tuple[Path, ...] = ()
-    gaps: str = "keep"
-
-    def read(self, index: int) -> Clip:
-        """Read one action."""
-        return read_span(self.videos[index], self.spans[index], self.gaps)
-
-    def stamp(self) -> object:
-        """Spans, sizes and times of all videos."""
-        spans = [None if span is None else list(span) for span in self.spans]
-        return [self.gaps, spans, stamp_files(dict.fromkeys(self.videos))]
-
-
-def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> UTKinectReader:
+def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> FolderReader:
     """Open the folder of UTKinect-Action3D, its folder ``joints``, or one video.
 
     Of one video each action is a recording where ``actionLabel.txt`` lies beside it. The splits are
@@ -284,7 +266,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     )
 
 
-def _open_video(path: Path, nan_spans: str, gaps: str) -> UTKinectReader:
+def _open_video(path: Path, nan_spans: str, gaps: str) -> FolderReader:
     labels = path.parent / LABELS
     spans = read_spans(labels, nan_spans) if labels.is_file() else []
     own = [span for span in spans if span.video == path.stem.removeprefix("joints_")]
@@ -296,13 +278,13 @@ def _reader(
     spans: Sequence[Span | None],
     splits: Mapping[str, Split],
     gaps: str,
-) -> UTKinectReader:
+) -> FolderReader:
     numbers = []
     for path in videos:
         match = _VIDEO.search(path.stem)
         known = {"subject": int(match[1]), "replication": int(match[2])} if match else {}
         numbers.append(UNKNOWN._replace(**known))
-    return UTKinectReader(
+    return FolderReader(
         tuple(
             path.stem if span is None else span.name
             for path, span in zip(videos, spans, strict=True)
@@ -310,9 +292,10 @@ def _reader(
         get_layout("kinectv1_20"),
         CLASS_NAMES,
         splits,
-        tuple(spans),
         tuple(videos),
-        gaps,
+        read_span,
+        {"gaps": gaps},
+        tuple({"span": span} for span in spans),
         labels=tuple(-1 if span is None else CLASS_NAMES.index(span.action) for span in spans),
         numbers=tuple(numbers),
     )
