@@ -108,7 +108,7 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         raise ValueError("samples must hold at least one sample, got none")
     _check_alike("coordinates (D)", [sample.feat.shape[3] for sample in samples])
     _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
-    bodies = [_present(sample) for sample in samples]
+    bodies = [present_bodies(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
     structure = builder.structure([sample.layout for sample in samples], counts.tolist())
     mask = _joints_first([s.mask[which] for s, which in zip(samples, bodies, strict=True)])
@@ -128,7 +128,7 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
     )
 
 
-def _present(sample: Sample) -> np.ndarray:
+def present_bodies(sample: Sample) -> np.ndarray:
     """Return the bodies that have a seen joint; the first if none has."""
     bodies = np.flatnonzero(sample.mask.any(axis=(1, 2)))
     return bodies if len(bodies) else np.zeros(1, dtype=np.int64)

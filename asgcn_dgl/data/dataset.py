@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
-from asgcn_dgl.data.reader import ClipList, Reader, Subset, track
+from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import Transform, frame_sampler
 from asgcn_dgl.errors import InputError
@@ -179,7 +179,7 @@ class SkeletonDataset(Dataset[Sample]):
             raise InputError("the dataset holds no clip; check the folder and the split")
         self._clips: list[Clip] | None = None
         if cache:
-            every = track(range(len(self.reader)), progress)
+            every = progress_bar(range(len(self.reader)), progress)
             self._clips = [self._load(index) for index in every]
 
     def __len__(self) -> int:

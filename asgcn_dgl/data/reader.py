@@ -282,7 +282,7 @@ def kind_of_error(message: str) -> str:
 # Readers of readers ------------------------------------------------------------------------------
 
 
-def track(items: Sequence[int], progress: bool) -> Iterable[int]:
+def progress_bar(items: Sequence[int], progress: bool) -> Iterable[int]:
     """Return the items, with a progress bar if one is wanted and ``tqdm`` is installed."""
     if not progress:
         return items
@@ -320,7 +320,7 @@ class ClipList(Reader):
     ) -> ClipList:
         """Read all recordings, or those of ``indices``, into memory."""
         chosen = range(len(reader)) if indices is None else list(indices)
-        clips = (reader.read(index) for index in track(chosen, progress))
+        clips = (reader.read(index) for index in progress_bar(chosen, progress))
         return cls.of(clips, reader.class_names)
 
     def read(self, index: int) -> Clip:

@@ -10,7 +10,7 @@ from typing import Any
 from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import draw_figures
-from asgcn_dgl.experiments.report import report
+from asgcn_dgl.experiments.report import write_report
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.config import RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
@@ -57,7 +57,7 @@ def demo(
     print("4/5  drawing")
     figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
     print("5/5  writing the report")
-    page = report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
+    page = write_report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
     summary = {
         "top1": result["top1"],
         "top1_without_a_links": baseline["top1"],

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from asgcn_dgl.data import Clip, Reader, Sample, SkeletonDataset, collate, frame_sampler
+from asgcn_dgl.data.batch import present_bodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
@@ -246,12 +247,6 @@ def _run(
     return found
 
 
-def _present(sample: Sample) -> Ints:
-    """Return the bodies that are in the batch: those of which anything was seen, or the first."""
-    bodies = np.flatnonzero(sample.mask.any(axis=(1, 2)))
-    return bodies if len(bodies) else np.zeros(1, dtype=np.int64)
-
-
 class _View(NamedTuple):
     """What the model made of one clip; arrays over all of its bodies."""
 
@@ -269,7 +264,7 @@ def _views(restored: Restored, samples: list[Sample], out: ASGCNOutput) -> list[
     views, joint, pair = [], 0, 0
     for sample, share in zip(samples, probabilities, strict=True):
         count, joints = sample.mask.shape[0], sample.mask.shape[2]
-        bodies = _present(sample)
+        bodies = present_bodies(sample)
         rows = strength[joint : joint + len(bodies) * joints]
         joint += len(rows)
         response = np.zeros((count, strength.shape[1], joints), dtype=np.float32)
@@ -301,7 +296,7 @@ def _futures(
     poses = out.future.cpu().numpy()  # (N, T', d)
     futures, joint = {}, 0
     for place, sample in zip(long, samples, strict=True):
-        bodies, joints = _present(sample), sample.mask.shape[2]
+        bodies, joints = present_bodies(sample), sample.mask.shape[2]
         own = poses[joint : joint + len(bodies) * joints]
         joint += len(own)
         own = own.reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)

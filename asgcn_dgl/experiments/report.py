@@ -28,14 +28,14 @@ from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
-__all__ = ["as_exhibit", "draw_clip", "moving_picture", "read_raw", "report", "view"]
+__all__ = ["as_exhibit", "draw_clip", "moving_picture", "read_raw", "write_report", "write_view"]
 
 logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200
 
 
-def report(
+def write_report(
     folder: str | Path,
     out: str | Path | None = None,
     *,
@@ -166,7 +166,7 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     return facts
 
 
-def view(
+def write_view(
     clips: Sequence[Clip], out: str | Path, *, title: str | None = None, up: str | None = None
 ) -> Path:
     """Write a page of clips as they were recorded, without a model; return its path.
@@ -265,8 +265,8 @@ def moving_picture(
 
     ``source`` is the folder of an evaluated run, or what :func:`read_raw` reads; ``clip`` names the
     clip where there are several; ``rate`` is frames a second; the others are as for
-    :func:`draw_figures` and :func:`report`. InputError if the clip does not exist, an option is out
-    of range, or ffmpeg is missing.
+    :func:`draw_figures` and :func:`write_report`. InputError if the clip does not exist, an option
+    is out of range, or ffmpeg is missing.
     """
     target, place = Path(out), Path(source)
     if target.suffix.lower() not in SUFFIXES:

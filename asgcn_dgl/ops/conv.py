@@ -197,7 +197,7 @@ def _rows_out(
     if structure is None or _engine == "message_passing":
         from asgcn_dgl.ops import message_passing
 
-        return message_passing.relational_conv(graph, rows, structural, actional)
+        return message_passing.message_passing_conv(graph, rows, structural, actional)
     if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16):
         few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
         if few and not torch.compiler.is_compiling():

@@ -22,7 +22,7 @@ from asgcn_dgl.data import (
     collate,
     open_data,
 )
-from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.data.transforms import (
@@ -190,7 +190,7 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
     kept: list[int] = []
     found: list[Clip] = []
     causes: list[str] = []
-    for index in track(range(len(clips)), progress):
+    for index in progress_bar(range(len(clips)), progress):
         try:
             clip = clips.read(index).check(len(clips.class_names) or None)
         except InputError as error:

@@ -21,7 +21,7 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    grid,
+    panel_grid,
     plain_axes,
     title_lines,
 )
@@ -94,7 +94,7 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
     charts = curve_panels(history)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
-    across, width = grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
+    across, width = panel_grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
     down = -(-len(charts) // across)
     lines = title_lines(title, width * across)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0

@@ -54,21 +54,21 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
     return target
 
 
-class Grid(NamedTuple):
+class PanelGrid(NamedTuple):
     """Rows of panels: panels in a row, and the width of each in inches."""
 
     columns: int
     width: float
 
 
-def grid(
+def panel_grid(
     count: int,
     page_width: float,
     columns: int | None = None,
     *,
     narrowest: float = 0.8,
     widest: float = 2.2,
-) -> Grid:
+) -> PanelGrid:
     """Distribute panels over as few rows as fit a page, about as many in each.
 
     ``columns`` is the most in a row; ``narrowest`` (where one fits the page) and ``widest`` bound
@@ -76,16 +76,18 @@ def grid(
 
     Examples
     --------
-    >>> grid(6, 6.0), grid(6, 3.0)
-    (Grid(columns=6, width=1.0), Grid(columns=3, width=1.0))
+    >>> panel_grid(6, 6.0), panel_grid(6, 3.0)
+    (PanelGrid(columns=6, width=1.0), PanelGrid(columns=3, width=1.0))
     """
     fit = max(1, int(page_width / narrowest))
     rows = -(-count // min(fit, columns or count))
     across = -(-count // rows)
-    return Grid(across, min(page_width / across, widest))
+    return PanelGrid(across, min(page_width / across, widest))
 
 
-def panels(count: int, shape: Grid, height: float, *, title: str = "") -> tuple[Figure, list[Axes]]:
+def panels(
+    count: int, shape: PanelGrid, height: float, *, title: str = ""
+) -> tuple[Figure, list[Axes]]:
     """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order."""
     across, width = shape
     down = -(-count // across)

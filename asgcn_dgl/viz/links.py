@@ -26,7 +26,7 @@ from asgcn_dgl.viz.figure import (
     TITLE_SIZE,
     TYPE_COLORS,
     VERMILION,
-    grid,
+    panel_grid,
     panel_title,
     panels,
     text_height,
@@ -234,7 +234,9 @@ class _Sheet:
         self.layout, self.points, self.names = layout, points, names
         if names:  # room for the joints' numbers
             narrowest = max(narrowest, min(0.5 + 0.03 * layout.num_joints, widest))
-        self.shape = grid(len(points), page_width, columns, narrowest=narrowest, widest=widest)
+        self.shape = panel_grid(
+            len(points), page_width, columns, narrowest=narrowest, widest=widest
+        )
         self.span = spans(points)
 
     def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
@@ -338,7 +340,7 @@ def draw_link_matrices(
     # As many in a row as leave each name a line; beside them stands the bar.
     room = page_width - 0.7 - side
     needed = min(max(1.25, 0.1 * len(names)), room)
-    shape = grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
+    shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
     fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
     fig.set_figwidth(columns * shape.width + side + 0.7)

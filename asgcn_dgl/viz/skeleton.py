@@ -22,7 +22,7 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    grid,
+    panel_grid,
     panels,
 )
 from asgcn_dgl.viz.pose import (
@@ -60,7 +60,7 @@ def draw_skeleton(
     heading = layout.name if title is None else title
     if names:
         return _named(layout, points, heading, page_width)
-    shape = grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
+    shape = panel_grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
     span = spans([points])
     fig, (axis,) = panels(1, shape, span_height(span, shape.width))
     frame_alike(axis, points, span)
@@ -137,7 +137,7 @@ def draw_strip(
     points = project_bodies(bodies[:, chosen], seen[:, chosen], up, layout.shoulders)
     points = points.swapaxes(0, 1)
     span = spans(list(points))
-    shape = grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    shape = panel_grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
     fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body, own in enumerate(points[column]):
@@ -195,7 +195,7 @@ def draw_prediction(
     times = len(chosen)
     pairs = [points[[k, times + k]] for k in range(times)]
     span = spans([*pairs, *([points[-1]] if last is not None else [])])
-    shape = grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    shape = panel_grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
     fig, axes = panels(count, shape, span_height(span, shape.width) + 0.2, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
