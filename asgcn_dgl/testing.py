@@ -13,6 +13,8 @@ from asgcn_dgl.skeleton.graph import dgl_installed
 
 Layer = Callable[[Any, Tensor, "Tensor | None"], Tensor]
 
+__all__ = ["assert_symmetric", "symmetry_errors"]
+
 
 def symmetry_errors(
     layer: Layer,

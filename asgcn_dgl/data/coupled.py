@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["COUPLINGS", "CoupledMotion", "coupled_motion"]
-
 Floats = npt.NDArray[np.float64]
 
 

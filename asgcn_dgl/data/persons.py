@@ -13,16 +13,6 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
-__all__ = [
-    "BODY_RULES",
-    "NOISE_RULES",
-    "DropNoise",
-    "JoinTracks",
-    "SelectBodies",
-    "energy",
-    "rank_bodies",
-]
-
 
 def energy(pos: np.ndarray, mask: np.ndarray) -> float:
     """Return how much a body (T, V, d) moves: the standard deviations of its coordinates, summed.

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["axis_to_matrix", "expmap_to_matrix", "forward_kinematics", "matrix_to_euler"]
-
 
 def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
     r"""Return rotation matrices (..., 3, 3) of exponential maps (..., 3) in radians.

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-__all__ = ["EpochSampler", "LengthBatches"]
-
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.

@@ -25,8 +25,6 @@ from asgcn_dgl.viz.figure import PAGE_WIDTH
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "contrasting", "draw_figures", "figure_names"]
-
 logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,6 @@ import yaml
 
 from asgcn_dgl.training.config import RunConfig
 
-__all__ = ["TABLE_NAMES", "Cell", "Grid", "TableName", "grid", "published"]
-
 TableName = Literal["links", "types", "prior", "prediction", "comparison", "folds"]
 TABLE_NAMES: tuple[TableName, ...] = get_args(TableName)
 

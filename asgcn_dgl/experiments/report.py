@@ -28,8 +28,6 @@ from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
-__all__ = ["as_exhibit", "draw_clip", "moving_picture", "read_raw", "write_report", "write_view"]
-
 logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200

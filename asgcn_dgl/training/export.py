@@ -11,8 +11,6 @@ from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.files import model_file
 
-__all__ = ["export"]
-
 _NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "pretrained": "model"}
 
 

@@ -13,16 +13,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.training.config import AIMConfig, OptimConfig
 
-__all__ = [
-    "JoinedOptimizer",
-    "current_rates",
-    "joint_optimizer",
-    "learning_rate_factor",
-    "parameter_groups",
-    "restore_options",
-    "sgd",
-]
-
 
 def parameter_groups(
     model: nn.Module, *, lr: float, weight_decay: float, aim_lr_scale: float = 1.0

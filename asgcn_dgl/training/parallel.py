@@ -10,8 +10,6 @@ from torch import Tensor, distributed
 
 from asgcn_dgl.nn.sync import processes
 
-__all__ = ["count_processes", "gathered", "is_main", "processes", "rank", "shares"]
-
 _Value = TypeVar("_Value")
 
 

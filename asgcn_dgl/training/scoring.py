@@ -18,8 +18,6 @@ from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.training.parallel import gathered, processes
 
-__all__ = ["PredictionScores", "RecognitionScores", "interval_percents", "masked_mse"]
-
 
 def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Return the mean squared error of positions (N, T', d) where ``mask`` (N, T') is True (Eq. 6).

@@ -35,8 +35,6 @@ from asgcn_dgl.viz.stance import guess_up
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SUFFIXES", "animate"]
-
 #: Endings of the files that :func:`animate` writes.
 SUFFIXES = (".gif", ".mp4")
 

@@ -26,8 +26,6 @@ from asgcn_dgl.viz.figure import (
     title_lines,
 )
 
-__all__ = ["draw_class_accuracy", "draw_curves"]
-
 Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 

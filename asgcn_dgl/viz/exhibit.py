@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Exhibit"]
-
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:

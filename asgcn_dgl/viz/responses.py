@@ -21,8 +21,6 @@ from asgcn_dgl.viz.figure import (
 )
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame_alike, span_height, spans
 
-__all__ = ["Response", "draw_responses"]
-
 # Diameter of the largest circle, as a share of the panel's width.
 _LARGEST = 0.2
 

@@ -16,8 +16,6 @@ from asgcn_dgl.viz.pose import AXES, check_up, flat_pose
 if TYPE_CHECKING:
     from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["drawing_layout", "guess_up"]
-
 Floats = npt.NDArray[np.float64]
 
 # Share of the bodies' extent that has to lie along an axis before it counts as their upright.

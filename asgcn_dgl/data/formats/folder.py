@@ -17,8 +17,6 @@ from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
-__all__ = ["FolderReader", "Protocol", "PublishedSet", "read_names"]
-
 logger = logging.getLogger(__name__)
 
 

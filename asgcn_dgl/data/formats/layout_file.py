@@ -13,16 +13,6 @@ from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
-__all__ = [
-    "LAYOUT_FILES",
-    "GivenLayout",
-    "find_layout",
-    "find_layouts",
-    "fitting",
-    "has_layout",
-    "read_layout",
-]
-
 #: A layout as an option: its name, a layout file, or layouts that a recording may have.
 GivenLayout = str | Sequence[SkeletonLayout] | None
 

@@ -19,8 +19,6 @@ import numpy as np
 from asgcn_dgl.data.files import check_size, in_short, read_bytes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["read_mat"]
-
 HEAD = 128
 MATRIX, COMPRESSED = 14, 15
 

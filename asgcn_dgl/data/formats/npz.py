@@ -20,8 +20,6 @@ import numpy as np
 from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
 from asgcn_dgl.errors import InputError
 
-__all__ = ["StoredArray", "find_in_npz", "names_in_npz", "read_npz"]
-
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
 
