@@ -39,7 +39,7 @@ class Clip:
     layout
         Skeleton of V joints.
     pos
-        (M, T, V, d) float32 positions, metres where d = 3; exactly 0 where a joint is missing.
+        (M, T, V, d) float32 positions, meters where d = 3; exactly 0 where a joint is missing.
     mask
         (M, T, V) bool, True where a joint was seen.
     label

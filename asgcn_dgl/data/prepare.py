@@ -31,7 +31,7 @@ __all__ = ["Summary", "prepare"]
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 
-#: Share of recordings whose loss is told in a line of its own.
+#: Share of recordings whose loss has a line of its own.
 MANY_LOST = 0.03
 
 

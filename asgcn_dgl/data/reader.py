@@ -25,7 +25,7 @@ __all__ = ["ClipList", "Format", "Joined", "Origin", "Reader", "Split", "Subset"
 #: What is known of a recording of which nothing is known.
 UNKNOWN = RecordingName(-1, -1, -1, -1, -1)
 
-#: How recordings are told which of them test.
+#: How to say which recordings test.
 HOW_TO_SPLIT = (
     "say which recordings train and which test: in a column 'split' of clips.csv, in the lists "
     "'split' of annotations, in arrays val_data beside train_data; then prepare again"

@@ -96,7 +96,7 @@ def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None
 
 
 def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
-    """Train and evaluate, or go on with what is there."""
+    """Train and evaluate, or continue."""
     return train(config, folder, resume=folder.exists())
 
 

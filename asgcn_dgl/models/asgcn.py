@@ -286,7 +286,7 @@ class ASGCN(nn.Module):
         predict: bool = True,
         generator: torch.Generator | None = None,
     ) -> ASGCNOutput:
-        """Recognise and predict.
+        """Recognize and predict.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ All take ``(graph, feat, ...)``. ``graph`` is a :class:`~asgcn_dgl.skeleton.Skel
 clips with N joints, or a DGL heterograph with the layer's edge types; it is not changed. ``feat``
 is (N, T, D), ``mask`` (N, T) bool, True where a joint exists (None: everywhere). ``edge_weight``
 holds the strengths of the A-links, (E, C): a row for each ordered pair of joints, the edges of
-``actional_1``. ``reset_parameters()`` draws all weights anew. Wrong sizes, options and shapes raise
+``actional_1``. ``reset_parameters()`` draws all weights. Wrong sizes, options and shapes raise
 ValueError.
 """
 

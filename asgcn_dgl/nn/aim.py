@@ -157,7 +157,7 @@ class AIM(nn.Module):
         self.decoder = AIMDecoder(in_feats, num_actional, hidden_feats=hidden_feats, reduce=reduce)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.encoder.reset_parameters()
         self.decoder.reset_parameters()
 

@@ -106,7 +106,7 @@ class ASGConv(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.structural.reset_parameters()
         if self.actional is not None:
             self.actional.reset_parameters()

@@ -105,7 +105,7 @@ class ASGCNBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.attention = None if attention is None else PooledAttention(out_feats, attention)
         self.residual = residual and not plain
-        # Frames lost before the first output's centre: the residual is cut to match.
+        # Frames lost before the first output's center: the residual is cut to match.
         self.crop = (kernel_size - 1) // 2 - self.temporal.padding
         self.shortcut: nn.Linear | None = None
         self.shortcut_norm: MaskedBatchNorm | None = None
@@ -114,7 +114,7 @@ class ASGCNBlock(nn.Module):
             self.shortcut_norm = MaskedBatchNorm(out_feats)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.spatial.reset_parameters()
         self.temporal.reset_parameters()
         shortcut = (

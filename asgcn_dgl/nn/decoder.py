@@ -90,7 +90,7 @@ class AIMDecoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew; the output starts near zero, so that the last pose is guessed."""
+        """Draw all weights; the output starts near zero, so that the last pose is guessed."""
         self.joint_first.reset_parameters()
         for layer in (self.joint_second, self.link_receiver, self.link_sender, self.link_second):
             layer.reset_parameters()

@@ -129,7 +129,7 @@ class AIMEncoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         for module in (*self.joint_maps, *self.link_maps):
             module.reset_parameters()
         nn.init.xavier_normal_(self.out.weight)

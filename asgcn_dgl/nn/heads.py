@@ -135,7 +135,7 @@ class PredictionHead(nn.Module):
         self._start_at_rest()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         for block in (*self.shrink, *self.narrow, self.last):
             block.reset_parameters()
         self._start_at_rest()

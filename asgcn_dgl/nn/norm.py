@@ -36,14 +36,14 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if self.training and (mask is not None or self._counts_elsewhere()):
             return self._over_what_exists(feat, mask)
         rows = feat.reshape(-1, feat.shape[-1])
-        # One row has no variance: torch refuses it, here running statistics stand in.
+        # One row has no variance: torch refuses it, so running statistics are used.
         batch = self.training and len(rows) > 1
         out = super().forward(rows) if batch else self._by_running_statistics(rows)
         return zero_missing(out.view(feat.shape), mask)
 
     @property
     def is_steady(self) -> bool:
-        """Whether the batch does not count: running statistics stand in."""
+        """Whether running statistics are used, not those of the batch."""
         return not self.training and self.running_mean is not None
 
     def steady(self) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         mean, var = mean.squeeze(0), var.squeeze(0)
         count = count.squeeze()
         assert self.running_mean is not None and self.running_var is not None
-        # One row in all has no variance: running statistics stand in.
+        # One row in all has no variance: use running statistics.
         mean = torch.where(count > 1, mean, self.running_mean.clone())
         var = torch.where(count > 1, var, self.running_var.clone())
         self._track(mean.detach(), var.detach() * (count / (count - 1).clamp(min=1)))

@@ -29,11 +29,11 @@ JointRef = int | str
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SkeletonLayout:
-    """Joints, bones and centre of a body (Sec. 3, the skeleton graph G(V, E)).
+    """Joints, bones and center of a body (Sec. 3, the skeleton graph G(V, E)).
 
     Layouts are immutable, equal and hashed by content, and travel through pickle, ``deepcopy``
     and JSON (:meth:`to_dict`). Bones may close loops. Use :meth:`from_bones` to give joints by
-    name or to leave the centre to the library.
+    name or to leave the center to the library.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class SkeletonLayout:
     pose
         (V, 2) drawing position of each joint, x to the right and y up as the viewer sees it, of
         a body that faces the viewer (its left is at positive x); about 2 units high. Left out or
-        empty: the layout is drawn as a tree that hangs from its centre.
+        empty: the layout is drawn as a tree that hangs from its center.
     spine
         (lower, upper) joints of the axis that alignment turns upright.
     shoulders
@@ -574,7 +574,7 @@ def _node(ref: Any, number: Mapping[Hashable, int], argument: str) -> int:
 
 
 def _node_name(graph: nx.Graph, node: Hashable) -> str:
-    """Name the joint that a node of a networkx graph stands for."""
+    """Return the name of the joint of a networkx node."""
     default = f"joint_{node}" if isinstance(node, int | np.integer) else str(node)
     return str(graph.nodes[node].get("name", default))
 
@@ -612,7 +612,7 @@ def _graph_center(hops: np.ndarray, group: Iterable[int]) -> int:
 def _add_center(
     joints: tuple[str, ...], bones: tuple[Pair, ...], pose: np.ndarray | None, name: str
 ) -> tuple[tuple[str, ...], tuple[Pair, ...], np.ndarray | None]:
-    """Add a joint that joins the centres of all connected parts."""
+    """Add a joint that joins the centers of all connected parts."""
     if name in joints:
         raise ValueError(f"virtual_center must be a new name, got the joint {name!r}")
     hops = _distances(bones, len(joints))
@@ -629,7 +629,7 @@ def _draw_tree(parents: np.ndarray, depth: np.ndarray, mirror: Sequence[Pair]) -
     right, where the viewer of a facing body sees them.
     """
     count = len(parents)
-    # A right limb's children stand in the reverse order of its left twin's: its mirror image.
+    # A right limb's children are in the reverse order of its left twin's: its mirror image.
     rank = {joint: (0, joint) for joint in range(count)}
     for left, right in mirror:
         rank[left], rank[right] = (1, left), (-1, -left)

@@ -1,4 +1,4 @@
-"""Use of a trained model on raw files: what is done, and how it goes on."""
+"""Use of a trained model on raw files: the action, and the poses that follow."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
 
 @torch.no_grad()
 def predict_clip(restored: Restored, clip: Clip) -> Prediction:
-    """Recognise a clip and predict how it goes on.
+    """Recognize a clip and predict the poses that follow.
 
     Parameters
     ----------

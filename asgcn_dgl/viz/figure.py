@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from asgcn_dgl.files import atomic_path
 
-# Okabe and Ito's palette: told apart by readers of every color vision, and in grey.
+# Okabe and Ito's palette: distinct for readers of every color vision, and in gray.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"

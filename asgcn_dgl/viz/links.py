@@ -337,7 +337,7 @@ def draw_link_matrices(
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
     labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
     side = 0.06 * max(map(len, names))  # inches of the longest name
-    # As many in a row as leave each name a line; beside them stands the bar.
+    # As many in a row as leave each name a line; the bar is beside them.
     room = page_width - 0.7 - side
     needed = min(max(1.25, 0.1 * len(names)), room)
     shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
@@ -404,7 +404,7 @@ def draw_links(
     chosen = _choose(total, threshold, most if threshold is None else total.size)
     note = ""
     style: Any = "-"
-    # Widths tell the drawn links apart: from the threshold, thinnest, to certainty, thickest.
+    # Widths distinguish the drawn links: from the threshold, thinnest, to certainty, thickest.
     floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
     if not chosen:
         chosen = _choose(total, None, fallback)

@@ -166,7 +166,7 @@ def _label(path: Path, entry: Mapping[str, Any]) -> int:
 
 
 def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """(M, T, V, 2) centred places and (M, T, V) scores, 0 where nothing was seen."""
+    """(M, T, V, 2) centered places and (M, T, V) scores, 0 where nothing was seen."""
     numbers, people = [], []
     seen: set[int] = set()
     for place, frame in enumerate(frames, start=1):

@@ -158,7 +158,7 @@ def _empty(kind: type) -> Callable[[], Any]:
 _NDARRAY = _Name("ndarray")
 _CORES = ("numpy.core", "numpy._core")  # of numpy 1 and 2
 
-#: Names that a pickle may use, and what stands for them here.
+#: Names that a pickle may use, and their replacements.
 _NAMES: dict[tuple[str, str], Any] = {
     **{(f"{core}.multiarray", "_reconstruct"): _Name("array", _reconstruct) for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _Name("scalar", _scalar) for core in _CORES},

@@ -1,6 +1,6 @@
 """UTKinect-Action3D: text of 20 joints a line, spans of actions in a file of labels.
 
-``joints_sSS_eEE.txt`` is a video of ten actions: a frame number, then 20 x 3 coordinates in metres
+``joints_sSS_eEE.txt`` is a video of ten actions: a frame number, then 20 x 3 coordinates in meters
 a line. ``actionLabel.txt`` gives for each video the first and last frame number of each action.
 ``tr_te_splits.mat`` holds ten splits of the ten subjects into halves (Vemulapalli et al., CVPR
 2014); the set is of Xia et al., CVPRW 2012.
@@ -105,7 +105,7 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
         else:
             logger.warning(
                 "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
-                "takes what lies between its neighbours)",
+                "takes what lies between its neighbors)",
                 path,
                 span.line,
                 span.name,
