@@ -12,7 +12,17 @@ from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.frames import joint_index, zero_missing
 
 
-class MaskedBatchNorm(nn.BatchNorm1d):
+class Statistics:
+    """Statistics of the rows of this process; those of all in :mod:`asgcn_dgl.nn.sync`."""
+
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return count, mean and biased variance, from sums of squared deviations."""
+        return count, mean, deviation / count.clamp(min=1)
+
+
+class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
     """Batch norm over the channels of (N, T, D), statistics from what exists.
 
     Missing places come out as zero, so that what follows needs no mask of its own.
@@ -93,14 +103,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """Whether rows of other processes count."""
         return False
 
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return count, mean and biased variance, from sums of squared deviations."""
-        return count, mean, deviation / count.clamp(min=1)
 
-
-class InputNorm(nn.Module):
+class InputNorm(Statistics, nn.Module):
     """Batch norm of the input by joint and channel, as published.
 
     ``num_joints`` is V of the one layout that the model serves, ``in_feats`` D.
@@ -156,12 +160,6 @@ class InputNorm(nn.Module):
             self.running_mean += rate * (mean - self.running_mean)
             self.running_var += rate * (unbiased - self.running_var)
         return mean, var
-
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return count, mean and biased variance, from sums of squared deviations."""
-        return count, mean, deviation / count.clamp(min=1)
 
     def _by_joint(self, joint: Tensor, rows: Tensor) -> Tensor:
         return rows.new_zeros(self.num_joints, rows.shape[-1]).index_add(0, joint, rows)

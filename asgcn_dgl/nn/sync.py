@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm, Statistics
 
 
 def sync_norms(model: nn.Module) -> nn.Module:
@@ -35,29 +35,24 @@ def sync_norms(model: nn.Module) -> nn.Module:
     return model
 
 
-class SyncMaskedBatchNorm(MaskedBatchNorm):
+class _Synced(Statistics):
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if processes() == 1:
+            return super()._combined(count, mean, deviation)
+        return _combined(count, mean, deviation)
+
+
+class SyncMaskedBatchNorm(_Synced, MaskedBatchNorm):
     """A :class:`MaskedBatchNorm` over the rows of all processes; see :func:`sync_norms`."""
 
     def _counts_elsewhere(self) -> bool:
         return processes() > 1
 
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        if processes() == 1:
-            return super()._combined(count, mean, deviation)
-        return _combined(count, mean, deviation)
 
-
-class SyncInputNorm(InputNorm):
+class SyncInputNorm(_Synced, InputNorm):
     """An :class:`InputNorm` over the joints of all processes; see :func:`sync_norms`."""
-
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        if processes() == 1:
-            return super()._combined(count, mean, deviation)
-        return _combined(count, mean, deviation)
 
 
 _SYNCED: dict[type, type] = {MaskedBatchNorm: SyncMaskedBatchNorm, InputNorm: SyncInputNorm}

@@ -13,40 +13,24 @@ from asgcn_dgl.skeleton import SkeletonLayout
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:
-    """A clip of M bodies, T frames and V joints, and what a model makes of it.
-
-    All that a model adds may be absent: None.
+    """A clip of M bodies, T frames and V joints, and the results of a model, if any.
 
     Parameters
     ----------
-    name
-        Name of the recording.
-    layout
-        Skeleton of V joints.
-    pos
-        (M, T, V, d) positions as recorded, d = 2 or 3.
-    mask
-        (M, T, V) bool, joints that were seen.
-    label
-        True class, -1 if unknown.
-    probabilities
-        (K,) probability of each class.
+    pos, mask
+        (M, T, V, d) positions as recorded, d = 2 or 3, and (M, T, V) joints that were seen.
+    label, probabilities
+        True class, -1 if unknown, and (K,) probability of each class.
     links
         (C, M V, M V) probability of each type of A-link, ``links[c, i, j]`` of that from joint j to
         joint i, counted over the joints of all bodies; 0 between bodies unless they were inferred
         over bodies together.
-    response
-        (M, R, V) magnitude of the features of each joint in the last block.
-    response_frames
-        (R,) frame of the clip that each response belongs to.
+    response, response_frames
+        (M, R, V) magnitude of the features of each joint in the last block, and (R,) frame of the
+        clip that each belongs to.
     future
         (M, T', V, d) predicted positions of the last T' frames; NaN for a body without a
         prediction. The model has seen the frames before only.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
 
     Examples
     --------
