@@ -8,8 +8,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
-import yaml
-
 from asgcn_dgl.training.config import RunConfig
 
 TableName = Literal["links", "types", "prior", "prediction", "comparison", "folds"]
@@ -52,6 +50,8 @@ class Grid:
 
 @cache
 def _declared() -> dict[str, Any]:
+    import yaml  # not before the command has said which extra is missing
+
     file = resources.files("asgcn_dgl.experiments").joinpath("tables.yaml")
     declared: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return declared
