@@ -117,7 +117,7 @@ class Clip:
             virtual one is, takes V - 1 joints too: the center is the mean of its visible neighbors.
         mask
             (M, T, V) True where a joint was seen. Default: where the score is not 0; without
-            scores, as :func:`seen_joints` finds (a joint at the exact origin is missing).
+            scores a joint at the exact origin is missing (unless poses are relative to it).
         """
         # A number beyond float32 becomes infinite, which check() reports.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -150,7 +150,7 @@ class Clip:
 
     @property
     def num_places(self) -> int:
-        """Coordinates of a joint that are a place: d, or one less where there is a score."""
+        """Coordinates of a place, d, or one less where there is a score."""
         return self.num_dims - self.scored
 
     @property
@@ -165,13 +165,13 @@ class Clip:
 
     @property
     def source(self) -> str:
-        """File that the clip was read from, or its name: what an error message points at."""
+        """The file that the clip was read from, or its name, for error messages."""
         return str(self.meta.get("path", self.name))
 
     def check(self, num_classes: int | None = None) -> Clip:
         """Return the clip; raise InputError for content that no model can learn from.
 
-        A position is NaN, infinite or beyond :data:`FARTHEST`, or not 0 where the mask is False; no
+        A position is NaN, infinite or beyond 1e12, or not 0 where the mask is False; no
         joint is seen in any frame; or the label is not in 0..K-1, where ``num_classes`` K is given.
         """
         near = np.abs(self.pos) <= FARTHEST  # NaN is not

@@ -86,16 +86,16 @@ class SkeletonDataset(Dataset[Sample]):
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
-        How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
+        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a
         transform of your own.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
         What becomes of joints that were not seen, one of
-        :data:`~asgcn_dgl.data.missing.MISSING`; or a transform of your own. It sees the observed
+        ``MISSING``; or a transform of your own. It sees the observed
         frames only.
     stream
-        One of :data:`~asgcn_dgl.data.streams.STREAMS`.
+        One of ``STREAMS``.
     mode
         ``"whole"``: the input is the whole clip and nothing is predicted. ``"observed"``: the
         input is what precedes the last T' frames, which are the future. ``"mixed"``: each sample

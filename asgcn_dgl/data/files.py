@@ -61,7 +61,7 @@ def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Read a file that is neither empty nor larger than :data:`MAX_BYTES`."""
+    """Read a file that is neither empty nor larger than ``MAX_BYTES``."""
     check_size(path)
     try:
         data = Path(path).read_bytes()
@@ -164,7 +164,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def check_memory(path: str | Path, size: int, what: str) -> None:
-    """Refuse what takes over four times :data:`MAX_BYTES`; ``what`` is for the message."""
+    """Refuse what takes over four times ``MAX_BYTES``; ``what`` is for the message."""
     if size > 4 * MAX_BYTES:
         raise InputError(
             f"{path}: {what} would take {size / 1e9:.1f} GB at once; split the recording, or keep "

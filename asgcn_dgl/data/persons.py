@@ -59,9 +59,10 @@ BODY_RULES = tuple(_RANKINGS)
 def rank_bodies(clip: Clip, rule: str = "energy") -> np.ndarray:
     """Return the numbers of the bodies that are seen, best first; ties keep the clip's order.
 
-    ``"energy"``: those that move most, see :func:`energy`. ``"confidence"``: the highest mean score
-    over all joints and frames, a missing one counting 0; without scores the share of joints seen.
-    ``"tracking"``: those seen in most frames, among equals those that move most.
+    ``"energy"``: those that move most, by the summed standard deviations of their coordinates.
+    ``"confidence"``: the highest mean score over all joints and frames, a missing one counting 0;
+    without scores the share of joints seen. ``"tracking"``: those seen in most frames, among equals
+    those that move most.
     """
     if rule not in BODY_RULES:
         raise ValueError(f"rule must be one of {', '.join(BODY_RULES)}, got {rule!r}")

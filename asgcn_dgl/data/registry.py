@@ -71,7 +71,7 @@ def open_data(
         A folder, or a file for formats of one file. Several, as a list or joined by
         ``os.pathsep``, become one data set: their classes are joined by name.
     name
-        One of :data:`FORMATS`. Left out: the format is recognized. A store is recognized whatever
+        One of ``FORMATS``. Left out: the format is recognized. A store is recognized whatever
         the name says.
     **options
         Options of the format, see :func:`format_options`.

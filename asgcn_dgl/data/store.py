@@ -106,7 +106,7 @@ class Store(Reader):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`.
+        (N,) of ``INDEX``.
     """
 
     path: Path = Path()

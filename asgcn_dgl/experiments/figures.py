@@ -37,7 +37,7 @@ _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a run to draw; None: chosen by :class:`Scene`.
+    """What of a run to draw; None: chosen.
 
     The test ``clip``, the ``actions`` side by side and the ``joint`` whose links are drawn, by
     name; ``real``: on recorded poses instead of the layout's; ``threshold``: probability above
@@ -467,7 +467,7 @@ def draw_figures(
 ) -> list[Path]:
     """Draw the figures of an evaluated run into a folder; None: ``figures`` in the run's.
 
-    ``only`` chooses names of :data:`FIGURES`; None: all that the run has the data for. ``baseline``
+    ``only`` chooses names of ``FIGURES``; None: all that the run has the data for. ``baseline``
     is the folder of another run on the same clips; ``root`` that of the data set, if it has moved.
     InputError for an unknown name, or a figure that the run lacks the data for.
     """

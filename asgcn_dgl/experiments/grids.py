@@ -65,7 +65,7 @@ def published(data: str) -> Mapping[str, Mapping[str, float | list[float]]]:
 def grid(
     table: str, config: RunConfig, default_protocol: str, splits: Collection[str] = ()
 ) -> Grid:
-    """Return the settings that a table of :data:`TABLE_NAMES` compares.
+    """Return the settings that a table of ``TABLE_NAMES`` compares.
 
     What a table does not vary is from ``config``; ``splits`` are all of the set, of which ``folds``
     takes those of one kind. ValueError for an unknown table or fewer than two folds.

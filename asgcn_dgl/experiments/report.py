@@ -202,7 +202,7 @@ def read_raw(
 ) -> tuple[list[Clip], int]:
     """Read recordings of any format, at most ``most``; return them and how many there are.
 
-    ``paths`` are files, folders or stores, ``data`` is a name in :data:`asgcn_dgl.data.FORMATS`
+    ``paths`` are files, folders or stores, ``data`` is a name in ``FORMATS``
     (None: recognized) with its ``options``. An own file that does not say its skeleton has that of
     the layout file beside it, else the supplied one of as many joints.
     """

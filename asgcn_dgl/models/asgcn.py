@@ -291,7 +291,7 @@ class ASGCN(nn.Module):
         Parameters
         ----------
         graph
-            Structure, or DGL graph, of B clips with N joints, from :attr:`graph_builder`.
+            Structure, or DGL graph, of B clips with N joints, from ``graph_builder``.
         feat
             (N, T, D).
         mask

@@ -119,11 +119,10 @@ def fuse(
     """Add up the class probabilities of several evaluated runs on the same test clips.
 
     ``weights`` are by default 1 for a model that sees motion only, 2 for one that sees the streams
-    ``joint`` or ``bone``; ``choose`` finds them on the clips that the runs held out, see
-    :func:`choose_weights`. ``out`` is a JSON file for the result: ``top1``, ``top5`` and
-    ``mean_class`` of the sum in percent, with ``intervals`` (95 %), ``validation_top1`` where
-    weights were chosen, and ``runs``. InputError for fewer than two runs, other clips, or weights
-    that do not fit.
+    ``joint`` or ``bone``; ``choose`` finds them on the clips that the runs held out, in tenths.
+    ``out`` is a JSON file for the result: ``top1``, ``top5`` and ``mean_class`` of the sum in
+    percent, with ``intervals`` (95 %), ``validation_top1`` where weights were chosen, and ``runs``.
+    InputError for fewer than two runs, other clips, or weights that do not fit.
     """
     if len(runs) < 2:
         raise InputError("fuse needs at least two runs")

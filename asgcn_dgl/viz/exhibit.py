@@ -108,7 +108,7 @@ class Exhibit:
 
     @property
     def leader(self) -> int:
-        """The body that moves most: the one to draw where there is room for one."""
+        """The body that moves most, to be drawn where there is room for one."""
         return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
 
     @property

@@ -73,7 +73,7 @@ def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
     """Read one sequence as a clip of one body in the order of ``kinectv1_20``.
 
     Frames in which nobody was found are missing. Under another name than the set's the class is
-    unknown; ``subset`` counts classes within one of :data:`SUBSETS`.
+    unknown; ``subset`` counts classes within one of ``SUBSETS``.
     """
     path = Path(path)
     rows = [line.split() for line in read_lines(path) if line.strip()]

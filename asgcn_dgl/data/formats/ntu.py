@@ -97,7 +97,7 @@ def read_ntu(
         Joints of a lower tracking state are missing: 1 leaves out what was not tracked, 2 what
         was inferred too, 0 nothing.
     select
-        Which bodies are best: one of :data:`~asgcn_dgl.data.persons.BODY_RULES`.
+        Which bodies are best: one of ``BODY_RULES``.
     noise
         Rules of :class:`~asgcn_dgl.data.persons.DropNoise` by which bodies are left out, any of
         ``"length"``, ``"spread"`` and ``"motion"``; none of them by default, as in ST-GCN's
