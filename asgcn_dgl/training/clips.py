@@ -22,7 +22,7 @@ from asgcn_dgl.data import (
     collate,
     open_data,
 )
-from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.data.transforms import (
@@ -86,13 +86,7 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips the bones of another layout of the same joints.
-
-    Parameters
-    ----------
-    layout
-        The layout.
-    """
+    """Give clips the bones of another layout of the same joints."""
 
     layout: SkeletonLayout
 
@@ -154,24 +148,11 @@ def make_dataset(
     num_clips: int = 1,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
-    """Return the dataset of a reader's clips, or of clips in memory.
+    """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
-    Parameters
-    ----------
-    clips
-        A reader, or clips.
-    config
-        Options of the run.
-    mode
-        'whole', 'observed' or 'mixed', see :class:`~asgcn_dgl.data.SkeletonDataset`.
-    future_frames
-        T'.
-    training
-        With augmentation and random frames.
-    num_clips
-        Choices of frames of a clip, if not training.
-    num_classes
-        K; clips of other labels are refused.
+    ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
+    adds augmentation and random frames; clips of labels that are not in 0..``num_classes`` - 1 are
+    refused.
     """
     options = config.clips
     return SkeletonDataset(
@@ -193,26 +174,15 @@ def make_dataset(
 
 
 def open_run(config: RunConfig) -> Reader:
-    """Open the data of a run.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be used.
-    """
+    """Open the data of a run."""
     return open_data(config.root, config.data)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
-    """Return the clips in memory, or as they are where they are not to be kept.
+    """Return the clips in memory, or as they are where they are not to be cached.
 
     Of recordings that were not prepared, those that ``prepare`` would drop are left out, with a
-    warning that counts them by cause, or stop with ``clips.strict``.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be used and none may be left out, or none can be used.
+    warning that counts them by cause; with ``clips.strict`` they are errors.
     """
     prepared = isinstance(clips, ClipList) or _is_store(clips)
     if not len(clips) or (prepared and not config.clips.cache):
@@ -220,7 +190,7 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
     kept: list[int] = []
     found: list[Clip] = []
     causes: list[str] = []
-    for index in track(range(len(clips)), progress):
+    for index in progress_bar(range(len(clips)), progress):
         try:
             clip = clips.read(index).check(len(clips.class_names) or None)
         except InputError as error:
@@ -261,13 +231,7 @@ def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
 
 
 def clips_to_test(data: Reader, config: RunConfig) -> Reader:
-    """Return the clips that a run is tested on.
-
-    Raises
-    ------
-    InputError
-        If the split cannot be used, or there is no test clip.
-    """
+    """Return the clips that a run is tested on."""
     test = _test_clips(data, config)
     if not test:
         raise InputError(f"{config.root}: {_without_test(data, config)}; {HOW_TO_SPLIT}")
@@ -295,20 +259,7 @@ def evaluation_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each choice of frames.
-
-    Parameters
-    ----------
-    dataset
-        Clips.
-    builder
-        Builds the graphs.
-    config
-        Options of the run.
-    rank, processes
-        Which process of how many takes its share; where clips are fewer than processes, each
-        takes all.
-    """
+    """Return a loader over a dataset in order, see :func:`ordered_loader`."""
     return ordered_loader(
         dataset,
         builder,
@@ -323,18 +274,6 @@ class RunClips:
     """The training clips of a run, split into those to learn from and those to choose by.
 
     The test clips are not here: nothing that trains can see them.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    progress
-        Show a bar while clips are read.
-
-    Raises
-    ------
-    InputError
-        If the folder, the protocol or a clip cannot be used, or one part holds no clip.
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:

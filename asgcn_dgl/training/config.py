@@ -453,7 +453,7 @@ class RunConfig:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Streams that the model sees: that of the clips, or those that it makes of positions.
+        """Streams that the model sees, that of the clips or those that it makes of positions.
 
         Examples
         --------
