@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
-from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.files import first_bytes, read_bytes
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.formats.ntu_classes import NTU60_CLASS_NAMES, NTU120_CLASS_NAMES
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
@@ -467,7 +467,7 @@ def _recognizes(name: str, path: Path) -> bool:
         return name == "ntu120"  # its labels are those of all 120 classes
     if path.suffix.lower() in (".json", ".csv", ".npz", ".npy", ".pkl", ".parquet"):
         return False
-    line = read_bytes(path).lstrip().split(b"\n", 1)[0].strip()
+    line = first_bytes(path).lstrip().split(b"\n", 1)[0].strip()
     return name == "ntu120" and line.isdigit()
 
 
