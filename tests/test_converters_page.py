@@ -72,8 +72,6 @@ def test_sleap(page):
 
 
 def test_tables_of_sleap(page):
-    pytest.importorskip("pandas")
-    write_layout(page["layout"])
     pos = poses()
     head = [f"{node}.{axis}" for node in MOUSE for axis in ("x", "y", "score")]
     rows = [["track", "frame_idx", "instance.score", *head]]
@@ -82,14 +80,11 @@ def test_tables_of_sleap(page):
             cells = [f"{x},{y},0.9" for x, y in pos[body, frame]]
             cells[4] = ",," if frame == 7 else cells[4]
             rows.append([f"track_{body}", frame, 0.95, *cells])
-    Path("in").mkdir()
-    Path("in/video.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
-    Path("set").mkdir()
-    page["from_sleap_csv"]("in/video.csv", "set/rows.csv")
-    Path("layout.yaml").rename("set/layout.yaml")
-    clip = open_data("set").read(0)
-    assert clip.pos.shape == (2, 12, 5, 2) and not clip.mask[:, 7, 4].any()
-    np.testing.assert_allclose(clip.pos[:, :7], pos[:, :7], rtol=1e-6)
+    Path("video.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    write_layout(page["layout"])
+    clip = open_data(".").read(0)
+    assert clip.pos.shape == (2, 12, 5, 3) and not clip.mask[:, 7, 4].any()
+    np.testing.assert_allclose(clip.places[:, :7], pos[:, :7], rtol=1e-6)
 
 
 def test_videopose3d(page):

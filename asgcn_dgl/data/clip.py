@@ -132,7 +132,7 @@ class Clip:
             about it that were seen.
         mask
             (M, T, V) True where a joint was seen; by default as :func:`seen_joints` tells, or
-            where its score is not 0.
+            where its score is not 0, and where no coordinate is NaN.
 
         Returns
         -------
@@ -151,6 +151,7 @@ class Clip:
             joints = pos.shape[2] if pos.ndim == 4 else 0
             known = joints == layout.num_joints or lacks_center(layout, joints)
             mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
+            mask &= ~np.isnan(pos).any(axis=-1)
         mask = np.asarray(mask, dtype=bool)
         if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
             pos, mask = _with_center(layout, pos, mask)
@@ -309,11 +310,12 @@ def _with_center(
 def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     """Tell which joints were seen, where neither scores nor a mask do: the one rule of all readers.
 
-    A joint at the exact origin is missing, since sensors and estimators report joints that they
-    lost so. Poses about one of their joints are another thing: the joint that is at the origin in
-    every frame that shows the body was seen if the origin lies in or near the body (coordinates of
-    both signs, within the box of all other joints and half its size about it) and it is the
-    layout's centre, an end of its spine, or, in space, the only such joint.
+    A joint of which a coordinate is NaN is missing, and so is one at the exact origin, since
+    sensors and estimators report joints that they lost so. Poses about one of their joints are
+    another thing: the joint that is at the origin in every frame that shows the body was seen if
+    the origin lies in or near the body (coordinates of both signs, within the box of all other
+    joints and half its size about it) and it is the layout's centre, an end of its spine, or, in
+    space, the only such joint.
 
     Parameters
     ----------
@@ -327,7 +329,7 @@ def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     numpy.ndarray
         (M, T, V) bool.
     """
-    seen = nonzero(pos)
+    seen = nonzero(pos) & ~np.isnan(pos).any(axis=-1)
     for body, mask in zip(pos, seen, strict=True):
         shown = mask.any(axis=1)
         still = np.flatnonzero(~mask[shown].any(axis=0)) if shown.any() else np.zeros(0, int)

@@ -277,8 +277,8 @@ def open_annotations(
     content = read_pickle(path)
     lists: Any = {}
     if isinstance(content, dict) and "annotations" in content:
-        lists, content = content.get("split", {}), content["annotations"]
-    if not isinstance(content, list) or not content or not isinstance(lists, dict):
+        lists, content = content.get("split") or {}, content["annotations"]
+    if not isinstance(content, list | tuple) or not content or not isinstance(lists, dict):
         raise InputError(
             f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
             "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
@@ -420,12 +420,15 @@ def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None])
     pos = entry.get("keypoint")
     if pos is None and "raw_file" in entry:
         return Annotation(name, label, pose_file(place, path.parent, entry, known), None, size)
-    if not isinstance(pos, PickledArray) or len(pos.shape) != 4 or pos.shape[3] not in (2, 3):
-        found = getattr(pos, "shape", "no array")
+    pos, score = PickledArray.of(pos), entry.get("keypoint_score")
+    if pos is None or len(pos.shape) not in (3, 4) or pos.shape[-1] not in (2, 3):
+        found = "no array" if pos is None else pos.shape
         raise InputError(
             f"{place}: 'keypoint' is {found}, where an array of (bodies, frames, joints, 2 or 3) "
             "should be; correct it"
         )
+    if len(pos.shape) == 3:
+        pos = _one_body(pos)
     check_memory(place, 8 * math.prod(pos.shape), "a clip")
     check_bodies(place, pos.shape)
     frames = entry.get("total_frames", pos.shape[1])
@@ -434,16 +437,26 @@ def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None])
             f"{place}: 'total_frames' is {shown(frames)}, but 'keypoint' has {pos.shape[1]} "
             "frames; correct one of them"
         )
-    score = entry.get("keypoint_score")
-    if score is not None and (not isinstance(score, PickledArray) or score.shape != pos.shape[:3]):
+    score = None if score is None else PickledArray.of(score) or PickledArray()
+    if score is not None and score.shape in (pos.shape[1:3], (*pos.shape[:3], 1)):
+        score = _one_body(score, pos.shape[:3])
+    if score is not None and score.shape != pos.shape[:3]:
+        found = score.shape if score.array.size else "no array"
         raise InputError(
-            f"{place}: 'keypoint_score' is {getattr(score, 'shape', 'no array')}, where "
+            f"{place}: 'keypoint_score' is {found}, where "
             f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
         )
     for array in (pos, score):
         if array is not None and array.kind not in "iuf":
             raise InputError(f"{place}: an array of {array.array.dtype}, which is no number")
     return Annotation(name, label, pos, score, size)
+
+
+def _one_body(found: PickledArray, shape: Sequence[int] = ()) -> PickledArray:
+    """An array of one body with the axis of bodies, or in another shape."""
+    other = PickledArray()
+    other.array = found.array.reshape(shape) if shape else found.array[None]
+    return other
 
 
 def _label(place: str, entry: dict[Any, Any]) -> int:
@@ -458,6 +471,7 @@ def _label(place: str, entry: dict[Any, Any]) -> int:
 def _size(place: str, size: Any) -> tuple[float, float] | None:
     if size is None:
         return None
+    size = size.array.tolist() if isinstance(size, PickledArray) else size
     whole = isinstance(size, (tuple, list)) and len(size) in (2, 3)
     if not whole or not all(isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]):
         raise InputError(f"{place}: 'img_shape' is no (height, width) above 0; correct it")
@@ -466,6 +480,7 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
 
 def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, Split]:
     """Put lists together: what trains, and what tests."""
+    lists = {key: _members(members) for key, members in lists.items()}
     total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
     if total > MAX_MEMBERS:
         raise InputError(f"{path}: {total} names in lists of splits; {MAX_MEMBERS} are read")
@@ -511,6 +526,13 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dic
                 )
             found[name] = Split.of_names(names, train, test)
     return found
+
+
+def _members(value: Any) -> Any:
+    """A list of what an array or a set of names holds."""
+    if isinstance(value, PickledArray):
+        return value.array.tolist()
+    return list(value) if isinstance(value, set | frozenset) else value
 
 
 def _recognizes(path: Path) -> bool:

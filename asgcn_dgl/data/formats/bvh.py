@@ -29,7 +29,7 @@ from asgcn_dgl.data.files import (
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.formats.table import ClipTable, known_facts
 from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -455,7 +455,11 @@ class BVHReader(Reader):
 
 
 def open_bvh(
-    root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
+    root: str | Path,
+    scale: float = 1.0,
+    step: int = 1,
+    positions: str = "replace",
+    labels: str = "table",
 ) -> BVHReader:
     """Look at a folder of BVH files of one skeleton.
 
@@ -466,6 +470,9 @@ def open_bvh(
         and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
     scale, step, positions
         See :func:`read_bvh`.
+    labels
+        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
+        below the root.
 
     Returns
     -------
@@ -485,8 +492,7 @@ def open_bvh(
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
     check_names(names, files)
-    table = find_table(folder, names) if root.is_dir() else None
-    table = ClipTable() if table is None else table
+    table = known_facts(root, names, labels)
     return BVHReader(
         tuple(names),
         read_hierarchy(files[0]).layout(),

@@ -127,18 +127,19 @@ def trusted_scores(
     places, score
         (M, T, V, d) as they stand in the file, and (M, T, V).
     """
-    never = ~(score != 0).any(axis=(0, 1))
     shown = (score > 0).any(axis=2)
-    if not never.any() or not shown.any():
-        return score
     given = np.isfinite(places).all(axis=-1) & nonzero(places)  # (M, T, V)
-    for joint in np.flatnonzero(never):
-        here = given[..., joint] & shown
-        never[joint] = 2 * here.sum() > shown.sum() and np.ptp(places[here, joint], axis=0).any()
-    if not never.any():
+    unrated = [
+        joint
+        for joint in np.flatnonzero((score == 0).all(axis=(0, 1))).tolist()
+        if 2 * (here := given[..., joint] & shown).sum() > shown.sum() > 0
+        and np.ptp(places[here, joint], axis=0).any()
+    ]
+    if not unrated:
         return score
-    _tell_unrated(place.split(" (")[0], tuple(layout.joints[n] for n in np.flatnonzero(never)))
-    return np.where(never & given & shown[..., None], 1.0, score)
+    _tell_unrated(place.split(" (")[0], tuple(layout.joints[joint] for joint in unrated))
+    seen = given & shown[..., None] & np.isin(np.arange(score.shape[2]), unrated)
+    return np.where(seen, 1.0, score)
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""What pose estimators write: folders of OpenPose, JSON of AlphaPose, tables of DeepLabCut.
+"""What pose estimators write: OpenPose, AlphaPose, DeepLabCut, and tables of a row a frame.
 
 A reader makes :class:`Poses` of one recording; all else is common: the layout, ``clips.csv`` beside
 the files, scores and what is missing. Places are in the files' unit, pixels mostly.
@@ -6,8 +6,9 @@ the files, scores and what is missing. Places are in the files' unit, pixels mos
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,14 +28,13 @@ from asgcn_dgl.data.files import (
 )
 from asgcn_dgl.data.formats.estimates import check_options, choose_layout, estimated_clip
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
-from asgcn_dgl.data.formats.spreadsheet import read_cells, to_numbers
-from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.formats.spreadsheet import first_row, read_cells, to_numbers
+from asgcn_dgl.data.formats.table import TABLE, ClipTable, known_facts
 from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "EstimatorReader", "Poses", "open_alphapose", "open_deeplabcut",
-           "open_openpose"]  # fmt: skip
+__all__ = ["FORMATS", "KINDS", "EstimatorReader", "Kind", "Poses", "open_estimates"]  # fmt: skip
 
 _USUAL = {16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 26: "halpe26",
           133: "wholebody133"}  # fmt: skip
@@ -74,7 +74,7 @@ class EstimatorReader(Reader):
     table
         What ``clips.csv`` says.
     min_score, score
-        See :func:`open_openpose`.
+        See :func:`open_estimates`.
     """
 
     files: tuple[tuple[Path, ...], ...] = ()
@@ -125,27 +125,58 @@ def _ordered(place: str, poses: Poses, layout: SkeletonLayout) -> Poses:
     return Poses(poses.places[:, :, order], score, wanted)
 
 
-def _open(
-    root: Path,
-    found: dict[str, tuple[Path, ...]],
-    load: Callable[[Sequence[Path]], Poses],
-    layout: GivenLayout,
-    min_score: float,
-    score: bool,
+def open_estimates(
+    kind: Kind,
+    root: str | Path,
+    layout: GivenLayout = None,
+    min_score: float = 0.0,
+    score: bool = True,
+    labels: str = "table",
 ) -> EstimatorReader:
-    """Make the reader of the recordings that were found, by name."""
+    """Look at what an estimator wrote.
+
+    Parameters
+    ----------
+    kind
+        Which one, see :data:`KINDS`.
+    root
+        Folder of its files, at any depth; or one file, or the folder of one recording. A table
+        ``clips.csv`` in the folder says labels and splits, see
+        :func:`~asgcn_dgl.data.formats.table.find_table`.
+    layout
+        Name of a supplied layout, or a layout file. Left out: ``layout.yaml`` in the folder, else
+        the usual one of so many joints. Tables name their joints, and need a layout whose joints
+        are called so, in any order; columns of others are left out.
+    min_score
+        Joints whose score is not above this are missing.
+    score
+        The score is the last coordinate of each joint.
+    labels
+        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
+        below the root.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, no layout, or no recording can be used.
+    """
     check_options(min_score, score)
-    names = [plain_name(name, str(files[0])) for name, files in found.items()]
+    root = Path(root)
     folder = root if root.is_dir() else root.parent
-    table = find_table(folder, names) if root.is_dir() else None
-    table = ClipTable() if table is None else table
+    files = find_files(root, kind.pattern, f"{kind.title}'s {kind.pattern}")
+    files = [path for path in files if kind.is_one(path)]
+    if not files:
+        raise InputError(f"{root}: no file of {kind.title} in it; check the folder")
+    found = kind.group(folder, files)
+    names = [plain_name(name, str(files[0])) for name, files in found.items()]
+    table = known_facts(root, names, labels)
     return EstimatorReader(
         tuple(names),
-        _layout(folder, found, load, layout),
+        _layout(folder, found, kind.load, layout),
         table.class_names,
         table.splits,
         tuple(found.values()),
-        load,
+        kind.load,
         table,
         min_score,
         score,
@@ -154,9 +185,51 @@ def _open(
     )
 
 
+Found = dict[str, tuple[Path, ...]]
+
+
+class Kind(NamedTuple):
+    """How an estimator writes its output.
+
+    Attributes
+    ----------
+    name, title
+        What ``--data`` and messages call it.
+    pattern
+        Glob pattern of its files.
+    is_one
+        Whether a file looks like one of its.
+    group
+        Names and files of the recordings in a folder.
+    load
+        Reader of a recording.
+    """
+
+    name: str
+    title: str
+    pattern: str
+    is_one: Callable[[Path], bool]
+    group: Callable[[Path, Sequence[Path]], Found]
+    load: Callable[[Sequence[Path]], Poses]
+
+    def recognizes(self, path: Path) -> bool:
+        """Tell whether a folder holds such files, or a file is one."""
+        return any(map(self.is_one, path.rglob(self.pattern) if path.is_dir() else [path]))
+
+
+def _one_each(folder: Path, files: Sequence[Path]) -> Found:
+    """Recordings of a file each: called like it, or like its folder where all are called alike."""
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+    if len(files) > 1 and len({path.name for path in files}) == 1:
+        names = [path.parent.relative_to(folder).as_posix() for path in files]
+    names = [name.rpartition("DLC")[0].rstrip("_") or name for name in names]
+    check_names(names, files)
+    return {name: (path,) for name, path in zip(names, files, strict=True)}
+
+
 def _layout(
     folder: Path,
-    found: dict[str, tuple[Path, ...]],
+    found: Found,
     load: Callable[[Sequence[Path]], Poses],
     given: GivenLayout,
 ) -> SkeletonLayout:
@@ -184,54 +257,21 @@ def _layout(
 
 # OpenPose ----------------------------------------------------------------------------------------
 
-_OPENPOSE = "*_keypoints.json"
 _FRAME = re.compile(r"(.*?)[_-]?(\d+)")
 
 
-def open_openpose(
-    root: str | Path, layout: GivenLayout = None, min_score: float = 0.0, score: bool = True
-) -> EstimatorReader:
-    """Look at what OpenPose wrote with ``--write_json``: a file ``*_keypoints.json`` a frame.
-
-    Parameters
-    ----------
-    root
-        Folder of one recording, or of many, at any depth: files of one folder that are called alike
-        but for the number of the frame are one. Or one such file. ``clips.csv`` in the folder says
-        labels and splits, see :func:`~asgcn_dgl.data.formats.table.find_table`.
-    layout
-        Name of a supplied layout, or a layout file. Left out: ``layout.yaml`` in the folder, else
-        the usual one of so many joints (25: BODY_25, 18: COCO).
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        The score is the last coordinate of each joint.
-
-    Returns
-    -------
-    EstimatorReader
-        A recording is called by its folder below the root, and by what its files are called where
-        several share a folder. Identities are kept over time by overlap, since the files have
-        none; what ``person_id`` says is not asked, as it is always -1.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or the first recording cannot be used.
-    """
-    root = Path(root)
-    folder = root if root.is_dir() else root.parent
-    groups: dict[tuple[Path, str], list[Path]] = {}
-    for path in find_files(root, _OPENPOSE, "OpenPose's *_keypoints.json"):
-        groups.setdefault((path.parent, _video(path)), []).append(path)
-    alone = {parent for parent, _ in groups}
+def _by_video(folder: Path, files: Sequence[Path]) -> Found:
+    """Recordings of a file a frame: those of a folder that are called alike but for the number."""
+    groups: dict[Path, dict[str, list[Path]]] = {}
+    for path in files:
+        groups.setdefault(path.parent, {}).setdefault(_video(path), []).append(path)
     found = {}
-    for (parent, video), files in groups.items():
+    for parent, videos in groups.items():
         place = parent.relative_to(folder).as_posix()
-        shared = len(alone) < len(groups) and sum(other == parent for other, _ in groups) > 1
-        name = video or parent.resolve().name if place == "." else place
-        found[f"{place}/{video}" if shared and place != "." else name] = tuple(files)
-    return _open(root, found, _openpose, layout, min_score, score)
+        for video, frames in videos.items():
+            name = video or parent.resolve().name if place == "." else place
+            found[f"{place}/{video}" if place != "." and len(videos) > 1 else name] = tuple(frames)
+    return found
 
 
 def _video(path: Path) -> str:
@@ -279,7 +319,9 @@ def _joints(place: str, values: Any, size: int) -> np.ndarray:
 Frames = dict[int, list[np.ndarray]]
 
 
-def _followed(place: str, frames: Frames, known: dict[int, list[str]] | None = None) -> Poses:
+def _followed(
+    place: str, frames: Frames, known: dict[int, list[str]] | None = None, scored: bool = True
+) -> Poses:
     """Poses of the detections of each frame: by identity where it is known, else followed."""
     shapes = {pose.shape for poses in frames.values() for pose in poses}
     if len(shapes) != 1:
@@ -291,11 +333,11 @@ def _followed(place: str, frames: Frames, known: dict[int, list[str]] | None = N
     bodies = {who: body for body, who in enumerate(everyone)}
     size_of_all = 8 * len(bodies) * count * joints * size
     check_memory(place, size_of_all, f"{len(bodies)} bodies over frames {first} to {max(frames)}")
-    poses = np.zeros((len(bodies), count, joints, size))
+    poses = np.full((len(bodies), count, joints, size), 0.0 if scored else np.nan)
     for frame, found in frames.items():
         for who, pose in zip(persons[frame], found, strict=True):
             poses[bodies[who], frame - first] = pose
-    return Poses(poses[..., :-1], poses[..., -1])
+    return Poses(poses[..., :-1], poses[..., -1]) if scored else Poses(poses, None)
 
 
 def _follow(frames: Frames) -> dict[int, list[str]]:
@@ -327,7 +369,7 @@ def _follow(frames: Frames) -> dict[int, list[str]]:
 
 def _box(pose: np.ndarray) -> np.ndarray:
     """Box of the joints that were seen, and half its size about it, for those who move fast."""
-    places = pose[pose[:, -1] > 0, :-1]
+    places = pose[(pose[:, -1] > 0) & ~np.isnan(pose).any(axis=1), :2]
     if not len(places):
         return np.zeros((2, 1))
     low, high = places.min(axis=0), places.max(axis=0)
@@ -345,117 +387,62 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 # AlphaPose ---------------------------------------------------------------------------------------
 
-
-def open_alphapose(
-    root: str | Path, layout: GivenLayout = None, min_score: float = 0.0, score: bool = True
-) -> EstimatorReader:
-    """Look at AlphaPose's results: a JSON file a recording, a list of persons in images.
-
-    Parameters
-    ----------
-    root
-        Folder of ``.json`` files, at any depth, or one file; ``clips.csv`` as for
-        :func:`open_openpose`.
-    layout, min_score, score
-        As for :func:`open_openpose` (26 joints: Halpe's, 17: COCO's).
-
-    Returns
-    -------
-    EstimatorReader
-        Persons are told apart by ``idx`` where each of an image has another, else followed by
-        overlap; frames are the numbers at the end of ``image_id``.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or the first cannot be used.
-    """
-    root = Path(root)
-    folder = root if root.is_dir() else root.parent
-    files = [
-        path for path in find_files(root, "*.json", "AlphaPose's *.json") if _is_alphapose(path)
-    ]
-    if not files:
-        raise InputError(f"{root}: no JSON of AlphaPose in it, a list with 'image_id'; check it")
-    names = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-    if len({path.name for path in files}) == 1 and len(files) > 1:  # VIDEO/alphapose-results.json
-        names = [path.parent.relative_to(folder).as_posix() for path in files]
-    check_names(names, files)
-    found = {name: (path,) for name, path in zip(names, files, strict=True)}
-    return _open(root, found, _alphapose, layout, min_score, score)
+#: Results by image, in the formats "cmu" and "open".
+_BY_IMAGE = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{\s*"version"[^\[\]{}]*"(?:bodies|people)"')
 
 
 def _is_alphapose(path: Path) -> bool:
+    if not is_recording(path) or path.suffix.lower() != ".json":
+        return False
     with path.open("rb") as file:
-        return is_recording(path) and b'"image_id"' in file.read(4096)
+        start = file.read(4096)
+    # Nobody in any image: an empty list, to be counted as lost.
+    return b'"image_id"' in start or _BY_IMAGE.match(start) is not None or start.strip() == b"[]"
 
 
 def _alphapose(files: Sequence[Path]) -> Poses:
     (path,) = files
-    entries = read_json(path)
     frames: Frames = {}
     known: dict[int, list[str]] = {}
-    for number, entry in enumerate(entries if isinstance(entries, list) else [None], start=1):
+    for number, (image, keypoints, person) in enumerate(_persons(path, read_json(path)), start=1):
         place = f"{path}, entry {number}"
-        if not isinstance(entry, dict) or not {"image_id", "keypoints"} <= set(entry):
-            raise InputError(f"{place}: no 'image_id' and 'keypoints'; give AlphaPose's results")
-        match = _FRAME.fullmatch(Path(str(entry["image_id"])).stem)
+        match = _FRAME.fullmatch(Path(str(image)).stem)
         if match is None:
             raise InputError(
-                f"{place}: 'image_id' {shown(entry['image_id'])!r} does not end in the number of a "
-                "frame; rename the images"
+                f"{place}: 'image_id' {shown(image)!r} does not end in the number of a frame; "
+                "rename the images"
             )
-        frames.setdefault(int(match[2]), []).append(
-            _joints(f"{place}: 'keypoints'", entry["keypoints"], 3)
-        )
-        known.setdefault(int(match[2]), []).append(str(entry.get("idx")))
+        pose = _joints(f"{place}: 'keypoints'", keypoints, 3)
+        frames.setdefault(int(match[2]), []).append(pose)
+        known.setdefault(int(match[2]), []).append(str(person))
     tracked = all(len(set(each)) == len(each) and "None" not in each for each in known.values())
     return _followed(str(path), frames, known if tracked else None)
+
+
+def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Image, keypoints and identity of each person, in AlphaPose's format, CMU's or OpenPose's."""
+    if isinstance(content, dict):
+        for image, found in content.items():
+            persons = found.get("people", found.get("bodies")) if isinstance(found, dict) else None
+            if not isinstance(persons, list):
+                raise InputError(
+                    f"{path}: no list of persons of image {shown(image)!r}; correct it"
+                )
+            for each in persons:
+                joints = each if isinstance(each, dict) else {}
+                yield image, joints.get("pose_keypoints_2d", joints.get("joints")), None
+        return
+    for number, entry in enumerate(content if isinstance(content, list) else [None], start=1):
+        if not isinstance(entry, dict) or not {"image_id", "keypoints"} <= set(entry):
+            raise InputError(
+                f"{path}, entry {number}: no 'image_id' and 'keypoints'; give AlphaPose's results"
+            )
+        yield entry["image_id"], entry["keypoints"], entry.get("idx")
 
 
 # DeepLabCut --------------------------------------------------------------------------------------
 
 _COORDINATES = ("x", "y", "z", "likelihood")
-
-
-def open_deeplabcut(
-    root: str | Path, layout: GivenLayout = None, min_score: float = 0.0, score: bool = True
-) -> EstimatorReader:
-    """Look at DeepLabCut's tables: a CSV file a recording, of one animal or of several.
-
-    Parameters
-    ----------
-    root
-        Folder of ``.csv`` files, at any depth, or one file; ``clips.csv`` as for
-        :func:`open_openpose`.
-    layout
-        Layout file, or the name of a supplied layout; left out: ``layout.yaml`` in the folder. Its
-        joints are called like the body parts, in any order; body parts that it has not are left
-        out.
-    min_score, score
-        As for :func:`open_openpose`; the score is the likelihood.
-
-    Returns
-    -------
-    EstimatorReader
-        A recording is called like its video: its file without ``DLC`` and what follows.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, no layout, or the first recording cannot be used.
-    """
-    root = Path(root)
-    folder = root if root.is_dir() else root.parent
-    files = find_files(root, "*.csv", "DeepLabCut's *.csv")
-    files = [path for path in files if _is_deeplabcut(path)]
-    if not files:
-        raise InputError(f"{root}: no table of DeepLabCut in it, with a row 'bodyparts'; check it")
-    names = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-    names = [name.rpartition("DLC")[0].rstrip("_") or name for name in names]
-    check_names(names, files)
-    found = {name: (path,) for name, path in zip(names, files, strict=True)}
-    return _open(root, found, _deeplabcut, layout, min_score, score)
 
 
 def _is_deeplabcut(path: Path) -> bool:
@@ -497,28 +484,90 @@ def _deeplabcut(files: Sequence[Path]) -> Poses:
     return Poses(poses[..., : len(axes) - scored], poses[..., -1] if scored else None, joints)
 
 
+# Wide tables -------------------------------------------------------------------------------------
+
+#: Columns of a joint: its name, then which of its numbers.
+_CELL = re.compile(r"(.+?)[._ -]?(x|y|z|score|likelihood|confidence|visibility|conf|prob)", re.I)
+
+#: Columns of whole rows, in lower letters: frames, and who a row shows.
+_FRAMES = ("frame", "frame_idx", "frame_index", "frame_id", "frame_number", "fnum", "frame_num")
+_BODIES = ("track", "track_id", "individual", "animal", "person", "person_id", "body", "id")
+
+
+def _joint_columns(head: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Columns of each joint: x, y, and where there are any z and score."""
+    joints: dict[str, dict[str, int]] = {}
+    for number, name in enumerate(head):
+        match = _CELL.fullmatch(name)
+        if match and name.lower() != "instance.score":
+            what = match[2].lower()
+            joints.setdefault(match[1], {})[what if what in "xyz" else "score"] = number
+    return {joint: columns for joint, columns in joints.items() if {"x", "y"} <= set(columns)}
+
+
+def _is_wide(path: Path) -> bool:
+    if not is_recording(path) or path.suffix.lower() != ".csv" or path.name == TABLE:
+        return False
+    return len(_joint_columns(first_row(path))) > 1
+
+
+def _wide(files: Sequence[Path]) -> Poses:
+    (path,) = files
+    ((_, head), *rows), dialect = read_cells(path)
+    joints = _joint_columns(head)
+    axes = [axis for axis in ("x", "y", "z") if all(axis in each for each in joints.values())]
+    scored = all("score" in each for each in joints.values())
+    columns = [each[axis] for each in joints.values() for axis in [*axes, *["score"] * scored]]
+    lower = [name.lower() for name in head]
+    frame = next((lower.index(name) for name in _FRAMES if name in lower), None)
+    body = next((lower.index(name) for name in _BODIES if name in lower), None)
+    cells = np.array([(row + [""] * len(head))[: len(head)] for _, row in rows], object)
+    numbered = columns if frame is None else [*columns, frame]
+    values, wrong = to_numbers(cells[:, numbered], dialect)
+    if not len(rows) or wrong.any():
+        row, column = np.argwhere(wrong)[0] if len(rows) else (0, 0)
+        told = f"{cells[row, numbered[column]][:40]!r}" if len(rows) else "nothing"
+        line = rows[row][0] if len(rows) else 2
+        raise InputError(f"{path}, line {line}: {told} where a number should be; correct the row")
+    when = np.arange(len(rows)) if frame is None else values[:, -1]
+    if not (np.abs(when) < 1e9).all() or (when != np.round(when)).any():
+        raise InputError(f"{path}: column {head[frame or 0]!r} is no number of a frame; correct it")
+    who = [row[body] if body is not None else "" for row in cells.tolist()]
+    shape = (len(rows), len(joints), len(axes) + scored)
+    found = values[:, : len(columns)].reshape(shape)
+    frames: Frames = {}
+    known: dict[int, list[str]] = {}
+    for number, (at, person) in enumerate(zip(when.astype(int).tolist(), who, strict=True)):
+        frames.setdefault(at, []).append(found[number])
+        known.setdefault(at, []).append(person)
+    tracked = all(len(set(each)) == len(each) for each in known.values())
+    poses = _followed(str(path), frames, known if tracked else None, scored)
+    return poses._replace(joints=tuple(joints))
+
+
 # Formats -----------------------------------------------------------------------------------------
 
 
-def _recognizes_openpose(path: Path) -> bool:
-    if path.is_dir():
-        return next(path.rglob(_OPENPOSE), None) is not None
-    return path.name.endswith("_keypoints.json")
+def _is_openpose(path: Path) -> bool:
+    return is_recording(path) and path.name.endswith("_keypoints.json")
 
 
-def _recognizes_alphapose(path: Path) -> bool:
-    files = path.rglob("*.json") if path.is_dir() else [path]
-    return any(each.suffix.lower() == ".json" and _is_alphapose(each) for each in files)
+#: OpenPose's folders of a file a frame, AlphaPose's JSON, DeepLabCut's tables, and tables of a row
+#: a frame with columns such as ``nose_x``, ``nose_y`` and ``nose_score``.
+KINDS = (
+    Kind("openpose", "OpenPose", "*_keypoints.json", _is_openpose, _by_video, _openpose),
+    Kind("alphapose", "AlphaPose", "*.json", _is_alphapose, _one_each, _alphapose),
+    Kind("deeplabcut", "DeepLabCut", "*.csv", _is_deeplabcut, _one_each, _deeplabcut),
+    Kind("wide", "wide tables", "*.csv", _is_wide, _one_each, _wide),
+)
 
-
-def _recognizes_deeplabcut(path: Path) -> bool:
-    return any(map(_is_deeplabcut, path.rglob("*.csv") if path.is_dir() else [path]))
-
-
-FORMATS = (
-    Format("openpose", open_openpose, _recognizes_openpose, "OpenPose", ("min_score", "score")),
-    Format("alphapose", open_alphapose, _recognizes_alphapose, "AlphaPose", ("min_score", "score")),
+FORMATS = tuple(
     Format(
-        "deeplabcut", open_deeplabcut, _recognizes_deeplabcut, "DeepLabCut", ("min_score", "score")
-    ),
+        kind.name,
+        functools.partial(open_estimates, kind),
+        kind.recognizes,
+        kind.title,
+        ("min_score", "score"),
+    )
+    for kind in KINDS
 )

@@ -122,7 +122,7 @@ def read_ntu(
     Raises
     ------
     InputError
-        If the file cannot be read, is truncated or garbled, holds NaN or infinite coordinates, a
+        If the file cannot be read, is truncated or garbled, holds infinite coordinates, a
         wrong number of joints, no frame or no body. The message names the line.
     ValueError
         If an option is out of range.
@@ -272,7 +272,7 @@ def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
         raise _row_error(text, starts, rows) from error
     if len(values) != len(rows):  # blank lines are passed over
         raise _row_error(text, starts, rows)
-    wrong = ~np.isfinite(values).all(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
+    wrong = np.isinf(values).any(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
     if wrong.any():
         row = int(wrong.argmax())
         raise text.error(_line(starts, row), _row_fault(rows[row], values[row]))
@@ -298,7 +298,7 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
 
 
 def _row_fault(row: str, values: np.ndarray) -> str:
-    if not np.isfinite(values[:3]).all():
+    if np.isinf(values[:3]).any():
         return (
             f"coordinates {' '.join(row.split()[:3])} are not finite; repair the file, remove it, "
             "or list it among the samples to drop"
@@ -332,7 +332,7 @@ def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is refused
         found = values[..., :3].astype(np.float32)
     # The sensor reports a joint that it lost as its own origin.
-    seen = nonzero(found)
+    seen = nonzero(found) & ~np.isnan(found).any(axis=-1)
     if min_state:
         seen &= values[..., 3] >= min_state
     found[~seen] = 0

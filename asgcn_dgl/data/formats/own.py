@@ -28,7 +28,7 @@ from asgcn_dgl.data.formats.table import (
     TABLE,
     ClipTable,
     class_list,
-    find_table,
+    known_facts,
 )
 from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.errors import InputError
@@ -226,11 +226,19 @@ def _clip(
     label: int,
     meta: Mapping[str, Any],
 ) -> Clip:
-    if missing.nan == "error" and np.isnan(pos).any():
-        try:
-            Clip.from_positions(name, layout, pos, mask if score is None else None, label, meta)
-        except InputError as error:
-            raise InputError(f"{error}, or say --options.nan missing") from error
+    if missing.nan == "error":
+        shown = ~np.isnan(pos) | ~(
+            np.ones_like(pos, bool) if mask is None else mask[..., None] != 0
+        )
+        if score is not None:
+            shown |= ~(score > missing.min_score)[..., None]
+        if not shown.all():
+            body, frame, joint, axis = (int(index) for index in np.argwhere(~shown)[0])
+            raise InputError(
+                f"{meta.get('path', name)}: coordinate {axis + 1} of joint {joint + 1} "
+                f"({layout.joints[joint]}) of body {body + 1} in frame {frame + 1} is nan; repair "
+                "the file or remove it, or say --options.nan missing"
+            )
     return estimated_clip(
         name,
         layout,
@@ -289,6 +297,7 @@ def open_own(
     nan: str = "missing",
     min_score: float = 0.0,
     axes: str = "",
+    labels: str = "table",
 ) -> OwnReader:
     """Look at a folder of own recordings.
 
@@ -309,6 +318,9 @@ def open_own(
         Order of the axes of ``keypoints``, where it is not (bodies, frames, joints, coordinates) or
         (frames, joints, coordinates): letters of M, T, V and C. SLEAP's arrays are ``TMVC``, those
         in its files ``MCVT``.
+    labels
+        ``"table"``: classes stand in ``clips.csv`` or in the files. ``"folder"``: they are the
+        names of the folders below the root.
 
     Returns
     -------
@@ -332,9 +344,10 @@ def open_own(
         raise InputError(f"{root}: no recordings in it; give a folder of {', '.join(SUFFIXES)}")
     chosen = find_layouts(folder, layout)
     names, places = _recordings(folder, files)
-    table = find_table(folder, names) if root.is_dir() else None
-    if table is None:
+    if labels == "table" and not (root.is_dir() and is_there(folder / TABLE)):
         table = _facts_of_arrays(folder, names, places)
+    else:
+        table = known_facts(folder, names, labels)
     return OwnReader(
         tuple(names),
         chosen[0],

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
-from asgcn_dgl.data.files import check_memory, check_size, first_bytes, in_short, plain_name
-from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, to_numbers
+from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
+from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -45,10 +45,7 @@ CHUNK = 200_000
 
 def is_table(path: Path) -> bool:
     """Tell whether the first line of a CSV file has most of the columns that are needed."""
-    dialect = dialect_of(path)
-    text = first_bytes(path).decode(dialect.encoding, "replace")
-    lines = text.splitlines()[dialect.skip : dialect.skip + 1]
-    head = {_column(cell.strip('" ')) for line in lines for cell in line.split(dialect.delimiter)}
+    head = {_column(cell) for cell in first_row(path)}
     return 2 * len(head & set(NEEDED)) > len(NEEDED)
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.files import decoded, read_bytes
+from asgcn_dgl.data.files import decoded, first_bytes, read_bytes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["EMPTY", "Dialect", "dialect_of", "read_cells", "to_numbers"]
+__all__ = ["EMPTY", "Dialect", "dialect_of", "first_row", "read_cells", "to_numbers"]
 
 #: Cells, in lower letters, that hold no number.
 EMPTY = ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "none", "null")
@@ -104,6 +104,17 @@ def read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], Dialect]:
         raise InputError(f"{path}: no row in it; remove the file from the data")
     width = max(number for _, row in rows for number, cell in enumerate(row, start=1) if cell)
     return [(line, row[:width]) for line, row in rows], dialect
+
+
+def first_row(path: Path) -> list[str]:
+    """Read the head of a table, by which its format is recognized."""
+    dialect = dialect_of(path)
+    lines = first_bytes(path).decode(dialect.encoding, "replace").splitlines()
+    return [
+        cell.strip()
+        for row in csv.reader(lines[dialect.skip : dialect.skip + 1], delimiter=dialect.delimiter)
+        for cell in row
+    ]
 
 
 def to_numbers(texts: np.ndarray, dialect: Dialect) -> tuple[np.ndarray, np.ndarray]:

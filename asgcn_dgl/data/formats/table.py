@@ -20,6 +20,7 @@ __all__ = [
     "class_list",
     "find_table",
     "is_label",
+    "known_facts",
     "number_labels",
     "number_names",
     "splits_of",
@@ -142,6 +143,40 @@ class ClipTable:
         splits = {name: [split.train, split.test] for name, split in self.splits.items()}
         numbers = {name: dict(known) for name, known in self.numbers.items()}
         return [self.class_names, dict(self.labels), numbers, splits, dict(self.rates)]
+
+
+def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
+    """Return what is known of recordings.
+
+    Parameters
+    ----------
+    root
+        Their folder, or the one file.
+    names
+        Of the recordings, paths in the folder.
+    labels
+        ``"table"``: what :func:`find_table` finds. ``"folder"``: a recording's class is the folder
+        below the root that it is in.
+
+    Raises
+    ------
+    InputError
+        As :func:`find_table`; also if a recording is in no folder.
+    """
+    if labels not in ("table", "folder"):
+        raise InputError(f"labels must be table or folder, got {labels!r}")
+    if not root.is_dir():
+        return ClipTable()
+    if labels == "table":
+        return find_table(root, names) or ClipTable()
+    outside = [name for name in names if "/" not in name]
+    if outside:
+        raise InputError(
+            f"{root}: {outside[0]!r} is in no folder, whose name would be its class; put it into "
+            "one, or write clips.csv and leave --options.labels out"
+        )
+    entries = {name: {"label": name.split("/")[0]} for name in names}
+    return ClipTable.of(entries, class_list(root), str(root))
 
 
 def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:

@@ -227,7 +227,8 @@ def test_a_whole_set_has_the_published_counts(save):
         ({"total_frames": 5}, "'total_frames' is 5, but 'keypoint' has 4"),
         ({"keypoint": None}, "'keypoint' is no array"),
         ({"keypoint": None, "raw_file": "k.pkl"}, "'frame_inds' is no list"),
-        ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint' is \(4, 17, 2\)"),
+        ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint_score' is \(2, 4, 17\)"),
+        ({"keypoint": np.ones((4, 17))}, r"'keypoint' is \(4, 17\)"),
         ({"keypoint": np.ones((2, 4, 17, 2), dtype=bool)}, "which is no number"),
         ({"keypoint_score": np.ones((2, 4, 16))}, r"'keypoint_score' is \(2, 4, 16\)"),
         ({"img_shape": (0, 5)}, "'img_shape' is no"),
@@ -270,6 +271,26 @@ def test_bad_files_are_named(save, tmp_path):
     for options in ({"normalize": "x"}, {"min_score": "x"}, {"score": 1}):
         with pytest.raises(InputError, match="must be"):
             open_annotations(save([flat()]), **options)
+
+
+def test_entries_as_people_write_them(save):
+    """Nested lists, one body without its axis, scores with one more, numpy's numbers."""
+    entry = flat(bodies=1)
+    expected = open_annotations(save([entry])).read(0)
+    pos, score = entry["keypoint"], entry["keypoint_score"]
+    for change in (
+        {"keypoint": pos.tolist(), "keypoint_score": score.tolist()},
+        {"keypoint": pos[0], "keypoint_score": score[0]},
+        {"keypoint_score": score[..., None]},
+        {"img_shape": np.array([100, 200]), "label": np.int64(0), "total_frames": np.int64(4)},
+    ):
+        clip = open_annotations(save([{**entry, **change}])).read(0)
+        np.testing.assert_array_equal(clip.pos, expected.pos)
+    for names in (np.array(["a"]), {"a"}, ("a",)):
+        assert members(open_annotations(save((entry,), {"train": names})), "split")[0] == ("a",)
+    for bad in ([[[1, 2], [3]]], [[[[[1]]]]], ["a"], []):
+        with pytest.raises(InputError, match="'keypoint' is"):
+            open_annotations(save([{**entry, "keypoint": bad}]))
 
 
 @pytest.mark.parametrize(

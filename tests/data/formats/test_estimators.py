@@ -10,9 +10,11 @@ from fuzz import check_reader
 from members import members
 
 from asgcn_dgl.data import open_data, open_file, prepare
-from asgcn_dgl.data.formats.estimators import open_alphapose, open_deeplabcut, open_openpose
+from asgcn_dgl.data.formats.estimators import FORMATS
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
+
+open_openpose, open_alphapose, open_deeplabcut, open_wide = (each.open for each in FORMATS)
 
 MOUSE = """joints: [nose, left_ear, right_ear, tail]
 bones: [[nose, left_ear], [nose, right_ear], [nose, tail]]
@@ -194,7 +196,8 @@ def test_bad_results_of_alphapose_are_named(tmp_path):
         ('[{"image_id": "1.jpg"}]', "entry 1: no 'image_id' and 'keypoints'"),
         ('[{"image_id": "x.jpg", "keypoints": [1, 2, 3]}]', "does not end in the number"),
         ('[{"image_id": "1.jpg", "keypoints": []}]', "is not 3 numbers for each joint"),
-        ('{"image_id": 1}', "entry 1: no 'image_id'"),
+        ('{"image_id": 1}', "no list of persons of image 'image_id'"),
+        ("[5]", "entry 1: no 'image_id' and 'keypoints'"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=told):
@@ -254,6 +257,91 @@ def test_bad_rows_of_deeplabcut_are_named(tmp_path):
     path.write_text("\n".join(good.splitlines()[:3]))
     with pytest.raises(InputError, match="and then of numbers"):
         open_deeplabcut(tmp_path)
+
+
+def test_alphapose_in_other_formats(tmp_path):
+    poses = walkers(joints=18)
+    for name, people, joints in (
+        ("open", "people", "pose_keypoints_2d"),
+        ("cmu", "bodies", "joints"),
+    ):
+        content = {
+            f"{frame}.jpg": {
+                "version": 0.1,
+                people: [{joints: each.ravel().tolist()} for each in poses[:, frame]],
+            }
+            for frame in range(6)
+        }
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(content))
+        reader = open_data(path)
+        assert reader.origin.format == "alphapose" and reader.layout is get_layout("openpose18")
+        same(reader.read(0), poses)
+
+
+def test_frames_without_anybody_are_missing_and_empty_results_dropped(tmp_path):
+    poses = walkers(frames=10, joints=17, bodies=1)
+    write_alphapose(tmp_path / "a.json", poses)
+    found = json.loads((tmp_path / "a.json").read_text())
+    kept = [each for each in found if each["image_id"] not in ("3.jpg", "4.jpg")]
+    (tmp_path / "a.json").write_text(json.dumps(kept))
+    (tmp_path / "b.json").write_text("[]")
+    reader = open_data(tmp_path)
+    clip = reader.read(0)
+    assert np.flatnonzero(~clip.mask.any(axis=(0, 2))).tolist() == [3, 4] and clip.num_frames == 10
+    summary = prepare(reader, tmp_path / "store")
+    assert (summary.read, [name for name, _ in summary.dropped]) == (1, ["b"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "bodies"),
+    [("{}_x,{}_y", 1), ("{}.x,{}.y,{}.score", 2), ("{} X,{} Y,{} likelihood", 1)],
+)
+def test_wide_tables(tmp_path, cell, bodies):
+    poses = walkers(joints=4, bodies=bodies)
+    joints = ["nose", "left_ear", "right_ear", "tail"]
+    scored = cell.count(",") == 2
+    head = ",".join(cell.replace("{}", joint) for joint in joints)
+    rows = [("track,frame_idx,instance.score," if bodies == 2 else "") + head]
+    for frame in range(6):
+        for body in range(bodies):
+            values = poses[body, frame, :, : 2 + scored].ravel()
+            start = f"mouse{body},{frame + 5},0.9," if bodies == 2 else ""
+            rows.append(start + ",".join(map(str, values)))
+    (tmp_path / "m1.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match=r"no layout\.yaml in it"):
+        open_data(tmp_path)
+    (tmp_path / "layout.yaml").write_text(MOUSE)
+    reader = open_data(tmp_path)
+    assert reader.origin.format == "wide" and reader.names == ("m1",)
+    clip = reader.read(0)
+    np.testing.assert_allclose(clip.pos, poses[..., : 2 + scored], rtol=1e-6)
+    assert clip.scored == scored and clip.mask.all()
+
+
+def test_wide_tables_with_gaps(tmp_path):
+    (tmp_path / "layout.yaml").write_text(MOUSE)
+    head = "frame;nose_x;nose_y;left_ear_x;left_ear_y;right_ear_x;right_ear_y;tail_x;tail_y"
+    (tmp_path / "a.csv").write_text(head + "\n0;1,5;2;3;4;5;6;7;8\n2;1;2;;;5;6;7;8\n")
+    clip = open_wide(tmp_path).read(0)
+    assert clip.pos[0, 0, 0].tolist() == [1.5, 2] and clip.num_frames == 3
+    assert np.argwhere(~clip.mask[0]).tolist() == [*([1, joint] for joint in range(4)), [2, 1]]
+    (tmp_path / "a.csv").write_text(head + "\n0;much;2;3;4;5;6;7;8\n")
+    with pytest.raises(InputError, match="line 2: 'much' where a number should be"):
+        open_wide(tmp_path)
+
+
+def test_a_folder_for_each_class(tmp_path):
+    for number in range(4):
+        write_openpose(tmp_path / ("wave", "walk")[number % 2] / f"v{number}", walkers(seed=number))
+    reader = open_data(tmp_path, labels="folder")
+    assert reader.class_names == ("walk", "wave") and list(reader.labels) == [0, 0, 1, 1]
+    assert set(open_data(tmp_path).labels) == {-1}
+    write_openpose(tmp_path / "v9", walkers())
+    with pytest.raises(InputError, match=r"'v9' is in no folder.*--options\.labels"):
+        open_data(tmp_path, labels="folder")
+    with pytest.raises(InputError, match="labels must be table or folder"):
+        open_data(tmp_path, labels="names")
 
 
 @pytest.mark.slow
