@@ -576,6 +576,10 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Formats of recordings of one's own, which have the configuration of ``own``.
+LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
@@ -592,6 +596,7 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
+    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")

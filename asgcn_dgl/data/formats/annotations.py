@@ -278,13 +278,14 @@ def open_annotations(
     lists: Any = {}
     if isinstance(content, dict) and "annotations" in content:
         lists, content = content.get("split") or {}, content["annotations"]
-    if not isinstance(content, list | tuple) or not content or not isinstance(lists, dict):
+    entries = content if isinstance(content, list | tuple) else []
+    if not any(isinstance(each, dict) for each in entries) or not isinstance(lists, dict):
         raise InputError(
             f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
             "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
         )
     found: dict[str, Path | None] = {}
-    annotations = [_annotation(path, number, each, found) for number, each in enumerate(content)]
+    annotations = [_annotation(path, number, each, found) for number, each in enumerate(entries)]
     _check_bodies(path, bodies, apart=bool(found))
     joints, dims = _joints(path, annotations)
     annotations = [_fitting(path, each, joints, dims) for each in _once(path, annotations)]

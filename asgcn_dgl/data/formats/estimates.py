@@ -127,8 +127,8 @@ def trusted_scores(
     places, score
         (M, T, V, d) as they stand in the file, and (M, T, V).
     """
-    shown = (score > 0).any(axis=2)
-    given = np.isfinite(places).all(axis=-1) & nonzero(places)  # (M, T, V)
+    shown: np.ndarray = np.any(score > 0, axis=2)
+    given: np.ndarray = nonzero(places) & ~np.isnan(places).any(axis=-1)  # (M, T, V)
     unrated = [
         joint
         for joint in np.flatnonzero((score == 0).all(axis=(0, 1))).tolist()

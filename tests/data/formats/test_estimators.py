@@ -197,7 +197,7 @@ def test_bad_results_of_alphapose_are_named(tmp_path):
         ('[{"image_id": "x.jpg", "keypoints": [1, 2, 3]}]', "does not end in the number"),
         ('[{"image_id": "1.jpg", "keypoints": []}]', "is not 3 numbers for each joint"),
         ('{"image_id": 1}', "no list of persons of image 'image_id'"),
-        ("[5]", "entry 1: no 'image_id' and 'keypoints'"),
+        ('["image_id", 5]', "entry 1: no 'image_id' and 'keypoints'"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=told):

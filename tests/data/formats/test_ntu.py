@@ -261,7 +261,7 @@ def test_joints_that_are_nan_are_missing(write_ntu):
     nan(lines)
     path.write_text("\n".join(lines))
     clip = read_ntu(path)
-    assert np.argwhere(~clip.mask).tolist() == [[0, 0, 3]] and np.isfinite(clip.pos).all()
+    assert np.argwhere(~clip.mask).tolist() == [[0, 0, 4]] and np.isfinite(clip.pos).all()
 
 
 def test_bytes_that_are_no_text_are_named(write_ntu):
