@@ -437,7 +437,7 @@ class RandomSpeed:
         slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
         when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
         place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
-        return _at(clip, place)
+        return resampled(clip, place)
 
 
 @dataclass(frozen=True)
@@ -504,10 +504,10 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+        return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
-def _at(clip: Clip, place: np.ndarray) -> Clip:
+def resampled(clip: Clip, place: np.ndarray) -> Clip:
     """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)

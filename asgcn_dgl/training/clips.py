@@ -22,6 +22,7 @@ from asgcn_dgl.data import (
     collate,
     open_data,
 )
+from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
@@ -175,7 +176,8 @@ def make_dataset(
 
 def open_run(config: RunConfig) -> Reader:
     """Open the data of a run."""
-    return open_data(config.root, config.data)
+    found = open_data(config.root, config.data)
+    return found if config.clips.rate is None else Resampled.of(found, config.clips.rate)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
@@ -209,8 +211,9 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
 
 
 def _is_store(clips: Reader) -> bool:
-    whole = clips.whole if isinstance(clips, Subset) else clips
-    return isinstance(whole, Store)
+    while isinstance(clips, Subset | Resampled) and clips.whole is not None:
+        clips = clips.whole
+    return isinstance(clips, Store)
 
 
 def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
@@ -303,6 +306,7 @@ class RunClips:
             )
         self.train_clips = load(Subset.of(self.set, train), config, progress)
         self._check_unit()
+        self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     def _check_unit(self) -> None:
@@ -313,6 +317,14 @@ class RunClips:
         few = range(0, len(self.train_clips), every)
         sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
         doubt = doubt_unit(sizes[len(sizes) // 2])
+        if doubt:
+            logger.warning("%s: %s", self.config.root, doubt)
+
+    def _check_rates(self) -> None:
+        """Warn of recordings of several frame rates."""
+        every = max(1, len(self.train_clips) // SIZED) if not self.config.clips.cache else 1
+        few = range(0, len(self.train_clips), every)
+        doubt = doubt_rates(rate_of(self.train_clips.read(index)) for index in few)
         if doubt:
             logger.warning("%s: %s", self.config.root, doubt)
 

@@ -81,6 +81,9 @@ class ClipsConfig:
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
         the recordings' unit. None: the coordinates as they are, which should be about 1.
+    rate
+        Frames a second that recordings are brought to first, by interpolation; those that do not
+        tell theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -126,6 +129,7 @@ class ClipsConfig:
     layout: str | None = None
     align: Literal["none", "center", "spine", "view", "published"] = "spine"
     unit: float | None = None
+    rate: float | None = None
     rotate: float | list[float] = 15.0
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
@@ -145,7 +149,7 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
-        _check_positive(self, "clips", ("unit",))
+        _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
@@ -572,6 +576,10 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Formats of recordings of one's own, which have the configuration of ``own``.
+LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
@@ -588,6 +596,7 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
+    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data.rates import AtRate
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -140,6 +141,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         )
     restored.check_clip(clip)
     steps = model.config.future_frames
+    if restored.config.clips.rate is not None:
+        clip = AtRate(restored.config.clips.rate)(clip)
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
