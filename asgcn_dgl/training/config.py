@@ -25,10 +25,10 @@ __all__ = [
     "PredictionConfig",
     "RunConfig",
     "TrainerConfig",
-    "merged",
     "packaged_config",
     "packaged_configs",
     "read_yaml",
+    "yaml_text",
 ]
 
 
@@ -603,6 +603,18 @@ def _yaml() -> Any:
     return yaml
 
 
+def yaml_text(value: object) -> str:
+    """Return the value of an option as YAML has it, on one line.
+
+    Examples
+    --------
+    >>> yaml_text([32, 64]), yaml_text("xview"), yaml_text(None)
+    ('[32, 64]', 'xview', 'null')
+    """
+    text = str(_yaml().safe_dump(value, default_flow_style=True, width=float("inf")))
+    return text.removesuffix("...\n").strip()
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the options in a YAML file.
 
@@ -624,20 +636,3 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of ``base`` with those of ``over`` in them, section by section.
-
-    Examples
-    --------
-    >>> merged({"trainer": {"epochs": 9, "seed": 1}}, {"trainer": {"epochs": 3}})
-    {'trainer': {'epochs': 3, 'seed': 1}}
-    """
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            value = merged(old, value)
-        found[key] = value
-    return found

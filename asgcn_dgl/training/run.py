@@ -71,6 +71,7 @@ def train(
     resume: bool = False,
     test: bool = True,
     init: str | Path | None = None,
+    note: str = "",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -89,6 +90,8 @@ def train(
         Start from the weights of this model: a run, a checkpoint, or a folder of
         ``save_pretrained``. Its options of the model take the place of those in ``config``; a head
         for another number of classes is new.
+    note
+        A line for the beginning of the log, such as where the options come from.
 
     Returns
     -------
@@ -123,6 +126,8 @@ def train(
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    if note:
+        say(run.log, note)
     if taken:
         say(run.log, taken)
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
