@@ -21,6 +21,7 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "LoggerName",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
@@ -30,6 +31,10 @@ __all__ = [
     "read_yaml",
     "yaml_text",
 ]
+
+
+#: Where a run can log beside its CSV files.
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 @dataclass
@@ -351,6 +356,9 @@ class TrainerConfig:
         Show progress bars: always, never, or where output goes to a terminal.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
+    loggers
+        Where to log beside ``csv/`` in the run's folder: 'tensorboard' (if it is installed),
+        'wandb' (Weights & Biases), 'mlflow'.
     link_pictures
         Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
     reuse_memory
@@ -372,6 +380,7 @@ class TrainerConfig:
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
     early_stop: int | None = None
+    loggers: list[LoggerName] = field(default_factory=lambda: ["tensorboard"])
     link_pictures: bool = True
     reuse_memory: bool = True
 
