@@ -11,6 +11,7 @@ pytest.importorskip("jsonargparse")
 
 from asgcn_dgl.cli import main, run_config
 from asgcn_dgl.commands import COMMANDS
+from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.training.config import packaged_config
 
 
@@ -110,8 +111,11 @@ def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert f"dropout: 0.3  # {file}" in lines
     assert "seed: 5  # command line" in lines
-    assert "lr: 0.01  # configuration own" in lines
-    assert "channels: [32, 32, 64, 64, 128, 128]  # preset small" in lines
+    packaged = packaged_config("own")
+    assert f"lr: {packaged['optim']['lr']}  # configuration own" in lines
+    preset = packaged["model"]["preset"]
+    (channels,) = [line for line in lines if line.startswith("channels:")]
+    assert channels == f"channels: {PRESETS[preset]['channels']}  # preset {preset}"
     assert "momentum: 0.9  # default" in lines
 
 

@@ -21,6 +21,7 @@ from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import (
     SAMPLINGS,
     AlignSpine,
+    AtRate,
     Center,
     Compose,
     Crop,
@@ -65,6 +66,7 @@ __all__ = [
     "SAMPLINGS",
     "STREAMS",
     "AlignSpine",
+    "AtRate",
     "Batch",
     "Center",
     "Clip",

@@ -88,6 +88,8 @@ class SkeletonDataset(Dataset[Sample]):
     sampling
         How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
         transform of your own.
+    fps
+        Frames a second at which frames are taken, see there; None: those of the recordings.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
@@ -143,6 +145,7 @@ class SkeletonDataset(Dataset[Sample]):
         progress: bool = False,
         num_frames: int | None = 64,
         sampling: str | Transform = "uniform",
+        fps: float | None = None,
         transform: Transform | None = None,
         missing: str | Transform = "mask",
         stream: str = "joint",
@@ -169,7 +172,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [_sampler(sampling, num_frames, training, observed, at, fps) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -276,11 +279,12 @@ def _sampler(
     training: bool,
     keep_end: bool,
     place: float,
+    fps: float | None,
 ) -> Transform:
     if not isinstance(sampling, str):
         return sampling
     # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
+    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place, fps)
     return sampler if num_frames is not None else _unchanged
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.errors import InputError
 
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
@@ -537,6 +538,53 @@ class Resample:
         return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
+@dataclass(frozen=True)
+class AtRate:
+    """Take frames at a rate, by linear interpolation over time, so that clips share one tempo.
+
+    Missing joints are treated as by :class:`Resample`.
+
+    Parameters
+    ----------
+    fps
+        Frames a second of the result.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.ones((1, 50, 25, 3), dtype=np.float32)
+    >>> clip = Clip.from_positions("wave", get_layout("ntu25"), pos, meta={"fps": 25.0})
+    >>> AtRate(10.0)(clip).num_frames
+    20
+    """
+
+    fps: float
+
+    def __post_init__(self) -> None:
+        if not self.fps > 0:
+            raise ValueError(f"fps must be positive, got {self.fps}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply.
+
+        Raises
+        ------
+        InputError
+            If the clip does not say its frames a second.
+        """
+        rate = float(clip.meta.get("fps", 0))
+        if not rate > 0:
+            raise InputError(
+                f"{clip.source}: its frames a second are not known; give the recording fps, or "
+                "leave clips.fps out"
+            )
+        return (
+            clip
+            if rate == self.fps
+            else _at(clip, np.arange(0, clip.num_frames - 0.999, rate / self.fps))
+        )
+
+
 def _at(clip: Clip, place: np.ndarray) -> Clip:
     """Clip at (T,) places in time, by linear interpolation between the frames around each."""
     before = place.astype(np.int64)
@@ -639,6 +687,7 @@ def frame_sampler(
     random: bool,
     keep_end: bool = False,
     place: float = 0.5,
+    fps: float | None = None,
 ) -> Transform:
     """Make the transform that brings clips to one length.
 
@@ -658,6 +707,9 @@ def frame_sampler(
     place
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
         (``"uniform"``), or from which part of a clip that must be shortened.
+    fps
+        Frames a second at which ``"repeat"``, ``"pad"`` and ``"own"`` take frames; None: those of
+        the recording.
 
     Returns
     -------
@@ -670,6 +722,10 @@ def frame_sampler(
         For an unknown ``sampling`` or ``num_frames`` below 1.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
+    if fps is not None:
+        return Compose(
+            AtRate(fps), frame_sampler(sampling, num_frames, random, keep_end, place=place)
+        )
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
     if sampling == "resize":

@@ -179,6 +179,7 @@ def make_dataset(
         cache=options.cache or not isinstance(clips, Reader),
         num_frames=options.num_frames,
         sampling=options.sampling,
+        fps=options.fps,
         transform=make_transform(options, training),
         missing=HandleMissing(options.missing, options.missing_gap),
         stream=options.stream,

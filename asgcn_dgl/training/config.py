@@ -58,6 +58,9 @@ class ClipsConfig:
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
         'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
         'own' (all that the clip has, T at most; clips of about the same length share a batch).
+    fps
+        Frames a second at which 'repeat', 'pad' and 'own' take frames, which keeps the tempo where
+        recordings differ; none: those of each recording.
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
     missing
@@ -121,6 +124,7 @@ class ClipsConfig:
     validation_seed: int = 0
     num_frames: int = 64
     sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
+    fps: float | None = None
     num_clips: int = 1
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
@@ -150,7 +154,13 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
-        _check_positive(self, "clips", ("unit",))
+        _check_positive(self, "clips", ("unit", "fps"))
+        check(
+            self.fps is None or self.sampling in ("repeat", "pad", "own"),
+            "clips.fps",
+            f"left out where clips.sampling is {self.sampling}, which discards the tempo",
+            self.fps,
+        )
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)

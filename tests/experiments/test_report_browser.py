@@ -292,7 +292,7 @@ def trotting(tmp_path_factory):
     pos = np.zeros((60, 8, 3))
     pos[..., 0] = np.arange(8) + np.linspace(0, 50, 60)[:, None]
     pos[..., 1] = 1 + np.sin(np.arange(60)[:, None] + np.arange(8))
-    clip = Clip.from_positions("crawl", layout, pos)
+    clip = Clip.from_positions("crawl", layout, pos[None])
     return view([clip], tmp_path_factory.mktemp("trotting") / "view.html", up="y")
 
 

@@ -45,9 +45,7 @@ def test_run_folder_holds_what_it_should(trained):
         "checkpoints/last.ckpt",
         "tensorboard/aim/hparams.yaml",
         "tensorboard/joint/hparams.yaml",
-        "csv/aim/version_0/hparams.yaml",
         "csv/aim/version_0/metrics.csv",
-        "csv/joint/version_0/hparams.yaml",
         "csv/joint/version_0/metrics.csv",
     }
 
