@@ -24,7 +24,6 @@ source_suffix = {".md": "markdown", ".py": "markdown"}
 exclude_patterns = ["_build", "*.py"]  # tutorials are scripts; Python files beside this one are not
 html_theme = "furo"
 html_title = f"asgcn_dgl {release}"
-html_static_path = ["_static"]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
@@ -42,9 +41,8 @@ def fill_page(app, name, source):
     path = Path(app.env.doc2path(name))
     if path.suffix == ".py":
         link = f'<a href="../notebooks/{path.stem}.ipynb" download>Jupyter notebook</a>'
-        source[0] = (
-            f"{script_page(source[0])}\nThis page as a script: `docs/{name}.py`; as a {link}.\n"
-        )
+        more = f"This page as a script: `docs/{name}.py`; as a {link}."
+        source[0] = f"{script_page(source[0])}\n{more}\n"
     elif PLACE in source[0]:
         for file in path.parent.glob("*.json"):
             app.env.note_dependency(str(file))

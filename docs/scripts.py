@@ -91,8 +91,9 @@ def script_notebook(text: str) -> str:
 
     Examples
     --------
-    >>> cells = json.loads(script_notebook('\"\"\"# Sums\"\"\"\\n# %%\\n# Add.\\nx = 1\\n'))["cells"]
-    >>> [cell["cell_type"] for cell in cells]
+    >>> lines = ["'A page.'", "# %% Sums", "# Add.", "x = 1"]
+    >>> notebook = json.loads(script_notebook(chr(10).join(lines)))
+    >>> [cell["cell_type"] for cell in notebook["cells"]]
     ['markdown', 'markdown', 'code']
     """
     opening, cells = script_cells(text)

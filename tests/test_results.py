@@ -108,7 +108,7 @@ def test_every_committed_result_is_on_the_page():
     files = sorted(folder.glob("*.json"))
     assert files
     for path in files:
-        assert f"(`{path.name}`)" in text
+        assert f"From `{path.name}`." in text
 
 
 def test_the_page_has_the_place_that_the_build_fills():
