@@ -311,7 +311,7 @@ def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
     options = restored.config.clips
     time = np.arange(1, clip.num_frames + 1, dtype=np.float32)
     pos = np.broadcast_to(time[None, :, None, None], clip.pos[:1].shape).copy()
-    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool))
+    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool), meta=clip.meta)
     sampler = frame_sampler(options.sampling, options.num_frames, random=False)
     seen = sampler(clock, np.random.default_rng(0))
     return np.where(seen.mask[0, :, 0], seen.pos[0, :, 0, 0] - 1, np.nan)

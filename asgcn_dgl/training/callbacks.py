@@ -179,9 +179,9 @@ class EpochLog(Callback):
             line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
             with self.history.open("a", encoding="utf-8") as data:
                 data.write(json.dumps(line) + "\n")
-        if trainer.logger is not None:
-            speed = {**rates, "clips_per_second": self._clips / seconds}
-            trainer.logger.log_metrics(speed, step=trainer.global_step)
+        speed = {**rates, "clips_per_second": self._clips / seconds}
+        for logger in trainer.loggers:
+            logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seconds so far."""

@@ -21,15 +21,20 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "LoggerName",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
     "TrainerConfig",
-    "merged",
     "packaged_config",
     "packaged_configs",
     "read_yaml",
+    "yaml_text",
 ]
+
+
+#: Where a run can log beside its CSV files.
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 @dataclass
@@ -361,6 +366,9 @@ class TrainerConfig:
         norms and blocks), 'recognition', 'prediction'; for a start from another model's weights.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
+    loggers
+        Where to log beside ``csv/`` in the run's folder: 'tensorboard' (if it is installed),
+        'wandb' (Weights & Biases), 'mlflow'.
     link_pictures
         Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
     reuse_memory
@@ -385,6 +393,7 @@ class TrainerConfig:
         default_factory=list
     )
     early_stop: int | None = None
+    loggers: list[LoggerName] = field(default_factory=lambda: ["tensorboard"])
     link_pictures: bool = True
     reuse_memory: bool = True
 
@@ -621,6 +630,18 @@ def _yaml() -> Any:
     return yaml
 
 
+def yaml_text(value: object) -> str:
+    """Return the value of an option as YAML has it, on one line.
+
+    Examples
+    --------
+    >>> yaml_text([32, 64]), yaml_text("xview"), yaml_text(None)
+    ('[32, 64]', 'xview', 'null')
+    """
+    text = str(_yaml().safe_dump(value, default_flow_style=True, width=float("inf")))
+    return text.removesuffix("...\n").strip()
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the options in a YAML file.
 
@@ -642,20 +663,3 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of ``base`` with those of ``over`` in them, section by section.
-
-    Examples
-    --------
-    >>> merged({"trainer": {"epochs": 9, "seed": 1}}, {"trainer": {"epochs": 3}})
-    {'trainer': {'epochs': 3, 'seed': 1}}
-    """
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            value = merged(old, value)
-        found[key] = value
-    return found

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
@@ -48,6 +47,7 @@ from asgcn_dgl.training.finetune import (
     take_layout,
     take_weights,
 )
+from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -77,6 +77,7 @@ def train(
     test: bool = True,
     init: str | Path | None = None,
     init_part: InitPart = "all",
+    note: str = "",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -98,6 +99,8 @@ def train(
     init_part
         'all', or 'backbone': the input norms and the blocks alone. Heads and inference module are
         then new, by the options in ``config``.
+    note
+        A line for the beginning of the log, such as where the options come from.
 
     Returns
     -------
@@ -116,6 +119,7 @@ def train(
     if is_main():
         _check_folder(run, resume)
     check_devices(config)
+    missing = check_loggers(config.trainer.loggers)
     set_threads(config)
     start = None if init is None or resume else start_model(init)
     if start is not None:
@@ -133,6 +137,9 @@ def train(
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    for line in (note, missing):
+        if line:
+            say(run.log, line)
     if taken:
         say(run.log, taken)
     if config.trainer.freeze:
@@ -313,6 +320,7 @@ def _fit(
     callbacks: list[pl.Callback] = [log, saver]
     if options.link_pictures and module.model.aim is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
+    loggers = make_loggers(options.loggers, run.path, label)
     with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=epochs,
@@ -324,9 +332,7 @@ def _fit(
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
             precision=options.precision,
-            logger=TensorBoardLogger(
-                run.path, name="tensorboard", version=label, default_hp_metric=False
-            ),
+            logger=loggers,
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
@@ -343,6 +349,7 @@ def _fit(
                 ckpt_path=file if resume and file.is_file() else None,
                 weights_only=True,
             )
+            close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
     if saver.exhausted:
