@@ -30,6 +30,7 @@ from asgcn_dgl.data.transforms import (
     Center,
     Compose,
     Crop,
+    FitBox,
     InUnit,
     RandomFlip,
     RandomLoss,
@@ -77,10 +78,13 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
         steps.append(Center())
     if options.align == "spine":
         steps.append(AlignSpine())
-    elif options.align in ("view", "published"):
-        steps.append(ViewNormalize(published=options.align == "published"))
+    elif options.align in ("view", "view_clip", "published"):
+        published, whole = options.align == "published", options.align == "view_clip"
+        steps.append(ViewNormalize(published=published, whole=whole))
     if training:
         steps += _augmentation(options)
+    if options.box:
+        steps.append(FitBox())
     return Compose(*steps)
 
 
@@ -133,7 +137,7 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     chosen = [
         (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
         ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
+        (any(rotate), lambda: RandomRotate(rotate, options.rotate_order)),  # type: ignore[arg-type]
         ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
         (options.shear > 0, lambda: RandomShear(options.shear)),
         (options.flip > 0, lambda: RandomFlip(options.flip)),

@@ -51,7 +51,8 @@ class ClipsConfig:
         T, frames of a clip that the model sees.
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
-        'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
+        'random' (drawn from the whole clip with repetition while training, spread evenly in
+        evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
         'own' (all that the clip has, T at most; clips of about the same length share a batch).
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
@@ -76,6 +77,7 @@ class ClipsConfig:
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
+        'view_clip' (the same by the shoulders of all frames, not by the first that shows them),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
@@ -84,6 +86,8 @@ class ClipsConfig:
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
+    rotate_order
+        Axes in the order in which clips are turned about them.
     scale
         Range of the random scaling while training; [1, 1]: none.
     scale_per_axis
@@ -100,6 +104,9 @@ class ClipsConfig:
         Standard deviation of the noise added to joints while training, in the clip's unit.
     lose
         Probability that a joint is lost for a while, at random, while training.
+    box
+        After alignment and augmentation, bring each axis of the whole clip to [-1, 1] by its own
+        least and largest value. Predicted poses and their errors are in the box's unit then.
     repeat
         How often an epoch of joint training goes over the training clips.
     workers
@@ -115,7 +122,7 @@ class ClipsConfig:
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
+    sampling: Literal["uniform", "random", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
@@ -124,9 +131,10 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     layout: str | None = None
-    align: Literal["none", "center", "spine", "view", "published"] = "spine"
+    align: Literal["none", "center", "spine", "view", "view_clip", "published"] = "spine"
     unit: float | None = None
     rotate: float | list[float] = 15.0
+    rotate_order: Literal["xyz", "zyx"] = "xyz"
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
     shear: float = 0.0
@@ -135,6 +143,7 @@ class ClipsConfig:
     flip: float = 0.0
     noise: float = 0.0
     lose: float = 0.0
+    box: bool = False
     repeat: int = 1
     workers: int = 0
     cache: bool = True
@@ -498,7 +507,7 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Build from what :meth:`to_dict` gave; options left out take their defaults.
 
-        The section ``model`` may name a ``preset`` ('paper' or 'small'), whose options are the
+        The section ``model`` may name a ``preset`` ('paper', 'small' or 'light'), whose options are the
         defaults there. Former names of options are accepted, see :data:`asgcn_dgl.options.RENAMED`.
 
         Raises
