@@ -160,7 +160,6 @@ class ViewNormalize:
         length = float(np.linalg.norm(across))
         return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
 
-
     def _across(self, clip: Clip, right: int, left: int) -> np.ndarray | None:
         """Line from the left shoulder to the right one, (3,)."""
         if not self.whole:
@@ -764,8 +763,9 @@ def frame_sampler(
     ----------
     sampling
         ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"random"``: drawn
-        from the whole clip with repetition, and sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start. ``"pad"``: masked frames
-        at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
+        from the whole clip with repetition, and sorted. ``"resize"``: linear interpolation.
+        ``"repeat"``: repetition from the start. ``"pad"``: masked frames at the end. ``"own"``: a
+        clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
     random
@@ -775,7 +775,8 @@ def frame_sampler(
         next is to be predicted.
     place
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
-        (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a clip that must be shortened.
+        (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
+        clip that must be shortened.
 
     Returns
     -------

@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "aim_frames": 25,
         "future_head": "narrow",
         "future_channels": 64,
-        "dropout": 0.1,
+        "dropout": 0.0,
     },
 }
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.agconv import EdgeWeight
-from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.asgconv import ASGConv
+from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv

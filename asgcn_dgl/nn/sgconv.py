@@ -88,7 +88,9 @@ class SGConv(nn.Module):
         check_sizes(in_feats=in_feats, out_feats=out_feats)
         check_shared(shared, bias, etypes)
         if shared and construction != "power":
-            raise ValueError(f"construction must be 'power' where weights are shared, got {construction!r}")
+            raise ValueError(
+                f"construction must be 'power' where weights are shared, got {construction!r}"
+            )
         for name, given in (("layouts", layouts), ("offsets", offsets)):
             if etypes is not None and given is not None:
                 raise ValueError(

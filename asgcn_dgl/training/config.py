@@ -52,8 +52,9 @@ class ClipsConfig:
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
         'random' (drawn from the whole clip with repetition while training, spread evenly in
-        evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
-        'own' (all that the clip has, T at most; clips of about the same length share a batch).
+        evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad'
+        (masked frames), 'own' (all that the clip has, T at most; clips of about the same length
+        share a batch).
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
     missing
@@ -77,7 +78,7 @@ class ClipsConfig:
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
-        'view_clip' (the same by the shoulders of all frames, not by the first that shows them),
+        'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
@@ -351,7 +352,9 @@ class TrainerConfig:
     seed
         Seed of the weights, the data order, the augmentation, dropout and the A-links' noise.
     precision
-        Precision of the arithmetic, in Lightning's words.
+        Precision of the arithmetic, in Lightning's words; 'auto': bf16-mixed where the device
+        multiplies in bfloat16 by itself (a GPU of compute capability 8.0 and up, a CPU with
+        AVX512-BF16 or AMX), else 32-true.
     accelerator
         Where to compute, in Lightning's words.
     threads
@@ -376,7 +379,7 @@ class TrainerConfig:
     eval_batch_size: int = 64
     eval_every: int = 1
     seed: int = 0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
@@ -507,8 +510,9 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Build from what :meth:`to_dict` gave; options left out take their defaults.
 
-        The section ``model`` may name a ``preset`` ('paper', 'small' or 'light'), whose options are the
-        defaults there. Former names of options are accepted, see :data:`asgcn_dgl.options.RENAMED`.
+        The section ``model`` may name a ``preset`` ('paper', 'small' or 'light'), whose options are
+        the defaults there. Former names of options are accepted, see
+        :data:`asgcn_dgl.options.RENAMED`.
 
         Raises
         ------

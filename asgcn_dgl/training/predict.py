@@ -48,6 +48,10 @@ class Prediction:
     num_frames: int
 
 
+#: Largest error of a motion that turns, shifts and scales as a whole, as a share of the clip's size.
+RIGID = 1e-3
+
+
 def predict(
     run_dir: str | Path,
     files: Sequence[str | Path],
@@ -188,7 +192,8 @@ def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.n
     """Undo the alignment: bring poses back to the coordinates of the recording.
 
     Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of.
+    the joints (Kabsch's method), whatever transforms it was made of. Where each axis was scaled by
+    itself (``clips.box``) it is the affine map of least squares instead.
 
     Parameters
     ----------
@@ -208,8 +213,12 @@ def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.n
     left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
     handed = np.ones(len(middle))
     handed[-1] = np.sign(np.linalg.det(left @ right))
+    matrix = (left * handed) @ right * _stretch(source, target)
+    missed = np.abs((source - middle) @ matrix + goal - target).max()
+    if missed > RIGID * np.abs(target - goal).max():
+        matrix = np.linalg.lstsq(source - middle, target - goal, rcond=None)[0]
     places = poses[..., : raw.num_places]
-    turned = (places - middle) @ (left * handed) @ right * _stretch(source, target) + goal
+    turned = (places - middle) @ matrix + goal
     return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
 
 

@@ -21,6 +21,7 @@ from asgcn_dgl.training.build import (
     build_model,
     check_devices,
     device_of,
+    precision_of,
     set_threads,
 )
 from asgcn_dgl.training.callbacks import (
@@ -125,6 +126,9 @@ def train(
     say(run.log, _opening(run, clips, model, resume))
     if taken:
         say(run.log, taken)
+    precision, reason = precision_of(config)
+    if reason:
+        say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
@@ -311,7 +315,7 @@ def _fit(
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=options.precision,
+            precision=precision_of(clips.config)[0],
             logger=TensorBoardLogger(
                 run.path, name="tensorboard", version=label, default_hp_metric=False
             ),
