@@ -162,15 +162,39 @@ class ViewNormalize:
 
     def _across(self, clip: Clip, right: int, left: int) -> np.ndarray | None:
         """Line from the left shoulder to the right one, (3,)."""
-        if not self.whole:
-            found = _reference(clip, right, left)
-            return None if found is None else (found[0] - found[1]).astype(np.float64)
-        for body in range(clip.num_bodies):
-            seen = clip.mask[body][:, [right, left]].all(axis=1)
-            if seen.any():
-                places = clip.places[body, seen].astype(np.float64)
-                return np.append(_median_point((places[:, right] - places[:, left])[:, :2]), 0.0)
+        if self.whole:
+            line = shoulder_line(clip, coords=2)
+            return None if line is None else np.append(line, 0.0)
+        found = _reference(clip, right, left)
+        return None if found is None else (found[0] - found[1]).astype(np.float64)
+
+
+def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
+    """Line from the left to the right shoulder over a clip: its geometric median over the frames.
+
+    The first body counts, another only if the first never shows its shoulders.
+
+    Parameters
+    ----------
+    clip
+        Clip.
+    coords
+        First coordinates that count.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (coords,); None where the layout names no shoulders, or no frame shows both.
+    """
+    if clip.layout.shoulders is None:
         return None
+    right, left = clip.layout.shoulders
+    for body in range(clip.num_bodies):
+        seen = clip.mask[body][:, [right, left]].all(axis=1)
+        if seen.any():
+            places = clip.places[body, seen, :, :coords].astype(np.float64)
+            return _median_point(places[:, right] - places[:, left])
+    return None
 
 
 def _median_point(points: np.ndarray, rounds: int = 50) -> np.ndarray:

@@ -48,6 +48,7 @@ from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.views import suited
 
 __all__ = [
     "RunClips",
@@ -366,7 +367,13 @@ class RunClips:
                 _without_test(self.set, config),
                 HOW_TO_SPLIT,
             )
+        #: What the clips' views made of the options, to be said; empty where the options decide.
+        self.views: str
         self.train_clips = load(Subset.of(self.set, train), config, progress)
+        cameras = {self.set.recording(index).camera for index in train}
+        suits, self.views = suited(options, self.train_clips, cameras)
+        if self.views:
+            self.config = replace(config, clips=suits)
         self._check_unit()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 

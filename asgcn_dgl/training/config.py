@@ -80,6 +80,10 @@ class ClipsConfig:
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
         'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
+    views
+        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
+        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
+        decide).
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
@@ -133,6 +137,7 @@ class ClipsConfig:
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     layout: str | None = None
     align: Literal["none", "center", "spine", "view", "view_clip", "published"] = "spine"
+    views: Literal["given", "one", "several", "auto"] = "given"
     unit: float | None = None
     rotate: float | list[float] = 15.0
     rotate_order: Literal["xyz", "zyx"] = "xyz"

@@ -21,6 +21,9 @@ from asgcn_dgl.training.files import model_file
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
+#: Largest error of a motion that moves a clip as a whole, as a share of its size.
+RIGID = 1e-3
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -46,10 +49,6 @@ class Prediction:
     future: np.ndarray | None
     num_bodies: int
     num_frames: int
-
-
-#: Largest error of a motion that turns, shifts and scales as a whole, as a share of the clip's size.
-RIGID = 1e-3
 
 
 def predict(

@@ -113,6 +113,7 @@ def train(
     if start is not None:
         config = replace(config, model=start.config)
     clips = RunClips(config, progress_wanted(config))
+    config = clips.config  # with what the clips decided
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
@@ -126,6 +127,8 @@ def train(
     say(run.log, _opening(run, clips, model, resume))
     if taken:
         say(run.log, taken)
+    if clips.views:
+        say(run.log, f"clips.views: {clips.views}")
     precision, reason = precision_of(config)
     if reason:
         say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
