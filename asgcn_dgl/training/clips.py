@@ -157,6 +157,7 @@ def make_dataset(
     future_frames: int,
     training: bool = False,
     num_clips: int = 1,
+    mirrored: bool = False,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
     """Return the dataset of a reader's clips, or of clips in memory.
@@ -175,6 +176,8 @@ def make_dataset(
         With augmentation and random frames.
     num_clips
         Choices of frames of a clip, if not training.
+    mirrored
+        Show each clip mirrored as well, if not training.
     num_classes
         K; clips of other labels are refused.
     """
@@ -193,6 +196,7 @@ def make_dataset(
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,
+        mirrored=mirrored,
         num_classes=num_classes,
     )
 

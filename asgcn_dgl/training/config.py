@@ -57,6 +57,8 @@ class ClipsConfig:
         share a batch).
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
+    mirrored
+        Evaluation sees each clip mirrored as well, and averages over both.
     missing
         What becomes of joints that were not seen: 'mask' (the network leaves them out),
         'interpolate' (over time), 'drop' (frames that miss more than half), 'zero' (they count as
@@ -129,6 +131,7 @@ class ClipsConfig:
     num_frames: int = 64
     sampling: Literal["uniform", "random", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
+    mirrored: bool = False
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
     max_bodies: int | None = None

@@ -49,7 +49,8 @@ def format_figures(result: Mapping[str, Any]) -> str:
     result
         What ``metrics.json`` or ``validation.json`` holds.
     """
-    views = "" if result["num_clips"] == 1 else f", {result['num_clips']} views of each"
+    number = result["num_clips"] * (2 if result.get("mirrored") else 1)
+    views = "" if number == 1 else f", {number} views of each"
     protocol = result["protocol"] or "no split"
     lines = [
         f"{result['split']}: {result['clips']} clips of {result['dataset']} ({protocol}, "
