@@ -197,7 +197,9 @@ def evaluate(
     """Score the test clips of a run; write metrics.json and scores.npz."""
     from asgcn_dgl.training.evaluate import evaluate
 
-    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, mirrored=mirrored or None)
+    evaluate(
+        Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, mirrored=mirrored or None
+    )
 
 
 def predict(

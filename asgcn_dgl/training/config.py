@@ -273,6 +273,9 @@ class OptimConfig:
     ema
         Decay of an exponential moving average of the weights, which is then what is evaluated,
         with batch statistics of its own; none: no average.
+    average_last
+        Epochs at the end over which all steps' weights are averaged alike, which is then what is
+        evaluated, with batch statistics of its own; none: no such average.
     """
 
     lr: float = 0.1
@@ -287,12 +290,19 @@ class OptimConfig:
     label_smoothing: float = 0.0
     grad_clip: float | None = None
     ema: float | None = None
+    average_last: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "optim.")
+        check(
+            self.average_last is None or self.ema is None,
+            "optim.average_last",
+            "left out where optim.ema is set",
+            self.average_last,
+        )
         _check_positive(self, "optim", ("lr", "grad_clip"))
         _check_least(self, "optim", 0, ("weight_decay", "warmup_epochs"))
-        _check_least(self, "optim", 1, ("base_batch",))
+        _check_least(self, "optim", 1, ("base_batch", "average_last"))
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             check(0 <= value < 1, f"optim.{name}", "in [0, 1)", value)
@@ -593,12 +603,15 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Configurations that are another's, by name.
+_SAME = {"own": "small_set"}
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    found = (p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted([*found, *_SAME])
 
 
 def packaged_config(name: str) -> dict[str, Any] | None:
@@ -611,7 +624,8 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     """
     if name not in packaged_configs():
         return None
-    text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"
+    text = file.read_text(encoding="utf-8")
     return dict(_yaml().safe_load(text) or {})
 
 

@@ -21,7 +21,7 @@ SUITED: dict[Views, dict[str, Any]] = {
     "one": {"align": "center", "rotate": 15.0, "scale": [0.9, 1.1], "flip": 0.0},
     "several": {
         "align": "view_clip",
-        "rotate": [20.0, 20.0, 90.0],
+        "rotate": [20.0, 20.0, 60.0],
         "scale": [0.5, 1.5],
         "flip": 0.5,
     },
