@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -100,8 +100,8 @@ def precision_of(config: RunConfig) -> tuple[Precision, str]:
     if device_of(config).type == "cuda":
         has, name = torch.cuda.is_bf16_supported(including_emulation=False), "the GPU"
     else:
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.9
-        has, name = any(capabilities.get(each) for each in CPU_BFLOAT16), "the CPU"
+        ask: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+        has, name = any(ask().get(each) for each in CPU_BFLOAT16), "the CPU"
     if has:
         return "bf16-mixed", f"{name} multiplies in bfloat16"
     return "32-true", f"{name} is not known to multiply in bfloat16"

@@ -72,6 +72,18 @@ def test_the_published_recipe_of_nw_ucla_is_as_published():
     assert (trainer.epochs, trainer.batch_size) == (65, 16)
 
 
+def test_own_data_start_from_the_recipe_for_small_sets():
+    assert packaged_config("own") == packaged_config("small_set")
+    config = RunConfig.from_dict(packaged_config("own"))
+    assert (config.clips.views, config.clips.validation) == ("auto", "subject")
+    assert config.trainer.precision == "auto" and config.model.shared_weights
+
+
+def test_averages_exclude_each_other():
+    with pytest.raises(ValueError, match=r"optim\.average_last"):
+        RunConfig.from_dict({"optim": {"ema": 0.9, "average_last": 3}})
+
+
 def test_unknown_package_config():
     assert packaged_config("nothing") is None
 
