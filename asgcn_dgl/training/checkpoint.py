@@ -164,17 +164,20 @@ class Restored:
         InputError
             If its classes are others or in another order, or a skeleton of it is not the model's.
         """
+        numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
-            if name != known:
+            if name != known and (known is None or known != numbered[number]):
                 what = "there is none in" if known is None else f"it is {known!r} in"
                 raise InputError(
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
+        given = self.config.clips.layout is not None  # clips take the bones of that layout
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            if (layout.joints, frozenset(layout.bones)) not in skeletons:
+            bones = skeletons[0][1] if given else frozenset(layout.bones)
+            if (layout.joints, bones) not in skeletons:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(
                     f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
