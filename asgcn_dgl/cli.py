@@ -159,8 +159,9 @@ def _add_run_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(RunConfig, as_group=False, skip=set(SECTIONS))
     parser.add_argument(
         "--model.preset",
-        type=Literal["paper", "small"],
-        help="Sizes to start from, nine blocks of 64 to 256 channels or six of 32 to 128.",
+        type=Literal["paper", "small", "light"],
+        help="Sizes to start from: nine blocks of 64 to 256 channels, six of 32 to 128, or six of "
+        "32 to 64 with shared weights.",
     )
     for name, section in SECTIONS.items():
         parser.add_class_arguments(section, name, skip=set(OF_THE_DATA))

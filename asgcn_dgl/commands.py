@@ -208,12 +208,17 @@ def evaluate(
         "Views of each clip, of other frames each, whose probabilities are averaged; 10 is usual "
         "in the field. Left out: the run's clips.num_clips.",
     ] = None,
+    mirrored: Annotated[
+        bool, "See each clip mirrored as well, left and right exchanged, and average over both."
+    ] = False,
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Score the test clips of a run; write metrics.json and scores.npz."""
     from asgcn_dgl.training.evaluate import evaluate
 
-    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips)
+    evaluate(
+        Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, mirrored=mirrored or None
+    )
 
 
 def predict(

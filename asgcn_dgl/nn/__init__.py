@@ -17,7 +17,7 @@ from asgcn_dgl.nn.attention import PooledAttention
 from asgcn_dgl.nn.block import ASGCNBlock
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
-from asgcn_dgl.nn.heads import PredictionHead, RecognitionHead
+from asgcn_dgl.nn.heads import NarrowPredictionHead, PredictionHead, RecognitionHead
 from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
@@ -40,6 +40,7 @@ __all__ = [
     "Links",
     "MaskedBatchNorm",
     "MultiBranchTemporalConv",
+    "NarrowPredictionHead",
     "PooledAttention",
     "PredictionHead",
     "RecognitionHead",

@@ -33,7 +33,7 @@ def ordered_loader(
     size = len(dataset)
     shared = processes if size >= processes else 1
     own = range(rank % shared, size, shared)
-    draws = [(view, index) for view in range(dataset.num_clips) for index in own]
+    draws = [(view, index) for view in range(dataset.num_passes) for index in own]
     return DataLoader(
         dataset,
         batch_size=batch_size,

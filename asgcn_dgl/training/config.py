@@ -57,10 +57,14 @@ class ClipsConfig:
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
         'loop' (so too, but a shorter clip goes round, as PYSKL does it),
-        'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
-        'own' (all that the clip has, T at most; clips of about the same length share a batch).
+        'random' (drawn from the whole clip with repetition while training, spread evenly in
+        evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad'
+        (masked frames), 'own' (all that the clip has, T at most; clips of about the same length
+        share a batch).
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
+    mirrored
+        Evaluation sees each clip mirrored as well, and averages over both.
     missing
         What becomes of joints that were not seen: 'mask' (the network leaves them out),
         'interpolate' (over time), 'drop' (frames that miss more than half), 'zero' (they count as
@@ -82,9 +86,14 @@ class ClipsConfig:
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
+        'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
         'published' (the shoulders along x by the shortest turn, as published), 'pyskl' (so too,
         about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
         about that joint in each frame), or 'none'.
+    views
+        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
+        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
+        decide).
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
@@ -95,6 +104,8 @@ class ClipsConfig:
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
+    rotate_order
+        Axes in the order in which clips are turned about them.
     scale
         Range of the random scaling while training; [1, 1]: none.
     scale_per_axis
@@ -111,6 +122,9 @@ class ClipsConfig:
         Standard deviation of the noise added to joints while training, in the clip's unit.
     lose
         Probability that a joint is lost for a while, at random, while training.
+    box
+        After alignment and augmentation, bring each axis of the whole clip to [-1, 1] by its own
+        least and largest value. Predicted poses and their errors are in the box's unit then.
     repeat
         How often an epoch of joint training goes over the training clips.
     workers
@@ -126,8 +140,9 @@ class ClipsConfig:
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "loop", "resize", "repeat", "pad", "own"] = "uniform"
+    sampling: Literal["uniform", "loop", "random", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
+    mirrored: bool = False
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
     max_bodies: int | None = None
@@ -135,10 +150,14 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     layout: str | None = None
-    align: Literal["none", "center", "spine", "view", "published", "pyskl", "as-gcn"] = "spine"
+    align: Literal[
+        "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
+    ] = "spine"
+    views: Literal["given", "one", "several", "auto"] = "given"
     unit: float | None = None
     rate: float | None = None
     rotate: float | list[float] = 15.0
+    rotate_order: Literal["xyz", "zyx"] = "xyz"
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
     shear: float = 0.0
@@ -147,6 +166,7 @@ class ClipsConfig:
     flip: float = 0.0
     noise: float = 0.0
     lose: float = 0.0
+    box: bool = False
     repeat: int = 1
     workers: int = 0
     cache: bool = True
@@ -267,6 +287,9 @@ class OptimConfig:
     ema
         Decay of an exponential moving average of the weights, which is then what is evaluated,
         with batch statistics of its own; none: no average.
+    average_last
+        Epochs at the end over which all steps' weights are averaged alike, which is then what is
+        evaluated, with batch statistics of its own; none: no such average.
     """
 
     lr: float = 0.1
@@ -281,12 +304,19 @@ class OptimConfig:
     label_smoothing: float = 0.0
     grad_clip: float | None = None
     ema: float | None = None
+    average_last: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "optim.")
+        check(
+            self.average_last is None or self.ema is None,
+            "optim.average_last",
+            "left out where optim.ema is set",
+            self.average_last,
+        )
         _check_positive(self, "optim", ("lr", "grad_clip"))
         _check_least(self, "optim", 0, ("weight_decay", "warmup_epochs"))
-        _check_least(self, "optim", 1, ("base_batch",))
+        _check_least(self, "optim", 1, ("base_batch", "average_last"))
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             check(0 <= value < 1, f"optim.{name}", "in [0, 1)", value)
@@ -354,7 +384,9 @@ class TrainerConfig:
     seed
         Seed of the weights, the data order, the augmentation, dropout and the A-links' noise.
     precision
-        Precision of the arithmetic, in Lightning's words.
+        Precision of the arithmetic, in Lightning's words; 'auto': bf16-mixed where the device
+        multiplies in bfloat16 by itself (a GPU of compute capability 8.0 and up, a CPU with
+        AVX512-BF16 or AMX), else 32-true.
     accelerator
         Where to compute, in Lightning's words.
     threads
@@ -385,7 +417,7 @@ class TrainerConfig:
     eval_batch_size: int = 64
     eval_every: int = 1
     seed: int = 0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
@@ -520,8 +552,9 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Build from what :meth:`to_dict` gave; options left out take their defaults.
 
-        The section ``model`` may name a ``preset`` ('paper' or 'small'), whose options are the
-        defaults there. Former names of options are accepted, see :data:`asgcn_dgl.options.RENAMED`.
+        The section ``model`` may name a ``preset`` ('paper', 'small' or 'light'), whose options are
+        the defaults there. Former names of options are accepted, see
+        :data:`asgcn_dgl.options.RENAMED`.
 
         Raises
         ------
@@ -596,14 +629,15 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
 
 #: Formats of recordings of one's own, which have the configuration of ``own``.
 LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+#: Configurations that are another's, by name.
+_SAME = {"own": "small_set"}
 
 
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    found = (p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted([*found, *_SAME])
 
 
 def packaged_config(name: str) -> dict[str, Any] | None:
@@ -617,7 +651,8 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
-    text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"
+    text = file.read_text(encoding="utf-8")
     return dict(_yaml().safe_load(text) or {})
 
 

@@ -41,13 +41,15 @@ def evaluate(
     checkpoint: str = "auto",
     root: str | Path | None = None,
     num_clips: int | None = None,
+    mirrored: bool | None = None,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
     ``checkpoint`` is 'best', 'last', or 'auto': the best on validation, the last where there is
     none. ``root`` is the folder of the data set, if it has moved. The probabilities of
-    ``num_clips`` choices of frames are averaged; by default as many as the run's. Returned is the
-    content of ``metrics.json``: accuracies in percent, distances in the clips' unit (meters).
+    ``num_clips`` choices of frames are averaged, of each clip ``mirrored`` as well; by default as
+    the run's options say. Returned is the content of ``metrics.json``: accuracies in percent,
+    distances in the clips' unit (meters).
     InputError if the run, its checkpoint or the data cannot be used.
     """
     run = RunDir(Path(folder))
@@ -64,6 +66,8 @@ def evaluate(
     if num_clips is not None:
         _check_views(config, num_clips)
         config.clips.num_clips = num_clips
+    if mirrored is not None:
+        config.clips.mirrored = mirrored
     set_threads(config)
     started = time.perf_counter()
     datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
@@ -124,14 +128,14 @@ def evaluation_datasets(
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
         clips = load(clips, config, progress_wanted(config))
-    passes = {"whole": config.clips.num_clips}  # by mode
-    if steps:
-        passes["observed"] = 1
+    whole: dict[str, Any] = {
+        "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
+    }
+    seen = {"whole": whole, "observed": {}} if steps else {"whole": whole}  # options by mode
     return [
-        make_dataset(
-            clips, config, mode, future_frames=steps, num_clips=number, num_classes=classes
-        )
-        for mode, number in passes.items()
+        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes, **options)
+        for mode, options in seen.items()
     ]
 
 
@@ -159,7 +163,7 @@ def score(
             "the model gives scores that are not finite, as its weights are; use an earlier "
             "checkpoint, or train again at a lower learning rate"
         )
-    scores[0].average(datasets[0].num_clips)
+    scores[0].average(datasets[0].num_passes)
     return scores
 
 
@@ -182,6 +186,7 @@ def figures(
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
         **recognition.summary(restored.class_names),
         **recognition.details(),
         "link_use": recognition.link_use(),

@@ -271,8 +271,8 @@ class JointTraining(Phase):
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
         self.grad_clip = self.optim.grad_clip
-        decay = self.optim.ema
-        self.average = None if decay is None else AveragedModel(model, decay)
+        averages = self.optim.ema is not None or self.optim.average_last is not None
+        self.average = AveragedModel(model, self.optim.ema) if averages else None
         self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
@@ -336,7 +336,11 @@ class JointTraining(Phase):
         """Move the averaged weights towards the new ones, where a step was taken."""
         super().on_train_batch_end(outputs, batch, batch_idx)
         if self.average is not None and self.global_step > self._steps:
-            self.average.update(self.model, batch)
+            last, epochs = self.optim.average_last, self.trainer.max_epochs or 1
+            if last is None or self.current_epoch >= epochs - last:
+                self.average.update(self.model, batch)
+            elif self.trainer.is_last_batch:
+                self.average.follow(self.model)
         self._steps = self.global_step
 
     def on_validation_epoch_start(self) -> None:

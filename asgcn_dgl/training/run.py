@@ -19,6 +19,7 @@ from asgcn_dgl.training.build import (
     build_model,
     check_devices,
     device_of,
+    precision_of,
     set_threads,
 )
 from asgcn_dgl.training.callbacks import (
@@ -125,6 +126,7 @@ def train(
     if start is not None:
         config = start_config(config, start, init_part)
     clips = RunClips(config, progress_wanted(config))
+    config = clips.config  # with what the clips decided
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
@@ -144,6 +146,11 @@ def train(
         say(run.log, taken)
     if config.trainer.freeze:
         say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
+    if clips.views:
+        say(run.log, f"clips.views: {clips.views}")
+    precision, reason = precision_of(config)
+    if reason:
+        say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
@@ -331,7 +338,7 @@ def _fit(
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=options.precision,
+            precision=precision_of(clips.config)[0],
             logger=loggers,
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],

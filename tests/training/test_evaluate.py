@@ -50,6 +50,8 @@ def test_views_of_a_clip_are_averaged(run):
 def test_clips_is_an_option_of_the_command(run, capsys):
     assert main(["evaluate", str(run), "--clips=2"]) == 0
     assert "2 views of each" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--clips=2", "--mirrored"]) == 0
+    assert "4 views of each" in capsys.readouterr().out
     assert main(["evaluate", str(run), "--clips=0"]) == 2
     assert "--clips must be at least 1, got 0" in capsys.readouterr().err
 

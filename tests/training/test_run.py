@@ -387,6 +387,11 @@ def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
         ],
         [
             "--clips.cache=false",
+            "--clips.align=view_clip",
+            "--clips.box=true",
+            "--clips.sampling=random",
+            "--trainer.precision=auto",
+            "--optim.average_last=1",
             "--clips.workers=1",
             "--optim.label_smoothing=0.1",
             "--optim.grad_clip=1",
