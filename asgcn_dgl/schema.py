@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.options import type_text
 
-__all__ = ["check_values", "parse_json", "read_json"]
+__all__ = ["check_values", "parse_json", "read_json", "read_whole"]
 
 #: A larger file is not one of ours.
 MAX_BYTES = 2**28
@@ -63,10 +63,13 @@ def read_whole(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def parse_json(text: bytes, path: Path, remedy: str) -> dict[str, Any]:
-    """Parse JSON that holds an object; see :func:`read_json`."""
+def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
+    """Parse JSON that holds an object; see :func:`read_json`.
+
+    ``finite`` refuses NaN and infinities, which JSON has not and Python writes.
+    """
     try:
-        values = json.loads(text, parse_constant=_refuse)
+        values = json.loads(text, parse_constant=_refuse if finite else None)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({_short(error)}); {remedy}") from error
     if not isinstance(values, dict):
@@ -132,6 +135,9 @@ def _fault(value: Any, kind: Any, name: str) -> str | None:
     if kind is Any:
         return None
     if origin in (Union, UnionType):
+        if kind == int | float:  # the one way to let NaN pass
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            return None if good else _message(name, "a number", value)
         faults = [_fault(value, each, name) for each in args]
         if None in faults:
             return None
@@ -171,7 +177,9 @@ def _wrong(name: str, kind: Any, value: Any) -> str:
 def _message(name: str, text: str, value: Any) -> str:
     # A container is named by its kind: written out, a hostile one would never end.
     plain = value is None or isinstance(value, bool | int | float | str)
-    shown = repr(value if not isinstance(value, str) else value[:40])[:60] if plain else (
-        f"a {type(value).__name__}"
+    shown = (
+        repr(value if not isinstance(value, str) else value[:40])[:60]
+        if plain
+        else (f"a {type(value).__name__}")
     )
     return f"{name or 'it'} must be {text}, got {shown}"

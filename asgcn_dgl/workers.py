@@ -40,9 +40,7 @@ def pool_of(
     """
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            count, context, begin_worker, (initializer, *arguments)
-        ) as pool:
+        with ProcessPoolExecutor(count, context, begin_worker, (initializer, *arguments)) as pool:
             try:
                 yield pool
             except BaseException:

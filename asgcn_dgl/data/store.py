@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,9 +218,7 @@ class Store(Reader):
     # it again.
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Store)
-            and self.path == other.path
-            and self.identity == other.identity
+            isinstance(other, Store) and self.path == other.path and self.identity == other.identity
         )
 
     def __hash__(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.options import check, check_types, plain, renamed
+from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 
 __all__ = [
@@ -612,15 +613,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         If the file is missing, is not YAML, or is not a mapping.
     """
     yaml = _yaml()
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+    if not Path(path).is_file():
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a YAML file, or one of "
+            f"{path}: cannot be read (no such file); give a YAML file, or one of "
             f"{', '.join(packaged_configs())}"
+        )
+    try:
+        values = yaml.safe_load(read_whole(Path(path)).decode())
+    except InputError:
+        raise
+    except Exception as error:  # YAML's builders let through what a date or number leads to
+        raise InputError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())[:200]})"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
