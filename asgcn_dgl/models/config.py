@@ -7,7 +7,7 @@ in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from asgcn_dgl.options import check, check_types, plain, renamed
@@ -37,7 +37,16 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm":
 
 
 @dataclass
-class ASGCNConfig:
+class _OfTheData:
+    """What may be given without a name: KW_ONLY, the usual way, has no type in Python 3.10."""
+
+    layouts: Any = field(default_factory=list)
+    num_classes: int = 0
+    in_feats: int = 3
+
+
+@dataclass(kw_only=True)
+class ASGCNConfig(_OfTheData):
     """Options of :class:`~asgcn_dgl.models.ASGCN`; the defaults are the paper's.
 
     Parameters
@@ -140,10 +149,6 @@ class ASGCNConfig:
     True
     """
 
-    layouts: Any = field(default_factory=list)
-    num_classes: int = 0
-    in_feats: int = 3
-    _: KW_ONLY
     name: Literal["asgcn", "stgcn"] = "asgcn"
     channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
     strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])

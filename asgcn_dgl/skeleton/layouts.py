@@ -660,7 +660,8 @@ def _node_name(graph: nx.Graph, node: Hashable) -> str:
 
 def _adjacency(bones: Sequence[Pair], num_joints: int) -> sparse.csr_array:
     """Give the (V, V) adjacency, one entry for each bone."""
-    ends = np.asarray(bones, dtype=np.int64).reshape(-1, 2).T
+    # Other integers csgraph refuses before scipy 1.14.
+    ends = np.asarray(bones, dtype=np.int32).reshape(-1, 2).T
     ones = np.ones(len(bones))
     return sparse.coo_array((ones, (ends[0], ends[1])), shape=(num_joints, num_joints)).tocsr()
 
