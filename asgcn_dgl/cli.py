@@ -35,7 +35,7 @@ from asgcn_dgl.training.config import (
 from asgcn_dgl.training.errors import DivergenceError
 
 try:
-    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser
+    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 except ImportError as error:
     raise ImportError(
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     command = ""
     try:
-        options = build_parser().parse_args(arguments, defaults=False)
+        options = _parsed(arguments)
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
@@ -96,6 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted{_WAY_ON.get(command, '')}", INTERRUPTED)
     except _Terminated:
         return _fail(f"terminated{_WAY_ON.get(command, '')}", TERMINATED)
+
+
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    parser = build_parser()
+    try:
+        return parser.parse_args(arguments, defaults=False)
+    except ArgumentError:
+        raise
+    except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"an option cannot be read ({text}); check what is given") from error
 
 
 class _Terminated(BaseException):

@@ -39,12 +39,16 @@ def pool_of(
         If a process ends before its work is done.
     """
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(count, context, begin_worker, (initializer, *arguments)) as pool:
             try:
                 yield pool
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):  # Ctrl-C waits for nobody
+                    for process in set(multiprocessing.active_children()) - others:
+                        process.terminate()
                 raise
     except BrokenProcessPool as error:
         raise InputError(

@@ -30,6 +30,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: Sizes beyond any use.
+_MOST = {
+    **{"num_classes": 100_000, "in_feats": 1000, "kernel_size": 1000, "max_hop": 100},
+    **{"num_actional": 100, "aim_frames": 10_000, "aim_hidden": 8192, "future_frames": 10_000},
+    **{"future_channels": 8192, "fixed_bodies": 100},
+}
+MOST_WEIGHTS = 2**30
+
 #: What ST-GCN lacks, and so cannot be set.
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
 #: Defaults of each model that are not those below.
@@ -194,6 +202,7 @@ class ASGCNConfig(_OfTheData):
             f"as many as strides ({len(self.strides)}), at least one",
             self.channels,
         )
+        self._check_sizes()
         for name, value in _FIXED.items() if self.name == "stgcn" else ():
             check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))
         check(
@@ -206,6 +215,20 @@ class ASGCNConfig(_OfTheData):
             check(self.fixed_bodies >= 1, "fixed_bodies", "at least 1", self.fixed_bodies)
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
+
+    def _check_sizes(self) -> None:
+        """Refuse what no memory holds before anything is built; layers check the rest."""
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            check(value is None or value <= most, name, f"at most {most}", value)
+        for name, most in (("channels", 8192), ("strides", 100)):
+            values = getattr(self, name)
+            check(len(values) <= 100, name, "at most 100 blocks", len(values))
+            check(max(values) <= most, name, f"at most {most} each", max(values))
+        widths = zip([self.in_feats, *self.channels], self.channels, strict=False)
+        links = 3 * self.max_hop + self.num_actional
+        size = sum(o * (i * links + o * self.kernel_size) for i, o in widths)
+        check(size <= MOST_WEIGHTS, "channels", f"fewer: at most {MOST_WEIGHTS:,} weights", size)
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

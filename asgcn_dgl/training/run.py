@@ -325,9 +325,7 @@ def _fit(
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
             precision=options.precision,
-            logger=TensorBoardLogger(
-                run.path, name="tensorboard", version=label, default_hp_metric=False
-            ),
+            logger=_tensorboard(run, label),
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
@@ -359,6 +357,15 @@ def _fit(
     if saver.exhausted:
         say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
+
+
+def _tensorboard(run: RunDir, label: str) -> TensorBoardLogger | bool:
+    """Return the logger of a phase; none in a folder whose name it could not write."""
+    try:
+        str(run.path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return TensorBoardLogger(run.path, name="tensorboard", version=label, default_hp_metric=False)
 
 
 def _restore(callback: pl.Callback, checkpoint: Record, file: Path) -> None:
