@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +19,32 @@ from asgcn_dgl.data.synthetic import write_synthetic
 # The processes that tests start take as many, so that their results agree bit for bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# A machine may be busy: no example has to be fast. CI draws the same examples each time.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Give each test the same random numbers, whatever ran before it."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[Path]:
+    """Give a folder that tests share; whoever writes into it fails the last of them."""
+
+    def content() -> dict[str, str]:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = content()
+    yield folder
+    assert content() == before, "a test has changed what it shares with others; give it a copy"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,11 +76,12 @@ TINY = [
 
 
 @pytest.fixture(scope="session")
-def clips_root(tmp_path_factory) -> Path:
+def clips_root(tmp_path_factory) -> Iterator[Path]:
     """Subjects 1 and 2 for training, of whom one is held out; subject 3 for the test."""
     root = tmp_path_factory.mktemp("synthetic")
     write_synthetic(root, clips_per_class=3, subjects=3)
-    return root
+    with unchanged(root):
+        yield root
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +90,20 @@ def tiny(clips_root) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny, tmp_path_factory) -> Path:
+def trained(tiny, tmp_path_factory) -> Iterator[Path]:
     """A run that nobody changes."""
     from asgcn_dgl.cli import main
 
     folder = tmp_path_factory.mktemp("runs") / "trained"
     assert main([*tiny, f"--out={folder}"]) == 0
-    return folder
+    with unchanged(folder):
+        yield folder
+
+
+@pytest.fixture
+def own_run(trained, tmp_path) -> Path:
+    """A copy of the run, to be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "own_run"))
 
 
 @pytest.fixture(scope="session")
