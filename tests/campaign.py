@@ -465,7 +465,7 @@ def _options(command: str) -> list[str]:
     found = {
         word.strip(",[]") for word in text.getvalue().split() if word.startswith(("--", "[--"))
     }
-    return sorted(each for each in found if each not in ("--help", "--config.help"))
+    return sorted(each for each in found if each != "--help") or ["--unknown"]
 
 
 def lines(base: Base, count: int, rng: random.Random) -> Tally:

@@ -4,6 +4,8 @@ import hashlib
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 import torch
 
 from asgcn_dgl.data.synthetic import write_synthetic
+
+ROOT = Path(__file__).parents[1]
 
 # The tests' tensors are small: more threads only wait for each other, above all on a busy machine.
 # The processes that tests start take as many, so that their results agree bit for bit.
@@ -73,6 +77,34 @@ TINY = [
     "--trainer.accelerator=cpu",
     "--trainer.progress=off",
 ]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from asgcn_dgl.files import locked
+with locked(Path(sys.argv[1]), "here"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold_lock():
+    """Give the context of a process that holds the lock in a file."""
+
+    @contextmanager
+    def hold(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-c", HOLDER, str(file)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+            yield process
+            if process.poll() is None:
+                process.communicate()
+
+    return hold
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -59,41 +57,23 @@ def test_a_line_takes_the_place_of_half_a_line(tmp_path):
     assert file.read_text() == "one\ntwo \\udcff\n"
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from asgcn_dgl.files import locked
-with locked(Path(sys.argv[1]), "here"):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """A process that holds a lock."""
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"locked\n"
-        yield process
-        process.kill()
-
-
-def test_a_lock_names_its_process(holder, tmp_path):
+def test_a_lock_names_its_process(hold_lock, tmp_path):
     file = tmp_path / "lock"
-    with pytest.raises(InputError, match=f"there: process {holder.pid} is writing"):  # noqa: SIM117
-        with locked(file, "there"):
-            pass
-    holder.communicate()  # it ends
+    with hold_lock(file) as holder:
+        with pytest.raises(InputError, match=f"there: process {holder.pid} is writing"):  # noqa: SIM117
+            with locked(file, "there"):
+                pass
+        holder.communicate()  # it ends
     assert not file.exists()
     with locked(file, "there"), locked(file, "there"):  # once more by the same process
         assert file.read_text() == str(os.getpid())
     assert not file.exists()
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(holder, tmp_path):
-    holder.kill()
-    holder.wait()
+def test_the_lock_of_a_dead_process_is_taken_over(hold_lock, tmp_path):
+    with hold_lock(tmp_path / "lock") as holder:
+        holder.kill()
+        holder.wait()
     assert (tmp_path / "lock").read_text() == str(holder.pid)
     with locked(tmp_path / "lock", "there"):
         assert (tmp_path / "lock").read_text() == str(os.getpid())
