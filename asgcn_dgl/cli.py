@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno not in _DISK_ERRORS:
             raise  # neither about a file nor about the disk: a fault of ours
-        place = "the output folder" if error.filename is None else error.filename
+        place = "the output folder" if error.filename is None else os.fsdecode(error.filename)
         return _fail(f"{place}: {error.strerror}", USAGE_ERROR)
     except DivergenceError as error:
         return _fail(str(error), FAILURE)
