@@ -77,8 +77,8 @@ def prepare(
 
     from asgcn_dgl.data import open_data, prepare
 
-    if workers < 0:
-        raise InputError(f"--workers must be 0 or more, got {workers}")
+    if not 0 <= workers <= 256:
+        raise InputError(f"--workers must be from 0 to 256, got {workers}")
     source = open_data(root, data, **(options or {}))
     # disable=None: no bar where standard error is no terminal
     with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:

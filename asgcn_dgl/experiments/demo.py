@@ -12,7 +12,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import draw_figures
 from asgcn_dgl.experiments.report import write_report
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.config import RunConfig, packaged_config
+from asgcn_dgl.training.config import MOST_SEED, RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.run import train
@@ -41,6 +41,8 @@ def demo(
     """
     started = time.perf_counter()
     folder = Path(folder)
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"--seed must be from 0 to {MOST_SEED}, got {seed}")
     config = copy.deepcopy(config or RunConfig.from_dict(packaged_config("demo") or {}))
     config.data, config.root = "synthetic", str(folder / "data")
     config.trainer.seed = seed

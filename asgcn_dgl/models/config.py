@@ -7,7 +7,7 @@ in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from asgcn_dgl.options import check, check_types, plain, renamed
@@ -42,6 +42,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: Sizes beyond any use.
+_MOST = {
+    **{"num_classes": 100_000, "in_feats": 1000, "kernel_size": 1000, "max_hop": 100},
+    **{"num_actional": 100, "aim_frames": 10_000, "aim_hidden": 8192, "future_frames": 10_000},
+    **{"future_channels": 8192, "fixed_bodies": 100},
+}
+MOST_WEIGHTS = 2**30
+
 #: What ST-GCN lacks, and so cannot be set.
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
 #: Defaults of each model that are not those below.
@@ -49,7 +57,16 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm":
 
 
 @dataclass
-class ASGCNConfig:
+class _OfTheData:
+    """What may be given without a name: KW_ONLY, the usual way, has no type in Python 3.10."""
+
+    layouts: Any = field(default_factory=list)
+    num_classes: int = 0
+    in_feats: int = 3
+
+
+@dataclass(kw_only=True)
+class ASGCNConfig(_OfTheData):
     """Options of :class:`~asgcn_dgl.models.ASGCN`; the defaults are the paper's.
 
     Parameters
@@ -156,10 +173,6 @@ class ASGCNConfig:
     True
     """
 
-    layouts: Any = field(default_factory=list)
-    num_classes: int = 0
-    in_feats: int = 3
-    _: KW_ONLY
     name: Literal["asgcn", "stgcn"] = "asgcn"
     channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
     strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])
@@ -206,6 +219,7 @@ class ASGCNConfig:
             f"as many as strides ({len(self.strides)}), at least one",
             self.channels,
         )
+        self._check_sizes()
         for name, value in _FIXED.items() if self.name == "stgcn" else ():
             check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))
         check(
@@ -218,6 +232,20 @@ class ASGCNConfig:
             check(self.fixed_bodies >= 1, "fixed_bodies", "at least 1", self.fixed_bodies)
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
+
+    def _check_sizes(self) -> None:
+        """Refuse what no memory holds before anything is built; layers check the rest."""
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            check(value is None or value <= most, name, f"at most {most}", value)
+        for name, most in (("channels", 8192), ("strides", 100)):
+            values = getattr(self, name)
+            check(len(values) <= 100, name, "at most 100 blocks", len(values))
+            check(max(values) <= most, name, f"at most {most} each", max(values))
+        widths = zip([self.in_feats, *self.channels], self.channels, strict=False)
+        links = 3 * self.max_hop + self.num_actional
+        size = sum(o * (i * links + o * self.kernel_size) for i, o in widths)
+        check(size <= MOST_WEIGHTS, "channels", f"fewer: at most {MOST_WEIGHTS:,} weights", size)
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

@@ -200,6 +200,11 @@ class RunClips:
         self.set = open_run(config)
         if not self.set.class_names:
             raise InputError(f"{config.root}: no recording has a label; give them classes")
+        if len(self.set.class_names) < 2:
+            raise InputError(
+                f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
+                "there is nothing to tell apart"
+            )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split
         train, _ = self.set.split(self.protocol)

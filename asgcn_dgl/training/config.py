@@ -14,6 +14,7 @@ from typing import Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.options import check, check_types, plain, renamed
+from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
 
 #: Where a run can log beside its CSV files.
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+#: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
+MOST_SEED, MOST_EPOCHS = 2**32 - 1, 1_000_000
 
 
 @dataclass
@@ -177,6 +180,8 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
+        _check_most(self, "clips", num_frames=100_000, num_clips=1000, max_bodies=1000)
+        _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
         _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
@@ -248,6 +253,7 @@ class AIMConfig:
         check_types(self, "aim.")
         _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
         _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
+        _check_most(self, "aim", epochs=MOST_EPOCHS, pred_steps=10_000, batch_size=2**16)
         _check_positive(self, "aim", ("lr", "joint_lr"))
         check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "between 0 and 1", self.kl_warmup)
 
@@ -434,6 +440,8 @@ class TrainerConfig:
         counts = ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every")
         _check_least(self, "trainer", 1, (*counts, "threads", "devices", "nodes", "early_stop"))
         _check_least(self, "trainer", 0, ("seed",))
+        _check_most(self, "trainer", epochs=MOST_EPOCHS, batch_size=2**16, eval_batch_size=2**16)
+        _check_most(self, "trainer", threads=1024, devices=1024, nodes=1024, seed=MOST_SEED)
         check(
             self.accumulate <= self.batch_size,
             "trainer.accumulate",
@@ -621,6 +629,13 @@ def _check_least(options: Any, section: str, least: int, names: Collection[str])
         check(value is None or value >= least, f"{section}.{name}", text, value)
 
 
+def _check_most(options: Any, section: str, **most: int) -> None:
+    """Refuse sizes beyond any use, which would ask for more memory or processes than there are."""
+    for name, limit in most.items():
+        value = getattr(options, name)
+        check(value is None or value <= limit, f"{section}.{name}", f"at most {limit}", value)
+
+
 def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
     for name in names:
         value = getattr(options, name)
@@ -686,15 +701,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         If the file is missing, is not YAML, or is not a mapping.
     """
     yaml = _yaml()
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+    if not Path(path).is_file():
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a YAML file, or one of "
+            f"{path}: cannot be read (no such file); give a YAML file, or one of "
             f"{', '.join(packaged_configs())}"
+        )
+    try:
+        values = yaml.safe_load(read_whole(Path(path)).decode())
+    except InputError:
+        raise
+    except Exception as error:  # YAML's builders let through what a date or number leads to
+        raise InputError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())[:200]})"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values

@@ -14,7 +14,7 @@ from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN
-from asgcn_dgl.training.batches import Loader
+from asgcn_dgl.training.batches import Loader, killed_workers
 from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import (
@@ -54,6 +54,17 @@ def evaluate(
     """
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
+    with run.lock():
+        return _evaluate(run, checkpoint, root, num_clips, mirrored)
+
+
+def _evaluate(
+    run: RunDir,
+    checkpoint: str,
+    root: str | Path | None,
+    num_clips: int | None,
+    mirrored: bool | None,
+) -> dict[str, Any]:
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
     config = restored.config
@@ -150,14 +161,16 @@ def score(
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
-    for number, dataset in enumerate(datasets):
-        loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
-        for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
-            batch = batch.to(device)
-            out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=number == 1)
-            scores[number].update(batch, out)
-            if number == 0:
-                scores[0].update_links(out.links)
+    with killed_workers():
+        for number, dataset in enumerate(datasets):
+            loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
+            for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
+                batch = batch.to(device)
+                predict = number == 1
+                out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+                scores[number].update(batch, out)
+                if number == 0:
+                    scores[0].update_links(out.links)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
             "the model gives scores that are not finite, as its weights are; use an earlier "
