@@ -200,6 +200,9 @@ class AIMConfig:
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
+    joint_kl
+        Weight of the links' divergence from their prior alone beside the joint loss, so that a
+        link has its price in joint training too; 0 (the paper): links cost nothing there.
     """
 
     epochs: int = 10
@@ -211,10 +214,11 @@ class AIMConfig:
     joint_optimizer: Literal["sgd", "adam"] = "sgd"
     joint_lr: float | None = None
     loss_weight: float = 0.0
+    joint_kl: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self, "aim.")
-        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
+        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight", "joint_kl"))
         _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
         _check_positive(self, "aim", ("lr", "joint_lr"))
         check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "between 0 and 1", self.kl_warmup)
@@ -432,12 +436,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_types(self)
         frozen = self.model.link_mode == "frozen"
-        check(
-            not frozen or self.aim.loss_weight == 0,
-            "aim.loss_weight",
-            "0 where model.link_mode is frozen",
-            self.aim.loss_weight,
-        )
+        for name in ("loss_weight", "joint_kl"):
+            value = getattr(self.aim, name)
+            rule = "0 where model.link_mode is frozen"
+            check(not frozen or value == 0, f"aim.{name}", rule, value)
         check(
             self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
-from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
@@ -252,7 +252,8 @@ class JointTraining(Phase):
         Gradient descent and its schedule, which covers the trainer's ``max_epochs``.
         ``base_batch`` is not used: scale ``lr`` yourself.
     aim
-        Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
+        Options of the inference module in this phase: learning rate, optimizer, weights of its
+        loss and of the links' divergence.
     prediction_weight
         w.
     class_names
@@ -325,6 +326,11 @@ class JointTraining(Phase):
         if self.aim.loss_weight > 0 and out.links is not None:
             parts["aim"] = self.aim_loss(batch, out.links)
             weights.append(self.aim.loss_weight)
+            counts.append(len(batch.feat))
+        if self.aim.joint_kl > 0 and out.links is not None:
+            divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
+            parts["divergence"] = divergence.sum() / len(batch.feat)
+            weights.append(self.aim.joint_kl)
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))

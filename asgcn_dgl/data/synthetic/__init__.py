@@ -6,13 +6,16 @@ The files go through the very reader that real NTU RGB+D goes through.
 
 from asgcn_dgl.data.synthetic.actions import ACTIONS, Subject, perform
 from asgcn_dgl.data.synthetic.body import PARENTS, Body
+from asgcn_dgl.data.synthetic.coordination import COORDINATED, LIMBS, MIXED
 from asgcn_dgl.data.synthetic.sensor import Recording, record
 from asgcn_dgl.data.synthetic.writer import (
     MANIFEST,
+    SETS,
     clip_name,
     draw_subject,
     format_skeleton,
     make_clip,
+    moving_together,
     write_synthetic,
 )
 
