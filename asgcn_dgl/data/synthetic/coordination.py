@@ -36,12 +36,15 @@ PHASES = {"together": 0.0, "by turns": np.pi, "one after the other": 0.5 * np.pi
 """How two limbs move together, and by what phase the second follows the first."""
 
 
+TEMPO = 1.15  # how often limbs rise in a second, at an average pace
+
+
 class _Tempo:
     """Movements of the limbs of one clip, up and down between 0 and 1."""
 
     def __init__(self, take: Take) -> None:
         self.take = take
-        self.rate = 1.15 * take.pace * take.rng.uniform(0.9, 1.1)  # hertz
+        self.rate = TEMPO * take.pace * take.rng.uniform(0.9, 1.1)  # hertz
         self.wander = self._wander()
 
     def _wander(self) -> Array:
