@@ -206,9 +206,13 @@ def _report(folder: Path, summary: dict[str, Any]) -> str:
     """Return the outcome as lines to read."""
     use = summary["links"]["after"]
     types = ", ".join(f"{100 * each['mean']:.1f}" for each in use["types"])
-    area = "" if use["area"] is None else (
-        f"A-links as a test for limbs that move together: area under the ROC curve "
-        f"{use['area']:.2f}   guessing 0.50\n"
+    area = (
+        ""
+        if use["area"] is None
+        else (
+            f"A-links as a test for limbs that move together: area under the ROC curve "
+            f"{use['area']:.2f}   guessing 0.50\n"
+        )
     )
     return area.join(
         [

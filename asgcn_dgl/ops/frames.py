@@ -9,7 +9,6 @@ from torch import Tensor
 
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 
-
 Pair = tuple[Tensor, Tensor]
 
 

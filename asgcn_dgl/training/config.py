@@ -189,8 +189,8 @@ class AIMConfig:
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
-        from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learned to use them.
+        from 0 to 1, and of joint training over which joint_kl rises. At full weight from the
+        beginning (0, the paper) links close before anything has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer

@@ -106,6 +106,11 @@ class Phase(pl.LightningModule):
         norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
         self.need_finite(norm, "norm of the weights")
 
+    def kl_rise(self, share: float) -> float:
+        """Factor on the divergence in this step, from 0 to 1 over a share of the phase."""
+        rise = share * self.trainer.estimated_stepping_batches
+        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
+
     def need_finite(self, value: Tensor, what: str) -> None:
         """Stop with a message where a number is not finite.
 
@@ -200,7 +205,7 @@ class AIMWarmUp(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
-        losses = self.losses(batch, self.kl_weight())
+        losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
         self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
@@ -222,11 +227,6 @@ class AIMWarmUp(Phase):
             pred_steps=self.options.pred_steps,
             kl_weight=kl_weight,
         )
-
-    def kl_weight(self) -> float:
-        """Weight of the divergence in this step, from 0 to 1."""
-        rise = self.options.kl_warmup * self.trainer.estimated_stepping_batches
-        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
@@ -330,7 +330,7 @@ class JointTraining(Phase):
         if self.aim.joint_kl > 0 and out.links is not None:
             divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
             parts["divergence"] = divergence.sum() / len(batch.feat)
-            weights.append(self.aim.joint_kl)
+            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))

@@ -81,9 +81,7 @@ def test_a_dgl_graph_gives_the_same():
     feat, mask = torch.randn(11, 6, 2), torch.rand(11, 6) > 0.5
     for over in FORMULAS:
         readout = MeanReadout(over)
-        torch.testing.assert_close(
-            readout(batch().graph, feat, mask), readout(batch(), feat, mask)
-        )
+        torch.testing.assert_close(readout(batch().graph, feat, mask), readout(batch(), feat, mask))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -111,14 +111,17 @@ class Take:
         self.reach = subject.reach * rng.uniform(0.88, 1.12)
         duration = seconds / self.pace
         before, after = rng.uniform(-0.1, 1.1), rng.uniform(-0.1, 0.8)
-        frames = round(FRAME_RATE * (before + duration + after))
-        self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
-        self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
+        self.cut(round(FRAME_RATE * (before + duration + after)))
         self.since = self.clock - before  # seconds since the action began
         self.phase = self.since / duration  # 0 where the action begins, 1 where it ends
         # People sometimes use the other hand.
         self.hand = subject.hand if rng.random() < 0.8 else 1 - subject.hand
         self.pair: tuple[Limb, Limb] | None = None  # limbs that move together
+
+    def cut(self, frames: int) -> None:
+        """Set the length of the clip."""
+        self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
+        self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
 
     def ramp(self, start: float, stop: float) -> Array:
         """Smooth step (minimum jerk) from 0 to 1 between two phases, ``(T,)``."""

@@ -7,6 +7,8 @@ itself moves alike in all actions: only the pair tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from asgcn_dgl.data.synthetic.actions import ACTIONS, Action, Limb, Take, facing_pair
@@ -35,8 +37,8 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 PHASES = {"together": 0.0, "by turns": np.pi, "one after the other": 0.5 * np.pi}
 """How two limbs move together, and by what phase the second follows the first."""
 
-
-TEMPO = 1.15  # how often limbs rise in a second, at an average pace
+FRAMES = (72, 89)  # of a clip, not including the last
+TEMPO = 0.8  # how often limbs rise in a second, at an average pace
 
 
 class _Tempo:
@@ -101,34 +103,35 @@ def _dance(
     return [figure.positions() for figure in figures]
 
 
-def _hands(phase: float) -> Action:
+def _action(pair_of: Callable[[Take], tuple[Limb, Limb]], persons: int, phase: float) -> Action:
+    """Return the action in which the limbs that `pair_of` chooses move together."""
+
     def act(take: Take) -> list[Array]:
-        pair = (Limb(0, "hand", 0), Limb(0, "hand", 1))
-        return _dance(take, pair, phase, (take.figure(take.subject),))
+        # They were at it before the clip begins, and do not stop where it ends.
+        take.cut(int(take.rng.integers(*FRAMES)))
+        if persons == 1:
+            return _dance(take, pair_of(take), phase, (take.figure(take.subject),))
+        return _dance(take, pair_of(take), phase, facing_pair(take, take.rng.uniform(1.3, 1.8)))
 
     return act
 
 
-def _hand_and_foot(phase: float) -> Action:
-    def act(take: Take) -> list[Array]:
-        pair = (Limb(0, "hand", take.hand), Limb(0, "foot", 1 - take.hand))
-        return _dance(take, pair, phase, (take.figure(take.subject),))
-
-    return act
+def _hands(take: Take) -> tuple[Limb, Limb]:
+    return Limb(0, "hand", 0), Limb(0, "hand", 1)
 
 
-def _hands_of_two(phase: float) -> Action:
-    def act(take: Take) -> list[Array]:
-        pair = (Limb(0, "hand", 0), Limb(1, "hand", 0))
-        return _dance(take, pair, phase, facing_pair(take, take.rng.uniform(1.3, 1.8)))
+def _hand_and_foot(take: Take) -> tuple[Limb, Limb]:
+    return Limb(0, "hand", take.hand), Limb(0, "foot", 1 - take.hand)
 
-    return act
+
+def _hands_of_two(take: Take) -> tuple[Limb, Limb]:
+    return Limb(0, "hand", 0), Limb(1, "hand", 0)
 
 
 # Class name, number of persons, typical duration in seconds, function.
 COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
-    (f"{who} {how}", persons, 2.6, make(phase))
-    for who, persons, make in (
+    (f"{who} {how}", persons, 2.7, _action(pair_of, persons, phase))
+    for who, persons, pair_of in (
         ("hands", 1, _hands),
         ("hand and foot", 1, _hand_and_foot),
         ("hands of two", 2, _hands_of_two),

@@ -295,9 +295,7 @@ def write_synthetic(
     paths = []
     for done, numbers in enumerate(plan, start=1):
         path = folder / f"{clip_name(*numbers)}.skeleton"
-        clip = make_clip(
-            *numbers, seed=seed, noise=noise, losses=losses, actions=SETS[actions]
-        )
+        clip = make_clip(*numbers, seed=seed, noise=noise, losses=losses, actions=SETS[actions])
         write_atomically(path, format_skeleton(clip))
         paths.append(path)
         if progress is not None:
