@@ -1,13 +1,11 @@
 """Actions that differ by which limbs move together, and how.
 
-In all of them both hands and one foot of a person rise and fall again and again. Two limbs keep
-the same tempo, whose phases make the action; every other limb has a tempo of its own. So a limb by
-itself moves alike in all actions: only the pair tells them apart.
+In all of them both hands and the left foot of a person rise and fall again and again. Two limbs
+keep the same tempo, and their phases make the action; every other limb has a tempo of its own. So
+a limb by itself moves alike in all actions: only the pair tells them apart.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -18,7 +16,6 @@ from asgcn_dgl.data.synthetic.body import (
     FOOT,
     HAND,
     KNEE,
-    SIDE,
     THUMB,
     TIP,
     WRIST,
@@ -34,11 +31,11 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """Joints of a limb: the right one, the left one."""
 
-PHASES = {"together": 0.0, "by turns": np.pi, "one after the other": 0.5 * np.pi}
-"""How two limbs move together, and by what phase the second follows the first."""
+WAYS = {"together": 0.0, "by turns": np.pi, "one after the other": 0.5 * np.pi}
+"""By what phase the second limb follows the first."""
 
 FRAMES = (72, 89)  # of a clip, not including the last
-TEMPO = 0.8  # how often limbs rise in a second, at an average pace
+TEMPO = 1.0  # how often limbs rise in a second, at an average pace
 
 
 class _Tempo:
@@ -84,59 +81,48 @@ def _lift_foot(take: Take, figure: Figure, side: int, height: Array) -> None:
 def _dance(
     take: Take, pair: tuple[Limb, Limb], phase: float, figures: tuple[Figure, ...]
 ) -> list[Array]:
-    """Let every person move both hands and a foot, the pair of limbs at one tempo."""
-    rng, tempo = take.rng, _Tempo(take)
+    """Let every person move both hands and the left foot, the pair of limbs at one tempo."""
+    tempo = _Tempo(take)
     take.pair = pair
     moves = {pair[0]: tempo.shared(0.0), pair[1]: tempo.shared(phase)}
-    if rng.random() < 0.5:  # either may lead
+    if take.rng.random() < 0.5:  # either may lead
         moves = {pair[0]: moves[pair[1]], pair[1]: moves[pair[0]]}
     people = (take.subject, take.partner)
     for person, figure in enumerate(figures):
-        feet = [limb.side for limb in pair if limb.kind == "foot" and limb.person == person]
-        foot = Limb(person, "foot", feet[0] if feet else int(rng.integers(2)))
-        lift = moves.get(foot)
-        _lift_foot(take, figure, foot.side, tempo.own() if lift is None else lift)
-        take.trunk(figure, people[person], right=-SIDE[foot.side] * 0.02 * figure.body.height)
+        limbs = [Limb(person, "foot", 1), Limb(person, "hand", 0), Limb(person, "hand", 1)]
+        heights = [moves[limb] if limb in moves else tempo.own() for limb in limbs]
+        _lift_foot(take, figure, 1, heights[0])
+        take.trunk(figure, people[person], right=0.02 * figure.body.height)
         for side in (0, 1):
-            height = moves.get(Limb(person, "hand", side))
-            _raise_hand(take, figure, side, tempo.own() if height is None else height)
+            _raise_hand(take, figure, side, heights[1 + side])
     return [figure.positions() for figure in figures]
 
 
-def _action(pair_of: Callable[[Take], tuple[Limb, Limb]], persons: int, phase: float) -> Action:
-    """Return the action in which the limbs that `pair_of` chooses move together."""
+def _action(pair: tuple[Limb, Limb], phase: float) -> Action:
+    """Return the action in which two limbs move together."""
 
     def act(take: Take) -> list[Array]:
         # They were at it before the clip begins, and do not stop where it ends.
         take.cut(int(take.rng.integers(*FRAMES)))
-        if persons == 1:
-            return _dance(take, pair_of(take), phase, (take.figure(take.subject),))
-        return _dance(take, pair_of(take), phase, facing_pair(take, take.rng.uniform(1.3, 1.8)))
+        figures: tuple[Figure, ...] = (take.figure(take.subject),)
+        if any(limb.person for limb in pair):
+            figures = facing_pair(take, take.rng.uniform(1.3, 1.8))
+        return _dance(take, pair, phase, figures)
 
     return act
 
 
-def _hands(take: Take) -> tuple[Limb, Limb]:
-    return Limb(0, "hand", 0), Limb(0, "hand", 1)
-
-
-def _hand_and_foot(take: Take) -> tuple[Limb, Limb]:
-    return Limb(0, "hand", take.hand), Limb(0, "foot", 1 - take.hand)
-
-
-def _hands_of_two(take: Take) -> tuple[Limb, Limb]:
-    return Limb(0, "hand", 0), Limb(1, "hand", 0)
-
+_PAIRS = {
+    "hands": (Limb(0, "hand", 0), Limb(0, "hand", 1)),
+    "hand and foot": (Limb(0, "hand", 0), Limb(0, "foot", 1)),
+    "hands of two": (Limb(0, "hand", 0), Limb(1, "hand", 0)),
+}
 
 # Class name, number of persons, typical duration in seconds, function.
 COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
-    (f"{who} {how}", persons, 2.7, _action(pair_of, persons, phase))
-    for who, persons, pair_of in (
-        ("hands", 1, _hands),
-        ("hand and foot", 1, _hand_and_foot),
-        ("hands of two", 2, _hands_of_two),
-    )
-    for how, phase in PHASES.items()
+    (f"{who} {how}", 1 + max(limb.person for limb in pair), 2.7, _action(pair, phase))
+    for who, pair in _PAIRS.items()
+    for how, phase in WAYS.items()
 )
 """Actions that differ by which limbs move together, and how."""
 
