@@ -22,6 +22,7 @@ from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 from asgcn_dgl.nn.offsets import StructuralOffsets
+from asgcn_dgl.nn.readout import MeanReadout
 from asgcn_dgl.nn.sgconv import SGConv
 from asgcn_dgl.nn.streams import StreamFeatures
 from asgcn_dgl.nn.sync import sync_norms
@@ -39,6 +40,7 @@ __all__ = [
     "InputNorm",
     "Links",
     "MaskedBatchNorm",
+    "MeanReadout",
     "MultiBranchTemporalConv",
     "NarrowPredictionHead",
     "PooledAttention",

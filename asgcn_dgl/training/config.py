@@ -226,8 +226,8 @@ class AIMConfig:
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
-        from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learned to use them.
+        from 0 to 1, and of joint training over which joint_kl rises. At full weight from the
+        beginning (0, the paper) links close before anything has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer
@@ -237,6 +237,9 @@ class AIMConfig:
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
+    joint_kl
+        Weight of the links' divergence from their prior alone beside the joint loss, so that a
+        link has its price in joint training too; 0 (the paper): links cost nothing there.
     """
 
     epochs: int = 10
@@ -248,10 +251,11 @@ class AIMConfig:
     joint_optimizer: Literal["sgd", "adam"] = "sgd"
     joint_lr: float | None = None
     loss_weight: float = 0.0
+    joint_kl: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self, "aim.")
-        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
+        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight", "joint_kl"))
         _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
         _check_most(self, "aim", epochs=MOST_EPOCHS, pred_steps=10_000, batch_size=2**16)
         _check_positive(self, "aim", ("lr", "joint_lr"))
@@ -494,12 +498,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_types(self)
         frozen = self.model.link_mode == "frozen"
-        check(
-            not frozen or self.aim.loss_weight == 0,
-            "aim.loss_weight",
-            "0 where model.link_mode is frozen",
-            self.aim.loss_weight,
-        )
+        for name in ("loss_weight", "joint_kl"):
+            value = getattr(self.aim, name)
+            rule = "0 where model.link_mode is frozen"
+            check(not frozen or value == 0, f"aim.{name}", rule, value)
         check(
             self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",
