@@ -41,19 +41,7 @@ _INPUTS = ("pos", "mask", "last")
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    path
-        The file.
-    size
-        Its bytes.
-    difference
-        Largest difference of an output from the model's, over clips of several lengths.
-    opset
-        Version of the ONNX operators; None for a program of torch.
-    """
+    """A file that was written: its bytes, its largest difference from the model, its ONNX opset."""
 
     path: Path
     size: int
@@ -127,24 +115,13 @@ class ClipProgram(nn.Module):
         self.model, self.bodies = model.eval(), bodies
 
     def forward(self, pos: Tensor, mask: Tensor, last: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Return the outputs.
+        """Return the outputs for positions (B, M, T, V, D) and a mask (B, M, T, V).
 
-        Parameters
-        ----------
-        pos
-            (B, M, T, V, D).
-        mask
-            (B, M, T, V) bool.
-        last
-            (B, M, V, D) last observed positions, which predicted poses start from; None, or NaN
-            in it, for those of the last frame that exists.
+        ``last`` (B, M, V, D) holds the last observed positions, which predicted poses start from;
+        None, or NaN in it, for those of the last frame that exists.
 
-        Returns
-        -------
-        tuple of Tensor
-            Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first,
-            pairs by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses
-            (B, M, T', V, D).
+        Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first, pairs
+        by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses (B, M, T', V, D).
         """
         clips, bodies, frames, joints, dims = pos.shape
         torch._check(mask.shape[0] == clips)
@@ -159,8 +136,8 @@ class ClipProgram(nn.Module):
         out = self.model(structure, feat, here, last, predict="future" in self.outputs)
         made = {"logits": out.logits}
         if "links" in self.outputs:
-            own = self.bodies * joints
-            pairs = (own * (own - 1),)
+            total = self.bodies * joints
+            pairs = (total * (total - 1),)
             if not builder.across_bodies:
                 pairs = (self.bodies, joints * (joints - 1))  # type: ignore[assignment]
             made["links"] = out.links.prob.view(clips, *pairs, -1)
@@ -204,14 +181,9 @@ class ClipProgram(nn.Module):
 
 
 def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as an ONNX file, which is compared with it first.
+    """Write a model as an ONNX file, if that gives the same results.
 
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
-    ImportError
-        Where onnx, onnxscript or onnxruntime is not installed.
+    InputError if it would not; ImportError where onnx, onnxscript or onnxruntime is not installed.
     """
     runtime = _runtime()
     takes_last = "future" in program.outputs
@@ -245,14 +217,9 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
 
 
 def write_program(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as a ``torch.export`` program, which is compared with it first.
+    """Write a model as a ``torch.export`` program, if that gives the same results.
 
-    The program takes two clips and more.
-
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
+    The program takes two clips or more. InputError if the results would differ.
     """
     text = json.dumps(program.metadata())
     with _quiet(), atomic_path(path) as temporary:

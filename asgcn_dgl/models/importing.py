@@ -124,11 +124,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds no weights.
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
@@ -408,6 +403,7 @@ def _asgcn(
         structure.set(block, operators, _optional(state, f"edge_importance.{number}"))
         _common_block(state, block, key)
     if model.prediction is not None:
+        assert isinstance(model.prediction, PredictionHead)
         _prediction(state, structure, model.prediction, heads, operators)
     state.drop("edge_importance")  # the published code makes more than it uses
     assert model.aim is not None
@@ -482,16 +478,8 @@ def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
 class _Structure:
     """How published operators become the masks and offsets of a layout.
 
-    Attributes
-    ----------
-    layout, options
-        The layout, and the options of its links.
-    order
-        Published relation of each of ours.
-    additive
-        Whether what is published is added to the layout's operators, or takes their place.
-    replaces
-        Whether it takes their place: the masks are 0.
+    ``order`` is the published relation of each of ours; ``additive``, that what is published is
+    added to the layout's operators or replaces them; ``replaces``, that it does (masks are 0).
     """
 
     def __init__(
@@ -746,6 +734,7 @@ def _temporal_pyskl(state: _State, block: ASGCNBlock, key: str) -> None:
         conv.point.weight, state.take(f"{branches[-1]}weight").flatten(1), f"{branches[-1]}weight"
     )
     shifts.append(state.take(f"{branches[-1]}bias"))
+    assert conv.joined_norm is not None and conv.mix is not None
     _norm(state, conv.joined_norm, f"{key}transform.0.", torch.cat(shifts))
     name = f"{key}transform.2."
     state.put(conv.mix.weight, state.take(f"{name}weight").flatten(1), f"{name}weight")

@@ -30,13 +30,7 @@ _OWN = (
 
 
 def start_model(path: str | Path) -> ASGCN:
-    """Return the model to start from.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be read.
-    """
+    """Return the model to start from."""
     return load_model(model_file(path)).model
 
 
@@ -59,13 +53,7 @@ def start_config(config: RunConfig, start: ASGCN, part: InitPart) -> RunConfig:
 
 
 def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
-    """Give clips the layout of the model to start from, where their joints are the same.
-
-    Raises
-    ------
-    InputError
-        If their joints differ.
-    """
+    """Give clips the layout of the model to start from, if their joints are the same."""
     own, wanted = run_layouts(config, data), start.layouts
     if set(own) <= set(wanted):
         return
@@ -80,23 +68,9 @@ def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
 
 
 def take_weights(model: ASGCN, start: ASGCN, source: str, part: InitPart = "all") -> str:
-    """Copy weights into a model whose head may be for other classes; say what was done.
+    """Copy weights into a model whose head may be for other classes; report what was done.
 
-    Parameters
-    ----------
-    model
-        Is given the weights.
-    start
-        Has them.
-    source
-        Its place, for messages.
-    part
-        'all', or 'backbone': the input norms and the blocks alone.
-
-    Raises
-    ------
-    InputError
-        If anything but the head differs.
+    ``part`` 'backbone' copies the input norms and the blocks alone.
     """
     own, given = model.state_dict(), start.state_dict()
     if part == "backbone":
