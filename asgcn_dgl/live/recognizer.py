@@ -105,7 +105,7 @@ class Recognizer:
     Examples
     --------
     >>> import numpy as np
-    >>> from asgcn_dgl.live.engines import TorchEngine
+    >>> from asgcn_dgl.live import TorchEngine
     >>> from asgcn_dgl.models import STGCN
     >>> from asgcn_dgl.training import ClipsConfig, RunConfig
     >>> from asgcn_dgl.training.checkpoint import Restored
@@ -325,18 +325,11 @@ class Recognizer:
         held = [frame for frame in self._held if frame.ids]
         if not held:
             return None, ()
-        people = tuple(dict.fromkeys(name for frame in held for name in frame.ids))
-        row = {name: number for number, name in enumerate(people)}
-        joints, flat = held[0].places.shape[1:]
-        places = np.full((len(people), len(self._held), joints, flat), np.nan)
-        scores = np.zeros(places.shape[:3])
-        for at, frame in enumerate(self._held):
-            rows = [row[name] for name in frame.ids]
-            places[rows, at], scores[rows, at] = frame.places, frame.scores
+        people, places, scores = _stacked(self._held)
         scored = any(frame.scored for frame in held)
         facts = self.engine.facts
         # Never seen bodies are left out by estimated_clip: leave them out of the people too.
-        keep = facts.scored or (facts.scored is None and flat == facts.coordinates - 1)
+        keep = facts.scored or (facts.scored is None and places.shape[-1] == facts.coordinates - 1)
         seen = ~np.isnan(places).any(axis=-1)
         seen &= scores > self.min_score if scored else (places != 0).any(axis=-1)
         there = seen.any(axis=(1, 2))
@@ -354,7 +347,7 @@ class Recognizer:
         return (clip if self.rate is None else self._at_rate(clip, self.rate)), people
 
     def _at_rate(self, clip: Clip, rate: float) -> Clip:
-        """Bring the window to its rate; where frames lie far apart nothing is seen between them."""
+        """Bring the window to its rate by linear interpolation between frames."""
         times = np.array([frame.time for frame in self._held])
         count = min(self.window, int((times[-1] - times[0]) * rate + 1e-6) + 1)
         wanted = times[-1] - np.arange(count)[::-1] / rate
@@ -394,6 +387,28 @@ class Recognizer:
             future = undo_alignment(future, raw, aligned, options.align in BY_FRAME)
         label = self.class_names[int(odds.argmax())]
         return Answer(number, time, label, odds, people, future)
+
+
+def _stacked(
+    frames: Sequence[_Frame] | deque[_Frame],
+) -> tuple[tuple[Hashable, ...], np.ndarray, np.ndarray]:
+    """Return who is there, (M, T, V, d) places and (M, T, V) scores; NaN and 0 where absent."""
+    people = tuple(dict.fromkeys(name for frame in frames for name in frame.ids))
+    if all(frame.ids == people for frame in frames):
+        return (
+            people,
+            np.stack([frame.places for frame in frames], axis=1),
+            np.stack([frame.scores for frame in frames], axis=1),
+        )
+    row = {name: number for number, name in enumerate(people)}
+    shape = next(frame.places.shape[1:] for frame in frames if frame.ids)
+    places = np.full((len(people), len(frames), *shape), np.nan)
+    scores = np.zeros(places.shape[:3])
+    for at, frame in enumerate(frames):
+        rows = [row[name] for name in frame.ids]
+        if rows:
+            places[rows, at], scores[rows, at] = frame.places, frame.scores
+    return people, places, scores
 
 
 def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayout:

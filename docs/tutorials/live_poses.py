@@ -18,17 +18,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from asgcn_dgl import Recognizer
-from asgcn_dgl.data import Clip, SkeletonDataset, collate
+from asgcn_dgl.data import Center, Clip, SkeletonDataset, collate
 from asgcn_dgl.data.synthetic import CLASS_NAMES, make_clip
-from asgcn_dgl.live.engines import TorchEngine
-from asgcn_dgl.live.stream import live
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.live import live
+from asgcn_dgl.models import STGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training import ClipsConfig, RunConfig, predict_clip
-from asgcn_dgl.training.checkpoint import Restored
+from asgcn_dgl.training import ClipsConfig, RunConfig, load_model, predict_clip
 
 ACTIONS = ("wave", "clap", "kick", "sit down")
-TAKES, SUBJECTS, EPOCHS = 2, 9, 12
+TAKES, SUBJECTS, EPOCHS = 2, 7, 20
 FRAMES, RATE = 24, 30.0
 
 # %% Clips of landmarks
@@ -70,40 +68,28 @@ clips = [record(*take) for take in takes if take[1] < SUBJECTS]
 print(f"{len(clips)} clips of {min(c.num_frames for c in clips)} frames and more")
 
 # %% A model
-# `ClipsConfig` says how clips are prepared; the live answers prepare theirs by it too.
-prepared = ClipsConfig(num_frames=FRAMES, align="center", max_bodies=1)
+# `save_pretrained` keeps with the weights what the live answers need: the names of the classes, and
+# how clips are prepared.
 torch.manual_seed(0)
-model = ASGCN(
-    layout,
-    len(ACTIONS),
-    channels=(16, 32),
-    strides=(2, 2),
-    num_actional=0,
-    future_frames=0,
-    dropout=0.1,
+model = STGCN(layout, len(ACTIONS), channels=(16, 32), strides=(2, 2), dropout=0.1)
+dataset = SkeletonDataset(clips, num_frames=FRAMES, transform=Center(), training=True)
+loader = DataLoader(
+    dataset, 8, shuffle=True, collate_fn=lambda samples: collate(samples, model.graph_builder)
 )
-run = RunConfig(clips=prepared, model=model.config)
+optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+for _ in range(EPOCHS):
+    for batch in loader:
+        loss = F.cross_entropy(model(batch.structure, batch.feat, batch.mask).logits, batch.label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
-
-def train():
-    from asgcn_dgl.training.clips import make_dataset
-
-    dataset: SkeletonDataset = make_dataset(clips, run, "whole", future_frames=0, training=True)
-    loader = DataLoader(
-        dataset, 16, shuffle=True, collate_fn=lambda samples: collate(samples, model.graph_builder)
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(EPOCHS):
-        for batch in loader:
-            out = model(batch.structure, batch.feat, batch.mask)
-            loss = F.cross_entropy(out.logits, batch.label)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return model.eval()
-
-
-trained = Restored(train(), list(ACTIONS), run, EPOCHS)
+folder = Path(tempfile.mkdtemp())
+model.class_names = ACTIONS
+model.preparation = {
+    "run": RunConfig(clips=ClipsConfig(num_frames=FRAMES, align="center")).to_dict()
+}
+model.save_pretrained(folder / "model")
 
 # %% A recording as MediaPipe gives it
 # Each result of its Pose Landmarker is a list of people, each a list of landmarks; a script that
@@ -111,7 +97,7 @@ trained = Restored(train(), list(ACTIONS), run, EPOCHS)
 # of a person that the training has not seen, who does two things with a pause between; frames come
 # unevenly, some without anybody.
 rng = np.random.default_rng(0)
-stage = Path(tempfile.mkdtemp()) / "poses.jsonl"
+stage = folder / "poses.jsonl"
 
 
 def said(frame, milliseconds, seen=True):
@@ -138,7 +124,7 @@ print(lines[0][:100], "...")
 # The window should be about as long as the clips of the training; `rate` brings uneven frames to
 # that of the training, and a pause of more than `max_pause` seconds starts the window anew.
 length = int(np.median([clip.num_frames for clip in clips]))
-recognizer = Recognizer(TorchEngine(trained), window=length, rate=RATE, every=10, smooth=0.3)
+recognizer = Recognizer.load(folder / "model", window=length, rate=RATE, every=10, smooth=0.3)
 answers = io.StringIO()
 complaints: list[str] = []
 live(recognizer, stage, out=answers, complain=complaints.append, top=1)
@@ -152,12 +138,13 @@ print(complaints[0])
 # An answer is that of `predict` on a file that holds the window and nothing else. At the end of an
 # action the window holds nearly all of it, so that both agree; at its beginning the model has seen
 # little.
+trained = load_model(folder / "model")
 whole = [predict_clip(trained, record(a, SUBJECTS, 1)) for a in (ACTIONS[0], ACTIONS[2])]
 for found in whole:
     print(
         f"whole file: {ACTIONS[int(found.probabilities.argmax())]} {found.probabilities.max():.2f}"
     )
-window = Recognizer(TorchEngine(trained), window=length)
+window = Recognizer.load(folder / "model", window=length)
 for frame in landmarks(ACTIONS[0], SUBJECTS, 1)[0]:
     last = window.update(frame)
 part = landmarks(ACTIONS[0], SUBJECTS, 1)[:, -length:]
