@@ -2,8 +2,8 @@
 
 A clip of one body and 64 frames, recognition by the models of the demo, of NW-UCLA and of the
 configuration ``paper``: torch, torch.compile and onnxruntime, on one thread and on two. ``window``
-is all of :meth:`asgcn_dgl.Recognizer.update`, its preparation included, with torch. CPU is the median of the processor time, all threads together: what counts
-where others use the machine too.
+is all of :meth:`asgcn_dgl.Recognizer.update`, its preparation included, with torch. CPU is the
+median of the processor time, all threads together: what counts where others use the machine too.
 """
 
 from __future__ import annotations
