@@ -189,12 +189,13 @@ def evaluate(
         "Views of each clip, of other frames each, whose probabilities are averaged; 10 is usual "
         "in the field. Left out: the run's clips.num_clips.",
     ] = None,
+    compare: Annotated[bool, "Print published figures beside those of a forecaster."] = False,
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Score the test clips of a run; write metrics.json and scores.npz."""
     from asgcn_dgl.training.evaluate import evaluate
 
-    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips)
+    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, compare=compare)
 
 
 def predict(

@@ -12,10 +12,24 @@ from asgcn_dgl.models.config import PRESETS, ASGCNConfig
 
 if TYPE_CHECKING:
     from asgcn_dgl.models.asgcn import ASGCN, ASGCNOutput
+    from asgcn_dgl.models.forecaster import Forecaster, ForecastOutput
     from asgcn_dgl.models.stgcn import STGCN
 else:
     __getattr__, __dir__ = on_demand(
-        __name__, {"asgcn": ("ASGCN", "ASGCNOutput"), "stgcn": ("STGCN",)}
+        __name__,
+        {
+            "asgcn": ("ASGCN", "ASGCNOutput"),
+            "forecaster": ("ForecastOutput", "Forecaster"),
+            "stgcn": ("STGCN",),
+        },
     )
 
-__all__ = ["ASGCN", "PRESETS", "STGCN", "ASGCNConfig", "ASGCNOutput"]
+__all__ = [
+    "ASGCN",
+    "PRESETS",
+    "STGCN",
+    "ASGCNConfig",
+    "ASGCNOutput",
+    "ForecastOutput",
+    "Forecaster",
+]

@@ -32,8 +32,34 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 #: What ST-GCN lacks, and so cannot be set.
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
+#: Options of a backbone and its heads, which a forecaster lacks, with the value that they keep.
+_NO_FORECAST: dict[str, Any] = {
+    "input_norm": "joint",
+    "temporal": "single",
+    "attention": None,
+    "conv_residual": False,
+    "masked": True,
+    "fixed_bodies": None,
+    "future_head": "paper",
+    "streams": ["joint"],
+}
 #: Defaults of each model that are not those below.
-_DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm": "symmetric"}}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "asgcn": {},
+    "stgcn": {**_FIXED, "norm": "symmetric"},
+    "forecaster": {
+        "channels": [128] * 6,
+        "max_hop": 1,
+        "num_actional": 0,
+        "link_norm": "self_loop",
+        "aim_hidden": 64,
+        "aim_dropout": 0.0,
+        "structural_offsets": True,
+        "bias": True,
+        "dropout": 0.0,
+        "future_frames": 25,
+    },
+}
 
 
 @dataclass
@@ -49,9 +75,10 @@ class ASGCNConfig:
     in_feats
         D, features of a joint in a frame; also the coordinates of predicted poses.
     name
-        'asgcn' (the paper's), or 'stgcn' (the baseline: S-links of one hop, one head).
+        'asgcn' (the paper's), 'stgcn' (the baseline: S-links of one hop, one head), or 'forecaster'
+        (future poses alone, see :class:`~asgcn_dgl.models.Forecaster`).
     channels
-        Features of each block of the backbone (Fig. 6).
+        Features of each block of the backbone (Fig. 6), or of the forecaster, where all are equal.
     strides
         Temporal stride of each block.
     kernel_size
@@ -103,7 +130,7 @@ class ASGCNConfig:
         Batch norm of the input by joint and channel ('joint', one layout only) or by channel
         ('channel').
     future_frames
-        T', frames that the prediction head predicts; 0: no prediction head.
+        T', frames that the prediction head, or a forecaster, predicts; 0: no prediction head.
     future_channels
         Features of the prediction head's blocks.
     temporal
@@ -124,6 +151,13 @@ class ASGCNConfig:
     future_head
         Prediction head: 'paper' (Fig. 7), or 'published', the one of the published code, whose
         sum with the last pose mixes coordinates and frames up as there.
+    past_frames
+        Frames that a forecaster sees.
+    coefficients
+        Coefficients over time, the lowest frequencies, in which a forecaster sees and predicts
+        motion; none: as many as frames.
+    motion_unit
+        Length that is 1 inside a forecaster, in the unit of the data: about how far a joint moves.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
@@ -144,7 +178,7 @@ class ASGCNConfig:
     num_classes: int = 0
     in_feats: int = 3
     _: KW_ONLY
-    name: Literal["asgcn", "stgcn"] = "asgcn"
+    name: Literal["asgcn", "stgcn", "forecaster"] = "asgcn"
     channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
     strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])
     kernel_size: int = 7
@@ -178,11 +212,16 @@ class ASGCNConfig:
     masked: bool = True
     fixed_bodies: int | None = None
     future_head: Literal["paper", "published"] = "paper"
+    past_frames: int = 10
+    coefficients: int | None = None
+    motion_unit: float = 0.1
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
 
     def __post_init__(self) -> None:
         self.layouts = _as_list(self.layouts)
         check_types(self)
+        if self.name == "forecaster":
+            self._check_forecaster()
         check(
             len(self.channels) == len(self.strides) > 0,
             "channels",
@@ -201,6 +240,22 @@ class ASGCNConfig:
             check(self.fixed_bodies >= 1, "fixed_bodies", "at least 1", self.fixed_bodies)
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
+
+    def _check_forecaster(self) -> None:
+        self.strides = [1] * len(self.channels)
+        check(len(set(self.channels)) == 1, "channels", "equal numbers", self.channels)
+        for name in ("past_frames", "future_frames"):
+            check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        frames = self.past_frames + self.future_frames
+        check(
+            self.coefficients is None or 1 <= self.coefficients <= frames,
+            "coefficients",
+            f"from 1 to past_frames + future_frames ({frames})",
+            self.coefficients,
+        )
+        check(self.motion_unit > 0, "motion_unit", "positive", self.motion_unit)
+        for name, value in _NO_FORECAST.items():
+            check(getattr(self, name) == value, name, f"{value} in a forecaster", getattr(self, name))
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

@@ -281,7 +281,7 @@ def _on_part(
         return _add(_linked(x, links, link_weight), bias)
     bones = _bones(builder, part, structural)
     bias = _sum(bias, bones.bias())
-    engine = _engine if _engine != "auto" else _choose(x, structural.weight)
+    engine = _engine if _engine != "auto" else _choose(x, structural.weight, bones)
     if engine in ("mixed", "product"):
         operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
         out = (
@@ -307,8 +307,10 @@ def _on_part(
     return _add(out, bias)
 
 
-def _choose(x: Tensor, weight: Tensor) -> str:
+def _choose(x: Tensor, weight: Tensor, bones: _Bones) -> str:
     """Choose the engine by device and size."""
+    if bones.offset is not None and len(bones.offset) == len(weight):
+        return "mixed"  # no operator has a zero that could be left out
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
     return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"

@@ -221,6 +221,39 @@ _CMU38 = _rows(
     "right_thumb_site",
 )
 
+
+
+def _without(rows: tuple[Row, ...], center: str, *dropped: str) -> tuple[Row, ...]:
+    """Return a table without some joints; what hung on one hangs on the next inward, or the center.
+
+    A name stands for the left joint and the right one: ``arm`` for ``left_arm`` and ``right_arm``.
+    """
+    gone = {f"{side}{name}" for name in dropped for side in ("", "left_", "right_")}
+    inward = {row[0]: row[1] for row in rows}
+
+    def next_kept(joint: str) -> str:
+        while (joint := inward[joint]) in gone:
+            pass
+        return joint or center
+
+    return tuple(
+        (name, "" if name == center else next_kept(name), *rest)
+        for name, _, *rest in rows
+        if name not in gone
+    )
+
+
+# The joints that published pose prediction models: those left out stay fixed to the root, or lie on
+# another joint.
+_CMU25 = _without(
+    _CMU38,
+    "spine",
+    *("hips", "hip_joint", "up_leg", "lower_back", "neck", "shoulder", "finger_base", "thumb"),
+)
+_H36M22 = _without(
+    _H36M32, "spine1", "hips", "up_leg", "spine", "shoulder", "hand_thumb", "wrist_site"
+)
+
 # One hand, the order of OpenPose, FreiHAND and MediaPipe. Each finger hangs on the wrist (MediaPipe
 # draws the palm as a loop instead). A single hand has no mirror pairs: its mirror image is the
 # other hand, joint for joint. Drawn as a right hand seen from its back.
@@ -573,6 +606,8 @@ SUPPLIED: tuple[dict[str, Any], ...] = (
     ),
     _facts("h36m32", _H36M32, ("hips", "neck"), ("right_arm", "left_arm")),
     _facts("cmu38", _CMU38, ("hips", "spine1"), ("right_arm", "left_arm")),
+    _facts("cmu25", _CMU25, ("spine", "spine1"), ("right_arm", "left_arm")),
+    _facts("h36m22", _H36M22, ("spine1", "neck"), ("right_arm", "left_arm")),
     _facts("hand21", _HAND21),
     _facts("mediapipe33", _MEDIAPIPE33, None, ("right_shoulder", "left_shoulder")),
     _facts("openpose25", _OPENPOSE25, ("mid_hip", "neck"), ("right_shoulder", "left_shoulder")),

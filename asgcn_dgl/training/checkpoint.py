@@ -21,7 +21,7 @@ from torch import Tensor
 from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir
@@ -39,7 +39,7 @@ __all__ = [
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
 
-_MODELS: dict[str, type[ASGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
+_MODELS: dict[str, Any] = {"asgcn": ASGCN, "stgcn": STGCN, "forecaster": Forecaster}
 _FORMAT = 1
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from asgcn_dgl.data import (
     open_data,
 )
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.store import FORMAT as STORE
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.data.transforms import (
@@ -46,6 +49,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.progress import progress_wanted
 
 __all__ = [
@@ -86,7 +90,7 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips the bones of another layout of the same joints.
+    """Give clips another layout of the same joints, or of some of them by name.
 
     Parameters
     ----------
@@ -102,14 +106,20 @@ class TakeLayout:
         Raises
         ------
         InputError
-            If the clip has other joints.
+            If the clip lacks a joint.
         """
-        if clip.layout.joints != self.layout.joints:
+        own = clip.layout.joints
+        if own == self.layout.joints:
+            return replace(clip, layout=self.layout)
+        if not set(self.layout.joints) <= set(own):
             raise InputError(
                 f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
                 f"clips.layout {self.layout.name!r}"
             )
-        return replace(clip, layout=self.layout)
+        kept = [own.index(joint) for joint in self.layout.joints]
+        return replace(
+            clip, layout=self.layout, pos=clip.pos[:, :, kept], mask=clip.mask[:, :, kept]
+        )
 
 
 def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
@@ -192,15 +202,29 @@ def make_dataset(
     )
 
 
-def open_run(config: RunConfig) -> Reader:
+def open_run(config: RunConfig, testing: bool = False) -> Reader:
     """Open the data of a run.
+
+    A forecaster's recordings are read as the set's protocol has it; a store, as it was prepared.
+
+    Parameters
+    ----------
+    config
+        Options of the run.
+    testing
+        Whether the recordings are to be tested on.
 
     Raises
     ------
     InputError
         If the folder cannot be used.
     """
-    return open_data(config.root, config.data)
+    protocol = PROTOCOLS.get(config.data)
+    roots = map(Path, config.root.split(os.pathsep))
+    if config.model.name != "forecaster" or protocol is None or any(map(STORE.recognizes, roots)):
+        return open_data(config.root, config.data)
+    reading = protocol.test_reading if testing else protocol.reading
+    return open_data(config.root, config.data, **reading)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:

@@ -21,6 +21,7 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "ForecastConfig",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
@@ -41,8 +42,8 @@ class ClipsConfig:
     protocol
         Split of the set into training and test clips, by name; none: the set's usual one.
     validation
-        What is held out of the training clips for choosing: whole subjects, cameras or set-ups,
-        clips drawn at random, or nothing (the last epoch is then the result).
+        What is held out of the training clips for choosing: whole subjects, cameras, set-ups or
+        replications, clips drawn at random, or nothing (the last epoch is then the result).
     validation_share
         Share of the training clips that is held out, at least.
     validation_seed
@@ -71,8 +72,8 @@ class ClipsConfig:
     stream
         What the model is given: joint positions, bone vectors, or the motion of either.
     layout
-        Supplied layout whose bones the clips' joints get, which must be those of their own layout;
-        none: the clips' own.
+        Supplied layout that the clips get: of the same joints, for its bones, or of some of them,
+        for those alone; none: the clips' own.
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
@@ -111,7 +112,7 @@ class ClipsConfig:
     """
 
     protocol: str | None = None
-    validation: Literal["subject", "camera", "setup", "random", "none"] = "subject"
+    validation: Literal["subject", "camera", "setup", "replication", "random", "none"] = "subject"
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
@@ -316,6 +317,50 @@ class PredictionConfig:
 
 
 @dataclass
+class ForecastConfig:
+    """What a forecaster learns from, and its loss; other models do not use it.
+
+    A forecaster learns from windows of the recordings, by AdamW with the rates and the schedule of
+    section ``optim``; of the augmentations ``clips.flip`` and ``clips.noise`` act on windows.
+
+    Parameters
+    ----------
+    rate
+        Frames a second that are seen and forecast, of recordings that say their own; none: all.
+    windows
+        Windows that an epoch draws.
+    balance
+        How windows are drawn: 1, all alike; 0, every action as often; or between.
+    reverse
+        Probability that a window is played backwards.
+    slow
+        Slowest speed that a window is played at, from 0 to 1; half of them keep their own.
+    speed_weight
+        Weight of the error of the speeds beside that of the positions.
+    horizon_power
+        The error of frame t counts t to minus this: 0, all frames alike; 1, as a steady motion that
+        was missed grows.
+    """
+
+    rate: float | None = 25.0
+    windows: int = 6400
+    balance: float = 0.5
+    reverse: float = 0.0
+    slow: float = 1.0
+    speed_weight: float = 1.0
+    horizon_power: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_types(self, "forecast.")
+        _check_positive(self, "forecast", ("rate", "slow"))
+        _check_least(self, "forecast", 1, ("windows",))
+        _check_least(self, "forecast", 0, ("speed_weight", "horizon_power"))
+        for name in ("balance", "reverse", "slow"):
+            value = getattr(self, name)
+            check(0 <= value <= 1, f"forecast.{name}", "between 0 and 1", value)
+
+
+@dataclass
 class TrainerConfig:
     """The loop.
 
@@ -410,6 +455,8 @@ class RunConfig:
         Gradient descent and its schedule.
     prediction
         How much the prediction of future poses counts.
+    forecast
+        What a forecaster learns from, and its loss; other models do not use it.
     trainer
         The loop.
 
@@ -427,6 +474,7 @@ class RunConfig:
     aim: AIMConfig = field(default_factory=AIMConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    forecast: ForecastConfig = field(default_factory=ForecastConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
@@ -450,6 +498,17 @@ class RunConfig:
             "left out where clips.validation is none",
             self.trainer.early_stop,
         )
+        if self.model.name == "forecaster":
+            self._check_forecaster()
+
+    def _check_forecaster(self) -> None:
+        for section, name, wanted in (
+            ("clips", "stream", "joint"),
+            ("trainer", "accumulate", 1),
+            ("trainer", "early_stop", None),
+        ):
+            value = getattr(getattr(self, section), name)
+            check(value == wanted, f"{section}.{name}", f"{wanted} for a forecaster", value)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -530,6 +589,7 @@ SECTIONS: dict[str, type[Any]] = {
     "aim": AIMConfig,
     "optim": OptimConfig,
     "prediction": PredictionConfig,
+    "forecast": ForecastConfig,
     "trainer": TrainerConfig,
 }
 #: Options of a model that no run sets.

@@ -13,7 +13,7 @@ import torch
 from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.training.batches import Loader
 from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
@@ -26,6 +26,7 @@ from asgcn_dgl.training.clips import (
 )
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
+from asgcn_dgl.training.forecasting import format_forecasts, test_forecaster
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
@@ -41,6 +42,7 @@ def evaluate(
     checkpoint: str = "auto",
     root: str | Path | None = None,
     num_clips: int | None = None,
+    compare: bool = False,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
@@ -55,6 +57,8 @@ def evaluate(
     num_clips
         Choices of frames of each clip, spread evenly, whose probabilities are averaged; none: as
         many as the run's ``clips.num_clips``.
+    compare
+        Print published figures beside those of a forecaster.
 
     Returns
     -------
@@ -73,8 +77,10 @@ def evaluate(
     config = restored.config
     if root is not None:
         config.root = str(root)
-    data = open_run(config)
-    restored.check_data(data)
+    data = open_run(config, testing=True)
+    forecasts = isinstance(restored.model, Forecaster)
+    if not forecasts or config.clips.layout is None:
+        restored.check_data(data)
     if root is not None:
         _compare_origins(restored, data)
     if num_clips is not None:
@@ -82,6 +88,17 @@ def evaluate(
         config.clips.num_clips = num_clips
     set_threads(config)
     started = time.perf_counter()
+    if forecasts:
+        clips = clips_to_test(data, config)
+        split = config.clips.protocol or data.default_split
+        result = test_forecaster(restored, clips, "test", split, file)
+        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
+        write_json(run.metrics, result)
+        print(format_forecasts(result, compare=compare))
+        print(f"written: {run.metrics}")
+        return result
+    if compare:
+        raise InputError("--compare: published figures are of forecasters; this run recognizes")
     datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
     recognition, prediction = score(restored.model, datasets, config, "test")
     result = figures(
@@ -129,7 +146,7 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
     """Return the seconds that training took, as it left them."""
     left = read_figures(run.validation)
     found: dict[str, float] = left["seconds"] if left else {}
-    return {name: found[name] for name in ("warm_up", "joint") if name in found}
+    return {name: found[name] for name in ("warm_up", "joint", "forecast") if name in found}
 
 
 def evaluation_datasets(

@@ -14,7 +14,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from asgcn_dgl.data import Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.build import (
@@ -43,6 +43,12 @@ from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import DIVERGED, RunDir
 from asgcn_dgl.training.finetune import start_model, take_layout, take_weights
+from asgcn_dgl.training.forecasting import (
+    ForecastData,
+    ForecastTraining,
+    format_forecasts,
+    test_forecaster,
+)
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -128,10 +134,13 @@ def train(
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
-        seconds = {
-            "warm_up": _warm_up(run, model, clips, record, resume),
-            "joint": _train_jointly(run, model, clips, record, resume),
-        }
+        if isinstance(model, Forecaster):
+            seconds = {"forecast": _train_forecaster(run, model, clips, record, resume)}
+        else:
+            seconds = {
+                "warm_up": _warm_up(run, model, clips, record, resume),
+                "joint": _train_jointly(run, model, clips, record, resume),
+            }
     except DivergenceError as error:
         stop = DivergenceError(f"{error}. {_way_on(run)}")
         say(run.log, f"{DIVERGED}{stop}")
@@ -140,7 +149,8 @@ def train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test and clips.tested else None
-    say(run.log, format_summary(run, seconds, result or None, tested))
+    if not isinstance(model, Forecaster):
+        say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
 
@@ -231,6 +241,24 @@ def _train_jointly(
     return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
 
 
+def _train_forecaster(
+    run: RunDir, model: Forecaster, clips: RunClips, record: Record, resume: bool
+) -> float:
+    """Train a forecaster; return the seconds that it took."""
+    config = clips.config
+    module = ForecastTraining(
+        model,
+        config.scaled_optim,
+        config.forecast,
+        class_names=clips.set.class_names,
+        seed=config.trainer.seed,
+        record=record,
+    )
+    data = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
+    saver = SaveCheckpoints(run.checkpoints, best=False)
+    return _fit(run, module, clips, data, config.trainer.epochs, saver, "forecast", resume)
+
+
 def joint_phase(
     clips: RunClips,
     model: ASGCN,
@@ -276,7 +304,7 @@ def _fit(
     run: RunDir,
     module: Phase,
     clips: RunClips,
-    data: SkeletonDataModule,
+    data: SkeletonDataModule | ForecastData,
     epochs: int,
     saver: SaveCheckpoints,
     label: str,
@@ -299,7 +327,7 @@ def _fit(
     if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
     callbacks: list[pl.Callback] = [log, saver]
-    if options.link_pictures and module.model.aim is not None:
+    if options.link_pictures and getattr(module.model, "aim", None) is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
     with quiet_lightning():
         trainer = pl.Trainer(
@@ -345,6 +373,12 @@ def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[s
         return {}
     file = run.checkpoint()
     restored = load_model(file)
+    if isinstance(restored.model, Forecaster):
+        result = test_forecaster(restored, clips.held_out_clips, "validation", clips.protocol, file)
+        result["seconds"] = seconds
+        write_json(run.validation, result)
+        say(run.log, format_forecasts(result))
+        return result
     datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
     result = figures(
