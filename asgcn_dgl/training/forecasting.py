@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from asgcn_dgl.data import Batch, Clip, Reader
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
+from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored, versions
@@ -201,19 +202,30 @@ class ForecastData(pl.LightningDataModule):
         workers = self.config.clips.workers
         return DataLoader(self.train, None, sampler=_Numbers(count), num_workers=workers)
 
-    def val_dataloader(self) -> list[Batch] | list[Any]:
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Return the batches to validate on."""
         if self.val is None:
             return []
         size = self.config.trainer.eval_batch_size
-        return list(window_batches(self.val, self.model, size))
+        return DataLoader(InOrder(self.val, self.model.graph_builder, size), None)
 
 
-def window_batches(windows: WindowSet, model: Forecaster, size: int) -> Iterator[Batch]:
-    """Go over all windows in order."""
-    for first in range(0, len(windows), size):
-        chosen = range(first, min(first + size, len(windows)))
-        yield windows.batch(chosen, model.graph_builder)
+class InOrder(Dataset[Batch]):
+    """All windows of a set in order, some at a time."""
+
+    def __init__(self, windows: WindowSet, builder: GraphBuilder, size: int) -> None:
+        self.windows, self.builder, self.size = windows, builder, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.windows) / self.size)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return a batch."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        first = number * self.size
+        chosen = range(first, min(first + self.size, len(self.windows)))
+        return self.windows.batch(chosen, self.builder)
 
 
 class ForecastTraining(Phase):
@@ -403,25 +415,11 @@ def score_forecasts(
     size = max(layout.num_joints for layout in model.layouts)
     weights = np.full(size, 1 / size) if protocol is None else protocol.weights(names)
     scores = ForecastScores(weights)
-    batches = window_batches(windows, model, config.trainer.eval_batch_size)
-    count = math.ceil(len(windows) / config.trainer.eval_batch_size)
-    for batch in track(_Sized(batches, count), label, config):
+    batches = InOrder(windows, model.graph_builder, config.trainer.eval_batch_size)
+    for batch in track(DataLoader(batches, None), label, config):
         batch = batch.to(device)
         scores.update(batch, model(batch.structure, batch.feat, batch.mask).future)
     return scores
-
-
-class _Sized:
-    """An iterator that knows its length."""
-
-    def __init__(self, items: Iterator[Batch], count: int) -> None:
-        self.items, self.count = items, count
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.items
-
-    def __len__(self) -> int:
-        return self.count
 
 
 def protocol_of(config: RunConfig) -> Protocol | None:
