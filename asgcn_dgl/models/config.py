@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
 #: Options of a backbone and its heads, which a forecaster lacks, with the value that they keep.
 _NO_FORECAST: dict[str, Any] = {
-    "input_norm": "joint",
+    "input_norm": "channel",
     "temporal": "single",
     "attention": None,
     "conv_residual": False,
@@ -49,6 +49,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "stgcn": {**_FIXED, "norm": "symmetric"},
     "forecaster": {
         "channels": [128] * 6,
+        "input_norm": "channel",
         "max_hop": 1,
         "num_actional": 0,
         "link_norm": "self_loop",

@@ -314,10 +314,12 @@ class Forecaster(nn.Module):
         motion = (past - last.unsqueeze(1)) / self.config.motion_unit
         # The repeated last pose is zero here: the transform of the observed frames is all.
         matrix = self.transform[:, : self.config.past_frames].to(past.dtype)
-        return (motion.transpose(1, 2) @ matrix.t()).flatten(1)
+        with torch.autocast(past.device.type, enabled=False):
+            return (motion.transpose(1, 2) @ matrix.t()).flatten(1)
 
     def _motion(self, coefficients: Tensor) -> Tensor:
         """Future motion relative to the last pose, (N, T', d)."""
         matrix = self.transform[:, self.config.past_frames :].to(coefficients.dtype)
-        change = coefficients.view(len(coefficients), self.in_feats, -1) @ matrix
+        with torch.autocast(matrix.device.type, enabled=False):
+            change = coefficients.view(len(coefficients), self.in_feats, -1) @ matrix
         return change.transpose(1, 2) * self.config.motion_unit

@@ -84,6 +84,12 @@ class Structural:
     offsets: Mapping[int, Tensor] | None = None
     bias: Tensor | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether each relation has an offset, so that no operator has a zero to leave out."""
+        offsets = self.offsets or {}
+        return bool(offsets) and all(len(each) == len(self.weight) for each in offsets.values())
+
 
 @dataclass(frozen=True)
 class LinkMatrices:
@@ -229,6 +235,7 @@ def _rows_out(
         return message_passing.relational_conv(graph, rows, structural, actional)
     if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16):
         few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+        few = few and not (structural is not None and structural.is_full)
         if few and not torch.compiler.is_compiling():
             return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
@@ -281,7 +288,7 @@ def _on_part(
         return _add(_linked(x, links, link_weight), bias)
     bones = _bones(builder, part, structural)
     bias = _sum(bias, bones.bias())
-    engine = _engine if _engine != "auto" else _choose(x, structural.weight, bones)
+    engine = _engine if _engine != "auto" else _choose(x, structural)
     if engine in ("mixed", "product"):
         operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
         out = (
@@ -307,10 +314,11 @@ def _on_part(
     return _add(out, bias)
 
 
-def _choose(x: Tensor, weight: Tensor, bones: _Bones) -> str:
+def _choose(x: Tensor, structural: Structural) -> str:
     """Choose the engine by device and size."""
-    if bones.offset is not None and len(bones.offset) == len(weight):
-        return "mixed"  # no operator has a zero that could be left out
+    weight = structural.weight
+    if structural.is_full:
+        return "mixed"
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
     return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"

@@ -173,7 +173,10 @@ class Restored:
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
+        chosen = self.config.clips.layout is not None
         for layout in data.layouts:
+            if chosen and any(set(each.joints) <= set(layout.joints) for each in self.model.layouts):
+                continue  # clips.layout takes what the model knows of it
             if (layout.joints, frozenset(layout.bones)) not in skeletons:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(

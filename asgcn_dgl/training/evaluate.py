@@ -79,8 +79,7 @@ def evaluate(
         config.root = str(root)
     data = open_run(config, testing=True)
     forecasts = isinstance(restored.model, Forecaster)
-    if not forecasts or config.clips.layout is None:
-        restored.check_data(data)
+    restored.check_data(data)
     if root is not None:
         _compare_origins(restored, data)
     if num_clips is not None:

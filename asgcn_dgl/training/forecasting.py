@@ -340,7 +340,7 @@ class ForecastScores:
         rows = []
         for pose in (future.detach().float().cpu(), still):
             error = (pose - target).norm(dim=-1).masked_fill(~mask, 0.0)
-            rows += [_mean(error, mask, clip, len(batch), factor) for factor in (None, weight)]
+            rows += [_mean(error, mask, clip, batch.num_bodies, each) for each in (None, weight)]
         self._errors.append(torch.stack(rows, dim=1).numpy())
         self.labels.append(batch.label.cpu().numpy())
 
@@ -358,20 +358,16 @@ class ForecastScores:
 
 
 def _mean(
-    error: Tensor, mask: Tensor, clip: Tensor, clips: int, weight: Tensor | None
+    error: Tensor, mask: Tensor, clip: Tensor, bodies: Tensor, weight: Tensor | None
 ) -> Tensor:
-    """Mean error of each window by frame, (B, T'); by weight a sum over joints, for each body."""
-    here = mask.to(error.dtype)
-    total = error.new_zeros(clips, error.shape[1])
-    if weight is None:
-        count = total.index_add(0, clip, here).clamp(min=1)
-        return total.index_add(0, clip, error) / count
-    # Of a body that is seen in part the joints seen stand for all.
-    whole = total.index_add(0, clip, weight.unsqueeze(1).expand_as(error))
-    seen = total.index_add(0, clip, weight.unsqueeze(1) * here)
-    bodies = (whole / whole.max()).round().clamp(min=1)
-    share = torch.where(seen > 0, whole / seen, torch.ones_like(seen)) / bodies
-    return total.index_add(0, clip, weight.unsqueeze(1) * error) * share
+    """Mean error of each window by frame, (B, T'): over joints, or by their weight in a body."""
+    rows = torch.ones_like(error) if weight is None else weight.unsqueeze(1).expand_as(error)
+    total = error.new_zeros(len(bodies), error.shape[1])
+    # Of what is seen in part, the joints seen stand for all.
+    seen = total.index_add(0, clip, rows * mask)
+    whole = total.index_add(0, clip, rows) / bodies.unsqueeze(1)
+    size = torch.ones_like(whole) if weight is None else whole
+    return total.index_add(0, clip, rows * error) * size / seen.clamp(min=1e-12)
 
 
 def test_forecaster(

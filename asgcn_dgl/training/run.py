@@ -125,6 +125,9 @@ def train(
     taken = "" if start is None else take_weights(model, start, str(init))
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
+    windows = None
+    if isinstance(model, Forecaster):
+        windows = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
@@ -134,8 +137,8 @@ def train(
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
-        if isinstance(model, Forecaster):
-            seconds = {"forecast": _train_forecaster(run, model, clips, record, resume)}
+        if windows is not None:
+            seconds = {"forecast": _train_forecaster(run, windows, clips, record, resume)}
         else:
             seconds = {
                 "warm_up": _warm_up(run, model, clips, record, resume),
@@ -149,7 +152,7 @@ def train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test and clips.tested else None
-    if not isinstance(model, Forecaster):
+    if windows is None:
         say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
@@ -242,19 +245,18 @@ def _train_jointly(
 
 
 def _train_forecaster(
-    run: RunDir, model: Forecaster, clips: RunClips, record: Record, resume: bool
+    run: RunDir, data: ForecastData, clips: RunClips, record: Record, resume: bool
 ) -> float:
     """Train a forecaster; return the seconds that it took."""
     config = clips.config
     module = ForecastTraining(
-        model,
+        data.model,
         config.scaled_optim,
         config.forecast,
         class_names=clips.set.class_names,
         seed=config.trainer.seed,
         record=record,
     )
-    data = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
     saver = SaveCheckpoints(run.checkpoints, best=False)
     return _fit(run, module, clips, data, config.trainer.epochs, saver, "forecast", resume)
 
