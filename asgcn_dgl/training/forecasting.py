@@ -200,7 +200,13 @@ class ForecastData(pl.LightningDataModule):
         """Return the batches of an epoch."""
         count = max(1, round(self.config.forecast.windows / self.train.size))
         workers = self.config.clips.workers
-        return DataLoader(self.train, None, sampler=_Numbers(count), num_workers=workers)
+        return DataLoader(
+            self.train,
+            None,
+            sampler=_Numbers(count),
+            num_workers=workers,
+            generator=torch.Generator(),  # not the one that the links' noise is drawn from
+        )
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Return the batches to validate on."""

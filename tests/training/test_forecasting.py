@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import ClipList, open_data
+from asgcn_dgl.data import Batch, ClipList, open_data
 from asgcn_dgl.data.formats.mocap import CMU, H36M
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import get_layout
@@ -222,16 +221,17 @@ def test_scores_leave_out_what_is_unknown():
     mask[5:21, 1] = False
     future = torch.zeros(63, 2, 2)
     future[:5, 1, 0] = 3.0
-    batch = SimpleNamespace(
-        structure=structure, future=target, future_mask=mask, last=last,
-        label=torch.tensor([0, 1]), __len__=lambda self: 2,
-    )  # fmt: skip
-
-    class Two(SimpleNamespace):
-        def __len__(self):
-            return 2
-
-    batch = Two(**{k: v for k, v in vars(batch).items() if k != "__len__"})
+    batch = Batch(
+        structure,
+        torch.zeros(63, 1, 2),
+        None,
+        torch.tensor([0, 1]),
+        last,
+        target,
+        mask,
+        ["a", "b"],
+        torch.tensor([1, 2]),
+    )
     scores = ForecastScores(np.full(21, 1 / 21))
     scores.update(batch, future)
     errors = scores.errors()
