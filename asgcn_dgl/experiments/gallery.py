@@ -191,7 +191,11 @@ def open_gallery(
         If the run is not evaluated, or its files or its data cannot be used.
     """
     run = RunDir(Path(folder))
-    run.read_config()  # says so if this is no run
+    if run.read_config().model.name == "forecaster":  # says so if this is no run
+        raise InputError(
+            f"{run.path}: a forecaster recognizes nothing; 'asgcn-dgl figures' and 'report' show "
+            "its forecasts"
+        )
     scores = read_scores(run)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)

@@ -256,7 +256,9 @@ class ASGCNConfig:
         )
         check(self.motion_unit > 0, "motion_unit", "positive", self.motion_unit)
         for name, value in _NO_FORECAST.items():
-            check(getattr(self, name) == value, name, f"{value} in a forecaster", getattr(self, name))
+            check(
+                getattr(self, name) == value, name, f"{value} in a forecaster", getattr(self, name)
+            )
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

@@ -42,9 +42,7 @@ def dct_matrix(frames: int, coefficients: int | None = None) -> Tensor:
     """
     coefficients = frames if coefficients is None else coefficients
     if not 1 <= coefficients <= frames:
-        raise ValueError(
-            f"coefficients must be from 1 to frames ({frames}), got {coefficients!r}"
-        )
+        raise ValueError(f"coefficients must be from 1 to frames ({frames}), got {coefficients!r}")
     order = torch.arange(coefficients, dtype=torch.float64).unsqueeze(1)
     time = torch.arange(frames, dtype=torch.float64).unsqueeze(0)
     matrix = torch.cos(math.pi * (2 * time + 1) * order / (2 * frames)) * math.sqrt(2 / frames)

@@ -222,7 +222,6 @@ _CMU38 = _rows(
 )
 
 
-
 def _without(rows: tuple[Row, ...], center: str, *dropped: str) -> tuple[Row, ...]:
     """Return a table without some joints; what hung on one hangs on the next inward, or the center.
 

@@ -175,7 +175,9 @@ class Restored:
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         chosen = self.config.clips.layout is not None
         for layout in data.layouts:
-            if chosen and any(set(each.joints) <= set(layout.joints) for each in self.model.layouts):
+            if chosen and any(
+                set(each.joints) <= set(layout.joints) for each in self.model.layouts
+            ):
                 continue  # clips.layout takes what the model knows of it
             if (layout.joints, frozenset(layout.bones)) not in skeletons:
                 names = ", ".join(each.name for each in self.model.layouts)

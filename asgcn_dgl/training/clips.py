@@ -49,8 +49,8 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
-from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.protocols import PROTOCOLS
 
 __all__ = [
     "RunClips",

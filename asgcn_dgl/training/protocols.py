@@ -78,7 +78,7 @@ class Protocol:
         """
         if past > SOURCE or any(length - self.span <= self.first for length in lengths):
             return None
-        random = np.random.RandomState(SEED)  # noqa: NPY002 - published windows are of this one
+        random = np.random.RandomState(SEED)
         chosen: list[list[int]] = [[] for _ in lengths]
         for _ in range(8 // len(lengths)):
             for number, length in enumerate(lengths):

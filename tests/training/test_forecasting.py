@@ -273,3 +273,59 @@ def test_mistakes_are_named(cmu_root, tmp_path, capsys):
     ):
         assert main([*base, extra]) == 2
         assert text in capsys.readouterr().err
+
+
+def test_predict_goes_on_from_the_last_frames(run, cmu_root, tmp_path, capsys):
+    file = cmu_root / "test" / "walking" / "walking_1.txt"
+    out = tmp_path / "found.json"
+    for wanted in (None, 3, 40):
+        extra = [] if wanted is None else ["--future", str(wanted)]
+        assert main(["predict", str(run), str(file), "--out", str(out), *extra]) == 0
+        (clip,) = json.loads(out.read_text())["clips"]
+        assert np.shape(clip["future"]) == (1, wanted or 25, 25, 3) and clip["class"] is None
+    restored = load_model(run / "checkpoints" / "last.ckpt")
+    recorded = TakeLayout(get_layout("cmu25"))(
+        open_data(file, "cmu", root_motion="none", rest_pose="drop").read(0)
+    )
+    seen = recorded.pos[0, 1::2][-10:] if recorded.num_frames % 2 == 0 else recorded.pos[0, ::2]
+    feat = torch.from_numpy(seen[-10:].swapaxes(0, 1).copy())
+    graph = restored.model.graph_builder.structure("cmu25")
+    expected = restored.model(graph, feat, frames=40).future.detach().numpy()
+    np.testing.assert_allclose(clip["future"][0], expected.swapaxes(0, 1), atol=1e-4)
+    assert main(["predict", str(run), str(file), "--future", "0"]) == 2
+    assert "--future" in capsys.readouterr().err
+
+
+def test_a_prediction_head_predicts_what_it_was_trained_for(trained, clips_root, tmp_path, capsys):
+    file = next(iter(sorted(clips_root.rglob("*.npz"))), None) or next(
+        each for each in sorted(clips_root.rglob("*")) if each.is_file() and each.suffix != ".json"
+    )
+    out = tmp_path / "found.json"
+    assert main(["predict", str(trained), str(file), "--out", str(out), "--future", "4"]) == 0
+    assert np.shape(json.loads(out.read_text())["clips"][0]["future"])[1] == 4
+    assert main(["predict", str(trained), str(file), "--future", "99"]) == 2
+    assert "--future" in capsys.readouterr().err
+
+
+def test_figures_and_report_show_forecasts(run, tmp_path, capsys):
+    assert main(["figures", str(run), "--out", str(tmp_path)]) == 0
+    names = {path.stem for path in tmp_path.glob("*.png")}
+    assert names == {"prediction", "fig10", "errors", "curves"}
+    page = tmp_path / "report.html"
+    assert main(["report", str(run), "--out", str(page), "--clips", "4"]) == 0
+    text = page.read_text()
+    assert "test_walking_1@" in text and "80 ms" in text
+    assert main(["figures", str(run), "--only", "fig8"]) == 2
+    assert "fig8" in capsys.readouterr().err
+
+
+def test_weights_leave_and_come_back(run, cmu_root, tmp_path):
+    assert main(["export", str(run), "--to", "pretrained", "--out", str(tmp_path / "model")]) == 0
+    file = str(cmu_root / "test" / "walking" / "walking_1.txt")
+    found = []
+    for number, source in enumerate((run, tmp_path / "model")):
+        out = tmp_path / f"{number}.json"
+        assert main(["predict", str(source), file, "--out", str(out)]) == 0
+        found.append(json.loads(out.read_text())["clips"][0]["future"])
+    assert found[0] == found[1]
+    assert Forecaster.from_pretrained(tmp_path / "model").class_names[0] == "basketball"
