@@ -51,6 +51,9 @@ class Sample:
         Name of the recording.
     index
         Place in the dataset.
+    recent
+        (M, P, V, D) float32 last P observed positions as recorded, for a head that asks for them: a
+        joint that is missing for a while stays where it was last. None: none were asked for.
     """
 
     feat: np.ndarray
@@ -62,6 +65,7 @@ class Sample:
     layout: SkeletonLayout
     name: str
     index: int
+    recent: np.ndarray | None = None
 
 
 class SkeletonDataset(Dataset[Sample]):
@@ -105,6 +109,8 @@ class SkeletonDataset(Dataset[Sample]):
         T', frames to predict, counted in frames of the recording.
     future_share
         Probability in mode ``"mixed"``.
+    past_frames
+        P, last observed frames to give as they were recorded; 0: none.
     seed
         Seed of all random choices.
     training
@@ -149,6 +155,7 @@ class SkeletonDataset(Dataset[Sample]):
         mode: str = "whole",
         future_frames: int = 10,
         future_share: float = 0.5,
+        past_frames: int = 0,
         seed: int = 0,
         training: bool = False,
         num_clips: int = 1,
@@ -162,6 +169,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.mode = mode
         self.future_frames = future_frames
         self.future_share = future_share
+        self.past_frames = past_frames
         self.seed = seed
         self.training = training
         self.num_classes = num_classes
@@ -238,6 +246,7 @@ class SkeletonDataset(Dataset[Sample]):
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
+        recent = recent_poses(past, self.past_frames) if self.past_frames else None
         past = self.missing(past, rng)
         choose = self._samplers[observed][epoch % self.num_clips]
         seen = choose(to_stream(past, self.stream), rng)
@@ -251,7 +260,24 @@ class SkeletonDataset(Dataset[Sample]):
             layout=clip.layout,
             name=clip.name,
             index=index,
+            recent=recent,
         )
+
+
+def recent_poses(clip: Clip, frames: int) -> np.ndarray:
+    """Last positions of each joint without gaps, (M, P, V, d).
+
+    A joint that is missing is where it was last, or where it appears first; before a clip of fewer
+    frames stands its first. A joint that was never seen is 0.
+    """
+    seen = clip.mask.any(axis=1, keepdims=True)
+    time = np.where(clip.mask, np.arange(clip.num_frames)[:, None], -1)
+    place = np.maximum.accumulate(time, axis=1)  # (M, T, V)
+    place = np.where(place < 0, np.argmax(clip.mask, axis=1)[:, None], place)
+    held = np.take_along_axis(clip.pos, place[..., None], axis=1)
+    held = np.where(seen[..., None], held, np.float32(0))
+    short = max(0, frames - clip.num_frames)
+    return np.concatenate([np.repeat(held[:, :1], short, axis=1), held[:, -frames:]], axis=1)
 
 
 def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:

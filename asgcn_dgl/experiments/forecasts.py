@@ -309,7 +309,7 @@ def forecast_page(found: Forecasts, clips: int, unit: UnitName | None, up: str |
             if model.config.num_actional
             else "none",
             "Data": f"{config.data}, {result['windows']} windows of {result['clips']} recordings",
-            "Mean": f"over {result['joints']['all']} joints, {result['joints']['modeled']} forecast",
+            "Mean": "over {all} joints, {modeled} forecast".format(**result["joints"]),
             "Seed": str(result["seed"]),
         },
         up=find_up(exhibits, up),

@@ -329,7 +329,7 @@ def _run(
 ) -> ASGCNOutput:
     batch = collate(samples, restored.model.graph_builder).to(device)
     found: ASGCNOutput = restored.model(
-        batch.structure, batch.feat, batch.mask, batch.last, predict=predict
+        batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
     )
     return found
 

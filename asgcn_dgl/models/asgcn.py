@@ -15,6 +15,7 @@ from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
+    ForecastHead,
     InputNorm,
     Links,
     MaskedBatchNorm,
@@ -25,9 +26,11 @@ from asgcn_dgl.nn import (
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
+from asgcn_dgl.ops.frames import as_mask, hold_missing, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
+
+FORECAST_BLOCKS = 3  # of the prediction head 'dct'
 
 
 class ASGCNOutput(NamedTuple):
@@ -162,9 +165,22 @@ class ASGCN(nn.Module):
             for number, stride in enumerate(config.strides)
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
-        self.prediction: PredictionHead | None = None
-        if config.future_frames:
-            width = config.future_channels
+        self.prediction: PredictionHead | ForecastHead | None = None
+        width = config.future_channels
+        if config.future_frames and config.future_head == "dct":
+            self.prediction = ForecastHead(
+                config.channels[-1],
+                config.in_feats,
+                config.past_frames,
+                config.future_frames,
+                hidden_feats=width,
+                num_blocks=FORECAST_BLOCKS,
+                coefficients=config.coefficients,
+                unit=config.motion_unit,
+                dropout=config.dropout,
+                conv=conv,
+            )
+        elif config.future_frames:
             self.prediction = PredictionHead(
                 config.channels[-1],
                 config.in_feats,
@@ -297,7 +313,8 @@ class ASGCN(nn.Module):
         mask
             (N, T) bool, where a joint exists; None for everywhere.
         last
-            (N, D) last observed pose; None for the last frame of ``feat`` that exists.
+            (N, D) last observed pose, or (N, P, D) the last P for the head 'dct'; None for the last
+            that exist in ``feat``.
         predict
             Whether to run the prediction head.
         generator
@@ -319,7 +336,7 @@ class ASGCN(nn.Module):
         feat = zero_missing(feat, mask)
         pose = last
         if pose is None and predict and self.prediction is not None:
-            pose = last_frame(feat, mask)
+            pose = self._last_poses(feat, mask)
         if not self.config.masked:
             mask = None
         if self.config.fixed_bodies is None:
@@ -334,7 +351,7 @@ class ASGCN(nn.Module):
             return self._compute(whole, feat, mask, pose, predict, generator)
         feat = feat.new_zeros(whole.num_nodes(), *feat.shape[1:]).index_copy(0, nodes, feat)
         if pose is not None:
-            pose = pose.new_zeros(whole.num_nodes(), pose.shape[1]).index_copy(0, nodes, pose)
+            pose = pose.new_zeros(whole.num_nodes(), *pose.shape[1:]).index_copy(0, nodes, pose)
         out = self._compute(whole, feat, mask, pose, predict, generator)
         return ASGCNOutput(
             out.logits,
@@ -342,6 +359,13 @@ class ASGCN(nn.Module):
             None if out.links is None else Links(*(each[pairs] for each in out.links)),
             out.features[nodes],
         )
+
+    def _last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        """What the prediction head is given of the features, where nothing else is."""
+        if not isinstance(self.prediction, ForecastHead):
+            return last_frame(feat, mask)
+        held = feat if mask is None else hold_missing(feat, mask)
+        return held[:, -self.config.past_frames :]
 
     def _compute(
         self,

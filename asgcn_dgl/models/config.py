@@ -150,15 +150,16 @@ class ASGCNConfig:
         Bodies that are computed of every clip, absent ones as zeros, as the published codes do;
         none: those that exist. It needs masked false.
     future_head
-        Prediction head: 'paper' (Fig. 7), or 'published', the one of the published code, whose
-        sum with the last pose mixes coordinates and frames up as there.
+        Prediction head: 'paper' (Fig. 7); 'published', the one of the published code, whose sum
+        with the last pose mixes coordinates and frames up as there; or 'dct', which sees the last
+        past_frames as recorded and predicts coefficients over time, as a forecaster does.
     past_frames
-        Frames that a forecaster sees.
+        Frames that a forecaster, or the prediction head 'dct', sees.
     coefficients
-        Coefficients over time, the lowest frequencies, in which a forecaster sees and predicts
-        motion; none: as many as frames.
+        Coefficients over time, the lowest frequencies, in which they see and predict motion; none:
+        as many as frames.
     motion_unit
-        Length that is 1 inside a forecaster, in the unit of the data: about how far a joint moves.
+        Length that is 1 inside them, in the unit of the data: about how far a joint moves.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
@@ -212,7 +213,7 @@ class ASGCNConfig:
     conv_residual: bool = False
     masked: bool = True
     fixed_bodies: int | None = None
-    future_head: Literal["paper", "published"] = "paper"
+    future_head: Literal["paper", "published", "dct"] = "paper"
     past_frames: int = 10
     coefficients: int | None = None
     motion_unit: float = 0.1
@@ -223,6 +224,8 @@ class ASGCNConfig:
         check_types(self)
         if self.name == "forecaster":
             self._check_forecaster()
+        if self.name == "forecaster" or self.future_head == "dct":
+            self._check_coefficients()
         check(
             len(self.channels) == len(self.strides) > 0,
             "channels",
@@ -245,8 +248,14 @@ class ASGCNConfig:
     def _check_forecaster(self) -> None:
         self.strides = [1] * len(self.channels)
         check(len(set(self.channels)) == 1, "channels", "equal numbers", self.channels)
-        for name in ("past_frames", "future_frames"):
-            check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        check(self.future_frames >= 1, "future_frames", "at least 1", self.future_frames)
+        for name, value in _NO_FORECAST.items():
+            check(
+                getattr(self, name) == value, name, f"{value} in a forecaster", getattr(self, name)
+            )
+
+    def _check_coefficients(self) -> None:
+        check(self.past_frames >= 1, "past_frames", "at least 1", self.past_frames)
         frames = self.past_frames + self.future_frames
         check(
             self.coefficients is None or 1 <= self.coefficients <= frames,
@@ -255,10 +264,6 @@ class ASGCNConfig:
             self.coefficients,
         )
         check(self.motion_unit > 0, "motion_unit", "positive", self.motion_unit)
-        for name, value in _NO_FORECAST.items():
-            check(
-                getattr(self, name) == value, name, f"{value} in a forecaster", getattr(self, name)
-            )
 
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:

@@ -8,20 +8,17 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
-from asgcn_dgl.nn import AIMEncoder, ASGConv, ForecastBlock, Links
+from asgcn_dgl.nn import AIMEncoder, ForecastNet, Links
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.dct import dct_matrix
-from asgcn_dgl.ops.frames import as_mask, hold_missing, zero_missing
+from asgcn_dgl.ops.frames import as_mask, hold_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
-
-OUT_STD = 1e-3  # spread of the last convolution's weights, to begin with
 
 
 class ForecastOutput(NamedTuple):
@@ -39,7 +36,7 @@ class ForecastOutput(NamedTuple):
     links: Links | None
 
 
-class Forecaster(nn.Module):
+class Forecaster(ForecastNet):
     r"""Forecast poses by residual graph blocks on the coefficients of a motion over time.
 
     The observed frames, followed by the last one repeated, are taken relative to the last pose and
@@ -96,15 +93,12 @@ class Forecaster(nn.Module):
     class_names: tuple[str, ...] = ()
     preparation: Mapping[str, Any] = MappingProxyType({})
 
-    transform: Tensor
-
     def __init__(
         self,
         layouts: ASGCNConfig | SkeletonLayout | str | Sequence[SkeletonLayout | str],
         in_feats: int = 3,
         **options: Any,
     ) -> None:
-        super().__init__()
         if isinstance(layouts, ASGCNConfig):
             if options:
                 raise TypeError("an ASGCNConfig holds all options: give it alone")
@@ -113,8 +107,6 @@ class Forecaster(nn.Module):
             config = ASGCNConfig.preset("paper", layouts, 0, in_feats, name=self.name, **options)
         if config.name != self.name:
             raise ValueError(f"config.name must be {self.name!r}, got {config.name!r}")
-        self.config = config
-        self.layouts = as_layouts(config.layouts)
         structure: dict[str, Any] = {
             "max_hop": config.max_hop,
             "num_actional": config.num_actional,
@@ -122,22 +114,32 @@ class Forecaster(nn.Module):
             "truncated": config.truncated,
             "norm": config.norm,
         }
+        every = as_layouts(config.layouts)
         conv: dict[str, Any] = {
             **structure,
             "actional_weight": config.actional_weight,
             "link_norm": config.link_norm,
             "scale": config.scale,
-            "layouts": self.layouts if config.edge_mask else None,
+            "layouts": every if config.edge_mask else None,
             "bias": config.bias,
-            "offsets": self.layouts if config.structural_offsets else None,
+            "offsets": every if config.structural_offsets else None,
         }
+        super().__init__(
+            config.in_feats,
+            config.past_frames,
+            config.future_frames,
+            hidden_feats=config.channels[0],
+            num_blocks=len(config.channels),
+            coefficients=config.coefficients,
+            unit=config.motion_unit,
+            dropout=config.dropout,
+            conv=conv,
+        )
+        self.config, self.layouts, self.in_feats = config, every, config.in_feats
         self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
-        self.in_feats = config.in_feats
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
         }
-        matrix = dct_matrix(config.past_frames + config.future_frames, config.coefficients)
-        self.register_buffer("transform", matrix.to(torch.get_default_dtype()), persistent=False)
         self.encoder: AIMEncoder | None = None
         if config.num_actional:
             self.encoder = AIMEncoder(
@@ -150,27 +152,12 @@ class Forecaster(nn.Module):
                 hard=config.hard,
                 ghost=config.ghost_prior > 0,
             )
-        width, size = config.channels[0], len(matrix) * config.in_feats
-        self.first = ASGConv(size + config.in_feats, width, **conv)
-        self.blocks = nn.ModuleList(
-            ForecastBlock(width, config.dropout, conv) for _ in config.channels
-        )
-        self.norm = nn.LayerNorm(width)
-        self.last = ASGConv(width, size, **conv)
-        self._start_at_rest()
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        for part in (self.encoder, self.first, *self.blocks, self.norm, self.last):
-            if part is not None:
-                part.reset_parameters()
-        self._start_at_rest()
-
-    def _start_at_rest(self) -> None:
-        """Begin near the last pose repeated."""
-        nn.init.normal_(self.last.structural.weight, std=OUT_STD)
-        if self.last.actional is not None:
-            nn.init.normal_(self.last.actional.weight, std=OUT_STD)
+        super().reset_parameters()
+        if self.encoder is not None:
+            self.encoder.reset_parameters()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Forecaster:
@@ -278,48 +265,19 @@ class Forecaster(nn.Module):
         self, graph: Any, past: Tensor, seen: Tensor | None, generator: torch.Generator | None
     ) -> tuple[Tensor, Links | None]:
         """Forecast T' frames from P."""
-        last = past[:, -1]
-        coefficients, pose = self._coefficients(past, last), last / self.config.motion_unit
         links: Links | None = None
         if self.encoder is not None:
             shown = None if seen is None else seen.unsqueeze(1).expand(past.shape[:2])
-            links = self.encoder(graph, past / self.config.motion_unit, shown, generator)
-        feat = zero_missing(torch.cat([coefficients, pose], dim=1), seen)
+            links = self.encoder(graph, past / self.unit, shown, generator)
         structure = structure_of(graph)
         if structure is None:
             weight: EdgeWeight | None = None if links is None else links.weight
-            change = self._change(graph, feat, weight, seen)
-        else:
-            if links is not None:
-                weight = link_matrices(structure, links.weight, self.config.link_norm)
-            else:
-                weight = None
-            first = structure.with_joints_first()
-            feat = structure.rows_joints_first(feat)
-            here = None if seen is None else structure.rows_joints_first(seen)
-            change = structure.rows_in_graph_order(self._change(first, feat, weight, here))
-        return last.unsqueeze(1) + self._motion(coefficients + change), links
-
-    def _change(
-        self, graph: Any, feat: Tensor, weight: EdgeWeight | None, seen: Tensor | None
-    ) -> Tensor:
-        """What the blocks add to the coefficients, (N, K d)."""
-        hidden = zero_missing(self.first(graph, feat, weight), seen)
-        for block in self.blocks:
-            hidden = block(graph, hidden, weight, seen)
-        return self.last(graph, zero_missing(self.norm(hidden), seen), weight)
-
-    def _coefficients(self, past: Tensor, last: Tensor) -> Tensor:
-        """Coefficients of the observed motion relative to the last pose, (N, K d)."""
-        motion = (past - last.unsqueeze(1)) / self.config.motion_unit
-        # The repeated last pose is zero here: the transform of the observed frames is all.
-        matrix = self.transform[:, : self.config.past_frames].to(past.dtype)
-        with torch.autocast(past.device.type, enabled=False):
-            return (motion.transpose(1, 2) @ matrix.t()).flatten(1)
-
-    def _motion(self, coefficients: Tensor) -> Tensor:
-        """Future motion relative to the last pose, (N, T', d)."""
-        matrix = self.transform[:, self.config.past_frames :].to(coefficients.dtype)
-        with torch.autocast(matrix.device.type, enabled=False):
-            change = coefficients.view(len(coefficients), self.in_feats, -1) @ matrix
-        return change.transpose(1, 2) * self.config.motion_unit
+            return self.extend(graph, past, weight, seen), links
+        weight = None
+        if links is not None:
+            weight = link_matrices(structure, links.weight, self.config.link_norm)
+        # The convolutions compute in this order: the poses are brought to it once.
+        past = structure.rows_joints_first(past)
+        here = None if seen is None else structure.rows_joints_first(seen)
+        future = self.extend(structure.with_joints_first(), past, weight, here)
+        return structure.rows_in_graph_order(future), links

@@ -9,7 +9,7 @@ from asgcn_dgl.nn.attention import PooledAttention
 from asgcn_dgl.nn.block import ASGCNBlock
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
-from asgcn_dgl.nn.forecast import ForecastBlock
+from asgcn_dgl.nn.forecast import ForecastBlock, ForecastHead, ForecastNet
 from asgcn_dgl.nn.heads import PredictionHead, RecognitionHead
 from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
@@ -30,6 +30,8 @@ __all__ = [
     "ASGConv",
     "EdgeMasks",
     "ForecastBlock",
+    "ForecastHead",
+    "ForecastNet",
     "InputNorm",
     "Links",
     "MaskedBatchNorm",

@@ -13,7 +13,7 @@ from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
-from asgcn_dgl.ops.frames import clip_mean, zero_missing
+from asgcn_dgl.ops.frames import clip_mean, frame_mean
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
@@ -223,11 +223,4 @@ class PredictionHead(nn.Module):
             mask = block.out_mask(mask)
         if mask is None:
             return feat.mean(dim=1, keepdim=True), None
-        return _frame_mean(feat, mask), exists
-
-
-def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the frames that exist, (N, 1, D)."""
-    here = mask.unsqueeze(-1).to(feat.dtype)
-    total = zero_missing(feat, mask).sum(dim=1, keepdim=True)
-    return total / here.sum(dim=1, keepdim=True).clamp(min=1)
+        return frame_mean(feat, mask).unsqueeze(1), exists

@@ -134,6 +134,14 @@ def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
     return feat.gather(1, place.view(-1, 1, 1).expand(-1, 1, feat.shape[-1])).squeeze(1)
 
 
+def frame_mean(feat: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the frames that exist, (N, T, D) to (N, D); 0 where none does."""
+    if mask is None:
+        return feat.mean(dim=1)
+    here = mask.unsqueeze(-1).to(feat.dtype)
+    return zero_missing(feat, mask).sum(dim=1) / here.sum(dim=1).clamp(min=1)
+
+
 def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
     """Let a joint that is missing stay where it was last, or where it appears first.
 

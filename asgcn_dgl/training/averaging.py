@@ -66,7 +66,7 @@ class AveragedModel(nn.Module):
 
     def _more(self, batch: Batch) -> tuple[Tensor, ...]:
         """What a model is given of a batch besides its features: a forecaster nothing."""
-        return () if isinstance(self.module, Forecaster) else (batch.last,)
+        return () if isinstance(self.module, Forecaster) else (batch.observed,)
 
     def _refresh(self, model: ASGCN | STGCN | Forecaster, batch: Batch, seen: int) -> None:
         """Let the norms see a batch: the first counts whole, early ones are a plain mean."""

@@ -195,6 +195,7 @@ def make_dataset(
         mode=mode,
         future_frames=future_frames,
         future_share=config.prediction.share,
+        past_frames=config.model.past_frames if config.model.future_head == "dct" else 0,
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,

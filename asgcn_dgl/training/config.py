@@ -305,10 +305,14 @@ class PredictionConfig:
     share
         Probability that a training clip loses its last T' frames, which are then the target. The
         others are seen whole and train recognition alone.
+    loss
+        'squared' (the paper), or 'distance': the length of the error, which a few joints that the
+        sensor has lost do not govern.
     """
 
     weight: float = 0.01
     share: float = 0.5
+    loss: Literal["squared", "distance"] = "squared"
 
     def __post_init__(self) -> None:
         check_types(self, "prediction.")

@@ -204,7 +204,9 @@ def score(
         loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
         for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
             batch = batch.to(device)
-            out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=number == 1)
+            out = model(
+                batch.structure, batch.feat, batch.mask, batch.observed, predict=number == 1
+            )
             scores[number].update(batch, out)
             if number == 0:
                 scores[0].update_links(out.links)

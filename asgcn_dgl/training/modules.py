@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -25,7 +25,12 @@ from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunCo
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
-from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
+from asgcn_dgl.training.scoring import (
+    PredictionScores,
+    RecognitionScores,
+    masked_distance,
+    masked_mse,
+)
 
 __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
@@ -255,6 +260,8 @@ class JointTraining(Phase):
         Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
     prediction_weight
         w.
+    prediction_loss
+        ``"squared"`` (Eq. 6) or ``"distance"``.
     class_names
         Names of the classes; by default their numbers.
     seed
@@ -286,6 +293,7 @@ class JointTraining(Phase):
         aim: AIMConfig | None = None,
         *,
         prediction_weight: float = 0.01,
+        prediction_loss: Literal["squared", "distance"] = "squared",
         class_names: Sequence[str] | None = None,
         seed: int = 0,
         clips: ClipsConfig | None = None,
@@ -295,6 +303,7 @@ class JointTraining(Phase):
         self.optim = optim or OptimConfig()
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
+        self.prediction_loss = masked_mse if prediction_loss == "squared" else masked_distance
         self.grad_clip = self.optim.grad_clip
         decay = self.optim.ema
         self.average = None if decay is None else AveragedModel(model, decay)
@@ -310,7 +319,7 @@ class JointTraining(Phase):
         """Return the joint loss of a batch."""
         weight = self.prediction_weight
         out: ASGCNOutput = self.model(
-            batch.structure, batch.feat, batch.mask, batch.last, predict=weight > 0
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=weight > 0
         )
         smoothing = self.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
@@ -319,7 +328,7 @@ class JointTraining(Phase):
         weights: list[float] = [1.0]
         counts: list[Tensor | int] = [len(batch)]
         if out.future is not None:
-            parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
+            parts["prediction"] = self.prediction_loss(out.future, batch.future, batch.future_mask)
             weights.append(weight)
             counts.append(batch.future_mask.sum())
         if self.aim.loss_weight > 0 and out.links is not None:
@@ -371,7 +380,9 @@ class JointTraining(Phase):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a batch: whole clips (first loader), or clips without their future (second)."""
         predict = dataloader_idx == 1
-        out = self.evaluated()(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+        out = self.evaluated()(
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
+        )
         (self.prediction if predict else self.recognition).update(batch, out)
 
     def on_validation_epoch_end(self) -> None:

@@ -187,7 +187,7 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
     (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
-    out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=steps > 0)
+    out = model(batch.structure, batch.feat, batch.mask, batch.observed, predict=steps > 0)
     future = None
     bodies = int(batch.num_bodies[0])
     if out.future is not None:

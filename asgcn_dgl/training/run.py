@@ -275,6 +275,7 @@ def joint_phase(
         config.scaled_optim,
         config.aim,
         prediction_weight=config.prediction.weight,
+        prediction_loss=config.prediction.loss,
         class_names=clips.set.class_names,
         seed=config.trainer.seed,
         record=record,

@@ -222,9 +222,9 @@ def test_features_and_options_that_do_not_fit_are_refused():
     graph, feat = motion(model)
     with pytest.raises(ValueError, match="feat"):
         model(graph, feat[..., :1])
-    with pytest.raises(ValueError, match="frames.*0"):
+    with pytest.raises(ValueError, match=r"frames.*0"):
         model(graph, feat, frames=0)
     with pytest.raises(ValueError, match="mask"):
         model(graph, feat, torch.ones(51, 4, dtype=torch.bool))
-    with pytest.raises(ValueError, match="forecaster.*asgcn"):
+    with pytest.raises(ValueError, match=r"forecaster.*asgcn"):
         Forecaster(ASGCNConfig("coco17", 3, 2))
