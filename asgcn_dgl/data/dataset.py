@@ -270,7 +270,7 @@ def recent_poses(clip: Clip, frames: int) -> np.ndarray:
     A joint that is missing is where it was last, or where it appears first; before a clip of fewer
     frames stands its first. A joint that was never seen is 0.
     """
-    seen = clip.mask.any(axis=1, keepdims=True)
+    seen = np.asarray(clip.mask.any(axis=1, keepdims=True))
     time = np.where(clip.mask, np.arange(clip.num_frames)[:, None], -1)
     place = np.maximum.accumulate(time, axis=1)  # (M, T, V)
     place = np.where(place < 0, np.argmax(clip.mask, axis=1)[:, None], place)

@@ -388,7 +388,7 @@ def _asgcn(
         _spatial(state, block, f"{key}gcn.conv.")
         structure.set(block, operators, _optional(state, f"edge_importance.{number}"))
         _common_block(state, block, key)
-    if model.prediction is not None:
+    if isinstance(model.prediction, PredictionHead):
         _prediction(state, structure, model.prediction, heads, operators)
     state.drop("edge_importance")  # the published code makes more than it uses
     assert model.aim is not None

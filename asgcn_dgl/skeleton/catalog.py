@@ -236,8 +236,8 @@ def _without(rows: tuple[Row, ...], center: str, *dropped: str) -> tuple[Row, ..
         return joint or center
 
     return tuple(
-        (name, "" if name == center else next_kept(name), *rest)
-        for name, _, *rest in rows
+        (name, "" if name == center else next_kept(name), part, x, y)
+        for name, _, part, x, y in rows
         if name not in gone
     )
 

@@ -382,7 +382,8 @@ def test_forecaster(
     """Score all windows of recordings, see :func:`forecast_figures`."""
     windows = make_windows(clips, restored.config)
     rules = protocol_of(restored.config)
-    scores = score_forecasts(restored.model, windows, restored.config, split, rules)
+    model: Any = restored.model
+    scores = score_forecasts(model, windows, restored.config, split, rules)
     return forecast_figures(
         restored, scores, windows, split=split, protocol=protocol, checkpoint=file.stem
     )

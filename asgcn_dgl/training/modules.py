@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
-from asgcn_dgl.models import ASGCN, ASGCNOutput
+from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss
 from asgcn_dgl.training.averaging import AveragedModel
@@ -66,7 +66,7 @@ class Phase(pl.LightningModule):
 
     def __init__(
         self,
-        model: ASGCN,
+        model: ASGCN | Forecaster,
         *,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
@@ -74,7 +74,7 @@ class Phase(pl.LightningModule):
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.class_names = list(class_names or map(str, range(model.config.num_classes)))
         self.seed = seed
         if record is None:
