@@ -14,6 +14,8 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 
+CONSTANT = 1e-4  # the standard deviation of a coordinate that does not change, as published
+
 __all__ = ["Augment", "WindowSet", "frame_step"]
 
 
@@ -178,6 +180,11 @@ class WindowSet:
         _, which, counts = np.unique(self.label, return_inverse=True, return_counts=True)
         weight = counts.astype(np.float64)[which] ** (balance - 1)
         return weight / weight.sum()
+
+    def varying(self) -> Tensor:
+        """Tell which coordinates of which joints change, (V, d), of recordings of one layout."""
+        pos = torch.cat([group.pos.flatten(0, 1) for group in self._groups])
+        return pos.std(dim=0) > CONSTANT
 
     def batch(
         self,

@@ -225,7 +225,7 @@ def open_run(config: RunConfig, testing: bool = False) -> Reader:
     if config.model.name != "forecaster" or protocol is None or any(map(STORE.recognizes, roots)):
         return open_data(config.root, config.data)
     reading = protocol.test_reading if testing else protocol.reading
-    return open_data(config.root, config.data, **reading)
+    return open_data(config.root, config.data, **reading, form=config.forecast.form)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:

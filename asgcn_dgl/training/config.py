@@ -344,6 +344,9 @@ class ForecastConfig:
     horizon_power
         The error of frame t counts t to minus this: 0, all frames alike; 1, as a steady motion that
         was missed grows.
+    form
+        What is forecast of motion capture: 'positions' or 'angles'. A store holds what it was
+        prepared with.
     """
 
     rate: float | None = 25.0
@@ -353,6 +356,7 @@ class ForecastConfig:
     slow: float = 1.0
     speed_weight: float = 1.0
     horizon_power: float = 0.5
+    form: Literal["positions", "angles"] = "positions"
 
     def __post_init__(self) -> None:
         check_types(self, "forecast.")
@@ -510,6 +514,7 @@ class RunConfig:
             ("clips", "stream", "joint"),
             ("trainer", "accumulate", 1),
             ("trainer", "early_stop", None),
+            *((("clips", "flip", 0),) if self.forecast.form == "angles" else ()),
         ):
             value = getattr(getattr(self, section), name)
             check(value == wanted, f"{section}.{name}", f"{wanted} for a forecaster", value)

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asgcn_dgl.data import Batch, Clip, Reader
+from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import GraphBuilder
@@ -298,8 +299,9 @@ class ForecastTraining(Phase):
     def on_validation_epoch_end(self) -> None:
         """Log the mean error, and that of zero velocity."""
         found = self.scores.by_label()
-        for name, place in (("mpjpe", 0), ("zero_velocity", 2)):
-            self.log(f"val/{name}", float(np.mean([each[place].mean() for each in found.values()])))
+        for name, half in (("mpjpe", 0), ("zero_velocity", 1)):
+            errors = [each[half * len(each) // 2].mean() for each in found.values()]
+            self.log(f"val/{name}", float(np.mean(errors)))
 
     def make_optimizer(self) -> Optimizer:
         """Return AdamW; biases, norms and masks do not decay."""
@@ -330,9 +332,13 @@ class ForecastScores:
     ----------
     weights
         (V,) weight of each joint in the published mean.
+    angles
+        (V, 3) bool, the exponential maps that change, where positions are such; None: they are
+        places.
     """
 
     weights: np.ndarray
+    angles: np.ndarray | None = None
     labels: list[np.ndarray] = field(default_factory=list)
     _errors: list[np.ndarray] = field(default_factory=list)
 
@@ -347,16 +353,33 @@ class ForecastScores:
         for pose in (future.detach().float().cpu(), still):
             error = (pose - target).norm(dim=-1).masked_fill(~mask, 0.0)
             rows += [_mean(error, mask, clip, batch.num_bodies, each) for each in (None, weight)]
+            if self.angles is not None:
+                rows.append(self._euler(pose, target, clip, joints))
         self._errors.append(torch.stack(rows, dim=1).numpy())
         self.labels.append(batch.label.cpu().numpy())
 
+    def _euler(self, pose: Tensor, target: Tensor, clip: Tensor, joints: Tensor) -> Tensor:
+        """Length of the difference of all Euler angles of a window, (B, T')."""
+        assert self.angles is not None
+        keep = torch.from_numpy(self.angles)[joints].unsqueeze(1)
+        angles = [
+            torch.from_numpy(matrix_to_euler(expmap_to_matrix(each.double().numpy())))
+            for each in (torch.where(keep, pose, target), target)
+        ]
+        square = (angles[0] - angles[1]).square().sum(dim=-1)
+        total = square.new_zeros(int(clip.max()) + 1, square.shape[1])
+        return total.index_add(0, clip, square).sqrt().float()
+
     def errors(self) -> np.ndarray:
-        """Return (W, 4, T'): forecast and zero velocity, each over modeled and over all joints."""
-        mine = np.concatenate(self._errors)
-        return mine
+        """Return (W, E, T'): of the forecast, then of zero velocity, errors by frame.
+
+        They are the mean over modeled joints, that over all joints of the set, and of angles the
+        Euler error.
+        """
+        return np.concatenate(self._errors)
 
     def by_label(self, chosen: np.ndarray | None = None) -> dict[int, np.ndarray]:
-        """Return the mean (4, T') of each class, over all windows or those that are chosen."""
+        """Return the mean (E, T') of each class, over all windows or those that are chosen."""
         errors, labels = self.errors(), np.concatenate(self.labels)
         if chosen is not None:
             errors, labels = errors[chosen], labels[chosen]
@@ -417,7 +440,8 @@ def score_forecasts(
     names = model.layouts[0].joints
     size = max(layout.num_joints for layout in model.layouts)
     weights = np.full(size, 1 / size) if protocol is None else protocol.weights(names)
-    scores = ForecastScores(weights)
+    angles = windows.varying().numpy() if config.forecast.form == "angles" else None
+    scores = ForecastScores(weights, angles)
     batches = InOrder(windows, model.graph_builder, config.trainer.eval_batch_size)
     for batch in track(DataLoader(batches, None), label, config):
         batch = batch.to(device)
@@ -461,7 +485,8 @@ def forecast_figures(
     rules = protocol_of(config)
     rate = config.forecast.rate or 25.0
     times = horizon_frames(config.model.future_frames, rate)
-    chosen = None if rules is None else _eight(windows, rules, config.model.past_frames)
+    drawn = PROTOCOLS.get(config.data)
+    chosen = None if drawn is None else _eight(windows, drawn, config.model.past_frames)
     joints = restored.model.layouts[0].num_joints
     actions: dict[str, Any] = {}
     for label, every in scores.by_label().items():
@@ -473,7 +498,7 @@ def forecast_figures(
             errors = scores.errors()[few].mean(axis=0)
             actions[name]["eight_windows"] = _at(errors, times)
     mean = np.mean(list(scores.by_label().values()), axis=0)
-    unit = config.clips.unit or 1.0
+    unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
     return {
         "dataset": config.data,
         "protocol": protocol,
@@ -487,11 +512,12 @@ def forecast_figures(
         "frames_per_second": rate,
         "actions": actions,
         "average": _at(mean, times),
+        "form": config.forecast.form,
         "prediction": {
             "mpjpe": unit * float(mean[1].mean()),
-            "zero_velocity": unit * float(mean[3].mean()),
+            "zero_velocity": unit * float(mean[still].mean()),
             "mpjpe_per_frame": (unit * mean[1]).tolist(),
-            "zero_velocity_per_frame": (unit * mean[3]).tolist(),
+            "zero_velocity_per_frame": (unit * mean[still]).tolist(),
         },
         "checkpoint": checkpoint,
         "epoch": restored.epoch,
@@ -502,9 +528,10 @@ def forecast_figures(
 
 
 def _at(errors: np.ndarray, times: Mapping[int, int]) -> dict[str, list[float]]:
-    """Return the errors (4, T') at the horizons."""
+    """Return the errors (E, T') at the horizons."""
     places = [frame - 1 for frame in times.values()]
-    names = ("mpjpe_modeled", "mpjpe", "zero_velocity_modeled", "zero_velocity")
+    kinds = ("_modeled", "", "_euler")[: len(errors) // 2]
+    names = [f"{half}{kind}" for half in ("mpjpe", "zero_velocity") for kind in kinds]
     return {
         name: [float(value) for value in row[places]]
         for name, row in zip(names, errors, strict=True)
@@ -544,7 +571,8 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
     compare
         Add the figures that are published for the set.
     """
-    unit = unit_of(result["dataset"], result["dims"])
+    turned = result["form"] == "angles"
+    unit = Unit("", 1.0) if turned else unit_of(result["dataset"], result["dims"])
     joints = result["joints"]
     mean = f"mean over {joints['all']} joints"
     if joints["all"] != joints["modeled"]:
@@ -553,7 +581,8 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
         f"{result['split']}: {result['windows']} windows of {result['clips']} recordings of "
         f"{result['dataset']} ({result['protocol'] or 'no split'}), {result['checkpoint']} "
         f"checkpoint (epoch {result['epoch']})",
-        f"  mean distance{f' in {unit.name}' if unit.name else ''} by milliseconds, {mean}",
+        f"  mean {'difference of exponential maps, radians,' if turned else 'distance'}"
+        f"{f' in {unit.name}' if unit.name else ''} by milliseconds, {mean}",
     ]
     head = ("", "windows", *map(str, result["horizons_ms"]))
     every = [
@@ -577,6 +606,9 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
             if joints["all"] != joints["modeled"]:
                 name = "  forecast joints alone"
                 rows.append((name, "", *map(unit.number, values["mpjpe_modeled"])))
+            for name, key in (("Euler angles", "mpjpe"), ("their zero velocity", "zero_velocity")):
+                if turned:
+                    rows.append((f"  {name}", "", *map(unit.number, values[f"{key}_euler"])))
         lines += [f"  {line}" for line in columns(rows)]
     if compare:
         lines += _published(result, unit)
@@ -586,6 +618,8 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
 def _published(result: Mapping[str, Any], unit: Unit) -> list[str]:
     """Return the published figures of the set's actions beside ours, and what differs."""
     rules = PROTOCOLS.get(result["dataset"])
+    if result["form"] == "angles":
+        return ["  the published figures that are known are of positions"]
     if rules is None or not rules.published:
         return [f"  no published figures are known for {result['dataset']}"]
     times = [time for time in rules.published_at if time in result["horizons_ms"]]

@@ -8,7 +8,8 @@ import torch
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import Batch, ClipList, open_data
-from asgcn_dgl.data.formats.mocap import CMU, H36M
+from asgcn_dgl.data.formats.mocap import CMU, H36M, read_angles
+from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import load_checkpoint, load_model
@@ -329,3 +330,31 @@ def test_weights_leave_and_come_back(run, cmu_root, tmp_path):
         found.append(json.loads(out.read_text())["clips"][0]["future"])
     assert found[0] == found[1]
     assert Forecaster.from_pretrained(tmp_path / "model").class_names[0] == "basketball"
+
+
+def test_angles_are_scored_by_euler_error(cmu_root, tmp_path, capsys):
+    """The root zeroed, constant angles dropped, the length over all angles of a frame."""
+    out = tmp_path / "run"
+    arguments = ["train", "--data=cmu", f"--root={cmu_root}", f"--out={out}", *TINY]
+    arguments += ["--forecast.form=angles", "--clips.layout=cmu38"]
+    assert main([*arguments, "--clips.flip=0.5"]) == 2
+    assert "clips.flip" in capsys.readouterr().err
+    assert main([*arguments, "--clips.flip=0"]) == 0
+    assert "Euler" in capsys.readouterr().out
+    found = json.loads((out / "metrics.json").read_text())
+    values = read_angles(cmu_root / "test" / "walking" / "walking_1.txt", CMU)[::2, 3:]
+    values[:, :3] = 0
+    euler = matrix_to_euler(expmap_to_matrix(values.reshape(len(values), -1, 3)))
+    euler = euler.reshape(len(values), -1)
+    errors = [
+        [np.linalg.norm(euler[s + 9 + t] - euler[s + 9]) for t in (2, 4, 8, 10, 14, 25)]
+        for s in range(len(values) - 34)
+    ]
+    row = found["actions"]["walking"]
+    np.testing.assert_allclose(
+        row["all_windows"]["zero_velocity_euler"], np.mean(errors, axis=0), rtol=1e-4
+    )
+    random = np.random.RandomState(1234567890)
+    eight = [random.randint(0, len(values) - 75) + 40 for _ in range(8)]
+    expected = np.mean([errors[start] for start in eight], axis=0)
+    np.testing.assert_allclose(row["eight_windows"]["zero_velocity_euler"], expected, rtol=1e-4)

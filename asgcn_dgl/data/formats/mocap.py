@@ -57,6 +57,9 @@ LARGEST = 4 * np.pi
 #: What can be kept of the root: all, its orientation, or nothing (as published protocols do).
 ROOTS = ("keep", "turn", "none")
 
+#: What becomes of the angles: positions by forward kinematics, or exponential maps as they are.
+FORMS = ("positions", "angles")
+
 #: A first frame that turns fewer joints is a pose for calibration. In CMU's it turns 7.
 FEW_JOINTS = 10
 
@@ -214,6 +217,7 @@ def read_mocap(
     step: int = 1,
     root_motion: str = "keep",
     rest_pose: str = "drop",
+    form: str = "positions",
     name: str | None = None,
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
@@ -233,6 +237,9 @@ def read_mocap(
     rest_pose
         Every CMU file begins with a pose of calibration that the second frame leaves at once:
         ``"drop"`` takes it out, ``"keep"`` leaves it in, as the published code does.
+    form
+        ``"positions"`` in metres, or ``"angles"``: in the place of a joint's position stands the
+        exponential map of its rotation, in radians. That of the root is 0 unless it is kept.
     name, label, meta
         Of the clip; the name is by default the file's.
 
@@ -246,14 +253,19 @@ def read_mocap(
     InputError
         As :func:`read_angles`; also for an option of another value.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
     values = read_angles(path, recorder)
     if rest_pose == "drop" and len(values) > 1 and np.count_nonzero(values[0, 3:]) < FEW_JOINTS:
         values = values[1:]
     values = values[::step]
     joints = len(recorder.offsets)
     check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
-    pos = angles_to_positions(values, recorder, root_motion)
+    if form == "angles":
+        pos = values[:, 3:].reshape(len(values), joints, 3)
+        if root_motion == "none":
+            pos[:, 0] = 0
+    else:
+        pos = angles_to_positions(values, recorder, root_motion)
     return Clip.from_positions(
         Path(path).stem if name is None else name,
         recorder.layout,
@@ -264,13 +276,15 @@ def read_mocap(
     )
 
 
-def _check(step: int, root_motion: str, rest_pose: str) -> None:
+def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise InputError(f"step must be a whole number from 1, got {step!r}")
     if root_motion not in ROOTS:
         raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
     if rest_pose not in ("drop", "keep"):
         raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
+    if form not in FORMS:
+        raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
 
 
 @dataclass(frozen=True)
@@ -317,6 +331,7 @@ def open_cmu(
     root_motion: str = "keep",
     rest_pose: str = "drop",
     extra: bool = False,
+    form: str = "positions",
 ) -> MocapReader:
     """Look at CMU's folder ``{train,test}/ACTION/ACTION_N.txt``.
 
@@ -324,7 +339,7 @@ def open_cmu(
     ----------
     root
         Folder that holds ``train`` and ``test``.
-    step, root_motion, rest_pose
+    step, root_motion, rest_pose, form
         See :func:`read_mocap`.
     extra
         Take the walking of ``walking_extra`` too, which is not part of the protocol of eight
@@ -340,7 +355,8 @@ def open_cmu(
     InputError
         If there are no such folders, or a file is named otherwise.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": rest_pose, "form": form}
     root = Path(root)
     names: list[str] = []
     files: list[Path] = []
@@ -348,7 +364,7 @@ def open_cmu(
     parts: list[str] = []
     left_out = 0
     if root.is_file():
-        return _reader(CMU, [root.stem], [root], [{}], {}, step, root_motion, rest_pose)
+        return _reader(CMU, [root.stem], [root], [{}], {}, options)
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             folder = path.parent.name
@@ -373,17 +389,19 @@ def open_cmu(
             left_out,
         )
     splits = {"folders": Split.of(parts)}
-    return _reader(CMU, names, files, facts, splits, step, root_motion, rest_pose)
+    return _reader(CMU, names, files, facts, splits, options)
 
 
-def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapReader:
+def open_h36m(
+    root: str | Path, step: int = 1, root_motion: str = "keep", form: str = "positions"
+) -> MocapReader:
     """Look at Human3.6M's folder ``S*/ACTION_N.txt``.
 
     Parameters
     ----------
     root
         Folder that holds ``S1``, ``S5``, ...
-    step, root_motion
+    step, root_motion, form
         See :func:`read_mocap`.
 
     Returns
@@ -397,10 +415,11 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
     InputError
         If there are no such folders, or a file is named otherwise.
     """
-    _check(step, root_motion, "keep")
+    _check(step, root_motion, "keep", form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": "keep", "form": form}
     root = Path(root)
     if root.is_file():
-        return _reader(H36M, [root.stem], [root], [{}], {}, step, root_motion, "keep")
+        return _reader(H36M, [root.stem], [root], [{}], {}, options)
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
     names: list[str] = []
     facts: list[Mapping[str, int]] = []
@@ -423,7 +442,7 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
         )
         for name in ("s5", "s11")
     }
-    return _reader(H36M, names, files, facts, splits, step, root_motion, "keep")
+    return _reader(H36M, names, files, facts, splits, options)
 
 
 def _reader(
@@ -432,9 +451,7 @@ def _reader(
     files: list[Path],
     facts: list[Mapping[str, int]],
     splits: Mapping[str, Split],
-    step: int,
-    root_motion: str,
-    rest_pose: str,
+    options: Mapping[str, Any],
 ) -> MocapReader:
     check_names(names, files)
     return MocapReader(
@@ -445,7 +462,7 @@ def _reader(
         recorder,
         tuple(files),
         tuple(facts),
-        {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
+        options,
         labels=tuple(each.get("label", -1) for each in facts),
         numbers=tuple(
             UNKNOWN._replace(**{name: value for name, value in each.items() if name != "label"})
@@ -466,7 +483,7 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
 FORMATS = tuple(
     Format(recorder.name, open_it, functools.partial(_recognizes, recorder), "motion capture", own)
     for recorder, open_it, own in (
-        (CMU, open_cmu, ("step", "root_motion", "rest_pose")),
-        (H36M, open_h36m, ("step", "root_motion")),
+        (CMU, open_cmu, ("step", "root_motion", "rest_pose", "form")),
+        (H36M, open_h36m, ("step", "root_motion", "form")),
     )
 )
