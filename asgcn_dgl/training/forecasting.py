@@ -25,10 +25,10 @@ from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored, versions
-from asgcn_dgl.training.clips import make_transform
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.modules import Phase
 from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups
+from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.protocols import PROTOCOLS, Protocol, horizon_frames
 from asgcn_dgl.training.report import columns

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from asgcn_dgl.data import Clip, SkeletonDataset, collate
-from asgcn_dgl.data.dataset import recent_poses
+from asgcn_dgl.data.samples import recent_poses
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import ForecastHead
 from asgcn_dgl.skeleton import GraphBuilder, get_layout

@@ -13,7 +13,6 @@ from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import load_checkpoint, load_model
-from asgcn_dgl.training.clips import TakeLayout
 from asgcn_dgl.training.config import ForecastConfig, RunConfig
 from asgcn_dgl.training.forecasting import (
     ForecastScores,
@@ -21,6 +20,7 @@ from asgcn_dgl.training.forecasting import (
     make_windows,
     score_forecasts,
 )
+from asgcn_dgl.training.preparation import TakeLayout
 from asgcn_dgl.training.protocols import PROTOCOLS, horizon_frames
 
 TINY = [
