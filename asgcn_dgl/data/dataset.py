@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
-from asgcn_dgl.data.samples import last_pose, make_sampler, observe, recent_poses
+from asgcn_dgl.data.samples import last_pose, make_sampler, observe
 from asgcn_dgl.data.streams import STREAMS
 from asgcn_dgl.data.transforms import RandomFlip, Transform
 from asgcn_dgl.errors import InputError
@@ -254,9 +254,8 @@ class SkeletonDataset(Dataset[Sample]):
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
-        recent = recent_poses(past, self.past_frames) if self.past_frames else None
         choose = self._samplers[observed][epoch % self.num_clips]
-        seen = observe(past, self.missing, self.stream, choose, rng)
+        seen = observe(past, self.missing, self.stream, choose, rng, self.past_frames)
         return Sample(
             feat=seen.feat,
             mask=seen.mask,
@@ -267,7 +266,7 @@ class SkeletonDataset(Dataset[Sample]):
             layout=clip.layout,
             name=clip.name,
             index=index,
-            recent=recent,
+            recent=seen.recent if self.past_frames else None,
         )
 
 

@@ -24,20 +24,28 @@ class Seen(NamedTuple):
         (M, T, V) True where a feature exists.
     last
         (M, V, D) last observed position of each joint, whatever the stream.
+    recent
+        (M, P, V, D) last P observed positions, see :func:`recent_poses`.
     """
 
     feat: np.ndarray
     mask: np.ndarray
     last: np.ndarray
+    recent: np.ndarray
 
 
 def observe(
-    clip: Clip, missing: Transform, stream: str, choose: Transform, rng: np.random.Generator
+    clip: Clip,
+    missing: Transform,
+    stream: str,
+    choose: Transform,
+    rng: np.random.Generator,
+    past_frames: int = 0,
 ) -> Seen:
     """Fill in what is missing, turn positions into a stream and choose frames."""
     last, _ = last_pose(clip)
     seen = choose(to_stream(missing(clip, rng), stream), rng)
-    return Seen(seen.pos, seen.mask, last)
+    return Seen(seen.pos, seen.mask, last, recent_poses(clip, past_frames))
 
 
 def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +76,8 @@ def recent_poses(clip: Clip, frames: int) -> np.ndarray:
     place = np.where(place < 0, np.argmax(clip.mask, axis=1)[:, None], place)
     held = np.take_along_axis(clip.pos, place[..., None], axis=1)
     held = np.where(seen[..., None], held, np.float32(0))
+    if frames == 0:
+        return held[:, :0]
     short = max(0, frames - clip.num_frames)
     return np.concatenate([np.repeat(held[:, :1], short, axis=1), held[:, -frames:]], axis=1)
 

@@ -36,6 +36,8 @@ def export(
         if to == "pretrained":
             restored.model.save_pretrained(target)
             return f"written: {target}"
+        if restored.model.name == "forecaster":
+            raise ValueError("a forecaster can be written --to pretrained alone")
         fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
         program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
         return str((write_onnx if to == "onnx" else write_program)(program, target))

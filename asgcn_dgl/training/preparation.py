@@ -130,7 +130,7 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     return [make() for wanted, make in chosen if wanted]
 
 
-def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
+def prepared(clip: Clip, options: ClipsConfig, past_frames: int = 0) -> tuple[Seen, Clip, Clip]:
     """Prepare a clip as evaluation does, without a future.
 
     Parameters
@@ -139,6 +139,8 @@ def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
         As its reader gave it.
     options
         How clips are prepared.
+    past_frames
+        Last poses that the model is given as they were recorded.
 
     Returns
     -------
@@ -163,6 +165,7 @@ def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
         options.stream,
         make_sampler(options.sampling, options.num_frames, training=False),
         rng,
+        past_frames,
     )
     return seen, clip, aligned
 

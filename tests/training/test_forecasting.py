@@ -358,3 +358,15 @@ def test_angles_are_scored_by_euler_error(cmu_root, tmp_path, capsys):
     eight = [random.randint(0, len(values) - 75) + 40 for _ in range(8)]
     expected = np.mean([errors[start] for start in eight], axis=0)
     np.testing.assert_allclose(row["eight_windows"]["zero_velocity_euler"], expected, rtol=1e-4)
+
+
+def test_commands_that_recognize_say_so(run, cmu_root, tmp_path, capsys):
+    base = ["--data=cmu", f"--root={cmu_root}"]
+    for command in (
+        ["find-lr", *base],
+        ["tables", "links", *base, f"--out={tmp_path / 'tables'}"],
+        ["live", str(run)],
+        ["export", str(run), "--to", "onnx", "--out", str(tmp_path / "model.onnx")],
+    ):
+        assert main(command) == 2
+        assert any(word in capsys.readouterr().err for word in ("recogni", "pretrained"))
