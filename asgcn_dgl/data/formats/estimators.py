@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,17 +23,16 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_json,
     shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import check_options, choose_layout, estimated_clip
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
 from asgcn_dgl.data.formats.spreadsheet import first_row, read_cells, to_numbers
-from asgcn_dgl.data.formats.table import TABLE, ClipTable, known_facts
-from asgcn_dgl.data.reader import Format, Reader
+from asgcn_dgl.data.formats.table import TABLE, TabledReader, known_facts
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "KINDS", "EstimatorReader", "Kind", "Poses", "open_estimates"]  # fmt: skip
+__all__ = ["FORMATS", "KINDS", "Kind", "Poses", "open_estimates"]  # fmt: skip
 
 _USUAL = {16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 26: "halpe26",
           133: "wholebody133"}  # fmt: skip
@@ -61,52 +59,22 @@ class Poses(NamedTuple):
     joints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class EstimatorReader(Reader):
-    """Recordings of a pose estimator.
-
-    Attributes
-    ----------
-    files
-        Those of each recording.
-    load
-        Reader of a recording's files.
-    table
-        What ``clips.csv`` says.
-    min_score, score
-        See :func:`open_estimates`.
-    """
-
-    files: tuple[tuple[Path, ...], ...] = ()
-    load: Callable[[Sequence[Path]], Poses] | None = None
-    table: ClipTable = field(default_factory=ClipTable)
-    min_score: float = 0.0
-    score: bool = True
-
-    def read(self, index: int) -> Clip:
-        """Read one recording."""
-        assert self.load is not None
-        name, files = self.names[index], self.files[index]
-        place = str(files[0] if len(files) == 1 else files[0].parent)
-        poses = self.load(files)
-        label, facts = self.table.facts(name)
-        if poses.joints:
-            poses = _ordered(place, poses, self.layout)
-        return estimated_clip(
-            name,
-            self.layout,
-            poses.places,
-            poses.score,
-            min_score=self.min_score,
-            keep_score=self.score,
-            label=label,
-            meta={"path": place, **facts},
-        )
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        files = [path for each in self.files for path in each]
-        return [self.min_score, self.score, self.table.stamp(), stamp_files(files)]
+def _read(
+    files: Sequence[Path],
+    *,
+    load: Callable[[Sequence[Path]], Poses],
+    layout: SkeletonLayout,
+    name: str,
+    meta: Mapping[str, Any],
+    **options: Any,
+) -> Clip:
+    """Read one recording."""
+    place = str(files[0] if len(files) == 1 else files[0].parent)
+    poses = load(files)
+    if poses.joints:
+        poses = _ordered(place, poses, layout)
+    meta = {"path": place, **meta}
+    return estimated_clip(name, layout, poses.places, poses.score, meta=meta, **options)
 
 
 def _ordered(place: str, poses: Poses, layout: SkeletonLayout) -> Poses:
@@ -132,7 +100,7 @@ def open_estimates(
     min_score: float = 0.0,
     score: bool = True,
     labels: str = "table",
-) -> EstimatorReader:
+) -> TabledReader:
     """Look at what an estimator wrote.
 
     Parameters
@@ -168,21 +136,14 @@ def open_estimates(
     if not files:
         raise InputError(f"{root}: no file of {kind.title} in it; check the folder")
     found = kind.group(folder, files)
-    names = [plain_name(name, str(files[0])) for name, files in found.items()]
-    table = known_facts(root, names, labels)
-    return EstimatorReader(
-        tuple(names),
-        _layout(folder, found, kind.load, layout),
-        table.class_names,
-        table.splits,
-        tuple(found.values()),
-        kind.load,
-        table,
-        min_score,
-        score,
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
+    for name, each in found.items():
+        plain_name(name, str(each[0]))
+    chosen = _layout(folder, found, kind.load, layout)
+    read_one = functools.partial(
+        _read, load=kind.load, layout=chosen, min_score=min_score, keep_score=score
     )
+    table = known_facts(root, tuple(found), labels)
+    return TabledReader.of(found, chosen, table, read_one, {"min_score": min_score, "score": score})
 
 
 Found = dict[str, tuple[Path, ...]]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from asgcn_dgl.data.clip import RecordingName
-from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import is_there, plain_name, read_lines, stamp_files
 from asgcn_dgl.data.formats.spreadsheet import read_cells
-from asgcn_dgl.data.reader import UNKNOWN, Split
+from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = [
     "TABLE",
     "ClipTable",
+    "TabledReader",
     "class_list",
     "find_table",
     "is_label",
@@ -145,6 +149,65 @@ class ClipTable:
         return [self.class_names, dict(self.labels), numbers, splits, dict(self.rates)]
 
 
+@dataclass(frozen=True)
+class TabledReader(Reader):
+    """Recordings of one's own: their files, and what is known of them; see :meth:`of`."""
+
+    files: tuple[tuple[Path, ...], ...] = ()
+    table: ClipTable = field(default_factory=ClipTable)
+    read_one: Callable[..., Clip] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        files: Mapping[str, Sequence[Path]],
+        layout: SkeletonLayout,
+        table: ClipTable,
+        read_one: Callable[..., Clip],
+        options: Mapping[str, Any],
+    ) -> TabledReader:
+        """Make a reader.
+
+        Parameters
+        ----------
+        files
+            Files of each recording, by its name.
+        layout
+            Of all bodies.
+        table
+            What is known of the recordings.
+        read_one
+            Called with files, and ``name``, ``label`` and ``meta`` of the clip; can be pickled.
+        options
+            What it was made with, as JSON has it.
+        """
+        names = tuple(files)
+        return cls(
+            names,
+            layout,
+            table.class_names,
+            table.splits,
+            tuple(map(tuple, files.values())),
+            table,
+            read_one,
+            options,
+            labels=table.labels_of(names),
+            numbers=table.numbers_of(names),
+        )
+
+    def read(self, index: int) -> Clip:
+        """Read one recording."""
+        assert self.read_one is not None
+        label, meta = self.table.facts(self.names[index])
+        return self.read_one(self.files[index], name=self.names[index], label=label, meta=meta)
+
+    def stamp(self) -> object:
+        """Options, table, sizes and times of all files."""
+        files = dict.fromkeys(path for each in self.files for path in each)
+        return [dict(self.options), self.table.stamp(), stamp_files(files)]
+
+
 def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
     """Return what is known of recordings.
 
@@ -225,7 +288,8 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         name = _known_name(plain_name(entry["clip"], place), known)
         if name in entries or name not in known:
             why = "stands here twice" if name in entries else "is not among the recordings"
-            raise InputError(f"{place}: {name!r} {why}; take the line out or correct it")
+            like = f", which are called like {names[0]!r}" if names and name not in entries else ""
+            raise InputError(f"{place}: {name!r} {why}{like}; take the line out or correct it")
         entries[name] = entry
     missing = [name for name in names if name not in entries]
     if missing:
@@ -290,7 +354,7 @@ def _column(name: str) -> str:
 
 def _known_name(name: str, known: Collection[str]) -> str:
     """Name of a recording: that of its file will do, and the backslashes of a path."""
-    plain = name.replace("\\", "/")
+    plain = name.replace("\\", "/").rstrip("/")
     for each in (name, plain, plain.rpartition(".")[0]):
         if each in known:
             return each
@@ -418,6 +482,14 @@ def number_labels(
     else:
         class_names = tuple(sorted(used))
         place_of = {name: number for number, name in enumerate(class_names)}
+    alike = Counter(name.casefold() for name in class_names)
+    doubtful = [name for name in class_names if alike[name.casefold()] > 1]
+    if doubtful:
+        logger.warning(
+            "%s: classes differ in capital letters alone: %s; write them alike if they are one",
+            place,
+            ", ".join(doubtful),
+        )
     if len(class_names) > MAX_CLASSES:
         raise InputError(f"{place}: {len(class_names)} classes; labels must be classes")
     return class_names, {name: place_of.get(text, -1) for name, text in labels.items()}
