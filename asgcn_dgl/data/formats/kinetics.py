@@ -12,8 +12,8 @@ with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,16 +29,15 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_json,
     shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
-from asgcn_dgl.data.formats.table import class_list, is_label
+from asgcn_dgl.data.formats.table import ClipTable, TabledReader, class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["BODIES", "KineticsReader", "open_kinetics", "read_kinetics"]
+__all__ = ["BODIES", "open_kinetics", "read_kinetics"]
 
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
@@ -229,45 +228,22 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return places[order, frames], scores[order, frames]
 
 
-@dataclass(frozen=True)
-class KineticsReader(Reader):
-    """The clips of one folder, or of the two of the set.
-
-    Attributes
-    ----------
-    files
-        One a recording.
-    known
-        What the files of labels say of each.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-    """
-
-    files: tuple[Path, ...] = ()
-    known: tuple[Known, ...] = ()
-    bodies: str = "best"
-    min_score: float = 0.0
-    score: bool = True
-
-    def read(self, index: int) -> Clip:
-        """Read one clip."""
-        return read_kinetics(
-            self.files[index],
-            self.bodies,
-            min_score=self.min_score,
-            score=self.score,
-            known=self.known[index],
-        )
-
-    def stamp(self) -> object:
-        """Options, labels, sizes and times of all files."""
-        labels = [list(each) for each in self.known]
-        return [self.bodies, self.min_score, self.score, labels, stamp_files(self.files)]
+def _read(
+    files: Sequence[Path],
+    *,
+    name: str,
+    label: int,
+    meta: Mapping[str, Any],
+    without: frozenset[str],
+    **options: Any,
+) -> Clip:
+    known = Known(label, name not in without)
+    return read_kinetics(files[0], known=known, **options)
 
 
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
-) -> KineticsReader:
+) -> TabledReader:
     """Look at the set's folder.
 
     Parameters
@@ -281,7 +257,7 @@ def open_kinetics(
 
     Returns
     -------
-    KineticsReader
+    TabledReader
         With the split ``kinetics`` where both folders are there. Clips in which no body was found
         (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
         they are counted as dropped. So are clips of the file of labels that are not there.
@@ -295,13 +271,12 @@ def open_kinetics(
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
     check_options(min_score, score)
     root = Path(root)
-    if root.is_file():
-        layout = get_layout("openpose18")
-        return KineticsReader(
-            (root.stem,), layout, (), {}, (root,), (Known(),), bodies, min_score, score
-        )
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
-    found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
+    found: dict[str, tuple[list[Path], list[Known], dict[int, str]]]
+    if root.is_file():
+        found = {"": ([root], [Known()], {})}
+    else:
+        found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
     files = [path for each in found.values() for path in each[0]]
     known = [each for group in found.values() for each in group[1]]
     names = [path.stem for path in files]
@@ -313,17 +288,21 @@ def open_kinetics(
         )
     part_of = [part for part, each in found.items() for _ in each[0]]
     splits = {"kinetics": Split.of(part_of)} if parts else {}
-    return KineticsReader(
-        tuple(names),
-        get_layout("openpose18"),
-        class_list(root) or _class_names(root, [each[2] for each in found.values()]),
+    classes = () if root.is_file() else class_list(root)
+    table = ClipTable(
+        classes or _class_names(root, [each[2] for each in found.values()]),
+        {name: each.label for name, each in zip(names, known, strict=True)},
+        {},
         splits,
-        tuple(files),
-        tuple(known),
-        bodies,
-        min_score,
-        score,
-        labels=tuple(each.label for each in known),
+    )
+    without = frozenset(n for n, each in zip(names, known, strict=True) if not each.has_skeleton)
+    options: dict[str, Any] = {"bodies": bodies, "min_score": min_score, "score": score}
+    return TabledReader.of(
+        {name: [path] for name, path in zip(names, files, strict=True)},
+        get_layout("openpose18"),
+        table,
+        functools.partial(_read, without=without, **options),
+        {**options, "without": sorted(without)},
     )
 
 

@@ -285,7 +285,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
             column: "" if column != "clip" and text.lower() in _EMPTY else text
             for column, text in zip(head, row, strict=True)
         }
-        name = _known_name(plain_name(entry["clip"], place), known)
+        name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
         if name in entries or name not in known:
             why = "stands here twice" if name in entries else "is not among the recordings"
             like = f", which are called like {names[0]!r}" if names and name not in entries else ""
@@ -354,7 +354,7 @@ def _column(name: str) -> str:
 
 def _known_name(name: str, known: Collection[str]) -> str:
     """Name of a recording: that of its file will do, and the backslashes of a path."""
-    plain = name.replace("\\", "/").rstrip("/")
+    plain = name.replace("\\", "/")
     for each in (name, plain, plain.rpartition(".")[0]):
         if each in known:
             return each

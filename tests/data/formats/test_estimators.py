@@ -58,6 +58,17 @@ def test_openpose_folders_frames_and_joints(tmp_path):
     assert clip.mask.all(axis=(0, 2)).tolist() == [True, True, False, False, True, True]
 
 
+def test_openpose_frames_come_by_number(tmp_path):
+    poses = walkers(frames=12, bodies=1)
+    write_openpose(tmp_path, poses)
+    for path in sorted(tmp_path.iterdir()):
+        number = int(path.name.split("_")[1])
+        path.rename(tmp_path / f"frame{number}_keypoints.json")
+    reader = open_openpose(tmp_path)
+    assert reader.names == ("frame",)
+    same(reader.read(0), poses)
+
+
 def test_openpose_joints_that_were_not_found(tmp_path):
     poses = walkers(bodies=1)
     poses[0, 2, 4] = 0
@@ -197,7 +208,7 @@ def test_bad_rows_of_deeplabcut_are_named(tmp_path):
     with pytest.raises(InputError, match="line 4: 'much' where a number should be"):
         open_deeplabcut(tmp_path)
     path.write_text("\n".join(good.splitlines()[:3]))
-    with pytest.raises(InputError, match="and then of numbers"):
+    with pytest.raises(InputError, match="no row of numbers"):
         open_deeplabcut(tmp_path)
 
 
