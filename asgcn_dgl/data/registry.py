@@ -73,7 +73,7 @@ def open_data(
         A folder, or a file for formats of one file. Several, as a list or joined by
         ``os.pathsep``, become one data set: their classes are joined by name.
     name
-        One of :data:`FORMATS`. Left out: the format is recognized. A store is recognized whatever
+        One of ``FORMATS``. Left out: the format is recognized. A store is recognized whatever
         the name says.
     **options
         Options of the format, see :func:`format_options`.
@@ -136,13 +136,7 @@ def _looks_like(place: Path, chosen: Format) -> str:
 
 
 def recognize(path: str | Path) -> Format:
-    """Return the format that a folder or file is in.
-
-    Raises
-    ------
-    InputError
-        If nothing is there, or it looks like none of them.
-    """
+    """Return the format of a folder or file; InputError if none recognizes it."""
     path = Path(path)
     if not path.is_dir():
         plain_file(path)

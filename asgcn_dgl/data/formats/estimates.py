@@ -179,7 +179,7 @@ def is_score(
     place
         File, for messages.
     third
-        The option: one of :data:`THIRDS`.
+        The option: one of ``THIRDS``.
     layout
         Of the joints; a supplied one says what the third channel is.
     values

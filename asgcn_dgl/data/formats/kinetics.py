@@ -31,7 +31,8 @@ from asgcn_dgl.data.files import (
     shown,
 )
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
-from asgcn_dgl.data.formats.table import ClipTable, TabledReader, class_list, is_label
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
@@ -61,15 +62,7 @@ _JOINTS = 18
 
 
 class Known(NamedTuple):
-    """What the file of labels says of a clip.
-
-    Attributes
-    ----------
-    label
-        Class from 0; -1 where the file says nothing.
-    has_skeleton
-        Whether any body was found.
-    """
+    """What the file of labels says: class from 0 or -1, and whether any body was found."""
 
     label: int = -1
     has_skeleton: bool = True
@@ -83,33 +76,13 @@ def read_kinetics(
     score: bool = True,
     known: Known | None = None,
 ) -> Clip:
-    """Read one clip.
+    """Read one clip: x and y less 0.5, and the score; frames without a body are missing.
 
-    Parameters
-    ----------
-    path
-        ``.json`` file.
-    bodies
-        ``"best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body is
-        what stands at the same place of the list in each frame. ``"two_best"``: of the first five
-        bodies of each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        The score is the last coordinate of each joint.
-    known
-        What the file of labels says; it must agree with the clip's file.
-
-    Returns
-    -------
-    Clip
-        x and y less 0.5, and the score. Frames run from the first number to the last; where no
-        body is in a frame, its joints are missing.
-
-    Raises
-    ------
-    InputError
-        If the file is no such clip, no body was found in it, or its labels contradict each other.
+    ``bodies="best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body
+    is what has one place in the lists of all frames. ``"two_best"``: of the first five bodies of
+    each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all. Joints are
+    missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
+    ``known`` must agree with the file.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
@@ -165,7 +138,7 @@ def _label(path: Path, entry: Mapping[str, Any]) -> int:
 
 
 def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """(M, T, V, 2) centred places and (M, T, V) scores, 0 where nothing was seen."""
+    """(M, T, V, 2) centered places and (M, T, V) scores, 0 where nothing was seen."""
     numbers, people = [], []
     seen: set[int] = set()
     for place, frame in enumerate(frames, start=1):
@@ -228,55 +201,30 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return places[order, frames], scores[order, frames]
 
 
-def _read(
-    files: Sequence[Path],
-    *,
-    name: str,
-    label: int,
-    meta: Mapping[str, Any],
-    without: frozenset[str],
-    **options: Any,
-) -> Clip:
-    known = Known(label, name not in without)
-    return read_kinetics(files[0], known=known, **options)
-
-
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
-) -> TabledReader:
-    """Look at the set's folder.
+) -> FolderReader:
+    """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
-    Parameters
-    ----------
-    root
-        Folder with ``kinetics_train`` and ``kinetics_val``, each with its file of labels
-        ``kinetics_train_label.json``, ... beside it; or one folder of clips or one clip, which
-        has no split.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-
-    Returns
-    -------
-    TabledReader
-        With the split ``kinetics`` where both folders are there. Clips in which no body was found
-        (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
-        they are counted as dropped. So are clips of the file of labels that are not there.
-
-    Raises
-    ------
-    InputError
-        If there are no clips, a name leads out of the folder, or the files contradict each other.
+    The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
+    needs both. Clips that hold no body (``has_skeleton`` false) or that are listed and not there
+    are among the recordings, and reading one is an error, so that they are counted as dropped.
+    Options as for :func:`read_kinetics`.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
     check_options(min_score, score)
     root = Path(root)
-    parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
-    found: dict[str, tuple[list[Path], list[Known], dict[int, str]]]
+    make = functools.partial(
+        FolderReader,
+        layout=get_layout("openpose18"),
+        read_file=read_kinetics,
+        options={"bodies": bodies, "min_score": min_score, "score": score},
+    )
     if root.is_file():
-        found = {"": ([root], [Known()], {})}
-    else:
-        found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
+        return make((root.stem,), files=(root,))
+    parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
+    found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
     files = [path for each in found.values() for path in each[0]]
     known = [each for group in found.values() for each in group[1]]
     names = [path.stem for path in files]
@@ -288,21 +236,14 @@ def open_kinetics(
         )
     part_of = [part for part, each in found.items() for _ in each[0]]
     splits = {"kinetics": Split.of(part_of)} if parts else {}
-    classes = () if root.is_file() else class_list(root)
-    table = ClipTable(
-        classes or _class_names(root, [each[2] for each in found.values()]),
-        {name: each.label for name, each in zip(names, known, strict=True)},
-        {},
-        splits,
-    )
-    without = frozenset(n for n, each in zip(names, known, strict=True) if not each.has_skeleton)
-    options: dict[str, Any] = {"bodies": bodies, "min_score": min_score, "score": score}
-    return TabledReader.of(
-        {name: [path] for name, path in zip(names, files, strict=True)},
-        get_layout("openpose18"),
-        table,
-        functools.partial(_read, without=without, **options),
-        {**options, "without": sorted(without)},
+    shared = {each: {"known": each} for each in known}
+    return make(
+        tuple(names),
+        class_names=class_list(root) or _class_names(root, [each[2] for each in found.values()]),
+        splits=splits,
+        files=tuple(files),
+        own=tuple(shared[each] for each in known),
+        labels=tuple(each.label for each in known),
     )
 
 

@@ -32,14 +32,11 @@ _LATIN = ("latin1", "latin-1")
 
 
 class _UnsafeError(pickle.UnpicklingError):
-    """What no array needs."""
+    """A pickle holds what no array needs."""
 
 
 class _Name:
-    """A name that may occur in a pickle; calling it makes plain values or an array.
-
-    It has no attributes that a pickle could set.
-    """
+    """A name that may occur in a pickle; calling it makes plain values or an array."""
 
     __slots__ = ("_make", "_what")
 
@@ -60,7 +57,7 @@ class _Name:
 
 
 class _Dtype:
-    """A type; its byte order follows its making."""
+    """A type whose byte order is set after it is made."""
 
     __slots__ = ("dtype",)
 
@@ -77,13 +74,7 @@ class _Dtype:
 
 
 class PickledArray:
-    """An array that a pickle held.
-
-    Attributes
-    ----------
-    array
-        Its numbers, read-only.
-    """
+    """An array in a pickle: its numbers ``array``, read-only."""
 
     __slots__ = ("array",)
 
@@ -135,7 +126,7 @@ def _count(values: Any, most: int, depth: int) -> int:
 
 
 def _array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:
-    """Make an array of bytes that are there, of the size that its shape asks for."""
+    """Make an array of the bytes that are there, if its shape needs as many."""
     data = data.encode("latin-1") if isinstance(data, str) else data  # of Python 2
     whole = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
     if not whole or not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
@@ -194,7 +185,7 @@ def _empty(kind: type) -> Callable[[], Any]:
 _NDARRAY = _Name("ndarray")
 _CORES = ("numpy.core", "numpy._core")  # of numpy 1 and 2
 
-#: Names that a pickle may use, and what stands for them here.
+#: Names that a pickle may use, and their replacements.
 _NAMES: dict[tuple[str, str], Any] = {
     **{(f"{core}.multiarray", "_reconstruct"): _Name("array", _reconstruct) for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _Name("scalar", _scalar) for core in _CORES},
@@ -226,23 +217,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: str | Path) -> Any:
-    """Read a pickle of plain containers, texts, numbers and numpy arrays.
+    """Read a pickle of plain containers, texts, numbers and numpy arrays, protocols 0 to 5.
 
-    Parameters
-    ----------
-    path
-        The file; protocols 0 to 5. It is read into memory.
-
-    Returns
-    -------
-    object
-        Lists, tuples, dicts, texts, bytes, numbers, None; numpy's single numbers as Python's;
-        :class:`PickledArray` for an array.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is damaged, or asks for anything else: nothing of it is run.
+    numpy's scalars become Python's, arrays :class:`PickledArray`. A file that asks for anything
+    else is an InputError: nothing in it is run. It is read into memory.
 
     Examples
     --------
