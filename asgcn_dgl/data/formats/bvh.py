@@ -29,7 +29,8 @@ from asgcn_dgl.data.files import (
     read_lines,
     read_numbers,
 )
-from asgcn_dgl.data.formats.table import TabledReader, known_facts
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.table import known_facts, tabled
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -428,7 +429,7 @@ def open_bvh(
     step: int = 1,
     positions: str = "replace",
     labels: str = "table",
-) -> TabledReader:
+) -> FolderReader:
     """Look at a folder of BVH files of one skeleton.
 
     Parameters
@@ -444,7 +445,7 @@ def open_bvh(
 
     Returns
     -------
-    TabledReader
+    FolderReader
         The layout is that of the first file.
 
     Raises
@@ -461,13 +462,14 @@ def open_bvh(
     ]
     check_names(names, files)
     layout = read_hierarchy(files[0]).layout()
-    options: dict[str, Any] = {"scale": scale, "step": step, "positions": positions}
-    return TabledReader.of(
+    return tabled(
         {name: [path] for name, path in zip(names, files, strict=True)},
         layout,
         known_facts(root, names, labels),
-        functools.partial(_read, layout=layout, **options),
-        options,
+        functools.partial(_read, layout=layout),
+        scale=scale,
+        step=step,
+        positions=positions,
     )
 
 

@@ -25,9 +25,10 @@ from asgcn_dgl.data.files import (
     shown,
 )
 from asgcn_dgl.data.formats.estimates import check_options, choose_layout, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
 from asgcn_dgl.data.formats.spreadsheet import Dialect, first_row, read_cells, to_numbers
-from asgcn_dgl.data.formats.table import TABLE, TabledReader, known_facts
+from asgcn_dgl.data.formats.table import TABLE, known_facts, tabled
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -100,7 +101,7 @@ def open_estimates(
     min_score: float = 0.0,
     score: bool = True,
     labels: str = "table",
-) -> TabledReader:
+) -> FolderReader:
     """Look at what an estimator wrote.
 
     Parameters
@@ -139,11 +140,9 @@ def open_estimates(
     for name, each in found.items():
         plain_name(name, str(each[0]))
     chosen = _layout(folder, found, kind.load, layout)
-    read_one = functools.partial(
-        _read, load=kind.load, layout=chosen, min_score=min_score, keep_score=score
-    )
+    read_files = functools.partial(_read, load=kind.load, layout=chosen)
     table = known_facts(root, tuple(found), labels)
-    return TabledReader.of(found, chosen, table, read_one, {"min_score": min_score, "score": score})
+    return tabled(found, chosen, table, read_files, min_score=min_score, keep_score=score)
 
 
 Found = dict[str, tuple[Path, ...]]

@@ -15,6 +15,7 @@ import numpy as np
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name
 from asgcn_dgl.data.formats.estimates import check_bodies, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
     GivenLayout,
@@ -27,9 +28,9 @@ from asgcn_dgl.data.formats.table import (
     NUMBERS,
     TABLE,
     ClipTable,
-    TabledReader,
     class_list,
     known_facts,
+    tabled,
 )
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
@@ -252,11 +253,18 @@ def _clip(
 
 
 def _read(
-    files: Sequence[Path], *, name: str, layouts: Sequence[SkeletonLayout], **options: Any
+    files: Sequence[Path],
+    *,
+    name: str,
+    label: int,
+    meta: Mapping[str, Any],
+    layouts: Sequence[SkeletonLayout],
+    **options: Any,
 ) -> Clip:
+    known: dict[str, Any] = {"missing": Missing(**options), "label": label, "meta": meta}
     if files[0].suffix.lower() == ".npz":
-        return read_arrays(files[0], layouts, name=name, **options)
-    return read_table_clip(files[0], name, layouts[0], **options)
+        return read_arrays(files[0], layouts, name=name, **known)
+    return read_table_clip(files[0], name, layouts[0], **known)
 
 
 def open_own(
@@ -266,7 +274,7 @@ def open_own(
     min_score: float = 0.0,
     axes: str = "",
     labels: str = "table",
-) -> TabledReader:
+) -> FolderReader:
     """Look at a folder of own recordings.
 
     Parameters
@@ -292,7 +300,7 @@ def open_own(
 
     Returns
     -------
-    TabledReader
+    FolderReader
         An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by
         its ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``,
         ``setup``, ``replication`` and ``split`` of ``.npz`` files are taken.
@@ -316,8 +324,8 @@ def open_own(
         table = _facts_of_arrays(folder, found)
     else:
         table = known_facts(folder, tuple(found), labels)
-    read_one = functools.partial(_read, layouts=chosen, missing=missing)
-    return TabledReader.of(found, chosen[0], table, read_one, missing._asdict())
+    read_files = functools.partial(_read, layouts=chosen)
+    return tabled(found, chosen[0], table, read_files, **missing._asdict())
 
 
 def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import is_there, plain_name, read_lines, stamp_files
+from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.spreadsheet import read_cells
-from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
+from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = [
     "TABLE",
     "ClipTable",
-    "TabledReader",
     "class_list",
     "find_table",
     "is_label",
@@ -28,6 +28,7 @@ __all__ = [
     "number_labels",
     "number_names",
     "splits_of",
+    "tabled",
 ]
 
 logger = logging.getLogger(__name__)
@@ -142,70 +143,47 @@ class ClipTable:
         """Numbers of each recording."""
         return tuple(UNKNOWN._replace(**self.numbers.get(name, {})) for name in names)
 
-    def stamp(self) -> object:
-        """All of it as JSON values."""
-        splits = {name: [split.train, split.test] for name, split in self.splits.items()}
-        numbers = {name: dict(known) for name, known in self.numbers.items()}
-        return [self.class_names, dict(self.labels), numbers, splits, dict(self.rates)]
 
+def tabled(
+    files: Mapping[str, Sequence[Path]],
+    layout: SkeletonLayout,
+    table: ClipTable,
+    read_files: Callable[..., Clip],
+    **options: Any,
+) -> FolderReader:
+    """Make a reader of recordings of one's own.
 
-@dataclass(frozen=True)
-class TabledReader(Reader):
-    """Recordings of one's own: their files, and what is known of them; see :meth:`of`."""
-
-    files: tuple[tuple[Path, ...], ...] = ()
-    table: ClipTable = field(default_factory=ClipTable)
-    read_one: Callable[..., Clip] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        files: Mapping[str, Sequence[Path]],
-        layout: SkeletonLayout,
-        table: ClipTable,
-        read_one: Callable[..., Clip],
-        options: Mapping[str, Any],
-    ) -> TabledReader:
-        """Make a reader.
-
-        Parameters
-        ----------
-        files
-            Files of each recording, by its name.
-        layout
-            Of all bodies.
-        table
-            What is known of the recordings.
-        read_one
-            Called with files, and ``name``, ``label`` and ``meta`` of the clip; can be pickled.
-        options
-            What it was made with, as JSON has it.
-        """
-        names = tuple(files)
-        return cls(
-            names,
-            layout,
-            table.class_names,
-            table.splits,
-            tuple(map(tuple, files.values())),
-            table,
-            read_one,
-            options,
-            labels=table.labels_of(names),
-            numbers=table.numbers_of(names),
-        )
-
-    def read(self, index: int) -> Clip:
-        """Read one recording."""
-        assert self.read_one is not None
-        label, meta = self.table.facts(self.names[index])
-        return self.read_one(self.files[index], name=self.names[index], label=label, meta=meta)
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        files = dict.fromkeys(path for each in self.files for path in each)
-        return [dict(self.options), self.table.stamp(), stamp_files(files)]
+    Parameters
+    ----------
+    files
+        Files of each recording, by its name.
+    layout
+        Of all bodies.
+    table
+        What is known of the recordings.
+    read_files
+        Called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip, and the options;
+        can be pickled.
+    **options
+        As JSON has them.
+    """
+    names = tuple(files)
+    facts = map(table.facts, names)
+    return FolderReader(
+        names,
+        layout,
+        table.class_names,
+        table.splits,
+        tuple(map(tuple, files.values())),
+        read_files,
+        options,
+        tuple(
+            {"name": name, "label": label, "meta": meta}
+            for name, (label, meta) in zip(names, facts, strict=True)
+        ),
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
+    )
 
 
 def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
