@@ -243,7 +243,8 @@ def predict(
 
     Print class probabilities and predict future poses of NTU .skeleton, NW-UCLA and
     Kinetics-Skeleton .json, BVH, UTKinect's, MSR-Action3D's and motion capture's .txt, own .npz,
-    .csv and .parquet, annotation pickles, arrays, and stores.
+    .csv and .parquet, annotation pickles, arrays, stores, folders of OpenPose, AlphaPose's .json,
+    DeepLabCut's and other .csv of a row a frame.
     """
     from asgcn_dgl.training.predict import predict
 

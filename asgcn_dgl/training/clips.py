@@ -253,7 +253,8 @@ class RunClips:
 
     def _check_unit(self) -> None:
         """Warn of coordinates in a unit that is far from the size of a body."""
-        if self.config.clips.unit is not None or not len(self.train_clips):
+        options = self.config.clips
+        if options.box or options.unit is not None or not len(self.train_clips):
             return
         every = max(1, len(self.train_clips) // SIZED)
         few = range(0, len(self.train_clips), every)

@@ -713,10 +713,8 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
-#: Formats of recordings of one's own, which have the configuration of ``own``.
-LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
-#: Configurations that are another's, by name.
-_SAME = {"own": "small_set"}
+#: Configurations that are another's, by name: recordings of one's own, and of pose estimators.
+_SAME = dict.fromkeys(("own", "openpose", "alphapose", "deeplabcut", "wide"), "small_set")
 
 
 def packaged_configs() -> list[str]:
@@ -734,7 +732,6 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
-    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"
