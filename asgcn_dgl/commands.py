@@ -351,12 +351,13 @@ def export(
     run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
     *,
     to: Annotated[
-        Literal["onnx", "torch", "pretrained"],
+        Literal["onnx", "torch", "pretrained", "checkpoint"],
         "onnx: a file for onnxruntime; torch: a program for torch alone; pretrained: config.json "
-        "and model.safetensors.",
+        "and model.safetensors; checkpoint: one file of this library, such as of a pretrained one.",
     ],
     out: Annotated[
-        str | None, "File or folder to write. Left out: model.onnx, model.pt2 or model here."
+        str | None,
+        "File or folder to write. Left out: model.onnx, model.pt2, model.ckpt or model here.",
     ] = None,
     bodies: Annotated[
         int | None,
