@@ -16,7 +16,7 @@ from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 __all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream"]
 
 LinkMode = Literal["sampled", "steady", "frozen"]
-Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "long_bone", "long_bone_motion"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -142,7 +142,8 @@ class ASGCNConfig:
         last pose mixes coordinates and frames up as there.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
-        'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
+        'joint_motion', 'bone_motion', 'long_bone', 'long_bone_motion'. The paper's is ['joint'],
+        the features as they come.
 
     Raises
     ------

@@ -13,15 +13,17 @@ from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import structure_of
 
-INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+FOUR_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+INPUT_STREAMS = (*FOUR_STREAMS, "long_bone", "long_bone_motion")
 
 
 class StreamFeatures(nn.Module):
     """Make the features of streams from positions, frame by frame as the model sees them.
 
-    A bone is a joint minus its parent toward the layout's center, 0 at the center; a motion is the
-    next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
-    where both its frames do (the last frame counts with its own). There are no parameters.
+    A bone is a joint minus its parent toward the layout's center, 0 at the center; a long bone is a
+    joint minus its parent's parent, where the center is its own parent; a motion is the next frame
+    minus this one, 0 in the last frame. A bone exists where both its ends do, a motion where both
+    its frames do (the last frame counts with its own). There are no parameters.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class StreamFeatures(nn.Module):
     builder
         Builder of those graphs.
     streams
-        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
+        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, ``long_bone``,
+        ``long_bone_motion``, each once.
 
     Raises
     ------
@@ -55,7 +58,7 @@ class StreamFeatures(nn.Module):
         self,
         layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
         builder: GraphBuilder,
-        streams: Sequence[str] = INPUT_STREAMS,
+        streams: Sequence[str] = FOUR_STREAMS,
     ) -> None:
         super().__init__()
         unknown = set(streams) - set(INPUT_STREAMS)
@@ -92,10 +95,15 @@ class StreamFeatures(nn.Module):
             (N, T, D) features and (N, T) mask, or None, in the order of the streams.
         """
         made = {"joint": (feat, mask)}
-        if any(name.startswith("bone") for name in self.streams):
-            exists = None if mask is None else mask & self._at_parents(graph, mask)
-            made["bone"] = (feat - self._at_parents(graph, feat), exists)
-        for name in ("joint_motion", "bone_motion"):
+        for kind in ("bone", "long_bone"):
+            if any(name.startswith(kind) for name in self.streams):
+                there, end = mask, feat
+                for _ in range(1 if kind == "bone" else 2):
+                    there = None if there is None else self._at_parents(graph, there)
+                    end = self._at_parents(graph, end)
+                exists = None if mask is None or there is None else mask & there
+                made[kind] = (feat - end, exists)
+        for name in ("joint_motion", "bone_motion", "long_bone_motion"):
             if name in self.streams:
                 made[name] = _motion(*made[name.removesuffix("_motion")])
         return [made[name] for name in self.streams]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.skeleton import layout_names
 
@@ -73,7 +73,8 @@ class ClipsConfig:
     crop
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
-        What the model is given: joint positions, bone vectors, or the motion of either.
+        What the model is given: joint positions, bone vectors, long bones (from a joint's parent's
+        parent), or the motion of any.
     layout
         Supplied layout whose bones the clips' joints get, which must be those of their own layout;
         none: the clips' own.
@@ -137,7 +138,7 @@ class ClipsConfig:
     max_bodies: int | None = None
     body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
-    stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    stream: Stream = "joint"
     layout: str | None = None
     align: Literal["none", "center", "spine", "view", "view_clip", "published"] = "spine"
     views: Literal["given", "one", "several", "auto"] = "given"
