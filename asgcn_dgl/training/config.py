@@ -84,9 +84,9 @@ class ClipsConfig:
         'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
         'published' (the shoulders along x by the shortest turn, as published), or 'none'.
     views
-        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
-        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
-        decide).
+        From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
+        view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
+        options decide). Clips that cannot be turned keep align 'center'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
