@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
@@ -83,7 +83,8 @@ class ClipsConfig:
     crop
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
-        What the model is given: joint positions, bone vectors, or the motion of either.
+        What the model is given: joint positions, bone vectors, long bones (from a joint's parent's
+        parent), or the motion of any.
     layout
         Supplied layout that the clips get: of the same joints, for its bones, or of some of them,
         for those alone; none: the clips' own.
@@ -95,9 +96,9 @@ class ClipsConfig:
         about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
         about that joint in each frame), or 'none'.
     views
-        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
-        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
-        decide).
+        From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
+        view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
+        options decide). Clips that cannot be turned keep align 'center'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
@@ -152,7 +153,7 @@ class ClipsConfig:
     max_bodies: int | None = None
     body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
-    stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    stream: Stream = "joint"
     layout: str | None = None
     align: Literal[
         "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
