@@ -45,15 +45,23 @@ def demo(
     *,
     out: Annotated[str, "Folder for everything."] = "runs/demo",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
+    seeds: Annotated[
+        int | None,
+        "Train with so many seeds, from --seed on, each on a set of its own, and print a table "
+        "instead of drawing.",
+    ] = None,
 ) -> None:
     """Train, evaluate and draw on generated data.
 
     Write a synthetic set of .skeleton files, train on it with A-links and without, evaluate on
     subjects not seen in training, and draw what was learned. Takes a few minutes.
     """
-    from asgcn_dgl.experiments.demo import demo
+    from asgcn_dgl.experiments.demo import demo, demo_seeds
 
-    demo(Path(out), seed=seed)
+    if seeds is None:
+        demo(Path(out), seed=seed)
+    else:
+        demo_seeds(Path(out), seeds, seed=seed)
 
 
 def prepare(
