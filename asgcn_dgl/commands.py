@@ -377,9 +377,9 @@ def report(
     A-links, feature responses and predicted poses.
     """
     _need_viz()
-    from asgcn_dgl.experiments.report import report
+    from asgcn_dgl.experiments.report import write_report
 
-    page = report(
+    page = write_report(
         run_dir,
         out,
         other=other,
@@ -405,10 +405,10 @@ def view(
 ) -> None:
     """Write raw clips as one HTML page that shows them in motion, without a model."""
     _need_viz()
-    from asgcn_dgl.experiments.report import read_raw, view
+    from asgcn_dgl.experiments.report import read_raw, write_view
 
     shown, found = read_raw(files, data, options, clips)
-    page = view(shown, out, up=up)
+    page = write_view(shown, out, up=up)
     more = "" if found == len(shown) else f"{len(shown)} of {found} clips, more with --clips; "
     print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 

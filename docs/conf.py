@@ -31,6 +31,10 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+nitpicky = True
+nitpick_ignore_regex = [  # documented elsewhere
+    (r"py:.*", r"(torch|numpy|scipy|networkx|matplotlib|pathlib|collections)\..*"),
+]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
 napoleon_use_rtype = False

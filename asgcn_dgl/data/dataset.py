@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
-from asgcn_dgl.data.reader import ClipList, Reader, Subset, track
+from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.transforms import Transform, frame_sampler
 from asgcn_dgl.errors import InputError
@@ -86,18 +86,16 @@ class SkeletonDataset(Dataset[Sample]):
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
-        How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
+        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a
         transform of your own.
-    fps
-        Frames a second at which frames are taken, see there; None: those of the recordings.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
         What becomes of joints that were not seen, one of
-        :data:`~asgcn_dgl.data.missing.MISSING`; or a transform of your own. It sees the observed
+        ``MISSING``; or a transform of your own. It sees the observed
         frames only.
     stream
-        One of :data:`~asgcn_dgl.data.streams.STREAMS`.
+        One of ``STREAMS``.
     mode
         ``"whole"``: the input is the whole clip and nothing is predicted. ``"observed"``: the
         input is what precedes the last T' frames, which are the future. ``"mixed"``: each sample
@@ -145,7 +143,6 @@ class SkeletonDataset(Dataset[Sample]):
         progress: bool = False,
         num_frames: int | None = 64,
         sampling: str | Transform = "uniform",
-        fps: float | None = None,
         transform: Transform | None = None,
         missing: str | Transform = "mask",
         stream: str = "joint",
@@ -172,7 +169,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [_sampler(sampling, num_frames, training, observed, at, fps) for at in places]
+            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -182,7 +179,7 @@ class SkeletonDataset(Dataset[Sample]):
             raise InputError("the dataset holds no clip; check the folder and the split")
         self._clips: list[Clip] | None = None
         if cache:
-            every = track(range(len(self.reader)), progress)
+            every = progress_bar(range(len(self.reader)), progress)
             self._clips = [self._load(index) for index in every]
 
     def __len__(self) -> int:
@@ -258,15 +255,7 @@ class SkeletonDataset(Dataset[Sample]):
 
 
 def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Last seen position of each joint.
-
-    Returns
-    -------
-    last
-        (M, V, d) positions, 0 for a joint that was never seen.
-    known
-        (M, V) bool, True for a joint that was.
-    """
+    """Return the last seen position of each joint (M, V, d), else 0, and where there is one."""
     known: np.ndarray = np.asarray(clip.mask.any(axis=1))
     frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
     last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
@@ -279,12 +268,11 @@ def _sampler(
     training: bool,
     keep_end: bool,
     place: float,
-    fps: float | None,
 ) -> Transform:
     if not isinstance(sampling, str):
         return sampling
     # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place, fps)
+    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
     return sampler if num_frames is not None else _unchanged
 
 

@@ -59,13 +59,7 @@ _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 @dataclass(frozen=True)
 class StoreFiles:
-    """The files of a store, by name.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """The files of a store, by name."""
 
     path: Path
 
@@ -112,7 +106,7 @@ class Store(Reader):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`.
+        (N,) of ``INDEX``.
     """
 
     path: Path = Path()
@@ -121,13 +115,7 @@ class Store(Reader):
     index: np.ndarray | None = None
 
     def read(self, index: int) -> Clip:
-        """Read one recording; its positions are a copy.
-
-        Raises
-        ------
-        InputError
-            If a shard is not what the header says.
-        """
+        """Read one recording; its positions are a copy."""
         row = self._row(index)
         bodies, frames, joints = int(row["bodies"]), int(row["frames"]), self.layout.num_joints
         size = bodies * frames * joints
@@ -161,13 +149,7 @@ class Store(Reader):
         return float(self._row(index)["fps"]) or None
 
     def verify(self) -> None:
-        """Read everything and compare checksums.
-
-        Raises
-        ------
-        InputError
-            If a file is not what was written.
-        """
+        """Read everything; InputError if a file does not have its checksum."""
         for name, facts in self._facts().items():
             if sha256(self.path / name) != facts["sha256"]:
                 raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
@@ -200,22 +182,9 @@ class Store(Reader):
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store.
+    """Open a store; InputError if it is none, of another version, or damaged.
 
-    Parameters
-    ----------
-    path
-        Its folder.
-
-    Returns
-    -------
-    Store
-        Names, layout, classes, splits, and clips when they are asked for.
-
-    Raises
-    ------
-    InputError
-        If it is no store, of another version, or damaged.
+    Clips are read when they are used.
     """
     files = StoreFiles(Path(path))
     header = _read_header(files)
@@ -273,7 +242,7 @@ def _read_header(files: StoreFiles) -> dict[str, Any]:
 
 
 def _check_size(path: Path, wanted: int | None) -> int:
-    """Return when a file was written, refused where it has not the size that it was given."""
+    """Return when a file was written; refuse another size than was recorded."""
     try:
         found = path.stat()
     except OSError as error:

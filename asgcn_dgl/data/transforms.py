@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.errors import InputError
 
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
@@ -23,12 +22,7 @@ SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own")
 
 
 class Compose:
-    """Apply transforms one after another.
-
-    Parameters
-    ----------
-    *transforms
-        Callables ``(clip, rng) -> clip``; none at all leaves the clip as it is.
+    """Apply transforms ``(clip, rng) -> clip`` one after another; none leaves the clip as it is.
 
     Examples
     --------
@@ -53,7 +47,7 @@ class Compose:
 
 
 def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """(len(joints), d) places in the first frame in which they are all seen.
+    """Return places (len(joints), d) in the first frame in which all of the joints are seen.
 
     The first body counts, another only if the first never shows them. Reading no later frame than
     needed keeps what is to be predicted out of the alignment.
@@ -67,10 +61,10 @@ def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Center:
-    """Move the origin to the centre joint of the first body in its first frame.
+    """Move the origin to the center joint of the first body in its first frame.
 
-    One shift serves all bodies and frames, so paths and the bodies' distances stay.
-    A clip that never shows the joint is centred on the mean of the joints that it shows first.
+    One shift serves all bodies and frames, so paths and the bodies' distances stay. A clip that
+    never shows the joint is centered on the mean of the joints that it shows first.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
@@ -89,13 +83,7 @@ class Center:
 
 @dataclass(frozen=True)
 class InUnit:
-    """Divide places by a length, which becomes 1.
-
-    Parameters
-    ----------
-    length
-        In the unit of the recordings; above 0.
-    """
+    """Divide places by a length above 0, in the unit of the recordings, which becomes 1."""
 
     length: float
 
@@ -161,7 +149,7 @@ def _spine_turn(clip: Clip) -> np.ndarray | None:
 
 
 def _shortest_turn(unit: np.ndarray, axis: int = 2) -> np.ndarray:
-    """(3, 3) rotation by the smallest angle that takes a unit vector to an axis (Rodrigues)."""
+    """Return the (3, 3) rotation by the smallest angle that takes a unit vector to an axis."""
     goal = np.eye(3)[axis]
     along = float(unit @ goal)
     if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
@@ -215,7 +203,7 @@ class RandomRotate:
 
 
 def _turn(angle: float, first: int, second: int) -> np.ndarray:
-    """(3, 3) rotation by ``angle`` from one axis toward another."""
+    """Return the (3, 3) rotation by ``angle`` from one axis toward another."""
     matrix = np.eye(3)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[second, first] = np.sin(angle)
@@ -251,12 +239,9 @@ class RandomScale:
 
 @dataclass(frozen=True)
 class RandomShear:
-    """Shear the clip about the origin: each axis is mixed with a little of the others.
+    """Shear the clip about the origin: each axis is mixed with a share of the others.
 
-    Parameters
-    ----------
-    amount
-        The shares are drawn from [-amount, amount].
+    The shares are drawn from [-amount, amount].
     """
 
     amount: float = 0.5
@@ -275,13 +260,7 @@ class RandomShear:
 
 @dataclass(frozen=True)
 class RandomFlip:
-    """Mirror the clip: left and right joints change places and x changes its sign.
-
-    Parameters
-    ----------
-    probability
-        Share of the clips that are mirrored.
-    """
+    """Mirror a share of the clips: swap left and right joints and negate x."""
 
     probability: float = 0.5
 
@@ -301,13 +280,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Add independent Gaussian noise to each seen joint.
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation, in the unit of the positions (metres).
-    """
+    """Add Gaussian noise of deviation ``sigma``, in the clip's unit, to each seen joint."""
 
     sigma: float = 0.01
 
@@ -325,12 +298,8 @@ class RandomNoise:
 class RandomLoss:
     """Lose joints for a while, as sensors and estimators do: they are masked as missing.
 
-    Parameters
-    ----------
-    probability
-        That a joint of a body is lost, once, in the clip.
-    span
-        Largest share of the frames for which it is lost; the share is drawn from (0, span].
+    A joint of a body is lost with ``probability``, once in the clip, for a share of the frames that
+    is drawn from (0, ``span``].
     """
 
     probability: float = 0.1
@@ -468,7 +437,7 @@ class RandomSpeed:
         slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
         when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
         place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
-        return _at(clip, place)
+        return resampled(clip, place)
 
 
 @dataclass(frozen=True)
@@ -503,7 +472,7 @@ class UniformSample:
         _check_place(self.place)
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
-        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
         place = rng.random(self.num_frames) if self.random and rng is not None else self.place
         frame = (np.arange(self.num_frames) + place) * (length / self.num_frames)
         return np.minimum(frame.astype(np.int64), length - 1)
@@ -535,58 +504,11 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+        return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
-@dataclass(frozen=True)
-class AtRate:
-    """Take frames at a rate, by linear interpolation over time, so that clips share one tempo.
-
-    Missing joints are treated as by :class:`Resample`.
-
-    Parameters
-    ----------
-    fps
-        Frames a second of the result.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.skeleton import get_layout
-    >>> pos = np.ones((1, 50, 25, 3), dtype=np.float32)
-    >>> clip = Clip.from_positions("wave", get_layout("ntu25"), pos, meta={"fps": 25.0})
-    >>> AtRate(10.0)(clip).num_frames
-    20
-    """
-
-    fps: float
-
-    def __post_init__(self) -> None:
-        if not self.fps > 0:
-            raise ValueError(f"fps must be positive, got {self.fps}")
-
-    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip does not say its frames a second.
-        """
-        rate = float(clip.meta.get("fps", 0))
-        if not rate > 0:
-            raise InputError(
-                f"{clip.source}: its frames a second are not known; give the recording fps, or "
-                "leave clips.fps out"
-            )
-        return (
-            clip
-            if rate == self.fps
-            else _at(clip, np.arange(0, clip.num_frames - 0.999, rate / self.fps))
-        )
-
-
-def _at(clip: Clip, place: np.ndarray) -> Clip:
-    """Clip at (T,) places in time, by linear interpolation between the frames around each."""
+def resampled(clip: Clip, place: np.ndarray) -> Clip:
+    """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)
     share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
@@ -600,40 +522,11 @@ def _at(clip: Clip, place: np.ndarray) -> Clip:
 
 
 @dataclass(frozen=True)
-class Shorten:
-    """Leave a clip its own length, or as many frames as it may have at most.
+class _Sized:
+    """A clip cut to so many frames at most.
 
-    Parameters
-    ----------
-    max_frames
-        Frames that stay.
-    keep
-        Which frames of a longer clip stay, as for :class:`ZeroPad`.
-    """
-
-    max_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.max_frames)
-        _check_keep(self.keep)
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
-        return _cut(clip, self.max_frames, self.keep, rng)
-
-
-@dataclass(frozen=True)
-class RepeatPad:
-    """Fill the clip up to a number of frames by repeating it from its start (as the paper does).
-
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer one stay: ``"middle"``, ``"end"``, ``"random"``, or where
+    they lie, from 0 (the first) to 1 (the last).
     """
 
     num_frames: int
@@ -641,39 +534,51 @@ class RepeatPad:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        _check_keep(self.keep)
+        named = self.keep in ("middle", "end", "random")
+        if not named and (isinstance(self.keep, str) or not 0 <= self.keep <= 1):
+            raise ValueError(f"keep must be middle, end, random, or within 0..1, got {self.keep!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        spare = clip.num_frames - self.num_frames
+        if spare <= 0:
+            return clip
+        if self.keep == "random":
+            start = int(rng.integers(spare + 1))
+        else:
+            share = {"end": 1.0, "middle": 0.5}.get(str(self.keep), self.keep)
+            start = int(float(share) * spare)
+        return clip.frames(slice(start, start + self.num_frames))
+
+
+class Shorten(_Sized):
+    """Leave a clip its own length, up to ``num_frames``; ``keep`` as for :class:`ZeroPad`."""
+
+
+class RepeatPad(_Sized):
+    """Fill the clip up to ``num_frames`` by repeating it from its start (as the paper does).
+
+    ``keep`` as for :class:`ZeroPad`.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        clip = super().__call__(clip, rng)
         if clip.num_frames == self.num_frames:
             return clip
         return clip.frames(np.arange(self.num_frames) % clip.num_frames)
 
 
-@dataclass(frozen=True)
-class ZeroPad:
-    """Fill the clip up to a number of frames with frames that are masked as missing.
+class ZeroPad(_Sized):
+    """Fill the clip up to ``num_frames`` with frames that are masked as missing.
 
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
+    where they lie, from 0 (the first) to 1 (the last).
     """
-
-    num_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.num_frames)
-        _check_keep(self.keep)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        clip = super().__call__(clip, rng)
         missing = self.num_frames - clip.num_frames
         if not missing:
             return clip
@@ -687,9 +592,8 @@ def frame_sampler(
     random: bool,
     keep_end: bool = False,
     place: float = 0.5,
-    fps: float | None = None,
 ) -> Transform:
-    """Make the transform that brings clips to one length.
+    """Return the transform that brings clips to one length.
 
     Parameters
     ----------
@@ -707,25 +611,8 @@ def frame_sampler(
     place
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
         (``"uniform"``), or from which part of a clip that must be shortened.
-    fps
-        Frames a second at which ``"repeat"``, ``"pad"`` and ``"own"`` take frames; None: those of
-        the recording.
-
-    Returns
-    -------
-    callable
-        ``(clip, rng) -> clip``.
-
-    Raises
-    ------
-    ValueError
-        For an unknown ``sampling`` or ``num_frames`` below 1.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
-    if fps is not None:
-        return Compose(
-            AtRate(fps), frame_sampler(sampling, num_frames, random, keep_end, place=place)
-        )
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
     if sampling == "resize":
@@ -739,27 +626,9 @@ def frame_sampler(
     raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
 
 
-def _cut(clip: Clip, num_frames: int, keep: str | float, rng: np.random.Generator) -> Clip:
-    spare = clip.num_frames - num_frames
-    if spare <= 0:
-        return clip
-    if keep == "random":
-        start = int(rng.integers(spare + 1))
-    else:
-        share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
-        start = int(share * spare)
-    return clip.frames(slice(start, start + num_frames))
-
-
 def _check_frames(num_frames: int) -> None:
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-
-
-def _check_keep(keep: str | float) -> None:
-    named = keep in ("middle", "end", "random")
-    if not named and (isinstance(keep, str) or not 0 <= keep <= 1):
-        raise ValueError(f"keep must be middle, end, random, or within 0..1, got {keep!r}")
 
 
 def _check_place(place: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import draw_figures
-from asgcn_dgl.experiments.report import report
+from asgcn_dgl.experiments.report import write_report
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.config import RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
@@ -35,29 +35,9 @@ def demo(
 ) -> dict[str, Any]:
     """Write the synthetic set, train on it with A-links and without, evaluate, draw, report.
 
-    A demo that was interrupted goes on where it stopped.
-
-    Parameters
-    ----------
-    folder
-        Where everything goes: ``data/``, a run folder for each model, ``figures/``,
-        ``report.html``, ``demo.json``.
-    seed
-        Seed of the data and the training.
-    config
-        Options; none: the package's configuration ``demo``.
-    clips_per_class, subjects
-        Size of the set.
-
-    Returns
-    -------
-    dict
-        What ``demo.json`` holds.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else.
+    An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
+    ``report.html`` and ``demo.json``, whose content is returned. ``config`` is by default the
+    package's ``demo``. InputError if the folder holds runs of other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
@@ -77,7 +57,7 @@ def demo(
     print("4/5  drawing")
     figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
     print("5/5  writing the report")
-    page = report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
+    page = write_report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
     summary = {
         "top1": result["top1"],
         "top1_without_a_links": baseline["top1"],
@@ -116,12 +96,12 @@ def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None
 
 
 def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
-    """Train and evaluate, or go on with what is there."""
+    """Train and evaluate, or continue."""
     return train(config, folder, resume=folder.exists())
 
 
 def _report(folder: Path, summary: dict[str, Any]) -> str:
-    """Return the outcome as lines to read."""
+    """Return the outcome as lines of text."""
     return "\n".join(
         [
             f"accuracy on {summary['test_clips']} clips of subjects not seen in training: "

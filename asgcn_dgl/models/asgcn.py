@@ -286,12 +286,12 @@ class ASGCN(nn.Module):
         predict: bool = True,
         generator: torch.Generator | None = None,
     ) -> ASGCNOutput:
-        """Recognise and predict.
+        """Recognize and predict.
 
         Parameters
         ----------
         graph
-            Structure, or DGL graph, of B clips with N joints, from :attr:`graph_builder`.
+            Structure, or DGL graph, of B clips with N joints, from ``graph_builder``.
         feat
             (N, T, D).
         mask

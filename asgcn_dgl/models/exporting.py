@@ -37,19 +37,7 @@ FRAMES = 8192  # at most
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    path
-        The file.
-    size
-        Its bytes.
-    difference
-        Largest difference of an output from the model's, over clips of several lengths.
-    opset
-        Version of the ONNX operators; None for a program of torch.
-    """
+    """A file that was written: its bytes, its largest difference from the model, its ONNX opset."""
 
     path: Path
     size: int
@@ -123,21 +111,10 @@ class ClipProgram(nn.Module):
         self.model, self.bodies = model.eval(), bodies
 
     def forward(self, pos: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs.
+        """Return the outputs for positions (B, M, T, V, D) and a mask (B, M, T, V).
 
-        Parameters
-        ----------
-        pos
-            (B, M, T, V, D).
-        mask
-            (B, M, T, V) bool.
-
-        Returns
-        -------
-        tuple of Tensor
-            Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first,
-            pairs by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses
-            (B, M, T', V, D).
+        Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first, pairs
+        by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses (B, M, T', V, D).
         """
         clips, bodies, frames, joints, dims = pos.shape
         torch._check(mask.shape[0] == clips)
@@ -190,14 +167,9 @@ class ClipProgram(nn.Module):
 
 
 def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as an ONNX file, which is compared with it first.
+    """Write a model as an ONNX file, if that gives the same results.
 
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
-    ImportError
-        Where onnx, onnxscript or onnxruntime is not installed.
+    InputError if it would not; ImportError where onnx, onnxscript or onnxruntime is not installed.
     """
     runtime = _runtime()
     with _quiet():
@@ -227,14 +199,9 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
 
 
 def write_program(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as a ``torch.export`` program, which is compared with it first.
+    """Write a model as a ``torch.export`` program, if that gives the same results.
 
-    The program takes two clips and more.
-
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
+    The program takes two clips or more. InputError if the results would differ.
     """
     text = json.dumps(program.metadata())
     with _quiet(), atomic_path(path) as temporary:

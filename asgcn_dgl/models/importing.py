@@ -124,11 +124,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds no weights.
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
@@ -463,16 +458,8 @@ def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
 class _Structure:
     """How published operators become the masks and offsets of a layout.
 
-    Attributes
-    ----------
-    layout, options
-        The layout, and the options of its links.
-    order
-        Published relation of each of ours.
-    additive
-        Whether what is published is added to the layout's operators, or takes their place.
-    replaces
-        Whether it takes their place: the masks are 0.
+    ``order`` is the published relation of each of ours; ``additive``, that what is published is
+    added to the layout's operators or replaces them; ``replaces``, that it does (masks are 0).
     """
 
     def __init__(

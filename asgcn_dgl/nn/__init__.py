@@ -1,4 +1,12 @@
-"""Layers, one operation and one equation each; all take ``(graph, feat, ...)``."""
+"""Layers, one operation and one equation each.
+
+All take ``(graph, feat, ...)``. ``graph`` is a :class:`~asgcn_dgl.skeleton.SkeletonBatch` of B
+clips with N joints, or a DGL heterograph with the layer's edge types; it is not changed. ``feat``
+is (N, T, D), ``mask`` (N, T) bool, True where a joint exists (None: everywhere). ``edge_weight``
+holds the strengths of the A-links, (E, C): a row for each ordered pair of joints, the edges of
+``actional_1``. ``reset_parameters()`` draws all weights. Wrong sizes, options and shapes raise
+ValueError.
+"""
 
 from __future__ import annotations
 

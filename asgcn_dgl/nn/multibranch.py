@@ -111,22 +111,10 @@ class MultiBranchTemporalConv(nn.Module):
         self.joined_norm.reset_parameters()
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Convolve over time.
+        """Convolve (N, T, D) over time to (N, T', O), T' = floor((T - 1) / stride) + 1.
 
-        Parameters
-        ----------
-        graph
-            Not used: every joint is convolved on its own; may be None.
-        feat
-            (N, T, D), or (N, D) for one frame.
-        mask
-            (N, T) bool, where a joint exists; None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (N, T', O), T' = floor((T - 1) / stride) + 1. A frame exists where the centre of its
-            window does.
+        (N, D) is one frame. A frame exists where the center of its window does. ``graph`` is not
+        used.
         """
         if feat.dim() == 2:
             here = None if mask is None else mask.unsqueeze(1)
@@ -150,7 +138,7 @@ class MultiBranchTemporalConv(nn.Module):
         return self.mix(joined)
 
     def _pool(self, feat: Tensor) -> Tensor:
-        """Largest of three frames; after a ReLU the padding's zeros are the least there is."""
+        """Return the largest of three frames; after a ReLU the zeros of the padding never win."""
         reach = POOL_FRAMES // 2
         padded = F.pad(feat, (0, 0, reach, reach))
         frames = (feat.shape[1] - 1) // self.stride + 1

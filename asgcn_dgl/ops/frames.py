@@ -25,21 +25,9 @@ def joint_index(graph: Any) -> Tensor:
 
 
 def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean over the joints, frames and bodies of each clip that exist.
+    """Return the mean (B, D) over the joints, frames and bodies that exist of each clip.
 
-    Parameters
-    ----------
-    graph
-        Batch of B clips.
-    feat
-        (N, T, D) or (N, D).
-    mask
-        (N, T) or (N,) bool, True where the joint exists; None for everywhere.
-
-    Returns
-    -------
-    Tensor
-        (B, D); 0 for a clip in which nothing exists.
+    ``feat`` is (N, T, D) or (N, D); a clip in which nothing exists gives 0.
     """
     dtype = feat.dtype
     if dtype in (torch.bfloat16, torch.float16):
@@ -59,28 +47,11 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
 def sample_frames(
     graph: Any, feat: Tensor, num_frames: int, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Pick frames evenly over those of each clip in which anything exists.
+    """Return frames (N, num_frames, D), evenly chosen where anything exists, and where joints do.
 
-    All joints of a clip are seen at the same times. A joint that is missing at one of them is
-    taken at its nearest frame. The same clip always gives the same frames; a clip shorter than
-    ``num_frames`` repeats some.
-
-    Parameters
-    ----------
-    graph
-        Batch of B clips.
-    feat
-        (N, T, D).
-    num_frames
-        Frames to pick.
-    mask
-        (N, T) bool, or None.
-
-    Returns
-    -------
-    tuple
-        (N, num_frames, D), zeros for a joint that exists in no frame; and (N, num_frames) bool,
-        where the joint was there itself, None without mask.
+    All joints of a clip are seen at the same times; one that is missing at a time is taken at its
+    nearest frame, and is 0 if it exists in none. The same clip always gives the same frames; a clip
+    shorter than ``num_frames`` repeats some. Without mask the second result is None.
     """
     frames = feat.shape[1]
     halves = (
@@ -140,13 +111,7 @@ def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def as_mask(mask: Tensor | None, feat: Tensor) -> Tensor | None:
-    """Mask as bool, refused where it does not fit (N, T, D) features.
-
-    Raises
-    ------
-    ValueError
-        If its shape is not (N, T).
-    """
+    """Return a mask of features (N, T, D) as bool (N, T)."""
     if mask is None:
         return None
     if mask.shape != feat.shape[:-1]:

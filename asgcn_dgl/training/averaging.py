@@ -18,23 +18,12 @@ SELDOM = 8  # steps between two batches that the averaged model sees, at most
 
 
 class AveragedModel(nn.Module):
-    """Exponential moving average of a model's weights.
+    """Exponential moving average of a model's weights: ``module``, in evaluation mode.
 
     Averaged weights make features of other means and variances than the weights do that they are
     averages of, so neither the latest running statistics of the batch norms nor an average of them
-    fits. The averaged model therefore sees a batch now and then and keeps its own.
-
-    Parameters
-    ----------
-    model
-        The model that learns; a copy of it is made.
-    decay
-        Share of the average that stays in each step.
-
-    Attributes
-    ----------
-    module
-        The averaged model, in evaluation mode.
+    fits. The averaged model therefore sees a batch now and then and keeps its own. ``decay`` is the
+    share of the average that stays in each step.
     """
 
     n_averaged: Tensor
@@ -52,8 +41,8 @@ class AveragedModel(nn.Module):
     def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
         """Move towards the weights of a model, after it has learned from a batch.
 
-        Every ``refresh_every`` steps the batch norms see the batch as well: those that learn in the
-        model. Nothing is dropped and no link is drawn, so that no random number is used.
+        Every ``refresh_every`` steps the batch norms that learn see the batch as well, without
+        dropout or sampled links, so that no random number is used.
         """
         if self.n_averaged == 0:
             self.module.load_state_dict(model.state_dict())

@@ -19,24 +19,7 @@ __all__ = ["build_model", "check_devices", "device_of", "set_threads"]
 def build_model(
     config: RunConfig, layouts: Sequence[SkeletonLayout], num_classes: int, in_feats: int
 ) -> ASGCN:
-    """Make the model of a run; its first weights depend on ``trainer.seed`` alone.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    layouts
-        Skeletons that it serves.
-    num_classes
-        K.
-    in_feats
-        Coordinates of a joint.
-
-    Raises
-    ------
-    InputError
-        If the model refuses an option.
-    """
+    """Make the model of a run; its first weights depend on ``trainer.seed`` alone."""
     torch.manual_seed(config.trainer.seed)
     cls = STGCN if config.model.name == "stgcn" else ASGCN
     try:
@@ -48,14 +31,7 @@ def build_model(
 
 
 def check_devices(config: RunConfig) -> None:
-    """Refuse to train on devices that are not there.
-
-    Raises
-    ------
-    InputError
-        If a GPU is asked for and torch sees none, or there are more processes than GPUs or than
-        clips of a step.
-    """
+    """Refuse GPUs that torch does not see, or more processes than GPUs or than clips of a step."""
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError(
             "trainer.accelerator: gpu is asked for, but torch sees no GPU here; use cpu or auto"

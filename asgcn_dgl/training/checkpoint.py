@@ -63,18 +63,8 @@ def make_record(
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values.
 
-    Parameters
-    ----------
-    model
-        The model.
-    class_names
-        Names of the classes.
-    config
-        Options of the run, above all how its clips are prepared.
-    origins
-        Formats and options that the clips were read with.
-    scored
-        Whether the last coordinate of the clips is a score; None if it is not known.
+    ``config`` says above all how clips are prepared, ``origins`` how they were read, ``scored``
+    whether their last coordinate is a score (None: not known).
     """
     return {
         "format": _FORMAT,
@@ -98,13 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package, without running any code from it.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is damaged, or was not written by this package.
-    """
+    """Load a checkpoint of this package, without running any code from it."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -130,23 +114,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Restored:
-    """A model out of a checkpoint, with what its use needs.
+    """A model from a checkpoint, in evaluation mode, with what its use needs.
 
-    Parameters
-    ----------
-    model
-        The model, in evaluation mode.
-    class_names
-        Names of the classes, in the order of the logits.
-    config
-        The options of the run.
-    epoch
-        Epochs that were trained.
-    origins
-        Formats and options that the training clips were read with, where they are known.
-    scored
-        Whether the last coordinate of the training clips is a score; None where a checkpoint does
-        not tell.
+    ``class_names`` are in the order of the logits; ``config`` has the options of the run;
+    ``origins`` the formats and options that the training clips were read with; ``scored`` says
+    whether their last coordinate is a score; None: not known.
     """
 
     model: ASGCN
@@ -157,24 +129,21 @@ class Restored:
     scored: bool | None = None
 
     def check_data(self, data: Reader) -> None:
-        """Refuse a set whose labels or joints mean something else than those of the training set.
-
-        Raises
-        ------
-        InputError
-            If its classes are others or in another order, or a skeleton of it is not the model's.
-        """
+        """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
+        numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
-            if name != known:
+            if name != known and (known is None or known != numbered[number]):
                 what = "there is none in" if known is None else f"it is {known!r} in"
                 raise InputError(
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
+        given = self.config.clips.layout is not None  # clips take the bones of that layout
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            if (layout.joints, frozenset(layout.bones)) not in skeletons:
+            bones = skeletons[0][1] if given else frozenset(layout.bones)
+            if (layout.joints, bones) not in skeletons:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(
                     f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
@@ -182,13 +151,7 @@ class Restored:
                 )
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip with other coordinates than the training clips.
-
-        Raises
-        ------
-        InputError
-            If it has more or fewer, or a depth in the place of a score, or the other way round.
-        """
+        """Refuse a clip with other coordinates than the training clips, a score included."""
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
@@ -213,13 +176,7 @@ def _coordinates(count: int, scored: bool) -> str:
 
 
 def load_model(path: str | Path) -> Restored:
-    """Build the model that a checkpoint describes, with its weights; averaged ones come first.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used.
-    """
+    """Build the model of a checkpoint, with its weights; averaged ones come first."""
     if is_pretrained(path):
         return _load_pretrained(path)
     checkpoint = load_checkpoint(path)
@@ -260,28 +217,10 @@ def _numbered(model: ASGCN) -> list[str]:
 def write_model(
     out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
 ) -> Path:
-    """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
+    """Write a model that no run of this library trained; return its checkpoint.
 
-    Parameters
-    ----------
-    out
-        A name that ends in ``.ckpt``, or a folder, which must be new or empty.
-    model
-        The model.
-    class_names
-        Names of the classes; empty: numbered.
-    config
-        How clips are prepared.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty, or the names are not as many as the classes.
+    ``out`` is a name that ends in ``.ckpt``, or a new or empty folder, which becomes that of a run.
+    Without ``class_names`` classes are numbered; ``config`` says how clips are prepared.
     """
     out, names = Path(out), list(class_names) or _numbered(model)
     if len(names) != model.config.num_classes:

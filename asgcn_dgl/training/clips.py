@@ -22,7 +22,8 @@ from asgcn_dgl.data import (
     collate,
     open_data,
 )
-from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
+from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.data.transforms import (
@@ -86,13 +87,7 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips the bones of another layout of the same joints.
-
-    Parameters
-    ----------
-    layout
-        The layout.
-    """
+    """Give clips the bones of another layout of the same joints."""
 
     layout: SkeletonLayout
 
@@ -154,24 +149,11 @@ def make_dataset(
     num_clips: int = 1,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
-    """Return the dataset of a reader's clips, or of clips in memory.
+    """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
-    Parameters
-    ----------
-    clips
-        A reader, or clips.
-    config
-        Options of the run.
-    mode
-        'whole', 'observed' or 'mixed', see :class:`~asgcn_dgl.data.SkeletonDataset`.
-    future_frames
-        T'.
-    training
-        With augmentation and random frames.
-    num_clips
-        Choices of frames of a clip, if not training.
-    num_classes
-        K; clips of other labels are refused.
+    ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
+    adds augmentation and random frames; clips of labels that are not in 0..``num_classes`` - 1 are
+    refused.
     """
     options = config.clips
     return SkeletonDataset(
@@ -179,7 +161,6 @@ def make_dataset(
         cache=options.cache or not isinstance(clips, Reader),
         num_frames=options.num_frames,
         sampling=options.sampling,
-        fps=options.fps,
         transform=make_transform(options, training),
         missing=HandleMissing(options.missing, options.missing_gap),
         stream=options.stream,
@@ -194,26 +175,16 @@ def make_dataset(
 
 
 def open_run(config: RunConfig) -> Reader:
-    """Open the data of a run.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be used.
-    """
-    return open_data(config.root, config.data)
+    """Open the data of a run."""
+    found = open_data(config.root, config.data)
+    return found if config.clips.rate is None else Resampled.of(found, config.clips.rate)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
-    """Return the clips in memory, or as they are where they are not to be kept.
+    """Return the clips in memory, or as they are where they are not to be cached.
 
     Of recordings that were not prepared, those that ``prepare`` would drop are left out, with a
-    warning that counts them by cause, or stop with ``clips.strict``.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be used and none may be left out, or none can be used.
+    warning that counts them by cause; with ``clips.strict`` they are errors.
     """
     prepared = isinstance(clips, ClipList) or _is_store(clips)
     if not len(clips) or (prepared and not config.clips.cache):
@@ -221,7 +192,7 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
     kept: list[int] = []
     found: list[Clip] = []
     causes: list[str] = []
-    for index in track(range(len(clips)), progress):
+    for index in progress_bar(range(len(clips)), progress):
         try:
             clip = clips.read(index).check(len(clips.class_names) or None)
         except InputError as error:
@@ -240,8 +211,9 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
 
 
 def _is_store(clips: Reader) -> bool:
-    whole = clips.whole if isinstance(clips, Subset) else clips
-    return isinstance(whole, Store)
+    while isinstance(clips, Subset | Resampled) and clips.whole is not None:
+        clips = clips.whole
+    return isinstance(clips, Store)
 
 
 def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
@@ -262,13 +234,7 @@ def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
 
 
 def clips_to_test(data: Reader, config: RunConfig) -> Reader:
-    """Return the clips that a run is tested on.
-
-    Raises
-    ------
-    InputError
-        If the split cannot be used, or there is no test clip.
-    """
+    """Return the clips that a run is tested on."""
     test = _test_clips(data, config)
     if not test:
         raise InputError(f"{config.root}: {_without_test(data, config)}; {HOW_TO_SPLIT}")
@@ -296,20 +262,7 @@ def evaluation_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each choice of frames.
-
-    Parameters
-    ----------
-    dataset
-        Clips.
-    builder
-        Builds the graphs.
-    config
-        Options of the run.
-    rank, processes
-        Which process of how many takes its share; where clips are fewer than processes, each
-        takes all.
-    """
+    """Return a loader over a dataset in order, see :func:`ordered_loader`."""
     return ordered_loader(
         dataset,
         builder,
@@ -324,18 +277,6 @@ class RunClips:
     """The training clips of a run, split into those to learn from and those to choose by.
 
     The test clips are not here: nothing that trains can see them.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    progress
-        Show a bar while clips are read.
-
-    Raises
-    ------
-    InputError
-        If the folder, the protocol or a clip cannot be used, or one part holds no clip.
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
@@ -365,6 +306,7 @@ class RunClips:
             )
         self.train_clips = load(Subset.of(self.set, train), config, progress)
         self._check_unit()
+        self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     def _check_unit(self) -> None:
@@ -375,6 +317,14 @@ class RunClips:
         few = range(0, len(self.train_clips), every)
         sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
         doubt = doubt_unit(sizes[len(sizes) // 2])
+        if doubt:
+            logger.warning("%s: %s", self.config.root, doubt)
+
+    def _check_rates(self) -> None:
+        """Warn of recordings of several frame rates."""
+        every = max(1, len(self.train_clips) // SIZED) if not self.config.clips.cache else 1
+        few = range(0, len(self.train_clips), every)
+        doubt = doubt_rates(rate_of(self.train_clips.read(index)) for index in few)
         if doubt:
             logger.warning("%s: %s", self.config.root, doubt)
 

@@ -58,9 +58,6 @@ class ClipsConfig:
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
         'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
         'own' (all that the clip has, T at most; clips of about the same length share a batch).
-    fps
-        Frames a second at which 'repeat', 'pad' and 'own' take frames, which keeps the tempo where
-        recordings differ; none: those of each recording.
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
     missing
@@ -89,6 +86,9 @@ class ClipsConfig:
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
         the recordings' unit. None: the coordinates as they are, which should be about 1.
+    rate
+        Frames a second that recordings are brought to first, by interpolation; those that do not
+        tell theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -124,7 +124,6 @@ class ClipsConfig:
     validation_seed: int = 0
     num_frames: int = 64
     sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
-    fps: float | None = None
     num_clips: int = 1
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
@@ -135,6 +134,7 @@ class ClipsConfig:
     layout: str | None = None
     align: Literal["none", "center", "spine", "view", "published"] = "spine"
     unit: float | None = None
+    rate: float | None = None
     rotate: float | list[float] = 15.0
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
@@ -154,13 +154,7 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
-        _check_positive(self, "clips", ("unit", "fps"))
-        check(
-            self.fps is None or self.sampling in ("repeat", "pad", "own"),
-            "clips.fps",
-            f"left out where clips.sampling is {self.sampling}, which discards the tempo",
-            self.fps,
-        )
+        _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
@@ -472,7 +466,7 @@ class RunConfig:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Streams that the model sees: that of the clips, or those that it makes of positions.
+        """Streams that the model sees, that of the clips or those that it makes of positions.
 
         Examples
         --------
@@ -591,6 +585,10 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Formats of recordings of one's own, which have the configuration of ``own``.
+LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
@@ -607,6 +605,7 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
+    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")

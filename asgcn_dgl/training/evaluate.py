@@ -44,27 +44,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    checkpoint
-        'best', 'last', or 'auto': the best on validation, the last where there is none.
-    root
-        Folder of the data set, if it is not where training found it.
-    num_clips
-        Choices of frames of each clip, spread evenly, whose probabilities are averaged; none: as
-        many as the run's ``clips.num_clips``.
-
-    Returns
-    -------
-    dict
-        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (meters).
-
-    Raises
-    ------
-    InputError
-        If the run, its checkpoint or the data cannot be used.
+    ``checkpoint`` is 'best', 'last', or 'auto': the best on validation, the last where there is
+    none. ``root`` is the folder of the data set, if it has moved. The probabilities of
+    ``num_clips`` choices of frames are averaged; by default as many as the run's. Returned is the
+    content of ``metrics.json``: accuracies in percent, distances in the clips' unit (meters).
+    InputError if the run, its checkpoint or the data cannot be used.
     """
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
@@ -135,17 +119,7 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
 def evaluation_datasets(
     clips: Reader | Sequence[Clip], model: ASGCN, config: RunConfig
 ) -> list[SkeletonDataset]:
-    """Return the clips seen whole, and without their future if the model predicts one.
-
-    Parameters
-    ----------
-    clips
-        A reader of clips, or clips.
-    model
-        The model.
-    config
-        Options of the run.
-    """
+    """Return the clips seen whole, and without their future if the model predicts one."""
     steps = model.config.future_frames
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
@@ -168,19 +142,7 @@ def score(
     config: RunConfig,
     label: str,
 ) -> tuple[RecognitionScores, PredictionScores]:
-    """Run a model over clips: recognition on whole clips, prediction on clips without their future.
-
-    Parameters
-    ----------
-    model
-        The model; it is left in evaluation mode.
-    datasets
-        What :func:`evaluation_datasets` returned.
-    config
-        Options of the run.
-    label
-        What the progress bar says.
-    """
+    """Run a model over :func:`evaluation_datasets`: recognition on whole clips, then prediction."""
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
@@ -210,21 +172,7 @@ def figures(
     protocol: str,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Return the figures of an evaluation in plain values, with what they were found with.
-
-    Parameters
-    ----------
-    restored
-        The model that was evaluated.
-    recognition, prediction
-        Its scores.
-    split
-        Which clips: 'validation' or 'test'.
-    protocol
-        Name of the split that they are of.
-    checkpoint
-        Name of the checkpoint.
-    """
+    """Return the figures of an evaluation in plain values, with what they were found with."""
     config = restored.config
     return {
         "dataset": config.data,

@@ -19,24 +19,12 @@ HEAD = "recognition."
 
 
 def start_model(path: str | Path) -> ASGCN:
-    """Return the model to start from.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be read.
-    """
+    """Return the model to start from."""
     return load_model(model_file(path)).model
 
 
 def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
-    """Give clips the layout of the model to start from, where their joints are the same.
-
-    Raises
-    ------
-    InputError
-        If their joints differ.
-    """
+    """Give clips the layout of the model to start from, if their joints are the same."""
     own, wanted = run_layouts(config, data), start.layouts
     if set(own) <= set(wanted):
         return
@@ -51,13 +39,7 @@ def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
 
 
 def take_weights(model: ASGCN, start: ASGCN, source: str) -> str:
-    """Copy weights into a model whose head may be for other classes; say what was done.
-
-    Raises
-    ------
-    InputError
-        If anything but the head differs.
-    """
+    """Copy weights into a model whose head may be for other classes; report what was done."""
     own, given = model.state_dict(), start.state_dict()
     if set(own) != set(given):
         odd = sorted(set(own) ^ set(given))[0]

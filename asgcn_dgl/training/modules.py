@@ -31,28 +31,10 @@ __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
 
 class Phase(pl.LightningModule):
-    """What both phases share: seeds, checks for finite numbers, the record in checkpoints.
+    """Common to both phases: seeds, checks for finite numbers, the record in checkpoints.
 
-    Parameters
-    ----------
-    model
-        The model; it keeps its weights from phase to phase.
-    class_names
-        Names of the classes; by default their numbers.
-    seed
-        Seed of dropout and of the noise of the links.
-    clips
-        How clips are prepared. Checkpoints hold it, so that
-        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
-        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
-    record
-        All that checkpoints say of the model, instead of what is made of these options, see
-        ``asgcn_dgl.training.checkpoint.make_record``.
-
-    Attributes
-    ----------
-    running
-        Losses of the latest batch, for the progress bar.
+    ``running`` holds the losses of the latest batch, for the progress bar; parameters are described
+    in :class:`JointTraining`.
     """
 
     number: int
@@ -90,10 +72,9 @@ class Phase(pl.LightningModule):
         raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and the noise of the links from (seed, phase, epoch).
+        """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.
 
-        So an epoch is the same whether the run was interrupted before it or not. Each process but
-        the first adds its rank, since its clips differ.
+        So an epoch is the same whether the run was interrupted before it or not.
         """
         parts = [self.seed, self.number, self.current_epoch]
         parts += [rank()] if rank() else []
@@ -107,13 +88,7 @@ class Phase(pl.LightningModule):
         self.need_finite(norm, "norm of the weights")
 
     def need_finite(self, value: Tensor, what: str) -> None:
-        """Stop with a message where a number is not finite.
-
-        Raises
-        ------
-        DivergenceError
-            If it is NaN or infinite.
-        """
+        """Raise DivergenceError where a number is NaN or infinite."""
         if not bool(torch.isfinite(value)):
             raise DivergenceError(
                 f"{self.label}: the {what} became {value.detach().item()} in epoch "

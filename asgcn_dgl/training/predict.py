@@ -1,4 +1,4 @@
-"""Use of a trained model on raw files: what is done, and how it goes on."""
+"""Use of a trained model on raw files: the action, and the poses that follow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data.rates import AtRate
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -57,29 +58,13 @@ def predict(
     checkpoint: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> list[Prediction]:
-    """Recognise and predict the clips in raw files; print a table.
+    """Recognize and predict the clips in raw files; print a table.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of a run, a checkpoint file, or a folder of :meth:`ASGCN.save_pretrained`.
-    files
-        Files of any format that :func:`~asgcn_dgl.data.open_data` recognizes; a file may hold
-        several clips.
-    out
-        Where to write the result too: a ``.json`` or an ``.npz`` file.
-    top
-        Classes to print for each file.
-    checkpoint
-        'best', 'last' or 'auto'.
-    options
-        Options of the files' format. Left out: those that the model's recordings were prepared
-        with.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used; nothing is written then.
+    ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``files``
+    have any format that :func:`~asgcn_dgl.data.open_data` recognizes, and may hold several clips;
+    ``out`` is a ``.json`` or ``.npz`` file for the result; ``top`` classes are printed for each
+    clip; ``options`` of the format are by default those that the model's recordings were prepared
+    with. InputError if a file cannot be used; nothing is written then.
     """
     _check_out(out, top)
     path = Path(run_dir)
@@ -112,23 +97,10 @@ def read_clips(
     options: Mapping[str, Any] | None = None,
     origins: Sequence[Origin] = (),
 ) -> list[Clip]:
-    """Read the clips of a file of any format.
+    """Read the clips of a file of any format, of the layouts that a model knows.
 
-    Parameters
-    ----------
-    path
-        The file.
-    layouts
-        Those that the model knows.
-    options
-        Options of the format.
-    origins
-        How the model's recordings were read; their options hold where ``options`` leaves one out.
-
-    Raises
-    ------
-    InputError
-        If the format is not recognized, or the reader refuses the file.
+    ``options`` are those of the format; others are taken from ``origins``, how the model's
+    recordings were read.
     """
     return [_adopt(clip, layouts) for clip in open_file(path, layouts, options, origins)]
 
@@ -146,7 +118,7 @@ def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
 
 @torch.no_grad()
 def predict_clip(restored: Restored, clip: Clip) -> Prediction:
-    """Recognise a clip and predict how it goes on.
+    """Recognize a clip and predict the poses that follow.
 
     Parameters
     ----------
@@ -169,6 +141,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         )
     restored.check_clip(clip)
     steps = model.config.future_frames
+    if restored.config.clips.rate is not None:
+        clip = AtRate(restored.config.clips.rate)(clip)
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
@@ -185,19 +159,11 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
 
 
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
-    """Undo the alignment: bring poses back to the coordinates of the recording.
+    """Bring poses (..., d) of a dataset's samples back to the coordinates of the recording.
 
     Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of.
-
-    Parameters
-    ----------
-    poses
-        (..., d) positions in the coordinates of the dataset's samples.
-    dataset
-        Clips with their alignment, without augmentation.
-    index
-        Number of the clip that the poses belong to.
+    the joints of clip ``index`` (Kabsch's method), whatever transforms it was made of; the dataset
+    must be without augmentation.
     """
     raw = dataset.clip(index)
     assert dataset.transform is not None

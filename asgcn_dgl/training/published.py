@@ -26,15 +26,7 @@ _FRAMES: dict[str, dict[str, Any]] = {
 
 
 def published_clips(source: Source, config: ASGCNConfig) -> ClipsConfig:
-    """Return the options by which clips are prepared as a published code prepares them.
-
-    Parameters
-    ----------
-    source
-        Which code.
-    config
-        Options of the imported model.
-    """
+    """Return the options by which clips are prepared as a published code prepares them."""
     (layout,) = config.layouts
     kinect = layout.num_joints == 25 and source != "st-gcn"
     return ClipsConfig(
@@ -60,30 +52,9 @@ def import_published(
 ) -> str:
     """Write published weights as a model, see :func:`~asgcn_dgl.models.importing.import_weights`.
 
-    Parameters
-    ----------
-    files
-        The published files.
-    source
-        Whose they are.
-    out
-        Folder of a run to write, or a ``.ckpt`` file.
-    layout, bodies, adaptive
-        As for ``import_weights``.
-    data
-        Format or set that the run will be evaluated on.
-    classes
-        Text file with the names of the classes, one a line.
-
-    Returns
-    -------
-    str
-        What was made, in a line or two.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used; nothing is written then.
+    ``out`` is the folder of a run to write, or a ``.ckpt`` file; ``data`` the format or set that
+    the run will be evaluated on; ``classes`` a text file with a class on each line. Returned is a
+    line or two about the model.
     """
     if layout is not None and layout not in layout_names():
         raise InputError(

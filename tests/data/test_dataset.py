@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -352,17 +351,3 @@ def test_a_future_score_is_the_last_one(make_clip):
     np.testing.assert_array_equal(
         sample.future[..., 2], np.repeat(clip.pos[:, 19:20, :, 2], 10, axis=1)
     )
-
-
-def test_frames_at_a_rate_keep_the_tempo(make_clip):
-    """The same motion recorded at 25 and at 50 frames a second gives the same frames."""
-    clip = make_clip(1, 60)
-    steps = np.linspace(0, 1, 60, dtype=np.float32)[None, :, None, None]
-    fast = replace(clip, pos=steps + np.zeros_like(clip.pos), meta={"fps": 50.0})
-    slow = replace(fast, pos=fast.pos[:, ::2], mask=fast.mask[:, ::2], meta={"fps": 25.0})
-    options = {"num_frames": 20, "sampling": "pad", "fps": 12.5, "missing": "zero"}
-    one, other = (SkeletonDataset([each], **options)[0] for each in (fast, slow))
-    assert one.mask.any(axis=(0, 2)).sum() == 15
-    np.testing.assert_allclose(one.feat, other.feat, atol=1e-6)
-    with pytest.raises(InputError, match="fps"):
-        SkeletonDataset([clip], **options)[0]

@@ -14,7 +14,7 @@ import pytest
 
 from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
-from asgcn_dgl.experiments.report import report, view
+from asgcn_dgl.experiments.report import write_report, write_view
 from asgcn_dgl.skeleton import SkeletonLayout
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -74,7 +74,7 @@ def gallery(run_dir):
 
 @pytest.fixture(scope="module")
 def page(run_dir, tmp_path_factory):
-    return report(run_dir, tmp_path_factory.mktemp("page") / "report.html", clips=11)
+    return write_report(run_dir, tmp_path_factory.mktemp("page") / "report.html", clips=11)
 
 
 class Report:
@@ -293,7 +293,7 @@ def trotting(tmp_path_factory):
     pos[..., 0] = np.arange(8) + np.linspace(0, 50, 60)[:, None]
     pos[..., 1] = 1 + np.sin(np.arange(60)[:, None] + np.arange(8))
     clip = Clip.from_positions("crawl", layout, pos[None])
-    return view([clip], tmp_path_factory.mktemp("trotting") / "view.html", up="y")
+    return write_view([clip], tmp_path_factory.mktemp("trotting") / "view.html", up="y")
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -359,7 +359,9 @@ def test_the_matrix_has_all_names(opened, gallery):
 
 
 def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path):
-    opened = Report(driver, report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5))
+    opened = Report(
+        driver, write_report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5)
+    )
     other = open_gallery(baseline_dir)
     first, second = opened.all("#run-buttons button")
     assert (first.text, second.text) == ("tiny", "baseline")
@@ -480,7 +482,7 @@ def test_everything_is_reached_by_the_tab_key(opened):
 def test_raw_clips_without_a_model(driver, gallery, tmp_path):
 
     clips = [gallery.test.read(number) for number in range(2)]
-    opened = Report(driver, view(clips, tmp_path / "view.html"))
+    opened = Report(driver, write_view(clips, tmp_path / "view.html"))
     shown = [node.text for node in opened.all("main h2") if node.is_displayed()]
     assert shown == ["Clips", clips[0].name, "How this was made"]
     for name in ("links-controls", "confusion-panel", "probabilities-panel", "filter-wrong"):

@@ -26,7 +26,7 @@ NUM_TWO_PERSON: int = len(TWO_PERSON_CLASSES)
 """Number of classes in which two persons act."""
 
 TRAIN_SUBJECTS: tuple[int, ...] = tuple(p for p in range(1, 1000) if p % 3)
-"""Training subjects of the split by subject: every third subject is kept for the test."""
+"""Training subjects of the split by subject; every third subject is kept for the test."""
 
 TRAIN_CAMERAS: tuple[int, ...] = (2, 3)
 """Training cameras of the split by view, as in NTU RGB+D; camera 1 is kept for the test."""
