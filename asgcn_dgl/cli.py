@@ -10,8 +10,11 @@ import errno
 import inspect
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -32,7 +35,7 @@ from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources, config_of
 
 try:
-    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser
+    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 except ImportError as error:
     raise ImportError(
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
@@ -42,8 +45,13 @@ __all__ = ["build_parser", "main", "run_config", "run_layers"]
 
 logger = logging.getLogger(__name__)
 
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+USAGE_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+#: How a command that was interrupted continues.
+_WAY_ON = {
+    "train": "; 'asgcn-dgl train --resume --out RUN_DIR' continues a training",
+    **dict.fromkeys(("prepare", "demo", "tables"), "; the same command continues where it stopped"),
+}
 #: Options that have moved, for whoever gives them by their former names.
 _MOVED = {**RENAMED, "early-stop": "trainer.early_stop", "allocator": "trainer.reuse_memory"}
 
@@ -52,10 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     What the user can mend (an option, a file, a folder) gives one line on standard error and
-    status 2; a training that diverged gives one line and status 1, one that was interrupted 130.
+    status 2; a training that diverged gives one line and status 1; Ctrl-C gives 130, SIGTERM 143.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may lack letters that a name or a table has
+            stream.reconfigure(errors="backslashreplace")
+    command = ""
     try:
-        options = build_parser().parse_args(arguments, defaults=False)
+        options = _parsed(arguments)
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
@@ -67,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if "sources" in parameters:
                 given["sources"] = Sources(layers)
         # A parameter cannot have the name of a keyword of Python: --from is from_.
-        COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
+        with _terminable():
+            COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
         return 0
     except (ArgumentError, InputError) as error:
         return _fail(f"{error}{_moved(str(error))}", USAGE_ERROR)
@@ -77,13 +90,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno not in _DISK_ERRORS:
             raise  # neither about a file nor about the disk: a fault of ours
-        place = "the output folder" if error.filename is None else error.filename
+        place = "the output folder" if error.filename is None else os.fsdecode(error.filename)
         return _fail(f"{place}: {error.strerror}", USAGE_ERROR)
     except DivergenceError as error:
         return _fail(str(error), FAILURE)
+    except MemoryError:
+        return _fail("there is not enough memory; use smaller sizes or fewer workers", USAGE_ERROR)
     except KeyboardInterrupt:
-        resume = "'asgcn-dgl train --resume --out RUN_DIR' continues a training"
-        return _fail(f"interrupted; {resume}", INTERRUPTED)
+        return _fail(f"interrupted{_WAY_ON.get(command, '')}", INTERRUPTED)
+    except _Terminated:
+        return _fail(f"terminated{_WAY_ON.get(command, '')}", TERMINATED)
+
+
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    parser = build_parser()
+    try:
+        return parser.parse_args(arguments, defaults=False)
+    except ArgumentError:
+        raise
+    except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"an option cannot be read ({text}); check what is given") from error
+
+
+class _Terminated(BaseException):
+    """The process was asked to end."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Clean up on SIGTERM as on Ctrl-C, unless somebody else answers it."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    free = threading.current_thread() is threading.main_thread()
+    if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _fail(text: str, status: int) -> int:
@@ -159,8 +208,9 @@ def _add_run_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(RunConfig, as_group=False, skip=set(SECTIONS))
     parser.add_argument(
         "--model.preset",
-        type=Literal["paper", "small"],
-        help="Sizes to start from, nine blocks of 64 to 256 channels or six of 32 to 128.",
+        type=Literal["paper", "small", "light"],
+        help="Sizes to start from: nine blocks of 64 to 256 channels, six of 32 to 128, or six of "
+        "32 to 64 with shared weights.",
     )
     for name, section in SECTIONS.items():
         parser.add_class_arguments(section, name, skip=set(OF_THE_DATA))

@@ -76,7 +76,7 @@ def test_overrides_arrive_over_the_sets_own_configuration(asked, tmp_path):
     assert (config.data, config.root, folder) == ("nw_ucla", "there", out)
     assert (config.trainer.epochs, config.model.max_hop, config.clips.scale) == (3, 2, [1, 2])
     assert others.pop("note").startswith("options: configuration nw_ucla, preset paper; ")
-    assert others == {"resume": False, "test": False, "init": None}
+    assert others == {"resume": False, "test": False, "init": None, "init_part": "all"}
     packaged = packaged_config("nw_ucla")
     assert config.clips.num_frames == packaged["clips"]["num_frames"]
     assert config.trainer.batch_size == packaged["trainer"]["batch_size"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from asgcn_dgl.data import (
     Batch,
@@ -16,7 +14,6 @@ from asgcn_dgl.data import (
     ClipList,
     HandleMissing,
     Reader,
-    SelectBodies,
     SkeletonDataset,
     Subset,
     collate,
@@ -26,37 +23,20 @@ from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
-from asgcn_dgl.data.transforms import (
-    AlignSpine,
-    Center,
-    Compose,
-    Crop,
-    InUnit,
-    RandomFlip,
-    RandomLoss,
-    RandomMove,
-    RandomNoise,
-    RandomRotate,
-    RandomScale,
-    RandomShear,
-    RandomSpeed,
-    Transform,
-    ViewNormalize,
-)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
-from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.views import suited
 
 __all__ = [
     "RunClips",
-    "body_steps",
     "clips_to_test",
     "evaluation_loader",
     "load",
     "make_dataset",
-    "make_transform",
     "open_run",
     "run_layouts",
 ]
@@ -67,76 +47,10 @@ logger = logging.getLogger(__name__)
 SIZED = 32
 
 
-def make_transform(options: ClipsConfig, training: bool) -> Transform:
-    """Return the alignment, followed by the augmentation while training."""
-    steps: list[Any] = body_steps(options)
-    if options.layout is not None:
-        steps.insert(0, TakeLayout(get_layout(options.layout)))
-    if options.unit is not None:
-        steps.append(InUnit(options.unit))
-    if options.align != "none":
-        steps.append(Center())
-    if options.align == "spine":
-        steps.append(AlignSpine())
-    elif options.align in ("view", "published"):
-        steps.append(ViewNormalize(published=options.align == "published"))
-    if training:
-        steps += _augmentation(options)
-    return Compose(*steps)
-
-
-@dataclass(frozen=True)
-class TakeLayout:
-    """Give clips the bones of another layout of the same joints."""
-
-    layout: SkeletonLayout
-
-    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip has other joints.
-        """
-        if clip.layout.joints != self.layout.joints:
-            raise InputError(
-                f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
-                f"clips.layout {self.layout.name!r}"
-            )
-        return replace(clip, layout=self.layout)
-
-
 def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
     """Return the layouts that the model of a run serves."""
     chosen = config.clips.layout
     return data.layouts if chosen is None else (get_layout(chosen),)
-
-
-def body_steps(options: ClipsConfig) -> list[SelectBodies]:
-    """Return the choice of bodies, if there is one."""
-    if options.max_bodies is None:
-        return []
-    return [SelectBodies(options.max_bodies, options.body_rule)]
-
-
-def _augmentation(options: ClipsConfig) -> list[Any]:
-    """Return the random transforms that the options switch on."""
-    rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
-    low, high = options.scale
-    slow, fast = options.speed
-    chosen = [
-        (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
-        ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
-        ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
-        (options.shear > 0, lambda: RandomShear(options.shear)),
-        (options.flip > 0, lambda: RandomFlip(options.flip)),
-        (options.move, RandomMove),
-        (options.noise > 0, lambda: RandomNoise(options.noise)),
-        (options.lose > 0, lambda: RandomLoss(options.lose)),
-    ]
-    return [make() for wanted, make in chosen if wanted]
 
 
 def make_dataset(
@@ -147,13 +61,14 @@ def make_dataset(
     future_frames: int,
     training: bool = False,
     num_clips: int = 1,
+    mirrored: bool = False,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
     """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
     ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
-    adds augmentation and random frames; clips of labels that are not in 0..``num_classes`` - 1 are
-    refused.
+    adds augmentation and random frames, ``mirrored`` shows each clip mirrored as well, if not
+    training; clips of labels that are not in 0..``num_classes`` - 1 are refused.
     """
     options = config.clips
     return SkeletonDataset(
@@ -170,6 +85,7 @@ def make_dataset(
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,
+        mirrored=mirrored,
         num_classes=num_classes,
     )
 
@@ -284,6 +200,11 @@ class RunClips:
         self.set = open_run(config)
         if not self.set.class_names:
             raise InputError(f"{config.root}: no recording has a label; give them classes")
+        if len(self.set.class_names) < 2:
+            raise InputError(
+                f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
+                "there is nothing to tell apart"
+            )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split
         train, _ = self.set.split(self.protocol)
@@ -304,7 +225,13 @@ class RunClips:
                 _without_test(self.set, config),
                 HOW_TO_SPLIT,
             )
+        #: What the clips' views made of the options, to be said; empty where the options decide.
+        self.views: str
         self.train_clips = load(Subset.of(self.set, train), config, progress)
+        cameras = {self.set.recording(index).camera for index in train}
+        suits, self.views = suited(options, self.train_clips, cameras)
+        if self.views:
+            self.config = replace(config, clips=suits)
         self._check_unit()
         self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)

@@ -51,7 +51,7 @@ def make_loggers(names: Collection[LoggerName], folder: Path, phase: str) -> lis
     """
     loggers: list[Logger] = []
     title = f"{folder.resolve().name} {phase}"
-    if "tensorboard" in names and find_spec("tensorboard") is not None:
+    if "tensorboard" in names and find_spec("tensorboard") is not None and _is_text(folder):
         loggers.append(
             TensorBoardLogger(folder, name="tensorboard", version=phase, default_hp_metric=False)
         )
@@ -61,6 +61,15 @@ def make_loggers(names: Collection[LoggerName], folder: Path, phase: str) -> lis
     if "mlflow" in names:
         loggers.append(MLFlowLogger(PROJECT, run_name=title, save_dir=str(folder / "mlruns")))
     return loggers
+
+
+def _is_text(folder: Path) -> bool:
+    """Tell whether TensorBoard can write the folder's name."""
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def close_loggers(loggers: Collection[Logger]) -> None:

@@ -199,10 +199,15 @@ def test_choosing_a_clip_and_playing_it(opened):
     opened.until(lambda: opened.frame() > 0 and opened.trace(2, "x") != before)
     opened.id("play").click()
     assert opened.id("play").text == "Play"
-    time.sleep(1)  # what was being drawn when it paused
-    frame = opened.frame()
+    frames = [opened.frame()]  # what was being drawn when it paused may yet come
+
+    def rests() -> bool:
+        frames.append(opened.frame())
+        return len(set(frames[-5:])) == 1 and len(frames) > 5
+
+    opened.until(rests)
     time.sleep(0.5)
-    assert opened.frame() == frame
+    assert opened.frame() == frames[-1]
     opened.slide("scrub", 0)
     opened.until(lambda: opened.frame() == 0)
     opened.id("clip-next").click()
