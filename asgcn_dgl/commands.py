@@ -144,6 +144,11 @@ def train(
         "Start from this model: a run, a checkpoint or a folder of save_pretrained. Options of the "
         "model are then its own, and a head for another number of classes is new.",
     ] = None,
+    init_part: Annotated[
+        Literal["all", "backbone"],
+        "What of --init is taken: all, or the input norms and blocks alone. 'trainer.freeze' names "
+        "parts that are not trained.",
+    ] = "all",
     evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
     print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
 ) -> None:
@@ -159,7 +164,7 @@ def train(
     from asgcn_dgl.training.run import train
 
     folder = next_run_dir(run.data) if out is None else Path(out)
-    train(run, folder, resume=resume, test=evaluate, init=init)
+    train(run, folder, resume=resume, test=evaluate, init=init, init_part=init_part)
 
 
 def find_lr(
@@ -222,6 +227,60 @@ def predict(
     predict(
         Path(run_dir), paths, out=target, top=top, checkpoint=checkpoint, options=options or None
     )
+
+
+def live(
+    model: Annotated[
+        str, "Folder of a run, a checkpoint, a folder of save_pretrained, or an .onnx file."
+    ],
+    source: Annotated[str, "File with a frame on each line; -: standard input."] = "-",
+    *,
+    window: Annotated[
+        int | None,
+        "Frames that an answer is about, about as many as the training clips had. Left out: "
+        "clips.num_frames of the model.",
+    ] = None,
+    every: Annotated[int, "Frames from one answer to the next."] = 1,
+    rate: Annotated[
+        float | None,
+        "Frames a second of the training clips: frames, which must have times, are brought to it. "
+        "Left out: frames count as they come.",
+    ] = None,
+    smooth: Annotated[float, "Weight of the answer before in each one, below 1."] = 0.0,
+    future: Annotated[bool, "Predict poses too."] = False,
+    top: Annotated[int, "Classes of an answer."] = 3,
+    min_score: Annotated[float, "Joints whose score is not above this are missing."] = 0.0,
+    max_pause: Annotated[
+        float, "Seconds without a frame after which the window starts anew."
+    ] = 1.0,
+    follow: Annotated[bool, "Wait for more at the end of the file."] = False,
+    idle: Annotated[
+        float | None, "End after so many seconds without a new line, with --follow."
+    ] = None,
+    layout: Annotated[str | None, "Which layout, of a model that serves several."] = None,
+    threads: Annotated[int | None, "Threads that compute. Left out: the run's."] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Recognize while poses come in, as JSON lines.
+
+    Read a frame a line, {"keypoints": [[x, y, z], ...], "scores": [...], "time": seconds}, from a
+    program that is piped in or a file that grows, and write an answer a line.
+    """
+    from asgcn_dgl.live.stream import run
+
+    options = {
+        "window": window,
+        "every": every,
+        "rate": rate,
+        "smooth": smooth,
+        "future": future,
+        "min_score": min_score,
+        "max_pause": max_pause,
+        "layout": layout,
+        "threads": threads,
+        "checkpoint": checkpoint,
+    }
+    run(model, source, options, top=top, wait=follow, idle=idle)
 
 
 def import_(
@@ -511,7 +570,7 @@ def _need_viz() -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_, export),
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict, live, import_, export),
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }

@@ -116,8 +116,8 @@ class Clip:
             (M, T, V, d) positions of any float type. A layout whose last joint is its center, as a
             virtual one is, takes V - 1 joints too: the center is the mean of its visible neighbors.
         mask
-            (M, T, V) True where a joint was seen. Default: where the score is not 0; without
-            scores a joint at the exact origin is missing (unless poses are relative to it).
+            (M, T, V) True where a joint was seen. Default: as :func:`seen_joints` returns, or
+            where the score is not 0, and where no coordinate is NaN.
         """
         # A number beyond float32 becomes infinite, which check() reports.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -126,6 +126,7 @@ class Clip:
             joints = pos.shape[2] if pos.ndim == 4 else 0
             known = joints == layout.num_joints or lacks_center(layout, joints)
             mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
+            mask &= ~np.isnan(pos).any(axis=-1)
         mask = np.asarray(mask, dtype=bool)
         if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
             pos, mask = _with_center(layout, pos, mask)
@@ -256,13 +257,14 @@ def _with_center(
 def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     """Return (M, T, V) where joints of raw positions were seen: the one rule of all readers.
 
-    A joint at the exact origin is missing: sensors and estimators report lost joints so. Poses
-    relative to one of their joints are different. A joint that is at the origin in every frame that
-    shows the body was seen if the origin lies in or near the body (coordinates of both signs,
-    within the box of all other joints and half its size around it) and the joint is the layout's
-    center, an end of its spine, or, in space, the only such joint.
+    A joint of which a coordinate is NaN is missing, and so is one at the exact origin: sensors and
+    estimators report lost joints so. Poses relative to one of their joints are different. A joint
+    that is at the origin in every frame that shows the body was seen if the origin lies in or near
+    the body (coordinates of both signs, within the box of all other joints and half its size
+    around it) and the joint is the layout's center, an end of its spine, or, in space, the only
+    such joint.
     """
-    seen = nonzero(pos)
+    seen = nonzero(pos) & ~np.isnan(pos).any(axis=-1)
     for body, mask in zip(pos, seen, strict=True):
         shown = mask.any(axis=1)
         still = np.flatnonzero(~mask[shown].any(axis=0)) if shown.any() else np.zeros(0, int)

@@ -16,8 +16,9 @@ from torch.utils.data import Dataset
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
-from asgcn_dgl.data.streams import STREAMS, to_stream
-from asgcn_dgl.data.transforms import Transform, frame_sampler
+from asgcn_dgl.data.samples import last_pose, make_sampler, observe
+from asgcn_dgl.data.streams import STREAMS
+from asgcn_dgl.data.transforms import Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -169,7 +170,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [make_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -238,13 +239,12 @@ class SkeletonDataset(Dataset[Sample]):
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
-        past = self.missing(past, rng)
         choose = self._samplers[observed][epoch % self.num_clips]
-        seen = choose(to_stream(past, self.stream), rng)
+        seen = observe(past, self.missing, self.stream, choose, rng)
         return Sample(
-            feat=seen.pos,
+            feat=seen.feat,
             mask=seen.mask,
-            last=last,
+            last=seen.last,
             future=future,
             future_mask=future_mask,
             label=clip.label,
@@ -252,32 +252,6 @@ class SkeletonDataset(Dataset[Sample]):
             name=clip.name,
             index=index,
         )
-
-
-def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last seen position of each joint (M, V, d), else 0, and where there is one."""
-    known: np.ndarray = np.asarray(clip.mask.any(axis=1))
-    frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
-    last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
-    return np.where(known[..., None], last, np.float32(0)), known
-
-
-def _sampler(
-    sampling: str | Transform,
-    num_frames: int | None,
-    training: bool,
-    keep_end: bool,
-    place: float,
-) -> Transform:
-    if not isinstance(sampling, str):
-        return sampling
-    # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
-    return sampler if num_frames is not None else _unchanged
-
-
-def _unchanged(clip: Clip, rng: np.random.Generator) -> Clip:
-    return clip
 
 
 def _check_options(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +19,16 @@ __all__ = [
     "check_memory",
     "check_names",
     "check_size",
+    "decoded",
     "find_files",
+    "first_bytes",
     "in_short",
     "is_recording",
     "is_there",
     "plain_file",
     "plain_name",
     "read_bytes",
+    "read_json",
     "read_lines",
     "read_numbers",
     "shown",
@@ -65,6 +71,26 @@ def read_bytes(path: str | Path) -> bytes:
     check_size(path)
     try:
         data = Path(path).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not data or data.isspace():
+        raise InputError(f"{path}: the file is empty; copy it again from its source")
+    return data
+
+
+def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
+    """Read the beginning of a file, by which its format is recognized.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is empty.
+    """
+    plain_file(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(count)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
@@ -152,15 +178,78 @@ def plain_name(text: str, place: str) -> str:
     return text
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """Read the lines of a UTF-8 text file, without trailing blank ones."""
-    data = read_bytes(path)
+def read_lines(path: str | Path, encoding: str = "") -> list[str]:
+    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is empty, larger than :data:`MAX_BYTES`, or no text.
+    """
+    text = decoded(path, read_bytes(path), encoding)
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+
+
+def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
+    """Return the text of a file: UTF-8, or UTF-16 where it begins so.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    data
+        What it holds.
+    encoding
+        What text is in that is neither; what it has no letters for is replaced. Left out: none.
+
+    Raises
+    ------
+    InputError
+        If it is no such text; the message names the line.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
+        if encoding and b"\0" not in data:
+            return data.decode(encoding, "replace")
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}, line {line}: not plain text; {_AGAIN}") from error
-    return text.replace("\r\n", "\n").rstrip().split("\n")
+        raise InputError(
+            f"{path}, line {line}: not plain text; save it as UTF-8, or copy the file again from "
+            "its source"
+        ) from error
+
+
+def read_json(path: str | Path, limit: int = MAX_BYTES) -> Any:
+    """Read a JSON file, in which no key may stand twice in an object.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is larger than ``limit``, or is no JSON.
+    """
+    check_size(path, limit)
+    try:
+        return json.loads(read_bytes(path), object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
+            f"{_AGAIN}"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"{path}: JSON nested too deep for a recording; remove it") from error
+    except ValueError as error:  # a key twice, no text, or numbers beyond all bounds
+        raise InputError(f"{path}: not valid JSON ({in_short(error)}); {_AGAIN}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore
+        raise ValueError(f"{twice[:40]!r} stands twice in one object")
+    return found
 
 
 def check_memory(path: str | Path, size: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.rates import doubt_rates, rate_of
 from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
@@ -86,11 +88,10 @@ class Survey:
         doubt = doubt_unit(self.size)
         if doubt:
             lines.append(f"WARNING: {doubt}")
-        if len(self.rates) > 1:
-            lines.append(
-                "WARNING: frames a second differ between recordings; bring them to one rate first, "
-                "since steps from frame to frame mean different times"
-            )
+        untold = self.recordings - sum(self.rates.values())
+        doubt = doubt_rates([*Counter(self.rates).elements(), *[0.0] * untold])
+        if doubt:
+            lines.append(f"WARNING: {doubt}")
         lines.append(f"clips to look at: {len(self.doubts)}")
         lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]
         if len(self.doubts) > 20:
@@ -126,8 +127,8 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
         labels.append(clip.label)
         bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
         frames.append(clip.num_frames)
-        if "fps" in clip.meta:
-            rate = round(float(clip.meta["fps"]), 3)
+        rate = rate_of(clip)
+        if rate:
             rates[rate] = rates.get(rate, 0) + 1
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames

@@ -18,7 +18,7 @@ from asgcn_dgl.data.clip import Clip
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
 #: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own")
+SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own", "loop")
 
 
 class Compose:
@@ -136,6 +136,39 @@ class ViewNormalize:
             across[2] = 0
         length = float(np.linalg.norm(across))
         return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """Place poses of Kinect as a published code prepares NTU RGB+D.
+
+    The origin is the upper end of the first body's spine; then both turns of
+    :class:`ViewNormalize` as published. Needs three coordinates.
+
+    Parameters
+    ----------
+    every_frame
+        Take the origin in each frame that shows it (2s-AGCN, AS-GCN). False takes it in the first
+        frame, and leaves out frames without the first body (PYSKL's ``PreNormalize3D``).
+    """
+
+    every_frame: bool = False
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        _need_3d(clip, "PublishedView")
+        if not self.every_frame:
+            shown = clip.mask[0].any(axis=1)
+            if shown.any() and not shown.all():
+                clip = clip.frames(np.flatnonzero(shown))
+        top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
+        if self.every_frame:
+            clip = clip.with_places(clip.places - clip.places[:1, :, top : top + 1])
+        else:
+            found = _reference(clip, top)
+            if found is not None:
+                clip = clip.with_places(clip.places - found[0])
+        return ViewNormalize(published=True)(clip)
 
 
 def _spine_turn(clip: Clip) -> np.ndarray | None:
@@ -437,7 +470,7 @@ class RandomSpeed:
         slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
         when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
         place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
-        return _at(clip, place)
+        return resampled(clip, place)
 
 
 @dataclass(frozen=True)
@@ -483,6 +516,33 @@ class UniformSample:
 
 
 @dataclass(frozen=True)
+class LoopSample(UniformSample):
+    """Like :class:`UniformSample`, but a shorter clip goes round, as PYSKL does it.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    random
+        Draw the frame that a shorter clip begins with, and the place in each segment.
+    place
+        Where in a shorter clip and in each segment, from 0 to 1, if it is not drawn.
+
+    Examples
+    --------
+    >>> LoopSample(5, random=False, place=0).index(3, None).tolist()
+    [0, 1, 2, 0, 1]
+    """
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames."""
+        if length >= self.num_frames:
+            return super().index(length, rng)
+        place = rng.random() if self.random and rng is not None else self.place
+        return (min(int(place * length), length - 1) + np.arange(self.num_frames)) % length
+
+
+@dataclass(frozen=True)
 class Resample:
     """Stretch or squeeze the clip to a number of frames by linear interpolation over time.
 
@@ -504,10 +564,10 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+        return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
-def _at(clip: Clip, place: np.ndarray) -> Clip:
+def resampled(clip: Clip, place: np.ndarray) -> Clip:
     """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)
@@ -598,8 +658,9 @@ def frame_sampler(
     Parameters
     ----------
     sampling
-        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"resize"``:
-        linear interpolation. ``"repeat"``: repetition from the start. ``"pad"``: masked frames
+        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"loop"``: so too,
+        but a shorter clip goes round. ``"resize"``: linear interpolation. ``"repeat"``:
+        repetition from the start. ``"pad"``: masked frames
         at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
@@ -615,6 +676,8 @@ def frame_sampler(
     keep: str | float = "end" if keep_end else "random" if random else place
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
+    if sampling == "loop":
+        return LoopSample(num_frames, random, place)
     if sampling == "resize":
         return Resample(num_frames)
     if sampling == "repeat":

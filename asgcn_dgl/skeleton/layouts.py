@@ -13,15 +13,15 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from asgcn_dgl.skeleton.catalog import SUPPLIED
+
+if TYPE_CHECKING:  # a layout alone needs numpy alone
+    import networkx as nx
 
 Pair = tuple[int, int]
 JointRef = int | str
@@ -230,10 +230,10 @@ class SkeletonLayout:
         attributes = graph.nodes(data=True)
         if "pose" not in facts and nodes and all(np.size(a.get("pos")) == 2 for _, a in attributes):
             facts["pose"] = [np.ravel(graph.nodes[node]["pos"]) for node in nodes]
-        undirected = nx.Graph(graph.to_undirected())
+        edges = dict.fromkeys((number[a], number[b]) for a, b in graph.to_undirected().edges())
         return cls.from_bones(
             name if name is not None else (graph.name or "custom"),
-            [(number[a], number[b]) for a, b in undirected.edges],
+            list(edges),
             joints=facts.pop("joints", None) or [_node_name(graph, node) for node in nodes],
             center=None if center is None else _node(center, number, "center"),
             **facts,
@@ -275,6 +275,8 @@ class SkeletonLayout:
 
     def to_networkx(self) -> nx.Graph:
         """Return a new graph, nodes 0..V-1 with ``name`` and ``pos``, edges the bones."""
+        import networkx as nx
+
         graph = nx.Graph(name=self.name)
         for index, (joint, point) in enumerate(zip(self.joints, self.pose.tolist(), strict=True)):
             graph.add_node(index, name=joint, pos=tuple(point))
@@ -582,24 +584,30 @@ def _node_name(graph: nx.Graph, node: Hashable) -> str:
 # -- graph theory ---------------------------------------------------------------------------
 
 
-def _adjacency(bones: Sequence[Pair], num_joints: int) -> sparse.csr_array:
-    """Give the (V, V) adjacency, one entry for each bone."""
-    ends = np.asarray(bones, dtype=np.int64).reshape(-1, 2).T
-    ones = np.ones(len(bones))
-    return sparse.coo_array((ones, (ends[0], ends[1])), shape=(num_joints, num_joints)).tocsr()
-
-
 def _distances(bones: Sequence[Pair], num_joints: int) -> np.ndarray:
     """(V, V) hops, V where there is no path."""
-    hops = csgraph.shortest_path(_adjacency(bones, num_joints), directed=False, unweighted=True)
-    return np.where(np.isinf(hops), num_joints, hops).astype(np.int64)
+    near: list[list[int]] = [[] for _ in range(num_joints)]
+    for a, b in bones:
+        near[a].append(b)
+        near[b].append(a)
+    hops = np.full((num_joints, num_joints), num_joints, dtype=np.int64)
+    for start in range(num_joints):
+        found = {start: 0}
+        reached = [start]  # grows as it is gone through: breadth first
+        for joint in reached:
+            for other in near[joint]:
+                if other not in found:
+                    found[other] = found[joint] + 1
+                    reached.append(other)
+        hops[start, reached] = list(found.values())
+    return hops
 
 
 def _components(bones: Sequence[Pair], num_joints: int) -> list[list[int]]:
     """Joints of each connected part, in the order of their lowest joints."""
-    count, label = csgraph.connected_components(_adjacency(bones, num_joints), directed=False)
-    groups = [np.flatnonzero(label == part).tolist() for part in range(count)]
-    return sorted(groups)
+    connected = _distances(bones, num_joints) < num_joints
+    groups = {tuple(np.flatnonzero(row).tolist()) for row in connected}
+    return sorted(list(group) for group in groups)
 
 
 def _graph_center(hops: np.ndarray, group: Iterable[int]) -> int:

@@ -215,12 +215,17 @@ def _numbered(model: ASGCN) -> list[str]:
 
 
 def write_model(
-    out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
+    out: str | Path,
+    model: ASGCN,
+    class_names: Sequence[str],
+    config: RunConfig,
+    origins: Sequence[Origin] = (),
 ) -> Path:
     """Write a model that no run of this library trained; return its checkpoint.
 
     ``out`` is a name that ends in ``.ckpt``, or a new or empty folder, which becomes that of a run.
-    Without ``class_names`` classes are numbered; ``config`` says how clips are prepared.
+    Without ``class_names`` classes are numbered; ``config`` says how clips are prepared, and
+    ``origins`` the formats and options that they are read with.
     """
     out, names = Path(out), list(class_names) or _numbered(model)
     if len(names) != model.config.num_classes:
@@ -232,7 +237,7 @@ def write_model(
             raise InputError(f"{out}: already there and not empty; give another --out")
         RunDir(out).write_config(config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config)}
+    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
     with atomic_path(file) as temporary:
         torch.save(held, temporary)
     return file

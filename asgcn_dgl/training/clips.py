@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from asgcn_dgl.data import (
     Batch,
@@ -16,46 +13,28 @@ from asgcn_dgl.data import (
     ClipList,
     HandleMissing,
     Reader,
-    SelectBodies,
     SkeletonDataset,
     Subset,
     collate,
     open_data,
 )
+from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
-from asgcn_dgl.data.transforms import (
-    AlignSpine,
-    Center,
-    Compose,
-    Crop,
-    InUnit,
-    RandomFlip,
-    RandomLoss,
-    RandomMove,
-    RandomNoise,
-    RandomRotate,
-    RandomScale,
-    RandomShear,
-    RandomSpeed,
-    Transform,
-    ViewNormalize,
-)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
-from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import progress_wanted
 
 __all__ = [
     "RunClips",
-    "body_steps",
     "clips_to_test",
     "evaluation_loader",
     "load",
     "make_dataset",
-    "make_transform",
     "open_run",
     "run_layouts",
 ]
@@ -66,76 +45,10 @@ logger = logging.getLogger(__name__)
 SIZED = 32
 
 
-def make_transform(options: ClipsConfig, training: bool) -> Transform:
-    """Return the alignment, followed by the augmentation while training."""
-    steps: list[Any] = body_steps(options)
-    if options.layout is not None:
-        steps.insert(0, TakeLayout(get_layout(options.layout)))
-    if options.unit is not None:
-        steps.append(InUnit(options.unit))
-    if options.align != "none":
-        steps.append(Center())
-    if options.align == "spine":
-        steps.append(AlignSpine())
-    elif options.align in ("view", "published"):
-        steps.append(ViewNormalize(published=options.align == "published"))
-    if training:
-        steps += _augmentation(options)
-    return Compose(*steps)
-
-
-@dataclass(frozen=True)
-class TakeLayout:
-    """Give clips the bones of another layout of the same joints."""
-
-    layout: SkeletonLayout
-
-    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip has other joints.
-        """
-        if clip.layout.joints != self.layout.joints:
-            raise InputError(
-                f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
-                f"clips.layout {self.layout.name!r}"
-            )
-        return replace(clip, layout=self.layout)
-
-
 def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
     """Return the layouts that the model of a run serves."""
     chosen = config.clips.layout
     return data.layouts if chosen is None else (get_layout(chosen),)
-
-
-def body_steps(options: ClipsConfig) -> list[SelectBodies]:
-    """Return the choice of bodies, if there is one."""
-    if options.max_bodies is None:
-        return []
-    return [SelectBodies(options.max_bodies, options.body_rule)]
-
-
-def _augmentation(options: ClipsConfig) -> list[Any]:
-    """Return the random transforms that the options switch on."""
-    rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
-    low, high = options.scale
-    slow, fast = options.speed
-    chosen = [
-        (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
-        ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
-        ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
-        (options.shear > 0, lambda: RandomShear(options.shear)),
-        (options.flip > 0, lambda: RandomFlip(options.flip)),
-        (options.move, RandomMove),
-        (options.noise > 0, lambda: RandomNoise(options.noise)),
-        (options.lose > 0, lambda: RandomLoss(options.lose)),
-    ]
-    return [make() for wanted, make in chosen if wanted]
 
 
 def make_dataset(
@@ -175,7 +88,8 @@ def make_dataset(
 
 def open_run(config: RunConfig) -> Reader:
     """Open the data of a run."""
-    return open_data(config.root, config.data)
+    found = open_data(config.root, config.data)
+    return found if config.clips.rate is None else Resampled.of(found, config.clips.rate)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
@@ -209,8 +123,9 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
 
 
 def _is_store(clips: Reader) -> bool:
-    whole = clips.whole if isinstance(clips, Subset) else clips
-    return isinstance(whole, Store)
+    while isinstance(clips, Subset | Resampled) and clips.whole is not None:
+        clips = clips.whole
+    return isinstance(clips, Store)
 
 
 def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
@@ -303,6 +218,7 @@ class RunClips:
             )
         self.train_clips = load(Subset.of(self.set, train), config, progress)
         self._check_unit()
+        self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     def _check_unit(self) -> None:
@@ -313,6 +229,14 @@ class RunClips:
         few = range(0, len(self.train_clips), every)
         sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
         doubt = doubt_unit(sizes[len(sizes) // 2])
+        if doubt:
+            logger.warning("%s: %s", self.config.root, doubt)
+
+    def _check_rates(self) -> None:
+        """Warn of recordings of several frame rates."""
+        every = max(1, len(self.train_clips) // SIZED) if not self.config.clips.cache else 1
+        few = range(0, len(self.train_clips), every)
+        doubt = doubt_rates(rate_of(self.train_clips.read(index)) for index in few)
         if doubt:
             logger.warning("%s: %s", self.config.root, doubt)
 

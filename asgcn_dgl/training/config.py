@@ -51,6 +51,7 @@ class ClipsConfig:
         T, frames of a clip that the model sees.
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
+        'loop' (so too, but a shorter clip goes round, as PYSKL does it),
         'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
         'own' (all that the clip has, T at most; clips of about the same length share a batch).
     num_clips
@@ -76,11 +77,16 @@ class ClipsConfig:
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
-        'published' (the shoulders along x by the shortest turn, as published), or 'none'.
+        'published' (the shoulders along x by the shortest turn, as published), 'pyskl' (so too,
+        about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
+        about that joint in each frame), or 'none'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
         the recordings' unit. None: the coordinates as they are, which should be about 1.
+    rate
+        Frames a second that recordings are brought to first, by interpolation; those that do not
+        tell theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -115,7 +121,7 @@ class ClipsConfig:
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
+    sampling: Literal["uniform", "loop", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
@@ -124,8 +130,9 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     layout: str | None = None
-    align: Literal["none", "center", "spine", "view", "published"] = "spine"
+    align: Literal["none", "center", "spine", "view", "published", "pyskl", "as-gcn"] = "spine"
     unit: float | None = None
+    rate: float | None = None
     rotate: float | list[float] = 15.0
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
@@ -145,7 +152,7 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
-        _check_positive(self, "clips", ("unit",))
+        _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
@@ -349,6 +356,9 @@ class TrainerConfig:
         Threads of torch; none: torch's default.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
+    freeze
+        Parts of the model that are not trained, their statistics included: 'aim', 'backbone' (input
+        norms and blocks), 'recognition', 'prediction'; for a start from another model's weights.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
     link_pictures
@@ -371,6 +381,9 @@ class TrainerConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
+    freeze: list[Literal["aim", "backbone", "recognition", "prediction"]] = field(
+        default_factory=list
+    )
     early_stop: int | None = None
     link_pictures: bool = True
     reuse_memory: bool = True
@@ -572,6 +585,10 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Formats of recordings of one's own, which have the configuration of ``own``.
+LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
@@ -588,6 +605,7 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
+    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data import Clip, Compose, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data.rates import AtRate
+from asgcn_dgl.data.transforms import PublishedView
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
+from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
+from asgcn_dgl.training.preparation import body_steps, undo_alignment
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
@@ -140,6 +143,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         )
     restored.check_clip(clip)
     steps = model.config.future_frames
+    if restored.config.clips.rate is not None:
+        clip = AtRate(restored.config.clips.rate)(clip)
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
@@ -158,29 +163,14 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
     """Bring poses (..., d) of a dataset's samples back to the coordinates of the recording.
 
-    Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints of clip ``index`` (Kabsch's method), whatever transforms it was made of; the dataset
-    must be without augmentation.
+    The transforms of the dataset, which must be without augmentation, are undone for clip
+    ``index``; see :func:`undo_alignment`.
     """
     raw = dataset.clip(index)
-    assert dataset.transform is not None
+    assert isinstance(dataset.transform, Compose)
+    by_frame = any(isinstance(step, PublishedView) for step in dataset.transform.transforms)
     aligned = dataset.transform(raw, np.random.default_rng(0))
-    source = aligned.places[aligned.mask].astype(np.float64)
-    target = raw.places[raw.mask].astype(np.float64)
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
-    handed = np.ones(len(middle))
-    handed[-1] = np.sign(np.linalg.det(left @ right))
-    places = poses[..., : raw.num_places]
-    turned = (places - middle) @ (left * handed) @ right * _stretch(source, target) + goal
-    return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
-
-
-def _stretch(source: np.ndarray, target: np.ndarray) -> float:
-    """Return by what scaling (n, d) places became others; exactly 1 where nothing was scaled."""
-    before, after = source.std(axis=0), target.std(axis=0)
-    ratio = np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-12)
-    return 1.0 if abs(ratio - 1) < 1e-4 or not ratio > 0 else float(ratio)
+    return undo_alignment(poses, raw, aligned, by_frame)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

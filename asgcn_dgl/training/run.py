@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,13 @@ from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import DIVERGED, RunDir
-from asgcn_dgl.training.finetune import start_model, take_layout, take_weights
+from asgcn_dgl.training.finetune import (
+    InitPart,
+    start_config,
+    start_model,
+    take_layout,
+    take_weights,
+)
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -71,6 +76,7 @@ def train(
     resume: bool = False,
     test: bool = True,
     init: str | Path | None = None,
+    init_part: InitPart = "all",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -89,6 +95,9 @@ def train(
         Start from the weights of this model: a run, a checkpoint, or a folder of
         ``save_pretrained``. Its options of the model take the place of those in ``config``; a head
         for another number of classes is new.
+    init_part
+        'all', or 'backbone': the input norms and the blocks alone. Heads and inference module are
+        then new, by the options in ``config``.
 
     Returns
     -------
@@ -110,13 +119,14 @@ def train(
     set_threads(config)
     start = None if init is None or resume else start_model(init)
     if start is not None:
-        config = replace(config, model=start.config)
+        config = start_config(config, start, init_part)
     clips = RunClips(config, progress_wanted(config))
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
     model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
-    taken = "" if start is None else take_weights(model, start, str(init))
+    taken = "" if start is None else take_weights(model, start, str(init), init_part)
+    model.freeze(config.trainer.freeze)
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
@@ -125,6 +135,8 @@ def train(
     say(run.log, _opening(run, clips, model, resume))
     if taken:
         say(run.log, taken)
+    if config.trainer.freeze:
+        say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
@@ -211,7 +223,7 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
 def _warm_up(run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool) -> float:
     """Train the inference module alone; return the seconds that it took."""
     config = clips.config
-    if model.aim is None or config.aim.epochs == 0:
+    if model.aim is None or config.aim.epochs == 0 or "aim" in config.trainer.freeze:
         return 0.0
     data = _data(clips, model, "whole", config.aim.batch_size or config.trainer.batch_size)
     module = AIMWarmUp(model, config.aim, seed=config.trainer.seed, record=record)

@@ -13,7 +13,6 @@ with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,11 +23,11 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
     check_memory,
     check_names,
-    check_size,
+    first_bytes,
     is_recording,
     is_there,
     plain_name,
-    read_bytes,
+    read_json,
     shown,
 )
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
@@ -122,35 +121,8 @@ def read_kinetics(
     return Clip(clip.name, clip.layout, clip.places, clip.mask, clip.label, clip.meta).check()
 
 
-class _TwiceError(Exception):
-    """A key occurs twice in an object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object; JSON's reader would silently keep the last of two entries of one key."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        raise _TwiceError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore
-    return found
-
-
 def _parse(path: Path, limit: int) -> dict[str, Any]:
-    check_size(path, limit)
-    text = read_bytes(path)
-    try:
-        content = json.loads(text, object_pairs_hook=_once)
-    except _TwiceError as error:
-        raise InputError(
-            f"{path}: {str(error)[:40]!r} stands twice in one JSON object; take one out"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"{path}: JSON nested too deep for a skeleton; remove the file") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not valid JSON ({str(error)[:80]}); the file is truncated or damaged, copy "
-            "it again from its source"
-        ) from error
+    content = read_json(path, limit)
     if not isinstance(content, dict):
         raise InputError(f"{path}: is no JSON object; give a file of Kinetics-Skeleton")
     return content
@@ -322,7 +294,7 @@ def _class_names(root: Path, found: Sequence[Mapping[int, str]]) -> tuple[str, .
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return any((path / name).is_dir() for name in PARTS.values())
-    return path.suffix.lower() == ".json" and b'"frame_index"' in read_bytes(path)
+    return path.suffix.lower() == ".json" and b'"frame_index"' in first_bytes(path)
 
 
 FORMAT = Format(

@@ -25,7 +25,7 @@ from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
-    read_bytes,
+    first_bytes,
     read_lines,
     read_numbers,
 )
@@ -333,7 +333,7 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
         path = next(path.glob(pattern), path)
     if path.suffix.lower() != ".txt":
         return False
-    return read_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
+    return first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
 
 
 FORMATS = tuple(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import is_there, read_bytes, read_lines
+from asgcn_dgl.data.files import first_bytes, is_there, read_lines
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
@@ -181,7 +181,7 @@ def _recognizes(path: Path) -> bool:
         return next(path.rglob(MSR_ACTION3D.pattern), None) is not None
     if path.suffix.lower() != ".txt":
         return False
-    first: list[Any] = read_bytes(path).split(b"\n", 1)[0].split()
+    first: list[Any] = first_bytes(path).split(b"\n", 1)[0].split()
     return len(first) == 4 and b"," not in b"".join(first)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
-from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.files import first_bytes, read_bytes
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.reader import Format
@@ -115,7 +115,7 @@ def read_ntu(
     Raises
     ------
     InputError
-        If the file cannot be read, is truncated or garbled, holds NaN or infinite coordinates, a
+        If the file cannot be read, is truncated or garbled, holds infinite coordinates, a
         wrong number of joints, no frame or no body. The message names the line.
     ValueError
         If an option is out of range.
@@ -243,7 +243,7 @@ def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
         raise _row_error(text, starts, rows) from error
     if len(values) != len(rows):  # blank lines are passed over
         raise _row_error(text, starts, rows)
-    wrong = ~np.isfinite(values).all(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
+    wrong = np.isinf(values).any(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
     if wrong.any():
         row = int(wrong.argmax())
         raise text.error(_line(starts, row), _row_fault(rows[row], values[row]))
@@ -269,7 +269,7 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
 
 
 def _row_fault(row: str, values: np.ndarray) -> str:
-    if not np.isfinite(values[:3]).all():
+    if np.isinf(values[:3]).any():
         return (
             f"coordinates {' '.join(row.split()[:3])} are not finite; repair the file, remove it, "
             "or list it among the samples to drop"
@@ -303,7 +303,7 @@ def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is refused
         found = values[..., :3].astype(np.float32)
     # The sensor reports a joint that it lost as its own origin.
-    seen = nonzero(found)
+    seen = nonzero(found) & ~np.isnan(found).any(axis=-1)
     if min_state:
         seen &= values[..., 3] >= min_state
     found[~seen] = 0
@@ -438,7 +438,7 @@ def _recognizes(name: str, path: Path) -> bool:
         return name == "ntu120"  # its labels are those of all 120 classes
     if path.suffix.lower() in (".json", ".csv", ".npz", ".npy", ".pkl", ".parquet"):
         return False
-    line = read_bytes(path).lstrip().split(b"\n", 1)[0].strip()
+    line = first_bytes(path).lstrip().split(b"\n", 1)[0].strip()
     return name == "ntu120" and line.isdigit()
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.files import first_bytes, read_json
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
@@ -91,18 +90,7 @@ def read_nw_ucla(path: str | Path) -> Clip:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    text = read_bytes(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
-            "the file is truncated or damaged, copy it again from its source"
-        ) from error
-    except (ValueError, RecursionError) as error:  # no text, or numbers beyond all bounds
-        raise InputError(
-            f"{path}: not a JSON text file; give a sequence of NW-UCLA as aAA_sSS_eEE_vVV.json"
-        ) from error
+    content = read_json(path)
     if not isinstance(content, dict) or "skeletons" not in content:
         raise InputError(
             f'{path}: no entry "skeletons"; give a sequence of NW-UCLA with the entries '
@@ -184,7 +172,8 @@ def _open(root: str | Path, drop: str | Path | None = None) -> FolderReader:
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return next(path.rglob(NW_UCLA.pattern), None) is not None
-    return path.suffix.lower() == ".json" or read_bytes(path).lstrip().startswith(b"{")
+    text = first_bytes(path)
+    return text.lstrip().startswith(b"{") and b'"skeletons"' in text
 
 
 FORMAT = Format("nw_ucla", _open, _recognizes, "NW-UCLA")

@@ -81,6 +81,19 @@ class PickledArray:
     def __init__(self) -> None:
         self.array = np.empty(0, dtype=np.uint8)
 
+    @classmethod
+    def of(cls, values: Any) -> PickledArray | None:
+        """Make one of nested lists of numbers; None of anything else, an array as it is."""
+        if isinstance(values, cls) or not isinstance(values, list | tuple):
+            return values if isinstance(values, cls) else None
+        found = cls()
+        try:
+            _count(values, MAX_STEPS, 4)
+            found.array = np.asarray(values, dtype=np.float64)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return found
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
@@ -96,6 +109,20 @@ class PickledArray:
             raise _UnsafeError("a state that is not an array's")
         _, shape, dtype, fortran, data = state
         self.array = _array(shape, dtype, "F" if fortran is True else "C", data)
+
+
+def _count(values: Any, most: int, depth: int) -> int:
+    """Count what is in nested lists, which may hold one list a thousand times, up to a bound."""
+    if not isinstance(values, list | tuple):
+        return 1
+    found = 1
+    for each in values if depth else ():
+        found += _count(each, most - found, depth - 1)
+        if found > most:
+            raise ValueError("too many")
+    if not depth and values:
+        raise ValueError("too deep")
+    return found
 
 
 def _array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers
+from asgcn_dgl.data.files import first_bytes, read_lines, read_numbers
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
@@ -345,7 +345,7 @@ def _recognizes(path: Path) -> bool:
         return any((each / LABELS).is_file() for each in (path, path / "joints"))
     if path.suffix.lower() != ".txt":
         return False
-    return len(read_bytes(path).split(b"\n", 1)[0].split()) == 1 + 3 * NUM_JOINTS
+    return len(first_bytes(path).split(b"\n", 1)[0].split()) == 1 + 3 * NUM_JOINTS
 
 
 FORMAT = Format("utkinect", open_utkinect, _recognizes, "UTKinect", ("gaps", "nan_spans"))
