@@ -1,6 +1,8 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,4 +52,5 @@ def fill_page(app, name, source):
 
 
 def setup(app):
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)

@@ -66,24 +66,12 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips the bones of another layout of the same joints.
-
-    Parameters
-    ----------
-    layout
-        The layout.
-    """
+    """Give clips the bones of another layout of the same joints."""
 
     layout: SkeletonLayout
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip has other joints.
-        """
+        """Apply; InputError if the clip has other joints."""
         if clip.layout.joints != self.layout.joints:
             raise InputError(
                 f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
@@ -121,24 +109,8 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
 def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
     """Prepare a clip as evaluation does, without a future.
 
-    Parameters
-    ----------
-    clip
-        As its reader gave it.
-    options
-        How clips are prepared.
-
-    Returns
-    -------
-    Seen
-        What the model is given.
-    Clip, Clip
-        The clip before and after alignment, for :func:`undo_alignment`.
-
-    Raises
-    ------
-    InputError
-        If nothing is seen in the clip.
+    Returned are the model's input, and the clip before and after alignment, for
+    :func:`undo_alignment`.
     """
     for choose in body_steps(options):
         clip = choose(clip)
@@ -158,20 +130,11 @@ def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
 def undo_alignment(
     poses: np.ndarray, raw: Clip, aligned: Clip, by_frame: bool = False
 ) -> np.ndarray:
-    """Bring poses back to the coordinates of the recording.
+    """Bring poses (..., d) back from the coordinates of the aligned clip to those of the raw one.
 
     Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of.
-
-    Parameters
-    ----------
-    poses
-        (..., d) positions in the coordinates of the aligned clip.
-    raw, aligned
-        The clip before and after.
-    by_frame
-        Frames were moved one by one, or left out: the motion is that of the last one that shows
-        the first body.
+    the joints (Kabsch's method), whatever transforms it was made of. With ``by_frame`` frames were
+    moved one by one, or left out: the motion is that of the last one that shows the first body.
     """
     if by_frame:
         raw, aligned = _last_shown(raw), _last_shown(aligned)
