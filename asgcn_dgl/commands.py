@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import TableName
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.sources import Sources
 from asgcn_dgl.training.units import UnitName
 
 __all__ = ["COMMANDS"]
@@ -76,8 +77,8 @@ def prepare(
 
     from asgcn_dgl.data import open_data, prepare
 
-    if workers < 0:
-        raise InputError(f"--workers must be 0 or more, got {workers}")
+    if not 0 <= workers <= 256:
+        raise InputError(f"--workers must be from 0 to 256, got {workers}")
     source = open_data(root, data, **(options or {}))
     # disable=None: no bar where standard error is no terminal
     with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
@@ -137,6 +138,7 @@ def inspect(
 def train(
     *,
     run: RunConfig,
+    sources: Sources | None = None,
     out: Annotated[str | None, "Folder of the run. Left out: runs/DATA-1, -2, ..."] = None,
     resume: Annotated[bool, "Continue the run in --out, which keeps its configuration."] = False,
     init: Annotated[
@@ -150,21 +152,33 @@ def train(
         "parts that are not trained.",
     ] = "all",
     evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
-    print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
+    print_config: Annotated[
+        bool, "Print the full configuration as YAML, with the source of each option, and exit."
+    ] = False,
 ) -> None:
     """Train on a data set.
 
     Warm up the A-link inference module, train recognition and prediction jointly, and evaluate.
-    Options come from the defaults below, then from the configuration, then from the command line.
+    Options come from the defaults below, then from the configuration of the data set, then from a
+    file given with --config, then from the command line.
     """
+    sources = sources or Sources([])
     if print_config:
-        print(run.to_yaml(), end="")
+        print(sources.to_yaml(run), end="")
         return
     from asgcn_dgl.training.files import next_run_dir
     from asgcn_dgl.training.run import train
 
     folder = next_run_dir(run.data) if out is None else Path(out)
-    train(run, folder, resume=resume, test=evaluate, init=init, init_part=init_part)
+    train(
+        run,
+        folder,
+        resume=resume,
+        test=evaluate,
+        init=init,
+        init_part=init_part,
+        note=str(sources),
+    )
 
 
 def find_lr(
@@ -194,12 +208,17 @@ def evaluate(
         "Views of each clip, of other frames each, whose probabilities are averaged; 10 is usual "
         "in the field. Left out: the run's clips.num_clips.",
     ] = None,
+    mirrored: Annotated[
+        bool, "See each clip mirrored as well, left and right exchanged, and average over both."
+    ] = False,
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Score the test clips of a run; write metrics.json and scores.npz."""
     from asgcn_dgl.training.evaluate import evaluate
 
-    evaluate(Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips)
+    evaluate(
+        Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, mirrored=mirrored or None
+    )
 
 
 def predict(

@@ -245,14 +245,18 @@ def fuse_scores(
     return np.asarray(fused, dtype=np.float64)
 
 
+#: Share of all pairs of joints above which a type of A-links that links them says little of any.
+SATURATED = 0.25
+
+
 def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
     """Return how many pairs of joints the types of A-links link, and how surely.
 
     ``chunks`` are arrays (E, C) of the probabilities of C types at E pairs of joints, the ghost
     left out. The result has ``pairs``, their number; ``linked`` and ``strong``, the shares of pairs
     whose probability of any type is above 0.5 and 0.9; ``types``, the same two shares of each type,
-    with its ``mean`` probability; ``saturated``, the types (from 1) with more than half of all
-    pairs above 0.9, which therefore say little of any pair.
+    with its ``mean`` probability; ``saturated``, the types (from 1) with more than a quarter of all
+    pairs above 0.5, which therefore say little of any pair.
 
     Examples
     --------
@@ -316,8 +320,8 @@ def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
-    """Return the types, from 1, that link most pairs surely and so say little of any."""
-    return [k + 1 for k, each in enumerate(types) if each["strong"] > 0.5]
+    """Return the types, from 1, that link so many pairs that they say little of any."""
+    return [k + 1 for k, each in enumerate(types) if each["linked"] > SATURATED]
 
 
 def link_contrast(links: Iterable[ArrayLike]) -> float:

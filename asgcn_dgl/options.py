@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from types import UnionType
@@ -32,7 +33,7 @@ def check(rule: bool, name: str, text: str, value: object) -> None:
     ValueError: trainer.epochs must be at least 1, got 0
     """
     if not rule:
-        raise ValueError(f"{name} must be {text}, got {value!r}")
+        raise ValueError(f"{name} must be {text}, got {reprlib.repr(value)}")
 
 
 def check_types(options: Any, prefix: str = "") -> None:

@@ -18,7 +18,7 @@ from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.samples import last_pose, make_sampler, observe
 from asgcn_dgl.data.streams import STREAMS
-from asgcn_dgl.data.transforms import Transform
+from asgcn_dgl.data.transforms import RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -113,6 +113,9 @@ class SkeletonDataset(Dataset[Sample]):
     num_clips
         Choices of frames of a clip when not training: those of pass e are choice e modulo
         ``num_clips``, spread evenly. A clip's scores can then be averaged over all of them.
+    mirrored
+        When not training, further ``num_clips`` passes show each clip mirrored, left and right
+        joints exchanged.
     num_classes
         K; if given, clips without a label in 0..K-1 are refused.
 
@@ -153,6 +156,7 @@ class SkeletonDataset(Dataset[Sample]):
         seed: int = 0,
         training: bool = False,
         num_clips: int = 1,
+        mirrored: bool = False,
         num_classes: int | None = None,
     ) -> None:
         _check_options(stream, mode, future_frames, future_share, num_frames)
@@ -167,6 +171,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.training = training
         self.num_classes = num_classes
         self.num_clips = num_clips
+        self.mirrored = mirrored
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
@@ -191,6 +196,11 @@ class SkeletonDataset(Dataset[Sample]):
         """Samples of pass 0, in order."""
         return (self[index] for index in range(len(self)))
 
+    @property
+    def num_passes(self) -> int:
+        """Passes over which a clip's scores can be averaged."""
+        return self.num_clips * (1 + self.mirrored)
+
     def clip(self, index: int) -> Clip:
         """Return clip ``index`` as read, without leading and trailing empty frames."""
         return self._load(index) if self._clips is None else self._clips[index]
@@ -209,6 +219,8 @@ class SkeletonDataset(Dataset[Sample]):
         clip = self.clip(index)
         if self.transform is not None:
             clip = self.transform(clip, rng)
+        if self.mirrored and not self.training and epoch // self.num_clips % 2:
+            clip = RandomFlip(1.0)(clip, rng)
         return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
 
     def _load(self, index: int) -> Clip:

@@ -15,10 +15,13 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
+#: Orders of the axes of :class:`RandomRotate`.
+ORDERS = ("xyz", "zyx")
+
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
 #: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own", "loop")
+SAMPLINGS = ("uniform", "random", "resize", "repeat", "pad", "own", "loop")
 
 
 class Compose:
@@ -120,22 +123,83 @@ class ViewNormalize:
         by the smallest angle: the shoulders come to lie along x, and the spine tilts again. False
         makes the second turn about z alone: the spine stays upright, and the line from the left to
         the right shoulder has no y component.
+    whole
+        Read the shoulders in all frames instead, as their geometric median in the horizontal plane:
+        the point of the least sum of distances from the lines of all frames. A frame that
+        disagrees with most others hardly counts, and shoulders of which one is hidden make short
+        lines and count little. It reads frames that may be to be predicted.
     """
 
     published: bool = False
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.published and self.whole:
+            raise ValueError("whole must be False where published is True")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
         clip = AlignSpine()(clip)
         ends = clip.layout.shoulders
-        found = None if ends is None else _reference(clip, *ends)
-        if found is None:
+        across = None if ends is None else self._across(clip, *ends)
+        if across is None:
             return clip
-        across = (found[0] - found[1]).astype(np.float64)  # from the left shoulder to the right one
         if not self.published:
             across[2] = 0
         length = float(np.linalg.norm(across))
         return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
+
+    def _across(self, clip: Clip, right: int, left: int) -> np.ndarray | None:
+        """Line from the left shoulder to the right one, (3,)."""
+        if self.whole:
+            line = shoulder_line(clip, coords=2)
+            return None if line is None else np.append(line, 0.0)
+        found = _reference(clip, right, left)
+        return None if found is None else (found[0] - found[1]).astype(np.float64)
+
+
+def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
+    """Line from the left to the right shoulder over a clip: its geometric median over the frames.
+
+    The first body counts, another only if the first never shows its shoulders.
+
+    Parameters
+    ----------
+    clip
+        Clip.
+    coords
+        First coordinates that count.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (coords,); None where the layout names no shoulders, or no frame shows both.
+    """
+    if clip.layout.shoulders is None:
+        return None
+    right, left = clip.layout.shoulders
+    for body in range(clip.num_bodies):
+        seen = clip.mask[body][:, [right, left]].all(axis=1)
+        if seen.any():
+            places = clip.places[body, seen, :, :coords].astype(np.float64)
+            return _median_point(places[:, right] - places[:, left])
+    return None
+
+
+def _median_point(points: np.ndarray, rounds: int = 50) -> np.ndarray:
+    """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
+    median = np.median(points, axis=0)
+    least = 1e-6 * float(np.abs(points - median).max())
+    if least == 0:
+        return median
+    for _ in range(rounds):
+        weight = 1 / np.maximum(np.linalg.norm(points - median, axis=1), least)
+        moved = weight @ points / weight.sum()
+        done = float(np.linalg.norm(moved - median)) <= least
+        median = moved
+        if done:
+            break
+    return np.asarray(median)
 
 
 @dataclass(frozen=True)
@@ -211,13 +275,18 @@ class RandomRotate:
     Parameters
     ----------
     max_degrees
-        Angles are drawn from [-max, max], about x, y and z in this order; one number serves all
-        three axes. In two coordinates the last angle turns the plane.
+        Angles are drawn from [-max, max], about x, y and z; one number serves all three axes. In
+        two coordinates the last angle turns the plane.
+    order
+        Axes in the order in which the clip is turned about them: ``"xyz"`` or ``"zyx"``.
     """
 
     max_degrees: float | tuple[float, float, float] = 60.0
+    order: str = "xyz"
 
     def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}")
         if any(not 0 <= angle <= 180 for angle in self._angles()):
             raise ValueError(f"max_degrees must be within 0..180, got {self.max_degrees!r}")
 
@@ -232,7 +301,10 @@ class RandomRotate:
         if clip.num_places == 2:
             return _rotate(clip, _turn(z, 0, 1)[:2, :2])
         _need_3d(clip, "RandomRotate")
-        return _rotate(clip, _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2))
+        turns = [_turn(x, 1, 2), _turn(y, 2, 0), _turn(z, 0, 1)]
+        if self.order == "zyx":
+            turns.reverse()
+        return _rotate(clip, turns[2] @ turns[1] @ turns[0])
 
 
 def _turn(angle: float, first: int, second: int) -> np.ndarray:
@@ -407,6 +479,30 @@ class RandomMove:
         return np.interp(np.arange(clip.num_frames), frames, rng.uniform(low, high, self.keys))
 
 
+@dataclass(frozen=True)
+class FitBox:
+    r"""Bring each axis of the clip to [-1, 1] by its own least and largest value.
+
+    .. math::
+
+        x' = 2\, \frac{x - \min x}{\max x - \min x} - 1
+
+    over all bodies, frames and joints that are seen; an axis without extent becomes 0. Where the
+    clip was, and how large, is lost with it, and so is the meter: predicted poses and their errors
+    are in the box's unit. The published preparation of Northwestern-UCLA, which CTR-GCN and others
+    share, does this after its random turns.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        seen = clip.places[clip.mask]  # (n, d)
+        if not len(seen):
+            return clip
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        extent = np.where(high > low, high - low, 1)
+        return clip.with_places(np.where(high > low, 2 * (clip.places - low) / extent - 1, 0))
+
+
 # Choice of frames --------------------------------------------------------------------------------
 
 
@@ -543,6 +639,51 @@ class LoopSample(UniformSample):
 
 
 @dataclass(frozen=True)
+class RandomSample:
+    """Draw frames from the whole clip, with repetition, in rising order.
+
+    Some frames are seen several times and others not at all, so that the clip runs unevenly; the
+    published preparation of Northwestern-UCLA does so. If none is drawn the frames are spread
+    evenly from the first to the last.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    random
+        Draw them.
+    place
+        Where the even frames lie, if they are not drawn: moved by the share ``place - 1/2`` of
+        their distance.
+
+    Examples
+    --------
+    >>> RandomSample(4, random=False).index(10, None).tolist()
+    [0, 3, 6, 9]
+    """
+
+    num_frames: int
+    random: bool = True
+    place: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+        _check_place(self.place)
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        if self.random and rng is not None:
+            return np.sort(rng.integers(length, size=self.num_frames))
+        moved = (self.place - 0.5) * (length - 1) / self.num_frames
+        frame = np.linspace(0, length - 1, self.num_frames) + moved
+        return np.clip(frame, 0, length - 1).astype(np.int64)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        return clip.frames(self.index(clip.num_frames, rng))
+
+
+@dataclass(frozen=True)
 class Resample:
     """Stretch or squeeze the clip to a number of frames by linear interpolation over time.
 
@@ -659,9 +800,9 @@ def frame_sampler(
     ----------
     sampling
         ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"loop"``: so too,
-        but a shorter clip goes round. ``"resize"``: linear interpolation. ``"repeat"``:
-        repetition from the start. ``"pad"``: masked frames
-        at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
+        but a shorter clip goes round. ``"random"``: drawn from the whole clip with repetition, and
+        sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start.
+        ``"pad"``: masked frames at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
     random
@@ -671,13 +812,16 @@ def frame_sampler(
         next is to be predicted.
     place
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
-        (``"uniform"``), or from which part of a clip that must be shortened.
+        (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
+        clip that must be shortened.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
     if sampling == "loop":
         return LoopSample(num_frames, random, place)
+    if sampling == "random":
+        return RandomSample(num_frames, random, place)
     if sampling == "resize":
         return Resample(num_frames)
     if sampling == "repeat":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
 from asgcn_dgl.training.compare import read_scores
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
-from asgcn_dgl.training.predict import as_recorded
+from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.stance import guess_up
@@ -33,6 +32,12 @@ from asgcn_dgl.viz.stance import guess_up
 __all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
 
 Ints = npt.NDArray[np.int64]
+
+#: Figures that the report shows.
+_NEEDED = (
+    *("dataset", "protocol", "clips", "top1", "top5", "mean_class"),
+    *("per_class", "seed", "parameters", "versions"),
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,11 @@ def open_gallery(
     restored.check_data(data)
     test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
+    if scores["class_names"].tolist() != restored.class_names:
+        raise InputError(
+            f"{run.scores}: its class_names are not those of {file}; evaluate again with "
+            f"'asgcn-dgl evaluate {run.path}'"
+        )
     if len(test) != len(names):
         raise InputError(
             f"{run.scores}: scores of {len(names)} clips, but {config.root} holds {len(test)} test "
@@ -155,7 +165,7 @@ def open_gallery(
         np.asarray(scores["labels"], dtype=np.int64),
         np.asarray(scores["probabilities"], dtype=np.float64),
         test,
-        _read_metrics(run),
+        _read_metrics(run, restored),
         file.stem,
     )
 
@@ -174,11 +184,13 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
 
 
-def _read_metrics(run: RunDir) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{run.metrics}: cannot be read ({error}); evaluate again") from error
+def _read_metrics(run: RunDir, restored: Restored) -> dict[str, Any]:
+    found = read_figures(run.metrics, need=_NEEDED)
+    if len(found["per_class"]) != len(restored.class_names):
+        raise InputError(
+            f"{run.metrics}: per_class holds {len(found['per_class'])} of "
+            f"{len(restored.class_names)} classes; evaluate the run again"
+        )
     return found
 
 
@@ -244,6 +256,7 @@ def _run(
     found: ASGCNOutput = restored.model(
         batch.structure, batch.feat, batch.mask, batch.last, predict=predict
     )
+    check_outputs(found, samples[0].name)
     return found
 
 
@@ -311,7 +324,7 @@ def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
     options = restored.config.clips
     time = np.arange(1, clip.num_frames + 1, dtype=np.float32)
     pos = np.broadcast_to(time[None, :, None, None], clip.pos[:1].shape).copy()
-    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool))
+    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool), meta=clip.meta)
     sampler = frame_sampler(options.sampling, options.num_frames, random=False)
     seen = sampler(clock, np.random.default_rng(0))
     return np.where(seen.mask[0, :, 0], seen.pos[0, :, 0, 0] - 1, np.nan)

@@ -72,7 +72,8 @@ def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
     if use is None:
         return []
     return [
-        f"A-links of type {kind} link {use['types'][kind - 1]['strong']:.0%} of all pairs of "
-        "joints with a probability above 0.9: they hardly tell pairs or actions apart"
+        f"A-links of type {kind} link {use['types'][kind - 1]['linked']:.0%} of all pairs of "
+        "joints with a probability above 0.5: they hardly tell pairs or actions apart; train with "
+        "more aim.joint_kl"
         for kind in use["saturated"]
     ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import columns, duration
 from asgcn_dgl.training.run import train
+from asgcn_dgl.workers import pool_of, submit
 
 __all__ = ["Job", "make_table", "markdown"]
 
@@ -126,10 +126,9 @@ def make_table(
     both. InputError for unusable options or a folder with runs of other options; DivergenceError at
     the end, if runs have diverged.
     """
-    if seeds < 1:
-        raise InputError(f"--seeds must be at least 1, got {seeds}")
-    if at_once < 1:
-        raise InputError(f"--at-once must be at least 1, got {at_once}")
+    for name, count, most in (("seeds", seeds, 1000), ("at-once", at_once, 256)):
+        if not 1 <= count <= most:
+            raise InputError(f"--{name} must be from 1 to {most}, got {count}")
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
     found = open_data(config.root, config.data)
@@ -255,15 +254,11 @@ class _Table:
 def _side_by_side(jobs: Sequence[Job], at_once: int) -> Iterator[Job]:
     """Train in processes, so many at a time; yield each run when it is done."""
     threads = max(1, (os.cpu_count() or 1) // at_once)
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
-    with ProcessPoolExecutor(at_once, mp_context=spawn) as pool:
-        running = {pool.submit(_train_quietly, job, threads): job for job in jobs}
-        try:
-            for each in as_completed(running):
-                each.result()
-                yield running[each]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with pool_of(at_once) as pool:
+        running = {submit(pool, _train_quietly, job, threads): job for job in jobs}
+        for each in as_completed(running):
+            each.result()
+            yield running[each]
 
 
 def _train_quietly(job: Job, threads: int) -> None:

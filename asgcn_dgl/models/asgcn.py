@@ -18,6 +18,7 @@ from asgcn_dgl.nn import (
     InputNorm,
     Links,
     MaskedBatchNorm,
+    NarrowPredictionHead,
     PredictionHead,
     RecognitionHead,
     StreamFeatures,
@@ -120,6 +121,7 @@ class ASGCN(nn.Module):
             "layouts": self.layouts if config.edge_mask else None,
             "bias": config.bias,
             "offsets": self.layouts if config.structural_offsets else None,
+            "shared": config.shared_weights,
         }
         self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
         self.in_feats = config.in_feats
@@ -162,8 +164,17 @@ class ASGCN(nn.Module):
             for number, stride in enumerate(config.strides)
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
-        self.prediction: PredictionHead | None = None
-        if config.future_frames:
+        self.prediction: PredictionHead | NarrowPredictionHead | None = None
+        if config.future_frames and config.future_head == "narrow":
+            self.prediction = NarrowPredictionHead(
+                config.channels[-1],
+                config.in_feats,
+                config.future_frames,
+                hidden_feats=config.future_channels,
+                dropout=config.dropout,
+                conv=conv,
+            )
+        elif config.future_frames:
             width = config.future_channels
             self.prediction = PredictionHead(
                 config.channels[-1],
@@ -192,7 +203,7 @@ class ASGCN(nn.Module):
         Parameters
         ----------
         name
-            ``"paper"`` (the full size) or ``"small"``.
+            ``"paper"`` (the full size), ``"small"`` or ``"light"``.
         layouts, num_classes, in_feats
             As for the class.
         **overrides

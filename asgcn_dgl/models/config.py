@@ -7,7 +7,7 @@ in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from asgcn_dgl.options import check, check_types, plain, renamed
@@ -28,7 +28,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "future_channels": 64,
         "dropout": 0.1,
     },
+    "light": {
+        "channels": [32, 64, 64, 64, 64, 64],
+        "strides": [2, 1, 1, 2, 1, 1],
+        "kernel_size": 5,
+        "temporal": "four_branches",
+        "shared_weights": True,
+        "aim_hidden": 32,
+        "aim_frames": 25,
+        "future_head": "narrow",
+        "future_channels": 64,
+        "dropout": 0.0,
+    },
 }
+
+#: Sizes beyond any use.
+_MOST = {
+    **{"num_classes": 100_000, "in_feats": 1000, "kernel_size": 1000, "max_hop": 100},
+    **{"num_actional": 100, "aim_frames": 10_000, "aim_hidden": 8192, "future_frames": 10_000},
+    **{"future_channels": 8192, "fixed_bodies": 100},
+}
+MOST_WEIGHTS = 2**30
 
 #: What ST-GCN lacks, and so cannot be set.
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
@@ -37,7 +57,16 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm":
 
 
 @dataclass
-class ASGCNConfig:
+class _OfTheData:
+    """What may be given without a name: KW_ONLY, the usual way, has no type in Python 3.10."""
+
+    layouts: Any = field(default_factory=list)
+    num_classes: int = 0
+    in_feats: int = 3
+
+
+@dataclass(kw_only=True)
+class ASGCNConfig(_OfTheData):
     """Options of :class:`~asgcn_dgl.models.ASGCN`; the defaults are the paper's.
 
     Parameters
@@ -107,12 +136,15 @@ class ASGCNConfig:
     future_channels
         Features of the prediction head's blocks.
     temporal
-        Temporal convolutions: 'single' (the paper) or 'branches' of several reaches (ST-GCN++),
-        for which a kernel_size of 3 is usual.
+        Temporal convolutions: 'single' (the paper) or of several reaches, 'branches' (ST-GCN++'s
+        six, for which a kernel_size of 3 is usual) or 'four_branches' (CTR-GCN's, 5 is usual).
     attention
         Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
     structural_offsets
         Learn additive parts of the S-link operators of one hop, which can join any two joints.
+    shared_weights
+        Share the weights of a graph convolution: one matrix for each partition, with a learned
+        factor for each hop, and one for all types of A-links, with a factor for each type.
     conv_residual
         Add the input of each graph convolution to its result, before the ReLU (PYSKL).
     masked
@@ -122,8 +154,9 @@ class ASGCNConfig:
         Bodies that are computed of every clip, absent ones as zeros, as the published codes do;
         none: those that exist. It needs masked false.
     future_head
-        Prediction head: 'paper' (Fig. 7), or 'published', the one of the published code, whose
-        sum with the last pose mixes coordinates and frames up as there.
+        Prediction head: 'paper' (Fig. 7), 'narrow' (two graph convolutions on the mean and the last
+        frame of the features), or 'published', the one of the published code, whose sum with the
+        last pose mixes coordinates and frames up as there.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
@@ -140,10 +173,6 @@ class ASGCNConfig:
     True
     """
 
-    layouts: Any = field(default_factory=list)
-    num_classes: int = 0
-    in_feats: int = 3
-    _: KW_ONLY
     name: Literal["asgcn", "stgcn"] = "asgcn"
     channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
     strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])
@@ -171,13 +200,14 @@ class ASGCNConfig:
     input_norm: Literal["joint", "channel"] = "joint"
     future_frames: int = 10
     future_channels: int = 128
-    temporal: Literal["single", "branches"] = "single"
+    temporal: Literal["single", "branches", "four_branches"] = "single"
     attention: Literal["frames", "joints", "both"] | None = None
     structural_offsets: bool = False
+    shared_weights: bool = False
     conv_residual: bool = False
     masked: bool = True
     fixed_bodies: int | None = None
-    future_head: Literal["paper", "published"] = "paper"
+    future_head: Literal["paper", "narrow", "published"] = "paper"
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
 
     def __post_init__(self) -> None:
@@ -189,6 +219,7 @@ class ASGCNConfig:
             f"as many as strides ({len(self.strides)}), at least one",
             self.channels,
         )
+        self._check_sizes()
         for name, value in _FIXED.items() if self.name == "stgcn" else ():
             check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))
         check(
@@ -202,6 +233,20 @@ class ASGCNConfig:
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
 
+    def _check_sizes(self) -> None:
+        """Refuse what no memory holds before anything is built; layers check the rest."""
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            check(value is None or value <= most, name, f"at most {most}", value)
+        for name, most in (("channels", 8192), ("strides", 100)):
+            values = getattr(self, name)
+            check(len(values) <= 100, name, "at most 100 blocks", len(values))
+            check(max(values) <= most, name, f"at most {most} each", max(values))
+        widths = zip([self.in_feats, *self.channels], self.channels, strict=False)
+        links = 3 * self.max_hop + self.num_actional
+        size = sum(o * (i * links + o * self.kernel_size) for i, o in widths)
+        check(size <= MOST_WEIGHTS, "channels", f"fewer: at most {MOST_WEIGHTS:,} weights", size)
+
     @classmethod
     def preset(cls, preset: str = "paper", *data: Any, **options: Any) -> ASGCNConfig:
         """Start from sizes that have a name.
@@ -209,7 +254,8 @@ class ASGCNConfig:
         Parameters
         ----------
         preset
-            ``"paper"`` (nine blocks, 64 to 256 channels) or ``"small"``.
+            ``"paper"`` (nine blocks, 64 to 256 channels), ``"small"`` (six of 32 to 128) or
+            ``"light"`` (six of 32 to 64 with shared weights, for speed).
         *data
             Layouts, num_classes and in_feats.
         **options

@@ -403,6 +403,7 @@ def _asgcn(
         structure.set(block, operators, _optional(state, f"edge_importance.{number}"))
         _common_block(state, block, key)
     if model.prediction is not None:
+        assert isinstance(model.prediction, PredictionHead)
         _prediction(state, structure, model.prediction, heads, operators)
     state.drop("edge_importance")  # the published code makes more than it uses
     assert model.aim is not None
@@ -733,6 +734,7 @@ def _temporal_pyskl(state: _State, block: ASGCNBlock, key: str) -> None:
         conv.point.weight, state.take(f"{branches[-1]}weight").flatten(1), f"{branches[-1]}weight"
     )
     shifts.append(state.take(f"{branches[-1]}bias"))
+    assert conv.joined_norm is not None and conv.mix is not None
     _norm(state, conv.joined_norm, f"{key}transform.0.", torch.cat(shifts))
     name = f"{key}transform.2."
     state.put(conv.mix.weight, state.take(f"{name}weight").flatten(1), f"{name}weight")

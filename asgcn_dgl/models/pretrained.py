@@ -6,14 +6,14 @@ prepared; ``model.safetensors`` holds the weights by name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, write_json
 from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.schema import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,23 +59,41 @@ def read_pretrained(
     if not is_pretrained(folder):
         raise InputError(f"{folder}: no model ({CONFIG_FILE} and {WEIGHTS_FILE}); give its folder")
     file = folder / CONFIG_FILE
+    remedy = "save the model again"
+    values = read_json(file, _Config, remedy)
+    if values["asgcn_dgl"] > _FORMAT:
+        raise InputError(f"{file}: written by a newer asgcn-dgl; update it")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or not isinstance(values.get("asgcn_dgl"), int):
-            raise ValueError("not written by asgcn-dgl")
-        if values["asgcn_dgl"] > _FORMAT:
-            raise ValueError("written by a newer asgcn-dgl; update it")
         config = ASGCNConfig.from_dict(values["model"])
-        values = {"class_names": [], "preparation": {}, **values}
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # damage leads to whatever it happens to hit
         text = " ".join(str(error).split())
         raise InputError(f"{file}: not the options of a model ({text[:200]})") from error
+    values = {"class_names": [], "preparation": {}, **values}
+    names = values["class_names"]
+    if names and len(names) != config.num_classes:
+        raise InputError(
+            f"{file}: class_names holds {len(names)} of {config.num_classes} names; {remedy}"
+        )
     weights = folder / WEIGHTS_FILE
     safetensors = _safetensors()
     try:
-        return config, values, safetensors.load_file(weights)
+        found = safetensors.load_file(weights)
     except Exception as error:  # the library raises its own type
         raise InputError(f"{weights}: damaged ({' '.join(str(error).split())[:120]})") from error
+    for name, value in found.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(f"{weights}: weight {name} is not finite; {remedy}")
+    return config, values, found
+
+
+class _Known(TypedDict, total=False):
+    class_names: list[str]
+    preparation: dict[str, Any]
+
+
+class _Config(_Known):
+    asgcn_dgl: int
+    model: dict[str, Any]
 
 
 def fill(model: ASGCN, weights: Mapping[str, Tensor], folder: str | Path) -> None:

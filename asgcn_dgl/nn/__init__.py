@@ -17,11 +17,12 @@ from asgcn_dgl.nn.attention import PooledAttention
 from asgcn_dgl.nn.block import ASGCNBlock
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
-from asgcn_dgl.nn.heads import PredictionHead, RecognitionHead
+from asgcn_dgl.nn.heads import NarrowPredictionHead, PredictionHead, RecognitionHead
 from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 from asgcn_dgl.nn.offsets import StructuralOffsets
+from asgcn_dgl.nn.readout import MeanReadout
 from asgcn_dgl.nn.sgconv import SGConv
 from asgcn_dgl.nn.streams import StreamFeatures
 from asgcn_dgl.nn.sync import sync_norms
@@ -39,7 +40,9 @@ __all__ = [
     "InputNorm",
     "Links",
     "MaskedBatchNorm",
+    "MeanReadout",
     "MultiBranchTemporalConv",
+    "NarrowPredictionHead",
     "PooledAttention",
     "PredictionHead",
     "RecognitionHead",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.nn.sgconv import check_sizes, init_weight, make_biases, zero_biases
+from asgcn_dgl.nn.sgconv import check_shared, check_sizes, init_weight, make_biases, zero_biases
 from asgcn_dgl.ops.conv import LINK_NORMS, Actional, LinkMatrices, relational_conv
 from asgcn_dgl.skeleton import actional_etypes
 from asgcn_dgl.skeleton.graph import num_edges
@@ -44,6 +44,9 @@ class AGConv(nn.Module):
         Names of the actional edge types, if the graphs are not the builder's.
     bias
         True adds a bias (O,), ``"relation"`` one for each type before aggregation.
+    shared
+        Share one weight: :math:`W_{\mathrm{act}}^{(c)} = \beta_c W_{\mathrm{act}}` with learned
+        factors :math:`\beta_c`, which begin at 1 / C. The types then merge into one matrix.
 
     Examples
     --------
@@ -66,6 +69,7 @@ class AGConv(nn.Module):
         scale: float = 1.0,
         etypes: Sequence[str] | None = None,
         bias: bool | str = False,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats, num_actional=num_actional)
@@ -74,13 +78,18 @@ class AGConv(nn.Module):
         self.in_feats, self.out_feats = in_feats, out_feats
         self.link_norm, self.scale = link_norm, scale
         self.etypes = tuple(etypes) if etypes else actional_etypes(num_actional)
-        self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
+        check_shared(shared, bias, etypes)
+        kinds = 1 if shared else len(self.etypes)
+        self.weight = nn.Parameter(torch.empty(kinds, in_feats, out_feats))
+        self.factors = nn.Parameter(torch.empty(len(self.etypes))) if shared else None
         self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over types keeps the variance."""
         init_weight(self.weight)
+        if self.factors is not None:
+            nn.init.constant_(self.factors, 1 / len(self.factors))
         zero_biases(self.bias, self.relation_bias)
 
     def term(self, graph: Any, edge_weight: EdgeWeight, factor: float = 1.0) -> Actional:
@@ -93,6 +102,7 @@ class AGConv(nn.Module):
             self.link_norm,
             self.relation_bias,
             factor * self.scale,
+            self.factors,
         )
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight) -> Tensor:

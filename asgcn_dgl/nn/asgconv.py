@@ -45,6 +45,8 @@ class ASGConv(nn.Module):
         aggregation, as the published codes do.
     offsets
         See :class:`SGConv`.
+    shared
+        See :class:`SGConv` and :class:`AGConv`.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class ASGConv(nn.Module):
         actional_etypes: Sequence[str] | None = None,
         bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.actional_weight = actional_weight
@@ -90,6 +93,7 @@ class ASGConv(nn.Module):
             etypes=etypes,
             offsets=offsets,
             bias="relation" if bias == "relation" else False,
+            shared=shared,
         )
         self.actional: AGConv | None = None
         if num_actional:
@@ -101,6 +105,7 @@ class ASGConv(nn.Module):
                 scale=scale,
                 etypes=actional_etypes,
                 bias="relation" if bias == "relation" else False,
+                shared=shared,
             )
         self.bias, _ = make_biases(bias, 0, out_feats)
         self.reset_parameters()

@@ -17,7 +17,12 @@ from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.temporal import TemporalConv
 from asgcn_dgl.ops.frames import zero_missing
 
-TEMPORALS = ("single", "branches")
+TEMPORALS = ("single", "branches", "four_branches")
+#: Options of the temporal convolutions in branches: ST-GCN++'s and CTR-GCN's.
+BRANCHES: dict[str, dict[str, Any]] = {
+    "branches": {},
+    "four_branches": {"dilations": (1, 2), "mix": False},
+}
 
 
 class ASGCNBlock(nn.Module):
@@ -39,8 +44,9 @@ class ASGCNBlock(nn.Module):
     conv
         Options of :class:`ASGConv` by name.
     temporal
-        ``"single"``, the paper's :class:`TemporalConv`, or ``"branches"``, a
-        :class:`MultiBranchTemporalConv` of the same kernel.
+        ``"single"``, the paper's :class:`TemporalConv`, or a :class:`MultiBranchTemporalConv` of
+        the same kernel: ``"branches"`` (six, then mixed) or ``"four_branches"`` (dilations 1 and 2,
+        a maximum and a 1x1, not mixed).
     attention
         What a :class:`PooledAttention` before the residual weighs; None for no attention.
     conv_residual
@@ -77,7 +83,7 @@ class ASGCNBlock(nn.Module):
         super().__init__()
         if temporal not in TEMPORALS:
             raise ValueError(f"temporal must be one of {TEMPORALS}, got {temporal!r}")
-        if temporal == "branches" and (plain or padding not in (None, (kernel_size - 1) // 2)):
+        if temporal != "single" and (plain or padding not in (None, (kernel_size - 1) // 2)):
             raise ValueError("temporal must be 'single' in a block that is plain or cuts frames")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd in a block, got {kernel_size}")
@@ -95,8 +101,10 @@ class ASGCNBlock(nn.Module):
             self.conv_shortcut = nn.Linear(in_feats, out_feats, bias=False)
             self.conv_shortcut_norm = MaskedBatchNorm(out_feats)
         self.temporal: TemporalConv | MultiBranchTemporalConv
-        if temporal == "branches":
-            self.temporal = MultiBranchTemporalConv(out_feats, out_feats, kernel_size, stride)
+        if temporal in BRANCHES:
+            self.temporal = MultiBranchTemporalConv(
+                out_feats, out_feats, kernel_size, stride, **BRANCHES[temporal]
+            )
         else:
             self.temporal = TemporalConv(
                 out_feats, out_feats, kernel_size, stride, padding, bias=plain

@@ -47,11 +47,16 @@ class SGConv(nn.Module):
     offsets
         Layouts to learn additive parts of the operators of one hop for, see
         :class:`StructuralOffsets`; None for none.
+    shared
+        Share weights over hops: :math:`W^{(p,l)} = \alpha^{(p,l)} W^{(p)}` with learned factors
+        :math:`\alpha^{(p,l)}`, which begin at 1 / L. The operators of all hops of a partition then
+        merge into one, and three transforms remain of 3 L.
 
     Raises
     ------
     ValueError
-        For sizes below 1, unknown constructions, or masks or offsets together with own ``etypes``.
+        For sizes below 1, unknown constructions, or masks, offsets or shared weights together with
+        own ``etypes``; shared weights with a bias for each relation or another construction.
 
     Examples
     --------
@@ -77,9 +82,15 @@ class SGConv(nn.Module):
         etypes: Sequence[str] | None = None,
         bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats)
+        check_shared(shared, bias, etypes)
+        if shared and construction != "power":
+            raise ValueError(
+                f"construction must be 'power' where weights are shared, got {construction!r}"
+            )
         for name, given in (("layouts", layouts), ("offsets", offsets)):
             if etypes is not None and given is not None:
                 raise ValueError(
@@ -87,7 +98,9 @@ class SGConv(nn.Module):
                 )
         self.in_feats, self.out_feats = in_feats, out_feats
         self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
-        self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
+        kinds = ONE_HOP if shared else len(self.etypes)
+        self.weight = nn.Parameter(torch.empty(kinds, in_feats, out_feats))
+        self.factors = nn.Parameter(torch.empty(len(self.etypes))) if shared else None
         self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.masks: EdgeMasks | None = None
         self.offsets: StructuralOffsets | None = None
@@ -107,6 +120,8 @@ class SGConv(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over relations keeps the variance; masks to 1."""
         init_weight(self.weight)
+        if self.factors is not None:
+            nn.init.constant_(self.factors, len(self.weight) / len(self.factors))
         zero_biases(self.bias, self.relation_bias)
         if self.masks is not None:
             self.masks.reset_parameters()
@@ -121,6 +136,7 @@ class SGConv(nn.Module):
             None if self.masks is None else self.masks.by_structure(),
             None if self.offsets is None else self.offsets.by_structure(),
             self.relation_bias,
+            self.factors,
         )
 
     def forward(self, graph: Any, feat: Tensor) -> Tensor:
@@ -138,6 +154,14 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if int(size) != size or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def check_shared(shared: bool, bias: bool | str, etypes: Sequence[str] | None) -> None:
+    """Raise ValueError where weights cannot be shared."""
+    if shared and bias == "relation":
+        raise ValueError("bias must not be 'relation' where weights are shared")
+    if shared and etypes is not None:
+        raise ValueError("etypes must be None where weights are shared")
 
 
 def init_weight(weight: Tensor) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 
+Pair = tuple[Tensor, Tensor]
+
 
 def clip_index(graph: Any) -> Tensor:
     """Which clip of the batch each joint belongs to, (N,)."""
@@ -29,19 +31,54 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
 
     ``feat`` is (N, T, D) or (N, D); a clip in which nothing exists gives 0.
     """
-    dtype = feat.dtype
-    if dtype in (torch.bfloat16, torch.float16):
-        feat = feat.float()  # thousands of places cannot be counted in half precision
+    total, count = frame_sums(feat, mask)
+    return group_mean(total, count, clip_index(graph), graph.batch_size).to(feat.dtype)
+
+
+def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) -> Pair:
+    """Sum (N, ..., D) over the frames that exist; returns the sums and how many there were.
+
+    Sums of features in 16 bits are in 32: thousands of places cannot be counted in 16.
+
+    Parameters
+    ----------
+    feat
+        (N, T, D) or (N, D).
+    mask
+        (N, T) or (N,) bool, or None.
+    keep_frames
+        Sum over nothing: (N, T, D) and (N, T).
+    """
+    if feat.dtype in (torch.bfloat16, torch.float16):
+        feat = feat.float()
     count = feat.new_ones(feat.shape[:-1]) if mask is None else mask.to(feat.dtype)
     total = zero_missing(feat, mask)
-    if feat.dim() > 2:
+    if feat.dim() > 2 and not keep_frames:
         frames = tuple(range(1, feat.dim() - 1))
         total, count = total.sum(dim=frames), count.sum(dim=frames)
-    index = clip_index(graph)
-    clips = graph.batch_size
-    sums = total.new_zeros(clips, total.shape[-1]).index_add(0, index, total)
-    counts = count.new_zeros(clips).index_add(0, index, count)
-    return (sums / counts.clamp(min=1).unsqueeze(-1)).to(dtype)
+    return total, count
+
+
+def group_mean(total: Tensor, count: Tensor, index: Tensor, groups: int) -> Tensor:
+    """Mean of each group of rows, 0 for one of which nothing exists.
+
+    Parameters
+    ----------
+    total, count
+        (N, ..., D) sums and (N, ...) counts, as :func:`frame_sums` gives them.
+    index
+        (N,) group of each row.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    Tensor
+        (groups, ..., D).
+    """
+    sums = total.new_zeros(groups, *total.shape[1:]).index_add(0, index, total)
+    counts = count.new_zeros(groups, *count.shape[1:]).index_add(0, index, count)
+    return sums / counts.clamp(min=1).unsqueeze(-1)
 
 
 def sample_frames(

@@ -29,9 +29,10 @@ def message_passing_conv(
     wide = torch.float32 if rows.dtype in (torch.bfloat16, torch.float16) else rows.dtype
     total = None
     if structural is not None:
+        structural = structural.expanded()
         total = _structural_sum(graph, rows.to(wide), structural)
     if actional is not None:
-        links = _actional_sum(graph, rows.to(wide), actional)
+        links = _actional_sum(graph, rows.to(wide), actional.expanded())
         total = links if total is None else total + links
     assert total is not None
     return total.to(rows.dtype)

@@ -6,7 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, STGCN
@@ -18,24 +18,33 @@ SELDOM = 8  # steps between two batches that the averaged model sees, at most
 
 
 class AveragedModel(nn.Module):
-    """Exponential moving average of a model's weights: ``module``, in evaluation mode.
+    """Average of a model's weights over the steps of its training: ``module``, in evaluation mode.
 
     Averaged weights make features of other means and variances than the weights do that they are
     averages of, so neither the latest running statistics of the batch norms nor an average of them
     fits. The averaged model therefore sees a batch now and then and keeps its own. ``decay`` is the
-    share of the average that stays in each step.
+    share of the average that stays in each step; None counts all steps alike.
     """
 
     n_averaged: Tensor
 
-    def __init__(self, model: ASGCN | STGCN, decay: float) -> None:
+    def __init__(self, model: ASGCN | STGCN, decay: float | None) -> None:
         super().__init__()
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
-        self._average = get_ema_multi_avg_fn(decay)
-        # Norms that take a tenth of a new batch follow within ten batches; the weights, within
-        # 1 / (1 - decay) steps.
-        self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
+        self.refresh_every = SELDOM
+        if decay is None:
+            self._average = get_swa_multi_avg_fn()
+        else:
+            self._average = get_ema_multi_avg_fn(decay)
+            # Norms that take a tenth of a new batch follow within ten batches; the weights, within
+            # 1 / (1 - decay) steps.
+            self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
+
+    @torch.no_grad()
+    def follow(self, model: ASGCN | STGCN) -> None:
+        """Take the weights of a model as they are, before the average begins."""
+        self.module.load_state_dict(model.state_dict())
 
     @torch.no_grad()
     def update(self, model: ASGCN | STGCN, batch: Batch) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from asgcn_dgl.data import EpochSampler, Sample, SkeletonDataset, collate
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder
 
-__all__ = ["EpochBatches", "Loader", "ordered_loader"]
+__all__ = ["EpochBatches", "Loader", "killed_workers", "ordered_loader"]
 
 Loader = DataLoader[Sample]
 
@@ -33,7 +35,7 @@ def ordered_loader(
     size = len(dataset)
     shared = processes if size >= processes else 1
     own = range(rank % shared, size, shared)
-    draws = [(view, index) for view in range(dataset.num_clips) for index in own]
+    draws = [(view, index) for view in range(dataset.num_passes) for index in own]
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -43,6 +45,26 @@ def ordered_loader(
         collate_fn=functools.partial(collate, builder=builder),
         generator=torch.Generator(),  # leaves torch's own generator alone
     )
+
+
+@contextmanager
+def killed_workers() -> Iterator[None]:
+    """Say in a line that a process of a loader was killed.
+
+    Raises
+    ------
+    InputError
+        If one was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a process that prepares clips was killed, perhaps for want of memory; fewer "
+            "clips.workers take less"
+        ) from error
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import append_line
+from asgcn_dgl.training.checkpoint import write_checkpoint
 from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
@@ -30,8 +31,7 @@ def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
         bar.print(text)
     else:
         print(text, flush=True)
-    with file.open("a", encoding="utf-8") as log:
-        log.write(text + "\n")
+    append_line(file, text)
 
 
 class ProgressBar(TQDMProgressBar):
@@ -71,8 +71,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Write ``checkpoint`` beside ``path``, then put it in its place."""
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        folder = Path(path).parent
+        if not folder.is_dir():  # it was made when training began
+            raise InputError(f"{folder}: the folder was removed while training; train again")
+        write_checkpoint(Path(path), checkpoint)
 
 
 class SaveCheckpoints(Checkpoint):
@@ -142,11 +144,13 @@ class EpochLog(Callback):
         self.label = label
         self.bar = bar
         self.seconds = 0.0
+        self.begun = False  # whether training has, in this sitting
         self._started = 0.0
         self._clips = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self.begun = True
         self._started = time.perf_counter()
         self._clips = 0
 
@@ -177,11 +181,10 @@ class EpochLog(Callback):
         say(self.file, "  ".join(parts), self.bar)
         if self.history is not None and is_main():
             line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
-            with self.history.open("a", encoding="utf-8") as data:
-                data.write(json.dumps(line) + "\n")
-        if trainer.logger is not None:
-            speed = {**rates, "clips_per_second": self._clips / seconds}
-            trainer.logger.log_metrics(speed, step=trainer.global_step)
+            append_line(self.history, json.dumps(line))
+        speed = {**rates, "clips_per_second": self._clips / seconds}
+        for logger in trainer.loggers:
+            logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seconds so far."""

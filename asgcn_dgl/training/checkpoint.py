@@ -8,23 +8,26 @@ formats that the recordings were read in, with the options of their readers. It 
 
 from __future__ import annotations
 
+import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
+from asgcn_dgl.data.files import in_short, plain_file, shown
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
+from asgcn_dgl.schema import check_values
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import LOCK, RunDir
 
 __all__ = [
     "RECORD",
@@ -38,6 +41,8 @@ __all__ = [
 
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
+
+ANOTHER = "train again, or use another checkpoint of the run"
 
 _MODELS: dict[str, type[ASGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
 _FORMAT = 1
@@ -87,18 +92,38 @@ def _plain(value: Any) -> Any:
     return value
 
 
+class _Record(TypedDict):
+    format: int
+    model: str
+    model_config: dict[str, Any]
+    class_names: list[str]
+    run: dict[str, Any]
+
+
+class _Checkpoint(TypedDict):
+    state_dict: dict[str, Tensor]
+    epoch: int
+    asgcn_dgl: _Record
+
+
+def write_checkpoint(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = io.BytesIO()  # torch's own writer says nothing useful of a full disk
+    torch.save(dict(values), content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint of this package, without running any code from it."""
+    plain_file(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: not a whole checkpoint ({first[:120]}); train again, or use "
-            "another checkpoint of the run"
-        ) from error
+        raise InputError(f"{path}: not a whole checkpoint ({first[:120]}); {ANOTHER}") from error
     record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) else None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(
@@ -109,7 +134,21 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: written by a newer asgcn-dgl (checkpoint format "
             f"{record['format']}, this one knows {_FORMAT}); update asgcn-dgl"
         )
+    check_values(checkpoint, _Checkpoint, path, ANOTHER)
     return checkpoint
+
+
+def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse weights that are not numbers.
+
+    Raises
+    ------
+    InputError
+        If one is NaN or infinite; the message names it.
+    """
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{path}: weight {name} is not finite; {ANOTHER}")
 
 
 @dataclass(frozen=True)
@@ -181,17 +220,24 @@ def load_model(path: str | Path) -> Restored:
         return _load_pretrained(path)
     checkpoint = load_checkpoint(path)
     record = checkpoint[RECORD]
+    weights = model_weights(checkpoint["state_dict"], path)
     try:
+        if record["model"] not in _MODELS:
+            raise ValueError(f"no model {shown(record['model'])!r}")
         model = _MODELS[record["model"]].from_config(record["model_config"])
-        model.load_state_dict(model_weights(checkpoint["state_dict"]))
+        model.load_state_dict(weights)
         config = RunConfig.from_dict(record["run"])
         names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
         origins = tuple(Origin.from_dict(each) for each in record.get("origins", ()))
         scored = record.get("scored")
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        text = " ".join(str(error).split())
+        if scored is not None and not isinstance(scored, bool):
+            raise ValueError("scored must be true, false or none")
+        if len(names) != model.config.num_classes:
+            raise ValueError(f"{len(names)} class_names of {model.config.num_classes} classes")
+    except Exception as error:  # damage leads to whatever it happens to hit
         raise InputError(
-            f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
+            f"{path}: its weights and options do not fit this version ({in_short(error)}); train "
+            "again"
         ) from error
     return Restored(model.eval(), names, config, epoch, origins, scored).described()
 
@@ -204,8 +250,8 @@ def _load_pretrained(folder: str | Path) -> Restored:
         config = RunConfig.from_dict(dict(model.preparation.get("run", {})))
         config = replace(config, model=model.config)
         origins = tuple(Origin.from_dict(each) for each in model.preparation.get("origins", ()))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{Path(folder) / CONFIG_FILE}: {error}") from error
+    except Exception as error:  # damage leads to whatever it happens to hit
+        raise InputError(f"{Path(folder) / CONFIG_FILE}: {in_short(error)}") from error
     names = list(model.class_names) or _numbered(model)
     return Restored(model, names, config, 0, origins)
 
@@ -231,22 +277,34 @@ def write_model(
     if len(names) != model.config.num_classes:
         raise InputError(f"{len(names)} names of classes for a model of {model.config.num_classes}")
     config = replace(config, model=model.config)
-    file = out if out.suffix == ".ckpt" else out / "checkpoints" / "best.ckpt"
-    if file != out:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    check_finite(state, "the given weights")
+    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
+    if out.suffix == ".ckpt":
+        write_checkpoint(out, held)
+        return out
+    file = out / "checkpoints" / "best.ckpt"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: already there; give another --out")
+    with RunDir(out).lock():
+        if any(each.name != LOCK for each in out.iterdir()):
             raise InputError(f"{out}: already there and not empty; give another --out")
         RunDir(out).write_config(config)
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
-    with atomic_path(file) as temporary:
-        torch.save(held, temporary)
+        write_checkpoint(file, held)
     return file
 
 
-def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the model's weights out of a training module's state, averaged ones first."""
+def model_weights(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Return the model's weights out of a training module's state, averaged ones first.
+
+    Raises
+    ------
+    InputError
+        If the state, which is of the file ``path``, holds none, or one is not finite.
+    """
     for prefix in ("average.module.", "model."):
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if weights:
+            check_finite(weights, path)
             return weights
-    raise KeyError("no weights of a model")
+    raise InputError(f"{path}: there are no weights of a model in its state_dict; {ANOTHER}")

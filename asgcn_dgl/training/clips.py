@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from asgcn_dgl.data import (
@@ -28,6 +29,7 @@ from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.views import suited
 
 __all__ = [
     "RunClips",
@@ -59,13 +61,14 @@ def make_dataset(
     future_frames: int,
     training: bool = False,
     num_clips: int = 1,
+    mirrored: bool = False,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
     """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
     ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
-    adds augmentation and random frames; clips of labels that are not in 0..``num_classes`` - 1 are
-    refused.
+    adds augmentation and random frames, ``mirrored`` shows each clip mirrored as well, if not
+    training; clips of labels that are not in 0..``num_classes`` - 1 are refused.
     """
     options = config.clips
     return SkeletonDataset(
@@ -82,6 +85,7 @@ def make_dataset(
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,
+        mirrored=mirrored,
         num_classes=num_classes,
     )
 
@@ -196,6 +200,11 @@ class RunClips:
         self.set = open_run(config)
         if not self.set.class_names:
             raise InputError(f"{config.root}: no recording has a label; give them classes")
+        if len(self.set.class_names) < 2:
+            raise InputError(
+                f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
+                "there is nothing to tell apart"
+            )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split
         train, _ = self.set.split(self.protocol)
@@ -216,7 +225,13 @@ class RunClips:
                 _without_test(self.set, config),
                 HOW_TO_SPLIT,
             )
+        #: What the clips' views made of the options, to be said; empty where the options decide.
+        self.views: str
         self.train_clips = load(Subset.of(self.set, train), config, progress)
+        cameras = {self.set.recording(index).camera for index in train}
+        suits, self.views = suited(options, self.train_clips, cameras)
+        if self.views:
+            self.config = replace(config, clips=suits)
         self._check_unit()
         self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl import metrics
+from asgcn_dgl.data.formats.npz import read_npz
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.config import RunConfig
@@ -260,12 +260,36 @@ def _scores(path: Path, remedy: str) -> dict[str, np.ndarray]:
         if remedy == CHOOSE_ELSEWHERE:
             raise InputError(f"{path}: not there; {remedy}")
         raise InputError(f"{path.parent}: not evaluated yet; '{remedy} {path.parent}' first")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            wanted = ("names", "labels", "probabilities", "class_names")
-            return {name: file[name] for name in wanted}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged ({error}); evaluate the run again") from error
+    # copies: what was read is not writable, of which torch warns
+    found = {name: array.copy() for name, array in read_npz(path, _ARRAYS).items()}
+    for name in _ARRAYS:
+        if name not in found:
+            raise InputError(f"{path}: there is no {name}; {_AGAIN}")
+    fault = _fault(*(found[name] for name in _ARRAYS))
+    if fault:
+        raise InputError(f"{path}: {fault}; {_AGAIN}")
+    return found
+
+
+_ARRAYS = ("names", "labels", "probabilities", "class_names")
+_AGAIN = "evaluate the run again"
+
+
+def _fault(names: np.ndarray, labels: np.ndarray, shares: np.ndarray, classes: np.ndarray) -> str:
+    """Say what is wrong with arrays of scores; empty where nothing is."""
+    if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
+        return "names is no list of names"
+    if classes.ndim != 1 or classes.dtype.kind != "U" or not len(classes):
+        return "class_names is no list of names"
+    if labels.shape != names.shape or labels.dtype.kind not in "iu":
+        return "labels is not a whole number for each name"
+    if labels.min() < -1 or labels.max() >= len(classes):
+        return f"labels holds what is none of {len(classes)} classes"
+    if shares.shape != (len(names), len(classes)) or shares.dtype.kind != "f":
+        return "probabilities is not a number for each name and class"
+    if not np.isfinite(shares).all() or shares.min() < 0 or np.ptp(shares.sum(axis=1)) > 0.01:
+        return "probabilities holds what is none"
+    return ""
 
 
 def _figures(scores: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN
-from asgcn_dgl.training.batches import Loader
+from asgcn_dgl.training.batches import Loader, killed_workers
 from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
 from asgcn_dgl.training.clips import (
@@ -41,17 +41,30 @@ def evaluate(
     checkpoint: str = "auto",
     root: str | Path | None = None,
     num_clips: int | None = None,
+    mirrored: bool | None = None,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
     ``checkpoint`` is 'best', 'last', or 'auto': the best on validation, the last where there is
     none. ``root`` is the folder of the data set, if it has moved. The probabilities of
-    ``num_clips`` choices of frames are averaged; by default as many as the run's. Returned is the
-    content of ``metrics.json``: accuracies in percent, distances in the clips' unit (meters).
+    ``num_clips`` choices of frames are averaged, of each clip ``mirrored`` as well; by default as
+    the run's options say. Returned is the content of ``metrics.json``: accuracies in percent,
+    distances in the clips' unit (meters).
     InputError if the run, its checkpoint or the data cannot be used.
     """
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
+    with run.lock():
+        return _evaluate(run, checkpoint, root, num_clips, mirrored)
+
+
+def _evaluate(
+    run: RunDir,
+    checkpoint: str,
+    root: str | Path | None,
+    num_clips: int | None,
+    mirrored: bool | None,
+) -> dict[str, Any]:
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
     config = restored.config
@@ -64,6 +77,8 @@ def evaluate(
     if num_clips is not None:
         _check_views(config, num_clips)
         config.clips.num_clips = num_clips
+    if mirrored is not None:
+        config.clips.mirrored = mirrored
     set_threads(config)
     started = time.perf_counter()
     datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
@@ -124,14 +139,14 @@ def evaluation_datasets(
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
         clips = load(clips, config, progress_wanted(config))
-    passes = {"whole": config.clips.num_clips}  # by mode
-    if steps:
-        passes["observed"] = 1
+    whole: dict[str, Any] = {
+        "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
+    }
+    seen = {"whole": whole, "observed": {}} if steps else {"whole": whole}  # options by mode
     return [
-        make_dataset(
-            clips, config, mode, future_frames=steps, num_clips=number, num_classes=classes
-        )
-        for mode, number in passes.items()
+        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes, **options)
+        for mode, options in seen.items()
     ]
 
 
@@ -146,20 +161,22 @@ def score(
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
-    for number, dataset in enumerate(datasets):
-        loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
-        for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
-            batch = batch.to(device)
-            out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=number == 1)
-            scores[number].update(batch, out)
-            if number == 0:
-                scores[0].update_links(out.links)
+    with killed_workers():
+        for number, dataset in enumerate(datasets):
+            loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
+            for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
+                batch = batch.to(device)
+                predict = number == 1
+                out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+                scores[number].update(batch, out)
+                if number == 0:
+                    scores[0].update_links(out.links)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
             "the model gives scores that are not finite, as its weights are; use an earlier "
             "checkpoint, or train again at a lower learning rate"
         )
-    scores[0].average(datasets[0].num_clips)
+    scores[0].average(datasets[0].num_passes)
     return scores
 
 
@@ -182,6 +199,7 @@ def figures(
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
         **recognition.summary(restored.class_names),
         **recognition.details(),
         "link_use": recognition.link_use(),

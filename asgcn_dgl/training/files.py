@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.files import atomic_path, locked
 from asgcn_dgl.models.pretrained import is_pretrained
+from asgcn_dgl.schema import read_json
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
-__all__ = ["DIVERGED", "RunDir", "next_run_dir", "read_figures"]
+__all__ = ["DIVERGED", "LOCK", "RunDir", "next_run_dir", "read_figures"]
 
+LOCK = ".lock"  # there while a process writes results
 DIVERGED = "diverged: "  # begins the last line of the log of such a run
 
 
@@ -25,14 +28,39 @@ def next_run_dir(name: str, base: str | Path = "runs") -> Path:
     return folder
 
 
-def read_figures(path: Path, remedy: str = "evaluate the run again") -> dict[str, Any]:
-    """Read a run's ``metrics.json`` or ``validation.json``; empty where there is none."""
-    if not path.is_file():
+class _Future(TypedDict):
+    mpjpe: float
+    zero_velocity: float
+
+
+class Figures(TypedDict, total=False):
+    """What ``metrics.json`` and ``validation.json`` hold, as far as it is read again."""
+
+    dataset: str
+    protocol: str
+    clips: int
+    top1: float
+    top5: float
+    mean_class: float
+    per_class: dict[str, float | None]
+    prediction: _Future | None
+    losses: dict[str, float | None]
+    seconds: dict[str, float]
+    seed: int
+    parameters: int
+    versions: dict[str, str]
+
+
+def read_figures(
+    path: Path, remedy: str = "evaluate the run again", need: Collection[str] = ()
+) -> dict[str, Any]:
+    """Read a run's ``metrics.json`` or ``validation.json``; empty where there is none.
+
+    With ``need``, figures that must be in it, there must be a file. InputError if it is damaged.
+    """
+    if not need and not path.is_file():
         return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); {remedy}") from error
+    return read_json(path, Figures, remedy, need)
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,37 @@ class RunDir:
     def history(self) -> Path:
         """Figures of each epoch, a line of JSON each."""
         return self.path / "history.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out while this one writes results, and remove a killed one's halves.
+
+        The folder is made for it, and removed again where nothing was written.
+
+        Raises
+        ------
+        InputError
+            If another process writes there; the message names it.
+        """
+        made = [each for each in (self.path, *self.path.parents) if not each.exists()]
+        try:
+            with locked(self.path / LOCK, self.path):
+                for file in self.halves():
+                    file.unlink()
+                yield
+        finally:
+            for each in made:
+                with suppress(OSError):  # it holds something, or is gone
+                    each.rmdir()
+
+    def halves(self) -> list[Path]:
+        """Return the files that a killed process was writing."""
+        names = ("config.yaml", "metrics.json", "validation.json", "scores.npz")
+        found = [each for name in (*names, "validation_scores.npz") for each in self._halves(name)]
+        return found + list(self.checkpoints.glob(".*.ckpt.*"))
+
+    def _halves(self, name: str) -> list[Path]:
+        return list(self.path.glob(f".{name}.*"))
 
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""

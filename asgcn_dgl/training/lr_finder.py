@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.build import build_model, check_devices, set_threads
+from asgcn_dgl.training.build import build_model, check_devices, precision_of, set_threads
 from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.modules import JointTraining
@@ -63,7 +63,7 @@ def find_lr(
             max_epochs=-1,
             accelerator=config.trainer.accelerator,
             devices=1,
-            precision=config.trainer.precision,
+            precision=precision_of(config)[0],
             accumulate_grad_batches=config.trainer.accumulate,
             default_root_dir=folder,
             logger=False,

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
-from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
@@ -86,6 +86,11 @@ class Phase(pl.LightningModule):
             return
         norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
         self.need_finite(norm, "norm of the weights")
+
+    def kl_rise(self, share: float) -> float:
+        """Factor on the divergence in this step, from 0 to 1 over a share of the phase."""
+        rise = share * self.trainer.estimated_stepping_batches
+        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def need_finite(self, value: Tensor, what: str) -> None:
         """Raise DivergenceError where a number is NaN or infinite."""
@@ -175,7 +180,7 @@ class AIMWarmUp(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
-        losses = self.losses(batch, self.kl_weight())
+        losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
         self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
@@ -197,11 +202,6 @@ class AIMWarmUp(Phase):
             pred_steps=self.options.pred_steps,
             kl_weight=kl_weight,
         )
-
-    def kl_weight(self) -> float:
-        """Weight of the divergence in this step, from 0 to 1."""
-        rise = self.options.kl_warmup * self.trainer.estimated_stepping_batches
-        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
@@ -227,7 +227,8 @@ class JointTraining(Phase):
         Gradient descent and its schedule, which covers the trainer's ``max_epochs``.
         ``base_batch`` is not used: scale ``lr`` yourself.
     aim
-        Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
+        Options of the inference module in this phase: learning rate, optimizer, weights of its
+        loss and of the links' divergence.
     prediction_weight
         w.
     class_names
@@ -271,8 +272,8 @@ class JointTraining(Phase):
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
         self.grad_clip = self.optim.grad_clip
-        decay = self.optim.ema
-        self.average = None if decay is None else AveragedModel(model, decay)
+        averages = self.optim.ema is not None or self.optim.average_last is not None
+        self.average = AveragedModel(model, self.optim.ema) if averages else None
         self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
@@ -300,6 +301,11 @@ class JointTraining(Phase):
         if self.aim.loss_weight > 0 and out.links is not None:
             parts["aim"] = self.aim_loss(batch, out.links)
             weights.append(self.aim.loss_weight)
+            counts.append(len(batch.feat))
+        if self.aim.joint_kl > 0 and out.links is not None:
+            divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
+            parts["divergence"] = divergence.sum() / len(batch.feat)
+            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))
@@ -336,7 +342,11 @@ class JointTraining(Phase):
         """Move the averaged weights towards the new ones, where a step was taken."""
         super().on_train_batch_end(outputs, batch, batch_idx)
         if self.average is not None and self.global_step > self._steps:
-            self.average.update(self.model, batch)
+            last, epochs = self.optim.average_last, self.trainer.max_epochs or 1
+            if last is None or self.current_epoch >= epochs - last:
+                self.average.update(self.model, batch)
+            elif self.trainer.is_last_batch:
+                self.average.follow(self.model)
         self._steps = self.global_step
 
     def on_validation_epoch_start(self) -> None:

@@ -74,9 +74,10 @@ class LinkPictures(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw."""
-        logger = trainer.logger
-        if not trainer.is_global_zero or not isinstance(logger, TensorBoardLogger):
+        loggers = [each for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+        if not trainer.is_global_zero or not loggers:
             return
+        logger = loggers[0]
         model = pl_module.model
         assert isinstance(model, torch.nn.Module) and isinstance(model.aim, AIM)
         model.aim.eval()

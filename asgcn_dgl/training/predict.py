@@ -15,6 +15,7 @@ from asgcn_dgl.data.rates import AtRate
 from asgcn_dgl.data.transforms import PublishedView
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
+from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
@@ -150,6 +151,7 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
     (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
     out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=steps > 0)
+    check_outputs(out, clip.source)
     future = None
     bodies = int(batch.num_bodies[0])
     if out.future is not None:
@@ -158,6 +160,22 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
     return Prediction(
         clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
     )
+
+
+def check_outputs(out: ASGCNOutput, source: str) -> None:
+    """Refuse scores and poses that are not numbers.
+
+    Raises
+    ------
+    InputError
+        If one is NaN or infinite.
+    """
+    for what, values in (("scores", out.logits), ("future poses", out.future)):
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise InputError(
+                f"{source}: the model's {what} are not finite; use an earlier checkpoint, or clips "
+                "in the unit that it was trained on"
+            )
 
 
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:

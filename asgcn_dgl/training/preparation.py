@@ -14,6 +14,7 @@ from asgcn_dgl.data.transforms import (
     Center,
     Compose,
     Crop,
+    FitBox,
     InUnit,
     PublishedView,
     RandomFlip,
@@ -42,6 +43,8 @@ __all__ = [
 
 #: Alignments that move frames one by one, or leave some out.
 BY_FRAME = ("pyskl", "as-gcn")
+#: Largest error of a motion that moves a clip as a whole, as a share of its size.
+RIGID = 1e-3
 
 
 def make_transform(options: ClipsConfig, training: bool) -> Transform:
@@ -57,10 +60,13 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
         steps.append(Center())
     if options.align == "spine":
         steps.append(AlignSpine())
-    elif options.align in ("view", "published"):
-        steps.append(ViewNormalize(published=options.align == "published"))
+    elif options.align in ("view", "view_clip", "published"):
+        published, whole = options.align == "published", options.align == "view_clip"
+        steps.append(ViewNormalize(published=published, whole=whole))
     if training:
         steps += _augmentation(options)
+    if options.box:
+        steps.append(FitBox())
     return Compose(*steps)
 
 
@@ -95,7 +101,7 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     chosen = [
         (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
         ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate)),  # type: ignore[arg-type]
+        (any(rotate), lambda: RandomRotate(rotate, options.rotate_order)),  # type: ignore[arg-type]
         ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
         (options.shear > 0, lambda: RandomShear(options.shear)),
         (options.flip > 0, lambda: RandomFlip(options.flip)),
@@ -133,8 +139,10 @@ def undo_alignment(
     """Bring poses (..., d) back from the coordinates of the aligned clip to those of the raw one.
 
     Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of. With ``by_frame`` frames were
-    moved one by one, or left out: the motion is that of the last one that shows the first body.
+    the joints (Kabsch's method), whatever transforms it was made of. Where each axis was scaled by
+    itself (``clips.box``) it is the affine map of least squares instead. With ``by_frame`` frames
+    were moved one by one, or left out: the motion is that of the last one that shows the first
+    body.
     """
     if by_frame:
         raw, aligned = _last_shown(raw), _last_shown(aligned)
@@ -144,8 +152,12 @@ def undo_alignment(
     left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
     handed = np.ones(len(middle))
     handed[-1] = np.sign(np.linalg.det(left @ right))
+    matrix = (left * handed) @ right * _stretch(source, target)
+    missed = np.abs((source - middle) @ matrix + goal - target).max()
+    if missed > RIGID * np.abs(target - goal).max():
+        matrix = np.linalg.lstsq(source - middle, target - goal, rcond=None)[0]
     places = poses[..., : raw.num_places]
-    turned = (places - middle) @ (left * handed) @ right * _stretch(source, target) + goal
+    turned = (places - middle) @ matrix + goal
     return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
 
 

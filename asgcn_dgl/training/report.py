@@ -43,7 +43,8 @@ def duration(seconds: float) -> str:
 
 def format_figures(result: Mapping[str, Any]) -> str:
     """Return the figures of ``metrics.json`` or ``validation.json`` as a table in text."""
-    views = "" if result["num_clips"] == 1 else f", {result['num_clips']} views of each"
+    number = result["num_clips"] * (2 if result.get("mirrored") else 1)
+    views = "" if number == 1 else f", {number} views of each"
     protocol = result["protocol"] or "no split"
     lines = [
         f"{result['split']}: {result['clips']} clips of {result['dataset']} ({protocol}, "
@@ -77,7 +78,7 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
     ]
     if use["saturated"]:
         kinds = ", ".join(map(str, use["saturated"]))
-        lines.append(f"  A-links that tell little: over half of all pairs above 0.9, type {kinds}")
+        lines.append(f"  A-links that tell little: over a quarter of all pairs, type {kinds}")
     return lines
 
 

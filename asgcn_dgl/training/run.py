@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
+from asgcn_dgl.data.files import in_short
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory
+from asgcn_dgl.training.batches import killed_workers
 from asgcn_dgl.training.build import (
     build_model,
     check_devices,
     device_of,
+    precision_of,
     set_threads,
 )
 from asgcn_dgl.training.callbacks import (
@@ -30,6 +32,7 @@ from asgcn_dgl.training.callbacks import (
     say,
 )
 from asgcn_dgl.training.checkpoint import (
+    ANOTHER,
     load_checkpoint,
     load_model,
     make_record,
@@ -40,7 +43,7 @@ from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
-from asgcn_dgl.training.files import DIVERGED, RunDir
+from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
 from asgcn_dgl.training.finetune import (
     InitPart,
     start_config,
@@ -48,6 +51,7 @@ from asgcn_dgl.training.finetune import (
     take_layout,
     take_weights,
 )
+from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -77,6 +81,7 @@ def train(
     test: bool = True,
     init: str | Path | None = None,
     init_part: InitPart = "all",
+    note: str = "",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -98,6 +103,8 @@ def train(
     init_part
         'all', or 'backbone': the input norms and the blocks alone. Heads and inference module are
         then new, by the options in ``config``.
+    note
+        A line for the beginning of the log, such as where the options come from.
 
     Returns
     -------
@@ -113,14 +120,31 @@ def train(
         If a loss or gradient is not finite.
     """
     run = RunDir(Path(folder))
-    if is_main():
-        _check_folder(run, resume)
     check_devices(config)
+    missing = check_loggers(config.trainer.loggers)
     set_threads(config)
+    if not is_main():  # the first process has the lock
+        return _train(run, config, resume, test, init, init_part, (note, missing))
+    _check_folder(run, resume)
+    with run.lock():
+        _check_folder(run, resume)  # another process may have finished there
+        return _train(run, config, resume, test, init, init_part, (note, missing))
+
+
+def _train(
+    run: RunDir,
+    config: RunConfig,
+    resume: bool,
+    test: bool,
+    init: str | Path | None,
+    init_part: InitPart,
+    notes: Sequence[str],
+) -> dict[str, Any]:
     start = None if init is None or resume else start_model(init)
     if start is not None:
         config = start_config(config, start, init_part)
     clips = RunClips(config, progress_wanted(config))
+    config = clips.config  # with what the clips decided
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
@@ -133,10 +157,18 @@ def train(
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    for line in notes:
+        if line:
+            say(run.log, line)
     if taken:
         say(run.log, taken)
     if config.trainer.freeze:
         say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
+    if clips.views:
+        say(run.log, f"clips.views: {clips.views}")
+    precision, reason = precision_of(config)
+    if reason:
+        say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
@@ -180,7 +212,8 @@ def _check_folder(run: RunDir, resume: bool) -> None:
 
 def _is_empty(path: Path) -> bool:
     """Tell whether a folder holds nothing but what a run left that was killed at its very start."""
-    return path.is_dir() and all(each.name.startswith(".config.yaml.") for each in path.iterdir())
+    left = (LOCK, ".config.yaml.")
+    return path.is_dir() and all(each.name.startswith(left) for each in path.iterdir())
 
 
 def _check_resumable(
@@ -199,7 +232,7 @@ def _check_resumable(
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
         if resume and file.is_file():
             own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-            kept = model_weights(load_checkpoint(file)["state_dict"])
+            kept = model_weights(load_checkpoint(file)["state_dict"], file)
             if own != {name: tensor.shape for name, tensor in kept.items()}:
                 raise InputError(
                     f"{file}: holds a model of another shape; resume without options of "
@@ -301,10 +334,10 @@ def _fit(
     log = EpochLog(run.log, label, bar, run.history)
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
-        saver.load_state_dict(checkpoint["callbacks"][saver.state_key])
+        _restore(saver, checkpoint, file)
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
-            log.load_state_dict(checkpoint["callbacks"][log.state_key])
+            _restore(log, checkpoint, file)
             return log.seconds
     devices, nodes = count_processes(options.devices, options.nodes)
     several = devices * nodes > 1
@@ -313,7 +346,8 @@ def _fit(
     callbacks: list[pl.Callback] = [log, saver]
     if options.link_pictures and module.model.aim is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
-    with quiet_lightning():
+    loggers = make_loggers(options.loggers, run.path, label)
+    with quiet_lightning(), killed_workers():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=options.accelerator,
@@ -323,10 +357,8 @@ def _fit(
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=options.precision,
-            logger=TensorBoardLogger(
-                run.path, name="tensorboard", version=label, default_hp_metric=False
-            ),
+            precision=precision_of(clips.config)[0],
+            logger=loggers,
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
@@ -343,11 +375,32 @@ def _fit(
                 ckpt_path=file if resume and file.is_file() else None,
                 weights_only=True,
             )
+            close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
+        except (InputError, DivergenceError, OSError):
+            raise
+        except Exception as error:
+            if log.begun or not resume:
+                raise
+            # Damage that the reader of checkpoints did not see: what Lightning restores.
+            raise InputError(
+                f"{file}: training cannot be resumed from it ({in_short(error)}); remove it to "
+                "train this phase again"
+            ) from error
     if saver.exhausted:
         say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
+
+
+def _restore(callback: pl.Callback, checkpoint: Record, file: Path) -> None:
+    """Give a callback its state."""
+    try:
+        callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{file}: callbacks.{type(callback).__name__} is damaged ({in_short(error)}); {ANOTHER}"
+        ) from error
 
 
 def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[str, Any]:

@@ -13,7 +13,17 @@ UNITS: tuple[UnitName, ...] = get_args(UnitName)
 
 #: Sets and formats whose readers give meters, whatever their files hold.
 METRIC_SETS = frozenset(
-    ("nw_ucla", "ntu60", "ntu120", "synthetic", "utkinect", "msr_action3d", "cmu", "h36m")
+    (
+        "nw_ucla",
+        "ntu60",
+        "ntu120",
+        "synthetic",
+        "coordinated",
+        "utkinect",
+        "msr_action3d",
+        "cmu",
+        "h36m",
+    )
 )
 
 _MILLIMETERS = {"m": 1000.0, "cm": 10.0, "mm": 1.0}

@@ -74,7 +74,7 @@ def draw_structural_links(
     <Figure size ...>
     """
     receiver = layout.index(joint)
-    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
     heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
     sheet.open(heading)
     operators = structural_operators(layout, max_hop)
@@ -112,7 +112,7 @@ def draw_link_kinds(
     """
     receiver = layout.index(joint)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
-    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
     rule = "strongest" if threshold is None else f"p > {threshold:g}"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
@@ -198,7 +198,7 @@ def draw_class_links(
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
     points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
-    sheet = _Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
+    sheet = Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
     notes = text_height(["the 25 strongest of 250"], _note_width(sheet.shape.width))
     sheet.open(_rule(threshold, strongest) if title is None else title, list(probs), notes)
     chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
@@ -218,7 +218,7 @@ class _Chosen(NamedTuple):
     most: int
 
 
-class _Sheet:
+class Sheet:
     """Panels with a body each, on which links are drawn, and the legend below them."""
 
     def __init__(
@@ -340,6 +340,7 @@ def draw_link_matrices(
     # As many in a row as leave each name a line; the bar is beside them.
     room = page_width - 0.7 - side
     needed = min(max(1.25, 0.1 * len(names)), room)
+    size = SMALL_SIZE * min(1, needed / (0.1 * len(names)))  # smaller where the page is too narrow
     shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
     fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
@@ -352,9 +353,9 @@ def draw_link_matrices(
             axis.axhline(bound - 0.5, color=INK, linewidth=0.4)
             axis.axvline(bound - 0.5, color=INK, linewidth=0.4)
         middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
-        axis.set_xticks(middles, names, rotation=90, fontsize=SMALL_SIZE)
+        axis.set_xticks(middles, names, rotation=90, fontsize=size)
         first = number % columns == 0
-        axis.set_yticks(middles, names if first else [], fontsize=SMALL_SIZE)
+        axis.set_yticks(middles, names if first else [], fontsize=size)
         axis.tick_params(length=0, colors=INK)
         axis.set_title(label, fontsize=LABEL_SIZE, color=INK)
         axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)

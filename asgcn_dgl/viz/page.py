@@ -309,7 +309,8 @@ def _path(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
         window /= window.sum()
         for axis in (0, 1):
             filled = np.interp(np.arange(len(count)), known, total[known, axis] / count[known])
-            padded = np.pad(filled, len(window) // 2, mode="edge")
+            # Mirrored through the ends, so that what moves steadily is followed there too.
+            padded = np.pad(filled, len(window) // 2, mode="reflect", reflect_type="odd")
             path[:, axis] = np.convolve(padded, window, mode="valid")
     return path
 

@@ -25,6 +25,7 @@ from asgcn_dgl.viz.figure import (
     panel_grid,
     panels,
 )
+from asgcn_dgl.viz.links import Sheet
 from asgcn_dgl.viz.pose import (
     Floats,
     draw_body,
@@ -87,6 +88,11 @@ def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: flo
     across = min(page_width - 2 * text - 0.6, 0.5 * page_width)
     height = min(across * size[1] / size[0], 3.4)
     across = height * size[0] / size[1]
+    if max(across, height) < 1.2 and layout.num_joints <= 40:  # numbers there, the names below
+        sheet = Sheet(layout, [points], 1, page_width, True, widest=page_width)
+        sheet.open(heading)
+        _draw_with_center(sheet.axes[0], layout, points)
+        return sheet.close({})
     tall = max(height, line * len(sides[0])) + 0.3
     width = across + 2 * text + 0.6
     fig = Figure(figsize=(width, tall + 0.25))

@@ -343,6 +343,22 @@ def test_several_choices_of_frames_spread_evenly_and_repeat(make_clip):
         SkeletonDataset([clip], num_clips=0)
 
 
+def test_mirrored_passes_follow_the_plain_ones(make_clip):
+    clip = make_clip(1, 20)
+    dataset = SkeletonDataset([clip], num_frames=5, num_clips=2, mirrored=True)
+    assert dataset.num_passes == 4
+    plain = SkeletonDataset(
+        [RandomFlip(1.0)(clip, np.random.default_rng(0))], num_frames=5, num_clips=2
+    )
+    assert plain.num_passes == 2
+    for number in range(2):
+        assert not same(dataset[number, 0], plain[number, 0])
+        assert same(dataset[2 + number, 0], plain[number, 0])
+        assert same(dataset[4 + number, 0], dataset[number, 0])
+    learning = SkeletonDataset([clip], num_frames=5, mirrored=True, training=True)
+    np.testing.assert_array_equal(learning[1, 0].last, dataset[0, 0].last)
+
+
 def test_a_future_score_is_the_last_one(make_clip):
     pos = np.random.default_rng(0).uniform(0.1, 1, size=(1, 30, 17, 3))
     clip = Clip.from_positions("clip", get_layout("coco17"), pos, scored=True)

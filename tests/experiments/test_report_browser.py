@@ -12,8 +12,10 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pytest
 
+from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
 from asgcn_dgl.experiments.report import write_report, write_view
+from asgcn_dgl.skeleton import SkeletonLayout
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import WebDriverException  # noqa: E402
@@ -286,6 +288,35 @@ def test_a_joint_under_the_pointer_is_named(opened):
     opened.until(lambda: not opened.id("hover").is_displayed())
 
 
+@pytest.fixture(scope="module")
+def trotting(tmp_path_factory):
+    """A long body that crosses the ground, seen from the side, and the page of it."""
+    layout = SkeletonLayout.from_bones("worm", [(k, k + 1) for k in range(7)])
+    pos = np.zeros((60, 8, 3))
+    pos[..., 0] = np.arange(8) + np.linspace(0, 50, 60)[:, None]
+    pos[..., 1] = 1 + np.sin(np.arange(60)[:, None] + np.arange(8))
+    clip = Clip.from_positions("crawl", layout, pos[None])
+    return write_view([clip], tmp_path_factory.mktemp("trotting") / "view.html", up="y")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_moving_body_stays_on_the_stage(driver, trotting, named):
+    opened = Report(driver, trotting)
+    opened.until(lambda: joints_on_stage(opened))
+    if named:
+        opened.id("show-names").click()
+    stage = opened.id("stage").rect
+    room = max((node.rect["width"] for node in opened.all("#names text")), default=0)
+    for frame in (0, 29, 59):
+        opened.slide("scrub", frame)
+        opened.until(lambda at=frame: opened.frame() == at)
+        time.sleep(0.5)  # until it is painted
+        across = [x - stage["x"] for _, x, _ in joints_on_stage(opened)]
+        assert len(across) == 8
+        assert room <= min(across) and max(across) <= stage["width"] - room
+        assert max(across) - min(across) > 0.25 * stage["width"]  # at a sensible size
+
+
 def test_names_of_all_joints_stand_apart(opened, gallery):
     two = next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
     shown = Report(opened.driver, Path(unquote(urlparse(opened.driver.current_url).path)),
@@ -323,6 +354,9 @@ def test_the_matrix_has_all_names(opened, gallery):
     for axis in ("xtick", "ytick"):
         found = [node.get_attribute("textContent") for node in opened.all(f"#matrix .{axis} text")]
         assert [text.split(" · ")[0] for text in found] == names
+    assert len(opened.all("#strongest li")) == 24
+    shares = [float(node.text) for node in opened.all("#strongest .value")]
+    assert shares == sorted(shares, reverse=True)
     Select(opened.id("matrix-type")).select_by_visible_text("type 2")
     opened.until(lambda: opened.all("#matrix .main-svg"))
 

@@ -378,12 +378,12 @@ NTU120 = _ntu_set(
 )
 
 
-def _synthetic() -> PublishedSet:
+def _generated(name: str) -> PublishedSet:
     from asgcn_dgl.data import synthetic
 
     return _ntu_set(
-        "synthetic",
-        tuple(synthetic.CLASS_NAMES),
+        name,
+        tuple(action[0] for action in synthetic.SETS[name]),
         protocols={
             "xsub": Protocol("subject", frozenset(synthetic.TRAIN_SUBJECTS)),
             "xview": Protocol("camera", frozenset(synthetic.TRAIN_CAMERAS)),
@@ -425,8 +425,9 @@ def _set_of_folder(root: Path) -> str:
     first = next(root.rglob("*.skeleton"), None)
     if first is None:
         return ""
-    if (root / "synthetic.json").is_file():
-        return "synthetic"
+    manifest = root / "synthetic.json"
+    if manifest.is_file():
+        return "coordinated" if b'"coordinated"' in manifest.read_bytes() else "synthetic"
     names = [match for path in root.rglob("*.skeleton") if (match := _NAME.fullmatch(path.stem))]
     return "ntu120" if any(int(name[1]) > 17 or int(name[5]) > 60 for name in names) else "ntu60"
 
@@ -454,6 +455,7 @@ FORMATS = tuple(
     for name, find in (
         ("ntu60", lambda: NTU60),
         ("ntu120", lambda: NTU120),
-        ("synthetic", _synthetic),
+        ("synthetic", functools.partial(_generated, "synthetic")),
+        ("coordinated", functools.partial(_generated, "coordinated")),
     )
 )
