@@ -39,7 +39,6 @@ _PLACES = {
         "reuse_memory",
     ),
 }
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
