@@ -49,7 +49,7 @@ from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.data import open_store
 from asgcn_dgl.errors import InputError
 
-SECONDS = 300  # of the clock, for one command on a busy machine
+SECONDS = 200  # of the clock, for one command on a busy machine
 MEMORY = 12 * 2**30  # of addresses, of which torch takes many
 
 
@@ -90,6 +90,8 @@ class Tally:
     def add(self, fault: str, what: str, outcome: Outcome | None = None) -> None:
         """Count one, of the kind ``what``."""
         self.counts[what] += 1
+        if sum(self.counts.values()) % 100 == 0:
+            print(f"  {self.title}: {sum(self.counts.values())}", flush=True)
         if fault:
             told = (
                 "" if outcome is None else f"{' '.join(outcome.arguments)}\n{outcome.err[-1500:]}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 
 __all__ = [
     "MAX_BYTES",
@@ -33,30 +33,6 @@ __all__ = [
 MAX_BYTES = 2**27
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
-
-
-def plain_file(path: str | Path) -> os.stat_result:
-    """Look at a file that shall be read: one that can be read to an end.
-
-    Returns
-    -------
-    stat_result
-        Its size and time.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a link to nothing, a folder, a pipe or a device.
-    """
-    try:
-        found = Path(path).stat()
-        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
-        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-    if reason:
-        raise InputError(f"{path}: cannot be read ({reason}); check the path")
-    return found
 
 
 def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
