@@ -369,12 +369,8 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
         (run_dir.history, lambda: read_history(mine), [page]),
         *((store / name, clips, [inspect]) for name in ("header.json", "index.npy", "names.txt")),
         *((store / name, clips, [inspect]) for name in ("splits.npy", "shard-00000.pos")),
-        (saved / "config.json", lambda: load_model(saved), [["predict", str(saved), base.clip]]),
-        (
-            saved / "model.safetensors",
-            lambda: load_model(saved),
-            [["predict", str(saved), base.clip]],
-        ),
+        (saved / "config.json", lambda: load_model(saved), [again]),
+        (saved / "model.safetensors", lambda: load_model(saved), [again]),
     ]
     for path, read, commands in targets:
         if only not in path.name:
