@@ -27,12 +27,12 @@ from asgcn_dgl.training.config import (
     OF_THE_DATA,
     SECTIONS,
     RunConfig,
-    merged,
     packaged_config,
     packaged_configs,
     read_yaml,
 )
 from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources, config_of
 
 try:
     from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
@@ -41,7 +41,7 @@ except ImportError as error:
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
     ) from error
 
-__all__ = ["build_parser", "main", "run_config"]
+__all__ = ["build_parser", "main", "run_config", "run_layers"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
-        if "run" in inspect.signature(COMMANDS[command]).parameters:
+        parameters = inspect.signature(COMMANDS[command]).parameters
+        if "run" in parameters:
             own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
-            given = {**own, "run": run_config(given, command)}
+            layers = run_layers(given, command)
+            given = {**own, "run": config_of(layers)}
+            if "sources" in parameters:
+                given["sources"] = Sources(layers)
         # A parameter cannot have the name of a keyword of Python: --from is from_.
         with _terminable():
             COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
@@ -167,6 +171,8 @@ def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> No
         if hints[name] is RunConfig:
             _add_run_options(parser)
             continue
+        if name == "sources":  # made beside the options of the run
+            continue
         kind, text = get_args(hints[name])
         options: dict[str, Any] = {"help": text}
         required = parameter.default is parameter.empty
@@ -195,21 +201,31 @@ def _add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=str,
-        help="Configuration: a YAML file, or one of the package's "
-        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
+        help="Configuration: one of the package's "
+        f"({', '.join(packaged_configs())}) instead of that of the data set, or a YAML file that "
+        "changes parts of that of the data set.",
     )
     parser.add_class_arguments(RunConfig, as_group=False, skip=set(SECTIONS))
     parser.add_argument(
         "--model.preset",
-        type=Literal["paper", "small"],
-        help="Sizes to start from, nine blocks of 64 to 256 channels or six of 32 to 128.",
+        type=Literal["paper", "small", "light"],
+        help="Sizes to start from: nine blocks of 64 to 256 channels, six of 32 to 128, or six of "
+        "32 to 64 with shared weights.",
     )
     for name, section in SECTIONS.items():
         parser.add_class_arguments(section, name, skip=set(OF_THE_DATA))
 
 
 def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
-    """Put together the options of a run: the configuration, then what the command line says.
+    """Return the options of a run, see :func:`run_layers`."""
+    return config_of(run_layers(given, command))
+
+
+def run_layers(given: Mapping[str, Any], command: str = "train") -> list[Layer]:
+    """Put together where the options of a run come from, the command line last.
+
+    The first is the configuration of the data set, or the one of the package that ``--config``
+    names; a file that ``--config`` names changes parts of that of the data set.
 
     Parameters
     ----------
@@ -221,48 +237,50 @@ def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
     Raises
     ------
     InputError
-        If an option is missing, unknown, of the wrong type, or breaks its rule.
+        If ``data`` or ``root`` is missing, or a file cannot be read.
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
-    source, base = given.get("config"), _base(given, command)
-    values = merged(base, over)
-    for name in ("data", "root"):
-        if name not in values:
-            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
-    try:
-        return RunConfig.from_dict(values)
-    except (TypeError, ValueError) as error:
-        if source is not None:  # name the file, if the mistake is there
-            try:
-                RunConfig.from_dict(base)
-            except (TypeError, ValueError) as its:
-                raise InputError(f"{source}: {its}") from its
-        raise InputError(str(error)) from error
-
-
-def _base(given: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """Return the options below those of the command line: of a run, a file, or the set."""
-    source, data = given.get("config"), given.get("data")
+    source = given.get("config")
     if given.get("resume"):
-        from asgcn_dgl.training.files import RunDir
+        layers = [_resumed(given)]
+    elif source is None or packaged_config(source) is not None:
+        layers = _packaged(source or over.get("data"), command)
+    else:
+        values = read_yaml(source)
+        layers = _packaged(over.get("data", values.get("data")), command)
+        layers.append(Layer(str(source), values))
+    layers.append(Layer(COMMAND_LINE, over))
+    for name in ("data", "root"):
+        if not any(name in layer.values for layer in layers):
+            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
+    return [layer for layer in layers if layer.values]
 
-        if given.get("out") is None:
-            raise InputError("--resume needs --out, the folder of the run to continue")
-        if source is not None:
-            raise InputError("--config does not go with --resume: a run keeps its configuration")
-        return RunDir(Path(given["out"])).read_config().to_dict()
-    if source is not None:
-        packaged = packaged_config(source)
-        return read_yaml(source) if packaged is None else packaged
-    found = None if data is None else packaged_config(data)
-    if data is not None and found is None:
+
+def _resumed(given: Mapping[str, Any]) -> Layer:
+    """Return the options of the run to continue."""
+    from asgcn_dgl.training.files import RunDir
+
+    if given.get("out") is None:
+        raise InputError("--resume needs --out, the folder of the run to continue")
+    if given.get("config") is not None:
+        raise InputError("--config does not go with --resume: a run keeps its configuration")
+    run = RunDir(Path(given["out"]))
+    return Layer(str(run.config_file), run.read_config().to_dict())
+
+
+def _packaged(name: Any, command: str) -> list[Layer]:
+    """Return the configuration of the package that has this name, that of a data set or another."""
+    if not isinstance(name, str):
+        return []
+    found = packaged_config(name)
+    if found is None:
         logger.warning(
             "there is no configuration for %s: options left out have the defaults of "
             "'asgcn-dgl %s --help'; '--config modern' is a recipe for any set",
-            data,
+            name,
             command,
         )
-    return found or {}
+    return [] if found is None else [Layer(f"configuration {name}", found)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The one error that tells a user what is wrong with their input."""
+"""The error for input that cannot be used."""
 
 from __future__ import annotations
+
+__all__ = ["InputError"]
 
 
 class InputError(ValueError):

@@ -37,21 +37,10 @@ def check(rule: bool, name: str, text: str, value: object) -> None:
 
 
 def check_types(options: Any, prefix: str = "") -> None:
-    """Check each field of a dataclass against its annotation.
+    """Check each field of a dataclass against its annotation; ValueError names the field.
 
-    A text that is a number is accepted for a float, as YAML reads ``5e-4`` as text.
-
-    Parameters
-    ----------
-    options
-        The dataclass; a text for a float and a tuple for a list are replaced in it.
-    prefix
-        What messages put before a field's name, ``"trainer."`` for example.
-
-    Raises
-    ------
-    ValueError
-        If a value is not of its type.
+    ``prefix`` comes before its name. Text that is a number is accepted for a float, as YAML reads
+    ``5e-4`` as text, and a tuple for a list; they are converted in place.
     """
     hints = get_type_hints(type(options))
     for field in fields(options):
@@ -107,12 +96,7 @@ def plain(options: Any, without: Collection[str] = ()) -> dict[str, Any]:
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return sections of options with the present names in the place of former ones.
-
-    Parameters
-    ----------
-    values
-        Section to its options.
+    """Return sections of options with the current names in place of former ones.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from asgcn_dgl.models import ASGCN, STGCN
 from asgcn_dgl.skeleton import get_layout
 from benchmarks.measure import Call, Work, run
-from benchmarks.rivals import DenseModel
+from benchmarks.rivals import CTRGCN, DenseModel
 
 LAYOUT, CLASSES, FRAMES, DIMS, FUTURE = "ntu25", 60, 300, 3, 10
 BOTH = (2, 2, 2, 2)
@@ -73,6 +73,61 @@ def dense(clips: int, training: bool, baseline: bool = False) -> Call:
     return step
 
 
+def light(clips: int, frames: int, half: bool = False) -> Call:
+    """A training step of the preset ``light``, both heads and A-links, on clips of one body."""
+    torch.manual_seed(0)
+    net = ASGCN.preset("light", get_layout(LAYOUT), CLASSES, DIMS).train()
+    graph = net.graph_builder.structure(get_layout(LAYOUT), [1] * clips)
+    feat = torch.randn(graph.num_nodes(), frames, DIMS)
+    future = torch.randn(graph.num_nodes(), FUTURE, DIMS)
+    label = torch.randint(CLASSES, (clips,))
+    optimizer = _optimizer(net)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(feat.device.type, torch.bfloat16, enabled=half):
+            out = net(graph, feat)
+            assert out.future is not None
+            loss = F.cross_entropy(out.logits, label) + F.mse_loss(out.future, future)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def ctrgcn(clips: int, frames: int, half: bool = False) -> Call:
+    """A training step of CTR-GCN's layers on clips of one body."""
+    torch.manual_seed(0)
+    net = CTRGCN(get_layout(LAYOUT), CLASSES, DIMS).train()
+    feat = torch.randn(clips, 1, DIMS, frames, get_layout(LAYOUT).num_joints)
+    label = torch.randint(CLASSES, (clips,))
+    optimizer = _optimizer(net)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(feat.device.type, torch.bfloat16, enabled=half):
+            loss = F.cross_entropy(net(feat), label)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _light_works(clips: int) -> list[Work]:
+    return [
+        Work(
+            f"light training step{' in bfloat16' if half else ''}, {clips} clips of {frames} "
+            "frames, one body",
+            f"CTR-GCN's layers{' in bfloat16' if half else ''}, recognition only",
+            lambda frames=frames, half=half: light(clips, frames, half),  # type: ignore[misc]
+            lambda frames=frames, half=half: ctrgcn(clips, frames, half),  # type: ignore[misc]
+            clips,
+        )
+        for frames in (64, FRAMES)
+        for half in (False, True)
+    ]
+
+
 def _optimizer(net: torch.nn.Module) -> torch.optim.SGD:
     return torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True)
 
@@ -121,7 +176,7 @@ def _works(clips: int) -> list[Work]:
     ]
 
 
-WORKS = _works(4)
+WORKS = [*_works(4), *_light_works(8)]
 
 
 if __name__ == "__main__":

@@ -27,6 +27,13 @@ NEEDED = (
     "command",
     "versions",
 )
+#: Data sets by name.
+NAMES = {
+    "nw_ucla": "NW-UCLA",
+    "ntu60": "NTU RGB+D 60",
+    "ntu120": "NTU RGB+D 120",
+    "utkinect": "UTKinect-Action3D",
+}
 NEEDED_OF_TABLE = ("table", "title", "dataset", "stream", "split", "cells", "versions")
 
 
@@ -94,7 +101,7 @@ def _row(found: Mapping[str, Any]) -> Sequence[str]:
     if error:
         shown = f"{error['mpjpe']:.0f} mm (zero velocity {error['zero_velocity']:.0f} mm)"
     return (
-        found["dataset"],
+        _set(found),
         found["protocol"].split(":")[0],
         ", ".join(found["streams"]),
         str(len(found["seeds"])),
@@ -105,8 +112,8 @@ def _row(found: Mapping[str, Any]) -> Sequence[str]:
 
 def _one(name: str, found: Mapping[str, Any]) -> str:
     """Say how a result came about."""
-    lines = [f"## {found['dataset']}, {' + '.join(found['streams'])} (`{name}`)", ""]
-    lines += [f"Protocol {found['protocol']}. Top-1 {_mean(found['top1'])}.", ""]
+    lines = [f"## {found.get('title') or _title(found)}", ""]
+    lines += [f"Protocol {found['protocol']}. Top-1 {_mean(found['top1'])}. From `{name}`.", ""]
     facts = {
         "seeds": ", ".join(map(str, found["seeds"])),
         "top-1 of each": ", ".join(f"{value:.2f} %" for value in found["top1"]),
@@ -129,12 +136,27 @@ def _grid(name: str, found: Mapping[str, Any]) -> str:
         (cell, str(len(figures["top1"])), _mean(figures["top1"]))
         for cell, figures in found["cells"].items()
     ]
-    lines = [f"## {found['title']} (`{name}`)", ""]
-    lines += [f"{found['dataset']}, {found['stream']} stream, {found['split']} clips.", ""]
+    lines = [f"## {found['title']}", ""]
+    lines += [
+        f"{_set(found)}, {found['stream']} stream, {found['split']} clips. From `{name}`.",
+        "",
+    ]
     lines += [_table(("setting", "seeds", "top-1"), rows)]
     if found.get("command"):
         lines += ["", "```sh", found["command"], "```"]
     return "\n".join(lines)
+
+
+def _set(found: Mapping[str, Any]) -> str:
+    """Return the name of the data set."""
+    return NAMES.get(found["dataset"], found["dataset"])
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    """Return the heading of a result: data set, streams, number of seeds."""
+    streams = [stream.replace("_", " ") for stream in found["streams"]]
+    seeds = len(found["seeds"])
+    return f"{_set(found)}: {' + '.join(streams)}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
 def _mean(values: Sequence[float]) -> str:

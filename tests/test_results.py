@@ -61,7 +61,8 @@ def test_one_seed_has_no_spread(page):
 
 def test_tables_beside_results_show_every_cell(page):
     text = page(walks=RESULT, types=TABLE)
-    assert text.index("(`walks.json`)") < text.index("## Types of links (`types.json`)")
+    assert "## walks: joint + bone, 3 seeds" in text
+    assert text.index("From `walks.json`") < text.index("## Types of links")
     assert "| c1 | 2 | 52.0 ± 2.8 % |" in text
     assert "| c2 | 0 | – |" in text
 
@@ -107,7 +108,7 @@ def test_every_committed_result_is_on_the_page():
     files = sorted(folder.glob("*.json"))
     assert files
     for path in files:
-        assert f"(`{path.name}`)" in text
+        assert f"From `{path.name}`." in text
 
 
 def test_the_page_has_the_place_that_the_build_fills():

@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
-from asgcn_dgl.data.reader import ClipList, Reader, Subset, track
-from asgcn_dgl.data.streams import STREAMS, to_stream
-from asgcn_dgl.data.transforms import Transform, frame_sampler
+from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
+from asgcn_dgl.data.samples import last_pose, make_sampler, observe
+from asgcn_dgl.data.streams import STREAMS
+from asgcn_dgl.data.transforms import RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -86,16 +87,16 @@ class SkeletonDataset(Dataset[Sample]):
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
-        How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
+        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a
         transform of your own.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
         What becomes of joints that were not seen, one of
-        :data:`~asgcn_dgl.data.missing.MISSING`; or a transform of your own. It sees the observed
+        ``MISSING``; or a transform of your own. It sees the observed
         frames only.
     stream
-        One of :data:`~asgcn_dgl.data.streams.STREAMS`.
+        One of ``STREAMS``.
     mode
         ``"whole"``: the input is the whole clip and nothing is predicted. ``"observed"``: the
         input is what precedes the last T' frames, which are the future. ``"mixed"``: each sample
@@ -112,6 +113,9 @@ class SkeletonDataset(Dataset[Sample]):
     num_clips
         Choices of frames of a clip when not training: those of pass e are choice e modulo
         ``num_clips``, spread evenly. A clip's scores can then be averaged over all of them.
+    mirrored
+        When not training, further ``num_clips`` passes show each clip mirrored, left and right
+        joints exchanged.
     num_classes
         K; if given, clips without a label in 0..K-1 are refused.
 
@@ -152,6 +156,7 @@ class SkeletonDataset(Dataset[Sample]):
         seed: int = 0,
         training: bool = False,
         num_clips: int = 1,
+        mirrored: bool = False,
         num_classes: int | None = None,
     ) -> None:
         _check_options(stream, mode, future_frames, future_share, num_frames)
@@ -166,10 +171,11 @@ class SkeletonDataset(Dataset[Sample]):
         self.training = training
         self.num_classes = num_classes
         self.num_clips = num_clips
+        self.mirrored = mirrored
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [make_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -179,7 +185,7 @@ class SkeletonDataset(Dataset[Sample]):
             raise InputError("the dataset holds no clip; check the folder and the split")
         self._clips: list[Clip] | None = None
         if cache:
-            every = track(range(len(self.reader)), progress)
+            every = progress_bar(range(len(self.reader)), progress)
             self._clips = [self._load(index) for index in every]
 
     def __len__(self) -> int:
@@ -189,6 +195,11 @@ class SkeletonDataset(Dataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         """Samples of pass 0, in order."""
         return (self[index] for index in range(len(self)))
+
+    @property
+    def num_passes(self) -> int:
+        """Passes over which a clip's scores can be averaged."""
+        return self.num_clips * (1 + self.mirrored)
 
     def clip(self, index: int) -> Clip:
         """Return clip ``index`` as read, without leading and trailing empty frames."""
@@ -208,6 +219,8 @@ class SkeletonDataset(Dataset[Sample]):
         clip = self.clip(index)
         if self.transform is not None:
             clip = self.transform(clip, rng)
+        if self.mirrored and not self.training and epoch // self.num_clips % 2:
+            clip = RandomFlip(1.0)(clip, rng)
         return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
 
     def _load(self, index: int) -> Clip:
@@ -238,13 +251,12 @@ class SkeletonDataset(Dataset[Sample]):
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
-        past = self.missing(past, rng)
         choose = self._samplers[observed][epoch % self.num_clips]
-        seen = choose(to_stream(past, self.stream), rng)
+        seen = observe(past, self.missing, self.stream, choose, rng)
         return Sample(
-            feat=seen.pos,
+            feat=seen.feat,
             mask=seen.mask,
-            last=last,
+            last=seen.last,
             future=future,
             future_mask=future_mask,
             label=clip.label,
@@ -252,40 +264,6 @@ class SkeletonDataset(Dataset[Sample]):
             name=clip.name,
             index=index,
         )
-
-
-def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Last seen position of each joint.
-
-    Returns
-    -------
-    last
-        (M, V, d) positions, 0 for a joint that was never seen.
-    known
-        (M, V) bool, True for a joint that was.
-    """
-    known: np.ndarray = np.asarray(clip.mask.any(axis=1))
-    frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
-    last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
-    return np.where(known[..., None], last, np.float32(0)), known
-
-
-def _sampler(
-    sampling: str | Transform,
-    num_frames: int | None,
-    training: bool,
-    keep_end: bool,
-    place: float,
-) -> Transform:
-    if not isinstance(sampling, str):
-        return sampling
-    # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
-    return sampler if num_frames is not None else _unchanged
-
-
-def _unchanged(clip: Clip, rng: np.random.Generator) -> Clip:
-    return clip
 
 
 def _check_options(

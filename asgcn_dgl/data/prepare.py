@@ -35,25 +35,13 @@ __all__ = ["Summary", "prepare"]
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 
-#: Share of recordings whose loss is told in a line of its own.
+#: Share of recordings whose loss has a line of its own.
 MANY_LOST = 0.03
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the recordings.
-
-    Attributes
-    ----------
-    read
-        Recordings in the store.
-    dropped
-        (name, reason) of those that could not be used.
-    bodies, frames
-        Sums over the recordings in the store.
-    megabytes
-        Size of the store.
-    """
+    """What was read, in all bodies and frames, and (name, reason) of what was dropped."""
 
     read: int
     dropped: tuple[tuple[str, str], ...]
@@ -90,35 +78,24 @@ def prepare(
     shard: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Make a store.
+    """Make a store of recordings of any format.
 
     Parameters
     ----------
     reader
-        Recordings of any format.
+        The recordings.
     out
         Folder of the store.
     workers
-        Processes that read; 0: none but this one.
+        Processes that read; 0: only this one.
     overwrite
-        Put the new store in the place of one that is there; else that is an error.
+        Replace an existing store; else that is an error.
     strict
-        Stop at a recording that cannot be used, instead of leaving it out and saying so.
+        Stop at a recording that cannot be used, instead of dropping it.
     shard
-        Recordings of a shard: a worker's errand, and what an interruption loses at most.
+        Recordings of a shard: a worker's task, and the most that an interruption loses.
     progress
         Called with the recordings that are done, and all.
-
-    Returns
-    -------
-    Summary
-        What was read, what was dropped and why.
-
-    Raises
-    ------
-    InputError
-        If something else lies where the store shall be, no recording can be used, or, where
-        ``strict``, one cannot; or another process is writing the store.
     """
     out = Path(os.path.realpath(out))  # a link goes on to lead to the store
     if not len(reader):
@@ -216,7 +193,7 @@ def _begin(part: Path, reader: Reader, shard: int) -> None:
 
 
 def _fingerprint(reader: Reader) -> str:
-    """Tell sources apart: by kind, names and layout, and the files' sizes and times."""
+    """Return a hash of kind, names and layout, and of the files' sizes and times."""
     digest = hashlib.sha256(type(reader).__name__.encode())
     digest.update(json.dumps(reader.layout.to_dict(), sort_keys=True).encode())
     for name in reader.names:
@@ -302,7 +279,7 @@ def _make_shard(reader: Reader, part: Path, number: int, places: range, strict: 
 
 
 def _rate(clip: Clip) -> float:
-    """Frames a second, 0 where they are not known or cannot be."""
+    """Return the frames a second, 0 where they are not known or not possible."""
     rate = float(clip.meta.get("fps", 0))
     return rate if 0 < rate < MAX_RATE else 0.0
 
@@ -330,7 +307,7 @@ def _read_list(part: Path, number: int) -> dict[str, Any]:
 
 
 def _finish(part: Path, reader: Reader, shards: int) -> Summary:
-    """Write what stands over all shards, the header last."""
+    """Write what is common to all shards, the header last."""
     lists = [_read_list(part, number) for number in range(shards)]
     rows = [tuple(row) for each in lists for row in each["rows"]]
     names = [name for each in lists for name in each["names"]]
@@ -382,7 +359,7 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
 
 
 def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:
-    """(splits, recordings) what each recording that is kept is for."""
+    """Return (splits, recordings) what each recording that is kept is for."""
     place = {name: number for number, name in enumerate(names)}
     kept = np.array([place.get(name, -1) for name in reader.names])
     parts = np.zeros((len(reader.splits), len(names)), dtype=np.int8)

@@ -67,13 +67,7 @@ _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 @dataclass(frozen=True)
 class StoreFiles:
-    """The files of a store, by name.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """The files of a store, by name."""
 
     path: Path
 
@@ -120,7 +114,7 @@ class Store(Reader):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`.
+        (N,) of ``INDEX``.
     identity
         Checksum of the header: another store has another one, the same recordings prepared again
         the same.
@@ -133,13 +127,7 @@ class Store(Reader):
     identity: str = ""
 
     def read(self, index: int) -> Clip:
-        """Read one recording; its positions are a copy.
-
-        Raises
-        ------
-        InputError
-            If a shard is not what the header says, or the store was replaced since it was opened.
-        """
+        """Read one recording; its positions are a copy."""
         row = self._row(index)
         bodies, frames, joints = int(row["bodies"]), int(row["frames"]), self.layout.num_joints
         size = bodies * frames * joints
@@ -179,13 +167,7 @@ class Store(Reader):
         return float(self._row(index)["fps"]) or None
 
     def verify(self) -> None:
-        """Read everything and compare checksums.
-
-        Raises
-        ------
-        InputError
-            If a file is not what was written.
-        """
+        """Read everything; InputError if a file does not have its checksum."""
         for name, facts in self._facts().items():
             if sha256(self.path / name) != facts["sha256"]:
                 raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
@@ -236,22 +218,9 @@ def _reopen(path: Path, identity: str) -> Store:
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store.
+    """Open a store; InputError if it is none, of another version, or damaged.
 
-    Parameters
-    ----------
-    path
-        Its folder.
-
-    Returns
-    -------
-    Store
-        Names, layout, classes, splits, and clips when they are asked for.
-
-    Raises
-    ------
-    InputError
-        If it is no store, of another version, or damaged.
+    Clips are read when they are used.
     """
     files = StoreFiles(Path(path))
     header, identity = _read_header(files)

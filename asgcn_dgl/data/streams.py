@@ -19,7 +19,7 @@ def to_stream(clip: Clip, stream: str) -> Clip:
         (M, T, V, d) positions.
     stream
         ``"joint"``: the positions as they are. ``"bone"``: each joint minus its parent, the
-        neighbour toward the layout's centre; 0 at the centre. ``"joint_motion"``,
+        neighbor toward the layout's center; 0 at the center. ``"joint_motion"``,
         ``"bone_motion"``: the next frame minus this one, 0 in the last frame. Where a clip carries
         scores, a bone's is the mean of its two ends', a motion's that of its two frames' (Duan et
         al., PYSKL, 2022).
@@ -57,7 +57,7 @@ def to_stream(clip: Clip, stream: str) -> Clip:
 
 
 def bones(clip: Clip) -> Clip:
-    """Each joint minus its parent toward the centre; 0 at the centre joint."""
+    """Each joint minus its parent toward the center; 0 at the center joint."""
     parent = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
     pos = _difference(clip, clip.pos, clip.pos[:, :, parent])
     return clip.with_pos(pos, clip.mask & clip.mask[:, :, parent])

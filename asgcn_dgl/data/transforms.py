@@ -15,19 +15,17 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
+#: Orders of the axes of :class:`RandomRotate`.
+ORDERS = ("xyz", "zyx")
+
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
 #: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "resize", "repeat", "pad", "own")
+SAMPLINGS = ("uniform", "random", "resize", "repeat", "pad", "own", "loop")
 
 
 class Compose:
-    """Apply transforms one after another.
-
-    Parameters
-    ----------
-    *transforms
-        Callables ``(clip, rng) -> clip``; none at all leaves the clip as it is.
+    """Apply transforms ``(clip, rng) -> clip`` one after another; none leaves the clip as it is.
 
     Examples
     --------
@@ -52,7 +50,7 @@ class Compose:
 
 
 def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """(len(joints), d) places in the first frame in which they are all seen.
+    """Return places (len(joints), d) in the first frame in which all of the joints are seen.
 
     The first body counts, another only if the first never shows them. Reading no later frame than
     needed keeps what is to be predicted out of the alignment.
@@ -66,10 +64,10 @@ def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Center:
-    """Move the origin to the centre joint of the first body in its first frame.
+    """Move the origin to the center joint of the first body in its first frame.
 
-    One shift serves all bodies and frames, so paths and the bodies' distances stay.
-    A clip that never shows the joint is centred on the mean of the joints that it shows first.
+    One shift serves all bodies and frames, so paths and the bodies' distances stay. A clip that
+    never shows the joint is centered on the mean of the joints that it shows first.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
@@ -88,13 +86,7 @@ class Center:
 
 @dataclass(frozen=True)
 class InUnit:
-    """Divide places by a length, which becomes 1.
-
-    Parameters
-    ----------
-    length
-        In the unit of the recordings; above 0.
-    """
+    """Divide places by a length above 0, in the unit of the recordings, which becomes 1."""
 
     length: float
 
@@ -131,22 +123,116 @@ class ViewNormalize:
         by the smallest angle: the shoulders come to lie along x, and the spine tilts again. False
         makes the second turn about z alone: the spine stays upright, and the line from the left to
         the right shoulder has no y component.
+    whole
+        Read the shoulders in all frames instead, as their geometric median in the horizontal plane:
+        the point of the least sum of distances from the lines of all frames. A frame that
+        disagrees with most others hardly counts, and shoulders of which one is hidden make short
+        lines and count little. It reads frames that may be to be predicted.
     """
 
     published: bool = False
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.published and self.whole:
+            raise ValueError("whole must be False where published is True")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
         clip = AlignSpine()(clip)
         ends = clip.layout.shoulders
-        found = None if ends is None else _reference(clip, *ends)
-        if found is None:
+        across = None if ends is None else self._across(clip, *ends)
+        if across is None:
             return clip
-        across = (found[0] - found[1]).astype(np.float64)  # from the left shoulder to the right one
         if not self.published:
             across[2] = 0
         length = float(np.linalg.norm(across))
         return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
+
+    def _across(self, clip: Clip, right: int, left: int) -> np.ndarray | None:
+        """Line from the left shoulder to the right one, (3,)."""
+        if self.whole:
+            line = shoulder_line(clip, coords=2)
+            return None if line is None else np.append(line, 0.0)
+        found = _reference(clip, right, left)
+        return None if found is None else (found[0] - found[1]).astype(np.float64)
+
+
+def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
+    """Line from the left to the right shoulder over a clip: its geometric median over the frames.
+
+    The first body counts, another only if the first never shows its shoulders.
+
+    Parameters
+    ----------
+    clip
+        Clip.
+    coords
+        First coordinates that count.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (coords,); None where the layout names no shoulders, or no frame shows both.
+    """
+    if clip.layout.shoulders is None:
+        return None
+    right, left = clip.layout.shoulders
+    for body in range(clip.num_bodies):
+        seen = clip.mask[body][:, [right, left]].all(axis=1)
+        if seen.any():
+            places = clip.places[body, seen, :, :coords].astype(np.float64)
+            return _median_point(places[:, right] - places[:, left])
+    return None
+
+
+def _median_point(points: np.ndarray, rounds: int = 50) -> np.ndarray:
+    """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
+    median = np.median(points, axis=0)
+    least = 1e-6 * float(np.abs(points - median).max())
+    if least == 0:
+        return median
+    for _ in range(rounds):
+        weight = 1 / np.maximum(np.linalg.norm(points - median, axis=1), least)
+        moved = weight @ points / weight.sum()
+        done = float(np.linalg.norm(moved - median)) <= least
+        median = moved
+        if done:
+            break
+    return np.asarray(median)
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """Place poses of Kinect as a published code prepares NTU RGB+D.
+
+    The origin is the upper end of the first body's spine; then both turns of
+    :class:`ViewNormalize` as published. Needs three coordinates.
+
+    Parameters
+    ----------
+    every_frame
+        Take the origin in each frame that shows it (2s-AGCN, AS-GCN). False takes it in the first
+        frame, and leaves out frames without the first body (PYSKL's ``PreNormalize3D``).
+    """
+
+    every_frame: bool = False
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        _need_3d(clip, "PublishedView")
+        if not self.every_frame:
+            shown = clip.mask[0].any(axis=1)
+            if shown.any() and not shown.all():
+                clip = clip.frames(np.flatnonzero(shown))
+        top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
+        if self.every_frame:
+            clip = clip.with_places(clip.places - clip.places[:1, :, top : top + 1])
+        else:
+            found = _reference(clip, top)
+            if found is not None:
+                clip = clip.with_places(clip.places - found[0])
+        return ViewNormalize(published=True)(clip)
 
 
 def _spine_turn(clip: Clip) -> np.ndarray | None:
@@ -160,7 +246,7 @@ def _spine_turn(clip: Clip) -> np.ndarray | None:
 
 
 def _shortest_turn(unit: np.ndarray, axis: int = 2) -> np.ndarray:
-    """(3, 3) rotation by the smallest angle that takes a unit vector to an axis (Rodrigues)."""
+    """Return the (3, 3) rotation by the smallest angle that takes a unit vector to an axis."""
     goal = np.eye(3)[axis]
     along = float(unit @ goal)
     if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
@@ -189,13 +275,18 @@ class RandomRotate:
     Parameters
     ----------
     max_degrees
-        Angles are drawn from [-max, max], about x, y and z in this order; one number serves all
-        three axes. In two coordinates the last angle turns the plane.
+        Angles are drawn from [-max, max], about x, y and z; one number serves all three axes. In
+        two coordinates the last angle turns the plane.
+    order
+        Axes in the order in which the clip is turned about them: ``"xyz"`` or ``"zyx"``.
     """
 
     max_degrees: float | tuple[float, float, float] = 60.0
+    order: str = "xyz"
 
     def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}")
         if any(not 0 <= angle <= 180 for angle in self._angles()):
             raise ValueError(f"max_degrees must be within 0..180, got {self.max_degrees!r}")
 
@@ -210,11 +301,14 @@ class RandomRotate:
         if clip.num_places == 2:
             return _rotate(clip, _turn(z, 0, 1)[:2, :2])
         _need_3d(clip, "RandomRotate")
-        return _rotate(clip, _turn(z, 0, 1) @ _turn(y, 2, 0) @ _turn(x, 1, 2))
+        turns = [_turn(x, 1, 2), _turn(y, 2, 0), _turn(z, 0, 1)]
+        if self.order == "zyx":
+            turns.reverse()
+        return _rotate(clip, turns[2] @ turns[1] @ turns[0])
 
 
 def _turn(angle: float, first: int, second: int) -> np.ndarray:
-    """(3, 3) rotation by ``angle`` from one axis toward another."""
+    """Return the (3, 3) rotation by ``angle`` from one axis toward another."""
     matrix = np.eye(3)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[second, first] = np.sin(angle)
@@ -250,12 +344,9 @@ class RandomScale:
 
 @dataclass(frozen=True)
 class RandomShear:
-    """Shear the clip about the origin: each axis is mixed with a little of the others.
+    """Shear the clip about the origin: each axis is mixed with a share of the others.
 
-    Parameters
-    ----------
-    amount
-        The shares are drawn from [-amount, amount].
+    The shares are drawn from [-amount, amount].
     """
 
     amount: float = 0.5
@@ -274,13 +365,7 @@ class RandomShear:
 
 @dataclass(frozen=True)
 class RandomFlip:
-    """Mirror the clip: left and right joints change places and x changes its sign.
-
-    Parameters
-    ----------
-    probability
-        Share of the clips that are mirrored.
-    """
+    """Mirror a share of the clips: swap left and right joints and negate x."""
 
     probability: float = 0.5
 
@@ -300,13 +385,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Add independent Gaussian noise to each seen joint.
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation, in the unit of the positions (metres).
-    """
+    """Add Gaussian noise of deviation ``sigma``, in the clip's unit, to each seen joint."""
 
     sigma: float = 0.01
 
@@ -324,12 +403,8 @@ class RandomNoise:
 class RandomLoss:
     """Lose joints for a while, as sensors and estimators do: they are masked as missing.
 
-    Parameters
-    ----------
-    probability
-        That a joint of a body is lost, once, in the clip.
-    span
-        Largest share of the frames for which it is lost; the share is drawn from (0, span].
+    A joint of a body is lost with ``probability``, once in the clip, for a share of the frames that
+    is drawn from (0, ``span``].
     """
 
     probability: float = 0.1
@@ -404,6 +479,30 @@ class RandomMove:
         return np.interp(np.arange(clip.num_frames), frames, rng.uniform(low, high, self.keys))
 
 
+@dataclass(frozen=True)
+class FitBox:
+    r"""Bring each axis of the clip to [-1, 1] by its own least and largest value.
+
+    .. math::
+
+        x' = 2\, \frac{x - \min x}{\max x - \min x} - 1
+
+    over all bodies, frames and joints that are seen; an axis without extent becomes 0. Where the
+    clip was, and how large, is lost with it, and so is the meter: predicted poses and their errors
+    are in the box's unit. The published preparation of Northwestern-UCLA, which CTR-GCN and others
+    share, does this after its random turns.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        seen = clip.places[clip.mask]  # (n, d)
+        if not len(seen):
+            return clip
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        extent = np.where(high > low, high - low, 1)
+        return clip.with_places(np.where(high > low, 2 * (clip.places - low) / extent - 1, 0))
+
+
 # Choice of frames --------------------------------------------------------------------------------
 
 
@@ -467,7 +566,7 @@ class RandomSpeed:
         slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
         when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
         place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
-        return _at(clip, place)
+        return resampled(clip, place)
 
 
 @dataclass(frozen=True)
@@ -502,10 +601,82 @@ class UniformSample:
         _check_place(self.place)
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
-        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
         place = rng.random(self.num_frames) if self.random and rng is not None else self.place
         frame = (np.arange(self.num_frames) + place) * (length / self.num_frames)
         return np.minimum(frame.astype(np.int64), length - 1)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        return clip.frames(self.index(clip.num_frames, rng))
+
+
+@dataclass(frozen=True)
+class LoopSample(UniformSample):
+    """Like :class:`UniformSample`, but a shorter clip goes round, as PYSKL does it.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    random
+        Draw the frame that a shorter clip begins with, and the place in each segment.
+    place
+        Where in a shorter clip and in each segment, from 0 to 1, if it is not drawn.
+
+    Examples
+    --------
+    >>> LoopSample(5, random=False, place=0).index(3, None).tolist()
+    [0, 1, 2, 0, 1]
+    """
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames."""
+        if length >= self.num_frames:
+            return super().index(length, rng)
+        place = rng.random() if self.random and rng is not None else self.place
+        return (min(int(place * length), length - 1) + np.arange(self.num_frames)) % length
+
+
+@dataclass(frozen=True)
+class RandomSample:
+    """Draw frames from the whole clip, with repetition, in rising order.
+
+    Some frames are seen several times and others not at all, so that the clip runs unevenly; the
+    published preparation of Northwestern-UCLA does so. If none is drawn the frames are spread
+    evenly from the first to the last.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    random
+        Draw them.
+    place
+        Where the even frames lie, if they are not drawn: moved by the share ``place - 1/2`` of
+        their distance.
+
+    Examples
+    --------
+    >>> RandomSample(4, random=False).index(10, None).tolist()
+    [0, 3, 6, 9]
+    """
+
+    num_frames: int
+    random: bool = True
+    place: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_frames(self.num_frames)
+        _check_place(self.place)
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        if self.random and rng is not None:
+            return np.sort(rng.integers(length, size=self.num_frames))
+        moved = (self.place - 0.5) * (length - 1) / self.num_frames
+        frame = np.linspace(0, length - 1, self.num_frames) + moved
+        return np.clip(frame, 0, length - 1).astype(np.int64)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
@@ -534,11 +705,11 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+        return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
-def _at(clip: Clip, place: np.ndarray) -> Clip:
-    """Clip at (T,) places in time, by linear interpolation between the frames around each."""
+def resampled(clip: Clip, place: np.ndarray) -> Clip:
+    """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)
     share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
@@ -552,40 +723,11 @@ def _at(clip: Clip, place: np.ndarray) -> Clip:
 
 
 @dataclass(frozen=True)
-class Shorten:
-    """Leave a clip its own length, or as many frames as it may have at most.
+class _Sized:
+    """A clip cut to so many frames at most.
 
-    Parameters
-    ----------
-    max_frames
-        Frames that stay.
-    keep
-        Which frames of a longer clip stay, as for :class:`ZeroPad`.
-    """
-
-    max_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.max_frames)
-        _check_keep(self.keep)
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
-        return _cut(clip, self.max_frames, self.keep, rng)
-
-
-@dataclass(frozen=True)
-class RepeatPad:
-    """Fill the clip up to a number of frames by repeating it from its start (as the paper does).
-
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer one stay: ``"middle"``, ``"end"``, ``"random"``, or where
+    they lie, from 0 (the first) to 1 (the last).
     """
 
     num_frames: int
@@ -593,39 +735,51 @@ class RepeatPad:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        _check_keep(self.keep)
+        named = self.keep in ("middle", "end", "random")
+        if not named and (isinstance(self.keep, str) or not 0 <= self.keep <= 1):
+            raise ValueError(f"keep must be middle, end, random, or within 0..1, got {self.keep!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        spare = clip.num_frames - self.num_frames
+        if spare <= 0:
+            return clip
+        if self.keep == "random":
+            start = int(rng.integers(spare + 1))
+        else:
+            share = {"end": 1.0, "middle": 0.5}.get(str(self.keep), self.keep)
+            start = int(float(share) * spare)
+        return clip.frames(slice(start, start + self.num_frames))
+
+
+class Shorten(_Sized):
+    """Leave a clip its own length, up to ``num_frames``; ``keep`` as for :class:`ZeroPad`."""
+
+
+class RepeatPad(_Sized):
+    """Fill the clip up to ``num_frames`` by repeating it from its start (as the paper does).
+
+    ``keep`` as for :class:`ZeroPad`.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        clip = super().__call__(clip, rng)
         if clip.num_frames == self.num_frames:
             return clip
         return clip.frames(np.arange(self.num_frames) % clip.num_frames)
 
 
-@dataclass(frozen=True)
-class ZeroPad:
-    """Fill the clip up to a number of frames with frames that are masked as missing.
+class ZeroPad(_Sized):
+    """Fill the clip up to ``num_frames`` with frames that are masked as missing.
 
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
+    where they lie, from 0 (the first) to 1 (the last).
     """
-
-    num_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.num_frames)
-        _check_keep(self.keep)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        clip = super().__call__(clip, rng)
         missing = self.num_frames - clip.num_frames
         if not missing:
             return clip
@@ -640,14 +794,15 @@ def frame_sampler(
     keep_end: bool = False,
     place: float = 0.5,
 ) -> Transform:
-    """Make the transform that brings clips to one length.
+    """Return the transform that brings clips to one length.
 
     Parameters
     ----------
     sampling
-        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"resize"``:
-        linear interpolation. ``"repeat"``: repetition from the start. ``"pad"``: masked frames
-        at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
+        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"loop"``: so too,
+        but a shorter clip goes round. ``"random"``: drawn from the whole clip with repetition, and
+        sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start.
+        ``"pad"``: masked frames at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
     random
@@ -657,21 +812,16 @@ def frame_sampler(
         next is to be predicted.
     place
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
-        (``"uniform"``), or from which part of a clip that must be shortened.
-
-    Returns
-    -------
-    callable
-        ``(clip, rng) -> clip``.
-
-    Raises
-    ------
-    ValueError
-        For an unknown ``sampling`` or ``num_frames`` below 1.
+        (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
+        clip that must be shortened.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
+    if sampling == "loop":
+        return LoopSample(num_frames, random, place)
+    if sampling == "random":
+        return RandomSample(num_frames, random, place)
     if sampling == "resize":
         return Resample(num_frames)
     if sampling == "repeat":
@@ -683,27 +833,9 @@ def frame_sampler(
     raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
 
 
-def _cut(clip: Clip, num_frames: int, keep: str | float, rng: np.random.Generator) -> Clip:
-    spare = clip.num_frames - num_frames
-    if spare <= 0:
-        return clip
-    if keep == "random":
-        start = int(rng.integers(spare + 1))
-    else:
-        share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
-        start = int(share * spare)
-    return clip.frames(slice(start, start + num_frames))
-
-
 def _check_frames(num_frames: int) -> None:
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-
-
-def _check_keep(keep: str | float) -> None:
-    named = keep in ("middle", "end", "random")
-    if not named and (isinstance(keep, str) or not 0 <= keep <= 1):
-        raise ValueError(f"keep must be middle, end, random, or within 0..1, got {keep!r}")
 
 
 def _check_place(place: float) -> None:

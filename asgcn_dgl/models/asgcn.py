@@ -18,6 +18,7 @@ from asgcn_dgl.nn import (
     InputNorm,
     Links,
     MaskedBatchNorm,
+    NarrowPredictionHead,
     PredictionHead,
     RecognitionHead,
     StreamFeatures,
@@ -120,6 +121,7 @@ class ASGCN(nn.Module):
             "layouts": self.layouts if config.edge_mask else None,
             "bias": config.bias,
             "offsets": self.layouts if config.structural_offsets else None,
+            "shared": config.shared_weights,
         }
         self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
         self.in_feats = config.in_feats
@@ -162,8 +164,17 @@ class ASGCN(nn.Module):
             for number, stride in enumerate(config.strides)
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
-        self.prediction: PredictionHead | None = None
-        if config.future_frames:
+        self.prediction: PredictionHead | NarrowPredictionHead | None = None
+        if config.future_frames and config.future_head == "narrow":
+            self.prediction = NarrowPredictionHead(
+                config.channels[-1],
+                config.in_feats,
+                config.future_frames,
+                hidden_feats=config.future_channels,
+                dropout=config.dropout,
+                conv=conv,
+            )
+        elif config.future_frames:
             width = config.future_channels
             self.prediction = PredictionHead(
                 config.channels[-1],
@@ -175,6 +186,7 @@ class ASGCN(nn.Module):
                 conv=conv,
                 published=config.future_head == "published",
             )
+        self.frozen: tuple[str, ...] = ()
         self.set_link_mode(config.link_mode)
 
     @classmethod
@@ -191,7 +203,7 @@ class ASGCN(nn.Module):
         Parameters
         ----------
         name
-            ``"paper"`` (the full size) or ``"small"``.
+            ``"paper"`` (the full size), ``"small"`` or ``"light"``.
         layouts, num_classes, in_feats
             As for the class.
         **overrides
@@ -253,8 +265,41 @@ class ASGCN(nn.Module):
         """
         self.link_mode = mode
         if self.aim is not None:
-            self.aim.requires_grad_(mode != "frozen")
+            self.aim.requires_grad_(mode != "frozen" and "aim" not in self.frozen)
         self.train()  # links that are not sampled are steady at once
+
+    def freeze(self, parts: Sequence[str]) -> None:
+        """Leave parts of the model as they are in training, the statistics of norms included.
+
+        Parameters
+        ----------
+        parts
+            ``"aim"``, ``"backbone"`` (input norms and blocks), ``"recognition"`` or
+            ``"prediction"``; those that are not named are trained.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+        """
+        own = self._parts()
+        for name in parts:
+            if name not in own:
+                raise ValueError(f"parts must be of {', '.join(own)}, got {name!r}")
+        self.frozen = tuple(parts)
+        for name, modules in own.items():
+            for module in modules:
+                module.requires_grad_(name not in parts)
+        self.set_link_mode(self.link_mode)
+
+    def _parts(self) -> dict[str, list[nn.Module]]:
+        parts: dict[str, list[nn.Module | None]] = {
+            "aim": [self.aim],
+            "backbone": [self.input_norm, self.stream_norms, self.blocks],
+            "recognition": [self.recognition],
+            "prediction": [self.prediction],
+        }
+        return {name: [m for m in held if m is not None] for name, held in parts.items()}
 
     def _make_input_norm(self) -> InputNorm | MaskedBatchNorm:
         if self.config.input_norm == "channel":
@@ -270,8 +315,11 @@ class ASGCN(nn.Module):
                 part.reset_parameters()
 
     def train(self, mode: bool = True) -> ASGCN:
-        """Set training mode; A-links that are not sampled are made as in evaluation."""
+        """Set training mode; what is frozen and links that are not sampled are as in evaluation."""
         super().train(mode)
+        for name in self.frozen:
+            for module in self._parts()[name]:
+                module.eval()
         if self.link_mode != "sampled" and self.aim is not None:
             self.aim.eval()
         return self
@@ -286,12 +334,12 @@ class ASGCN(nn.Module):
         predict: bool = True,
         generator: torch.Generator | None = None,
     ) -> ASGCNOutput:
-        """Recognise and predict.
+        """Recognize and predict.
 
         Parameters
         ----------
         graph
-            Structure, or DGL graph, of B clips with N joints, from :attr:`graph_builder`.
+            Structure, or DGL graph, of B clips with N joints, from ``graph_builder``.
         feat
             (N, T, D).
         mask

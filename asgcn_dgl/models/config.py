@@ -28,6 +28,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "future_channels": 64,
         "dropout": 0.1,
     },
+    "light": {
+        "channels": [32, 64, 64, 64, 64, 64],
+        "strides": [2, 1, 1, 2, 1, 1],
+        "kernel_size": 5,
+        "temporal": "four_branches",
+        "shared_weights": True,
+        "aim_hidden": 32,
+        "aim_frames": 25,
+        "future_head": "narrow",
+        "future_channels": 64,
+        "dropout": 0.0,
+    },
 }
 
 #: Sizes beyond any use.
@@ -124,12 +136,15 @@ class ASGCNConfig(_OfTheData):
     future_channels
         Features of the prediction head's blocks.
     temporal
-        Temporal convolutions: 'single' (the paper) or 'branches' of several reaches (ST-GCN++),
-        for which a kernel_size of 3 is usual.
+        Temporal convolutions: 'single' (the paper) or of several reaches, 'branches' (ST-GCN++'s
+        six, for which a kernel_size of 3 is usual) or 'four_branches' (CTR-GCN's, 5 is usual).
     attention
         Let every block weigh 'frames', 'joints' or 'both'; none: no attention (the paper).
     structural_offsets
         Learn additive parts of the S-link operators of one hop, which can join any two joints.
+    shared_weights
+        Share the weights of a graph convolution: one matrix for each partition, with a learned
+        factor for each hop, and one for all types of A-links, with a factor for each type.
     conv_residual
         Add the input of each graph convolution to its result, before the ReLU (PYSKL).
     masked
@@ -139,8 +154,9 @@ class ASGCNConfig(_OfTheData):
         Bodies that are computed of every clip, absent ones as zeros, as the published codes do;
         none: those that exist. It needs masked false.
     future_head
-        Prediction head: 'paper' (Fig. 7), or 'published', the one of the published code, whose
-        sum with the last pose mixes coordinates and frames up as there.
+        Prediction head: 'paper' (Fig. 7), 'narrow' (two graph convolutions on the mean and the last
+        frame of the features), or 'published', the one of the published code, whose sum with the
+        last pose mixes coordinates and frames up as there.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
@@ -184,13 +200,14 @@ class ASGCNConfig(_OfTheData):
     input_norm: Literal["joint", "channel"] = "joint"
     future_frames: int = 10
     future_channels: int = 128
-    temporal: Literal["single", "branches"] = "single"
+    temporal: Literal["single", "branches", "four_branches"] = "single"
     attention: Literal["frames", "joints", "both"] | None = None
     structural_offsets: bool = False
+    shared_weights: bool = False
     conv_residual: bool = False
     masked: bool = True
     fixed_bodies: int | None = None
-    future_head: Literal["paper", "published"] = "paper"
+    future_head: Literal["paper", "narrow", "published"] = "paper"
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
 
     def __post_init__(self) -> None:
@@ -237,7 +254,8 @@ class ASGCNConfig(_OfTheData):
         Parameters
         ----------
         preset
-            ``"paper"`` (nine blocks, 64 to 256 channels) or ``"small"``.
+            ``"paper"`` (nine blocks, 64 to 256 channels), ``"small"`` (six of 32 to 128) or
+            ``"light"`` (six of 32 to 64 with shared weights, for speed).
         *data
             Layouts, num_classes and in_feats.
         **options

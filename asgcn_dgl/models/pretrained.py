@@ -54,15 +54,7 @@ def save_pretrained(model: ASGCN, folder: str | Path) -> None:
 def read_pretrained(
     folder: str | Path,
 ) -> tuple[ASGCNConfig, dict[str, Any], dict[str, Tensor]]:
-    """Return the options, all values and the weights of a model.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no such model, or files of it are damaged.
-    ImportError
-        Where safetensors is not installed.
-    """
+    """Return the options, all values and the weights of a model."""
     folder = Path(folder)
     if not is_pretrained(folder):
         raise InputError(f"{folder}: no model ({CONFIG_FILE} and {WEIGHTS_FILE}); give its folder")
@@ -105,13 +97,7 @@ class _Config(_Known):
 
 
 def fill(model: ASGCN, weights: Mapping[str, Tensor], folder: str | Path) -> None:
-    """Load weights, which give the model their type too.
-
-    Raises
-    ------
-    InputError
-        If they are not those of the model.
-    """
+    """Load weights, which give the model their type too."""
     floating = [value.dtype for value in weights.values() if value.is_floating_point()]
     try:
         model.to(floating[0] if floating else None).load_state_dict(dict(weights))

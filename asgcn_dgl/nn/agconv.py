@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.nn.sgconv import check_sizes, init_weight, make_biases, zero_biases
+from asgcn_dgl.nn.sgconv import check_shared, check_sizes, init_weight, make_biases, zero_biases
 from asgcn_dgl.ops.conv import LINK_NORMS, Actional, LinkMatrices, relational_conv
 from asgcn_dgl.skeleton import actional_etypes
 from asgcn_dgl.skeleton.graph import num_edges
@@ -44,11 +44,9 @@ class AGConv(nn.Module):
         Names of the actional edge types, if the graphs are not the builder's.
     bias
         True adds a bias (O,), ``"relation"`` one for each type before aggregation.
-
-    Raises
-    ------
-    ValueError
-        For sizes below 1 or an unknown normalization.
+    shared
+        Share one weight: :math:`W_{\mathrm{act}}^{(c)} = \beta_c W_{\mathrm{act}}` with learned
+        factors :math:`\beta_c`, which begin at 1 / C. The types then merge into one matrix.
 
     Examples
     --------
@@ -71,6 +69,7 @@ class AGConv(nn.Module):
         scale: float = 1.0,
         etypes: Sequence[str] | None = None,
         bias: bool | str = False,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats, num_actional=num_actional)
@@ -79,23 +78,22 @@ class AGConv(nn.Module):
         self.in_feats, self.out_feats = in_feats, out_feats
         self.link_norm, self.scale = link_norm, scale
         self.etypes = tuple(etypes) if etypes else actional_etypes(num_actional)
-        self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
+        check_shared(shared, bias, etypes)
+        kinds = 1 if shared else len(self.etypes)
+        self.weight = nn.Parameter(torch.empty(kinds, in_feats, out_feats))
+        self.factors = nn.Parameter(torch.empty(len(self.etypes))) if shared else None
         self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over types keeps the variance."""
         init_weight(self.weight)
+        if self.factors is not None:
+            nn.init.constant_(self.factors, 1 / len(self.factors))
         zero_biases(self.bias, self.relation_bias)
 
     def term(self, graph: Any, edge_weight: EdgeWeight, factor: float = 1.0) -> Actional:
-        """Return what the convolution needs of this layer, times a factor (λ).
-
-        Raises
-        ------
-        ValueError
-            If the links do not fit the layer or the graph.
-        """
+        """Return what the convolution needs of this layer, times a factor (λ)."""
         _check_links(graph, self.etypes, edge_weight)
         return Actional(
             self.etypes,
@@ -104,31 +102,13 @@ class AGConv(nn.Module):
             self.link_norm,
             self.relation_bias,
             factor * self.scale,
+            self.factors,
         )
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight) -> Tensor:
-        """Convolve.
+        """Convolve (N, ..., D) to (N, ..., O).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's actional edge types.
-        feat
-            (N, ..., D).
-        edge_weight
-            (E, C) strengths of the A-links, as ``AIMEncoder`` gives them; or C tensors (E_c,)
-            where the types have edges of their own.
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-
-        Raises
-        ------
-        ValueError
-            If the links do not fit the layer or the graph.
+        ``edge_weight`` is (E, C), or C tensors (E_c,) where the types have edges of their own.
         """
         out = relational_conv(graph, feat, None, self.term(graph, edge_weight))
         return out if self.bias is None else out + self.bias
@@ -142,7 +122,7 @@ class AGConv(nn.Module):
 
 
 def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor) -> None:
-    """Raise ValueError where the strengths (E, C) are not one for each edge of the graph."""
+    """Raise ValueError unless the strengths (E, C) are one for each edge of the graph."""
     if edge_weight.dim() != 2:
         raise ValueError(
             f"edge_weight must be (edges, types), got shape {tuple(edge_weight.shape)}"

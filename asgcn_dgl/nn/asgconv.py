@@ -45,11 +45,8 @@ class ASGConv(nn.Module):
         aggregation, as the published codes do.
     offsets
         See :class:`SGConv`.
-
-    Raises
-    ------
-    ValueError
-        For an option out of range.
+    shared
+        See :class:`SGConv` and :class:`AGConv`.
 
     Examples
     --------
@@ -81,6 +78,7 @@ class ASGConv(nn.Module):
         actional_etypes: Sequence[str] | None = None,
         bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.actional_weight = actional_weight
@@ -95,6 +93,7 @@ class ASGConv(nn.Module):
             etypes=etypes,
             offsets=offsets,
             bias="relation" if bias == "relation" else False,
+            shared=shared,
         )
         self.actional: AGConv | None = None
         if num_actional:
@@ -106,40 +105,23 @@ class ASGConv(nn.Module):
                 scale=scale,
                 etypes=actional_etypes,
                 bias="relation" if bias == "relation" else False,
+                shared=shared,
             )
         self.bias, _ = make_biases(bias, 0, out_feats)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.structural.reset_parameters()
         if self.actional is not None:
             self.actional.reset_parameters()
         zero_biases(self.bias)
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None) -> Tensor:
-        """Convolve.
+        """Convolve (N, ..., D) to (N, ..., O).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's edge types.
-        feat
-            (N, ..., D); what stands between the first and the last axis is carried along.
-        edge_weight
-            (E, C) strengths of the A-links, or their
-            :func:`~asgcn_dgl.ops.link_matrices`; None only for a layer without actional types.
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-
-        Raises
-        ------
-        ValueError
-            If the links are missing or do not fit.
+        ``edge_weight`` may also be its :func:`~asgcn_dgl.ops.link_matrices`; it is None only for a
+        layer without actional types.
         """
         actional = None
         if self.actional is not None:

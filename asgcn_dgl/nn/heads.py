@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from asgcn_dgl.nn.agconv import EdgeWeight
+from asgcn_dgl.nn.asgconv import ASGConv
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
+from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
-from asgcn_dgl.ops.frames import clip_mean, zero_missing
+from asgcn_dgl.ops.frames import clip_mean, last_frame, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
@@ -54,22 +57,7 @@ class RecognitionHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Class logits.
-
-        Parameters
-        ----------
-        graph
-            Batch of B clips.
-        feat
-            (N, T, D).
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (B, K).
-        """
+        """Return class logits (B, K) of features (N, T, D)."""
         return self.linear(clip_mean(graph, feat, mask))
 
 
@@ -150,13 +138,13 @@ class PredictionHead(nn.Module):
         self._start_at_rest()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         for block in (*self.shrink, *self.narrow, self.last):
             block.reset_parameters()
         self._start_at_rest()
 
     def _start_at_rest(self) -> None:
-        """Begin with offsets near zero: the last pose repeated is hard enough to beat."""
+        """Start with offsets near zero: repeating the last pose is hard to beat."""
         assert isinstance(self.last.temporal, TemporalConv)
         nn.init.normal_(self.last.temporal.weight, std=OFFSET_STD)
 
@@ -168,25 +156,10 @@ class PredictionHead(nn.Module):
         edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Predict the frames that follow.
+        """Return the positions that follow, (N, T', d), of the last observed pose (N, d).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
-        feat
-            (N, T, D) features of the backbone, or (N, D) of one frame.
-        last
-            (N, d) last observed pose.
-        edge_weight
-            A-links as :class:`ASGConv` takes them, or None.
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (N, T', d) positions.
+        ``feat`` is (N, T, D), or (N, D) of one frame; ``edge_weight`` is as :class:`ASGConv` takes
+        it.
         """
         if feat.dim() == 2:
             feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
@@ -209,7 +182,7 @@ class PredictionHead(nn.Module):
         edge_weight: EdgeWeight | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
+        """Return features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
         exists = None if mask is None else mask.any(dim=1, keepdim=True)
         for block in self.shrink:
             assert isinstance(block, ASGCNBlock)
@@ -226,8 +199,100 @@ class PredictionHead(nn.Module):
         return _frame_mean(feat, mask), exists
 
 
+class NarrowPredictionHead(nn.Module):
+    r"""Future poses by two graph convolutions, on one frame of features.
+
+    .. math::
+
+        \hat X_{T + t} = x_T + \mathrm{ASGC}\left(
+            \mathrm{ReLU}\, \mathrm{BN}\, \mathrm{ASGC}(\bar h \oplus h_T \oplus x_T)
+            \oplus x_T \right)_t
+
+    where :math:`\bar h` is the mean of the backbone's features over the frames that exist,
+    :math:`h_T` those of the last one, and :math:`x_T` the last observed pose. It does what
+    :class:`PredictionHead` does, without the five blocks that shrink time.
+
+    Parameters
+    ----------
+    in_feats
+        Features of the backbone, D.
+    pose_feats
+        d, coordinates of a joint.
+    future_frames
+        T', frames to predict.
+    hidden_feats
+        Features between the two convolutions.
+    dropout
+        Dropout there.
+    conv
+        Options of :class:`ASGConv` by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.nn import NarrowPredictionHead
+    >>> from asgcn_dgl.skeleton import GraphBuilder, get_layout
+    >>> graph = GraphBuilder(max_hop=1, num_actional=0).structure(get_layout("coco17"))
+    >>> head = NarrowPredictionHead(8, 2, 10, conv={"max_hop": 1, "num_actional": 0})
+    >>> head(graph, torch.randn(17, 75, 8), torch.randn(17, 2)).shape
+    torch.Size([17, 10, 2])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        pose_feats: int = 3,
+        future_frames: int = 10,
+        *,
+        hidden_feats: int = 64,
+        dropout: float = 0.0,
+        conv: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(pose_feats=pose_feats, future_frames=future_frames, hidden_feats=hidden_feats)
+        self.pose_feats, self.future_frames = pose_feats, future_frames
+        self.first = ASGConv(2 * in_feats + pose_feats, hidden_feats, **(conv or {}))
+        self.norm = MaskedBatchNorm(hidden_feats)
+        self.dropout = nn.Dropout(dropout)
+        self.last = ASGConv(hidden_feats + pose_feats, future_frames * pose_feats, **(conv or {}))
+        self._start_at_rest()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for layer in (self.first, self.norm, self.last):
+            layer.reset_parameters()
+        self._start_at_rest()
+
+    def _start_at_rest(self) -> None:
+        """Begin with offsets near zero: the last pose repeated is hard enough to beat."""
+        for half in (self.last.structural, self.last.actional):
+            if half is not None:
+                nn.init.normal_(half.weight, std=OFFSET_STD)
+
+    def forward(
+        self,
+        graph: Any,
+        feat: Tensor,
+        last: Tensor,
+        edge_weight: EdgeWeight | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the frames that follow; arguments and result as of :class:`PredictionHead`."""
+        if feat.dim() == 2:
+            feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
+        if mask is None:
+            mean, exists = feat.mean(dim=1), None
+        else:
+            mean, exists = _frame_mean(feat, mask).squeeze(1), mask.any(dim=1)
+        end = zero_missing(last_frame(feat, mask), exists)
+        hidden = self.first(graph, torch.cat([mean, end, last.to(mean.dtype)], dim=-1), edge_weight)
+        hidden = self.dropout(F.relu(self.norm(hidden, exists)))
+        offset = self.last(graph, torch.cat([hidden, last.to(hidden.dtype)], dim=-1), edge_weight)
+        return last.unsqueeze(1) + offset.view(-1, self.future_frames, self.pose_feats)
+
+
 def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the frames that exist, (N, 1, D)."""
+    """Return the mean over the frames that exist, (N, 1, D)."""
     here = mask.unsqueeze(-1).to(feat.dtype)
     total = zero_missing(feat, mask).sum(dim=1, keepdim=True)
     return total / here.sum(dim=1, keepdim=True).clamp(min=1)

@@ -28,7 +28,8 @@ class MultiBranchTemporalConv(nn.Module):
             \oplus W_1 x
         \right), \qquad h_b = \mathrm{ReLU}\, \mathrm{BN}(W_b x)
 
-    where :math:`\mathrm{T}_d` is a temporal convolution of dilation d. Every branch has its share
+    where :math:`W_{\mathrm{mix}}\, \mathrm{ReLU}\, \mathrm{BN}` is left out without ``mix``,
+    :math:`\mathrm{T}_d` is a temporal convolution of dilation d. Every branch has its share
     of the output's features; what the division leaves over goes to the first. Frames that do not
     exist are zero wherever a branch looks, and do not count in the norms.
 
@@ -46,11 +47,15 @@ class MultiBranchTemporalConv(nn.Module):
         d of each dilated branch.
     bias
         Add a bias at the end.
+    mix
+        Norm, ReLU and a linear map of what the branches give, as ST-GCN++ has it; False leaves it
+        as it is, as CTR-GCN does, for the norm of the block that follows.
 
     Raises
     ------
     ValueError
-        For sizes below 1, an even kernel, no dilation, or fewer features than branches.
+        For sizes below 1, an even kernel, no dilation, fewer features than branches, or a bias
+        without ``mix``.
 
     Examples
     --------
@@ -70,8 +75,11 @@ class MultiBranchTemporalConv(nn.Module):
         *,
         dilations: Sequence[int] = (1, 2, 3, 4),
         bias: bool = False,
+        mix: bool = True,
     ) -> None:
         super().__init__()
+        if bias and not mix:
+            raise ValueError("bias must be False where mix is")
         check_sizes(in_feats=in_feats, out_feats=out_feats, kernel_size=kernel_size, stride=stride)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd in branches, got {kernel_size}")
@@ -96,37 +104,26 @@ class MultiBranchTemporalConv(nn.Module):
             for width in self.widths[: len(dilations)]
         )
         self.point = nn.Linear(in_feats, share, bias=False)
-        self.joined_norm = MaskedBatchNorm(out_feats)
-        self.mix = nn.Linear(out_feats, out_feats, bias=bias)
+        self.joined_norm = MaskedBatchNorm(out_feats) if mix else None
+        self.mix = nn.Linear(out_feats, out_feats, bias=bias) if mix else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Kaiming normal weights for a ReLU, zero bias."""
-        maps = (self.reduce.weight, self.point.weight, self.mix.weight)
-        for weight in (*maps, *self.kernels):
+        maps = [each for each in (self.reduce, self.point, self.mix) if each is not None]
+        for weight in (*(each.weight for each in maps), *self.kernels):
             nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
-        if self.mix.bias is not None:
+        if self.mix is not None and self.mix.bias is not None:
             nn.init.zeros_(self.mix.bias)
         self.reduce_norm.reset_parameters()
-        self.joined_norm.reset_parameters()
+        if self.joined_norm is not None:
+            self.joined_norm.reset_parameters()
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Convolve over time.
+        """Convolve (N, T, D) over time to (N, T', O), T' = floor((T - 1) / stride) + 1.
 
-        Parameters
-        ----------
-        graph
-            Not used: every joint is convolved on its own; may be None.
-        feat
-            (N, T, D), or (N, D) for one frame.
-        mask
-            (N, T) bool, where a joint exists; None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (N, T', O), T' = floor((T - 1) / stride) + 1. A frame exists where the centre of its
-            window does.
+        (N, D) is one frame. A frame exists where the center of its window does. ``graph`` is not
+        used.
         """
         if feat.dim() == 2:
             here = None if mask is None else mask.unsqueeze(1)
@@ -145,20 +142,17 @@ class MultiBranchTemporalConv(nn.Module):
             for part, kernel, dilation in zip(hidden, self.kernels, self.dilations, strict=False)
         ]
         parts += [self._pool(hidden[-1]), self.point(feat[:, :: self.stride].contiguous())]
+        joined = torch.cat(parts, dim=-1)
+        if self.joined_norm is None or self.mix is None:
+            return joined
         later = None if mask is None else mask[:, :: self.stride]
-        joined = F.relu(self.joined_norm(torch.cat(parts, dim=-1), later))
-        return self.mix(joined)
+        out: Tensor = self.mix(F.relu(self.joined_norm(joined, later)))
+        return out
 
     def _pool(self, feat: Tensor) -> Tensor:
-        """Largest of three frames; after a ReLU the padding's zeros are the least there is."""
-        reach = POOL_FRAMES // 2
-        padded = F.pad(feat, (0, 0, reach, reach))
-        frames = (feat.shape[1] - 1) // self.stride + 1
-        taken = [
-            padded[:, k : k + (frames - 1) * self.stride + 1 : self.stride]
-            for k in range(POOL_FRAMES)
-        ]
-        return torch.stack(taken).amax(dim=0)
+        """Largest of three frames."""
+        image = feat.transpose(1, 2)
+        return F.max_pool1d(image, POOL_FRAMES, self.stride, POOL_FRAMES // 2).transpose(1, 2)
 
     def extra_repr(self) -> str:
         """Say the sizes."""

@@ -47,11 +47,16 @@ class SGConv(nn.Module):
     offsets
         Layouts to learn additive parts of the operators of one hop for, see
         :class:`StructuralOffsets`; None for none.
+    shared
+        Share weights over hops: :math:`W^{(p,l)} = \alpha^{(p,l)} W^{(p)}` with learned factors
+        :math:`\alpha^{(p,l)}`, which begin at 1 / L. The operators of all hops of a partition then
+        merge into one, and three transforms remain of 3 L.
 
     Raises
     ------
     ValueError
-        For sizes below 1, unknown constructions, or masks or offsets together with own ``etypes``.
+        For sizes below 1, unknown constructions, or masks, offsets or shared weights together with
+        own ``etypes``; shared weights with a bias for each relation or another construction.
 
     Examples
     --------
@@ -77,9 +82,15 @@ class SGConv(nn.Module):
         etypes: Sequence[str] | None = None,
         bias: bool | str = False,
         offsets: SkeletonLayout | str | Sequence[SkeletonLayout | str] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, out_feats=out_feats)
+        check_shared(shared, bias, etypes)
+        if shared and construction != "power":
+            raise ValueError(
+                f"construction must be 'power' where weights are shared, got {construction!r}"
+            )
         for name, given in (("layouts", layouts), ("offsets", offsets)):
             if etypes is not None and given is not None:
                 raise ValueError(
@@ -87,7 +98,9 @@ class SGConv(nn.Module):
                 )
         self.in_feats, self.out_feats = in_feats, out_feats
         self.etypes = tuple(etypes) if etypes else structural_etypes(max_hop, construction)
-        self.weight = nn.Parameter(torch.empty(len(self.etypes), in_feats, out_feats))
+        kinds = ONE_HOP if shared else len(self.etypes)
+        self.weight = nn.Parameter(torch.empty(kinds, in_feats, out_feats))
+        self.factors = nn.Parameter(torch.empty(len(self.etypes))) if shared else None
         self.bias, self.relation_bias = make_biases(bias, len(self.etypes), out_feats)
         self.masks: EdgeMasks | None = None
         self.offsets: StructuralOffsets | None = None
@@ -107,6 +120,8 @@ class SGConv(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the weights so that the sum over relations keeps the variance; masks to 1."""
         init_weight(self.weight)
+        if self.factors is not None:
+            nn.init.constant_(self.factors, len(self.weight) / len(self.factors))
         zero_biases(self.bias, self.relation_bias)
         if self.masks is not None:
             self.masks.reset_parameters()
@@ -121,24 +136,11 @@ class SGConv(nn.Module):
             None if self.masks is None else self.masks.by_structure(),
             None if self.offsets is None else self.offsets.by_structure(),
             self.relation_bias,
+            self.factors,
         )
 
     def forward(self, graph: Any, feat: Tensor) -> Tensor:
-        """Convolve.
-
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's edge types, whose edges may carry ``weight`` (else senders are averaged).
-        feat
-            (N, ..., D).
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-        """
+        """Convolve (N, ..., D) to (N, ..., O); edges without ``weight`` average the senders."""
         out = relational_conv(graph, feat, self.term())
         return out if self.bias is None else out + self.bias
 
@@ -148,14 +150,22 @@ class SGConv(nn.Module):
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise ValueError for the first size that is not a whole number of at least 1."""
+    """Raise ValueError for a size that is not a whole number of at least 1."""
     for name, size in sizes.items():
         if int(size) != size or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
 
 
+def check_shared(shared: bool, bias: bool | str, etypes: Sequence[str] | None) -> None:
+    """Raise ValueError where weights cannot be shared."""
+    if shared and bias == "relation":
+        raise ValueError("bias must not be 'relation' where weights are shared")
+    if shared and etypes is not None:
+        raise ValueError("etypes must be None where weights are shared")
+
+
 def init_weight(weight: Tensor) -> None:
-    """Normal weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
+    """Draw weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
     relations, in_feats, _ = weight.shape
     nn.init.normal_(weight, std=math.sqrt(2.0 / (in_feats * max(relations, 1))))
 
@@ -163,13 +173,7 @@ def init_weight(weight: Tensor) -> None:
 def make_biases(
     bias: bool | str, relations: int, out_feats: int
 ) -> tuple[nn.Parameter | None, nn.Parameter | None]:
-    """Make the bias (O,) of the result and that (R, O) of the relations, as an option asks.
-
-    Raises
-    ------
-    ValueError
-        Unless it is True, False or "relation".
-    """
+    """Return the bias (O,) of the result and that (R, O) of the relations, as an option asks."""
     if bias not in (True, False, "relation"):
         raise ValueError(f"bias must be True, False or 'relation', got {bias!r}")
     if bias == "relation":

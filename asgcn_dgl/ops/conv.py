@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -76,6 +76,9 @@ class Structural:
         (R', V, V) additive operators of the first relations of each structure by its key, or None.
     bias
         (R, O) added to what is sent along each relation, or None.
+    factors
+        (R,) where relations share weights: relation r has ``factors[r] * weight[r % P]`` of a
+        ``weight`` (P, D, O). None where each has its own.
     """
 
     etypes: Sequence[str]
@@ -83,6 +86,14 @@ class Structural:
     masks: Mapping[int, Tensor] | None = None
     offsets: Mapping[int, Tensor] | None = None
     bias: Tensor | None = None
+    factors: Tensor | None = None
+
+    def expanded(self) -> Structural:
+        """Return the same with a weight of its own for each relation."""
+        if self.factors is None:
+            return self
+        weight = self.weight.repeat(len(self.factors) // len(self.weight), 1, 1)
+        return replace(self, weight=weight * self.factors.view(-1, 1, 1), factors=None)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,9 @@ class Actional:
         (C, O) added to what is sent along each type, or None.
     factor
         Factor on the result: λ and ``scale``.
+    factors
+        (C,) where the types share a ``weight`` (1, D, O), times ``factors[c]`` each; None where
+        each has its own.
     """
 
     etypes: Sequence[str]
@@ -131,24 +145,19 @@ class Actional:
     norm: str = "paper"
     bias: Tensor | None = None
     factor: float = 1.0
+    factors: Tensor | None = None
+
+    def expanded(self) -> Actional:
+        """Return the same with a weight of its own for each type."""
+        if self.factors is None:
+            return self
+        return replace(self, weight=self.weight * self.factors.view(-1, 1, 1), factors=None)
 
 
 def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
-    """Return A-links as normalized matrices, which several layers can share.
+    """Return A-links (E, C) as normalized matrices, which several layers can share.
 
-    Parameters
-    ----------
-    graph
-        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph.
-    weight
-        (E, C) strengths.
-    norm
-        See :class:`Actional`.
-
-    Returns
-    -------
-    LinkMatrices or Tensor
-        The strengths as they are for a graph that is not a builder's.
+    For a graph that is not a builder's the strengths are returned as they are.
     """
     structure = structure_of(graph)
     if structure is None:
@@ -162,26 +171,9 @@ def relational_conv(
     structural: Structural | None = None,
     actional: Actional | None = None,
 ) -> Tensor:
-    """Sum of the structural and the actional convolution (Eq. 4 and 5).
+    """Return the sum of the structural and the actional convolution (Eq. 4 and 5), (N, ..., O).
 
-    Parameters
-    ----------
-    graph
-        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph of N joints.
-    feat
-        (N, ..., D); the axes between the first and the last are kept.
-    structural, actional
-        The halves; at least one.
-
-    Returns
-    -------
-    Tensor
-        (N, ..., O).
-
-    Raises
-    ------
-    ValueError
-        If the features do not fit the graph, or an edge type is missing.
+    ``feat`` is (N, ..., D); at least one half must be given.
     """
     if feat.dim() < 2 or feat.shape[0] != graph.num_nodes():
         raise ValueError(
@@ -226,8 +218,9 @@ def _rows_out(
     if structure is None or _engine == "message_passing":
         from asgcn_dgl.ops import message_passing
 
-        return message_passing.relational_conv(graph, rows, structural, actional)
-    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16):
+        return message_passing.message_passing_conv(graph, rows, structural, actional)
+    merges = structural is not None and structural.factors is not None
+    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and not merges:
         few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
         if few and not torch.compiler.is_compiling():
             return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
@@ -248,7 +241,7 @@ def _on_structure(
         _check_types(structure.builder.actional_etypes, actional.etypes)
         matrices = _given_matrices(structure, actional)
         if structure.builder.across_bodies:
-            totals.append(_across_bodies(structure, rows, actional, matrices))
+            totals.append(_across_bodies(structure, rows, actional.expanded(), matrices))
             actional = None
         else:
             own = matrices
@@ -272,6 +265,10 @@ def _on_part(
     links: Tensor | None,
 ) -> Tensor:
     """Convolve the bodies of one layout, (V, B, F, D) to (V, B, F, O)."""
+    if actional is not None and actional.factors is not None and links is not None:
+        # One matrix for each body: the types share their weight.
+        factors = actional.factors.to(links.dtype)
+        links = torch.einsum("c,bcij->bij", factors, links).unsqueeze(1)
     link_weight = None
     if links is not None and actional is not None:
         links, link_weight = links.to(x.dtype) * actional.factor, actional.weight.to(x.dtype)
@@ -279,11 +276,17 @@ def _on_part(
     if structural is None:
         assert links is not None and link_weight is not None
         return _add(_linked(x, links, link_weight), bias)
+    engine = _engine if _engine != "auto" else _choose(x, structural)
+    if engine not in ("mixed", "product"):
+        structural = structural.expanded()
     bones = _bones(builder, part, structural)
     bias = _sum(bias, bones.bias())
-    engine = _engine if _engine != "auto" else _choose(x, structural.weight)
     if engine in ("mixed", "product"):
-        operators, weight = bones.dense().to(x.dtype), structural.weight.to(x.dtype)
+        operators, weight = bones.dense(), structural.weight.to(x.dtype)
+        if structural.factors is not None:
+            operators = operators * structural.factors.to(operators.dtype).view(-1, 1, 1)
+            operators = operators.unflatten(0, (-1, len(weight))).sum(dim=0)  # (P, V, V)
+        operators = operators.to(x.dtype)
         out = (
             _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
         )
@@ -307,8 +310,11 @@ def _on_part(
     return _add(out, bias)
 
 
-def _choose(x: Tensor, weight: Tensor) -> str:
-    """Choose the engine by device and size."""
+def _choose(x: Tensor, structural: Structural) -> str:
+    """Choose the engine by device and size, and by whether relations merge."""
+    weight = structural.weight
+    if x.device.type == "cpu" and structural.factors is not None:
+        return "mixed"
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
     return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"
@@ -336,6 +342,12 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 
 def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
+    if len(weight) == 1:
+        joints, bodies, frames, feats = x.shape
+        own = x.flatten(2).transpose(0, 1)  # (B, V, F D)
+        mixed = torch.bmm(links.squeeze(1), own).transpose(0, 1)
+        rows = mixed.reshape(joints * bodies * frames, feats)
+        return (rows @ weight[0]).view(joints, bodies, frames, weight.shape[-1])
     eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
     if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
         none = x.new_empty(0)
@@ -421,22 +433,10 @@ def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class _Bones:
-    """Structural operators of one layout for one layer.
+    """Structural operators of one layout for one layer, and which relations they are of.
 
-    Attributes
-    ----------
-    part
-        Bodies of the layout.
-    relations
-        Relations of the layer among those of the part's template.
-    builder
-        Options of the links.
-    entry, mask
-        (S,) operator entries and masks of all relations of the template; None for no masks.
-    offset
-        (R', V, V), or None.
-    relation_bias
-        (R, O), or None.
+    ``entry`` and ``mask`` are (S,), ``offset`` (R', V, V), ``relation_bias`` (R, O); the latter
+    three may be None.
     """
 
     part: Part

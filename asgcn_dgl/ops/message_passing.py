@@ -13,14 +13,14 @@ from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 
 
-def relational_conv(
+def message_passing_conv(
     graph: Any, rows: Tensor, structural: Structural | None, actional: Actional | None
 ) -> Tensor:
     """Sum of the structural and the actional convolution, (N, F, D) to (N, F, O)."""
     if isinstance(graph, SkeletonBatch):
         if graph.joints_first:
             graph = graph.in_graph_order()
-            out = relational_conv(graph, graph.rows_in_graph_order(rows), structural, actional)
+            out = message_passing_conv(graph, graph.rows_in_graph_order(rows), structural, actional)
             return graph.rows_joints_first(out)
         graph = graph.graph
     if rows.shape[1] == 0:  # DGL refuses features of no numbers
@@ -29,9 +29,10 @@ def relational_conv(
     wide = torch.float32 if rows.dtype in (torch.bfloat16, torch.float16) else rows.dtype
     total = None
     if structural is not None:
+        structural = structural.expanded()
         total = _structural_sum(graph, rows.to(wide), structural)
     if actional is not None:
-        links = _actional_sum(graph, rows.to(wide), actional)
+        links = _actional_sum(graph, rows.to(wide), actional.expanded())
         total = links if total is None else total + links
     assert total is not None
     return total.to(rows.dtype)

@@ -6,7 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, STGCN
@@ -18,42 +18,40 @@ SELDOM = 8  # steps between two batches that the averaged model sees, at most
 
 
 class AveragedModel(nn.Module):
-    """Exponential moving average of a model's weights.
+    """Average of a model's weights over the steps of its training: ``module``, in evaluation mode.
 
     Averaged weights make features of other means and variances than the weights do that they are
     averages of, so neither the latest running statistics of the batch norms nor an average of them
-    fits. The averaged model therefore sees a batch now and then and keeps its own.
-
-    Parameters
-    ----------
-    model
-        The model that learns; a copy of it is made.
-    decay
-        Share of the average that stays in each step.
-
-    Attributes
-    ----------
-    module
-        The averaged model, in evaluation mode.
+    fits. The averaged model therefore sees a batch now and then and keeps its own. ``decay`` is the
+    share of the average that stays in each step; None counts all steps alike.
     """
 
     n_averaged: Tensor
 
-    def __init__(self, model: ASGCN | STGCN, decay: float) -> None:
+    def __init__(self, model: ASGCN | STGCN, decay: float | None) -> None:
         super().__init__()
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
-        self._average = get_ema_multi_avg_fn(decay)
-        # Norms that take a tenth of a new batch follow within ten batches; the weights, within
-        # 1 / (1 - decay) steps.
-        self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
+        self.refresh_every = SELDOM
+        if decay is None:
+            self._average = get_swa_multi_avg_fn()
+        else:
+            self._average = get_ema_multi_avg_fn(decay)
+            # Norms that take a tenth of a new batch follow within ten batches; the weights, within
+            # 1 / (1 - decay) steps.
+            self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
+
+    @torch.no_grad()
+    def follow(self, model: ASGCN | STGCN) -> None:
+        """Take the weights of a model as they are, before the average begins."""
+        self.module.load_state_dict(model.state_dict())
 
     @torch.no_grad()
     def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
         """Move towards the weights of a model, after it has learned from a batch.
 
-        Every ``refresh_every`` steps the batch norms see the batch as well: those that learn in the
-        model. Nothing is dropped and no link is drawn, so that no random number is used.
+        Every ``refresh_every`` steps the batch norms that learn see the batch as well, without
+        dropout or sampled links, so that no random number is used.
         """
         if self.n_averaged == 0:
             self.module.load_state_dict(model.state_dict())

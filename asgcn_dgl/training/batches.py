@@ -28,26 +28,14 @@ def ordered_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each view of its clips.
+    """Return a loader that goes over a dataset in order, once for each choice of frames.
 
-    Parameters
-    ----------
-    dataset
-        Clips.
-    builder
-        Makes the graphs of the batches.
-    batch_size
-        Clips of a batch.
-    workers
-        Processes that prepare clips.
-    rank, processes
-        Which process of how many takes its share; where clips are fewer than processes, each
-        takes all.
+    ``rank`` of ``processes`` takes its share; where clips are fewer than processes, each takes all.
     """
     size = len(dataset)
     shared = processes if size >= processes else 1
     own = range(rank % shared, size, shared)
-    draws = [(view, index) for view in range(dataset.num_clips) for index in own]
+    draws = [(view, index) for view in range(dataset.num_passes) for index in own]
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -82,25 +70,10 @@ def killed_workers() -> Iterator[None]:
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
 
-    The clips of a step are the same whatever the number of processes and pieces, so that the
-    gradient is. The last step has the clips that are left; where there are fewer than processes,
-    they are left out, since each process has to take part.
-
-    Parameters
-    ----------
-    sampler
-        Draws of an epoch.
-    batch_size
-        Clips of a step.
-    pieces
-        Batches that a step is worked through in.
-    rank, processes
-        Which process of how many takes its share.
-
-    Raises
-    ------
-    ValueError
-        If a step has fewer clips than processes times pieces, or the epoch fewer than processes.
+    The clips of a step (``batch_size``) are the same whatever the number of processes and pieces,
+    so that the gradient is. The last step has the remaining clips, unless they are fewer than
+    processes, since each process has to take part. ValueError if a step has fewer clips than
+    processes times pieces, or the epoch fewer than processes.
 
     Examples
     --------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 
@@ -13,30 +14,17 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.parallel import count_processes
 
-__all__ = ["build_model", "check_devices", "device_of", "set_threads"]
+__all__ = ["build_model", "check_devices", "device_of", "precision_of", "set_threads"]
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+#: What torch calls the instructions of CPUs that multiply in bfloat16.
+CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 
 def build_model(
     config: RunConfig, layouts: Sequence[SkeletonLayout], num_classes: int, in_feats: int
 ) -> ASGCN:
-    """Make the model of a run; its first weights depend on ``trainer.seed`` alone.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    layouts
-        Skeletons that it serves.
-    num_classes
-        K.
-    in_feats
-        Coordinates of a joint.
-
-    Raises
-    ------
-    InputError
-        If the model refuses an option.
-    """
+    """Make the model of a run; its first weights depend on ``trainer.seed`` alone."""
     torch.manual_seed(config.trainer.seed)
     cls = STGCN if config.model.name == "stgcn" else ASGCN
     try:
@@ -48,14 +36,7 @@ def build_model(
 
 
 def check_devices(config: RunConfig) -> None:
-    """Refuse to train on devices that are not there.
-
-    Raises
-    ------
-    InputError
-        If a GPU is asked for and torch sees none, or there are more processes than GPUs or than
-        clips of a step.
-    """
+    """Refuse GPUs that torch does not see, or more processes than GPUs or than clips of a step."""
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError(
             "trainer.accelerator: gpu is asked for, but torch sees no GPU here; use cpu or auto"
@@ -79,6 +60,27 @@ def set_threads(config: RunConfig) -> None:
     """Give torch the threads that the run asks for."""
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
+
+
+def precision_of(config: RunConfig) -> tuple[Precision, str]:
+    """Return the precision of a run's training, and why where the run leaves it open.
+
+    Examples
+    --------
+    >>> precision_of(RunConfig())
+    ('32-true', '')
+    """
+    chosen = config.trainer.precision
+    if chosen != "auto":
+        return chosen, ""
+    if device_of(config).type == "cuda":
+        has, name = torch.cuda.is_bf16_supported(including_emulation=False), "the GPU"
+    else:
+        ask: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+        has, name = any(ask().get(each) for each in CPU_BFLOAT16), "the CPU"
+    if has:
+        return "bf16-mixed", f"{name} multiplies in bfloat16"
+    return "32-true", f"{name} is not known to multiply in bfloat16"
 
 
 def device_of(config: RunConfig) -> torch.device:

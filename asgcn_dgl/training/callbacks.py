@@ -24,10 +24,7 @@ __all__ = ["AtomicCheckpointIO", "EpochLog", "ProgressBar", "SaveCheckpoints", "
 
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
-    """Print a line, above the progress bar if there is one, and add it to the log file.
-
-    Of several processes the first does.
-    """
+    """Print a line, above a progress bar, and add it to the log file; in the first process only."""
     if not is_main():
         return
     if bar is not None:
@@ -83,20 +80,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class SaveCheckpoints(Checkpoint):
     """Write ``<last>.ckpt`` after each epoch, and ``best.ckpt`` when validation is best so far.
 
-    Best is the highest top-1; of equals the lowest validation loss; of those the first. Lightning's
-    own ModelCheckpoint stores absolute paths, so that a moved run folder no longer resumes cleanly,
-    and knows no tie-break, which small validation sets need.
-
-    Parameters
-    ----------
-    folder
-        Where the checkpoints go.
-    last
-        Name of the checkpoint of the last epoch.
-    best
-        Whether to keep the best one.
-    patience
-        Validations without a better one after which training stops; None: it does not.
+    Best is the highest top-1, then the lowest validation loss, then the first. After ``patience``
+    validations without a better one training stops. Lightning's ModelCheckpoint stores absolute
+    paths, so that a moved run does not resume cleanly, and has no tie-break, which small sets need.
     """
 
     def __init__(
@@ -141,19 +127,9 @@ class SaveCheckpoints(Checkpoint):
 
 
 class EpochLog(Callback):
-    """Print and keep a line for each epoch; write its figures as data; count the seconds.
+    """Print and log a line for each epoch; write its figures as data; count the seconds.
 
-    Parameters
-    ----------
-    file
-        Text file of the lines.
-    label
-        Name of the phase, with which the lines begin.
-    bar
-        The progress bar, if any.
-    history
-        File that gets a line of JSON for each epoch: ``phase``, ``epoch`` from 1, and the figures
-        by name. None: no such file.
+    ``history`` gets a line of JSON for each epoch: ``phase``, ``epoch`` from 1, and the figures.
     """
 
     def __init__(
@@ -206,9 +182,9 @@ class EpochLog(Callback):
         if self.history is not None and is_main():
             line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
             append_line(self.history, json.dumps(line))
-        if trainer.logger is not None:
-            speed = {**rates, "clips_per_second": self._clips / seconds}
-            trainer.logger.log_metrics(speed, step=trainer.global_step)
+        speed = {**rates, "clips_per_second": self._clips / seconds}
+        for logger in trainer.loggers:
+            logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seconds so far."""

@@ -68,18 +68,8 @@ def make_record(
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values.
 
-    Parameters
-    ----------
-    model
-        The model.
-    class_names
-        Names of the classes.
-    config
-        Options of the run, above all how its clips are prepared.
-    origins
-        Formats and options that the clips were read with.
-    scored
-        Whether the last coordinate of the clips is a score; None if it is not known.
+    ``config`` says above all how clips are prepared, ``origins`` how they were read, ``scored``
+    whether their last coordinate is a score (None: not known).
     """
     return {
         "format": _FORMAT,
@@ -125,13 +115,7 @@ def write_checkpoint(path: str | Path, values: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package, without running any code from it.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is damaged, or was not written by this package.
-    """
+    """Load a checkpoint of this package, without running any code from it."""
     plain_file(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -169,23 +153,11 @@ def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Restored:
-    """A model out of a checkpoint, with what its use needs.
+    """A model from a checkpoint, in evaluation mode, with what its use needs.
 
-    Parameters
-    ----------
-    model
-        The model, in evaluation mode.
-    class_names
-        Names of the classes, in the order of the logits.
-    config
-        The options of the run.
-    epoch
-        Epochs that were trained.
-    origins
-        Formats and options that the training clips were read with, where they are known.
-    scored
-        Whether the last coordinate of the training clips is a score; None where a checkpoint does
-        not tell.
+    ``class_names`` are in the order of the logits; ``config`` has the options of the run;
+    ``origins`` the formats and options that the training clips were read with; ``scored`` says
+    whether their last coordinate is a score; None: not known.
     """
 
     model: ASGCN
@@ -196,13 +168,7 @@ class Restored:
     scored: bool | None = None
 
     def check_data(self, data: Reader) -> None:
-        """Refuse a set whose labels or joints mean something else than those of the training set.
-
-        Raises
-        ------
-        InputError
-            If its classes are others or in another order, or a skeleton of it is not the model's.
-        """
+        """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
         numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
@@ -224,13 +190,7 @@ class Restored:
                 )
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip with other coordinates than the training clips.
-
-        Raises
-        ------
-        InputError
-            If it has more or fewer, or a depth in the place of a score, or the other way round.
-        """
+        """Refuse a clip with other coordinates than the training clips, a score included."""
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
@@ -255,13 +215,7 @@ def _coordinates(count: int, scored: bool) -> str:
 
 
 def load_model(path: str | Path) -> Restored:
-    """Build the model that a checkpoint describes, with its weights; averaged ones come first.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used.
-    """
+    """Build the model of a checkpoint, with its weights; averaged ones come first."""
     if is_pretrained(path):
         return _load_pretrained(path)
     checkpoint = load_checkpoint(path)
@@ -307,30 +261,17 @@ def _numbered(model: ASGCN) -> list[str]:
 
 
 def write_model(
-    out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
+    out: str | Path,
+    model: ASGCN,
+    class_names: Sequence[str],
+    config: RunConfig,
+    origins: Sequence[Origin] = (),
 ) -> Path:
-    """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
+    """Write a model that no run of this library trained; return its checkpoint.
 
-    Parameters
-    ----------
-    out
-        A name that ends in ``.ckpt``, or a folder, which must be new or empty.
-    model
-        The model.
-    class_names
-        Names of the classes; empty: numbered.
-    config
-        How clips are prepared.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty, or the names are not as many as the classes.
+    ``out`` is a name that ends in ``.ckpt``, or a new or empty folder, which becomes that of a run.
+    Without ``class_names`` classes are numbered; ``config`` says how clips are prepared, and
+    ``origins`` the formats and options that they are read with.
     """
     out, names = Path(out), list(class_names) or _numbered(model)
     if len(names) != model.config.num_classes:
@@ -338,7 +279,7 @@ def write_model(
     config = replace(config, model=model.config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     check_finite(state, "the given weights")
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config)}
+    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
     if out.suffix == ".ckpt":
         write_checkpoint(out, held)
         return out

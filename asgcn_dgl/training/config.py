@@ -22,17 +22,20 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "LoggerName",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
     "TrainerConfig",
-    "merged",
     "packaged_config",
     "packaged_configs",
     "read_yaml",
+    "yaml_text",
 ]
 
 
+#: Where a run can log beside its CSV files.
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 #: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
 MOST_SEED, MOST_EPOCHS = 2**32 - 1, 1_000_000
 
@@ -56,10 +59,15 @@ class ClipsConfig:
         T, frames of a clip that the model sees.
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
-        'resize' (interpolation), 'repeat' (from the start again until full), 'pad' (masked frames),
-        'own' (all that the clip has, T at most; clips of about the same length share a batch).
+        'loop' (so too, but a shorter clip goes round, as PYSKL does it),
+        'random' (drawn from the whole clip with repetition while training, spread evenly in
+        evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad'
+        (masked frames), 'own' (all that the clip has, T at most; clips of about the same length
+        share a batch).
     num_clips
         Choices of frames of a clip, over which evaluation averages its class probabilities.
+    mirrored
+        Evaluation sees each clip mirrored as well, and averages over both.
     missing
         What becomes of joints that were not seen: 'mask' (the network leaves them out),
         'interpolate' (over time), 'drop' (frames that miss more than half), 'zero' (they count as
@@ -81,14 +89,26 @@ class ClipsConfig:
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
-        'published' (the shoulders along x by the shortest turn, as published), or 'none'.
+        'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
+        'published' (the shoulders along x by the shortest turn, as published), 'pyskl' (so too,
+        about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
+        about that joint in each frame), or 'none'.
+    views
+        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
+        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
+        decide).
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
         the recordings' unit. None: the coordinates as they are, which should be about 1.
+    rate
+        Frames a second that recordings are brought to first, by interpolation; those that do not
+        tell theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
+    rotate_order
+        Axes in the order in which clips are turned about them.
     scale
         Range of the random scaling while training; [1, 1]: none.
     scale_per_axis
@@ -105,6 +125,9 @@ class ClipsConfig:
         Standard deviation of the noise added to joints while training, in the clip's unit.
     lose
         Probability that a joint is lost for a while, at random, while training.
+    box
+        After alignment and augmentation, bring each axis of the whole clip to [-1, 1] by its own
+        least and largest value. Predicted poses and their errors are in the box's unit then.
     repeat
         How often an epoch of joint training goes over the training clips.
     workers
@@ -120,8 +143,9 @@ class ClipsConfig:
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "resize", "repeat", "pad", "own"] = "uniform"
+    sampling: Literal["uniform", "loop", "random", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
+    mirrored: bool = False
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
     missing_gap: int | None = None
     max_bodies: int | None = None
@@ -129,9 +153,14 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
     layout: str | None = None
-    align: Literal["none", "center", "spine", "view", "published"] = "spine"
+    align: Literal[
+        "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
+    ] = "spine"
+    views: Literal["given", "one", "several", "auto"] = "given"
     unit: float | None = None
+    rate: float | None = None
     rotate: float | list[float] = 15.0
+    rotate_order: Literal["xyz", "zyx"] = "xyz"
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
     scale_per_axis: bool = False
     shear: float = 0.0
@@ -140,6 +169,7 @@ class ClipsConfig:
     flip: float = 0.0
     noise: float = 0.0
     lose: float = 0.0
+    box: bool = False
     repeat: int = 1
     workers: int = 0
     cache: bool = True
@@ -152,7 +182,7 @@ class ClipsConfig:
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
         _check_most(self, "clips", num_frames=100_000, num_clips=1000, max_bodies=1000)
         _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
-        _check_positive(self, "clips", ("unit",))
+        _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
@@ -196,8 +226,8 @@ class AIMConfig:
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
-        from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learned to use them.
+        from 0 to 1, and of joint training over which joint_kl rises. At full weight from the
+        beginning (0, the paper) links close before anything has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer
@@ -207,6 +237,9 @@ class AIMConfig:
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
+    joint_kl
+        Weight of the links' divergence from their prior alone beside the joint loss, so that a
+        link has its price in joint training too; 0 (the paper): links cost nothing there.
     """
 
     epochs: int = 10
@@ -218,10 +251,11 @@ class AIMConfig:
     joint_optimizer: Literal["sgd", "adam"] = "sgd"
     joint_lr: float | None = None
     loss_weight: float = 0.0
+    joint_kl: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self, "aim.")
-        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
+        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight", "joint_kl"))
         _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
         _check_most(self, "aim", epochs=MOST_EPOCHS, pred_steps=10_000, batch_size=2**16)
         _check_positive(self, "aim", ("lr", "joint_lr"))
@@ -263,6 +297,9 @@ class OptimConfig:
     ema
         Decay of an exponential moving average of the weights, which is then what is evaluated,
         with batch statistics of its own; none: no average.
+    average_last
+        Epochs at the end over which all steps' weights are averaged alike, which is then what is
+        evaluated, with batch statistics of its own; none: no such average.
     """
 
     lr: float = 0.1
@@ -277,12 +314,19 @@ class OptimConfig:
     label_smoothing: float = 0.0
     grad_clip: float | None = None
     ema: float | None = None
+    average_last: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "optim.")
+        check(
+            self.average_last is None or self.ema is None,
+            "optim.average_last",
+            "left out where optim.ema is set",
+            self.average_last,
+        )
         _check_positive(self, "optim", ("lr", "grad_clip"))
         _check_least(self, "optim", 0, ("weight_decay", "warmup_epochs"))
-        _check_least(self, "optim", 1, ("base_batch",))
+        _check_least(self, "optim", 1, ("base_batch", "average_last"))
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             check(0 <= value < 1, f"optim.{name}", "in [0, 1)", value)
@@ -350,15 +394,23 @@ class TrainerConfig:
     seed
         Seed of the weights, the data order, the augmentation, dropout and the A-links' noise.
     precision
-        Precision of the arithmetic, in Lightning's words.
+        Precision of the arithmetic, in Lightning's words; 'auto': bf16-mixed where the device
+        multiplies in bfloat16 by itself (a GPU of compute capability 8.0 and up, a CPU with
+        AVX512-BF16 or AMX), else 32-true.
     accelerator
         Where to compute, in Lightning's words.
     threads
         Threads of torch; none: torch's default.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
+    freeze
+        Parts of the model that are not trained, their statistics included: 'aim', 'backbone' (input
+        norms and blocks), 'recognition', 'prediction'; for a start from another model's weights.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
+    loggers
+        Where to log beside ``csv/`` in the run's folder: 'tensorboard' (if it is installed),
+        'wandb' (Weights & Biases), 'mlflow'.
     link_pictures
         Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
     reuse_memory
@@ -375,11 +427,15 @@ class TrainerConfig:
     eval_batch_size: int = 64
     eval_every: int = 1
     seed: int = 0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
+    freeze: list[Literal["aim", "backbone", "recognition", "prediction"]] = field(
+        default_factory=list
+    )
     early_stop: int | None = None
+    loggers: list[LoggerName] = field(default_factory=lambda: ["tensorboard"])
     link_pictures: bool = True
     reuse_memory: bool = True
 
@@ -442,12 +498,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_types(self)
         frozen = self.model.link_mode == "frozen"
-        check(
-            not frozen or self.aim.loss_weight == 0,
-            "aim.loss_weight",
-            "0 where model.link_mode is frozen",
-            self.aim.loss_weight,
-        )
+        for name in ("loss_weight", "joint_kl"):
+            value = getattr(self.aim, name)
+            rule = "0 where model.link_mode is frozen"
+            check(not frozen or value == 0, f"aim.{name}", rule, value)
         check(
             self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",
@@ -463,7 +517,7 @@ class RunConfig:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Streams that the model sees: that of the clips, or those that it makes of positions.
+        """Streams that the model sees, that of the clips or those that it makes of positions.
 
         Examples
         --------
@@ -508,8 +562,9 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Build from what :meth:`to_dict` gave; options left out take their defaults.
 
-        The section ``model`` may name a ``preset`` ('paper' or 'small'), whose options are the
-        defaults there. Former names of options are accepted, see :data:`asgcn_dgl.options.RENAMED`.
+        The section ``model`` may name a ``preset`` ('paper', 'small' or 'light'), whose options are
+        the defaults there. Former names of options are accepted, see
+        :data:`asgcn_dgl.options.RENAMED`.
 
         Raises
         ------
@@ -589,12 +644,17 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
+#: Formats of recordings of one's own, which have the configuration of ``own``.
+LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
+#: Configurations that are another's, by name.
+_SAME = {"own": "small_set"}
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations in the package."""
     folder = files("asgcn_dgl") / "configs"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    found = (p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted([*found, *_SAME])
 
 
 def packaged_config(name: str) -> dict[str, Any] | None:
@@ -605,9 +665,11 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
+    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
-    text = (files("asgcn_dgl") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"
+    text = file.read_text(encoding="utf-8")
     return dict(_yaml().safe_load(text) or {})
 
 
@@ -618,6 +680,18 @@ def _yaml() -> Any:
     except ImportError as error:
         raise ImportError("this needs yaml: pip install 'asgcn_dgl[train]'") from error
     return yaml
+
+
+def yaml_text(value: object) -> str:
+    """Return the value of an option as YAML has it, on one line.
+
+    Examples
+    --------
+    >>> yaml_text([32, 64]), yaml_text("xview"), yaml_text(None)
+    ('[32, 64]', 'xview', 'null')
+    """
+    text = str(_yaml().safe_dump(value, default_flow_style=True, width=float("inf")))
+    return text.removesuffix("...\n").strip()
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -645,20 +719,3 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of ``base`` with those of ``over`` in them, section by section.
-
-    Examples
-    --------
-    >>> merged({"trainer": {"epochs": 9, "seed": 1}}, {"trainer": {"epochs": 3}})
-    {'trainer': {'epochs': 3, 'seed': 1}}
-    """
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            value = merged(old, value)
-        found[key] = value
-    return found

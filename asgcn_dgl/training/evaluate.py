@@ -41,39 +41,29 @@ def evaluate(
     checkpoint: str = "auto",
     root: str | Path | None = None,
     num_clips: int | None = None,
+    mirrored: bool | None = None,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    checkpoint
-        'best', 'last', or 'auto': the best on validation, the last where there is none.
-    root
-        Folder of the data set, if it is not where training found it.
-    num_clips
-        Choices of frames of each clip, spread evenly, whose probabilities are averaged; none: as
-        many as the run's ``clips.num_clips``.
-
-    Returns
-    -------
-    dict
-        What ``metrics.json`` holds; accuracies in percent, distances in the clips' unit (meters).
-
-    Raises
-    ------
-    InputError
-        If the run, its checkpoint or the data cannot be used, or another process writes there.
+    ``checkpoint`` is 'best', 'last', or 'auto': the best on validation, the last where there is
+    none. ``root`` is the folder of the data set, if it has moved. The probabilities of
+    ``num_clips`` choices of frames are averaged, of each clip ``mirrored`` as well; by default as
+    the run's options say. Returned is the content of ``metrics.json``: accuracies in percent,
+    distances in the clips' unit (meters).
+    InputError if the run, its checkpoint or the data cannot be used.
     """
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
     with run.lock():
-        return _evaluate(run, checkpoint, root, num_clips)
+        return _evaluate(run, checkpoint, root, num_clips, mirrored)
 
 
 def _evaluate(
-    run: RunDir, checkpoint: str, root: str | Path | None, num_clips: int | None
+    run: RunDir,
+    checkpoint: str,
+    root: str | Path | None,
+    num_clips: int | None,
+    mirrored: bool | None,
 ) -> dict[str, Any]:
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
@@ -87,6 +77,8 @@ def _evaluate(
     if num_clips is not None:
         _check_views(config, num_clips)
         config.clips.num_clips = num_clips
+    if mirrored is not None:
+        config.clips.mirrored = mirrored
     set_threads(config)
     started = time.perf_counter()
     datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
@@ -142,29 +134,19 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
 def evaluation_datasets(
     clips: Reader | Sequence[Clip], model: ASGCN, config: RunConfig
 ) -> list[SkeletonDataset]:
-    """Return the clips seen whole, and without their future if the model predicts one.
-
-    Parameters
-    ----------
-    clips
-        A reader of clips, or clips.
-    model
-        The model.
-    config
-        Options of the run.
-    """
+    """Return the clips seen whole, and without their future if the model predicts one."""
     steps = model.config.future_frames
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
         clips = load(clips, config, progress_wanted(config))
-    passes = {"whole": config.clips.num_clips}  # by mode
-    if steps:
-        passes["observed"] = 1
+    whole: dict[str, Any] = {
+        "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
+    }
+    seen = {"whole": whole, "observed": {}} if steps else {"whole": whole}  # options by mode
     return [
-        make_dataset(
-            clips, config, mode, future_frames=steps, num_clips=number, num_classes=classes
-        )
-        for mode, number in passes.items()
+        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes, **options)
+        for mode, options in seen.items()
     ]
 
 
@@ -175,19 +157,7 @@ def score(
     config: RunConfig,
     label: str,
 ) -> tuple[RecognitionScores, PredictionScores]:
-    """Run a model over clips: recognition on whole clips, prediction on clips without their future.
-
-    Parameters
-    ----------
-    model
-        The model; it is left in evaluation mode.
-    datasets
-        What :func:`evaluation_datasets` returned.
-    config
-        Options of the run.
-    label
-        What the progress bar says.
-    """
+    """Run a model over :func:`evaluation_datasets`: recognition on whole clips, then prediction."""
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
@@ -206,7 +176,7 @@ def score(
             "the model gives scores that are not finite, as its weights are; use an earlier "
             "checkpoint, or train again at a lower learning rate"
         )
-    scores[0].average(datasets[0].num_clips)
+    scores[0].average(datasets[0].num_passes)
     return scores
 
 
@@ -219,21 +189,7 @@ def figures(
     protocol: str,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Return the figures of an evaluation in plain values, with what they were found with.
-
-    Parameters
-    ----------
-    restored
-        The model that was evaluated.
-    recognition, prediction
-        Its scores.
-    split
-        Which clips: 'validation' or 'test'.
-    protocol
-        Name of the split that they are of.
-    checkpoint
-        Name of the checkpoint.
-    """
+    """Return the figures of an evaluation in plain values, with what they were found with."""
     config = restored.config
     return {
         "dataset": config.data,
@@ -243,6 +199,7 @@ def figures(
         "split": split,
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
         **recognition.summary(restored.class_names),
         **recognition.details(),
         "link_use": recognition.link_use(),

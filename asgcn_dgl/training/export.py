@@ -11,8 +11,6 @@ from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.files import model_file
 
-__all__ = ["export"]
-
 _NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "pretrained": "model"}
 
 
@@ -26,25 +24,11 @@ def export(
     layout: str | None = None,
     checkpoint: str = "auto",
 ) -> str:
-    """Write a trained model as a file that other programs run; return what was written, in a line.
+    """Write a trained model as a file that other programs run; return a line about it.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of a run, a checkpoint, or a folder of ``save_pretrained``.
-    to
-        Kind of file.
-    out
-        Where to write; None for the usual name in the present folder.
-    bodies, outputs, layout
-        See :class:`~asgcn_dgl.models.exporting.ClipProgram`.
-    checkpoint
-        'best', 'last' or 'auto'.
-
-    Raises
-    ------
-    InputError
-        If the model cannot be used, or an option does not fit it; nothing is written then.
+    ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``out``
+    has the usual name in the current folder by default; ``bodies``, ``outputs`` and ``layout`` are
+    as for :class:`~asgcn_dgl.models.exporting.ClipProgram`.
     """
     restored = load_model(model_file(run_dir, checkpoint))
     target = Path(_NAMES[to] if out is None else out)

@@ -56,19 +56,7 @@ def read_figures(
 ) -> dict[str, Any]:
     """Read a run's ``metrics.json`` or ``validation.json``; empty where there is none.
 
-    Parameters
-    ----------
-    path
-        The file.
-    remedy
-        What to do about damage, for the message.
-    need
-        Figures that must be in it; there must be a file then.
-
-    Raises
-    ------
-    InputError
-        If it is damaged; the message names the entry and ends in the remedy.
+    With ``need``, figures that must be in it, there must be a file. InputError if it is damaged.
     """
     if not need and not path.is_file():
         return {}
@@ -77,13 +65,7 @@ def read_figures(
 
 @dataclass(frozen=True)
 class RunDir:
-    """The files of a run, by name.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """The files of a run, by name."""
 
     path: Path
 
@@ -171,13 +153,7 @@ class RunDir:
             temporary.write_text(config.to_yaml(), encoding="utf-8")
 
     def read_config(self) -> RunConfig:
-        """Read the options of the run.
-
-        Raises
-        ------
-        InputError
-            If this is not the folder of a run, or its options are not valid.
-        """
+        """Read the options of the run."""
         if not self.config_file.is_file():
             raise InputError(
                 f"{self.path}: not the folder of a run (no config.yaml in it); give the "
@@ -189,13 +165,7 @@ class RunDir:
             raise InputError(f"{self.config_file}: {error}") from error
 
     def checkpoint(self, which: str = "auto") -> Path:
-        """Return the checkpoint to use: 'best', 'last', or the best there is ('auto').
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+        """Return the checkpoint to use: 'best', 'last', or the best there is ('auto')."""
         names = ("best", "last") if which == "auto" else (which,)
         for name in names:
             file = self.checkpoints / f"{name}.ckpt"
@@ -208,19 +178,6 @@ class RunDir:
 
 
 def model_file(path: str | Path, which: str = "auto") -> Path:
-    """Return what holds a model: a checkpoint, that of a run, or a folder of ``save_pretrained``.
-
-    Parameters
-    ----------
-    path
-        File or folder.
-    which
-        Checkpoint of a run, see :meth:`RunDir.checkpoint`.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """Return the file of a model: a checkpoint, a run's, or a ``save_pretrained`` folder."""
     path = Path(path)
     return path if path.is_file() or is_pretrained(path) else RunDir(path).checkpoint(which)

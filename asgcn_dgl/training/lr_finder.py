@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.build import build_model, check_devices, set_threads
+from asgcn_dgl.training.build import build_model, check_devices, precision_of, set_threads
 from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.modules import JointTraining
@@ -38,29 +38,11 @@ def find_lr(
 ) -> dict[str, Any]:
     """Train jointly from new weights while the learning rate rises step by step; print a table.
 
-    The inference module is neither warmed up nor trained, and what was trained is discarded.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    lowest, highest
-        First and last learning rate.
-    steps
-        Steps of the optimizer, at most.
-    out
-        File to write the result to as JSON.
-
-    Returns
-    -------
-    dict
-        ``lr`` and ``loss`` (smoothed) of each step, and ``suggestion``, the value for
-        ``optim.lr``: with ``optim.base_batch`` training scales it by the clips of a step.
-
-    Raises
-    ------
-    InputError
-        If the options or the data cannot be used, or training diverges at the first steps.
+    The inference module is neither warmed up nor trained, and what was trained is discarded. Of at
+    most ``steps`` optimizer steps from ``lowest`` to ``highest`` the result, also written to the
+    JSON file ``out``, has ``lr`` and ``loss`` (smoothed), and ``suggestion``, the value for
+    ``optim.lr``: with ``optim.base_batch`` training scales it by the clips of a step. InputError
+    for wrong options or a training that diverges at the first steps.
     """
     if not 0 < lowest < highest or steps < 2:
         raise InputError(
@@ -81,7 +63,7 @@ def find_lr(
             max_epochs=-1,
             accelerator=config.trainer.accelerator,
             devices=1,
-            precision=config.trainer.precision,
+            precision=precision_of(config)[0],
             accumulate_grad_batches=config.trainer.accumulate,
             default_root_dir=folder,
             logger=False,

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput
 from asgcn_dgl.nn import Links
-from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
@@ -31,28 +31,10 @@ __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
 
 class Phase(pl.LightningModule):
-    """What both phases share: seeds, checks for finite numbers, the record in checkpoints.
+    """Common to both phases: seeds, checks for finite numbers, the record in checkpoints.
 
-    Parameters
-    ----------
-    model
-        The model; it keeps its weights from phase to phase.
-    class_names
-        Names of the classes; by default their numbers.
-    seed
-        Seed of dropout and of the noise of the links.
-    clips
-        How clips are prepared. Checkpoints hold it, so that
-        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
-        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
-    record
-        All that checkpoints say of the model, instead of what is made of these options, see
-        ``asgcn_dgl.training.checkpoint.make_record``.
-
-    Attributes
-    ----------
-    running
-        Losses of the latest batch, for the progress bar.
+    ``running`` holds the losses of the latest batch, for the progress bar; parameters are described
+    in :class:`JointTraining`.
     """
 
     number: int
@@ -90,10 +72,9 @@ class Phase(pl.LightningModule):
         raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and the noise of the links from (seed, phase, epoch).
+        """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.
 
-        So an epoch is the same whether the run was interrupted before it or not. Each process but
-        the first adds its rank, since its clips differ.
+        So an epoch is the same whether the run was interrupted before it or not.
         """
         parts = [self.seed, self.number, self.current_epoch]
         parts += [rank()] if rank() else []
@@ -106,14 +87,13 @@ class Phase(pl.LightningModule):
         norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
         self.need_finite(norm, "norm of the weights")
 
-    def need_finite(self, value: Tensor, what: str) -> None:
-        """Stop with a message where a number is not finite.
+    def kl_rise(self, share: float) -> float:
+        """Factor on the divergence in this step, from 0 to 1 over a share of the phase."""
+        rise = share * self.trainer.estimated_stepping_batches
+        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
-        Raises
-        ------
-        DivergenceError
-            If it is NaN or infinite.
-        """
+    def need_finite(self, value: Tensor, what: str) -> None:
+        """Raise DivergenceError where a number is NaN or infinite."""
         if not bool(torch.isfinite(value)):
             raise DivergenceError(
                 f"{self.label}: the {what} became {value.detach().item()} in epoch "
@@ -200,7 +180,7 @@ class AIMWarmUp(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
-        losses = self.losses(batch, self.kl_weight())
+        losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
         self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
@@ -222,11 +202,6 @@ class AIMWarmUp(Phase):
             pred_steps=self.options.pred_steps,
             kl_weight=kl_weight,
         )
-
-    def kl_weight(self) -> float:
-        """Weight of the divergence in this step, from 0 to 1."""
-        rise = self.options.kl_warmup * self.trainer.estimated_stepping_batches
-        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
@@ -252,7 +227,8 @@ class JointTraining(Phase):
         Gradient descent and its schedule, which covers the trainer's ``max_epochs``.
         ``base_batch`` is not used: scale ``lr`` yourself.
     aim
-        Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
+        Options of the inference module in this phase: learning rate, optimizer, weights of its
+        loss and of the links' divergence.
     prediction_weight
         w.
     class_names
@@ -296,8 +272,8 @@ class JointTraining(Phase):
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
         self.grad_clip = self.optim.grad_clip
-        decay = self.optim.ema
-        self.average = None if decay is None else AveragedModel(model, decay)
+        averages = self.optim.ema is not None or self.optim.average_last is not None
+        self.average = AveragedModel(model, self.optim.ema) if averages else None
         self._steps = 0  # after which the average was last moved
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
@@ -325,6 +301,11 @@ class JointTraining(Phase):
         if self.aim.loss_weight > 0 and out.links is not None:
             parts["aim"] = self.aim_loss(batch, out.links)
             weights.append(self.aim.loss_weight)
+            counts.append(len(batch.feat))
+        if self.aim.joint_kl > 0 and out.links is not None:
+            divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
+            parts["divergence"] = divergence.sum() / len(batch.feat)
+            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))
@@ -361,7 +342,11 @@ class JointTraining(Phase):
         """Move the averaged weights towards the new ones, where a step was taken."""
         super().on_train_batch_end(outputs, batch, batch_idx)
         if self.average is not None and self.global_step > self._steps:
-            self.average.update(self.model, batch)
+            last, epochs = self.optim.average_last, self.trainer.max_epochs or 1
+            if last is None or self.current_epoch >= epochs - last:
+                self.average.update(self.model, batch)
+            elif self.trainer.is_last_batch:
+                self.average.follow(self.model)
         self._steps = self.global_step
 
     def on_validation_epoch_start(self) -> None:

@@ -1,4 +1,4 @@
-"""Use of a trained model on raw files: what is done, and how it goes on."""
+"""Use of a trained model on raw files: the action, and the poses that follow."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data import Clip, Compose, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data.rates import AtRate
+from asgcn_dgl.data.transforms import PublishedView
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
+from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
+from asgcn_dgl.training.preparation import body_steps, undo_alignment
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
@@ -58,29 +61,13 @@ def predict(
     checkpoint: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> list[Prediction]:
-    """Recognise and predict the clips in raw files; print a table.
+    """Recognize and predict the clips in raw files; print a table.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of a run, a checkpoint file, or a folder of :meth:`ASGCN.save_pretrained`.
-    files
-        Files of any format that :func:`~asgcn_dgl.data.open_data` recognizes; a file may hold
-        several clips.
-    out
-        Where to write the result too: a ``.json`` or an ``.npz`` file.
-    top
-        Classes to print for each file.
-    checkpoint
-        'best', 'last' or 'auto'.
-    options
-        Options of the files' format. Left out: those that the model's recordings were prepared
-        with.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used; nothing is written then.
+    ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``files``
+    have any format that :func:`~asgcn_dgl.data.open_data` recognizes, and may hold several clips;
+    ``out`` is a ``.json`` or ``.npz`` file for the result; ``top`` classes are printed for each
+    clip; ``options`` of the format are by default those that the model's recordings were prepared
+    with. InputError if a file cannot be used; nothing is written then.
     """
     _check_out(out, top)
     path = Path(run_dir)
@@ -113,23 +100,10 @@ def read_clips(
     options: Mapping[str, Any] | None = None,
     origins: Sequence[Origin] = (),
 ) -> list[Clip]:
-    """Read the clips of a file of any format.
+    """Read the clips of a file of any format, of the layouts that a model knows.
 
-    Parameters
-    ----------
-    path
-        The file.
-    layouts
-        Those that the model knows.
-    options
-        Options of the format.
-    origins
-        How the model's recordings were read; their options hold where ``options`` leaves one out.
-
-    Raises
-    ------
-    InputError
-        If the format is not recognized, or the reader refuses the file.
+    ``options`` are those of the format; others are taken from ``origins``, how the model's
+    recordings were read.
     """
     return [_adopt(clip, layouts) for clip in open_file(path, layouts, options, origins)]
 
@@ -147,7 +121,7 @@ def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
 
 @torch.no_grad()
 def predict_clip(restored: Restored, clip: Clip) -> Prediction:
-    """Recognise a clip and predict how it goes on.
+    """Recognize a clip and predict the poses that follow.
 
     Parameters
     ----------
@@ -170,6 +144,8 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         )
     restored.check_clip(clip)
     steps = model.config.future_frames
+    if restored.config.clips.rate is not None:
+        clip = AtRate(restored.config.clips.rate)(clip)
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
@@ -203,39 +179,16 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
 
 
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
-    """Undo the alignment: bring poses back to the coordinates of the recording.
+    """Bring poses (..., d) of a dataset's samples back to the coordinates of the recording.
 
-    Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of.
-
-    Parameters
-    ----------
-    poses
-        (..., d) positions in the coordinates of the dataset's samples.
-    dataset
-        Clips with their alignment, without augmentation.
-    index
-        Number of the clip that the poses belong to.
+    The transforms of the dataset, which must be without augmentation, are undone for clip
+    ``index``; see :func:`undo_alignment`.
     """
     raw = dataset.clip(index)
-    assert dataset.transform is not None
+    assert isinstance(dataset.transform, Compose)
+    by_frame = any(isinstance(step, PublishedView) for step in dataset.transform.transforms)
     aligned = dataset.transform(raw, np.random.default_rng(0))
-    source = aligned.places[aligned.mask].astype(np.float64)
-    target = raw.places[raw.mask].astype(np.float64)
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
-    handed = np.ones(len(middle))
-    handed[-1] = np.sign(np.linalg.det(left @ right))
-    places = poses[..., : raw.num_places]
-    turned = (places - middle) @ (left * handed) @ right * _stretch(source, target) + goal
-    return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
-
-
-def _stretch(source: np.ndarray, target: np.ndarray) -> float:
-    """Return by what scaling (n, d) places became others; exactly 1 where nothing was scaled."""
-    before, after = source.std(axis=0), target.std(axis=0)
-    ratio = np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-12)
-    return 1.0 if abs(ratio - 1) < 1e-4 or not ratio > 0 else float(ratio)
+    return undo_alignment(poses, raw, aligned, by_frame)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

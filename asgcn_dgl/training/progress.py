@@ -14,8 +14,6 @@ from tqdm.auto import tqdm
 
 from asgcn_dgl.training.config import RunConfig
 
-__all__ = ["progress_wanted", "quiet_lightning", "track"]
-
 _Item = TypeVar("_Item")
 
 

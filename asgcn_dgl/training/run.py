@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
@@ -23,6 +21,7 @@ from asgcn_dgl.training.build import (
     build_model,
     check_devices,
     device_of,
+    precision_of,
     set_threads,
 )
 from asgcn_dgl.training.callbacks import (
@@ -45,7 +44,14 @@ from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
 from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
-from asgcn_dgl.training.finetune import start_model, take_layout, take_weights
+from asgcn_dgl.training.finetune import (
+    InitPart,
+    start_config,
+    start_model,
+    take_layout,
+    take_weights,
+)
+from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -74,6 +80,8 @@ def train(
     resume: bool = False,
     test: bool = True,
     init: str | Path | None = None,
+    init_part: InitPart = "all",
+    note: str = "",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -92,6 +100,11 @@ def train(
         Start from the weights of this model: a run, a checkpoint, or a folder of
         ``save_pretrained``. Its options of the model take the place of those in ``config``; a head
         for another number of classes is new.
+    init_part
+        'all', or 'backbone': the input norms and the blocks alone. Heads and inference module are
+        then new, by the options in ``config``.
+    note
+        A line for the beginning of the log, such as where the options come from.
 
     Returns
     -------
@@ -108,35 +121,54 @@ def train(
     """
     run = RunDir(Path(folder))
     check_devices(config)
+    missing = check_loggers(config.trainer.loggers)
     set_threads(config)
     if not is_main():  # the first process has the lock
-        return _train(run, config, resume, test, init)
+        return _train(run, config, resume, test, init, init_part, (note, missing))
     _check_folder(run, resume)
     with run.lock():
         _check_folder(run, resume)  # another process may have finished there
-        return _train(run, config, resume, test, init)
+        return _train(run, config, resume, test, init, init_part, (note, missing))
 
 
 def _train(
-    run: RunDir, config: RunConfig, resume: bool, test: bool, init: str | Path | None
+    run: RunDir,
+    config: RunConfig,
+    resume: bool,
+    test: bool,
+    init: str | Path | None,
+    init_part: InitPart,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     start = None if init is None or resume else start_model(init)
     if start is not None:
-        config = replace(config, model=start.config)
+        config = start_config(config, start, init_part)
     clips = RunClips(config, progress_wanted(config))
+    config = clips.config  # with what the clips decided
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
     model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
-    taken = "" if start is None else take_weights(model, start, str(init))
+    taken = "" if start is None else take_weights(model, start, str(init), init_part)
+    model.freeze(config.trainer.freeze)
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    for line in notes:
+        if line:
+            say(run.log, line)
     if taken:
         say(run.log, taken)
+    if config.trainer.freeze:
+        say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
+    if clips.views:
+        say(run.log, f"clips.views: {clips.views}")
+    precision, reason = precision_of(config)
+    if reason:
+        say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
@@ -224,7 +256,7 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
 def _warm_up(run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool) -> float:
     """Train the inference module alone; return the seconds that it took."""
     config = clips.config
-    if model.aim is None or config.aim.epochs == 0:
+    if model.aim is None or config.aim.epochs == 0 or "aim" in config.trainer.freeze:
         return 0.0
     data = _data(clips, model, "whole", config.aim.batch_size or config.trainer.batch_size)
     module = AIMWarmUp(model, config.aim, seed=config.trainer.seed, record=record)
@@ -314,6 +346,7 @@ def _fit(
     callbacks: list[pl.Callback] = [log, saver]
     if options.link_pictures and module.model.aim is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
+    loggers = make_loggers(options.loggers, run.path, label)
     with quiet_lightning(), killed_workers():
         trainer = pl.Trainer(
             max_epochs=epochs,
@@ -324,8 +357,8 @@ def _fit(
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=options.precision,
-            logger=_tensorboard(run, label),
+            precision=precision_of(clips.config)[0],
+            logger=loggers,
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
@@ -342,6 +375,7 @@ def _fit(
                 ckpt_path=file if resume and file.is_file() else None,
                 weights_only=True,
             )
+            close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
         except (InputError, DivergenceError, OSError):
@@ -357,15 +391,6 @@ def _fit(
     if saver.exhausted:
         say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
-
-
-def _tensorboard(run: RunDir, label: str) -> TensorBoardLogger | bool:
-    """Return the logger of a phase; none in a folder whose name it could not write."""
-    try:
-        str(run.path.absolute()).encode()
-    except UnicodeEncodeError:
-        return False
-    return TensorBoardLogger(run.path, name="tensorboard", version=label, default_hp_metric=False)
 
 
 def _restore(callback: pl.Callback, checkpoint: Record, file: Path) -> None:

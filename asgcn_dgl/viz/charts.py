@@ -21,12 +21,10 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    grid,
+    panel_grid,
     plain_axes,
     title_lines,
 )
-
-__all__ = ["draw_class_accuracy", "draw_curves"]
 
 Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
 
@@ -39,30 +37,9 @@ def draw_class_accuracy(
     labels: tuple[str, str] = ("this run", "baseline"),
     title: str = "",
 ) -> Figure:
-    """Draw the accuracy of each class as bars, the best on top.
+    """Draw the accuracy (K,) of each class in percent as bars, the best on top; NaN is left out.
 
-    Parameters
-    ----------
-    accuracy
-        (K,) in percent; NaN for a class without clips, which is left out.
-    class_names
-        K names.
-    baseline
-        (K,) accuracies to compare with, drawn as marks.
-    labels
-        What the bars and the marks are.
-    title
-        Title of the figure.
-
-    Returns
-    -------
-    Figure
-        As wide as a column; it grows with the classes.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
+    ``baseline`` (K,) is drawn as marks; ``labels`` names both. The figure is as wide as a column.
 
     Examples
     --------
@@ -102,28 +79,10 @@ def draw_class_accuracy(
 
 
 def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
-    """Draw the course of a training.
+    """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
 
-    Parameters
-    ----------
-    history
-        Phase to figure to epoch to value, as
-        :func:`asgcn_dgl.training.read_history` gives it.
-    title
-        Title of the figure.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        Panels for what the history holds: the loss of the A-link inference module, the joint loss,
-        the accuracy, the error of predicted poses.
-
-    Raises
-    ------
-    ValueError
-        If the history is empty.
+    Panels for what it holds: the loss of the A-link inference module, the joint loss, the accuracy,
+    the error of predicted poses.
 
     Examples
     --------
@@ -133,7 +92,7 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
     charts = curve_panels(history)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
-    across, width = grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
+    across, width = panel_grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
     down = -(-len(charts) // across)
     lines = title_lines(title, width * across)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0

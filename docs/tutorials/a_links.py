@@ -18,7 +18,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from asgcn_dgl import viz
-from asgcn_dgl.data.coupled import coupled_motion
+from asgcn_dgl.data import coupled_motion
 from asgcn_dgl.nn import AIMDecoder, AIMEncoder, aim_loss
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 

@@ -275,8 +275,8 @@ def test_unusable_clips_are_refused(make_clip, write_ntu):
         ({"future_frames": -1}, "future_frames must be at least 0, got -1"),
         ({"future_share": 2}, r"future_share must be within 0\.\.1, got 2"),
         ({"num_frames": 0}, "num_frames must be at least 1 or None, got 0"),
-        ({"sampling": "loop"}, "sampling must be one of uniform"),
-        ({"sampling": "loop", "num_frames": None}, "sampling must be one of uniform"),
+        ({"sampling": "spiral"}, "sampling must be one of uniform"),
+        ({"sampling": "spiral", "num_frames": None}, "sampling must be one of uniform"),
     ],
 )
 def test_bad_options_are_refused(make_clip, options, text):
@@ -341,6 +341,22 @@ def test_several_choices_of_frames_spread_evenly_and_repeat(make_clip):
     )
     with pytest.raises(ValueError, match="num_clips must be at least 1, got 0"):
         SkeletonDataset([clip], num_clips=0)
+
+
+def test_mirrored_passes_follow_the_plain_ones(make_clip):
+    clip = make_clip(1, 20)
+    dataset = SkeletonDataset([clip], num_frames=5, num_clips=2, mirrored=True)
+    assert dataset.num_passes == 4
+    plain = SkeletonDataset(
+        [RandomFlip(1.0)(clip, np.random.default_rng(0))], num_frames=5, num_clips=2
+    )
+    assert plain.num_passes == 2
+    for number in range(2):
+        assert not same(dataset[number, 0], plain[number, 0])
+        assert same(dataset[2 + number, 0], plain[number, 0])
+        assert same(dataset[4 + number, 0], dataset[number, 0])
+    learning = SkeletonDataset([clip], num_frames=5, mirrored=True, training=True)
+    np.testing.assert_array_equal(learning[1, 0].last, dataset[0, 0].last)
 
 
 def test_a_future_score_is_the_last_one(make_clip):

@@ -15,11 +15,15 @@ from asgcn_dgl.data import (
     Clip,
     Compose,
     Crop,
+    FitBox,
+    LoopSample,
+    PublishedView,
     RandomFlip,
     RandomLoss,
     RandomMove,
     RandomNoise,
     RandomRotate,
+    RandomSample,
     RandomScale,
     RandomShear,
     RandomSpeed,
@@ -31,12 +35,15 @@ from asgcn_dgl.data import (
     ZeroPad,
     frame_sampler,
 )
+from asgcn_dgl.data.transforms import _median_point
 from asgcn_dgl.skeleton import get_layout
 
 ALL = [
     Center(),
     AlignSpine(),
     ViewNormalize(),
+    ViewNormalize(whole=True),
+    FitBox(),
     RandomRotate(),
     RandomScale(),
     RandomFlip(1.0),
@@ -44,6 +51,7 @@ ALL = [
     RandomMove(),
     Crop(),
     UniformSample(7),
+    RandomSample(7),
     Resample(7),
     RepeatPad(7),
     ZeroPad(7),
@@ -155,6 +163,86 @@ def test_view_normalize_turns_the_shoulders_to_x(chain):
     assert shoulders[0] > 0
 
 
+def test_the_shoulders_of_all_frames_outvote_those_of_a_few(chain):
+    """Seven frames that face x, and two in which the shoulders are anywhere."""
+    pos = np.zeros((1, 9, 4, 3))
+    pos[0, :, 1:] = [[0, 0, 1], [-0.2, 0, 0.9], [0.2, 0, 0.9]]  # head, left and right shoulder
+    turn = Rotation.from_euler("z", 70, degrees=True)
+    pos = turn.apply(pos.reshape(-1, 3)).reshape(pos.shape)
+    pos[0, 0, 2:] = [[0.3, 0.1, 0.9], [-0.3, -0.2, 0.9]]
+    pos[0, 5, 2:] = [[0.1, 0.0, 0.9], [0.1, 0.1, 0.9]]
+    clip = Clip.from_positions("c", chain, pos, np.ones((1, 9, 4), dtype=bool))
+    across = (
+        ViewNormalize(whole=True)(clip).pos[0, :, 3] - ViewNormalize(whole=True)(clip).pos[0, :, 2]
+    )
+    right = np.delete(across, [0, 5], axis=0)
+    np.testing.assert_allclose(right, np.tile([0.4, 0, 0], (7, 1)), atol=1e-4)
+    first = ViewNormalize()(clip).pos
+    assert abs((first[0, 3, 3] - first[0, 3, 2])[1]) > 0.1  # one frame alone is taken in
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 15), st.integers(0, 99), st.sampled_from([0.0, 2.0]))
+def test_the_median_point_has_the_least_sum_of_distances(count, seed, outlier):
+    points = rng(seed).normal(size=(count, 2))
+    points[: count // 3] += 50 * outlier
+    median = _median_point(points)
+
+    def total(point):
+        return np.linalg.norm(points - point, axis=1).sum()
+
+    steps = [median + 0.01 * np.array([np.cos(a), np.sin(a)]) for a in np.arange(0, 6.3, 0.3)]
+    assert total(median) <= min(total(step) for step in steps) + 1e-4 * (1 + total(median))
+
+
+def test_alignment_over_the_clip_goes_by_the_first_body_that_shows_shoulders(make_clip, chain):
+    clip = make_clip(2, 6, seed=4)
+    right, left = clip.layout.shoulders
+    mask = np.ones(clip.mask.shape, dtype=bool)
+    mask[0, :, right] = False
+    alone = Clip.from_positions("c", clip.layout, clip.pos[1:])
+    hidden = ViewNormalize(whole=True)(clip.with_pos(clip.pos, mask))
+    spine = AlignSpine()(clip).pos
+    across = spine[1, :, right, :2] - spine[1, :, left, :2]
+    yaw = np.arctan2(*_median_point(across.astype(np.float64))[::-1])
+    expected = Rotation.from_euler("z", -yaw).apply(spine[1].reshape(-1, 3))
+    np.testing.assert_allclose(hidden.pos[1].reshape(-1, 3), expected, atol=1e-4)
+    assert alone.num_bodies == 1
+    gone = clip.with_pos(clip.pos, clip.mask & (np.arange(25) != left))
+    np.testing.assert_array_equal(ViewNormalize(whole=True)(gone).pos, AlignSpine()(gone).pos)
+
+
+def test_the_published_preparation_of_nw_ucla_equals_its_formula(make_clip):
+    """Moved to joint 1 of frame 0, turned about y, then x, scaled, then each axis by itself."""
+    raw = make_clip(1, 12, seed=3)
+    prepare = Compose(Center(), RandomRotate((60, 60, 0), "zyx"), RandomScale(0.5, 1.5), FitBox())
+    ours = prepare(raw, rng(5)).pos[0]
+    draws = rng(5)
+    x, y, _ = draws.uniform(-np.radians([60, 60, 0]), np.radians([60, 60, 0]))
+    size = draws.uniform(0.5, 1.5, size=1)
+    pos = raw.pos[0].astype(np.float64)
+    pos = pos - pos[0, 1]
+    pos = Rotation.from_euler("y", y).apply(pos.reshape(-1, 3))
+    pos = size * Rotation.from_euler("x", x).apply(pos).reshape(12, 25, 3)
+    low, high = pos.min(axis=(0, 1)), pos.max(axis=(0, 1))
+    np.testing.assert_allclose(ours, 2 * (pos - low) / (high - low) - 1, atol=1e-5)
+
+
+def test_the_box_leaves_out_what_is_missing_and_keeps_flat_axes(chain):
+    pos = np.ones((1, 2, 4, 3))
+    pos[0, :, :, 0] = [[0, 1, 2, 90], [1, 1, 1, 4]]
+    pos[0, :, :, 2] = [[-1, 0, 0, 0], [0, 0, 0, 0.5]]
+    mask = np.ones((1, 2, 4), dtype=bool)
+    mask[0, 0, 3] = False
+    clip = FitBox()(Clip.from_positions("c", chain, pos, mask))
+    assert clip.pos[0, 0, :, 0].tolist() == [-1, -0.5, 0, 0]
+    assert clip.pos[0, 1, :, 0].tolist() == [-0.5, -0.5, -0.5, 1]
+    assert (clip.pos[..., 1] == 0).all()  # no extent
+    np.testing.assert_allclose(clip.pos[0, 1, :, 2], [1 / 3, 1 / 3, 1 / 3, 1], rtol=1e-6)
+    empty = clip.with_pos(clip.pos, np.zeros_like(mask))
+    assert FitBox()(empty) is empty
+
+
 def test_alignment_does_not_look_at_the_future():
     clip = random_clip(2, 8, 0)
     longer = Clip.from_positions(
@@ -180,7 +268,12 @@ def test_alignment_needs_three_coordinates_and_an_axis(make_clip, chain):
 @settings(deadline=None, max_examples=40)
 @given(
     clips,
-    st.sampled_from([Center(), AlignSpine(), ViewNormalize(), RandomRotate(180), RandomFlip(1)]),
+    st.sampled_from(
+        [
+            *(Center(), AlignSpine(), ViewNormalize(), ViewNormalize(whole=True)),
+            *(RandomRotate(180), RandomRotate(180, "zyx"), RandomFlip(1)),
+        ]
+    ),
 )
 def test_rigid_transforms_keep_distances(clip, transform):
     full = clip.with_pos(clip.pos, np.ones_like(clip.mask))
@@ -286,6 +379,23 @@ def test_uniform_takes_one_frame_of_each_segment(length, num_frames, seed, rando
         assert set(index.tolist()) == set(range(length))  # every frame is shown
 
 
+def test_random_frames_repeat_and_rise(chain):
+    assert shown(RandomSample(4, random=False)(numbered(10, chain), rng())) == [1, 4, 7, 10]
+    assert shown(RandomSample(4, random=False, place=0.9)(numbered(10, chain), rng())) == [
+        1,
+        4,
+        7,
+        10,
+    ]
+    assert shown(RandomSample(3, random=False)(numbered(1, chain), rng())) == [1, 1, 1]
+    drawn = [RandomSample(8)(numbered(10, chain), rng(seed)) for seed in range(50)]
+    frames = np.array([shown(clip) for clip in drawn])
+    assert (np.diff(frames, axis=1) >= 0).all()
+    assert set(frames.flatten()) == set(range(1, 11))
+    assert (np.diff(frames, axis=1) == 0).any(axis=1).mean() > 0.8  # with repetition
+    assert len({tuple(row) for row in frames}) > 45
+
+
 def test_resample_by_hand(chain):
     assert shown(Resample(5)(numbered(3, chain))) == [1, 1.5, 2, 2.5, 3]
     assert shown(Resample(2)(numbered(5, chain))) == [1, 5]
@@ -359,6 +469,10 @@ def test_before_a_future_the_end_is_kept(chain):
         (lambda: Crop(0.5, 2), "Crop needs"),
         (lambda: UniformSample(0), "num_frames must be at least 1, got 0"),
         (lambda: Resample(0), "num_frames must be"),
+        (lambda: RandomSample(0), "num_frames must be"),
+        (lambda: RandomSample(4, place=2), "place must be"),
+        (lambda: RandomRotate(order="yxz"), "order must be one of xyz, zyx, got 'yxz'"),
+        (lambda: ViewNormalize(published=True, whole=True), "whole must be False"),
         (lambda: RepeatPad(4, "start"), "keep must be middle, end, random, or within"),
         (lambda: ZeroPad(4, "start"), "keep must be"),
         (lambda: RepeatPad(4, 1.5), r"within 0\.\.1, got 1.5"),
@@ -369,7 +483,7 @@ def test_before_a_future_the_end_is_kept(chain):
         (lambda: RandomLoss(0.5, 0), "RandomLoss needs"),
         (lambda: RandomSpeed(2, 1), "RandomSpeed needs 0 < low <= high"),
         (lambda: RandomSpeed(keys=0), "RandomSpeed needs"),
-        (lambda: frame_sampler("loop", 4, True), "sampling must be one of uniform, resize"),
+        (lambda: frame_sampler("spiral", 4, True), "sampling must be one of uniform, random"),
     ],
 )
 def test_bad_options_are_refused(make, text):
@@ -463,8 +577,8 @@ def test_speed_is_that_of_the_range_and_order_is_kept(chain):
 
 
 SCORED = [
-    Center(), RandomRotate(), RandomScale(), RandomShear(), RandomFlip(1.0), RandomNoise(),
-    RandomMove(),
+    Center(), FitBox(), RandomRotate(), RandomScale(), RandomShear(), RandomFlip(1.0),
+    RandomNoise(), RandomMove(),
 ]  # fmt: skip
 
 
@@ -487,3 +601,41 @@ def test_scores_make_no_third_dimension():
     clip = Clip.from_positions("c", get_layout("coco17"), np.ones((1, 2, 17, 3)), scored=True)
     with pytest.raises(ValueError, match="AlignSpine needs clips of 3 coordinates, c has 2"):
         AlignSpine()(clip)
+
+
+def published_view(pos, every_frame):
+    """What 2s-AGCN's preparation of NTU RGB+D does, and PYSKL's, step by step; (M, T, 25, 3)."""
+    pos = pos.astype(np.float64)
+    if not every_frame:
+        pos = pos[:, (pos[0] != 0).any(axis=(1, 2))]
+    seen = (pos != 0).any(axis=-1, keepdims=True)
+    middle = pos[0, :, 1:2] if every_frame else pos[0, :1, 1:2]
+    pos = (pos - middle) * seen
+    for (end, start), goal in (((1, 0), [0, 0, 1]), ((8, 4), [1, 0, 0])):
+        line = pos[0, 0, end] - pos[0, 0, start]
+        line = line / np.linalg.norm(line)
+        axis = np.cross(line, goal)
+        sine, cosine = np.linalg.norm(axis), line @ goal
+        x, y, z = axis / sine
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        turn = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+        pos = pos @ turn.T
+    return pos
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_the_published_view_is_that_of_the_published_codes(every_frame):
+    pos = np.random.default_rng(0).normal(size=(2, 12, 25, 3)) + 3
+    pos[0, 3:5] = pos[1, 8:] = 0
+    clip = Clip.from_positions("c", get_layout("ntu25"), pos)
+    got = PublishedView(every_frame)(clip)
+    np.testing.assert_allclose(got.pos, published_view(pos, every_frame), atol=2e-6)
+    assert got.num_frames == (12 if every_frame else 10)
+
+
+def test_a_short_clip_goes_round():
+    assert LoopSample(6, random=False, place=0.5).index(4, None).tolist() == [2, 3, 0, 1, 2, 3]
+    rng = np.random.default_rng(0)
+    assert {LoopSample(3).index(2, rng)[0] for _ in range(20)} == {0, 1}
+    drawn = frame_sampler("loop", 4, random=False).index(8, None)
+    assert drawn.tolist() == UniformSample(4, random=False).index(8, None).tolist()

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.report import draw_clip, read_raw, view
+from asgcn_dgl.experiments.report import draw_clip, read_raw, write_view
 from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
 
@@ -118,7 +118,7 @@ def test_view_of_a_format_by_name(clips_root, tmp_path):
 def test_clips_of_one_name_get_numbers(tmp_path):
     pos = np.random.default_rng(0).normal(size=(1, 4, 17, 2))
     clips = [Clip.from_positions("same", get_layout("coco17"), pos) for _ in range(3)]
-    names = [clip["name"] for clip in data_of(view(clips, tmp_path / "a.html"))["clips"]]
+    names = [clip["name"] for clip in data_of(write_view(clips, tmp_path / "a.html"))["clips"]]
     assert names == ["same", "same (2)", "same (3)"]
 
 
@@ -126,7 +126,7 @@ def test_real_recordings_pass(shared_data, tmp_path):
     files = sorted((shared_data / "ntu" / "raw").glob("*.skeleton"))
     clips, found = read_raw(files)
     assert found == len(clips) == 3
-    data = data_of(view(clips, tmp_path / "a.html"))
+    data = data_of(write_view(clips, tmp_path / "a.html"))
     assert [clip["bodies"] for clip in data["clips"]].count(2) == 1
 
 
@@ -177,7 +177,7 @@ def test_animation_of_a_clip_of_a_run(run_dir, store, tmp_path):
 
 def test_no_clip_is_refused(tmp_path):
     with pytest.raises(InputError, match="at least one clip"):
-        view([], tmp_path / "a.html")
+        write_view([], tmp_path / "a.html")
 
 
 STANDING = """\

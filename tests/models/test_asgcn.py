@@ -236,7 +236,7 @@ def test_paper_preset_has_the_paper_sizes():
     assert model.graph_builder.max_hop == 4 and model.graph_builder.num_actional == 3
     assert model.aim.encoder.num_frames == 50 and model.aim.ghost_prior == 0.95
     assert len(model.prediction.shrink) == 5 and len(model.prediction.narrow) == 2
-    assert set(PRESETS) == {"paper", "small"}
+    assert set(PRESETS) == {"paper", "small", "light"}
 
 
 def test_stgcn_is_the_one_hop_baseline():
@@ -329,14 +329,30 @@ STRONG = {
 }
 
 
-@pytest.mark.parametrize("option", STRONG)
+LIGHT = {
+    "temporal": "four_branches",
+    "kernel_size": 5,
+    "shared_weights": True,
+    "future_head": "narrow",
+}
+
+
+@pytest.mark.parametrize("option", {**STRONG, **LIGHT})
 def test_each_option_of_a_strong_backbone_is_off_in_the_paper(option):
     given = ASGCN.preset("paper", get_layout("hand21"), 2).config.to_dict()[option]
-    assert given in ("single", 7, None, False, ["joint"])
+    assert given in ("single", 7, None, False, ["joint"], "paper")
 
 
-def test_a_strong_backbone_does_not_mix_clips_and_survives_its_config():
-    model = tiny(**STRONG, num_actional=1).eval()
+def test_the_light_preset_is_light():
+    light = ASGCN.preset("light", get_layout("ntu25"), 60)
+    assert all(getattr(light.config, name) == value for name, value in LIGHT.items())
+    assert sum(each.numel() for each in light.parameters()) < 250_000
+    assert max(light.config.channels) == 64
+
+
+@pytest.mark.parametrize("options", [STRONG, LIGHT], ids=["strong", "light"])
+def test_a_strong_backbone_does_not_mix_clips_and_survives_its_config(options):
+    model = tiny(**options, num_actional=1).eval()
     for parameter in model.parameters():  # no part may hide behind a zero
         torch.nn.init.normal_(parameter, std=0.2)
     lengths, bodies = [12, 20], [2, 1]
@@ -369,8 +385,9 @@ def test_streams_are_seen_by_the_backbone_and_links_by_positions_alone():
     torch.testing.assert_close(only(graph, feat).logits, only(graph, moved).logits)
 
 
-def test_strong_backbone_trains_in_bfloat16():
-    model = tiny(**STRONG, num_actional=1)
+@pytest.mark.parametrize("options", [STRONG, LIGHT], ids=["strong", "light"])
+def test_strong_backbone_trains_in_bfloat16(options):
+    model = tiny(**options, num_actional=1)
     graph, feat = batch(model, [1, 2])
     with torch.autocast("cpu", torch.bfloat16):
         out = model(graph, feat)

@@ -31,6 +31,12 @@ OPTIONS = {
     "distance": {"construction": "distance", "truncated": True},
     "symmetric": {"norm": "symmetric"},
     "branches": {"temporal": "branches", "attention": "both", "kernel_size": 3},
+    "light": {
+        "temporal": "four_branches",
+        "kernel_size": 5,
+        "shared_weights": True,
+        "future_head": "narrow",
+    },
     "offsets": {"structural_offsets": True, "bias": "relation"},
     "streams": {"streams": ("joint", "bone", "bone_motion"), "input_norm": "channel"},
     "channel norm": {"input_norm": "channel"},

@@ -54,6 +54,7 @@ def inputs(clips, bodies, frames):
         (2, {"across_bodies": True}),
         (1, {"streams": ("joint", "bone"), "temporal": "branches", "attention": "both"}),
         (1, {"structural_offsets": True, "bias": "relation"}),
+        (1, {"temporal": "four_branches", "shared_weights": True, "future_head": "narrow"}),
     ],
 )
 def test_exports_with_any_number_of_clips_and_frames(bodies, options):

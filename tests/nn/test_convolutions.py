@@ -27,14 +27,24 @@ def dense_asgc(conv, layouts, bodies, feat, links, builder):
             masks = None
             if conv.structural.masks is not None:
                 masks = oracle.dense_masks(operators, conv.structural.masks[layout.name])
-            out = oracle.sgc(x, operators, conv.structural.weight, masks)
+            out = oracle.sgc(x, operators, own_weights(conv.structural, 3), masks)
             if conv.actional is not None:
                 some = oracle.link_matrices(links[edge : edge + size * (size - 1)], size)
-                act = oracle.agc(x, some, conv.actional.weight, conv.actional.link_norm)
+                weights = own_weights(conv.actional, 1)
+                act = oracle.agc(x, some, weights, conv.actional.link_norm)
                 out = out + conv.actional_weight * conv.actional.scale * act
             parts.append(out)
             node, edge = node + size, edge + size * (size - 1)
     return torch.cat(parts)
+
+
+def own_weights(layer, period):
+    """A weight for each relation, of weights that are shared or not."""
+    if layer.factors is None:
+        return layer.weight
+    return torch.stack(
+        [factor * layer.weight[r % period] for r, factor in enumerate(layer.factors)]
+    )
 
 
 def compare(kinds, bodies, *, engine="auto", frames=2, in_feats=3, out_feats=2, **options):
@@ -100,6 +110,34 @@ def test_equals_the_formula_in_a_mixed_batch(engine):
 @pytest.mark.parametrize("link_norm", ["paper", "self_loop", "none"])
 def test_every_normalization_equals_the_formula(link_norm, engine):
     compare([chain(4)] * 2, [1, 2], engine=engine, link_norm=link_norm, scale=0.1)
+
+
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+@pytest.mark.parametrize("types", [0, 2])
+def test_shared_weights_equal_the_formula(types, engine):
+    layouts = [get_layout("coco17"), chain(5), get_layout("coco17")]
+    options = {"max_hop": 3, "num_actional": types, "link_norm": "self_loop", "shared": True}
+    compare(layouts, [1, 2, 2], engine=engine, layouts=layouts[:2], **options)
+
+
+def test_shared_weights_are_few_and_begin_as_a_mean_over_hops():
+    conv = ASGConv(4, 5, 4, 3, shared=True)
+    assert conv.structural.weight.shape == (3, 4, 5) and conv.actional.weight.shape == (1, 4, 5)
+    assert conv.structural.factors.tolist() == [0.25] * 12
+    assert conv.actional.factors.tolist() == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"bias": "relation"}, "bias must not be 'relation'"),
+        ({"construction": "distance"}, "construction must be 'power'"),
+        ({"etypes": ["a", "b", "c"]}, "etypes must be None"),
+    ],
+)
+def test_what_cannot_share_weights_is_refused(options, text):
+    with pytest.raises(ValueError, match=text):
+        SGConv(3, 4, 1, shared=True, **options)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from strategies import SUPPLIED, chain, float64
 
-from asgcn_dgl.nn import PredictionHead, RecognitionHead
+from asgcn_dgl.nn import NarrowPredictionHead, PredictionHead, RecognitionHead
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
 
@@ -67,6 +67,60 @@ def test_prediction_equals_figure_7(name, frames):
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_narrow_head_equals_its_formula(masked):
+    layout, size = get_layout("coco17"), 17
+    with float64():
+        conv = {"max_hop": 2, "num_actional": 1, "layouts": layout}
+        head = NarrowPredictionHead(4, 2, 5, hidden_feats=6, conv=conv)
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter)
+        graph = GraphBuilder(max_hop=2, num_actional=1).structure(layout, [2])
+        feat = torch.randn(2 * size, 7, 4, requires_grad=True)
+        last = torch.randn(2 * size, 2, requires_grad=True)
+        links = torch.rand(2 * size * (size - 1), 1).add_(0.1).requires_grad_()
+        mask = torch.ones(2 * size, 7, dtype=torch.bool)
+        if masked:
+            mask = torch.rand(2 * size, 7) > 0.4
+            mask[:, 2] = True
+        ours = head(graph, feat, last, links, mask if masked else None)
+        mean = torch.stack([row[here].mean(0) for row, here in zip(feat, mask, strict=True)])
+        end = torch.stack([row[here][-1] for row, here in zip(feat, mask, strict=True)])
+
+        def conv_of(layer, x):
+            operators = oracle.power_operators(layout, 2)
+            masks = oracle.dense_masks(operators, layer.structural.masks[layout.name])
+            parts = []
+            for body in range(2):
+                own = slice(body * size, (body + 1) * size)
+                pairs = slice(body * size * (size - 1), (body + 1) * size * (size - 1))
+                some = oracle.link_matrices(links[pairs], size)
+                rows = x[own].unsqueeze(1)
+                bones = oracle.sgc(rows, operators, layer.structural.weight, masks)
+                act = oracle.agc(rows, some, layer.actional.weight, layer.actional.link_norm)
+                parts.append((bones + layer.actional_weight * act).squeeze(1))
+            return torch.cat(parts)
+
+        hidden = conv_of(head.first, torch.cat([mean, end, last], dim=-1))
+        hidden = torch.relu(oracle.batch_norm(head.norm, hidden))
+        offset = conv_of(head.last, torch.cat([hidden, last], dim=-1)).view(-1, 5, 2)
+        theirs = last.unsqueeze(1) + offset
+        inputs = [feat, last, links, *head.parameters()]
+        probe = torch.randn_like(ours)
+        got = torch.autograd.grad((ours * probe).sum(), inputs)
+        expected = torch.autograd.grad((theirs * probe).sum(), inputs)
+    for a, b in zip((ours, *got), (theirs, *expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_the_narrow_head_starts_near_the_last_pose_and_takes_one_frame():
+    head = NarrowPredictionHead(4, 3, 10, conv={"max_hop": 1, "num_actional": 0})
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(4))
+    last = torch.randn(4, 3)
+    future = head(graph, torch.randn(4, 4), last)
+    assert (future - last.unsqueeze(1)).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 8, 37, 75, 80, 160])

@@ -30,6 +30,8 @@ def formula(conv, feat):
     pooled = [hidden[last][:, max(c - 1, 0) : c + 2].amax(dim=1) for c in centres]
     parts.append(torch.stack(pooled, dim=1))
     parts.append(feat[:, :: conv.stride] @ conv.point.weight.t())
+    if conv.mix is None:
+        return torch.cat(parts, dim=-1)
     joined = torch.relu(oracle.batch_norm(conv.joined_norm, torch.cat(parts, dim=-1)))
     out = joined @ conv.mix.weight.t()
     return out if conv.mix.bias is None else out + conv.mix.bias
@@ -61,6 +63,22 @@ def test_equals_the_formula(frames, stride, kernel, dilations, training):
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_branches_that_are_not_mixed_equal_the_formula(stride):
+    with float64():
+        conv = MultiBranchTemporalConv(3, 9, 5, stride, dilations=(1, 2), mix=False)
+        feat = torch.randn(4, 9, 3, requires_grad=True)
+        inputs = [feat, *conv.parameters()]
+        ours, theirs = conv(None, feat), formula(conv, feat)
+        probe = torch.randn_like(ours)
+        got = torch.autograd.grad((ours * probe).sum(), inputs)
+        expected = torch.autograd.grad((theirs * probe).sum(), inputs)
+    for a, b in zip((ours, *got), (theirs, *expected), strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(ValueError, match="bias must be False"):
+        MultiBranchTemporalConv(3, 9, mix=False, bias=True)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -71,6 +71,21 @@ def test_weights_are_averaged_by_the_formula(model, batch):
     assert not any(weight.requires_grad for weight in average.module.parameters())
 
 
+def test_the_plain_mean_follows_first_and_then_counts_all_steps_alike(model, batch):
+    average = AveragedModel(model, None)
+    average.follow(_shaken(model))
+    for found, right in zip(average.module.parameters(), model.parameters(), strict=True):
+        assert torch.equal(found, right)
+    steps = []
+    for _ in range(4):
+        _shaken(model)
+        steps.append([weight.detach().clone() for weight in model.parameters()])
+        average.update(model, batch)
+    for found, *each in zip(average.module.parameters(), *steps, strict=True):
+        torch.testing.assert_close(found, torch.stack(each).mean(dim=0))
+    assert average.n_averaged == 4
+
+
 @pytest.mark.parametrize(("decay", "every"), [(0.5, 1), (0.98, 5), (0.999, 8)])
 def test_batch_norms_see_a_batch_as_often_as_the_weights_move(model, decay, every):
     assert AveragedModel(model, decay).refresh_every == every

@@ -6,6 +6,7 @@ from asgcn_dgl.data import (
     AlignSpine,
     Center,
     Crop,
+    FitBox,
     RandomFlip,
     RandomLoss,
     RandomMove,
@@ -18,9 +19,10 @@ from asgcn_dgl.data import (
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.clips import RunClips, make_transform
+from asgcn_dgl.training.clips import RunClips
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
+from asgcn_dgl.training.preparation import make_transform
 
 PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
 
@@ -32,6 +34,7 @@ PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
         ({"align": "center"}, [Center()]),
         ({"align": "spine"}, [Center(), AlignSpine()]),
         ({"align": "view"}, [Center(), ViewNormalize()]),
+        ({"align": "view_clip"}, [Center(), ViewNormalize(whole=True)]),
         ({"align": "published"}, [Center(), ViewNormalize(published=True)]),
         (
             {"align": "center", "max_bodies": 1, "body_rule": "tracking"},
@@ -42,6 +45,10 @@ PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
             [RandomSpeed(0.8, 1.2), RandomShear(0.1), RandomLoss(0.2)],
         ),
         ({"align": "none", "rotate": 30.0}, [RandomRotate((30.0, 30.0, 30.0))]),
+        (
+            {"align": "none", "rotate": [9.0, 9.0, 0.0], "rotate_order": "zyx", "box": True},
+            [RandomRotate((9.0, 9.0, 0.0), "zyx"), FitBox()],
+        ),
         ({"align": "none", "rotate": [0.0, 0.0, 9.0]}, [RandomRotate((0.0, 0.0, 9.0))]),
         ({"align": "none", "scale": [0.5, 1.5]}, [RandomScale(0.5, 1.5)]),
         (
@@ -58,6 +65,8 @@ def test_options_make_transforms(options, expected):
 def test_evaluation_is_not_augmented():
     config = ClipsConfig(rotate=60.0, scale=[0.5, 1.5], flip=0.5, noise=0.1, move=True)
     assert list(make_transform(config, training=False).transforms) == [Center(), AlignSpine()]
+    config.box = True  # no augmentation: evaluated clips are brought into the box too
+    assert list(make_transform(config, training=False).transforms)[-1] == FitBox()
 
 
 def config_for(clips_root, **options):

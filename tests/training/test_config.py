@@ -61,6 +61,29 @@ def test_modern_is_modern():
     assert config.optim.warmup_epochs > 0 and config.aim.joint_optimizer == "adam"
 
 
+def test_the_published_recipe_of_nw_ucla_is_as_published():
+    config = RunConfig.from_dict(packaged_config("published_ucla"))
+    clips, optim, trainer = config.clips, config.optim, config.trainer
+    assert (clips.num_frames, clips.sampling, clips.repeat, clips.flip) == (52, "random", 5, 0)
+    assert (clips.rotate, clips.rotate_order) == ([60, 60, 0], "zyx")
+    assert (clips.scale, clips.box) == ([0.5, 1.5], True)
+    assert (optim.lr, optim.schedule, optim.milestones, optim.gamma) == (0.1, "step", [50], 0.1)
+    assert (optim.warmup_epochs, optim.nesterov, optim.weight_decay) == (5, True, 1e-4)
+    assert (trainer.epochs, trainer.batch_size) == (65, 16)
+
+
+def test_own_data_start_from_the_recipe_for_small_sets():
+    assert packaged_config("own") == packaged_config("small_set")
+    config = RunConfig.from_dict(packaged_config("own"))
+    assert (config.clips.views, config.clips.validation) == ("auto", "subject")
+    assert config.trainer.precision == "auto" and config.model.shared_weights
+
+
+def test_averages_exclude_each_other():
+    with pytest.raises(ValueError, match=r"optim\.average_last"):
+        RunConfig.from_dict({"optim": {"ema": 0.9, "average_last": 3}})
+
+
 def test_unknown_package_config():
     assert packaged_config("nothing") is None
 
@@ -75,7 +98,9 @@ def test_a_preset_is_where_the_model_starts():
     assert model_of(preset="small") == ASGCNConfig.preset("small")
     assert model_of(name="stgcn").norm == "symmetric"
     assert model_of(name="stgcn", norm="transition").max_hop == 1
-    with pytest.raises(ValueError, match=r"model\.preset must be one of paper, small, got 'huge'"):
+    with pytest.raises(
+        ValueError, match=r"model\.preset must be one of paper, small, light, got 'huge'"
+    ):
         model_of(preset="huge")
 
 

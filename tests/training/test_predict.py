@@ -8,11 +8,20 @@ import pytest
 import torch
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.data import Clip, SelectBodies, read_ntu
+from asgcn_dgl.data import (
+    AlignSpine,
+    Center,
+    Clip,
+    Compose,
+    FitBox,
+    SelectBodies,
+    SkeletonDataset,
+    read_ntu,
+)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import RECORD, load_model
-from asgcn_dgl.training.predict import predict, predict_clip, read_clips
+from asgcn_dgl.training.predict import as_recorded, predict, predict_clip, read_clips
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,18 @@ def test_future_stands_where_the_recording_does(restored, files):
     assert predict_clip(restored, moved).future == pytest.approx(
         found.future + np.float32([1, 2, 3]), abs=1e-3
     )
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_poses_come_back_where_each_axis_was_scaled_by_itself(files, scale):
+    clip = read_ntu(files[0])
+    clip = clip.with_pos(scale * clip.pos)
+    move = Compose(Center(), AlignSpine(), FitBox())
+    dataset = SkeletonDataset([clip], transform=move, num_frames=None)
+    raw = dataset.clip(0)
+    poses = move(raw, np.random.default_rng(0)).pos
+    seen = raw.mask
+    np.testing.assert_allclose(as_recorded(poses, dataset, 0)[seen], raw.pos[seen], atol=1e-4)
 
 
 def test_future_of_the_chosen_body_stands_where_it_does(trained, files):

@@ -136,3 +136,25 @@ def test_training_refuses_a_model_of_other_joints(clips_root, tmp_path, capsys):
     command = ["train", f"--root={clips_root}", *TRAIN]
     assert main([*command, f"--init={model}", f"--out={out}"]) == 2
     assert "coco17" in capsys.readouterr().err and not out.exists()
+
+
+def test_frozen_parts_stay_and_the_backbone_alone_is_taken(imported, clips_root, tmp_path):
+    before = load_model(imported / "checkpoints" / "best.ckpt").model.state_dict()
+    command = ["train", f"--root={clips_root}", *TRAIN, "--no-evaluate", f"--init={imported}"]
+    command.append("--optim.lr=0.1")
+    frozen = tmp_path / "frozen"
+    assert main([*command, "--trainer.freeze=[backbone]", f"--out={frozen}"]) == 0
+    after = load_model(frozen / "checkpoints" / "last.ckpt").model.state_dict()
+    for name, value in after.items():
+        moved = name.startswith("recognition.")
+        assert torch.equal(value, before[name]) != moved, name
+    assert "not trained: backbone" in (frozen / "train.log").read_text()
+    backbone = tmp_path / "backbone"
+    command[-1] = "--optim.lr=1e-6"
+    assert main([*command, "--init-part=backbone", f"--out={backbone}"]) == 0
+    after = load_model(backbone / "checkpoints" / "last.ckpt").model.state_dict()
+    for name, value in after.items():
+        if name.endswith(("weight", "bias", "masks")):
+            same = torch.allclose(value, before[name], atol=1e-3, rtol=0)
+            assert same != name.startswith("recognition."), name
+    assert "the backbone of" in (backbone / "train.log").read_text()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import torch
 import yaml
 
 from asgcn_dgl.cli import main
+from asgcn_dgl.training import loggers
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
@@ -43,6 +45,8 @@ def test_run_folder_holds_what_it_should(trained):
         "checkpoints/last.ckpt",
         "tensorboard/aim/hparams.yaml",
         "tensorboard/joint/hparams.yaml",
+        "csv/aim/version_0/metrics.csv",
+        "csv/joint/version_0/metrics.csv",
     }
 
 
@@ -381,6 +385,11 @@ def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
         ],
         [
             "--clips.cache=false",
+            "--clips.align=view_clip",
+            "--clips.box=true",
+            "--clips.sampling=random",
+            "--trainer.precision=auto",
+            "--optim.average_last=1",
             "--clips.workers=1",
             "--optim.label_smoothing=0.1",
             "--optim.grad_clip=1",
@@ -479,6 +488,27 @@ def test_early_stop_ends_a_run_that_no_longer_improves(tiny, tmp_path, capsys, w
     # To resume it trains no further.
     assert main(["train", "--resume", f"--out={folder}", "--no-evaluate"]) == 0
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == checkpoint["epoch"]
+
+
+def test_csv_files_have_losses_of_each_head(trained):
+    for phase, name in (("aim", "train/loss"), ("joint", "train/recognition")):
+        text = (trained / "csv" / phase / "version_0" / "metrics.csv").read_text()
+        rows = list(csv.DictReader(text.splitlines()))
+        assert all(np.isfinite(float(row[name])) for row in rows if row[name])
+        assert any(row[name] for row in rows)
+
+
+def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    assert main([*tiny, "--trainer.loggers=[wandb]", f"--out={tmp_path / 'run'}"]) == 2
+    assert "trainer.loggers: wandb" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    # TensorBoard is not missed: CSV files have the same figures.
+    assert "TensorBoard" in loggers.check_loggers(["tensorboard"])
+    (made,) = loggers.make_loggers(["tensorboard"], tmp_path / "run", "joint")
+    assert type(made).__name__ == "CSVLogger"
 
 
 def test_tensorboard_has_losses_of_each_head_and_pictures(trained):

@@ -166,3 +166,18 @@ def test_inspect_tells_sizes_and_rates(tmp_path, capsys):
     assert main(["inspect", store]) == 0
     told = capsys.readouterr().out
     assert "train with --clips.unit" in told and "frames a second differ" in told
+
+
+def test_frame_rates_are_warned_of_and_brought_to_one(command, tmp_path, caplog, capsys):
+    root = write_set(tmp_path / "set", split="test")
+    for number, path in enumerate(sorted(root.glob("*.npz"))):
+        np.savez(path, keypoints=np.load(path)["keypoints"], fps=50 if number % 2 else 25)
+    assert command(root, tmp_path / "warned") == 0
+    assert "frames a second differ" in caplog.text and "--clips.rate 25" in caplog.text
+    caplog.clear()
+    assert command(root, tmp_path / "run", "--clips.rate=25") == 0
+    assert "frames a second differ" not in caplog.text
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(root / "c1.npz")]) == 0
+    assert "1 body, 15 frames" in capsys.readouterr().out

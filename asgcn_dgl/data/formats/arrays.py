@@ -376,7 +376,8 @@ def _pair(data: Path, labels: Path) -> Pair:
     if array.ndim != 5 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":
         raise InputError(
             f"{data}: {array.dtype} {array.shape}, where numbers of shape (clips, 2 or 3, frames, "
-            "joints, bodies) should be"
+            "joints, bodies) should be; write one recording by numpy.savez(path, keypoints=...) "
+            "and give --data own"
         )
     if 0 in array.shape:
         raise InputError(f"{data}: {array.shape}: there is nothing in it; make it again")

@@ -29,7 +29,7 @@ from asgcn_dgl.data.files import (
     read_numbers,
     stamp_files,
 )
-from asgcn_dgl.data.formats.table import ClipTable, find_table
+from asgcn_dgl.data.formats.table import ClipTable, known_facts
 from asgcn_dgl.data.reader import Format, Reader
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -44,6 +44,9 @@ CHANNELS = {
     for kind in ("position", "rotation")
     for number, axis in enumerate("XYZ")
 }
+
+#: What text is in that is not Unicode: letters matter in names alone.
+_ENCODING = "cp1252"
 
 #: More joints than any skeleton has: the file is no motion capture.
 MAX_JOINTS = 1000
@@ -168,7 +171,7 @@ class _Words:
         """Take a finite number."""
         word = self.take()
         try:
-            value = float(word)
+            value = float(word.replace(",", "."))
         except ValueError:
             value = np.nan
         if not np.isfinite(value):
@@ -197,37 +200,35 @@ def read_hierarchy(path: str | Path) -> Hierarchy:
     InputError
         If it is none; the message names the line.
     """
-    return _head(Path(path), read_lines(path))[0]
+    return _head(Path(path), read_lines(path, _ENCODING))[0]
 
 
 def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     """Read the hierarchy; also return the line of MOTION."""
     words = _Words(path, lines)
     words.take("HIERARCHY")
-    joints: list[str] = []
+    joints: list[str] = []  # empty: an end, named when all others are known
     parents: list[int] = []
     offsets: list[tuple[float, float, float]] = []
     channels: list[tuple[int, str, int]] = []
     stack: list[int] = []
-    ends: set[int] = set()
     words.take("ROOT")
     kind = "ROOT"
     while True:
-        parent = stack[-1] if stack else -1
-        name = _end_name(joints, parent) if kind == "END" else words.name()
-        if name in joints:
+        name = "" if kind == "END" else words.name()
+        if name and name in joints:
             raise words.error(f"a second joint {name!r}; give joints different names")
         if len(joints) == MAX_JOINTS:
             raise words.error(f"more than {MAX_JOINTS} joints")
+        parents.append(stack[-1] if stack else -1)
+        stack.append(len(joints))
         joints.append(name)
-        parents.append(parent)
         words.take("{")
+        if name and words.peek().upper() == "CHANNELS":
+            channels += _channels(words, stack[-1])
         words.take("OFFSET")
         offsets.append((words.number(), words.number(), words.number()))
-        stack.append(len(joints) - 1)
-        if kind == "END":
-            ends.add(stack[-1])
-        else:
+        if name and words.peek().upper() == "CHANNELS":
             channels += _channels(words, stack[-1])
         while stack and words.peek() == "}":
             words.take()
@@ -239,7 +240,7 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
             words.take("SITE")
         elif kind != "JOINT":
             raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
-        if stack[-1] in ends:
+        if not joints[stack[-1]]:
             raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
         words.take()
@@ -247,6 +248,8 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     words.take("MOTION")
     if not channels:
         raise words.error("no joint has channels: nothing can move")
+    for end in (number for number, name in enumerate(joints) if not name):
+        joints[end] = _end_name(joints, parents[end])
     return Hierarchy(tuple(joints), tuple(parents), np.array(offsets), tuple(channels)), words.line
 
 
@@ -258,8 +261,6 @@ def _end_name(joints: list[str], parent: int) -> str:
 
 
 def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
-    if words.peek().upper() != "CHANNELS":
-        return []
     words.take()
     count = words.number()
     if count not in range(7):
@@ -318,7 +319,7 @@ def read_bvh(
     """
     _check(scale, step, positions)
     path = Path(path)
-    lines = read_lines(path)
+    lines = read_lines(path, _ENCODING)
     hierarchy, line = _head(path, lines)
     layout = hierarchy.layout() if layout is None else _fitting(path, hierarchy, layout)
     seconds, values = _motion(path, lines, line, hierarchy)
@@ -374,7 +375,7 @@ def _motion(
     ):
         match = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
         try:
-            value = float(match[1]) if match else -1.0
+            value = float(match[1].replace(",", ".")) if match else -1.0
         except ValueError:
             value = -1.0
         if not 0 < value < 1e9:
@@ -384,7 +385,7 @@ def _motion(
             )
         found.append(value)
     frames, seconds = found
-    rows = [text for _, text in rest[2:]]
+    rows = [text if "." in text else text.replace(",", ".") for _, text in rest[2:]]
     if not rows:
         raise InputError(f"{path}, line {rest[0][0]}: no line of numbers follows; export it again")
     if len(rows) != frames:
@@ -454,7 +455,11 @@ class BVHReader(Reader):
 
 
 def open_bvh(
-    root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
+    root: str | Path,
+    scale: float = 1.0,
+    step: int = 1,
+    positions: str = "replace",
+    labels: str = "table",
 ) -> BVHReader:
     """Look at a folder of BVH files of one skeleton.
 
@@ -465,6 +470,9 @@ def open_bvh(
         and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
     scale, step, positions
         See :func:`read_bvh`.
+    labels
+        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
+        below the root.
 
     Returns
     -------
@@ -484,8 +492,7 @@ def open_bvh(
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
     check_names(names, files)
-    table = find_table(folder, names) if root.is_dir() else None
-    table = ClipTable() if table is None else table
+    table = known_facts(root, names, labels)
     return BVHReader(
         tuple(names),
         read_hierarchy(files[0]).layout(),

@@ -21,8 +21,6 @@ from asgcn_dgl.data.files import check_memory, plain_file, shown
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.errors import InputError
 
-__all__ = ["BODIES", "PoseFile", "find_pose_file", "joints_of", "pose_file", "pose_of"]
-
 #: Bodies of a frame that are kept unless an option says otherwise, as ST-GCN keeps them.
 BODIES = 2
 

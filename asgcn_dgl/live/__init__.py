@@ -1,0 +1,12 @@
+"""Recognition while poses come in, one frame at a time.
+
+Nothing here imports torch: an ``.onnx`` file needs numpy and onnxruntime alone. (A run or a folder
+of ``save_pretrained`` brings torch with it.)
+"""
+
+from __future__ import annotations
+
+from asgcn_dgl.live.recognizer import Answer, Recognizer
+from asgcn_dgl.live.tracks import Tracker
+
+__all__ = ["Answer", "Recognizer", "Tracker"]
