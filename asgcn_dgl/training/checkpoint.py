@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
-from asgcn_dgl.data.files import in_short, plain_file, shown
+from asgcn_dgl.data.files import in_short, shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.files import atomic_path, plain_file
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def make_record(
-    model: ASGCN,
+    model: ASGCN | Forecaster,
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
