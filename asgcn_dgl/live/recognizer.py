@@ -372,7 +372,7 @@ class Recognizer:
             return None
         options = self.engine.facts.clips
         chosen, people = _chosen(clip, people, options, self.engine.facts.most)
-        seen, raw, aligned = prepared(chosen, options)
+        seen, raw, aligned = prepared(chosen, options, self.engine.facts.past_frames)
         there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
