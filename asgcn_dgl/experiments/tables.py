@@ -227,7 +227,7 @@ class _Table:
         if is_main():
             write_json(self.folder / f"{self.name}.json", summary)
             with atomic_path(self.folder / f"{self.name}.md") as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         return text
 
     def summary(self) -> dict[str, Any]:
