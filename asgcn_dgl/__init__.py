@@ -19,6 +19,7 @@ from asgcn_dgl.lazy import on_demand  # after the line above
 if TYPE_CHECKING:
     from asgcn_dgl.data import Clip, SkeletonDataset, collate, open_data
     from asgcn_dgl.errors import InputError
+    from asgcn_dgl.live import Recognizer
     from asgcn_dgl.models import ASGCN, STGCN, ASGCNConfig
     from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
     from asgcn_dgl.training import load_model, predict_clip
@@ -28,6 +29,7 @@ else:
         {
             "data": ("Clip", "SkeletonDataset", "collate", "open_data"),
             "errors": ("InputError",),
+            "live": ("Recognizer",),
             "models": ("ASGCN", "STGCN", "ASGCNConfig"),
             "skeleton": ("GraphBuilder", "SkeletonLayout", "get_layout"),
             "training": ("load_model", "predict_clip"),
@@ -43,6 +45,7 @@ __all__ = [
     "Clip",
     "GraphBuilder",
     "InputError",
+    "Recognizer",
     "SkeletonDataset",
     "SkeletonLayout",
     "collate",

@@ -10,8 +10,11 @@ import errno
 import inspect
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -24,26 +27,31 @@ from asgcn_dgl.training.config import (
     OF_THE_DATA,
     SECTIONS,
     RunConfig,
-    merged,
     packaged_config,
     packaged_configs,
     read_yaml,
 )
 from asgcn_dgl.training.errors import DivergenceError
+from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources, config_of
 
 try:
-    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser
+    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 except ImportError as error:
     raise ImportError(
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
     ) from error
 
-__all__ = ["build_parser", "main", "run_config"]
+__all__ = ["build_parser", "main", "run_config", "run_layers"]
 
 logger = logging.getLogger(__name__)
 
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+USAGE_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+#: How a command that was interrupted continues.
+_WAY_ON = {
+    "train": "; 'asgcn-dgl train --resume --out RUN_DIR' continues a training",
+    **dict.fromkeys(("prepare", "demo", "tables"), "; the same command continues where it stopped"),
+}
 #: Options that have moved, for whoever gives them by their former names.
 _MOVED = {**RENAMED, "early-stop": "trainer.early_stop", "allocator": "trainer.reuse_memory"}
 
@@ -52,18 +60,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     What the user can mend (an option, a file, a folder) gives one line on standard error and
-    status 2; a training that diverged gives one line and status 1, one that was interrupted 130.
+    status 2; a training that diverged gives one line and status 1; Ctrl-C gives 130, SIGTERM 143.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may lack letters that a name or a table has
+            stream.reconfigure(errors="backslashreplace")
+    command = ""
     try:
-        options = build_parser().parse_args(arguments, defaults=False)
+        options = _parsed(arguments)
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
-        if "run" in inspect.signature(COMMANDS[command]).parameters:
+        parameters = inspect.signature(COMMANDS[command]).parameters
+        if "run" in parameters:
             own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
-            given = {**own, "run": run_config(given, command)}
+            layers = run_layers(given, command)
+            given = {**own, "run": config_of(layers)}
+            if "sources" in parameters:
+                given["sources"] = Sources(layers)
         # A parameter cannot have the name of a keyword of Python: --from is from_.
-        COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
+        with _terminable():
+            COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
         return 0
     except (ArgumentError, InputError) as error:
         return _fail(f"{error}{_moved(str(error))}", USAGE_ERROR)
@@ -73,13 +90,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno not in _DISK_ERRORS:
             raise  # neither about a file nor about the disk: a fault of ours
-        place = "the output folder" if error.filename is None else error.filename
+        place = "the output folder" if error.filename is None else os.fsdecode(error.filename)
         return _fail(f"{place}: {error.strerror}", USAGE_ERROR)
     except DivergenceError as error:
         return _fail(str(error), FAILURE)
+    except MemoryError:
+        return _fail("there is not enough memory; use smaller sizes or fewer workers", USAGE_ERROR)
     except KeyboardInterrupt:
-        resume = "'asgcn-dgl train --resume --out RUN_DIR' continues a training"
-        return _fail(f"interrupted; {resume}", INTERRUPTED)
+        return _fail(f"interrupted{_WAY_ON.get(command, '')}", INTERRUPTED)
+    except _Terminated:
+        return _fail(f"terminated{_WAY_ON.get(command, '')}", TERMINATED)
+
+
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    parser = build_parser()
+    try:
+        return parser.parse_args(arguments, defaults=False)
+    except ArgumentError:
+        raise
+    except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"an option cannot be read ({text}); check what is given") from error
+
+
+class _Terminated(BaseException):
+    """The process was asked to end."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Clean up on SIGTERM as on Ctrl-C, unless somebody else answers it."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    free = threading.current_thread() is threading.main_thread()
+    if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _fail(text: str, status: int) -> int:
@@ -118,6 +171,8 @@ def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> No
         if hints[name] is RunConfig:
             _add_run_options(parser)
             continue
+        if name == "sources":  # made beside the options of the run
+            continue
         kind, text = get_args(hints[name])
         options: dict[str, Any] = {"help": text}
         required = parameter.default is parameter.empty
@@ -146,8 +201,9 @@ def _add_run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=str,
-        help="Configuration: a YAML file, or one of the package's "
-        f"({', '.join(packaged_configs())}). Left out: that of the data set.",
+        help="Configuration: one of the package's "
+        f"({', '.join(packaged_configs())}) instead of that of the data set, or a YAML file that "
+        "changes parts of that of the data set.",
     )
     parser.add_class_arguments(RunConfig, as_group=False, skip=set(SECTIONS))
     parser.add_argument(
@@ -161,7 +217,15 @@ def _add_run_options(parser: ArgumentParser) -> None:
 
 
 def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
-    """Put together the options of a run: the configuration, then what the command line says.
+    """Return the options of a run, see :func:`run_layers`."""
+    return config_of(run_layers(given, command))
+
+
+def run_layers(given: Mapping[str, Any], command: str = "train") -> list[Layer]:
+    """Put together where the options of a run come from, the command line last.
+
+    The first is the configuration of the data set, or the one of the package that ``--config``
+    names; a file that ``--config`` names changes parts of that of the data set.
 
     Parameters
     ----------
@@ -173,48 +237,50 @@ def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
     Raises
     ------
     InputError
-        If an option is missing, unknown, of the wrong type, or breaks its rule.
+        If ``data`` or ``root`` is missing, or a file cannot be read.
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
-    source, base = given.get("config"), _base(given, command)
-    values = merged(base, over)
-    for name in ("data", "root"):
-        if name not in values:
-            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
-    try:
-        return RunConfig.from_dict(values)
-    except (TypeError, ValueError) as error:
-        if source is not None:  # name the file, if the mistake is there
-            try:
-                RunConfig.from_dict(base)
-            except (TypeError, ValueError) as its:
-                raise InputError(f"{source}: {its}") from its
-        raise InputError(str(error)) from error
-
-
-def _base(given: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """Return the options below those of the command line: of a run, a file, or the set."""
-    source, data = given.get("config"), given.get("data")
+    source = given.get("config")
     if given.get("resume"):
-        from asgcn_dgl.training.files import RunDir
+        layers = [_resumed(given)]
+    elif source is None or packaged_config(source) is not None:
+        layers = _packaged(source or over.get("data"), command)
+    else:
+        values = read_yaml(source)
+        layers = _packaged(over.get("data", values.get("data")), command)
+        layers.append(Layer(str(source), values))
+    layers.append(Layer(COMMAND_LINE, over))
+    for name in ("data", "root"):
+        if not any(name in layer.values for layer in layers):
+            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
+    return [layer for layer in layers if layer.values]
 
-        if given.get("out") is None:
-            raise InputError("--resume needs --out, the folder of the run to continue")
-        if source is not None:
-            raise InputError("--config does not go with --resume: a run keeps its configuration")
-        return RunDir(Path(given["out"])).read_config().to_dict()
-    if source is not None:
-        packaged = packaged_config(source)
-        return read_yaml(source) if packaged is None else packaged
-    found = None if data is None else packaged_config(data)
-    if data is not None and found is None:
+
+def _resumed(given: Mapping[str, Any]) -> Layer:
+    """Return the options of the run to continue."""
+    from asgcn_dgl.training.files import RunDir
+
+    if given.get("out") is None:
+        raise InputError("--resume needs --out, the folder of the run to continue")
+    if given.get("config") is not None:
+        raise InputError("--config does not go with --resume: a run keeps its configuration")
+    run = RunDir(Path(given["out"]))
+    return Layer(str(run.config_file), run.read_config().to_dict())
+
+
+def _packaged(name: Any, command: str) -> list[Layer]:
+    """Return the configuration of the package that has this name, that of a data set or another."""
+    if not isinstance(name, str):
+        return []
+    found = packaged_config(name)
+    if found is None:
         logger.warning(
             "there is no configuration for %s: options left out have the defaults of "
             "'asgcn-dgl %s --help'; '--config modern' is a recipe for any set",
-            data,
+            name,
             command,
         )
-    return found or {}
+    return [] if found is None else [Layer(f"configuration {name}", found)]
 
 
 if __name__ == "__main__":

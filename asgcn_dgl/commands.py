@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import TableName
 from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.sources import Sources
 from asgcn_dgl.training.units import UnitName
 
 __all__ = ["COMMANDS"]
@@ -44,15 +45,23 @@ def demo(
     *,
     out: Annotated[str, "Folder for everything."] = "runs/demo",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
+    seeds: Annotated[
+        int | None,
+        "Train with so many seeds, from --seed on, each on a set of its own, and print a table "
+        "instead of drawing.",
+    ] = None,
 ) -> None:
     """Train, evaluate and draw on generated data.
 
     Write a synthetic set of .skeleton files, train on it with A-links and without, evaluate on
     subjects not seen in training, and draw what was learned. Takes a few minutes.
     """
-    from asgcn_dgl.experiments.demo import demo
+    from asgcn_dgl.experiments.demo import demo, demo_seeds
 
-    demo(Path(out), seed=seed)
+    if seeds is None:
+        demo(Path(out), seed=seed)
+    else:
+        demo_seeds(Path(out), seeds, seed=seed)
 
 
 def prepare(
@@ -76,8 +85,8 @@ def prepare(
 
     from asgcn_dgl.data import open_data, prepare
 
-    if workers < 0:
-        raise InputError(f"--workers must be 0 or more, got {workers}")
+    if not 0 <= workers <= 256:
+        raise InputError(f"--workers must be from 0 to 256, got {workers}")
     source = open_data(root, data, **(options or {}))
     # disable=None: no bar where standard error is no terminal
     with tqdm(total=len(source), desc="preparing", unit="clip", disable=None) as bar:
@@ -137,6 +146,7 @@ def inspect(
 def train(
     *,
     run: RunConfig,
+    sources: Sources | None = None,
     out: Annotated[str | None, "Folder of the run. Left out: runs/DATA-1, -2, ..."] = None,
     resume: Annotated[bool, "Continue the run in --out, which keeps its configuration."] = False,
     init: Annotated[
@@ -144,22 +154,39 @@ def train(
         "Start from this model: a run, a checkpoint or a folder of save_pretrained. Options of the "
         "model are then its own, and a head for another number of classes is new.",
     ] = None,
+    init_part: Annotated[
+        Literal["all", "backbone"],
+        "What of --init is taken: all, or the input norms and blocks alone. 'trainer.freeze' names "
+        "parts that are not trained.",
+    ] = "all",
     evaluate: Annotated[bool, "Read the test clips once, at the end."] = True,
-    print_config: Annotated[bool, "Print the full configuration as YAML and exit."] = False,
+    print_config: Annotated[
+        bool, "Print the full configuration as YAML, with the source of each option, and exit."
+    ] = False,
 ) -> None:
     """Train on a data set.
 
     Warm up the A-link inference module, train recognition and prediction jointly, and evaluate.
-    Options come from the defaults below, then from the configuration, then from the command line.
+    Options come from the defaults below, then from the configuration of the data set, then from a
+    file given with --config, then from the command line.
     """
+    sources = sources or Sources([])
     if print_config:
-        print(run.to_yaml(), end="")
+        print(sources.to_yaml(run), end="")
         return
     from asgcn_dgl.training.files import next_run_dir
     from asgcn_dgl.training.run import train
 
     folder = next_run_dir(run.data) if out is None else Path(out)
-    train(run, folder, resume=resume, test=evaluate, init=init)
+    train(
+        run,
+        folder,
+        resume=resume,
+        test=evaluate,
+        init=init,
+        init_part=init_part,
+        note=str(sources),
+    )
 
 
 def find_lr(
@@ -192,13 +219,19 @@ def evaluate(
     mirrored: Annotated[
         bool, "See each clip mirrored as well, left and right exchanged, and average over both."
     ] = False,
+    compare: Annotated[bool, "Print published figures beside those of a forecaster."] = False,
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Score the test clips of a run; write metrics.json and scores.npz."""
     from asgcn_dgl.training.evaluate import evaluate
 
     evaluate(
-        Path(run_dir), checkpoint=checkpoint, root=root, num_clips=clips, mirrored=mirrored or None
+        Path(run_dir),
+        checkpoint=checkpoint,
+        root=root,
+        num_clips=clips,
+        mirrored=mirrored or None,
+        compare=compare,
     )
 
 
@@ -218,7 +251,8 @@ def predict(
 
     Print class probabilities and predict future poses of NTU .skeleton, NW-UCLA and
     Kinetics-Skeleton .json, BVH, UTKinect's, MSR-Action3D's and motion capture's .txt, own .npz,
-    .csv and .parquet, annotation pickles, arrays, and stores.
+    .csv and .parquet, annotation pickles, arrays, stores, folders of OpenPose, AlphaPose's .json,
+    DeepLabCut's and other .csv of a row a frame.
     """
     from asgcn_dgl.training.predict import predict
 
@@ -227,6 +261,60 @@ def predict(
     predict(
         Path(run_dir), paths, out=target, top=top, checkpoint=checkpoint, options=options or None
     )
+
+
+def live(
+    model: Annotated[
+        str, "Folder of a run, a checkpoint, a folder of save_pretrained, or an .onnx file."
+    ],
+    source: Annotated[str, "File with a frame on each line; -: standard input."] = "-",
+    *,
+    window: Annotated[
+        int | None,
+        "Frames that an answer is about, about as many as the training clips had. Left out: "
+        "clips.num_frames of the model.",
+    ] = None,
+    every: Annotated[int, "Frames from one answer to the next."] = 1,
+    rate: Annotated[
+        float | None,
+        "Frames a second of the training clips: frames, which must have times, are brought to it. "
+        "Left out: frames count as they come.",
+    ] = None,
+    smooth: Annotated[float, "Weight of the answer before in each one, below 1."] = 0.0,
+    future: Annotated[bool, "Predict poses too."] = False,
+    top: Annotated[int, "Classes of an answer."] = 3,
+    min_score: Annotated[float, "Joints whose score is not above this are missing."] = 0.0,
+    max_pause: Annotated[
+        float, "Seconds without a frame after which the window starts anew."
+    ] = 1.0,
+    follow: Annotated[bool, "Wait for more at the end of the file."] = False,
+    idle: Annotated[
+        float | None, "End after so many seconds without a new line, with --follow."
+    ] = None,
+    layout: Annotated[str | None, "Which layout, of a model that serves several."] = None,
+    threads: Annotated[int | None, "Threads that compute. Left out: the run's."] = None,
+    checkpoint: Checkpoint = "auto",
+) -> None:
+    """Recognize while poses come in, as JSON lines.
+
+    Read a frame a line, {"keypoints": [[x, y, z], ...], "scores": [...], "time": seconds}, from a
+    program that is piped in or a file that grows, and write an answer a line.
+    """
+    from asgcn_dgl.live.stream import run
+
+    options = {
+        "window": window,
+        "every": every,
+        "rate": rate,
+        "smooth": smooth,
+        "future": future,
+        "min_score": min_score,
+        "max_pause": max_pause,
+        "layout": layout,
+        "threads": threads,
+        "checkpoint": checkpoint,
+    }
+    run(model, source, options, top=top, wait=follow, idle=idle)
 
 
 def import_(
@@ -271,12 +359,13 @@ def export(
     run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
     *,
     to: Annotated[
-        Literal["onnx", "torch", "pretrained"],
+        Literal["onnx", "torch", "pretrained", "checkpoint"],
         "onnx: a file for onnxruntime; torch: a program for torch alone; pretrained: config.json "
-        "and model.safetensors.",
+        "and model.safetensors; checkpoint: one file of this library, such as of a pretrained one.",
     ],
     out: Annotated[
-        str | None, "File or folder to write. Left out: model.onnx, model.pt2 or model here."
+        str | None,
+        "File or folder to write. Left out: model.onnx, model.pt2, model.ckpt or model here.",
     ] = None,
     bodies: Annotated[
         int | None,
@@ -376,9 +465,9 @@ def report(
     A-links, feature responses and predicted poses.
     """
     _need_viz()
-    from asgcn_dgl.experiments.report import report
+    from asgcn_dgl.experiments.report import write_report
 
-    page = report(
+    page = write_report(
         run_dir,
         out,
         other=other,
@@ -404,10 +493,10 @@ def view(
 ) -> None:
     """Write raw clips as one HTML page that shows them in motion, without a model."""
     _need_viz()
-    from asgcn_dgl.experiments.report import read_raw, view
+    from asgcn_dgl.experiments.report import read_raw, write_view
 
     shown, found = read_raw(files, data, options, clips)
-    page = view(shown, out, up=up)
+    page = write_view(shown, out, up=up)
     more = "" if found == len(shown) else f"{len(shown)} of {found} clips, more with --clips; "
     print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
@@ -516,7 +605,7 @@ def _need_viz() -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        *(demo, prepare, inspect, train, find_lr, evaluate, predict, import_, export),
+        *(demo, prepare, inspect, train, find_lr, evaluate, predict, live, import_, export),
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }

@@ -1,6 +1,8 @@
-"""The one error that tells a user what is wrong with their input."""
+"""The error for input that cannot be used."""
 
 from __future__ import annotations
+
+__all__ = ["InputError"]
 
 
 class InputError(ValueError):
@@ -15,3 +17,10 @@ class InputError(ValueError):
     >>> issubclass(InputError, ValueError)
     True
     """
+
+    def __str__(self) -> str:
+        """Return the message; of one from a worker of a loader without torch's traceback."""
+        text = super().__str__()
+        if text.startswith("Caught InputError in "):
+            text = text.rsplit(f"{__name__}.InputError: ", 1)[-1].strip()
+        return text

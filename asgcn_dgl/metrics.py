@@ -51,12 +51,7 @@ STREAM_WEIGHTS: Mapping[str, float] = {
 
 
 def accuracy(scores: ArrayLike, labels: ArrayLike, top_k: int = 1) -> float:
-    """Share of the clips whose true class is among the ``top_k`` highest scores.
-
-    Parameters
-    ----------
-    top_k
-        How many guesses count; more than K means K.
+    """Return the share of clips whose true class is among the ``top_k`` highest scores.
 
     Examples
     --------
@@ -83,12 +78,7 @@ def accuracy(scores: ArrayLike, labels: ArrayLike, top_k: int = 1) -> float:
 
 
 def confusion_matrix(scores: ArrayLike, labels: ArrayLike) -> Ints:
-    """Count the clips of each true class (rows) that were taken for each class (columns).
-
-    Returns
-    -------
-    ndarray
-        (K, K) counts that sum to B.
+    """Return counts (K, K) of the clips of each true class (row) by recognized class (column).
 
     Examples
     --------
@@ -103,12 +93,7 @@ def confusion_matrix(scores: ArrayLike, labels: ArrayLike) -> Ints:
 
 
 def per_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> Floats:
-    """Share of the clips of each class that are recognized.
-
-    Returns
-    -------
-    ndarray
-        (K,) shares between 0 and 1; NaN for a class without clips.
+    """Return the share of each class that is recognized, (K,); NaN for a class without clips.
 
     Examples
     --------
@@ -122,7 +107,7 @@ def per_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> Floats:
 
 
 def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Mean of the per-class accuracy over the classes that occur: every class weighs the same.
+    """Return the mean of the per-class accuracy over the classes that occur.
 
     Examples
     --------
@@ -133,17 +118,10 @@ def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
-    """Expected calibration error: how far confidence is from being right, on average.
+    """Return the expected calibration error (Guo et al., ICML 2017).
 
-    Clips are sorted into bins by the probability of their likeliest class; in each bin the mean of
-    it is compared with the share of clips that are right (Guo et al., ICML 2017).
-
-    Parameters
-    ----------
-    probabilities
-        (B, K) class probabilities; each row is a distribution.
-    bins
-        Bins of equal width.
+    Clips are sorted into ``bins`` of equal width by the probability of their likeliest class; in
+    each bin the mean of it is compared with the share of clips that are right.
 
     Examples
     --------
@@ -171,25 +149,11 @@ def accuracy_intervals(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Bootstrap confidence intervals of top-1, top-5 and mean-class accuracy.
+    """Return bootstrap intervals of ``top1``, ``top5`` and ``mean_class`` accuracy, by name.
 
     Clips are drawn with replacement, as many as there are, ``resamples`` times; the interval holds
-    the middle ``level`` of the results. It says what another draw of clips would change, not what
+    the middle ``level`` of the results. It shows what another draw of clips would change, not what
     another training would.
-
-    Parameters
-    ----------
-    level
-        Share of the resamples inside the interval.
-    resamples
-        How often clips are drawn.
-    seed
-        Seed of the draws.
-
-    Returns
-    -------
-    dict
-        ``top1``, ``top5``, ``mean_class``: lower and upper end, between 0 and 1.
 
     Examples
     --------
@@ -227,13 +191,9 @@ def accuracy_intervals(
 def mpjpe_per_horizon(
     future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None
 ) -> Floats:
-    """Mean per joint position error of each future frame.
+    """Return the mean Euclidean error of each future frame, (T',), in the positions' unit.
 
-    Returns
-    -------
-    ndarray
-        (T',) mean Euclidean distance, in the unit of the positions; NaN for a frame where no
-        joint is known.
+    It is NaN for a frame where no joint is known.
 
     Examples
     --------
@@ -245,12 +205,7 @@ def mpjpe_per_horizon(
 
 
 def mpjpe(future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """Mean per joint position error over all known joints and future frames.
-
-    Returns
-    -------
-    float
-        Mean Euclidean distance in the unit of the positions; NaN where nothing is known.
+    """Return the mean Euclidean error over known joints and future frames, else NaN.
 
     Examples
     --------
@@ -266,20 +221,10 @@ def mpjpe(future: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -
 def fuse_scores(
     scores: Mapping[str, ArrayLike], weights: Mapping[str, float] = STREAM_WEIGHTS
 ) -> Floats:
-    """Weighted mean of the class scores of several streams, 2:2:1:1 as the field does.
+    """Return the weighted mean (B, K) of the class probabilities of several streams, by name.
 
-    Parameters
-    ----------
-    scores
-        (B, K) class probabilities of each stream, by its name. Logits may be given too, but then
-        all streams should have been trained alike.
-    weights
-        Weight of each stream; streams without scores are left out.
-
-    Returns
-    -------
-    ndarray
-        (B, K) fused scores, of the same range as the scores.
+    The default weights are 2:2:1:1, as usual in the field; streams without scores are left out.
+    Logits may be given too, but then all streams should have been trained alike.
 
     Examples
     --------
@@ -302,27 +247,18 @@ def fuse_scores(
     return np.asarray(fused, dtype=np.float64)
 
 
+#: Share of all pairs of joints above which a type of A-links that links them says little of any.
+SATURATED = 0.25
+
+
 def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
-    """How the types of A-links are used: how many pairs of joints they link, and how surely.
+    """Return how many pairs of joints the types of A-links link, and how surely.
 
-    Parameters
-    ----------
-    chunks
-        (E, C) probabilities of the C types at E pairs of joints, the ghost left out; any number of
-        such arrays of one C.
-
-    Returns
-    -------
-    dict
-        ``pairs``, how many there were; ``linked`` and ``strong``, the shares of pairs whose
-        probability of any type is above 0.5 and 0.9; ``types``, the same two shares of each type,
-        with its ``mean`` probability; ``saturated``, the types (from 1) with more than half of all
-        pairs above 0.9, which therefore say little of any pair.
-
-    Raises
-    ------
-    ValueError
-        If there is no pair, or an array is not (E, C).
+    ``chunks`` are arrays (E, C) of the probabilities of C types at E pairs of joints, the ghost
+    left out. The result has ``pairs``, their number; ``linked`` and ``strong``, the shares of pairs
+    whose probability of any type is above 0.5 and 0.9; ``types``, the same two shares of each type,
+    with its ``mean`` probability; ``saturated``, the types (from 1) with more than a quarter of all
+    pairs above 0.5, which therefore say little of any pair.
 
     Examples
     --------
@@ -356,17 +292,7 @@ def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
 
 
 def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join what :func:`link_use` returned for parts of the pairs, as if it had seen them at once.
-
-    Parameters
-    ----------
-    parts
-        One or more, of one count of types.
-
-    Returns
-    -------
-    dict
-        As of :func:`link_use`.
+    """Join what :func:`link_use` returned for parts of the pairs, as for all at once.
 
     Examples
     --------
@@ -396,22 +322,14 @@ def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
-    """Return the types, from 1, that link most pairs surely and so say little of any."""
-    return [k + 1 for k, each in enumerate(types) if each["strong"] > 0.5]
+    """Return the types, from 1, that link so many pairs that they say little of any."""
+    return [k + 1 for k, each in enumerate(types) if each["linked"] > SATURATED]
 
 
 def link_contrast(links: Iterable[ArrayLike]) -> float:
-    """Mean difference between the mean A-links of two classes, over all pairs of classes.
+    """Return the mean difference of the mean A-links of two classes, over all pairs of classes.
 
-    Parameters
-    ----------
-    links
-        The mean links of each class, arrays of one shape.
-
-    Returns
-    -------
-    float
-        From 0, where all classes have the same links, to 1; NaN for fewer than two classes.
+    It is from 0, where all classes have the same links, to 1; NaN for fewer than two classes.
 
     Examples
     --------
@@ -424,19 +342,9 @@ def link_contrast(links: Iterable[ArrayLike]) -> float:
 
 
 def average_passes(logits: torch.Tensor, passes: int) -> torch.Tensor:
-    """Average the class probabilities of several passes over the same clips.
+    """Average the class probabilities of several passes over the same clips; return logits.
 
-    Parameters
-    ----------
-    logits
-        (passes · B, K), pass after pass, each in the same order.
-    passes
-        Number of passes.
-
-    Returns
-    -------
-    Tensor
-        (B, K) logarithms of the mean probabilities: logits again, of which softmax gives the mean.
+    ``logits`` are (passes · B, K), pass after pass, in the same order.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from types import UnionType
@@ -32,25 +33,14 @@ def check(rule: bool, name: str, text: str, value: object) -> None:
     ValueError: trainer.epochs must be at least 1, got 0
     """
     if not rule:
-        raise ValueError(f"{name} must be {text}, got {value!r}")
+        raise ValueError(f"{name} must be {text}, got {reprlib.repr(value)}")
 
 
 def check_types(options: Any, prefix: str = "") -> None:
-    """Check each field of a dataclass against its annotation.
+    """Check each field of a dataclass against its annotation; ValueError names the field.
 
-    A text that is a number is accepted for a float, as YAML reads ``5e-4`` as text.
-
-    Parameters
-    ----------
-    options
-        The dataclass; a text for a float and a tuple for a list are replaced in it.
-    prefix
-        What messages put before a field's name, ``"trainer."`` for example.
-
-    Raises
-    ------
-    ValueError
-        If a value is not of its type.
+    ``prefix`` comes before its name. Text that is a number is accepted for a float, as YAML reads
+    ``5e-4`` as text, and a tuple for a list; they are converted in place.
     """
     hints = get_type_hints(type(options))
     for field in fields(options):
@@ -106,12 +96,7 @@ def plain(options: Any, without: Collection[str] = ()) -> dict[str, Any]:
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return sections of options with the present names in the place of former ones.
-
-    Parameters
-    ----------
-    values
-        Section to its options.
+    """Return sections of options with the current names in place of former ones.
 
     Examples
     --------

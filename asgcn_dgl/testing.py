@@ -13,6 +13,8 @@ from asgcn_dgl.skeleton.graph import dgl_installed
 
 Layer = Callable[[Any, Tensor, "Tensor | None"], Tensor]
 
+__all__ = ["assert_symmetric", "symmetry_errors"]
+
 
 def symmetry_errors(
     layer: Layer,
@@ -23,38 +25,17 @@ def symmetry_errors(
     num_frames: int = 4,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Largest violation of each symmetry that a layer on skeleton graphs should have.
+    """Return the largest violation of each symmetry that a layer on skeleton graphs should have.
 
-    ``relabelling``
-        The joints numbered in another way give the same, numbered in that way (for layers without
-        parameters of single joints, such as edge masks). Only where DGL is installed.
-    ``edge_order``
-        The order in which edges are stored does not matter. Only where DGL is installed.
-    ``batch``
-        A batch gives what its clips give one by one.
-    ``body_order``
-        Two bodies swapped give the same, swapped.
+    ``relabelling``: the joints numbered in another way give the same, numbered in that way (for
+    layers without parameters of single joints, such as edge masks). ``edge_order``: the order in
+    which edges are stored does not matter. Both only where DGL is installed. ``batch``: a batch
+    gives what its clips give one by one. ``body_order``: two bodies swapped give the same, swapped.
 
-    Parameters
-    ----------
-    layer
-        Called as ``layer(graph, feat, edge_weight)``; ``edge_weight`` is None where the builder has
-        no actional types. Should be in evaluation mode.
-    builder
-        Builder of the graphs that the layer works on.
-    layout
-        Skeleton of V joints.
-    in_feats
-        D.
-    num_frames
-        T.
-    seed
-        Of the features, links and permutations.
-
-    Returns
-    -------
-    dict of str to float
-        Largest absolute difference for each symmetry.
+    The layer, in evaluation mode, is called as ``layer(graph, feat, edge_weight)`` with features
+    (N, ``num_frames``, ``in_feats``) on graphs of ``builder`` and ``layout``; ``edge_weight`` is
+    None where the builder has no actional types. ``seed`` is that of features, links and
+    permutations.
 
     Examples
     --------
@@ -85,22 +66,7 @@ def assert_symmetric(
     skip: tuple[str, ...] = (),
     **options: int,
 ) -> None:
-    """Assert that a layer has the symmetries of :func:`symmetry_errors`.
-
-    Parameters
-    ----------
-    layer, builder, layout, in_feats, **options
-        As for :func:`symmetry_errors`.
-    tolerance
-        Largest absolute difference that is allowed.
-    skip
-        Names of symmetries that the layer does not have.
-
-    Raises
-    ------
-    AssertionError
-        Naming every symmetry that is broken and the largest difference found.
-    """
+    """Assert the :func:`symmetry_errors` to be within ``tolerance``, but those in ``skip``."""
     errors = symmetry_errors(layer, builder, layout, in_feats, **options)
     broken = {
         name: error for name, error in errors.items() if name not in skip and not error <= tolerance

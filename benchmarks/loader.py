@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from asgcn_dgl.data import Batch, Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-from asgcn_dgl.training.clips import make_transform
 from asgcn_dgl.training.config import ClipsConfig
+from asgcn_dgl.training.preparation import make_transform
 from benchmarks.measure import Call, Work, run
 
 LAYOUT, CLASSES, RECORDED, CLIPS = "ntu25", 60, 300, 32

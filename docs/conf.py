@@ -1,11 +1,13 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
 from results import PLACE, results_page
-from scripts import script_page
+from scripts import script_notebook, script_page
 
 project = "asgcn_dgl"
 author = "the asgcn_dgl developers"
@@ -18,6 +20,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
 ]
 source_suffix = {".md": "markdown", ".py": "markdown"}
 exclude_patterns = ["_build", "*.py"]  # tutorials are scripts; Python files beside this one are not
@@ -28,7 +31,12 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # docstrings say types and shapes
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+nitpicky = True
+nitpick_ignore_regex = [  # documented elsewhere
+    (r"py:.*", r"(torch|numpy|scipy|networkx|matplotlib|pathlib|collections)\..*"),
+]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
 napoleon_use_rtype = False
@@ -38,12 +46,26 @@ def fill_page(app, name, source):
     """Make pages of scripts and of result files, before they are parsed."""
     path = Path(app.env.doc2path(name))
     if path.suffix == ".py":
-        source[0] = script_page(source[0])
+        link = f'<a href="../notebooks/{path.stem}.ipynb" download>Jupyter notebook</a>'
+        more = f"This page as a script: `docs/{name}.py`; as a {link}."
+        source[0] = f"{script_page(source[0])}\n{more}\n"
     elif PLACE in source[0]:
         for file in path.parent.glob("*.json"):
             app.env.note_dependency(str(file))
         source[0] = source[0].replace(PLACE, results_page(path.parent))
 
 
+def write_notebooks(app, exception):
+    """Write each tutorial as a notebook beside the pages."""
+    if exception is None and app.builder.format == "html":
+        folder = Path(app.outdir) / "notebooks"
+        folder.mkdir(exist_ok=True)
+        for path in sorted((Path(app.srcdir) / "tutorials").glob("*.py")):
+            text = script_notebook(path.read_text(encoding="utf-8"))
+            (folder / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
+
+
 def setup(app):
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)
+    app.connect("build-finished", write_notebooks)

@@ -1,18 +1,33 @@
-"""A tutorial's page, made of the script itself."""
+"""A tutorial's page and its notebook, made of the script itself."""
 
 from __future__ import annotations
 
 import ast
+import json
+import re
+from typing import Any, NamedTuple
 
-__all__ = ["script_page"]
+__all__ = ["Cell", "script_cells", "script_notebook", "script_page"]
 
 CELL = "# %%"
+INSTALL = (
+    "Install the package first, in a clone of its repository (`CLONE_ADDRESS`) or from there:\n"
+    '`%pip install "asgcn_dgl[train,viz] @ git+CLONE_ADDRESS"`.'
+)
 
 
-def script_page(text: str) -> str:
-    """Turn a script into the Markdown of its page.
+class Cell(NamedTuple):
+    """One part of a script: a heading, prose, code; each may be empty."""
 
-    The module's docstring opens the page. A cell begins with a line ``# %% Heading``; the comment
+    heading: str
+    prose: str
+    code: str
+
+
+def script_cells(text: str) -> tuple[str, list[Cell]]:
+    """Return the opening of a script and its cells.
+
+    The module's docstring is the opening. A cell begins with a line ``# %% Heading``; the comment
     lines under it are prose, and what follows, up to the next cell, is code.
 
     Parameters
@@ -24,6 +39,22 @@ def script_page(text: str) -> str:
     ------
     ValueError
         If the script has no docstring, no cell, or a statement that no cell shows.
+    """
+    tree = ast.parse(text)
+    opening = ast.get_docstring(tree)
+    if opening is None:
+        raise ValueError("a script needs a docstring, which opens its page")
+    end = tree.body[0].end_lineno or 0
+    first, *cells = _cells(text.splitlines()[end:])
+    if not cells or any(line.strip() for line in first):
+        raise ValueError(f"after the docstring, a script's first line must begin with {CELL!r}")
+    return opening, [
+        Cell(heading.removeprefix(CELL).strip(), *_split(lines)) for heading, *lines in cells
+    ]
+
+
+def script_page(text: str) -> str:
+    """Turn a script into the Markdown of its page, see :func:`script_cells`.
 
     Examples
     --------
@@ -43,20 +74,11 @@ def script_page(text: str) -> str:
     ```
     <BLANKLINE>
     """
-    tree = ast.parse(text)
-    opening = ast.get_docstring(tree)
-    if opening is None:
-        raise ValueError("a script needs a docstring, which opens its page")
-    end = tree.body[0].end_lineno or 0
-    first, *cells = _cells(text.splitlines()[end:])
-    if not cells or any(line.strip() for line in first):
-        raise ValueError(f"after the docstring, a script's first line must begin with {CELL!r}")
+    opening, cells = script_cells(text)
     parts = [opening]
-    for heading, *lines in cells:
-        title = heading.removeprefix(CELL).strip()
-        if title:
-            parts.append(f"## {title}")
-        prose, code = _split(lines)
+    for heading, prose, code in cells:
+        if heading:
+            parts.append(f"## {heading}")
         if prose:
             parts.append(prose)
         if code:
@@ -64,8 +86,47 @@ def script_page(text: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def script_notebook(text: str) -> str:
+    """Turn a script into a Jupyter notebook (version 4.5 of the format), as JSON.
+
+    Examples
+    --------
+    >>> lines = ["'A page.'", "# %% Sums", "# Add.", "x = 1"]
+    >>> notebook = json.loads(script_notebook(chr(10).join(lines)))
+    >>> [cell["cell_type"] for cell in notebook["cells"]]
+    ['markdown', 'markdown', 'code']
+    """
+    opening, cells = script_cells(text)
+    parts: list[tuple[str, str]] = [("markdown", f"{opening}\n\n{INSTALL}")]
+    for heading, prose, code in cells:
+        words = "\n\n".join(part for part in (f"## {heading}" if heading else "", prose) if part)
+        parts += [(kind, part) for kind, part in (("markdown", words), ("code", code)) if part]
+    notebook = {
+        "cells": [_notebook_cell(number, *part) for number, part in enumerate(parts)],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _notebook_cell(number: int, kind: str, text: str) -> dict[str, Any]:
+    if kind == "markdown":  # Sphinx's roles mean nothing there
+        text = re.sub(r"\{[a-z:]+\}`~?(?:[^`<]*<)?([^`>]+)>?`", r"`\1`", text)
+    cell: dict[str, Any] = {
+        "cell_type": kind,
+        "id": f"cell-{number}",
+        "metadata": {},
+        "source": text.splitlines(keepends=True),
+    }
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+
+
 def _cells(lines: list[str]) -> list[list[str]]:
-    """Part lines before each that begins a cell; the first part is what stands before all cells."""
+    """Split lines before each that begins a cell; the first part is what precedes all cells."""
     found: list[list[str]] = [[]]
     for line in lines:
         if line.startswith(CELL):
@@ -75,7 +136,7 @@ def _cells(lines: list[str]) -> list[list[str]]:
 
 
 def _split(lines: list[str]) -> tuple[str, str]:
-    """Part a cell's lines into prose and code."""
+    """Split a cell's lines into prose and code."""
     length = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     prose = "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:length])
     return prose.strip("\n"), "\n".join(lines[length:]).strip("\n")

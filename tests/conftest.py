@@ -1,17 +1,54 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
 import torch
 
 from asgcn_dgl.data.synthetic import write_synthetic
 
+ROOT = Path(__file__).parents[1]
+
 # The tests' tensors are small: more threads only wait for each other, above all on a busy machine.
 # The processes that tests start take as many, so that their results agree bit for bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# A machine may be busy: no example has to be fast. CI draws the same examples each time.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Give each test the same random numbers, whatever ran before it."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[Path]:
+    """Give a folder that tests share; whoever writes into it fails the last of them."""
+
+    def content() -> dict[str, str]:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = content()
+    yield folder
+    assert content() == before, "a test has changed what it shares with others; give it a copy"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,12 +79,41 @@ TINY = [
 ]
 
 
+HOLDER = """
+import sys
+from pathlib import Path
+from asgcn_dgl.files import locked
+with locked(Path(sys.argv[1]), "here"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold_lock():
+    """Give the context of a process that holds the lock in a file."""
+
+    @contextmanager
+    def hold(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-c", HOLDER, str(file)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+            yield process
+            if process.poll() is None:
+                process.communicate()
+
+    return hold
+
+
 @pytest.fixture(scope="session")
-def clips_root(tmp_path_factory) -> Path:
+def clips_root(tmp_path_factory) -> Iterator[Path]:
     """Subjects 1 and 2 for training, of whom one is held out; subject 3 for the test."""
     root = tmp_path_factory.mktemp("synthetic")
     write_synthetic(root, clips_per_class=3, subjects=3)
-    return root
+    with unchanged(root):
+        yield root
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +122,20 @@ def tiny(clips_root) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny, tmp_path_factory) -> Path:
+def trained(tiny, tmp_path_factory) -> Iterator[Path]:
     """A run that nobody changes."""
     from asgcn_dgl.cli import main
 
     folder = tmp_path_factory.mktemp("runs") / "trained"
     assert main([*tiny, f"--out={folder}"]) == 0
-    return folder
+    with unchanged(folder):
+        yield folder
+
+
+@pytest.fixture
+def own_run(trained, tmp_path) -> Path:
+    """A copy of the run, to be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "own_run"))
 
 
 @pytest.fixture(scope="session")

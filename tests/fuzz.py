@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import resource
 import signal
+import sys
 import tempfile
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -33,13 +38,28 @@ def check_reader(
     ``make_files(folder)`` writes good files and returns those to mutate, one at a time;
     ``read(folder)`` reads them all.
     """
-    rng = random.Random(seed)
-    handler = signal.signal(signal.SIGPROF, _hangs)
+    # In a process of its own: what this one has taken before says nothing of the reader.
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    sys.stdout.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads
+        pid = os.fork()
+    if pid == 0:
+        try:
+            signal.signal(signal.SIGPROF, _hangs)
+            sender.send(_check(make_files, read, count, random.Random(seed)))
+        except BaseException:
+            sender.send(traceback.format_exc())
+        finally:
+            os._exit(0)
+    sender.close()
     try:
-        return _check(make_files, read, count, rng)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, handler)
+        found = receiver.recv()
+    except EOFError:
+        found = "the process was killed"
+    os.waitpid(pid, 0)
+    assert not isinstance(found, str), found
+    return found
 
 
 def _hangs(*_: object) -> None:

@@ -11,6 +11,7 @@ pytest.importorskip("jsonargparse")
 
 from asgcn_dgl.cli import main, run_config
 from asgcn_dgl.commands import COMMANDS
+from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.training.config import packaged_config
 
 
@@ -74,7 +75,8 @@ def test_overrides_arrive_over_the_sets_own_configuration(asked, tmp_path):
     ((config, folder, others),) = asked
     assert (config.data, config.root, folder) == ("nw_ucla", "there", out)
     assert (config.trainer.epochs, config.model.max_hop, config.clips.scale) == (3, 2, [1, 2])
-    assert others == {"resume": False, "test": False, "init": None}
+    assert others.pop("note").startswith("options: configuration nw_ucla, preset paper; ")
+    assert others == {"resume": False, "test": False, "init": None, "init_part": "all"}
     packaged = packaged_config("nw_ucla")
     assert config.clips.num_frames == packaged["clips"]["num_frames"]
     assert config.trainer.batch_size == packaged["trainer"]["batch_size"]
@@ -89,9 +91,47 @@ def test_overrides_arrive_over_a_file_wherever_they_stand(asked, tmp_path, place
     assert main(["train", *arguments]) == 0
     config = asked[0][0]
     assert (config.trainer.epochs, config.trainer.batch_size, config.optim.lr) == (3, 4, 0.01)
-    assert asked[0][2] == {"resume": False, "test": True, "init": None}
-    # A configuration of one's own stands in the place of the set's, it does not mix with it.
-    assert config.clips.num_frames == 64
+    # What the file leaves out is the set's.
+    assert config.clips.num_frames == packaged_config("nw_ucla")["clips"]["num_frames"]
+    recipe, of_file, given = asked[0][2]["note"].split("; ")
+    assert recipe == "options: configuration nw_ucla, preset paper"
+    assert of_file == f"{file}: trainer.epochs 7, trainer.batch_size 4, optim.lr 0.01"
+    assert given.startswith("command line: ") and "trainer.epochs 3" in given
+
+
+def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: {dropout: 0.3}\ntrainer:\n")
+    command = ["train", "--data=own", "--root=there", f"--config={file}", "--trainer.seed=5"]
+    assert main(command) == 0
+    recipe = run_config({"data": "own", "root": "there"})
+    recipe.model.dropout, recipe.trainer.seed = 0.3, 5
+    assert asked[0][0] == recipe
+    assert main([*command, "--print-config"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"dropout: 0.3  # {file}" in lines
+    assert "seed: 5  # command line" in lines
+    packaged = packaged_config("own")
+    assert f"lr: {packaged['optim']['lr']}  # configuration own" in lines
+    preset = packaged["model"]["preset"]
+    (channels,) = [line for line in lines if line.startswith("channels:")]
+    assert channels == f"channels: {PRESETS[preset]['channels']}  # preset {preset}"
+    assert "momentum: 0.9  # default" in lines
+
+
+def test_a_preset_replaces_the_sizes_of_the_set():
+    config = run_config({"data": "nw_ucla", "root": "there", "model": {"preset": "small"}})
+    assert config.model.channels == [32, 32, 64, 64, 128, 128]
+    assert config.model.aim_hidden == 64
+    assert config.model.link_norm == "self_loop"  # the set's own
+
+
+def test_a_mistake_names_the_file_that_it_is_in(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("trainer: {epochs: 0}\n")
+    assert main(["train", "--data=own", "--root=there", f"--config={file}"]) == 2
+    error = capsys.readouterr().err
+    assert str(file) in error and "trainer.epochs" in error
 
 
 def test_packaged_configuration_by_name():

@@ -4,6 +4,7 @@ Python blocks run page by page, in one namespace a page; commands are parsed wit
 tutorial's page is made of a script, which ``test_tutorials.py`` runs.
 """
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -63,6 +64,38 @@ def test_links_between_pages_lead_somewhere(page):
 
 def without_code(text):
     return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+ROOMS = {f"asgcn_dgl.{path.parent.name}" for path in (ROOT / "asgcn_dgl").glob("*/__init__.py")}
+ROOMS |= {f"asgcn_dgl.{name}" for name in ("data.synthetic", "errors", "metrics", "testing")}
+ROOMS -= {"asgcn_dgl.configs"}  # YAML files
+IMPORT = re.compile(r"^ *from (asgcn_dgl[\w.]*) import (\([^)]*\)|.*)$", flags=re.MULTILINE)
+
+
+def test_the_reference_lists_the_public_names():
+    text = "".join(read(page) for page in (DOCS / "reference").glob("*.md"))
+    assert sorted(re.findall(r"automodule:: (\S+)", text)) == sorted(ROOMS)
+    alone = re.findall(r"auto(?!module)\w+:: (\S+)", text)
+    assert set(alone) == {
+        "asgcn_dgl.load_model",
+        "asgcn_dgl.predict_clip",
+        "asgcn_dgl.options.RENAMED",
+    }
+    for name in ROOMS:
+        room = importlib.import_module(name)
+        assert not [public for public in room.__all__ if public.startswith("_")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
+def test_documentation_imports_public_names(page):
+    rooms = {name.removeprefix("asgcn_dgl.") for name in ROOMS}
+    for module, names in IMPORT.findall(page.read_text(encoding="utf-8")):
+        if (module, names) == ("asgcn_dgl.cli", "main"):
+            continue  # the command
+        assert module in ROOMS | {"asgcn_dgl"}, f"{module} lists no public names"
+        public = set(importlib.import_module(module).__all__)
+        public |= rooms if module == "asgcn_dgl" else set()
+        assert set(re.findall(r"\w+", re.sub(r" as \w+|#.*", "", names))) <= public
 
 
 FENCE = re.compile(r"^(`{3,}|~{3,})(.*)$", flags=re.MULTILINE)

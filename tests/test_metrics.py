@@ -192,6 +192,8 @@ def test_use_of_links_counts_pairs_in_any_number_of_pieces():
     with pytest.raises(ValueError, match="at least one"):
         metrics.join_link_use([])
     assert metrics.link_use([np.tile([0.01, 0.95], (9, 1))])["saturated"] == [2]
+    third = np.repeat([[0.6, 0.1], [0.1, 0.6], [0.1, 0.1]], [3, 2, 5], axis=0)
+    assert metrics.link_use([third])["saturated"] == [1]  # 30 and 20 % of the pairs
     for wrong in ([], [np.zeros(3)], [np.zeros((2, 2)), np.zeros((2, 3))]):
         with pytest.raises(ValueError, match="chunks must"):
             metrics.link_use(wrong)

@@ -1,6 +1,8 @@
 """A script becomes a page that shows all of it."""
 
+import ast
 import doctest
+import json
 import re
 from pathlib import Path
 
@@ -43,3 +45,19 @@ def test_what_would_not_be_shown_is_refused(text, error):
 def test_prose_ends_with_the_first_line_of_code():
     page = scripts.script_page('"""# A"""\n# %%\n# Prose.\n#\n# More.\nx = 1\n# a comment\ny = 2\n')
     assert page == "# A\n\nProse.\n\nMore.\n\n```python\nx = 1\n# a comment\ny = 2\n```\n"
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_notebook_holds_the_code_of_the_script(path):
+    """Run in order, its cells are the script, which ``test_tutorials.py`` runs."""
+    text = path.read_text(encoding="utf-8")
+    notebook = json.loads(scripts.script_notebook(text))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    run, written = (ast.parse(part) for part in ("\n".join(code), text))
+    assert ast.dump(run) == ast.dump(ast.Module(written.body[1:], written.type_ignores))
+    prose = "".join(
+        "".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"
+    )
+    assert "{py:" not in prose and "{doc}" not in prose

@@ -40,6 +40,8 @@ class Batch:
         B names of recordings.
     num_bodies
         (B,) bodies of each clip, on the CPU.
+    recent
+        (N, P, D) last observed positions, where the samples have them, else None.
     """
 
     structure: SkeletonBatch
@@ -51,20 +53,20 @@ class Batch:
     future_mask: torch.Tensor
     names: list[str]
     num_bodies: torch.Tensor
+    recent: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Clips, B."""
         return len(self.names)
 
     @property
-    def graph(self) -> DGLGraph:
-        """The DGL heterograph of the batch, made when it is asked for.
+    def observed(self) -> torch.Tensor:
+        """What a prediction head is given: ``recent`` where there is any, else ``last``."""
+        return self.last if self.recent is None else self.recent
 
-        Raises
-        ------
-        ImportError
-            Where DGL is not installed.
-        """
+    @property
+    def graph(self) -> DGLGraph:
+        """The DGL heterograph, made on first use; ImportError where DGL is not installed."""
         return self.structure.graph
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
@@ -79,7 +81,7 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory())
 
     def _map(self, change: Any, **others: Any) -> Batch:
-        tensors = ("feat", "mask", "label", "last", "future", "future_mask")
+        tensors = ("feat", "mask", "label", "last", "future", "future_mask", "recent")
         changed = {name: change(getattr(self, name)) for name in tensors if self._has(name)}
         return replace(self, **changed, **others)
 
@@ -88,26 +90,12 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
-    """Join samples to a batch, leaving out the bodies that are not there.
+    """Join B samples to a batch, leaving out the bodies that do not exist.
 
-    Parameters
-    ----------
-    samples
-        B samples of the same D and T', of any layouts and numbers of bodies. Shorter ones are
-        filled with masked frames.
-    builder
-        Builds the structure; a model has one as ``model.graph_builder``.
-
-    Returns
-    -------
-    Batch
-        A body with no seen joint in its sample is not in the graph; each clip keeps at least its
-        first body.
-
-    Raises
-    ------
-    ValueError
-        If there is no sample, or D or T' differ.
+    The samples have one D and one T', and any layouts and numbers of bodies; shorter ones are
+    padded with masked frames. A body with no seen joint in its sample is left out; each clip keeps
+    at least its first body. ``builder`` makes the structure: a model has one as
+    ``model.graph_builder``.
 
     Examples
     --------
@@ -128,7 +116,7 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         raise ValueError("samples must hold at least one sample, got none")
     _check_alike("coordinates (D)", [sample.feat.shape[3] for sample in samples])
     _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
-    bodies = [_present(sample) for sample in samples]
+    bodies = [present_bodies(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
     structure = builder.structure([sample.layout for sample in samples], counts.tolist())
     mask = _joints_first([s.mask[which] for s, which in zip(samples, bodies, strict=True)])
@@ -145,20 +133,27 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         future_mask=_joints_first(future_mask),
         names=[sample.name for sample in samples],
         num_bodies=torch.from_numpy(counts),
+        recent=_recent(samples, bodies),
     )
 
 
-def _present(sample: Sample) -> np.ndarray:
-    """Bodies that have a seen joint; the first if none has."""
+def _recent(samples: Sequence[Sample], bodies: list[np.ndarray]) -> torch.Tensor | None:
+    given = [sample.recent for sample in samples]
+    if any(each is None for each in given):
+        return None
+    return _joints_first(
+        [each[which] for each, which in zip(given, bodies, strict=True) if each is not None]
+    )
+
+
+def present_bodies(sample: Sample) -> np.ndarray:
+    """Return the bodies that have a seen joint; the first if none has."""
     bodies = np.flatnonzero(sample.mask.any(axis=(1, 2)))
     return bodies if len(bodies) else np.zeros(1, dtype=np.int64)
 
 
 def _joints_first(arrays: list[np.ndarray]) -> torch.Tensor:
-    """Turn B arrays (M, T, V, ...) into one tensor (N, T, ...), writing each value once.
-
-    Arrays of fewer frames than the longest are followed by zeros.
-    """
+    """Join B arrays (M, T, V, ...) to a tensor (N, T, ...); short ones are followed by 0."""
     frames = max(array.shape[1] for array in arrays)
     joints = [array.shape[0] * array.shape[2] for array in arrays]
     ends = np.cumsum(joints)

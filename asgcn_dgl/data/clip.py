@@ -16,21 +16,7 @@ FARTHEST = 1e12
 
 
 class RecordingName(NamedTuple):
-    """What the name of a recording says, all numbers as they stand in the name (from 1).
-
-    Attributes
-    ----------
-    action
-        Number of the action class.
-    subject
-        Number of the performer.
-    camera
-        Number of the camera or view.
-    setup
-        Number of the camera set-up, 0 where the set has none.
-    replication
-        Number of the repetition.
-    """
+    """Numbers in a recording's name, from 1; ``setup`` and ``replication`` may be 0, unknown."""
 
     action: int
     subject: int
@@ -53,7 +39,7 @@ class Clip:
     layout
         Skeleton of V joints.
     pos
-        (M, T, V, d) float32 positions, metres where d = 3; exactly 0 where a joint is missing.
+        (M, T, V, d) float32 positions, meters where d = 3; exactly 0 where a joint is missing.
     mask
         (M, T, V) bool, True where a joint was seen.
     label
@@ -120,29 +106,18 @@ class Clip:
         meta: Mapping[str, Any] | None = None,
         scored: bool = False,
     ) -> Clip:
-        """Make a checked clip; joints at the exact origin count as missing unless a mask is given.
+        """Return a checked clip; positions of missing joints become 0.
 
         Parameters
         ----------
         name, layout, label, meta, scored
             As in :class:`Clip`.
         pos
-            (M, T, V, d) positions of any float type. A layout whose last joint is its centre, as
-            a virtual one is, takes V - 1 joints too: the centre is then the mean of the joints
-            about it that were seen.
+            (M, T, V, d) positions of any float type. A layout whose last joint is its center, as a
+            virtual one is, takes V - 1 joints too: the center is the mean of its visible neighbors.
         mask
-            (M, T, V) True where a joint was seen; by default as :func:`seen_joints` tells, or
-            where its score is not 0.
-
-        Returns
-        -------
-        Clip
-            With positions set to 0 where the mask is False.
-
-        Raises
-        ------
-        InputError
-            As :class:`Clip` and :meth:`check`.
+            (M, T, V) True where a joint was seen. Default: as ``seen_joints`` returns, or
+            where the score is not 0, and where no coordinate is NaN.
         """
         # A number beyond float32 becomes infinite, which check() reports.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -151,6 +126,7 @@ class Clip:
             joints = pos.shape[2] if pos.ndim == 4 else 0
             known = joints == layout.num_joints or lacks_center(layout, joints)
             mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
+            mask &= ~np.isnan(pos).any(axis=-1)
         mask = np.asarray(mask, dtype=bool)
         if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
             pos, mask = _with_center(layout, pos, mask)
@@ -175,7 +151,7 @@ class Clip:
 
     @property
     def num_places(self) -> int:
-        """Coordinates of a joint that are a place: d, or one less where there is a score."""
+        """Coordinates of a place, d, or one less where there is a score."""
         return self.num_dims - self.scored
 
     @property
@@ -190,28 +166,14 @@ class Clip:
 
     @property
     def source(self) -> str:
-        """File that the clip was read from, or its name: what an error message points at."""
+        """The file that the clip was read from, or its name, for error messages."""
         return str(self.meta.get("path", self.name))
 
     def check(self, num_classes: int | None = None) -> Clip:
-        """Refuse content that nothing can be learnt from.
+        """Return the clip; raise InputError for content that no model can learn from.
 
-        Parameters
-        ----------
-        num_classes
-            K; if given, the label must be one of 0..K-1.
-
-        Returns
-        -------
-        Clip
-            The clip itself.
-
-        Raises
-        ------
-        InputError
-            If a position is NaN, infinite or beyond :data:`FARTHEST`, or is not 0 where the mask
-            says missing, if no joint is seen in any frame, or the label is out of range. The
-            message names the file and the place in it.
+        A position is NaN, infinite or beyond 1e12, or not 0 where the mask is False; no
+        joint is seen in any frame; or the label is not in 0..K-1, where ``num_classes`` K is given.
         """
         near = np.abs(self.pos) <= FARTHEST  # NaN is not
         if not near.all():
@@ -242,27 +204,13 @@ class Clip:
         return self
 
     def with_pos(self, pos: np.ndarray, mask: np.ndarray | None = None) -> Clip:
-        """Return the clip with other positions, set to 0 where a joint is missing.
-
-        Parameters
-        ----------
-        pos
-            (M, T, V, d) positions.
-        mask
-            (M, T, V); by default the clip's own.
-        """
+        """Return the clip with positions (M, T, V, d), set to 0 where the mask is False."""
         mask = self.mask if mask is None else mask
         pos = np.where(mask[..., None], pos, np.float32(0)).astype(np.float32, copy=False)
         return replace(self, pos=pos, mask=mask)
 
     def with_places(self, places: np.ndarray) -> Clip:
-        """Return the clip with other places and the scores that it has.
-
-        Parameters
-        ----------
-        places
-            (M, T, V, ...) as :attr:`places`.
-        """
+        """Return the clip with other :attr:`places` (M, T, V, ...) and the scores that it has."""
         if not self.scored:
             return self.with_pos(places)
         return self.with_pos(np.concatenate([places, self.pos[..., -1:]], axis=-1))
@@ -287,14 +235,14 @@ class Clip:
 
 
 def lacks_center(layout: SkeletonLayout, joints: int) -> bool:
-    """Tell whether so many joints are all but the layout's last one, if that is its centre."""
+    """Tell whether ``joints`` are all joints of the layout but a center that is its last."""
     return joints > 0 and joints == layout.num_joints - 1 == layout.center
 
 
 def _with_center(
     layout: SkeletonLayout, pos: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add the centre as the mean of its neighbours, missing where none of them is seen."""
+    """Add the center as the mean of its neighbors, missing where none of them is seen."""
     if mask.shape != pos.shape[:-1]:
         return pos, mask
     about = [a for a, b in layout.bones if b == layout.center]
@@ -307,27 +255,16 @@ def _with_center(
 
 
 def seen_joints(pos: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
-    """Tell which joints were seen, where neither scores nor a mask do: the one rule of all readers.
+    """Return (M, T, V) where joints of raw positions were seen: the one rule of all readers.
 
-    A joint at the exact origin is missing, since sensors and estimators report joints that they
-    lost so. Poses about one of their joints are another thing: the joint that is at the origin in
-    every frame that shows the body was seen if the origin lies in or near the body (coordinates of
-    both signs, within the box of all other joints and half its size about it) and it is the
-    layout's centre, an end of its spine, or, in space, the only such joint.
-
-    Parameters
-    ----------
-    pos
-        (M, T, V, d) positions as they stand in the file, neither moved nor scaled.
-    layout
-        V joints.
-
-    Returns
-    -------
-    numpy.ndarray
-        (M, T, V) bool.
+    A joint of which a coordinate is NaN is missing, and so is one at the exact origin: sensors and
+    estimators report lost joints so. Poses relative to one of their joints are different. A joint
+    that is at the origin in every frame that shows the body was seen if the origin lies in or near
+    the body (coordinates of both signs, within the box of all other joints and half its size
+    around it) and the joint is the layout's center, an end of its spine, or, in space, the only
+    such joint.
     """
-    seen = nonzero(pos)
+    seen = nonzero(pos) & ~np.isnan(pos).any(axis=-1)
     for body, mask in zip(pos, seen, strict=True):
         shown = mask.any(axis=1)
         still = np.flatnonzero(~mask[shown].any(axis=0)) if shown.any() else np.zeros(0, int)
@@ -348,7 +285,7 @@ def _is_about_origin(places: np.ndarray) -> bool:
 
 
 def nonzero(pos: np.ndarray) -> np.ndarray:
-    """(...) whether any of the d coordinates is not 0; axis by axis, since d is small."""
+    """Return (...) whether any of the d coordinates is not 0; axis by axis, since d is small."""
     found = np.zeros(pos.shape[:-1], dtype=bool)
     for axis in range(pos.shape[-1]):
         found |= pos[..., axis] != 0

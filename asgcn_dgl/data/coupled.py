@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["COUPLINGS", "CoupledMotion", "coupled_motion"]
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -53,16 +51,10 @@ COUPLINGS = tuple(_MAPS)
 
 
 class CoupledMotion(NamedTuple):
-    """Clips of joints some of which follow others.
+    """B clips of V joints, some of which follow others.
 
-    Attributes
-    ----------
-    positions
-        (B, V, T, d) float32, metres.
-    links
-        (B, V, V) bool; ``links[b, i, j]``: in clip b joint i follows joint j.
-    kinds
-        (B, V, V) int8, the coupling's place in the ``couplings`` asked for, -1 for no link.
+    ``positions`` (B, V, T, d) float32, meters; ``links`` (B, V, V) bool, where joint i follows
+    joint j; ``kinds`` (B, V, V) int8, the coupling's place in ``couplings``, -1 for no link.
     """
 
     positions: npt.NDArray[np.float32]
@@ -84,11 +76,10 @@ def coupled_motion(
     noise: float = 0.01,
     rng: np.random.Generator,
 ) -> CoupledMotion:
-    """Draw motions with planted links.
+    """Return random motions with planted links.
 
     Every joint moves as smooth noise: white noise through two leaky integrators. In each clip
-    ``num_links`` pairs of joints are drawn anew, no joint in two of them, and the second of each
-    pair follows the first. All followers follow with a delay:
+    ``num_links`` disjoint pairs of joints are drawn, and the second of each pair follows the first:
 
     ========== =====================================================================
     plain      the same motion one frame later
@@ -99,44 +90,27 @@ def coupled_motion(
     product    products of one coordinate and the next, one frame later
     ========== =====================================================================
 
-    A joint gives nothing away by itself: joints in no pair are leaders of nobody or, as often as
-    there are followers among the paired, followers of a joint that is not in the clip. All have
-    the same mean and variance.
+    A joint alone reveals nothing: joints in no pair lead nobody or, as often as there are followers
+    among the paired, follow a joint outside the clip. All have the same mean and variance.
 
     Parameters
     ----------
-    num_clips
-        B.
+    num_clips, num_frames, num_dims
+        B, T and d.
     joints
-        V, or a layout that has V joints. Its bones play no part.
-    num_frames
-        T.
-    num_dims
-        d.
+        V, or a layout that has V joints; its bones are not used.
     num_links
         Pairs in each clip, at most V / 2.
     couplings
-        Names out of ``COUPLINGS``, each as likely as the others.
+        Names out of ``COUPLINGS``, equally likely.
     max_lag
         Longest delay, frames.
     smoothness
         Time constant of the integrators, frames.
-    amplitude
-        Standard deviation of a coordinate, metres.
-    noise
-        Standard deviation of the observation noise, metres.
+    amplitude, noise
+        Standard deviation of a coordinate and of the observation noise, meters.
     rng
-        Source of all that is random.
-
-    Returns
-    -------
-    CoupledMotion
-        Positions, links and kinds of coupling.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of range.
+        Source of all randomness.
 
     Examples
     --------
@@ -177,22 +151,7 @@ def coupled_motion(
 
 
 def smooth_noise(shape: tuple[int, ...], smoothness: float, rng: np.random.Generator) -> Floats:
-    """Stationary standard normal noise (..., T, d), twice leakily integrated over T.
-
-    Parameters
-    ----------
-    shape
-        (..., T, d).
-    smoothness
-        Time constant of the integrators, frames.
-    rng
-        Source of the noise.
-
-    Returns
-    -------
-    ndarray
-        Of that shape; each entry has mean 0 and variance 1.
-    """
+    """Return stationary standard normal noise (..., T, d), twice leakily integrated over T."""
     keep = np.exp(-1.0 / smoothness)
     burn_in = int(np.ceil(12 * smoothness))
     frames = shape[-2]
@@ -214,7 +173,7 @@ def _follow(
     max_lag: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Motion (B, T, d) of the followers of leaders (B, max_lag + T, d), by kind (B,)."""
+    """Return the motion (B, T, d) of followers of leaders (B, max_lag + T, d), by kind (B,)."""
     frames = leader.shape[1] - max_lag
     out = np.empty((len(leader), frames, leader.shape[2]))
     for number, name in enumerate(couplings):

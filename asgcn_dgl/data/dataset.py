@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.missing import HandleMissing
-from asgcn_dgl.data.reader import ClipList, Reader, Subset, track
-from asgcn_dgl.data.streams import STREAMS, to_stream
-from asgcn_dgl.data.transforms import RandomFlip, Transform, frame_sampler
+from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
+from asgcn_dgl.data.samples import last_pose, make_sampler, observe
+from asgcn_dgl.data.streams import STREAMS
+from asgcn_dgl.data.transforms import RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -62,6 +63,7 @@ class Sample:
     layout: SkeletonLayout
     name: str
     index: int
+    recent: np.ndarray | None = None
 
 
 class SkeletonDataset(Dataset[Sample]):
@@ -86,16 +88,16 @@ class SkeletonDataset(Dataset[Sample]):
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
-        How T frames are made, see :func:`~asgcn_dgl.data.transforms.frame_sampler`; or a
+        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a
         transform of your own.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
         What becomes of joints that were not seen, one of
-        :data:`~asgcn_dgl.data.missing.MISSING`; or a transform of your own. It sees the observed
+        ``MISSING``; or a transform of your own. It sees the observed
         frames only.
     stream
-        One of :data:`~asgcn_dgl.data.streams.STREAMS`.
+        One of ``STREAMS``.
     mode
         ``"whole"``: the input is the whole clip and nothing is predicted. ``"observed"``: the
         input is what precedes the last T' frames, which are the future. ``"mixed"``: each sample
@@ -152,6 +154,7 @@ class SkeletonDataset(Dataset[Sample]):
         mode: str = "whole",
         future_frames: int = 10,
         future_share: float = 0.5,
+        past_frames: int = 0,
         seed: int = 0,
         training: bool = False,
         num_clips: int = 1,
@@ -166,6 +169,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.mode = mode
         self.future_frames = future_frames
         self.future_share = future_share
+        self.past_frames = past_frames
         self.seed = seed
         self.training = training
         self.num_classes = num_classes
@@ -174,7 +178,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [make_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -184,7 +188,7 @@ class SkeletonDataset(Dataset[Sample]):
             raise InputError("the dataset holds no clip; check the folder and the split")
         self._clips: list[Clip] | None = None
         if cache:
-            every = track(range(len(self.reader)), progress)
+            every = progress_bar(range(len(self.reader)), progress)
             self._clips = [self._load(index) for index in every]
 
     def __len__(self) -> int:
@@ -250,54 +254,20 @@ class SkeletonDataset(Dataset[Sample]):
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
-        past = self.missing(past, rng)
         choose = self._samplers[observed][epoch % self.num_clips]
-        seen = choose(to_stream(past, self.stream), rng)
+        seen = observe(past, self.missing, self.stream, choose, rng, self.past_frames)
         return Sample(
-            feat=seen.pos,
+            feat=seen.feat,
             mask=seen.mask,
-            last=last,
+            last=seen.last,
             future=future,
             future_mask=future_mask,
             label=clip.label,
             layout=clip.layout,
             name=clip.name,
             index=index,
+            recent=seen.recent if self.past_frames else None,
         )
-
-
-def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Last seen position of each joint.
-
-    Returns
-    -------
-    last
-        (M, V, d) positions, 0 for a joint that was never seen.
-    known
-        (M, V) bool, True for a joint that was.
-    """
-    known: np.ndarray = np.asarray(clip.mask.any(axis=1))
-    frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
-    last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
-    return np.where(known[..., None], last, np.float32(0)), known
-
-
-def _sampler(
-    sampling: str | Transform,
-    num_frames: int | None,
-    training: bool,
-    keep_end: bool,
-    place: float,
-) -> Transform:
-    if not isinstance(sampling, str):
-        return sampling
-    # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
-    return sampler if num_frames is not None else _unchanged
-
-
-def _unchanged(clip: Clip, rng: np.random.Generator) -> Clip:
-    return clip
 
 
 def _check_options(

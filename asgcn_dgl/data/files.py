@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 
 __all__ = [
     "MAX_BYTES",
     "check_memory",
     "check_names",
     "check_size",
+    "decoded",
     "find_files",
+    "first_bytes",
     "in_short",
     "is_recording",
     "is_there",
     "plain_file",
     "plain_name",
     "read_bytes",
+    "read_json",
     "read_lines",
     "read_numbers",
     "shown",
@@ -35,38 +41,8 @@ MAX_BYTES = 2**27
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
 
 
-def plain_file(path: str | Path) -> os.stat_result:
-    """Look at a file that shall be read: one that can be read to an end.
-
-    Returns
-    -------
-    stat_result
-        Its size and time.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a link to nothing, a folder, a pipe or a device.
-    """
-    try:
-        found = Path(path).stat()
-        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
-        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-    if reason:
-        raise InputError(f"{path}: cannot be read ({reason}); check the path")
-    return found
-
-
 def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
-    """Refuse a file that is too large to be a recording; return its size and time.
-
-    Raises
-    ------
-    InputError
-        If it holds more bytes than ``limit``, or cannot be read to an end.
-    """
+    """Refuse a file of more than ``limit`` bytes; return its size and time."""
     found = plain_file(path)
     size = found.st_size
     if size > limit:
@@ -78,13 +54,7 @@ def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Read a file, or say in one line why it cannot be read.
-
-    Raises
-    ------
-    InputError
-        If the file is absent, empty, no plain file, larger than :data:`MAX_BYTES` or not readable.
-    """
+    """Read a file that is neither empty nor larger than ``MAX_BYTES``."""
     check_size(path)
     try:
         data = Path(path).read_bytes()
@@ -96,22 +66,30 @@ def read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
-    """Find files at any depth of a folder, sorted by their path.
-
-    Parameters
-    ----------
-    root
-        The folder; a single file is taken as it is.
-    pattern
-        Glob pattern of the names.
-    what
-        What they are, for the message.
+def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
+    """Read the beginning of a file, by which its format is recognized.
 
     Raises
     ------
     InputError
-        If the folder is absent or holds no such file.
+        If it cannot be read, or is empty.
+    """
+    plain_file(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(count)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+    if not data or data.isspace():
+        raise InputError(f"{path}: the file is empty; copy it again from its source")
+    return data
+
+
+def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
+    """Find files by a glob pattern at any depth of a folder, sorted by path.
+
+    A file is returned as it is. ``what`` names the recordings in the error of an empty folder.
     """
     root = Path(root)
     if root.is_file():
@@ -126,22 +104,18 @@ def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
 def is_recording(path: Path) -> bool:
     """Tell whether what a pattern found may be a recording.
 
-    Folders are none, nor is ``._NAME``, which macOS puts into archives beside each file. What is
-    neither file nor folder, a link to nothing, may have been one: to read it says what is wrong.
+    Folders and macOS's ``._NAME`` are not. A dead link is: reading it reports the error.
     """
     return not path.name.startswith("._") and not path.is_dir()
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether an optional file is there; a link to nothing is: to read it says so."""
+    """Tell whether an optional file exists; a dead link does, and reading it reports the error."""
     return path.is_symlink() or path.exists()
 
 
 def stamp_files(files: Iterable[Path]) -> list[list[int]]:
-    """Sizes and times of files, by which a source tells that they have changed.
-
-    What cannot be read has neither: that is said when it is read.
-    """
+    """Return size and time of each file, to notice changes; nothing for an unreadable one."""
     stamps = []
     for path in files:
         try:
@@ -153,13 +127,7 @@ def stamp_files(files: Iterable[Path]) -> list[list[int]]:
 
 
 def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
-    """Refuse recordings of one name.
-
-    Raises
-    ------
-    InputError
-        If two files make the same name.
-    """
+    """Refuse two files that give recordings of one name."""
     first: dict[str, Path] = {}
     for name, path in zip(names, files, strict=True):
         if name in first:
@@ -168,19 +136,16 @@ def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
 
 
 def in_short(error: Exception) -> str:
-    """What an error of another library says, on one short line."""
+    """Return the message of another library's error on one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def shown(value: object) -> str:
-    """What stands where something else should, in few letters.
+    """Return an unexpected value in at most 40 characters, for a message.
 
-    Containers are named by their kind alone: a damaged or hostile file may hold one that refers to
-    others so often, or so deeply, that to write it out would never end.
+    Containers are named by type alone: a hostile file may nest or repeat them without end.
 
-    Examples
-    --------
     >>> shown("run"), shown(5), shown([[], []])
     ('run', '5', 'a list')
     """
@@ -190,13 +155,7 @@ def shown(value: object) -> str:
 
 
 def plain_name(text: str, place: str) -> str:
-    """Check the name of a recording: printable, no way out of a folder.
-
-    Raises
-    ------
-    InputError
-        If it is empty, too long, holds control characters, or is a path with ``..`` or a root.
-    """
+    """Return the name of a recording if it is printable, short, and leads out of no folder."""
     parts = text.replace("\\", "/").split("/")
     if not text or len(text) > 200 or not text.isprintable() or {"", ".", ".."} & set(parts):
         raise InputError(
@@ -206,40 +165,82 @@ def plain_name(text: str, place: str) -> str:
     return text
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """Read the lines of a text file, without trailing blank ones.
+def read_lines(path: str | Path, encoding: str = "") -> list[str]:
+    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`.
 
     Raises
     ------
     InputError
         If it cannot be read, is empty, larger than :data:`MAX_BYTES`, or no text.
     """
-    data = read_bytes(path)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}, line {line}: not plain text; {_AGAIN}") from error
-    return text.replace("\r\n", "\n").rstrip().split("\n")
+    text = decoded(path, read_bytes(path), encoding)
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
 
 
-def check_memory(path: str | Path, size: int, what: str) -> None:
-    """Refuse a recording that would take too much memory.
+def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
+    """Return the text of a file: UTF-8, or UTF-16 where it begins so.
 
     Parameters
     ----------
     path
-        File that it is in.
-    size
-        Bytes that it would take.
-    what
-        What it holds, for the message.
+        The file, for messages.
+    data
+        What it holds.
+    encoding
+        What text is in that is neither; what it has no letters for is replaced. Left out: none.
 
     Raises
     ------
     InputError
-        If ``size`` is above four times :data:`MAX_BYTES`.
+        If it is no such text; the message names the line.
     """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if encoding and b"\0" not in data:
+            return data.decode(encoding, "replace")
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: not plain text; save it as UTF-8, or copy the file again from "
+            "its source"
+        ) from error
+
+
+def read_json(path: str | Path, limit: int = MAX_BYTES) -> Any:
+    """Read a JSON file, in which no key may stand twice in an object.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is larger than ``limit``, or is no JSON.
+    """
+    check_size(path, limit)
+    try:
+        return json.loads(read_bytes(path), object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
+            f"{_AGAIN}"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"{path}: JSON nested too deep for a recording; remove it") from error
+    except ValueError as error:  # a key twice, no text, or numbers beyond all bounds
+        raise InputError(f"{path}: not valid JSON ({in_short(error)}); {_AGAIN}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore
+        raise ValueError(f"{twice[:40]!r} stands twice in one object")
+    return found
+
+
+def check_memory(path: str | Path, size: int, what: str) -> None:
+    """Refuse what takes over four times ``MAX_BYTES``; ``what`` is for the message."""
     if size > 4 * MAX_BYTES:
         raise InputError(
             f"{path}: {what} would take {size / 1e9:.1f} GB at once; split the recording, or keep "
@@ -250,30 +251,9 @@ def check_memory(path: str | Path, size: int, what: str) -> None:
 def read_numbers(
     path: str | Path, lines: Sequence[str], columns: int, first: int = 1, delimiter: str = ""
 ) -> np.ndarray:
-    """Read lines of equally many numbers.
+    """Read lines of ``columns`` finite numbers each as float64; an error names the line.
 
-    Parameters
-    ----------
-    path
-        File that they are of, for messages.
-    lines
-        One row a line, at least one.
-    columns
-        Numbers of each.
-    first
-        Line of the file that the first row is.
-    delimiter
-        What stands between numbers; empty: blanks.
-
-    Returns
-    -------
-    ndarray
-        (rows, columns) float64, all finite.
-
-    Raises
-    ------
-    InputError
-        If a line holds something else; the message names it.
+    ``first`` is the line of the file that the first row is; an empty ``delimiter`` means blanks.
     """
     try:
         values = np.loadtxt(lines, delimiter=delimiter or None, comments=None, ndmin=2)
@@ -287,7 +267,7 @@ def read_numbers(
 def _fault(
     path: str | Path, lines: Sequence[str], columns: int, first: int, delimiter: str
 ) -> InputError:
-    """Find the line that is not so many finite numbers."""
+    """Return the error that names the first line that is not ``columns`` finite numbers."""
     for number, line in enumerate(lines, start=first):
         fields = line.split(delimiter or None)
         if len(fields) != columns:

@@ -8,8 +8,6 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
-__all__ = ["MISSING", "HandleMissing"]
-
 #: Names of the policies, see :class:`HandleMissing`.
 MISSING = ("mask", "interpolate", "drop", "zero")
 

@@ -13,34 +13,12 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
-__all__ = [
-    "BODY_RULES",
-    "NOISE_RULES",
-    "DropNoise",
-    "JoinTracks",
-    "SelectBodies",
-    "energy",
-    "rank_bodies",
-]
-
 
 def energy(pos: np.ndarray, mask: np.ndarray) -> float:
-    """Measure how much a body moves: the standard deviations of its coordinates, summed.
+    """Return how much a body (T, V, d) moves: the standard deviations of its coordinates, summed.
 
-    Taken over all joints and frames in which the body is there, as the published preparations of
-    NTU RGB+D do; tables and chairs that the sensor took for bodies hardly move.
-
-    Parameters
-    ----------
-    pos
-        (T, V, d) positions.
-    mask
-        (T, V) True where a joint was seen.
-
-    Returns
-    -------
-    float
-        In the unit of the positions; 0 for a body that was never seen.
+    Taken over all joints and frames where the mask (T, V) is True, as the published preparations of
+    NTU RGB+D do; furniture that the sensor took for bodies hardly moves.
 
     Examples
     --------
@@ -79,27 +57,12 @@ BODY_RULES = tuple(_RANKINGS)
 
 
 def rank_bodies(clip: Clip, rule: str = "energy") -> np.ndarray:
-    """Rank the bodies of a clip.
+    """Return the numbers of the bodies that are seen, best first; ties keep the clip's order.
 
-    Parameters
-    ----------
-    clip
-        Clip of M bodies.
-    rule
-        ``"energy"``: those that move most, see :func:`energy`. ``"confidence"``: those of the
-        highest mean score over all joints and frames, a missing one counting 0; the share of
-        joints that were seen, where a clip has no scores. ``"tracking"``: those that are there in
-        most frames, and of as many frames, those that move most.
-
-    Returns
-    -------
-    ndarray
-        (m,) bodies that are seen at all, best first; equal ones in the order of the clip.
-
-    Raises
-    ------
-    ValueError
-        For another rule.
+    ``"energy"``: those that move most, by the summed standard deviations of their coordinates.
+    ``"confidence"``: the highest mean score over all joints and frames, a missing one counting 0;
+    without scores the share of joints seen. ``"tracking"``: those seen in most frames, among equals
+    those that move most.
     """
     if rule not in BODY_RULES:
         raise ValueError(f"rule must be one of {', '.join(BODY_RULES)}, got {rule!r}")

@@ -2,54 +2,46 @@
 
 The store grows in a folder of another name beside it (``.NAME.part``), shard by shard; a shard is
 done when its list ``shard-00000.json`` is there. What is done is kept when the work is interrupted
-and used when it is begun again. When all shards are done the folder takes the store's name.
+and used when it is begun again. When all shards are done the folder takes the store's name, by an
+exchange with the folder of that name if there is one: at any moment it is the old store or the new.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.reader import Reader, kind_of_error, numbered_classes
-from asgcn_dgl.data.store import INDEX, KIND, VERSION, StoreFiles, open_store, sha256
+from asgcn_dgl.data.store import INDEX, KIND, NAMES, VERSION, StoreFiles, open_store, sha256
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, write_json
+from asgcn_dgl.files import atomic_path, locked, write_json
+from asgcn_dgl.workers import pool_of, submit
 
 __all__ = ["Summary", "prepare"]
 
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 
-#: Share of recordings whose loss is told in a line of its own.
+#: Share of recordings whose loss has a line of its own.
 MANY_LOST = 0.03
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the recordings.
-
-    Attributes
-    ----------
-    read
-        Recordings in the store.
-    dropped
-        (name, reason) of those that could not be used.
-    bodies, frames
-        Sums over the recordings in the store.
-    megabytes
-        Size of the store.
-    """
+    """What was read, in all bodies and frames, and (name, reason) of what was dropped."""
 
     read: int
     dropped: tuple[tuple[str, str], ...]
@@ -86,43 +78,46 @@ def prepare(
     shard: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Make a store.
+    """Make a store of recordings of any format.
 
     Parameters
     ----------
     reader
-        Recordings of any format.
+        The recordings.
     out
         Folder of the store.
     workers
-        Processes that read; 0: none but this one.
+        Processes that read; 0: only this one.
     overwrite
-        Put the new store in the place of one that is there; else that is an error.
+        Replace an existing store; else that is an error.
     strict
-        Stop at a recording that cannot be used, instead of leaving it out and saying so.
+        Stop at a recording that cannot be used, instead of dropping it.
     shard
-        Recordings of a shard: a worker's errand, and what an interruption loses at most.
+        Recordings of a shard: a worker's task, and the most that an interruption loses.
     progress
         Called with the recordings that are done, and all.
-
-    Returns
-    -------
-    Summary
-        What was read, what was dropped and why.
-
-    Raises
-    ------
-    InputError
-        If something else lies where the store shall be, no recording can be used, or, where
-        ``strict``, one cannot.
     """
-    out = Path(out)
+    out = Path(os.path.realpath(out))  # a link goes on to lead to the store
     if not len(reader):
         raise InputError(f"{out}: the reader holds no recording; nothing is written")
     if workers < 0 or shard < 1:
         raise ValueError(f"workers must be >= 0 and shard >= 1, got {workers} and {shard}")
     _check_place(out, overwrite)
-    part = out.parent / f".{out.name}.part"
+    with _written(out), locked(_beside(out, "lock"), out):
+        _clear(out)
+        _check_place(out, overwrite)
+        return _make(reader, out, workers, strict, shard, progress)
+
+
+def _make(
+    reader: Reader,
+    out: Path,
+    workers: int,
+    strict: bool,
+    shard: int,
+    progress: Callable[[int, int], None] | None,
+) -> Summary:
+    part = _beside(out, "part")
     shards = [
         range(first, min(first + shard, len(reader))) for first in range(0, len(reader), shard)
     ]
@@ -140,6 +135,10 @@ def prepare(
     return summary
 
 
+def _beside(out: Path, what: str) -> Path:
+    return out.parent / f".{out.name}.{what}"
+
+
 def _check_place(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
@@ -149,35 +148,56 @@ def _check_place(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out}: exists; give another folder, or --overwrite to replace it")
 
 
-def _begin(part: Path, reader: Reader, shard: int) -> None:
-    """Make the folder, or go on in it if it was begun with the same recordings."""
-    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
-    file = part / "plan.json"
-    if file.is_file():
-        try:
-            same = json.loads(file.read_text(encoding="utf-8")) == plan
-        except ValueError:
-            same = False
-        if same:
-            return
+@contextmanager
+def _written(out: Path) -> Iterator[None]:
+    """Say in a line why nothing can be written."""
     try:
-        if part.exists():
-            shutil.rmtree(part)  # of other recordings, or of another version
-        part.mkdir(parents=True)
-        write_json(file, plan)
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(
-            f"{part.parent}: nothing can be written there ({reason}); give another folder as --out"
+            f"{out.parent}: nothing can be written there ({reason}); give another folder as "
+            "--out, or make room"
         ) from error
 
 
+def _clear(out: Path) -> None:
+    """Remove what a killed process left when it moved a store to its place."""
+    old, part = _beside(out, "old"), _beside(out, "part")
+    if old.is_dir() and not out.exists():
+        os.replace(old, out)  # it was killed between the two steps of _move
+    for folder in (old, part):
+        if folder.is_dir() and not _plan_file(folder).is_file():
+            shutil.rmtree(folder)
+
+
+def _plan_file(part: Path) -> Path:
+    return part / "plan.json"
+
+
+def _begin(part: Path, reader: Reader, shard: int) -> None:
+    """Make the folder, or go on in it if it was begun with the same recordings."""
+    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
+    file = _plan_file(part)
+    if file.is_file():
+        try:
+            same = json.loads(file.read_text(encoding="utf-8")) == plan
+        except (ValueError, RecursionError):
+            same = False
+        if same:
+            return
+    if part.exists():
+        shutil.rmtree(part)  # of other recordings, or of another version
+    part.mkdir(parents=True)
+    write_json(file, plan)
+
+
 def _fingerprint(reader: Reader) -> str:
-    """Tell sources apart: by kind, names and layout, and the files' sizes and times."""
+    """Return a hash of kind, names and layout, and of the files' sizes and times."""
     digest = hashlib.sha256(type(reader).__name__.encode())
     digest.update(json.dumps(reader.layout.to_dict(), sort_keys=True).encode())
     for name in reader.names:
-        digest.update(name.encode() + b"\n")
+        digest.update(name.encode(**NAMES) + b"\n")
     digest.update(json.dumps(reader.stamp(), sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -194,21 +214,15 @@ def _work(
         for number, places in missing.items():
             yield _make_shard(reader, part, number, places, strict)
         return
-    # A fresh interpreter: a fork would take torch's threads in whatever state they are.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, _begin_worker, (reader,)) as pool:
+    with pool_of(min(workers, len(missing)), _begin_worker, reader) as pool:
         pending = {
-            pool.submit(_make_mine, part, number, places, strict)
+            submit(pool, _make_mine, part, number, places, strict)
             for number, places in missing.items()
         }
-        try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
 
 
 _reader: Reader | None = None  # of this worker process
@@ -265,7 +279,7 @@ def _make_shard(reader: Reader, part: Path, number: int, places: range, strict: 
 
 
 def _rate(clip: Clip) -> float:
-    """Frames a second, 0 where they are not known or cannot be."""
+    """Return the frames a second, 0 where they are not known or not possible."""
     rate = float(clip.meta.get("fps", 0))
     return rate if 0 < rate < MAX_RATE else 0.0
 
@@ -278,11 +292,23 @@ def _usable(reader: Reader, index: int) -> Clip:
     return clip.check(len(reader.class_names)) if known else clip
 
 
+def _read_list(part: Path, number: int) -> dict[str, Any]:
+    file = _list_file(part, number)
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        # A shard that has lost what stands in its list, in a crash of the machine for example.
+        if not all(len(found[name]) >= 0 for name in ("rows", "names", "dropped", "dims")):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{file}: the list of a shard is damaged; remove {part} and begin again"
+        ) from error
+    return found
+
+
 def _finish(part: Path, reader: Reader, shards: int) -> Summary:
-    """Write what stands over all shards, the header last."""
-    lists = [
-        json.loads(_list_file(part, number).read_text(encoding="utf-8")) for number in range(shards)
-    ]
+    """Write what is common to all shards, the header last."""
+    lists = [_read_list(part, number) for number in range(shards)]
     rows = [tuple(row) for each in lists for row in each["rows"]]
     names = [name for each in lists for name in each["names"]]
     dropped = tuple((name, reason) for each in lists for name, reason in each["dropped"])
@@ -301,7 +327,8 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
     with atomic_path(files.index) as path:
         np.save(path, table, allow_pickle=False)
     with atomic_path(files.names) as path:
-        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        # names of files may be no text
+        path.write_bytes("".join(f"{name}\n" for name in names).encode(**NAMES))
     with atomic_path(files.splits) as path:
         np.save(path, _parts(reader, names), allow_pickle=False)
     write_json(files.dropped, [list(each) for each in dropped])
@@ -332,7 +359,7 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
 
 
 def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:
-    """(splits, recordings) what each recording that is kept is for."""
+    """Return (splits, recordings) what each recording that is kept is for."""
     place = {name: number for number, name in enumerate(names)}
     kept = np.array([place.get(name, -1) for name in reader.names])
     parts = np.zeros((len(reader.splits), len(names)), dtype=np.int8)
@@ -344,15 +371,26 @@ def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:
 
 
 def _move(part: Path, out: Path) -> None:
-    """Give the folder the store's name, then take out what only the making needed."""
-    open_store(part)  # what cannot be opened does not take the place of what can
-    if out.exists():
-        old = out.parent / f".{out.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(out, old)
+    """Give the folder the store's name; the one that had it goes."""
+    store = open_store(part)  # what cannot be opened does not take the place of what can
+    for path in set(part.iterdir()) - {*store.paths(), _plan_file(part)}:
+        path.unlink()  # lists of shards, and what a killed process was writing
+    _plan_file(part).unlink()
+    if not out.exists():
         os.replace(part, out)
-        shutil.rmtree(old)
-    else:
+    elif _exchange(part, out):
+        shutil.rmtree(part)
+    else:  # a process killed between the next two lines is made good by _clear
+        os.replace(out, _beside(out, "old"))
         os.replace(part, out)
-    for path in (*out.glob("shard-*.json"), out / "plan.json"):
-        path.unlink()
+        shutil.rmtree(_beside(out, "old"))
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the disk cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0

@@ -25,39 +25,28 @@ __all__ = ["ClipList", "Format", "Joined", "Origin", "Reader", "Split", "Subset"
 #: What is known of a recording of which nothing is known.
 UNKNOWN = RecordingName(-1, -1, -1, -1, -1)
 
-#: How recordings are told which of them test.
+#: How to say which recordings test.
 HOW_TO_SPLIT = (
     "say which recordings train and which test: in a column 'split' of clips.csv, in the lists "
     "'split' of annotations, in arrays val_data beside train_data; then prepare again"
 )
 
 #: By what :meth:`Reader.hold_out` groups recordings.
-GROUPS = ("subject", "camera", "setup", "random")
+GROUPS = ("subject", "camera", "setup", "replication", "random")
 
 _APART = 10_000  # subjects, cameras and setups of the next joined set are numbered from here
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which recordings train and which test.
-
-    Attributes
-    ----------
-    train, test
-        Numbers of recordings, ascending; no number is in both.
-    """
+    """Numbers of the recordings that train and that test, ascending; no number is in both."""
 
     train: tuple[int, ...]
     test: tuple[int, ...]
 
     @classmethod
     def of(cls, parts: Iterable[object]) -> Split:
-        """Make a split of what each recording is for.
-
-        Parameters
-        ----------
-        parts
-            One entry a recording: ``"train"``, ``"test"``, or anything else for neither.
+        """Make a split of one entry a recording: ``"train"``, ``"test"``, or others for neither.
 
         Examples
         --------
@@ -73,7 +62,7 @@ class Split:
 
     @classmethod
     def of_names(cls, names: Sequence[str], train: Iterable[str], test: Iterable[str]) -> Split:
-        """Make a split of lists of names; names that are not among ``names`` are passed over."""
+        """Make a split of lists of names; names that are not among ``names`` are ignored."""
         number = {name: place for place, name in enumerate(names)}
         parts = ([number[name] for name in part if name in number] for part in (train, test))
         return cls(*(tuple(sorted(part)) for part in parts))
@@ -81,14 +70,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which format recordings were read in, and with which options.
-
-    Attributes
-    ----------
-    format
-        Name of the format.
-    options
-        Values of its options by name, all of them, as JSON has them.
+    """The format that recordings were read in, and all of its options by name, as JSON has them.
 
     Examples
     --------
@@ -101,18 +83,12 @@ class Origin:
 
     @classmethod
     def of(cls, name: str, /, **options: Any) -> Origin:
-        """Make one of options as they were given in Python."""
+        """Make one of options as given in Python."""
         return cls(name, {option: _plain(value) for option, value in options.items()})
 
     @classmethod
     def from_dict(cls, values: Any) -> Origin:
-        """Make one of what :meth:`to_dict` gave.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
+        """Make one of what :meth:`to_dict` returned; ValueError for anything else."""
         if not isinstance(values, Mapping) or not isinstance(values.get("format"), str):
             raise ValueError("no format by name")
         options = values.get("options")
@@ -125,7 +101,7 @@ class Origin:
         return {"format": self.format, "options": dict(self.options)}
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return format and options as text."""
         given = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.format} with {given}" if given else self.format
 
@@ -178,18 +154,7 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Clip:
-        """Read one recording.
-
-        Parameters
-        ----------
-        index
-            From 0 to ``len(self) - 1``.
-
-        Raises
-        ------
-        InputError
-            If it is not usable; the message names file, place and remedy.
-        """
+        """Read recording ``index``; InputError names file, place and remedy if it is unusable."""
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -223,13 +188,7 @@ class Reader(ABC):
         return self.numbers[index] if len(self.numbers) else UNKNOWN
 
     def find(self, name: str) -> int:
-        """Return the number of a recording by name.
-
-        Raises
-        ------
-        InputError
-            If there is none of that name.
-        """
+        """Return the number of a recording; InputError if there is none of that name."""
         if name not in self.names:
             raise InputError(
                 f"{self.place}: no recording {name!r}; they are named like {self.names[0]}"
@@ -237,23 +196,10 @@ class Reader(ABC):
         return self.names.index(name)
 
     def split(self, name: str | None = None) -> tuple[list[int], list[int]]:
-        """Return the recordings that train and those that test.
+        """Return the recordings that train and those that test, ascending; the latter may be none.
 
-        Parameters
-        ----------
-        name
-            Name of a split, by default :attr:`default_split`. Recordings that come without any
-            split all train, those without a label left out.
-
-        Returns
-        -------
-        train, test
-            Numbers of recordings, ascending; there may be none to test on.
-
-        Raises
-        ------
-        InputError
-            If there is no such split, or nothing of it is for training.
+        ``name`` is by default :attr:`default_split`. Recordings without any split all train, except
+        those without a label. InputError if there is no such split, or nothing in it to train on.
         """
         if not name and not self.splits:
             labels = self.labels if len(self.labels) else [0] * len(self)
@@ -282,26 +228,14 @@ class Reader(ABC):
         Parameters
         ----------
         indices
-            Numbers of training recordings.
+            Numbers of training recordings; both results are in their order, and not empty.
         share
             Share of the recordings to validate on, at least; within (0, 1).
         by
-            ``"subject"``, ``"camera"`` or ``"setup"``: whole groups are held out, drawn until the
-            share is reached. ``"random"``: single recordings are.
+            ``"subject"``, ``"camera"``, ``"setup"`` or ``"replication"``: whole groups are held
+            out, drawn until the share is reached. ``"random"``: single recordings are.
         seed
             Seed of the draw.
-
-        Returns
-        -------
-        train, validation
-            In the order of ``indices``; neither is empty.
-
-        Raises
-        ------
-        InputError
-            If there are too few recordings or groups to hold one out.
-        ValueError
-            If ``share`` or ``by`` is out of range.
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be within (0, 1), got {share}")
@@ -333,7 +267,7 @@ def numbered_classes(labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def kind_of_error(message: str) -> str:
-    """Return a message without the file and the place in it, so that like ones count together.
+    """Return a message without the file and the place in it, so that similar ones count together.
 
     Examples
     --------
@@ -348,7 +282,7 @@ def kind_of_error(message: str) -> str:
 # Readers of readers ------------------------------------------------------------------------------
 
 
-def track(items: Sequence[int], progress: bool) -> Iterable[int]:
+def progress_bar(items: Sequence[int], progress: bool) -> Iterable[int]:
     """Return the items, with a progress bar if one is wanted and ``tqdm`` is installed."""
     if not progress:
         return items
@@ -368,13 +302,7 @@ class ClipList(Reader):
 
     @classmethod
     def of(cls, clips: Iterable[Clip], class_names: Sequence[str] = ()) -> ClipList:
-        """Make a reader of clips.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+        """Make a reader of clips, at least one."""
         held = tuple(clips)
         if not held:
             raise InputError("no clip is given; check the folder and the split")
@@ -390,24 +318,9 @@ class ClipList(Reader):
     def load(
         cls, reader: Reader, indices: Iterable[int] | None = None, progress: bool = False
     ) -> ClipList:
-        """Read recordings into memory.
-
-        Parameters
-        ----------
-        reader
-            Where they are.
-        indices
-            Numbers of those to read; all by default.
-        progress
-            Show a progress bar where ``tqdm`` is installed.
-
-        Raises
-        ------
-        InputError
-            From the reader, naming the file.
-        """
+        """Read all recordings, or those of ``indices``, into memory."""
         chosen = range(len(reader)) if indices is None else list(indices)
-        clips = (reader.read(index) for index in track(chosen, progress))
+        clips = (reader.read(index) for index in progress_bar(chosen, progress))
         return cls.of(clips, reader.class_names)
 
     def read(self, index: int) -> Clip:
@@ -485,13 +398,7 @@ class Joined(Reader):
 
     @classmethod
     def of(cls, parts: Iterable[Reader]) -> Joined:
-        """Join readers.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+        """Join readers, at least one."""
         held = tuple(parts)
         if not held:
             raise InputError("no data set to join; give the folders of one or more")
@@ -580,20 +487,9 @@ def _joined_labels(part: Reader, classes: tuple[str, ...]) -> list[int]:
 class Format:
     """A format that :func:`asgcn_dgl.data.open_data` knows.
 
-    Attributes
-    ----------
-    name
-        What ``--data`` calls it.
-    open
-        Called with a folder or file and with options by name; returns a :class:`Reader`.
-    recognizes
-        Whether a folder or file that is there looks like this format.
-    title
-        What its files are called in messages.
-    file_options
-        Those of its options that say how one file alone is read.
-    family
-        Formats of one family have the same files.
+    ``open`` takes a folder or file, and options by name; ``recognizes`` tells whether an existing
+    one looks like this format. ``title`` is for messages; ``file_options`` are the options for
+    reading a single file; formats of one ``family`` have the same files.
     """
 
     name: str

@@ -15,6 +15,7 @@ from asgcn_dgl.data.formats import annotations as annotation_pickles
 from asgcn_dgl.data.formats import (
     arrays,
     bvh,
+    estimators,
     kinetics,
     mocap,
     msr_action3d,
@@ -37,6 +38,7 @@ FORMATS: Mapping[str, Format] = {
         *ntu.FORMATS,
         kinetics.FORMAT,
         nw_ucla.FORMAT,
+        *estimators.FORMATS,
         annotation_pickles.FORMAT,
         arrays.FORMAT,
         msr_action3d.FORMAT,
@@ -71,7 +73,7 @@ def open_data(
         A folder, or a file for formats of one file. Several, as a list or joined by
         ``os.pathsep``, become one data set: their classes are joined by name.
     name
-        One of :data:`FORMATS`. Left out: the format is recognized. A store is recognized whatever
+        One of ``FORMATS``. Left out: the format is recognized. A store is recognized whatever
         the name says.
     **options
         Options of the format, see :func:`format_options`.
@@ -111,7 +113,10 @@ def open_data(
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it has none"
         raise InputError(f"format {chosen.name} has no option {unknown[0]!r}; {has}")
-    reader = chosen.open(place, **options)
+    try:
+        reader = chosen.open(place, **options)
+    except InputError as error:
+        raise InputError(f"{error}{_looks_like(place, chosen)}") from error
     if chosen is store.FORMAT:
         return reader
     origin = Origin.of(chosen.name, **{**known, **options})
@@ -119,14 +124,19 @@ def open_data(
     return replace(reader, origin=origin, place=str(place), class_names=classes)
 
 
-def recognize(path: str | Path) -> Format:
-    """Return the format that a folder or file is in.
+def _looks_like(place: Path, chosen: Format) -> str:
+    """Say which format recordings seem to be of, where it is another than the chosen one."""
+    try:
+        found = recognize(place)
+    except InputError:
+        return ""
+    if found is chosen or _alike(found.name, chosen) or chosen.recognizes(place):
+        return ""
+    return f"; it looks like recordings of another format: --data {found.name}"
 
-    Raises
-    ------
-    InputError
-        If nothing is there, or it looks like none of them.
-    """
+
+def recognize(path: str | Path) -> Format:
+    """Return the format of a folder or file; InputError if none recognizes it."""
     path = Path(path)
     if not path.is_dir():
         plain_file(path)
@@ -135,7 +145,8 @@ def recognize(path: str | Path) -> Format:
             return each
     raise InputError(
         f"{path}: not recognized as any of {', '.join(FORMATS)}; give a "
-        f"{'folder' if path.is_dir() else 'file'} of one of these, or name its format (--data)"
+        f"{'folder' if path.is_dir() else 'file'} of one of these, or name its format (--data); "
+        "the page 'Converters' of the documentation has more"
     )
 
 

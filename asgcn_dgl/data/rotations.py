@@ -10,25 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["axis_to_matrix", "expmap_to_matrix", "forward_kinematics", "matrix_to_euler"]
-
 
 def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
-    r"""Turn exponential maps into rotation matrices (Rodrigues' formula).
+    r"""Return rotation matrices (..., 3, 3) of exponential maps (..., 3) in radians.
 
-    .. math::
-
-        R = I + \frac{\sin θ}{θ} K + \frac{1 - \cos θ}{θ^2} K^2, \qquad θ = ‖r‖, \quad K x = r × x
-
-    Parameters
-    ----------
-    expmap
-        (..., 3) axis r times angle, radians.
-
-    Returns
-    -------
-    ndarray
-        (..., 3, 3) float64.
+    Rodrigues' formula: :math:`R = I + \sin θ/θ\, K + (1 - \cos θ)/θ^2\, K^2` with :math:`θ = ‖r‖, K
+    x = r × x`.
 
     Examples
     --------
@@ -51,41 +38,18 @@ def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
 
 
 def axis_to_matrix(axis: int, angle: np.ndarray) -> np.ndarray:
-    """Rotation matrices about one axis.
-
-    Parameters
-    ----------
-    axis
-        0, 1 or 2 for x, y or z.
-    angle
-        (...) radians, anticlockwise seen from the axis' tip.
-
-    Returns
-    -------
-    ndarray
-        (..., 3, 3) float64.
-    """
+    """Return rotation matrices (..., 3, 3) about axis 0, 1 or 2 by angles (...) in radians."""
     expmap = np.zeros((*np.shape(angle), 3))
     expmap[..., axis] = angle
     return expmap_to_matrix(expmap)
 
 
 def matrix_to_euler(matrix: np.ndarray) -> np.ndarray:
-    """Turn rotation matrices into the Euler angles that pose prediction is scored by.
+    """Return the Euler angles (..., 3) of rotations (..., 3, 3) that pose prediction scores.
 
     The angles (a, b, c) are those of the field's code, ``R.T = Rz(c) @ Ry(b) @ Rx(a)``, with b
-    within ±π/2. Where b is ±π/2 the split between a and c is free: c is 0 then. (The published
-    code reads a wrong entry of the matrix in that case.)
-
-    Parameters
-    ----------
-    matrix
-        (..., 3, 3) rotations R as :func:`expmap_to_matrix` gives them.
-
-    Returns
-    -------
-    ndarray
-        (..., 3) radians.
+    within ±π/2, in radians. Where b is ±π/2 the split between a and c is free: c is 0 then. (The
+    published code reads a wrong entry of the matrix in that case.)
 
     Examples
     --------
@@ -107,31 +71,11 @@ def matrix_to_euler(matrix: np.ndarray) -> np.ndarray:
 def forward_kinematics(
     rotation: np.ndarray, offset: np.ndarray, parents: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    r"""Positions of joints from rotations along a tree.
+    """Return positions x (T, V, 3) from rotations R (T, V, 3, 3) relative to the parents.
 
-    .. math::
-
-        G_i = G_{p(i)} R_i, \qquad x_i = x_{p(i)} + G_{p(i)} o_i
-
-    Parameters
-    ----------
-    rotation
-        (T, V, 3, 3) rotation R of each joint relative to its parent.
-    offset
-        (V, 3) or (T, V, 3) bone o from the parent to each joint, in the parent's frame; of a root
-        its position.
-    parents
-        (V,) parent p of each joint, before it in order; -1 for a root.
-
-    Returns
-    -------
-    ndarray
-        (T, V, 3) positions x.
-
-    Raises
-    ------
-    ValueError
-        If a parent does not stand before its joint.
+    :math:`G_i = G_{p(i)} R_i` and :math:`x_i = x_{p(i)} + G_{p(i)} o_i` with the bone o, ``offset``
+    (V, 3) or (T, V, 3), in the parent's frame; a root's is its position. ``parents`` (V,) must
+    precede their joints; -1 marks a root.
 
     Examples
     --------

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-__all__ = ["EpochSampler", "LengthBatches"]
-
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
@@ -135,7 +133,7 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
             raise ValueError(f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
         if len(lengths) != sampler.size:
             raise ValueError(f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
-        self.sampler = sampler  # Lightning tells it which epoch it is
+        self.sampler = sampler  # Lightning sets its epoch
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.pool = pool

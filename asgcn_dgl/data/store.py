@@ -14,25 +14,26 @@ A store is a folder::
     shard-00000.mask  masks, one bit a joint, each recording beginning at a whole byte
 
 To open one reads the header, the index and the names; positions are mapped and read when a clip is
-asked for, by as many processes as like.
+asked for, by as many processes as like. The header's checksum is the identity of a store: who has
+opened it refuses what has taken its place since.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import shown
+from asgcn_dgl.data.files import in_short, read_bytes, shown
 from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.schema import check_values, parse_json
 from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
@@ -54,18 +55,19 @@ INDEX = np.dtype(
     ]
 )
 
+#: How names.txt is written: a name of a file may be no text.
+NAMES = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+_REPLACED = (
+    "the store was replaced or removed while it was in use; give the command again to use the new "
+    "one"
+)
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 
 @dataclass(frozen=True)
 class StoreFiles:
-    """The files of a store, by name.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """The files of a store, by name."""
 
     path: Path
 
@@ -112,28 +114,32 @@ class Store(Reader):
     header
         What ``header.json`` says.
     index
-        (N,) of :data:`INDEX`.
+        (N,) of ``INDEX``.
+    identity
+        Checksum of the header: another store has another one, the same recordings prepared again
+        the same.
     """
 
     path: Path = Path()
     num_dims: int = 3
     header: Mapping[str, Any] | None = None
     index: np.ndarray | None = None
+    identity: str = ""
 
     def read(self, index: int) -> Clip:
-        """Read one recording; its positions are a copy.
-
-        Raises
-        ------
-        InputError
-            If a shard is not what the header says.
-        """
+        """Read one recording; its positions are a copy."""
         row = self._row(index)
         bodies, frames, joints = int(row["bodies"]), int(row["frames"]), self.layout.num_joints
         size = bodies * frames * joints
         shard, pos_at, mask_at = int(row["shard"]), int(row["pos_at"]), int(row["mask_at"])
-        pos = self._shard(shard, "pos", "<f4")[pos_at : pos_at + size * self.num_dims]
-        bits = self._shard(shard, "mask", "u1")[mask_at : mask_at + -(-size // 8)]
+        try:
+            pos = self._shard(shard, "pos", "<f4")[pos_at : pos_at + size * self.num_dims]
+            bits = self._shard(shard, "mask", "u1")[mask_at : mask_at + -(-size // 8)]
+        finally:  # not before: a store takes the place of another all at once
+            self._check_current()
+        whole = len(pos) == size * self.num_dims and len(bits) == -(-size // 8)
+        if not whole or min(bodies, frames, pos_at, mask_at) < 0:
+            raise InputError(f"{self.path / 'index.npy'}: row {index} is none; {_DAMAGED}")
         mask = np.unpackbits(bits, count=size).astype(bool)
         known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
         rate = self.rate(index)
@@ -161,16 +167,19 @@ class Store(Reader):
         return float(self._row(index)["fps"]) or None
 
     def verify(self) -> None:
-        """Read everything and compare checksums.
-
-        Raises
-        ------
-        InputError
-            If a file is not what was written.
-        """
+        """Read everything; InputError if a file does not have its checksum."""
         for name, facts in self._facts().items():
             if sha256(self.path / name) != facts["sha256"]:
                 raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
+
+    def paths(self) -> list[Path]:
+        """Return all files of the store."""
+        return [StoreFiles(self.path).header, *(self.path / name for name in self._facts())]
+
+    def _check_current(self) -> None:
+        header = StoreFiles(self.path).header
+        if _identity(header, _stamp(header)) != self.identity:
+            raise InputError(f"{self.path}: {_REPLACED}")
 
     def _row(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
@@ -190,103 +199,138 @@ class Store(Reader):
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
     # it again.
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Store) and self.path == other.path
+        return (
+            isinstance(other, Store) and self.path == other.path and self.identity == other.identity
+        )
 
     def __hash__(self) -> int:
         return hash(self.path)
 
     def __reduce__(self) -> Any:
-        return open_store, (self.path,)
+        return _reopen, (self.path, self.identity)
+
+
+def _reopen(path: Path, identity: str) -> Store:
+    store = open_store(path)
+    if store.identity != identity:
+        raise InputError(f"{path}: {_REPLACED}")
+    return store
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store.
+    """Open a store; InputError if it is none, of another version, or damaged.
 
-    Parameters
-    ----------
-    path
-        Its folder.
-
-    Returns
-    -------
-    Store
-        Names, layout, classes, splits, and clips when they are asked for.
-
-    Raises
-    ------
-    InputError
-        If it is no store, of another version, or damaged.
+    Clips are read when they are used.
     """
     files = StoreFiles(Path(path))
-    header = _read_header(files)
+    header, identity = _read_header(files)
+    try:
+        store = _open(files, header, identity)
+    except InputError:
+        raise
+    except Exception as error:  # damage leads to whatever it happens to hit
+        raise InputError(f"{path}: {in_short(error)}; {_DAMAGED}") from error
+    finally:
+        if _identity(files.header, _stamp(files.header)) != identity:
+            raise InputError(f"{path}: {_REPLACED}")
+    return store
+
+
+def _open(files: StoreFiles, header: Mapping[str, Any], identity: str) -> Store:
     for name in ("index.npy", "names.txt", "splits.npy"):
         _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
-    try:
-        index = np.load(files.index, mmap_mode="r", allow_pickle=False)
-        names = tuple(files.names.read_text(encoding="utf-8").split("\n")[:-1])
-        parts = np.load(files.splits, allow_pickle=False)
-        layout = SkeletonLayout.from_dict(header["layout"])
-        fits = index.dtype == INDEX and index.shape == (len(names),)
-        fits = fits and parts.shape == (len(header["splits"]), len(names))
-        if not fits:
-            raise ValueError("index, names and splits do not fit together")
-        splits = {
-            name: Split(*(tuple(np.flatnonzero(part == code).tolist()) for code in (1, 2)))
-            for name, part in zip(header["splits"], parts, strict=True)
-        }
-        origin = header.get("origin")
-        return Store(
-            names,
-            layout,
-            tuple(header["class_names"]),
-            splits,
-            files.path,
-            int(header["num_dims"]),
-            header,
-            index,
-            labels=index["label"],
-            origin=None if origin is None else Origin.from_dict(origin),
-            place=str(files.path),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: {error}; {_DAMAGED}") from error
+    index = np.load(files.index, mmap_mode="r", allow_pickle=False)
+    names = tuple(files.names.read_bytes().decode(**NAMES).split("\n")[:-1])
+    parts = np.load(files.splits, mmap_mode="r", allow_pickle=False)
+    fits = index.dtype == INDEX and index.shape == (len(names),)
+    if not fits or parts.shape != (len(header["splits"]), len(names)):
+        raise ValueError("index, names and splits do not fit together")
+    splits = {
+        name: Split(*(tuple(np.flatnonzero(part == code).tolist()) for code in (1, 2)))
+        for name, part in zip(header["splits"], parts, strict=True)
+    }
+    origin = header.get("origin")
+    return Store(
+        names,
+        SkeletonLayout.from_dict(header["layout"]),
+        tuple(header["class_names"]),
+        splits,
+        files.path,
+        header["num_dims"],
+        header,
+        index,
+        identity,
+        labels=index["label"],
+        origin=None if origin is None else Origin.from_dict(origin),
+        place=str(files.path),
+    )
 
 
-def _read_header(files: StoreFiles) -> dict[str, Any]:
+class _FileFacts(TypedDict):
+    bytes: int
+    sha256: str
+
+
+class _Known(TypedDict, total=False):
+    scored: bool
+
+
+class _Header(_Known):
+    kind: str
+    version: int
+    layout: dict[str, Any]
+    num_dims: int
+    class_names: list[str]
+    splits: list[str]
+    files: dict[str, _FileFacts]
+
+
+def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
+    """Return what the header says, and the identity of the store."""
     if not files.header.is_file():
         raise InputError(
             f"{files.path}: not a store (no header.json in it); give a folder that "
             "'asgcn-dgl prepare' wrote"
         )
-    try:
-        header = json.loads(files.header.read_text(encoding="utf-8"))
-        kind, version = header["kind"], header["version"]
-        dict(header["files"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{files.header}: not the header of a store; {_DAMAGED}") from error
+    remedy = f"not the header of a store; {_DAMAGED}"
+    text = read_bytes(files.header)
+    header = parse_json(text, files.header, remedy)
+    kind, version = (header.get(name) for name in ("kind", "version"))
     if kind != KIND or type(version) is not int or version != VERSION:
         raise InputError(
             f"{files.header}: {shown(kind)!r} of version {shown(version)}, where this version of "
             f"asgcn_dgl reads version {VERSION}; make the store again with 'asgcn-dgl prepare'"
         )
-    return dict(header)
+    check_values(header, _Header, files.header, remedy)
+    return header, hashlib.sha256(text).hexdigest()
 
 
-def _check_size(path: Path, wanted: int | None) -> int:
-    """Return when a file was written, refused where it has not the size that it was given."""
+Stamp = tuple[int, int, int]  # by which a file is told from another of its name
+
+
+def _stamp(path: Path) -> Stamp:
     try:
         found = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_DAMAGED}") from error
-    if found.st_size != wanted:
-        raise InputError(
-            f"{path}: has {found.st_size} bytes where {wanted} were written; {_DAMAGED}"
-        )
-    return found.st_mtime_ns
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(header: Path, stamp: Stamp) -> str:
+    return sha256(header)
+
+
+def _check_size(path: Path, wanted: int | None) -> Stamp:
+    """Return the stamp of a file, refused where it has not the size that it was given."""
+    stamp = _stamp(path)
+    if stamp[2] != wanted:
+        raise InputError(f"{path}: has {stamp[2]} bytes where {wanted} were written; {_DAMAGED}")
+    return stamp
 
 
 @functools.lru_cache(maxsize=256)
-def _mapped(path: Path, dtype: str, written: int) -> np.ndarray:
+def _mapped(path: Path, dtype: str, stamp: Stamp) -> np.ndarray:
     """Map a shard, kept open for the clips that follow; one that was rewritten is mapped again."""
     return np.memmap(path, dtype=dtype, mode="r")
 

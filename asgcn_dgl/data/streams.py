@@ -20,8 +20,8 @@ def to_stream(clip: Clip, stream: str) -> Clip:
         (M, T, V, d) positions.
     stream
         ``"joint"``: the positions as they are. ``"bone"``: each joint minus its parent, the
-        neighbour toward the layout's centre; 0 at the centre. ``"long_bone"``: each joint minus its
-        parent's parent, the centre being its own parent (Chi et al., InfoGCN, CVPR 2022, with
+        neighbor toward the layout's center; 0 at the center. ``"long_bone"``: each joint minus its
+        parent's parent, the center being its own parent (Chi et al., InfoGCN, CVPR 2022, with
         k = 2). ``"joint_motion"``, ``"bone_motion"``, ``"long_bone_motion"``: the next frame minus
         this one, 0 in the last frame. Where a clip carries
         scores, a bone's is the mean of its two ends', a motion's that of its two frames' (Duan et
@@ -60,7 +60,7 @@ def to_stream(clip: Clip, stream: str) -> Clip:
 
 
 def bones(clip: Clip, steps: int = 1) -> Clip:
-    """Each joint minus the one so many steps toward the centre; 0 at the centre joint."""
+    """Each joint minus the one so many steps toward the center; 0 at the center joint."""
     up = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
     parent = np.arange(len(up))
     for _ in range(steps):

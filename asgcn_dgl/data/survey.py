@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.rates import doubt_rates, rate_of
 from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
@@ -23,15 +25,7 @@ FAR_JUMPS = 1.0  # largest step of a joint from frame to frame, in body sizes
 
 @dataclass(frozen=True)
 class Doubt:
-    """A clip that may spoil a training.
-
-    Attributes
-    ----------
-    name
-        Of the recording.
-    reason
-        Why it is doubtful.
-    """
+    """A recording that may harm training, and why."""
 
     name: str
     reason: str
@@ -39,35 +33,13 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found; see :func:`survey`.
+    """Statistics of a set; lengths in the unit of the data, see :func:`survey`.
 
-    Attributes
-    ----------
-    recordings
-        N.
-    classes
-        Recordings of each class, by name.
-    unlabelled
-        Recordings without a class.
-    splits
-        For each split the recordings that train and that test.
-    bodies
-        Recordings by number of bodies.
-    frames
-        Fewest, median and most frames of a recording.
-    rates
-        Recordings by frames a second, of those that tell.
-    missing
-        Share of joints that are missing, of all bodies and frames.
-    missing_joints
-        The same for each joint, by name.
-    bones
-        For each bone its median length and the median over recordings of the standard deviation
-        of its length, units of the data.
-    size
-        Median over recordings of the diagonal of a body's box, units of the data.
-    doubts
-        Clips to look at.
+    ``classes``, ``bodies`` and ``rates`` count recordings by class name, number of bodies and
+    frames a second; ``splits`` holds the sizes of the training and test parts; ``frames`` fewest,
+    median and most frames. ``missing`` is the share of missing joints, ``missing_joints`` the same
+    by joint. ``bones`` holds for each bone the median of its length and of its standard deviation
+    within a recording, ``size`` the median diagonal of a body's box.
     """
 
     recordings: int
@@ -88,7 +60,7 @@ class Survey:
         return asdict(self)
 
     def __str__(self) -> str:
-        """Say it in lines for people."""
+        """Return the statistics as lines of text."""
         low, middle, high = self.frames
         lines = [
             f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})",
@@ -116,11 +88,10 @@ class Survey:
         doubt = doubt_unit(self.size)
         if doubt:
             lines.append(f"WARNING: {doubt}")
-        if len(self.rates) > 1:
-            lines.append(
-                "WARNING: frames a second differ between recordings; bring them to one rate first, "
-                "since steps from frame to frame mean different times"
-            )
+        untold = self.recordings - sum(self.rates.values())
+        doubt = doubt_rates([*Counter(self.rates).elements(), *[0.0] * untold])
+        if doubt:
+            lines.append(f"WARNING: {doubt}")
         lines.append(f"clips to look at: {len(self.doubts)}")
         lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]
         if len(self.doubts) > 20:
@@ -135,24 +106,10 @@ def _worst(missing: dict[str, float]) -> str:
 
 
 def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -> Survey:
-    """Look at all recordings.
+    """Read all recordings of a reader and return their :class:`Survey`.
 
-    Parameters
-    ----------
-    reader
-        A store, or recordings of any format.
-    progress
-        Called with the recordings that are done, and all.
-
-    Returns
-    -------
-    Survey
-        Counts and statistics. Bones are measured where both ends are seen.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be used.
+    Bones are measured where both ends are seen. ``progress`` is called with the recordings done and
+    all.
     """
     if not len(reader):
         raise InputError("the reader holds no recording; there is nothing to look at")
@@ -170,8 +127,8 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
         labels.append(clip.label)
         bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
         frames.append(clip.num_frames)
-        if "fps" in clip.meta:
-            rate = round(float(clip.meta["fps"]), 3)
+        rate = rate_of(clip)
+        if rate:
             rates[rate] = rates.get(rate, 0) + 1
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames
@@ -201,18 +158,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
 
 
 def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each bone's length over bodies and frames.
-
-    Parameters
-    ----------
-    clip
-        A clip of V joints and E bones.
-
-    Returns
-    -------
-    mean, spread
-        (E,) in units of the data, NaN for a bone whose ends are never seen together.
-    """
+    """Return mean and standard deviation of the bones' lengths, (E,) each; NaN if never seen."""
     if not clip.layout.bones:
         return np.zeros(0), np.zeros(0)
     near, far = np.array(clip.layout.bones).T
@@ -240,7 +186,7 @@ def _bones(
 
 
 def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
-    """Why a clip may be spoilt; none for most."""
+    """Return why a recording may harm training; empty for most."""
     reasons = []
     if clip.num_frames < FEW_FRAMES:
         reasons.append(f"only {clip.num_frames} frame{'s' if clip.num_frames > 1 else ''}")
@@ -266,7 +212,7 @@ def _largest_step(clip: Clip) -> float:
 
 
 def doubt_unit(size: float) -> str:
-    """Say that bodies of a size are in a unit that training does not take; else nothing.
+    """Return a warning where bodies of this size are in another unit than training takes, else ''.
 
     Examples
     --------
@@ -278,12 +224,13 @@ def doubt_unit(size: float) -> str:
         return ""
     return (
         f"bodies are about {size:.4g} units across, and training takes about 1: links and "
-        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}"
+        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}, "
+        "or with --clips.box true, as the configuration small_set does"
     )
 
 
 def body_size(clip: Clip) -> float:
-    """Median over frames of the diagonal of a body's box."""
+    """Return the median over frames of the diagonal of a body's box."""
     sizes = [
         np.linalg.norm(np.ptp(frame[here], axis=0))
         for body, masks in zip(clip.places, clip.mask, strict=True)

@@ -21,16 +21,11 @@ ORDERS = ("xyz", "zyx")
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
 #: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "random", "resize", "repeat", "pad", "own")
+SAMPLINGS = ("uniform", "random", "resize", "repeat", "pad", "own", "loop")
 
 
 class Compose:
-    """Apply transforms one after another.
-
-    Parameters
-    ----------
-    *transforms
-        Callables ``(clip, rng) -> clip``; none at all leaves the clip as it is.
+    """Apply transforms ``(clip, rng) -> clip`` one after another; none leaves the clip as it is.
 
     Examples
     --------
@@ -55,7 +50,7 @@ class Compose:
 
 
 def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """(len(joints), d) places in the first frame in which they are all seen.
+    """Return places (len(joints), d) in the first frame in which all of the joints are seen.
 
     The first body counts, another only if the first never shows them. Reading no later frame than
     needed keeps what is to be predicted out of the alignment.
@@ -69,10 +64,10 @@ def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Center:
-    """Move the origin to the centre joint of the first body in its first frame.
+    """Move the origin to the center joint of the first body in its first frame.
 
-    One shift serves all bodies and frames, so paths and the bodies' distances stay.
-    A clip that never shows the joint is centred on the mean of the joints that it shows first.
+    One shift serves all bodies and frames, so paths and the bodies' distances stay. A clip that
+    never shows the joint is centered on the mean of the joints that it shows first.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
@@ -91,13 +86,7 @@ class Center:
 
 @dataclass(frozen=True)
 class InUnit:
-    """Divide places by a length, which becomes 1.
-
-    Parameters
-    ----------
-    length
-        In the unit of the recordings; above 0.
-    """
+    """Divide places by a length above 0, in the unit of the recordings, which becomes 1."""
 
     length: float
 
@@ -170,21 +159,10 @@ class ViewNormalize:
 
 
 def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
-    """Line from the left to the right shoulder over a clip: its geometric median over the frames.
+    """Return the line from left to right shoulder, (coords,): its median over the frames.
 
-    The first body counts, another only if the first never shows its shoulders.
-
-    Parameters
-    ----------
-    clip
-        Clip.
-    coords
-        First coordinates that count.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        (coords,); None where the layout names no shoulders, or no frame shows both.
+    The geometric median counts, and the first body, another only if the first never shows its
+    shoulders; None without any.
     """
     if clip.layout.shoulders is None:
         return None
@@ -213,6 +191,39 @@ def _median_point(points: np.ndarray, rounds: int = 50) -> np.ndarray:
     return np.asarray(median)
 
 
+@dataclass(frozen=True)
+class PublishedView:
+    """Place poses of Kinect as a published code prepares NTU RGB+D.
+
+    The origin is the upper end of the first body's spine; then both turns of
+    :class:`ViewNormalize` as published. Needs three coordinates.
+
+    Parameters
+    ----------
+    every_frame
+        Take the origin in each frame that shows it (2s-AGCN, AS-GCN). False takes it in the first
+        frame, and leaves out frames without the first body (PYSKL's ``PreNormalize3D``).
+    """
+
+    every_frame: bool = False
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        _need_3d(clip, "PublishedView")
+        if not self.every_frame:
+            shown = clip.mask[0].any(axis=1)
+            if shown.any() and not shown.all():
+                clip = clip.frames(np.flatnonzero(shown))
+        top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
+        if self.every_frame:
+            clip = clip.with_places(clip.places - clip.places[:1, :, top : top + 1])
+        else:
+            found = _reference(clip, top)
+            if found is not None:
+                clip = clip.with_places(clip.places - found[0])
+        return ViewNormalize(published=True)(clip)
+
+
 def _spine_turn(clip: Clip) -> np.ndarray | None:
     ends = clip.layout.spine
     found = None if ends is None else _reference(clip, *ends)
@@ -224,7 +235,7 @@ def _spine_turn(clip: Clip) -> np.ndarray | None:
 
 
 def _shortest_turn(unit: np.ndarray, axis: int = 2) -> np.ndarray:
-    """(3, 3) rotation by the smallest angle that takes a unit vector to an axis (Rodrigues)."""
+    """Return the (3, 3) rotation by the smallest angle that takes a unit vector to an axis."""
     goal = np.eye(3)[axis]
     along = float(unit @ goal)
     if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
@@ -286,7 +297,7 @@ class RandomRotate:
 
 
 def _turn(angle: float, first: int, second: int) -> np.ndarray:
-    """(3, 3) rotation by ``angle`` from one axis toward another."""
+    """Return the (3, 3) rotation by ``angle`` from one axis toward another."""
     matrix = np.eye(3)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[second, first] = np.sin(angle)
@@ -322,12 +333,9 @@ class RandomScale:
 
 @dataclass(frozen=True)
 class RandomShear:
-    """Shear the clip about the origin: each axis is mixed with a little of the others.
+    """Shear the clip about the origin: each axis is mixed with a share of the others.
 
-    Parameters
-    ----------
-    amount
-        The shares are drawn from [-amount, amount].
+    The shares are drawn from [-amount, amount].
     """
 
     amount: float = 0.5
@@ -346,13 +354,7 @@ class RandomShear:
 
 @dataclass(frozen=True)
 class RandomFlip:
-    """Mirror the clip: left and right joints change places and x changes its sign.
-
-    Parameters
-    ----------
-    probability
-        Share of the clips that are mirrored.
-    """
+    """Mirror a share of the clips: swap left and right joints and negate x."""
 
     probability: float = 0.5
 
@@ -372,13 +374,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Add independent Gaussian noise to each seen joint.
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation, in the unit of the positions (metres).
-    """
+    """Add Gaussian noise of deviation ``sigma``, in the clip's unit, to each seen joint."""
 
     sigma: float = 0.01
 
@@ -396,12 +392,8 @@ class RandomNoise:
 class RandomLoss:
     """Lose joints for a while, as sensors and estimators do: they are masked as missing.
 
-    Parameters
-    ----------
-    probability
-        That a joint of a body is lost, once, in the clip.
-    span
-        Largest share of the frames for which it is lost; the share is drawn from (0, span].
+    A joint of a body is lost with ``probability``, once in the clip, for a share of the frames that
+    is drawn from (0, ``span``].
     """
 
     probability: float = 0.1
@@ -563,7 +555,7 @@ class RandomSpeed:
         slow = 1 / np.interp(frames, np.linspace(0, max(last - 1, 0), self.keys), speed)
         when = np.concatenate([[0.0], np.cumsum(slow)])  # each frame's time in the result
         place = np.interp(np.linspace(0, when[-1], round(when[-1]) + 1), when, np.arange(last + 1))
-        return _at(clip, place)
+        return resampled(clip, place)
 
 
 @dataclass(frozen=True)
@@ -598,7 +590,7 @@ class UniformSample:
         _check_place(self.place)
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
-        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
         place = rng.random(self.num_frames) if self.random and rng is not None else self.place
         frame = (np.arange(self.num_frames) + place) * (length / self.num_frames)
         return np.minimum(frame.astype(np.int64), length - 1)
@@ -606,6 +598,33 @@ class UniformSample:
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
         return clip.frames(self.index(clip.num_frames, rng))
+
+
+@dataclass(frozen=True)
+class LoopSample(UniformSample):
+    """Like :class:`UniformSample`, but a shorter clip goes round, as PYSKL does it.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the result.
+    random
+        Draw the frame that a shorter clip begins with, and the place in each segment.
+    place
+        Where in a shorter clip and in each segment, from 0 to 1, if it is not drawn.
+
+    Examples
+    --------
+    >>> LoopSample(5, random=False, place=0).index(3, None).tolist()
+    [0, 1, 2, 0, 1]
+    """
+
+    def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
+        """(num_frames,) frames taken from a clip of ``length`` frames."""
+        if length >= self.num_frames:
+            return super().index(length, rng)
+        place = rng.random() if self.random and rng is not None else self.place
+        return (min(int(place * length), length - 1) + np.arange(self.num_frames)) % length
 
 
 @dataclass(frozen=True)
@@ -675,11 +694,11 @@ class Resample:
         """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
-        return _at(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
+        return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
 
 
-def _at(clip: Clip, place: np.ndarray) -> Clip:
-    """Clip at (T,) places in time, by linear interpolation between the frames around each."""
+def resampled(clip: Clip, place: np.ndarray) -> Clip:
+    """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)
     share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
@@ -693,40 +712,11 @@ def _at(clip: Clip, place: np.ndarray) -> Clip:
 
 
 @dataclass(frozen=True)
-class Shorten:
-    """Leave a clip its own length, or as many frames as it may have at most.
+class _Sized:
+    """A clip cut to so many frames at most.
 
-    Parameters
-    ----------
-    max_frames
-        Frames that stay.
-    keep
-        Which frames of a longer clip stay, as for :class:`ZeroPad`.
-    """
-
-    max_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.max_frames)
-        _check_keep(self.keep)
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
-        return _cut(clip, self.max_frames, self.keep, rng)
-
-
-@dataclass(frozen=True)
-class RepeatPad:
-    """Fill the clip up to a number of frames by repeating it from its start (as the paper does).
-
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer one stay: ``"middle"``, ``"end"``, ``"random"``, or where
+    they lie, from 0 (the first) to 1 (the last).
     """
 
     num_frames: int
@@ -734,39 +724,51 @@ class RepeatPad:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        _check_keep(self.keep)
+        named = self.keep in ("middle", "end", "random")
+        if not named and (isinstance(self.keep, str) or not 0 <= self.keep <= 1):
+            raise ValueError(f"keep must be middle, end, random, or within 0..1, got {self.keep!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        spare = clip.num_frames - self.num_frames
+        if spare <= 0:
+            return clip
+        if self.keep == "random":
+            start = int(rng.integers(spare + 1))
+        else:
+            share = {"end": 1.0, "middle": 0.5}.get(str(self.keep), self.keep)
+            start = int(float(share) * spare)
+        return clip.frames(slice(start, start + self.num_frames))
+
+
+class Shorten(_Sized):
+    """Leave a clip its own length, up to ``num_frames``; ``keep`` as for :class:`ZeroPad`."""
+
+
+class RepeatPad(_Sized):
+    """Fill the clip up to ``num_frames`` by repeating it from its start (as the paper does).
+
+    ``keep`` as for :class:`ZeroPad`.
+    """
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Apply."""
+        clip = super().__call__(clip, rng)
         if clip.num_frames == self.num_frames:
             return clip
         return clip.frames(np.arange(self.num_frames) % clip.num_frames)
 
 
-@dataclass(frozen=True)
-class ZeroPad:
-    """Fill the clip up to a number of frames with frames that are masked as missing.
+class ZeroPad(_Sized):
+    """Fill the clip up to ``num_frames`` with frames that are masked as missing.
 
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    keep
-        Which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or where they
-        lie, from 0 (the first) to 1 (the last).
+    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
+    where they lie, from 0 (the first) to 1 (the last).
     """
-
-    num_frames: int
-    keep: str | float = "middle"
-
-    def __post_init__(self) -> None:
-        _check_frames(self.num_frames)
-        _check_keep(self.keep)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Apply."""
-        clip = _cut(clip, self.num_frames, self.keep, rng)
+        clip = super().__call__(clip, rng)
         missing = self.num_frames - clip.num_frames
         if not missing:
             return clip
@@ -781,15 +783,15 @@ def frame_sampler(
     keep_end: bool = False,
     place: float = 0.5,
 ) -> Transform:
-    """Make the transform that brings clips to one length.
+    """Return the transform that brings clips to one length.
 
     Parameters
     ----------
     sampling
-        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"random"``: drawn
-        from the whole clip with repetition, and sorted. ``"resize"``: linear interpolation.
-        ``"repeat"``: repetition from the start. ``"pad"``: masked frames at the end. ``"own"``: a
-        clip's own frames, ``num_frames`` at most.
+        ``"uniform"``: one frame out of each of ``num_frames`` equal segments. ``"loop"``: so too,
+        but a shorter clip goes round. ``"random"``: drawn from the whole clip with repetition, and
+        sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start.
+        ``"pad"``: masked frames at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
     num_frames
         Frames of the result, T.
     random
@@ -801,20 +803,12 @@ def frame_sampler(
         Which frames are chosen if none is drawn, from 0 to 1: where in each segment
         (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
         clip that must be shortened.
-
-    Returns
-    -------
-    callable
-        ``(clip, rng) -> clip``.
-
-    Raises
-    ------
-    ValueError
-        For an unknown ``sampling`` or ``num_frames`` below 1.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
     if sampling == "uniform":
         return UniformSample(num_frames, random, place)
+    if sampling == "loop":
+        return LoopSample(num_frames, random, place)
     if sampling == "random":
         return RandomSample(num_frames, random, place)
     if sampling == "resize":
@@ -828,27 +822,9 @@ def frame_sampler(
     raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
 
 
-def _cut(clip: Clip, num_frames: int, keep: str | float, rng: np.random.Generator) -> Clip:
-    spare = clip.num_frames - num_frames
-    if spare <= 0:
-        return clip
-    if keep == "random":
-        start = int(rng.integers(spare + 1))
-    else:
-        share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
-        start = int(share * spare)
-    return clip.frames(slice(start, start + num_frames))
-
-
 def _check_frames(num_frames: int) -> None:
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-
-
-def _check_keep(keep: str | float) -> None:
-    named = keep in ("middle", "end", "random")
-    if not named and (isinstance(keep, str) or not 0 <= keep <= 1):
-        raise ValueError(f"keep must be middle, end, random, or within 0..1, got {keep!r}")
 
 
 def _check_place(place: float) -> None:

@@ -7,18 +7,27 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.data.synthetic import CLASS_NAMES, write_synthetic
+import numpy as np
+
+from asgcn_dgl.data.synthetic import SETS, write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import draw_figures
-from asgcn_dgl.experiments.report import report
+from asgcn_dgl.experiments.gallery import examine
+from asgcn_dgl.experiments.links import links_used
+from asgcn_dgl.experiments.planted import planted_area
+from asgcn_dgl.experiments.report import write_report
 from asgcn_dgl.files import write_json
-from asgcn_dgl.training.config import RunConfig, packaged_config
+from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.clips import clips_to_test, open_run
+from asgcn_dgl.training.config import MOST_SEED, RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.progress import track
+from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import train
 
-__all__ = ["demo"]
+__all__ = ["demo", "demo_seeds"]
 
+SET = "coordinated"
 CLIPS_PER_CLASS = 36
 SUBJECTS = 12
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
@@ -33,36 +42,67 @@ def demo(
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
 ) -> dict[str, Any]:
-    """Write the synthetic set, train on it with A-links and without, evaluate, draw, report.
+    """Write a generated set, train on it with A-links and without, evaluate, draw, report.
 
-    A demo that was interrupted goes on where it stopped.
-
-    Parameters
-    ----------
-    folder
-        Where everything goes: ``data/``, a run folder for each model, ``figures/``,
-        ``report.html``, ``demo.json``.
-    seed
-        Seed of the data and the training.
-    config
-        Options; none: the package's configuration ``demo``.
-    clips_per_class, subjects
-        Size of the set.
-
-    Returns
-    -------
-    dict
-        What ``demo.json`` holds.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else.
+    An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
+    ``report.html`` and ``demo.json``, whose content is returned. ``config`` is by default the
+    package's ``demo``. InputError if the folder holds runs of other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"--seed must be from 0 to {MOST_SEED}, got {seed}")
+    found = _train_both(folder, seed, config, clips_per_class, subjects)
+    print("4/5  drawing")
+    figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
+    print("5/5  writing the report")
+    page = write_report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
+    summary = {
+        **found,
+        "report": page.name,
+        "figures": [str(figure.relative_to(folder)) for figure in figures],
+        "seconds": time.perf_counter() - started,
+    }
+    write_json(folder / "demo.json", summary)
+    print(_report(folder, summary))
+    return summary
+
+
+def demo_seeds(
+    folder: str | Path,
+    seeds: int,
+    *,
+    seed: int = 0,
+    config: RunConfig | None = None,
+    clips_per_class: int = CLIPS_PER_CLASS,
+    subjects: int = SUBJECTS,
+) -> dict[str, Any]:
+    """Train the demo's models with several seeds, each on a set of its own, and compare.
+
+    ``folder`` gets a folder for each of ``seeds`` seeds, from ``seed`` on, and ``seeds.json``,
+    whose content is returned: the figures of each seed, ``mean`` and ``std``. Other arguments
+    are those of :func:`demo`.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds must be at least 1, got {seeds}")
+    folder = Path(folder)
+    rows = []
+    for number in range(seed, seed + seeds):
+        print(f"seed {number}")
+        rows.append(
+            _train_both(folder / f"seed{number}", number, config, clips_per_class, subjects)
+        )
+        write_json(folder / "seeds.json", _joined(rows))
+    print(_table(rows))
+    return _joined(rows)
+
+
+def _train_both(
+    folder: Path, seed: int, config: RunConfig | None, clips_per_class: int, subjects: int
+) -> dict[str, Any]:
+    """Write the set and train both models; return their figures."""
     config = copy.deepcopy(config or RunConfig.from_dict(packaged_config("demo") or {}))
-    config.data, config.root = "synthetic", str(folder / "data")
+    config.data, config.root = SET, str(folder / "data")
     config.trainer.seed = seed
     without = copy.deepcopy(config)
     without.model.num_actional = 0
@@ -74,25 +114,33 @@ def demo(
     result = _train(folder / WITH_LINKS, config)
     print("3/5  training without A-links")
     baseline = _train(folder / WITHOUT_LINKS, without)
-    print("4/5  drawing")
-    figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
-    print("5/5  writing the report")
-    page = report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
-    summary = {
+    return {
         "top1": result["top1"],
         "top1_without_a_links": baseline["top1"],
         "chance": 100 / len(result["per_class"]),
         "mpjpe": result["prediction"]["mpjpe"],
+        "mpjpe_without_a_links": baseline["prediction"]["mpjpe"],
         "zero_velocity": result["prediction"]["zero_velocity"],
+        "links": {
+            "before": _links(folder / WITH_LINKS, "aim", seed),
+            "after": _links(folder / WITH_LINKS, "last", seed),
+        },
         "test_clips": result["clips"],
-        "report": page.name,
-        "figures": [str(figure.relative_to(folder)) for figure in figures],
         "seed": seed,
-        "seconds": time.perf_counter() - started,
     }
-    write_json(folder / "demo.json", summary)
-    print(_report(folder, summary))
-    return summary
+
+
+def _links(folder: Path, checkpoint: str, seed: int) -> dict[str, Any] | None:
+    """Measure the A-links of a checkpoint on the test clips; None where it was not written."""
+    file = RunDir(folder).checkpoints / f"{checkpoint}.ckpt"
+    if not file.is_file():
+        return None
+    restored = load_model(file)
+    test = clips_to_test(open_run(restored.config), restored.config)
+    exhibits = examine(restored, [test.read(place) for place in range(len(test))], "A-links")
+    use = links_used(exhibits)
+    assert use is not None
+    return {**use, "area": planted_area(exhibits, seed=seed, data=SET)}
 
 
 def _check_run(folder: Path, config: RunConfig) -> None:
@@ -103,35 +151,97 @@ def _check_run(folder: Path, config: RunConfig) -> None:
 
 def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None:
     """Write the set, with a progress bar if one is wanted."""
-    total = clips_per_class * len(CLASS_NAMES)
+    total = clips_per_class * len(SETS[SET])
     steps = iter(track(range(total), "writing", config))
     write_synthetic(
         config.root,
         clips_per_class=clips_per_class,
         subjects=subjects,
         seed=config.trainer.seed,
+        actions=SET,
         progress=lambda done, of: next(steps),
     )
     next(steps, None)  # closes the bar
 
 
 def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
-    """Train and evaluate, or go on with what is there."""
+    """Train and evaluate, or continue."""
     return train(config, folder, resume=folder.exists())
 
 
 def _report(folder: Path, summary: dict[str, Any]) -> str:
-    """Return the outcome as lines to read."""
-    return "\n".join(
+    """Return the outcome as lines of text."""
+    use = summary["links"]["after"]
+    types = ", ".join(f"{100 * each['mean']:.1f}" for each in use["types"])
+    area = (
+        ""
+        if use["area"] is None
+        else (
+            f"A-links as a test for limbs that move together: area under the ROC curve "
+            f"{use['area']:.2f}   guessing 0.50\n"
+        )
+    )
+    return area.join(
         [
             f"accuracy on {summary['test_clips']} clips of subjects not seen in training: "
             f"{summary['top1']:.1f} %   without A-links {summary['top1_without_a_links']:.1f} %   "
-            f"chance {summary['chance']:.1f} %",
+            f"chance {summary['chance']:.1f} %\n"
             f"prediction error over the next frames: {1000 * summary['mpjpe']:.1f} mm   "
-            f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm",
+            f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm\n",
+            f"pairs of joints linked (above 0.5): {100 * use['linked']:.1f} %; mean probability of "
+            f"each type {types} %\n"
             f"took {summary['seconds']:.0f} s; figures in {folder / 'figures'}, models and scores "
-            f"in {folder / WITH_LINKS} and {folder / WITHOUT_LINKS}, clips in {folder / 'data'}",
-            f"open {(folder / 'report.html').resolve()} in a browser: every test clip in motion",
+            f"in {folder / WITH_LINKS} and {folder / WITHOUT_LINKS}, clips in {folder / 'data'}\n"
+            f"open {(folder / 'report.html').resolve()} in a browser: every test clip in motion\n"
             f"try: asgcn-dgl predict {folder / WITH_LINKS} {folder / 'data'}/S001*.skeleton",
         ]
     )
+
+
+#: Columns of the table of seeds: title, value of a row, digits.
+_COLUMNS = (
+    ("top-1 %", lambda row: row["top1"], 1),
+    ("without A-links %", lambda row: row["top1_without_a_links"], 1),
+    ("poses mm", lambda row: 1000 * row["mpjpe"], 1),
+    ("last pose mm", lambda row: 1000 * row["zero_velocity"], 1),
+    ("area before", lambda row: (row["links"]["before"] or {}).get("area"), 3),
+    ("area after", lambda row: row["links"]["after"]["area"], 3),
+    ("pairs linked %", lambda row: 100 * row["links"]["after"]["linked"], 1),
+)
+
+
+def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the rows with mean and standard deviation of what the table shows."""
+    values = {
+        title: np.array([np.nan if (v := find(row)) is None else v for row in rows], dtype=float)
+        for title, find, _ in _COLUMNS
+    }
+    return {
+        "mean": {title: _finite(value.mean()) for title, value in values.items()},
+        "std": {
+            title: _finite(value.std(ddof=1)) if len(rows) > 1 else None
+            for title, value in values.items()
+        },
+        "seeds": rows,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Return the figures of each seed and their mean as lines to read."""
+
+    def line(name: str, values: list[float | None]) -> tuple[str, ...]:
+        cells = (
+            "" if value is None else f"{value:.{digits}f}"
+            for value, (_, _, digits) in zip(values, _COLUMNS, strict=True)
+        )
+        return (name, *cells)
+
+    joined = _joined(rows)
+    lines = [("seed", *(title for title, _, _ in _COLUMNS))]
+    lines += [line(str(row["seed"]), [find(row) for _, find, _ in _COLUMNS]) for row in rows]
+    lines += [line(name, list(joined[name].values())) for name in ("mean", "std")]
+    return "\n".join(columns(lines))

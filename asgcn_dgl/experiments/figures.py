@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.forecasts import draw_forecasts, is_forecaster
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -24,8 +25,6 @@ from asgcn_dgl.viz.figure import PAGE_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-__all__ = ["FIGURES", "contrasting", "draw_figures", "figure_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +38,12 @@ _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a run to draw; None: chosen by :class:`Subject`.
+    """What of a run to draw; None: chosen.
 
-    Parameters
-    ----------
-    clip
-        Name of the test clip to draw.
-    actions
-        Names of the actions to draw side by side.
-    joint
-        Name of the joint whose links are drawn.
-    real
-        Draw on recorded poses instead of the layout's drawing pose.
-    threshold
-        Probability above which an A-link is drawn.
-    unit
-        Unit of the recordings' coordinates; None: what is known of the set.
-    page_width
-        Inches that a figure may take in width.
-    up
-        The axis that points up in the recordings; None: found.
+    The test ``clip``, the ``actions`` side by side and the ``joint`` whose links are drawn, by
+    name; ``real``: on recorded poses instead of the layout's; ``threshold``: probability above
+    which an A-link is drawn; ``page_width`` in inches; ``up``: the axis of the recordings that
+    points up.
     """
 
     clip: str | None = None
@@ -71,18 +56,8 @@ class Choice:
     up: str | None = None
 
 
-class Subject:
-    """A run as the figures need it: typical clips, mean links, one view for all.
-
-    Parameters
-    ----------
-    gallery
-        The run.
-    baseline
-        Another run on the same clips, to compare with.
-    choice
-        What to draw.
-    """
+class Scene:
+    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
 
     def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
         self.gallery, self.baseline, self.choice = gallery, baseline, choice
@@ -146,7 +121,7 @@ class Subject:
         return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
-        """Return classes to draw side by side: as asked for, or those whose links differ most."""
+        """Return the classes to draw side by side: as given, or those whose links differ most."""
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
@@ -222,14 +197,7 @@ def _end_motion(exhibit: Exhibit) -> float:
 
 
 def contrasting(links: dict[int, Floats], count: int) -> list[int]:
-    """Choose classes whose links differ: the most unusual one, then each time the farthest.
-
-    Parameters
-    ----------
-    links
-        (V, V) mean links of each class.
-    count
-        Classes to choose, at most.
+    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest.
 
     Examples
     --------
@@ -246,118 +214,118 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _skeleton(subject: Subject) -> Figure:
-    return subject.draw(viz.draw_skeleton, names=True)
+def _skeleton(scene: Scene) -> Figure:
+    return scene.draw(viz.draw_skeleton, names=True)
 
 
-def _s_links(subject: Subject) -> Figure:
-    hops = subject.gallery.restored.model.config.max_hop
-    pose = subject.pose(subject.clip)
-    return subject.draw_links(viz.draw_structural_links, subject.joint, hops, pose=pose)
+def _s_links(scene: Scene) -> Figure:
+    hops = scene.gallery.restored.model.config.max_hop
+    pose = scene.pose(scene.clip)
+    return scene.draw_links(viz.draw_structural_links, scene.joint, hops, pose=pose)
 
 
-def _fig3(subject: Subject) -> Figure:
-    clip, means = subject.clip, subject.class_links
-    name = subject.gallery.class_names[clip.label]
-    return subject.draw_links(
+def _fig3(scene: Scene) -> Figure:
+    clip, means = scene.clip, scene.class_links
+    name = scene.gallery.class_names[clip.label]
+    return scene.draw_links(
         viz.draw_link_kinds,
-        subject.joint,
-        clip.body_links(clip.leader) if subject.choice.clip else means[clip.label],
+        scene.joint,
+        clip.body_links(clip.leader) if scene.choice.clip else means[clip.label],
         _MAX_HOP,
-        threshold=subject.choice.threshold,
-        pose=subject.pose(clip),
-        title=f"{subject.joint.replace('_', ' ')}, {name}",
+        threshold=scene.choice.threshold,
+        pose=scene.pose(clip),
+        title=f"{scene.joint.replace('_', ' ')}, {name}",
     )
 
 
-def _class_links(subject: Subject, count: int, columns: int) -> Figure:
-    names, threshold = subject.gallery.class_names, subject.choice.threshold
-    chosen = subject.actions(count)
-    return subject.draw_links(
+def _class_links(scene: Scene, count: int, columns: int) -> Figure:
+    names, threshold = scene.gallery.class_names, scene.choice.threshold
+    chosen = scene.actions(count)
+    return scene.draw_links(
         viz.draw_class_links,
-        {names[k]: subject.class_links[k] for k in chosen},
+        {names[k]: scene.class_links[k] for k in chosen},
         threshold=threshold,
-        poses={names[k]: subject.pose(subject.typical(k)) for k in chosen},
+        poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
         title=f"A-links of mean probability > {threshold:g}",
     )
 
 
-def _fig8(subject: Subject) -> Figure:
-    return _class_links(subject, 3, 3)
+def _fig8(scene: Scene) -> Figure:
+    return _class_links(scene, 3, 3)
 
 
-def _a_links(subject: Subject) -> Figure:
-    return _class_links(subject, len(subject.gallery.class_names), 5)
+def _a_links(scene: Scene) -> Figure:
+    return _class_links(scene, len(scene.gallery.class_names), 5)
 
 
-def _a_links_clip(subject: Subject) -> Figure:
-    clip, threshold = subject.linked_clip, subject.choice.threshold
-    return subject.draw_links(
+def _a_links_clip(scene: Scene) -> Figure:
+    clip, threshold = scene.linked_clip, scene.choice.threshold
+    return scene.draw_links(
         viz.draw_actional_links,
         clip.body_links(clip.leader),
         threshold=threshold,
-        pose=subject.pose(clip),
+        pose=scene.pose(clip),
         # Spaces that do not break, so that the rule stays on one line.
-        title=f"{subject.title(clip)}: p\xa0>\xa0{threshold:g}",
+        title=f"{scene.title(clip)}: p\xa0>\xa0{threshold:g}",
     )
 
 
-def _link_matrices(subject: Subject) -> Figure:
-    clip = subject.linked_clip
+def _link_matrices(scene: Scene) -> Figure:
+    clip = scene.linked_clip
     links = clip.body_links(clip.leader)
-    return subject.draw(viz.draw_link_matrices, links, title=f"A-links of {subject.title(clip)}")
+    return scene.draw(viz.draw_link_matrices, links, title=f"A-links of {scene.title(clip)}")
 
 
-def _over_time(subject: Subject, count: int = 4) -> list[viz.Response]:
-    """Give the responses of the clip at several times, seen from one place."""
-    clip = subject.clip
+def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
+    """Return the responses of the clip at several times, from one view."""
+    clip = scene.clip
     body = clip.leader
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    points = subject.at(clip, times.tolist())
+    points = scene.at(clip, times.tolist())
     return [
         viz.Response(f"frame {time}", place, clip.body_response(body, time))
         for time, place in zip(times, points, strict=True)
     ]
 
 
-def _peak(subject: Subject, clip: Exhibit, title: str) -> viz.Response:
-    """Give the mean response over a clip, on its middle pose, by its own largest."""
+def _peak(scene: Scene, clip: Exhibit, title: str) -> viz.Response:
+    """Return the mean response over a clip, on its middle pose, relative to its own maximum."""
     body = clip.leader
     assert clip.response is not None
     mean = clip.response[body].mean(axis=0)
-    (pose,) = subject.at(clip, [clip.middle(body)])
+    (pose,) = scene.at(clip, [clip.middle(body)])
     return viz.Response(title, pose, mean, float(mean.max()))
 
 
-def _responses_time(subject: Subject) -> Figure:
-    title = f"Responses of the last block: {subject.title(subject.clip)}"
-    return subject.draw(viz.draw_responses, {"": _over_time(subject)}, title=title)
+def _responses_time(scene: Scene) -> Figure:
+    title = f"Responses of the last block: {scene.title(scene.clip)}"
+    return scene.draw(viz.draw_responses, {"": _over_time(scene)}, title=title)
 
 
-def _responses_actions(subject: Subject) -> Figure:
-    names = subject.gallery.class_names
-    row = [_peak(subject, subject.typical(k), names[k]) for k in subject.actions(5)]
-    return subject.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
+def _responses_actions(scene: Scene) -> Figure:
+    names = scene.gallery.class_names
+    row = [_peak(scene, scene.typical(k), names[k]) for k in scene.actions(5)]
+    return scene.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
 
 
-def _against(subject: Subject) -> list[viz.Response]:
-    """Give the same clip as both runs see it."""
-    clip, baseline = subject.clip, subject.baseline
+def _against(scene: Scene) -> list[viz.Response]:
+    """Return the same clip as both runs see it."""
+    clip, baseline = scene.clip, scene.baseline
     if baseline is None:
         raise InputError(
             "comparing responses needs a baseline run: give --baseline RUN_DIR, such as a run "
             "with --model.name stgcn"
         )
-    place = subject.gallery.place(clip.name)
+    place = scene.gallery.place(clip.name)
     (other,) = baseline.exhibits([place])
-    return [_peak(subject, clip, _kind(subject.gallery)), _peak(subject, other, _kind(baseline))]
+    return [_peak(scene, clip, _kind(scene.gallery)), _peak(scene, other, _kind(baseline))]
 
 
 def _kind(gallery: Gallery) -> str:
-    """Return what sort of model a run has, as the paper names them."""
+    """Return the kind of a run's model, as the paper names it."""
     model = gallery.restored.model
     if gallery.restored.config.model.name == "stgcn":
         return "ST-GCN"
@@ -365,48 +333,48 @@ def _kind(gallery: Gallery) -> str:
     return f"AS-GCN, {links}"
 
 
-def _responses_baseline(subject: Subject) -> Figure:
-    title = f"Mean responses: {subject.title(subject.clip)}"
-    return subject.draw(viz.draw_responses, {"": _against(subject)}, title=title)
+def _responses_baseline(scene: Scene) -> Figure:
+    title = f"Mean responses: {scene.title(scene.clip)}"
+    return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
 
 
-def _fig9(subject: Subject) -> Figure:
-    names = subject.gallery.class_names
-    clip = subject.clip
-    against = [] if subject.baseline is None else _against(subject)
-    others = [k for k in subject.actions(5) if k != clip.label][: 4 - len(against)]
+def _fig9(scene: Scene) -> Figure:
+    names = scene.gallery.class_names
+    clip = scene.clip
+    against = [] if scene.baseline is None else _against(scene)
+    others = [k for k in scene.actions(5) if k != clip.label][: 4 - len(against)]
     mark = "(b) " if against else ""  # where one row holds two parts
-    second = [_peak(subject, subject.typical(k), f"{mark}{names[k]}") for k in others]
+    second = [_peak(scene, scene.typical(k), f"{mark}{names[k]}") for k in others]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
-    rows = {f"(a) {subject.title(clip)}": _over_time(subject), heading: second}
-    return subject.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
+    rows = {f"(a) {scene.title(clip)}": _over_time(scene), heading: second}
+    return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
-def _prediction(subject: Subject) -> Figure:
-    clip = subject.moving_clip
+def _prediction(scene: Scene) -> Figure:
+    clip = scene.moving_clip
     if clip.future is None:
         raise InputError(
             f"{clip.name}: has no prediction (the clip is too short, or the model has no "
             "prediction head); give another --clip"
         )
     body, start = clip.leader, clip.num_frames - clip.steps
-    data = subject.gallery.restored.config.data
-    unit, factor = unit_of(data, clip.pos.shape[3], subject.choice.unit)
+    data = scene.gallery.restored.config.data
+    unit, factor = unit_of(data, clip.pos.shape[3], scene.choice.unit)
     wanted = [round((k + 1) * clip.steps / 5) for k in range(5)] if clip.steps >= 5 else None
-    return subject.draw(
+    return scene.draw(
         viz.draw_prediction,
         clip.future[body] * factor,
         clip.pos[body, start:] * factor,
         mask=clip.mask[body, start:],
         last=_last_pose(clip, body, start) * factor,
         frames=wanted,
-        title=f"Predicted and true poses: {subject.title(clip)}",
+        title=f"Predicted and true poses: {scene.title(clip)}",
         unit=unit,
-        up=subject.up,
+        up=scene.up,
     )
 
 
@@ -419,37 +387,37 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
     return np.where(known[:, None], last, np.nan)
 
 
-def _strip(subject: Subject) -> Figure:
-    clip = subject.clip
-    title = subject.title(clip)
-    return subject.draw(viz.draw_strip, clip.pos, mask=clip.mask, title=title, up=subject.up)
+def _strip(scene: Scene) -> Figure:
+    clip = scene.clip
+    title = scene.title(clip)
+    return scene.draw(viz.draw_strip, clip.pos, mask=clip.mask, title=title, up=scene.up)
 
 
-def _confusion(subject: Subject) -> Figure:
-    gallery, width = subject.gallery, subject.choice.page_width
+def _confusion(scene: Scene) -> Figure:
+    gallery, width = scene.gallery, scene.choice.page_width
     counts = metrics.confusion_matrix(gallery.probabilities, gallery.labels)
     return viz.draw_confusion(counts, gallery.class_names, page_width=width)
 
 
-def _per_class(subject: Subject) -> Figure:
-    runs = [run for run in (subject.gallery, subject.baseline) if run is not None]
+def _per_class(scene: Scene) -> Figure:
+    runs = [run for run in (scene.gallery, scene.baseline) if run is not None]
     shares = [100 * metrics.per_class_accuracy(run.probabilities, run.labels) for run in runs]
     return viz.draw_class_accuracy(
         shares[0],
-        subject.gallery.class_names,
+        scene.gallery.class_names,
         baseline=shares[1] if len(runs) > 1 else None,
         labels=(runs[0].run.path.name, runs[-1].run.path.name),
     )
 
 
-def _curves(subject: Subject) -> Figure:
-    if not subject.gallery.history:
-        raise InputError(f"{subject.gallery.run.log}: no epochs in it; there are no curves to draw")
-    return viz.draw_curves(subject.gallery.history, page_width=subject.choice.page_width)
+def _curves(scene: Scene) -> Figure:
+    if not scene.gallery.history:
+        raise InputError(f"{scene.gallery.run.log}: no epochs in it; there are no curves to draw")
+    return viz.draw_curves(scene.gallery.history, page_width=scene.choice.page_width)
 
 
 #: How each figure is drawn, by name.
-FIGURES: dict[str, Callable[[Subject], Any]] = {
+FIGURES: dict[str, Callable[[Scene], Any]] = {
     "skeleton": _skeleton,
     "s_links": _s_links,
     "a_links": _a_links,
@@ -498,51 +466,39 @@ def draw_figures(
     checkpoint: str = "auto",
     root: str | Path | None = None,
 ) -> list[Path]:
-    """Draw the figures of an evaluated run.
+    """Draw the figures of an evaluated run into a folder; None: ``figures`` in the run's.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    out
-        Folder of the figures; None: ``figures`` in the run's.
-    only
-        Which, of :data:`FIGURES`; None: all that the run has what is needed for.
-    suffix
-        'png', 'pdf' or 'svg'.
-    baseline
-        Folder of another run on the same clips.
-    choice
-        What of the run to draw.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, or a run has not what a figure that was asked for needs.
+    ``only`` chooses names of ``FIGURES``; None: all that the run has the data for. ``baseline``
+    is the folder of another run on the same clips; ``root`` that of the data set, if it has moved.
+    InputError for an unknown name, or a figure that the run lacks the data for.
     """
+    choice = choice or Choice()
+    if is_forecaster(folder):
+        return draw_forecasts(
+            folder,
+            out,
+            only=only,
+            suffix=suffix,
+            clip=choice.clip,
+            unit=choice.unit,
+            up=choice.up,
+            page_width=choice.page_width,
+            checkpoint=checkpoint,
+            root=root,
+        )
     unknown = sorted(set(only or ()) - set(FIGURES))
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
-    choice = choice or Choice()
     check_threshold(choice.threshold)
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)
-    subject = Subject(gallery, other, choice)
+    scene = Scene(gallery, other, choice)
     if gallery.restored.model.aim is not None:
-        for text in warnings_of(links_used(subject.exhibits.values())):
+        for text in warnings_of(links_used(scene.exhibits.values())):
             logger.warning("%s: %s", gallery.run.path, text)
     target = gallery.run.path / "figures" if out is None else Path(out)
     written = []
     for name in only or figure_names(gallery, other):
-        written.append(viz.save_figure(FIGURES[name](subject), target / f"{name}.{suffix}", 200))
+        written.append(viz.save_figure(FIGURES[name](scene), target / f"{name}.{suffix}", 200))
         print(f"drawn: {written[-1]}")
     return written

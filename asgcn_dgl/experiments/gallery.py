@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from asgcn_dgl.data import Clip, Reader, Sample, SkeletonDataset, collate, frame_sampler
+from asgcn_dgl.data.batch import present_bodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
@@ -22,9 +22,9 @@ from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
 from asgcn_dgl.training.compare import read_scores
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
-from asgcn_dgl.training.predict import as_recorded
+from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.stance import guess_up
@@ -33,25 +33,19 @@ __all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
 
 Ints = npt.NDArray[np.int64]
 
+#: Figures that the report shows.
+_NEEDED = (
+    *("dataset", "protocol", "clips", "top1", "top5", "mean_class"),
+    *("per_class", "seed", "parameters", "versions"),
+)
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """A run that was evaluated, opened to be looked at.
+    """An evaluated run: its model, and names, labels and probabilities (N, K) of its N test clips.
 
-    Parameters
-    ----------
-    run
-        Its folder.
-    restored
-        Its model.
-    names, labels, probabilities
-        Of the N test clips: names, true classes and (N, K) probabilities.
-    test
-        The N recordings, in the same order.
-    metrics
-        What ``metrics.json`` holds.
-    checkpoint
-        Name of the checkpoint.
+    ``test`` reads the recordings, in the same order; ``metrics`` is the content of
+    ``metrics.json``.
     """
 
     run: RunDir
@@ -79,13 +73,7 @@ class Gallery:
         return read_history(self.run.path)
 
     def check_same(self, first: Gallery) -> None:
-        """Refuse to be compared with a run on other clips.
-
-        Raises
-        ------
-        InputError
-            If the test clips, their order or the classes are not the same.
-        """
+        """Raise InputError unless another run has the same test clips, order and classes."""
         same = (self.names, self.class_names) == (first.names, first.class_names)
         if not same or not np.array_equal(self.labels, first.labels):
             raise InputError(
@@ -94,13 +82,7 @@ class Gallery:
             )
 
     def place(self, name: str) -> int:
-        """Return the number of a test clip.
-
-        Raises
-        ------
-        InputError
-            If there is none of that name.
-        """
+        """Return the number of a test clip; InputError if there is none of that name."""
         if name not in self.names:
             raise InputError(
                 f"{self.run.path}: no test clip {name!r}; they are named like {self.names[0]}"
@@ -108,13 +90,7 @@ class Gallery:
         return self.names.index(name)
 
     def class_number(self, name: str) -> int:
-        """Return the number of a class that has test clips.
-
-        Raises
-        ------
-        InputError
-            If there is none of that name, or no test clip of it.
-        """
+        """Return the number of a class; InputError if no test clip is of it."""
         seen = [self.class_names[k] for k in sorted(set(self.labels.tolist()))]
         if name not in self.class_names:
             raise InputError(f"{self.run.path}: no class {name!r}; choose of {', '.join(seen)}")
@@ -125,21 +101,10 @@ class Gallery:
         return self.class_names.index(name)
 
     def sample(self, count: int, per_class: int | None = None) -> list[int]:
-        """Choose test clips that show as much as possible of the whole.
+        """Choose at most ``count`` test clips that show as much as possible; return their numbers.
 
-        One of each pair of true and recognized class comes first, then the classes take turns.
-
-        Parameters
-        ----------
-        count
-            Clips to choose, at most.
-        per_class
-            Clips of one true class, at most; None: any number.
-
-        Returns
-        -------
-        list of int
-            Their numbers, ascending.
+        One of each pair of true and recognized class comes first, then the classes in turn, at most
+        ``per_class`` of each true class.
         """
         pairs = list(zip(self.labels.tolist(), self.predicted.tolist(), strict=True))
         first = {pair: number for number, pair in reversed(list(enumerate(pairs)))}
@@ -158,15 +123,7 @@ class Gallery:
         return sorted(chosen[:count])
 
     def exhibits(self, places: Iterable[int], progress: str = "looking") -> list[Exhibit]:
-        """Run the model over some of the test clips.
-
-        Parameters
-        ----------
-        places
-            Numbers of the clips.
-        progress
-            What the progress bar says.
-        """
+        """Run the model over the test clips of these numbers."""
         clips = [self.test.read(place) for place in places]
         return examine(self.restored, clips, progress)
 
@@ -174,24 +131,16 @@ class Gallery:
 def open_gallery(
     folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
 ) -> Gallery:
-    """Open an evaluated run.
+    """Open an evaluated run; ``root`` is the folder of its data set, if it has moved.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-
-    Raises
-    ------
-    InputError
-        If the run is not evaluated, or its files or its data cannot be used.
+    InputError if the run is not evaluated, or its files or its data cannot be used.
     """
     run = RunDir(Path(folder))
-    run.read_config()  # says so if this is no run
+    if run.read_config().model.name == "forecaster":  # says so if this is no run
+        raise InputError(
+            f"{run.path}: a forecaster recognizes nothing; 'asgcn-dgl figures' and 'report' show "
+            "its forecasts"
+        )
     scores = read_scores(run)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
@@ -203,6 +152,11 @@ def open_gallery(
     restored.check_data(data)
     test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
+    if scores["class_names"].tolist() != restored.class_names:
+        raise InputError(
+            f"{run.scores}: its class_names are not those of {file}; evaluate again with "
+            f"'asgcn-dgl evaluate {run.path}'"
+        )
     if len(test) != len(names):
         raise InputError(
             f"{run.scores}: scores of {len(names)} clips, but {config.root} holds {len(test)} test "
@@ -215,19 +169,13 @@ def open_gallery(
         np.asarray(scores["labels"], dtype=np.int64),
         np.asarray(scores["probabilities"], dtype=np.float64),
         test,
-        _read_metrics(run),
+        _read_metrics(run, restored),
         file.stem,
     )
 
 
 def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
-    """Return the axis that points up, see :func:`asgcn_dgl.viz.guess_up`.
-
-    Raises
-    ------
-    InputError
-        If what was asked for is no axis of the recordings.
-    """
+    """Return the axis that points up, see :func:`asgcn_dgl.viz.guess_up`."""
     try:
         return guess_up(exhibits, asked)
     except ValueError as error:
@@ -235,42 +183,27 @@ def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a probability above which no link could be, or that all links have."""
+    """Refuse a probability above which no link can be, or that all links have."""
     if not 0 <= threshold < 1:
         raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
 
 
-def _read_metrics(run: RunDir) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(run.metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{run.metrics}: cannot be read ({error}); evaluate again") from error
+def _read_metrics(run: RunDir, restored: Restored) -> dict[str, Any]:
+    found = read_figures(run.metrics, need=_NEEDED)
+    if len(found["per_class"]) != len(restored.class_names):
+        raise InputError(
+            f"{run.metrics}: per_class holds {len(found['per_class'])} of "
+            f"{len(restored.class_names)} classes; evaluate the run again"
+        )
     return found
 
 
 @torch.no_grad()
 def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking") -> list[Exhibit]:
-    """Run a model over clips and gather all that it makes of each.
+    """Run a model over clips; return poses, links, responses and prediction of each.
 
-    Parameters
-    ----------
-    restored
-        The model.
-    clips
-        Clips as their reader gave them, of layouts that the model knows.
-    progress
-        What the progress bar says.
-
-    Returns
-    -------
-    list of Exhibit
-        In the clips' order, positions and predictions in the coordinates of the recordings. A clip
-        of fewer than T' + 2 frames has no prediction.
-
-    Raises
-    ------
-    InputError
-        If a clip's skeleton is not one that the model was trained on.
+    Positions are in the coordinates of the recordings. A clip of fewer than T' + 2 frames has no
+    prediction. InputError if a clip's skeleton is not one that the model was trained on.
     """
     _check_layouts(restored, clips)
     model, config = restored.model, restored.config
@@ -325,15 +258,10 @@ def _run(
 ) -> ASGCNOutput:
     batch = collate(samples, restored.model.graph_builder).to(device)
     found: ASGCNOutput = restored.model(
-        batch.structure, batch.feat, batch.mask, batch.last, predict=predict
+        batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
     )
+    check_outputs(found, samples[0].name)
     return found
-
-
-def _present(sample: Sample) -> Ints:
-    """Return the bodies that are in the batch: those of which anything was seen, or the first."""
-    bodies = np.flatnonzero(sample.mask.any(axis=(1, 2)))
-    return bodies if len(bodies) else np.zeros(1, dtype=np.int64)
 
 
 class _View(NamedTuple):
@@ -353,7 +281,7 @@ def _views(restored: Restored, samples: list[Sample], out: ASGCNOutput) -> list[
     views, joint, pair = [], 0, 0
     for sample, share in zip(samples, probabilities, strict=True):
         count, joints = sample.mask.shape[0], sample.mask.shape[2]
-        bodies = _present(sample)
+        bodies = present_bodies(sample)
         rows = strength[joint : joint + len(bodies) * joints]
         joint += len(rows)
         response = np.zeros((count, strength.shape[1], joints), dtype=np.float32)
@@ -385,7 +313,7 @@ def _futures(
     poses = out.future.cpu().numpy()  # (N, T', d)
     futures, joint = {}, 0
     for place, sample in zip(long, samples, strict=True):
-        bodies, joints = _present(sample), sample.mask.shape[2]
+        bodies, joints = present_bodies(sample), sample.mask.shape[2]
         own = poses[joint : joint + len(bodies) * joints]
         joint += len(own)
         own = own.reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)
@@ -396,14 +324,11 @@ def _futures(
 
 
 def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
-    """Return which frame of a clip each of the model's input frames is; NaN for padding.
-
-    A clip whose positions tell the time is sampled as the others are.
-    """
+    """Return which frame of a clip each of the model's input frames is; NaN for padding."""
     options = restored.config.clips
     time = np.arange(1, clip.num_frames + 1, dtype=np.float32)
     pos = np.broadcast_to(time[None, :, None, None], clip.pos[:1].shape).copy()
-    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool))
+    clock = Clip(clip.name, clip.layout, pos, np.ones(pos.shape[:3], dtype=bool), meta=clip.meta)
     sampler = frame_sampler(options.sampling, options.num_frames, random=False)
     seen = sampler(clock, np.random.default_rng(0))
     return np.where(seen.mask[0, :, 0], seen.pos[0, :, 0, 0] - 1, np.nan)

@@ -17,20 +17,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def link_matrix(strength: npt.ArrayLike, num_joints: int) -> Floats:
-    """Lay out the strengths of A-links as matrices.
+    """Return strengths of A-links (M V (V - 1),) as matrices (M, V, V), 0 on the diagonal.
 
-    Parameters
-    ----------
-    strength
-        (M V (V - 1),) a number for each A-link of M bodies: all senders j != i of joint 0, then of
-        joint 1, ...
-    num_joints
-        V.
-
-    Returns
-    -------
-    ndarray
-        (M, V, V), entry [m, i, j] being the link from joint j to joint i; 0 on the diagonal.
+    Given are all senders j != i of joint 0 of the first of M bodies, then of joint 1, ...; entry
+    [m, i, j] is the link from joint j to joint i.
 
     Examples
     --------
@@ -44,23 +34,7 @@ def link_matrix(strength: npt.ArrayLike, num_joints: int) -> Floats:
 
 
 def class_links(exhibits: Iterable[Exhibit]) -> dict[int, Floats]:
-    """Return the mean A-links of each class, over the bodies that were seen.
-
-    Parameters
-    ----------
-    exhibits
-        Clips of one layout as a model sees them.
-
-    Returns
-    -------
-    dict
-        Class to (C, V, V) probabilities of each type of link; classes without clips are left out.
-
-    Raises
-    ------
-    ValueError
-        If a clip has no A-links.
-    """
+    """Return the mean A-links (C, V, V) of each class that has clips, over the bodies seen."""
     found: dict[int, list[npt.NDArray[np.floating]]] = {}
     for exhibit in exhibits:
         for body in exhibit.bodies_seen:
@@ -69,18 +43,10 @@ def class_links(exhibits: Iterable[Exhibit]) -> dict[int, Floats]:
 
 
 def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
-    """Measure how clips use the types of A-links; None without A-links.
+    """Return how clips use A-links, see :func:`asgcn_dgl.metrics.link_use`; None without any.
 
-    Parameters
-    ----------
-    exhibits
-        Clips as a model sees them.
-
-    Returns
-    -------
-    dict
-        What :func:`asgcn_dgl.metrics.link_use` returns, and ``difference`` between the actions: the
-        mean over pairs of joints and of classes (:func:`asgcn_dgl.metrics.link_contrast`).
+    ``difference`` is that between the actions: the mean over pairs of joints and of classes
+    (:func:`asgcn_dgl.metrics.link_contrast`).
     """
     linked = [exhibit for exhibit in exhibits if exhibit.links is not None]
     if not linked:
@@ -102,11 +68,12 @@ def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
 
 
 def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
-    """Say which types of A-links mean little, given what :func:`links_used` returned."""
+    """Return a warning for each type of A-links that means little, from :func:`links_used`."""
     if use is None:
         return []
     return [
-        f"A-links of type {kind} link {use['types'][kind - 1]['strong']:.0%} of all pairs of "
-        "joints with a probability above 0.9: they hardly tell pairs or actions apart"
+        f"A-links of type {kind} link {use['types'][kind - 1]['linked']:.0%} of all pairs of "
+        "joints with a probability above 0.5: they hardly tell pairs or actions apart; train with "
+        "more aim.joint_kl"
         for kind in use["saturated"]
     ]

@@ -17,6 +17,7 @@ from asgcn_dgl.data import Clip, Reader, open_data
 from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.registry import recognize
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.forecasts import forecast_page, is_forecaster, open_forecasts
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import links_used, warnings_of
 from asgcn_dgl.skeleton import get_layout
@@ -28,14 +29,12 @@ from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
-__all__ = ["as_exhibit", "draw_clip", "moving_picture", "read_raw", "report", "view"]
-
 logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200
 
 
-def report(
+def write_report(
     folder: str | Path,
     out: str | Path | None = None,
     *,
@@ -46,43 +45,23 @@ def report(
     unit: UnitName | None = None,
     up: str | None = None,
 ) -> Path:
-    """Write the report of an evaluated run, or of two beside each other.
+    """Write the report of an evaluated run, or of two beside each other; return its path.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    out
-        The file; None: ``report.html`` in the run's folder.
-    other
-        Folder of another run on the same clips, to compare with.
-    clips
-        Test clips to carry with their motion, at most: of each cell of the confusion matrix one,
-        then of each class in turn.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-    unit
-        Unit of the recordings' coordinates; None: what is known of the set.
-    up
-        The axis that points up; None: found.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        If a run is not evaluated, its files or its data cannot be used, or the runs are not of the
-        same clips.
+    ``out`` is ``report.html`` in the run's folder by default. At most ``clips`` test clips are in
+    motion: one of each cell of the confusion matrix, then of each class in turn. ``root`` is the
+    folder of the data set, if it has moved; ``unit`` that of the coordinates and ``up`` the axis
+    that points up, if they are not to be found. InputError for a run that is not evaluated, data
+    that cannot be used, or runs on other clips.
     """
     if clips < 1:
         raise InputError(f"--clips must be at least 1, got {clips}")
     target = Path(folder) / "report.html" if out is None else Path(out)
     _check_name(target)
+    if is_forecaster(folder):
+        if other is not None:
+            raise InputError(f"{folder}: a forecaster is reported alone; leave {other} out")
+        found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+        return write_page(target, forecast_page(found, clips, unit, up))
     galleries = [open_gallery(folder, checkpoint=checkpoint, root=root)]
     if other is not None:
         galleries.append(open_gallery(other, checkpoint=checkpoint, root=root))
@@ -191,31 +170,13 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     return facts
 
 
-def view(
+def write_view(
     clips: Sequence[Clip], out: str | Path, *, title: str | None = None, up: str | None = None
 ) -> Path:
-    """Write a page of clips as they were recorded, without any model.
+    """Write a page of clips as they were recorded, without a model; return its path.
 
-    Parameters
-    ----------
-    clips
-        The clips; of clips of one name all but the first get a number.
-    out
-        The file.
-    title
-        Heading; None: the clip's name, or 'Recordings' of several.
-    up
-        The axis that points up; None: found.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        If there is no clip, or the name does not end in ``.html``.
+    Of clips of one name all but the first get a number. ``title``: by default the clip's name, or
+    'Recordings'.
     """
     _check_name(Path(out))
     if not clips:
@@ -245,29 +206,11 @@ def read_raw(
     options: Mapping[str, Any] | None = None,
     most: int = CLIPS_CARRIED,
 ) -> tuple[list[Clip], int]:
-    """Read raw recordings of any format that a model can be used on.
+    """Read recordings of any format, at most ``most``; return them and how many there are.
 
-    Parameters
-    ----------
-    paths
-        Files, folders or stores of any format. An own file that does not say its skeleton has that
-        of the layout file beside it, else the supplied one of as many joints.
-    data
-        A format by name, see :data:`asgcn_dgl.data.FORMATS`; None: recognized.
-    options
-        Options of the format.
-    most
-        Clips to read, at most.
-
-    Returns
-    -------
-    tuple of list of Clip and int
-        The clips, and how many there were to read.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used.
+    ``paths`` are files, folders or stores, ``data`` is a name in ``FORMATS``
+    (None: recognized) with its ``options``. An own file that does not say its skeleton has that of
+    the layout file beside it, else the supplied one of as many joints.
     """
     if most < 1:
         raise InputError(f"--clips must be at least 1, got {most}")
@@ -296,13 +239,7 @@ def as_exhibit(clip: Clip, name: str | None = None) -> Exhibit:
 
 
 def draw_clip(clip: Clip, class_names: Sequence[str] = (), up: str | None = None) -> Figure:
-    """Draw a recording as a row of poses.
-
-    Raises
-    ------
-    InputError
-        If ``up`` is no axis of it.
-    """
+    """Draw a recording as a row of poses."""
     exhibit = as_exhibit(clip)
     label = f": {class_names[clip.label]}" if class_names and clip.label >= 0 else ""
     return draw_strip(
@@ -330,34 +267,10 @@ def moving_picture(
 ) -> Path:
     """Write a clip as a GIF or MP4: a test clip of a run with its links, or a raw one.
 
-    Parameters
-    ----------
-    source
-        Folder of an evaluated run, or what :func:`read_raw` reads.
-    out
-        The file, ending in ``.gif`` or ``.mp4``.
-    clip
-        Name of the clip; needed where there are several.
-    data, options
-        As for :func:`read_raw`.
-    threshold
-        Probability above which an A-link is drawn.
-    links
-        Whether to draw A-links.
-    rate
-        Frames a second.
-    up, checkpoint, root
-        As for :func:`report`.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        If the clip is not there, an option is out of range, or ffmpeg is missing.
+    ``source`` is the folder of an evaluated run, or what :func:`read_raw` reads; ``clip`` names the
+    clip where there are several; ``rate`` is frames a second; the others are as for
+    :func:`draw_figures` and :func:`write_report`. InputError if the clip does not exist, an option
+    is out of range, or ffmpeg is missing.
     """
     target, place = Path(out), Path(source)
     if target.suffix.lower() not in SUFFIXES:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import columns, duration
 from asgcn_dgl.training.run import train
+from asgcn_dgl.workers import pool_of, submit
 
 __all__ = ["Job", "make_table", "markdown"]
 
@@ -39,24 +39,11 @@ _PLACES = {
         "reuse_memory",
     ),
 }
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a grid.
-
-    Parameters
-    ----------
-    cell
-        Its setting.
-    config
-        All of its options.
-    run
-        Its folder.
-    split
-        The clips whose figures count.
-    """
+    """One training of a grid: a cell's setting, its run, and the split whose figures count."""
 
     cell: Cell
     config: RunConfig
@@ -64,13 +51,7 @@ class Job:
     split: str
 
     def result(self) -> dict[str, Any] | None:
-        """Return its figures, or None while it is not done.
-
-        Raises
-        ------
-        InputError
-            If they are damaged.
-        """
+        """Return the run's figures, or None while it is not done."""
         file = self.run.metrics if self.split == "test" else self.run.validation
         if not file.is_file():
             return None
@@ -102,7 +83,7 @@ class Job:
                 )
 
     def train(self) -> None:
-        """Train and score, or go on with what is there; a run that diverges says so in its log."""
+        """Train and evaluate, or continue; a run that diverges reports it in its log."""
         with contextlib.suppress(DivergenceError):
             train(
                 self.config,
@@ -113,7 +94,7 @@ class Job:
 
 
 def _essence(config: RunConfig) -> dict[str, Any]:
-    """Return the options that make a run what it is, flat: where it is done is left out."""
+    """Return the options that define a run, flat, without where and how fast it is computed."""
     values = {
         f"{section}.{name}": value
         for section, options in config.to_dict().items()
@@ -134,73 +115,40 @@ def make_table(
     dry_run: bool = False,
     at_once: int = 1,
 ) -> dict[str, Any]:
-    """Train all that a table compares and write it; an interrupted one goes on.
+    """Train all that a table compares and write it; an interrupted one continues.
 
-    Parameters
-    ----------
-    table
-        Name, see :data:`~asgcn_dgl.experiments.grids.TABLE_NAMES`.
-    config
-        The base configuration.
-    folder
-        Where runs (``CELL/seed0``, ...) and tables (``TABLE.md``, ``TABLE.json``) go. Tables share
-        the runs that they have in common.
-    seeds
-        Runs of each cell, with seeds from ``trainer.seed`` on.
-    split
-        'test', or 'validation': then the test clips are not read.
-    dry_run
-        List the runs and train nothing.
-    at_once
-        Runs that are trained at the same time, each in a process of its own and, unless
-        ``trainer.threads`` says otherwise, with its share of the processor's cores. What they have
-        to say is in their ``train.log``. Two small models on a core each are done sooner than one
-        after the other on both.
-
-    Returns
-    -------
-    dict
-        What ``TABLE.json`` holds; with ``dry_run`` nothing is written.
-
-    Raises
-    ------
-    InputError
-        If an option cannot be used, or the folder holds runs of other options.
-    DivergenceError
-        If runs have diverged, after all others are done.
+    ``folder`` gets the runs (``CELL/seed0``, ...), which tables share, and ``TABLE.md`` and
+    ``TABLE.json``, whose content is returned. Each cell has ``seeds`` runs, with seeds from
+    ``trainer.seed`` on. With ``split="validation"`` the test clips are not read. ``dry_run`` lists
+    the runs, trains nothing and writes nothing. ``at_once`` runs are trained at the same time, each
+    in a process with its share of the cores (unless ``trainer.threads`` is set) that writes to its
+    ``train.log`` only: two small models on a core each take less time than one after the other on
+    both. InputError for unusable options or a folder with runs of other options; DivergenceError at
+    the end, if runs have diverged.
     """
-    if seeds < 1:
-        raise InputError(f"--seeds must be at least 1, got {seeds}")
-    if at_once < 1:
-        raise InputError(f"--at-once must be at least 1, got {at_once}")
+    for name, count, most in (("seeds", seeds, 1000), ("at-once", at_once, 256)):
+        if not 1 <= count <= most:
+            raise InputError(f"--{name} must be from 1 to {most}, got {count}")
+    if config.model.name == "forecaster":
+        raise InputError("tables are of models that recognize; give --config modern")
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
-    folder = Path(folder)
     found = open_data(config.root, config.data)
     try:
         chosen = grid(table, config, found.default_split, tuple(found.splits))
     except ValueError as error:
         raise InputError(str(error)) from error
-    jobs = _jobs(chosen, config, folder, seeds, split)
-    for job in jobs:
+    work = _Table(table, chosen, _jobs(chosen, config, Path(folder), seeds, split), Path(folder))
+    for job in work.jobs:
         job.check()
-    states = [job.state() for job in jobs]
-    if is_main():
-        print(_listing(table, jobs, states))
+    work.say(work.listing())
     if not dry_run:
-        _train_all(table, chosen, jobs, states, folder, at_once)
-        diverged = [str(job.run.path) for job in jobs if job.state() == "diverged"]
-        if diverged:
-            raise DivergenceError(
-                f"{len(diverged)} of {len(jobs)} runs diverged ({', '.join(diverged)}) and are "
-                "left out of the table; the train.log of each says why. To train one again, "
-                "remove its folder"
-            )
-    return _summary(table, chosen, jobs)
+        work.train(at_once)
+    return work.summary()
 
 
 def _jobs(chosen: Grid, config: RunConfig, folder: Path, seeds: int, split: str) -> list[Job]:
-    """All trainings, one seed of every cell before the next seed: a table is soon whole."""
+    """Return all trainings, one seed of every cell before the next seed: a table is soon whole."""
     found = []
     for number in range(config.trainer.seed, config.trainer.seed + seeds):
         for cell in chosen.cells():
@@ -212,72 +160,107 @@ def _jobs(chosen: Grid, config: RunConfig, folder: Path, seeds: int, split: str)
     return found
 
 
-def _listing(table: str, jobs: Sequence[Job], states: Sequence[str]) -> str:
-    rows = [
-        (state, job.cell.name, f"seed {job.config.trainer.seed}")
-        for job, state in zip(jobs, states, strict=True)
-    ]
-    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
-    left = len(jobs) - len(seconds) - states.count("diverged")
-    outlook = "its time is known after the first run"
-    if not left:
-        outlook = "nothing is left to do"
-    elif seconds:
-        outlook = f"about {duration(statistics.mean(seconds) * left)} to go"
-    head = f"table {table}: {len(jobs)} runs, {len(seconds)} done; {outlook}"
-    return "\n".join([head, *(f"  {line}" for line in columns(rows, words=3))])
+@dataclass(frozen=True)
+class _Table:
+    """A table in the making."""
 
+    name: str
+    grid: Grid
+    jobs: Sequence[Job]
+    folder: Path
 
-def _train_all(
-    table: str,
-    chosen: Grid,
-    jobs: Sequence[Job],
-    states: Sequence[str],
-    folder: Path,
-    at_once: int,
-) -> None:
-    ended = ("done", "diverged")  # what diverged once would do so again
-    left = [job for job, state in zip(jobs, states, strict=True) if state not in ended]
-    seconds = [_seconds(job) for job, state in zip(jobs, states, strict=True) if state == "done"]
-
-    def say(verb: str, job: Job, number: int, waiting: int) -> None:
+    def say(self, text: str) -> None:
         if is_main():
-            togo = ""
-            if seconds and waiting:
-                togo = f", about {duration(statistics.mean(seconds) * waiting / at_once)} to go"
-            print(f"{verb} {len(jobs) - len(left) + number}/{len(jobs)}: {job.run.path}{togo}")
+            print(text)
 
-    def done(job: Job) -> None:
-        if job.result() is not None:
-            seconds.append(_seconds(job))
+    def listing(self) -> str:
+        states = [job.state() for job in self.jobs]
+        rows = [
+            (state, job.cell.name, f"seed {job.config.trainer.seed}")
+            for job, state in zip(self.jobs, states, strict=True)
+        ]
+        done = states.count("done")
+        left = len(states) - done - states.count("diverged")
+        outlook = self._outlook(left) or "its time is known after the first run"
+        if not left:
+            outlook = "nothing is left to do"
+        head = f"table {self.name}: {len(states)} runs, {done} done; {outlook}"
+        return "\n".join([head, *(f"  {line}" for line in columns(rows, words=3))])
+
+    def _outlook(self, left: int, at_once: int = 1) -> str:
+        """Return how long so many runs take, given those that are done."""
+        seconds = [_seconds(job) for job in self.jobs if job.state() == "done"]
+        if not left or not seconds:
+            return ""
+        return f"about {duration(statistics.mean(seconds) * left / at_once)} to go"
+
+    def train(self, at_once: int) -> None:
+        """Train what is left, and write the table after each run."""
+        left = [job for job in self.jobs if job.state() in ("begun", "to do")]
+        ended = len(self.jobs) - len(left)
+        runs = left if at_once == 1 else _side_by_side(left, at_once)
+        for number, job in enumerate(runs, start=1):
+            if at_once == 1:
+                self._announce("run", job, ended + number, len(left) - number + 1, at_once)
+                job.train()
+            self.write()
+            if at_once > 1:
+                self._announce("done", job, ended + number, len(left) - number, at_once)
+        self.say(self.write())
+        diverged = [str(job.run.path) for job in self.jobs if job.state() == "diverged"]
+        if diverged:
+            raise DivergenceError(
+                f"{len(diverged)} of {len(self.jobs)} runs diverged ({', '.join(diverged)}) and "
+                "are left out of the table; the train.log of each says why. To train one again, "
+                "remove its folder"
+            )
+
+    def _announce(self, verb: str, job: Job, number: int, waiting: int, at_once: int) -> None:
+        outlook = self._outlook(waiting, at_once)
+        text = f"{verb} {number}/{len(self.jobs)}: {job.run.path}"
+        self.say(f"{text}, {outlook}" if outlook else text)
+
+    def write(self) -> str:
+        """Write the table as far as it goes; return it as Markdown."""
+        summary = self.summary()
+        text = markdown(self.grid, summary)
         if is_main():
-            _write(table, chosen, jobs, folder)
+            write_json(self.folder / f"{self.name}.json", summary)
+            with atomic_path(self.folder / f"{self.name}.md") as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
 
-    if at_once == 1:
-        for number, job in enumerate(left):
-            say("run", job, number + 1, len(left) - number)
-            job.train()
-            done(job)
-    else:
-        for number, job in enumerate(_side_by_side(left, at_once)):
-            done(job)
-            say("done", job, number + 1, len(left) - number - 1)
-    if is_main():
-        print(_write(table, chosen, jobs, folder))
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of all cells, seed by seed, in plain values."""
+        first = self.jobs[0].config
+        done: dict[str, list[dict[str, Any]]] = {cell.name: [] for cell in self.grid.cells()}
+        for job in self.jobs:
+            result = job.result()
+            if result is not None:
+                done[job.cell.name].append({**result, "seed": job.config.trainer.seed})
+        cells = {cell.name: _cell_summary(cell, done[cell.name]) for cell in self.grid.cells()}
+        return {
+            "table": self.name,
+            "title": self.grid.title,
+            "dataset": first.data,
+            "stream": first.stream,
+            "split": self.jobs[0].split,
+            "seeds": sorted({job.config.trainer.seed for job in self.jobs}),
+            "cells": cells,
+            **({"top1": _over_folds(cells)} if self.grid.folds else {}),
+            "paper": [list(row) for row in self.grid.paper],
+            "versions": versions(),
+        }
 
 
 def _side_by_side(jobs: Sequence[Job], at_once: int) -> Iterator[Job]:
     """Train in processes, so many at a time; yield each run when it is done."""
     threads = max(1, (os.cpu_count() or 1) // at_once)
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
-    with ProcessPoolExecutor(at_once, mp_context=spawn) as pool:
-        running = {pool.submit(_train_quietly, job, threads): job for job in jobs}
-        try:
-            for each in as_completed(running):
-                each.result()
-                yield running[each]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with pool_of(at_once) as pool:
+        running = {submit(pool, _train_quietly, job, threads): job for job in jobs}
+        for each in as_completed(running):
+            each.result()
+            yield running[each]
 
 
 def _train_quietly(job: Job, threads: int) -> None:
@@ -288,42 +271,9 @@ def _train_quietly(job: Job, threads: int) -> None:
         replace(job, config=replace(job.config, trainer=trainer)).train()
 
 
-def _write(table: str, chosen: Grid, jobs: Sequence[Job], folder: Path) -> str:
-    """Write the table as far as it goes; return it as Markdown."""
-    summary = _summary(table, chosen, jobs)
-    write_json(folder / f"{table}.json", summary)
-    text = markdown(chosen, summary)
-    with atomic_path(folder / f"{table}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return text
-
-
 def _seconds(job: Job) -> float:
     result = job.result() or {}
     return float(sum(result.get("seconds", {}).values()))
-
-
-def _summary(table: str, chosen: Grid, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return the figures of all cells, seed by seed, in plain values."""
-    first = jobs[0].config
-    done = {cell.name: [] for cell in chosen.cells()}  # type: dict[str, list[dict[str, Any]]]
-    for job in jobs:
-        result = job.result()
-        if result is not None:
-            done[job.cell.name].append({**result, "seed": job.config.trainer.seed})
-    cells = {cell.name: _cell_summary(cell, done[cell.name]) for cell in chosen.cells()}
-    return {
-        "table": table,
-        "title": chosen.title,
-        "dataset": first.data,
-        "stream": first.stream,
-        "split": jobs[0].split,
-        "seeds": sorted({job.config.trainer.seed for job in jobs}),
-        "cells": cells,
-        **({"top1": _over_folds(cells)} if chosen.folds else {}),
-        "paper": [list(row) for row in chosen.paper],
-        "versions": versions(),
-    }
 
 
 def _over_folds(cells: Mapping[str, Mapping[str, Any]]) -> list[float]:
@@ -349,15 +299,7 @@ def _cell_summary(cell: Cell, results: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
-    """Return a table in the paper's form, mean ± deviation over the seeds.
-
-    Parameters
-    ----------
-    chosen
-        The table.
-    summary
-        Figures of its cells, as ``TABLE.json`` holds them.
-    """
+    """Return a table from ``TABLE.json`` in the paper's form, mean ± deviation over the seeds."""
     cells = summary["cells"]
     rows = []
     for label, row in chosen.rows:
@@ -372,7 +314,8 @@ def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
     if chosen.folds:
         rows.append(("mean", _mean(summary["top1"], "–")))
     published = [
-        (each.method, *_published(each.figures, chosen.protocols)) for each in chosen.published
+        (method, *_published(figures, chosen.protocols))
+        for method, figures in (chosen.published or {}).items()
     ]
     counts = {len(each["top1"]) for each in cells.values()}
     number = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts))
@@ -387,7 +330,7 @@ def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
     ]
     if chosen.note:
         lines += ["", chosen.note]
-    if chosen.paper and chosen.paper != ():
+    if chosen.paper:
         theirs = [
             (label, *("" if value is None else f"{value:.1f}" for value in row))
             for (label, _), row in zip(chosen.rows, chosen.paper, strict=True)
@@ -404,13 +347,13 @@ def _mean(values: Sequence[float], blank: str) -> str:
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
 
 
-def _published(
-    figures: Mapping[str, tuple[float, float | None]], protocols: Sequence[str]
-) -> list[str]:
-    shown = []
+def _published(figures: Mapping[str, Any], protocols: Sequence[str]) -> list[str]:
+    """Return top-1 and top-5 of each protocol; blank where not published."""
+    shown: list[str] = []
     for protocol in protocols:
-        found = figures.get(protocol, figures.get("", (None, None)))
-        shown += ["" if value is None else f"{value:.1f}" for value in found]
+        found = figures.get(protocol, figures.get("", []))
+        values = found if isinstance(found, list) else [found]
+        shown += [f"{value:.1f}" for value in values] + [""] * (2 - len(values))
     return shown
 
 

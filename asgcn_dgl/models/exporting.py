@@ -2,7 +2,8 @@
 
 Both take ``pos`` (clips, bodies, frames, joints, coordinates) and ``mask`` (clips, bodies, frames,
 joints), true where a joint exists; a body that is absent is masked everywhere. The numbers of clips
-and frames are free.
+and frames are free. An ONNX file with future poses also takes ``last`` (clips, bodies, joints,
+coordinates), the last pose, which may be left out where it is the last frame that exists.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models.asgcn import ASGCN
+from asgcn_dgl.ops.frames import last_frame, zero_missing
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = ["METADATA", "OUTPUTS", "ClipProgram", "Exported", "write_onnx", "write_program"]
@@ -33,23 +36,12 @@ METADATA = "asgcn_dgl"
 
 LIMIT = 1e-3  # largest difference from the model, by its largest output, with which a file is kept
 FRAMES = 8192  # at most
+_INPUTS = ("pos", "mask", "last")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    path
-        The file.
-    size
-        Its bytes.
-    difference
-        Largest difference of an output from the model's, over clips of several lengths.
-    opset
-        Version of the ONNX operators; None for a program of torch.
-    """
+    """A file that was written: its bytes, its largest difference from the model, its ONNX opset."""
 
     path: Path
     size: int
@@ -122,38 +114,30 @@ class ClipProgram(nn.Module):
             raise ValueError(f"layout must be one of {', '.join(names)}, got {self.layout.name!r}")
         self.model, self.bodies = model.eval(), bodies
 
-    def forward(self, pos: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs.
+    def forward(self, pos: Tensor, mask: Tensor, last: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the outputs for positions (B, M, T, V, D) and a mask (B, M, T, V).
 
-        Parameters
-        ----------
-        pos
-            (B, M, T, V, D).
-        mask
-            (B, M, T, V) bool.
+        ``last`` (B, M, V, D) holds the last observed positions, which predicted poses start from;
+        None, or NaN in it, for those of the last frame that exists.
 
-        Returns
-        -------
-        tuple of Tensor
-            Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first,
-            pairs by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses
-            (B, M, T', V, D).
+        Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first, pairs
+        by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses (B, M, T', V, D).
         """
         clips, bodies, frames, joints, dims = pos.shape
         torch._check(mask.shape[0] == clips)
         torch._check(mask.shape[2] == frames)
         builder = self.model.graph_builder
         structure = builder.uniform(self.layout, clips, self.bodies, like=pos)
-        out = self.model(
-            structure,
-            pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims),
-            mask.transpose(2, 3).reshape(clips * bodies * joints, frames),
-            predict="future" in self.outputs,
-        )
+        feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
+        here = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
+        if last is not None:
+            pose = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
+            last = torch.where(last.isnan(), pose, last).reshape(clips * bodies * joints, dims)
+        out = self.model(structure, feat, here, last, predict="future" in self.outputs)
         made = {"logits": out.logits}
         if "links" in self.outputs:
-            own = self.bodies * joints
-            pairs = (own * (own - 1),)
+            total = self.bodies * joints
+            pairs = (total * (total - 1),)
             if not builder.across_bodies:
                 pairs = (self.bodies, joints * (joints - 1))  # type: ignore[assignment]
             made["links"] = out.links.prob.view(clips, *pairs, -1)
@@ -170,6 +154,12 @@ class ClipProgram(nn.Module):
         pos = torch.randn(*shape, self.model.in_feats, generator=draw, dtype=like.dtype)
         return pos, torch.rand(shape, generator=draw) > 0.1
 
+    def no_pose(self, clips: int) -> Tensor:
+        """Return a ``last`` that leaves the last pose to the frames."""
+        like = next(self.model.parameters())
+        shape = (clips, self.bodies, self.layout.num_joints, self.model.in_feats)
+        return torch.full(shape, math.nan, dtype=like.dtype)
+
     @property
     def least_frames(self) -> int:
         """Frames of the shortest clip that a program of torch takes."""
@@ -180,6 +170,7 @@ class ClipProgram(nn.Module):
         """Return what the use of a file needs to know, in plain values."""
         return {
             "layout": self.layout.to_dict(),
+            "classes": self.model.config.num_classes,
             "class_names": list(self.model.class_names),
             "preparation": dict(self.model.preparation),
             "bodies": self.bodies,
@@ -190,36 +181,35 @@ class ClipProgram(nn.Module):
 
 
 def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as an ONNX file, which is compared with it first.
+    """Write a model as an ONNX file, if that gives the same results.
 
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
-    ImportError
-        Where onnx, onnxscript or onnxruntime is not installed.
+    InputError if it would not; ImportError where onnx, onnxscript or onnxruntime is not installed.
     """
     runtime = _runtime()
+    takes_last = "future" in program.outputs
     with _quiet():
         made = torch.onnx.export(
-            _exported(program),
+            _exported(program, takes_last),
             dynamo=True,
-            input_names=["pos", "mask"],
+            input_names=["pos", "mask", "last"][: 2 + takes_last],
             output_names=list(program.outputs),
             verbose=False,
         )
     assert made is not None
+    if takes_last:
+        _give_default(made.model.graph, "last", program.no_pose(1).numpy())
     made.model.metadata_props[METADATA] = json.dumps(program.metadata())
     with atomic_path(path) as temporary:
         made.save(temporary)
         session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
         difference = _compare(
             program,
-            lambda pos, mask: [
+            lambda *given: [
                 torch.from_numpy(each)
-                for each in session.run(None, {"pos": pos.numpy(), "mask": mask.numpy()})
+                for each in session.run(None, dict(zip(_INPUTS, map(_array, given), strict=False)))
             ],
             (1, 3),
+            takes_last,
         )
         _check(difference, path)
     opset = made.model.opset_imports[""]
@@ -227,14 +217,9 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
 
 
 def write_program(program: ClipProgram, path: str | Path) -> Exported:
-    """Write a model as a ``torch.export`` program, which is compared with it first.
+    """Write a model as a ``torch.export`` program, if that gives the same results.
 
-    The program takes two clips and more.
-
-    Raises
-    ------
-    InputError
-        If the file would differ from the model; nothing is written then.
+    The program takes two clips or more. InputError if the results would differ.
     """
     text = json.dumps(program.metadata())
     with _quiet(), atomic_path(path) as temporary:
@@ -245,23 +230,37 @@ def write_program(program: ClipProgram, path: str | Path) -> Exported:
     return Exported(Path(path), Path(path).stat().st_size, difference)
 
 
-def _exported(program: ClipProgram) -> torch.export.ExportedProgram:
+def _exported(program: ClipProgram, takes_last: bool = False) -> torch.export.ExportedProgram:
     least = program.least_frames
-    free = {
-        0: torch.export.Dim("clips", min=2, max=2**16),
-        2: torch.export.Dim("frames", min=least, max=FRAMES),
-    }
+    clips = torch.export.Dim("clips", min=2, max=2**16)
+    free = {0: clips, 2: torch.export.Dim("frames", min=least, max=FRAMES)}
+    given: tuple[Tensor, ...] = program.example(3, least + 47)
+    shapes: dict[str, Any] = {"pos": free, "mask": free, "last": None}
+    if takes_last:
+        given, shapes["last"] = (*given, program.no_pose(3)), {0: clips}
     return torch.export.export(
         program,
-        program.example(3, least + 47),
-        dynamic_shapes={"pos": free, "mask": free},
+        given,
+        dynamic_shapes=shapes if takes_last else {"pos": free, "mask": free},
         prefer_deferred_runtime_asserts_over_guards=True,
     )
 
 
+def _give_default(graph: Any, name: str, value: np.ndarray) -> None:
+    """Let an input of an ONNX graph be left out."""
+    import onnx_ir
+
+    (found,) = (each for each in graph.inputs if each.name == name)
+    found.const_value = onnx_ir.tensor(value, name=name)
+    graph.register_initializer(found)
+
+
 @torch.no_grad()
 def _compare(
-    program: ClipProgram, run: Callable[..., Sequence[Tensor]], clips: Sequence[int]
+    program: ClipProgram,
+    run: Callable[..., Sequence[Tensor]],
+    clips: Sequence[int],
+    takes_last: bool = False,
 ) -> float:
     """Return the largest difference from the model, by its largest output where that is above 1."""
     worst = 0.0
@@ -270,11 +269,17 @@ def _compare(
         for frames in {program.least_frames, program.least_frames + seen, 2 * seen}:
             if frames < program.least_frames:
                 continue
-            given = program.example(number, frames, seed=frames)
+            given: tuple[Tensor, ...] = program.example(number, frames, seed=frames)
+            if takes_last and number > 1:  # else it is left out
+                given = (*given, given[0][:, :, 0])
             for got, wanted in zip(run(*given), program(*given), strict=True):
                 scale = max(1.0, float(wanted.abs().max()))
                 worst = max(worst, float((got - wanted).abs().max()) / scale)
     return worst
+
+
+def _array(given: Tensor) -> np.ndarray:
+    return np.asarray(given.numpy())
 
 
 def _check(difference: float, path: str | Path) -> None:

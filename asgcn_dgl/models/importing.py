@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.stgcn import STGCN
@@ -124,12 +125,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds no weights.
     """
+    plain_file(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -152,9 +149,23 @@ def _tensors(held: Any, name: str) -> dict[str, Tensor]:
         found = {str(k): v.detach() for k, v in held.items() if isinstance(v, Tensor)}
     if not found:
         raise InputError(f"{name}: holds no weights by name; give a file with a state dict")
-    while all(key.startswith("module.") for key in found):
-        found = {key.removeprefix("module."): value for key, value in found.items()}
-    return found
+    for prefix in ("module.", "model."):
+        while all(key.startswith(prefix) for key in found):
+            found = {key.removeprefix(prefix): value for key, value in found.items()}
+    return _first_names(found)
+
+
+def _first_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights of MMAction2, which has ST-GCN and PYSKL's models under names of its own."""
+    renamed = {"cls_head.fc.": "cls_head.fc_cls."}
+    if any(key.startswith("backbone.st_gcn_networks.") for key in state):
+        renamed = {"cls_head.fc.": "fcn.", "backbone.": ""}
+    for old, new in renamed.items():
+        state = {
+            new + key.removeprefix(old) if key.startswith(old) else key: value
+            for key, value in state.items()
+        }
+    return state
 
 
 def _check_source(state: Mapping[str, Tensor], source: str, name: str) -> None:
@@ -286,6 +297,11 @@ def _pyskl(
         additive=masks[0] is None or adaptive == "offset",
     )
     branches = state.any(f"{blocks[0]}tcn.branches.")
+    if first.shape[0] != len(operators[0]) * state.look(f"{blocks[0]}gcn.bn.weight").numel():
+        raise InputError(
+            f"{state.name}: maps features after they are summed (gcn_conv_pos post), which cannot "
+            "be represented"
+        )
     norm = "backbone.data_bn.weight"
     if norm in state and state.look(norm).numel() != joints * first.shape[1]:
         raise InputError(
@@ -464,16 +480,8 @@ def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
 class _Structure:
     """How published operators become the masks and offsets of a layout.
 
-    Attributes
-    ----------
-    layout, options
-        The layout, and the options of its links.
-    order
-        Published relation of each of ours.
-    additive
-        Whether what is published is added to the layout's operators, or takes their place.
-    replaces
-        Whether it takes their place: the masks are 0.
+    ``order`` is the published relation of each of ours; ``additive``, that what is published is
+    added to the layout's operators or replaces them; ``replaces``, that it does (masks are 0).
     """
 
     def __init__(
@@ -498,15 +506,21 @@ class _Structure:
         assert conv.masks is not None
         masks = conv.masks[self.layout.name]
         if not self.additive and not self.replaces:
+            place = (np.asarray(self.order)[template.relation], template.src, template.dst)
+            where = tuple(torch.from_numpy(each) for each in place)
+            if operators is not None:  # theirs may be rounded to 32 bits
+                own = torch.from_numpy(template.weight).to(masks.dtype)
+                masks.copy_(operators[where].to(masks.dtype) / own)
             if change is not None:
-                place = (np.asarray(self.order)[template.relation], template.src, template.dst)
-                masks.copy_(change[tuple(torch.from_numpy(each) for each in place)])
+                masks.mul_(change[where])
             return
         assert conv.offsets is not None
         (offsets,) = conv.offsets.by_structure().values()
         if self.additive and not self.replaces:  # A + PA
             assert change is not None
             theirs = change
+            if operators is not None:
+                theirs = change + operators - _dense(operators, self.order, template)
         else:
             masks.zero_()
             assert operators is not None
@@ -536,7 +550,7 @@ def _structure(
             )
     if not layouts:
         raise InputError(f"{name}: weights of {joints} joints; give their layout with --layout")
-    if relations % 2 == 0:
+    if relations % 2 == 0 or relations < 3:
         raise InputError(f"{name}: {relations} relations of joints, where 1 + 2 hops are expected")
     hops = (relations - 1) // 2
     distance = {"max_hop": hops, "construction": "distance", "truncated": True}
@@ -544,6 +558,8 @@ def _structure(
     power = {"max_hop": 1, "construction": "power", "norm": "transition"}
     given = operators[0]
     if given is None and additive:  # learned operators
+        if relations != 3:
+            raise InputError(f"{name}: {relations} learned operators, where 3 are expected")
         return _Structure(layouts[0], power, range(3), additive=False, replaces=True)
     ways: list[tuple[dict[str, Any], list[int]]] = [(distance, swapped)]
     if relations == 3:
@@ -562,9 +578,15 @@ def _structure(
 
 def _fits(operators: Tensor, layout: SkeletonLayout, options: Mapping[str, Any]) -> bool:
     template = GraphBuilder(num_actional=0, **options).template(layout)
-    own = np.zeros(tuple(operators.shape))
-    own[template.relation, template.src, template.dst] = template.weight
-    return bool(np.allclose(own, operators.double().numpy(), atol=1e-5))
+    own = _dense(operators, range(len(operators)), template)
+    return bool(torch.allclose(own, operators, rtol=0, atol=1e-5))
+
+
+def _dense(like: Tensor, order: Sequence[int], template: Any) -> Tensor:
+    """Return the layout's own operators (R, V, V) in the published order."""
+    own = np.zeros(tuple(like.shape))
+    own[np.asarray(order)[template.relation], template.src, template.dst] = template.weight
+    return torch.from_numpy(own).to(like.dtype)
 
 
 def _config(structure: _Structure, **options: Any) -> ASGCNConfig:

@@ -48,12 +48,6 @@ class AGConv(nn.Module):
         Share one weight: :math:`W_{\mathrm{act}}^{(c)} = \beta_c W_{\mathrm{act}}` with learned
         factors :math:`\beta_c`, which begin at 1 / C. The types then merge into one matrix.
 
-    Raises
-    ------
-    ValueError
-        For sizes below 1, an unknown normalization, or shared weights together with own ``etypes``
-        or a bias for each type.
-
     Examples
     --------
     >>> import torch
@@ -99,13 +93,7 @@ class AGConv(nn.Module):
         zero_biases(self.bias, self.relation_bias)
 
     def term(self, graph: Any, edge_weight: EdgeWeight, factor: float = 1.0) -> Actional:
-        """Return what the convolution needs of this layer, times a factor (λ).
-
-        Raises
-        ------
-        ValueError
-            If the links do not fit the layer or the graph.
-        """
+        """Return what the convolution needs of this layer, times a factor (λ)."""
         _check_links(graph, self.etypes, edge_weight)
         return Actional(
             self.etypes,
@@ -118,28 +106,9 @@ class AGConv(nn.Module):
         )
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight) -> Tensor:
-        """Convolve.
+        """Convolve (N, ..., D) to (N, ..., O).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's actional edge types.
-        feat
-            (N, ..., D).
-        edge_weight
-            (E, C) strengths of the A-links, as ``AIMEncoder`` gives them; or C tensors (E_c,)
-            where the types have edges of their own.
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-
-        Raises
-        ------
-        ValueError
-            If the links do not fit the layer or the graph.
+        ``edge_weight`` is (E, C), or C tensors (E_c,) where the types have edges of their own.
         """
         out = relational_conv(graph, feat, None, self.term(graph, edge_weight))
         return out if self.bias is None else out + self.bias
@@ -153,7 +122,7 @@ class AGConv(nn.Module):
 
 
 def check_links(graph: Any, etypes: Sequence[str], edge_weight: Tensor) -> None:
-    """Raise ValueError where the strengths (E, C) are not one for each edge of the graph."""
+    """Raise ValueError unless the strengths (E, C) are one for each edge of the graph."""
     if edge_weight.dim() != 2:
         raise ValueError(
             f"edge_weight must be (edges, types), got shape {tuple(edge_weight.shape)}"

@@ -15,17 +15,7 @@ from asgcn_dgl.ops.pairs import HALF
 
 
 class AIMLoss(NamedTuple):
-    """Terms of the loss, each divided by bodies times joints.
-
-    Attributes
-    ----------
-    loss
-        Their sum, the divergence by its weight.
-    reconstruction
-        Squared error of the predicted poses over 2 σ².
-    kl
-        Divergence of the link types from their prior.
-    """
+    """Loss, reconstruction (squared error over 2 σ²) and divergence, by bodies times joints."""
 
     loss: Tensor
     reconstruction: Tensor
@@ -42,7 +32,7 @@ def aim_loss(
     kl_weight: float = 1.0,
     mask: Tensor | None = None,
 ) -> AIMLoss:
-    r"""Loss of the A-link inference module (Sec. 4.1).
+    r"""Return the loss of the A-link inference module (Sec. 4.1).
 
     .. math::
 
@@ -50,8 +40,8 @@ def aim_loss(
             + \sum_{ij} \sum_{c=0}^{C} \pi_{ij,c} \log \frac{\pi_{ij,c}}{A^0_c}
 
     both divided by (bodies times joints), where :math:`\pi` are the probabilities without noise and
-    temperature, :math:`A^0_0 = P_0` and :math:`A^0_c = (1 - P_0) / C`. The paper's P0 / C for
-    c >= 1 cannot sum to one, and a divergence of a noisy sample does not vanish at the prior.
+    temperature, :math:`A^0_0 = P_0` and :math:`A^0_c = (1 - P_0) / C`. The paper's P0 / C for c >=
+    1 cannot sum to one, and a divergence of a noisy sample does not vanish at the prior.
 
     Parameters
     ----------
@@ -60,23 +50,13 @@ def aim_loss(
     logits
         (E, C + 1), the ghost first.
     ghost_prior
-        P0; at 0 there is no ghost type, and its logits must be -inf.
+        P0 in [0, 1); at 0 there is no ghost type, and its logits must be -inf.
     variance
         σ², squared units of the positions.
     kl_weight
         Factor on the divergence; less than 1 while the decoder does not use the links yet.
     mask
         (N, T) bool, where the error counts; None for everywhere.
-
-    Returns
-    -------
-    AIMLoss
-        Loss and its terms.
-
-    Raises
-    ------
-    ValueError
-        If P0 is not in [0, 1) or σ² is not positive.
     """
     check_prior(ghost_prior)
     if not variance > 0:
@@ -94,7 +74,7 @@ def aim_loss(
 
 
 def link_divergence(logits: Tensor, ghost_prior: float) -> Tensor:
-    """Kullback-Leibler divergence of each pair's link types from the prior, (E,)."""
+    """Return the Kullback-Leibler divergence of each pair's link types from the prior, (E,)."""
     types = logits.shape[-1] - 1
     if logits.dtype in HALF:
         logits = logits.float()
@@ -177,7 +157,7 @@ class AIM(nn.Module):
         self.decoder = AIMDecoder(in_feats, num_actional, hidden_feats=hidden_feats, reduce=reduce)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.encoder.reset_parameters()
         self.decoder.reset_parameters()
 
@@ -201,28 +181,10 @@ class AIM(nn.Module):
         kl_weight: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> AIMLoss:
-        """Loss of the warm-up on a batch.
+        """Return the loss of the warm-up on positions (N, T, D).
 
-        Parameters
-        ----------
-        graph
-            DGL heterograph of N joints.
-        feat
-            (N, T, D) positions.
-        mask
-            (N, T) bool, or None.
-        pred_steps
-            See :meth:`AIMDecoder.forward`.
-        kl_weight
-            Factor on the divergence from the prior. At full weight from the first step all links
-            close before the decoder has learnt what they are good for: let it rise from 0 to 1.
-        generator
-            Source of the noise.
-
-        Returns
-        -------
-        AIMLoss
-            Loss and its terms.
+        At full ``kl_weight`` from the first step all links close before the decoder has learned to
+        use them: let it rise from 0 to 1. ``pred_steps``: see :meth:`AIMDecoder.forward`.
         """
         links = self.encoder(graph, feat, mask, generator)
         return self.loss_of(links, graph, feat, mask, pred_steps=pred_steps, kl_weight=kl_weight)
@@ -237,7 +199,7 @@ class AIM(nn.Module):
         pred_steps: int = 1,
         kl_weight: float = 1.0,
     ) -> AIMLoss:
-        """Loss of links that were inferred already; arguments and result as of :meth:`loss`."""
+        """Return the :meth:`loss` of links that were already inferred."""
         seen, there = sample_frames(graph, feat, self.encoder.num_frames, as_mask(mask, feat))
         pred = self.decoder(graph, seen, links.weight, pred_steps)
         return aim_loss(

@@ -48,11 +48,6 @@ class ASGConv(nn.Module):
     shared
         See :class:`SGConv` and :class:`AGConv`.
 
-    Raises
-    ------
-    ValueError
-        For an option out of range.
-
     Examples
     --------
     >>> import torch
@@ -116,35 +111,17 @@ class ASGConv(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.structural.reset_parameters()
         if self.actional is not None:
             self.actional.reset_parameters()
         zero_biases(self.bias)
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None) -> Tensor:
-        """Convolve.
+        """Convolve (N, ..., D) to (N, ..., O).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's edge types.
-        feat
-            (N, ..., D); what stands between the first and the last axis is carried along.
-        edge_weight
-            (E, C) strengths of the A-links, or their
-            :func:`~asgcn_dgl.ops.link_matrices`; None only for a layer without actional types.
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-
-        Raises
-        ------
-        ValueError
-            If the links are missing or do not fit.
+        ``edge_weight`` may also be its :func:`~asgcn_dgl.ops.link_matrices`; it is None only for a
+        layer without actional types.
         """
         actional = None
         if self.actional is not None:

@@ -39,11 +39,6 @@ class PooledAttention(nn.Module):
     reduction
         D over the features of g, rounded down; g has at least one.
 
-    Raises
-    ------
-    ValueError
-        For sizes below 1 or an unknown ``over``.
-
     Examples
     --------
     >>> import torch
@@ -77,22 +72,7 @@ class PooledAttention(nn.Module):
                 nn.init.zeros_(last.bias)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Weigh features.
-
-        Parameters
-        ----------
-        graph
-            Batch of B clips with N joints.
-        feat
-            (N, T, D).
-        mask
-            (N, T) bool, where a joint exists; None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (N, T, D), zero where missing.
-        """
+        """Weigh features (N, T, D); missing ones become 0."""
         out = zero_missing(feat, mask)
         # Hundreds of frames cannot be counted in half precision.
         feat = out.float() if out.dtype in (torch.bfloat16, torch.float16) else out

@@ -113,7 +113,7 @@ class ASGCNBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.attention = None if attention is None else PooledAttention(out_feats, attention)
         self.residual = residual and not plain
-        # Frames lost before the first output's centre: the residual is cut to match.
+        # Frames lost before the first output's center: the residual is cut to match.
         self.crop = (kernel_size - 1) // 2 - self.temporal.padding
         self.shortcut: nn.Linear | None = None
         self.shortcut_norm: MaskedBatchNorm | None = None
@@ -122,7 +122,7 @@ class ASGCNBlock(nn.Module):
             self.shortcut_norm = MaskedBatchNorm(out_feats)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         self.spatial.reset_parameters()
         self.temporal.reset_parameters()
         shortcut = (
@@ -140,23 +140,9 @@ class ASGCNBlock(nn.Module):
         edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Transform features.
+        """Transform (N, T, D) to (N, T', O), or (N, D) of one frame; 0 outside of :meth:`out_mask`.
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
-        feat
-            (N, T, D), or (N, D) for one frame.
-        edge_weight
-            A-links as :class:`ASGConv` takes them, or None for a block without.
-        mask
-            (N, T) bool, where a joint exists; None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (N, T', O); zero where :meth:`out_mask` is False.
+        ``edge_weight`` is as :class:`ASGConv` takes it.
         """
         if feat.dim() == 2:
             here = None if mask is None else mask.unsqueeze(1)
@@ -180,7 +166,7 @@ class ASGCNBlock(nn.Module):
     def _over_time(
         self, graph: Any, hidden: Tensor, mask: Tensor | None, later: Tensor | None
     ) -> Tensor:
-        """Temporal convolution and its norm, of which evaluation makes one convolution."""
+        """Return temporal convolution and norm, which evaluation joins to one convolution."""
         norm = self.temporal_norm
         if isinstance(self.temporal, MultiBranchTemporalConv):
             out = self.temporal(graph, hidden, mask)
@@ -191,9 +177,9 @@ class ASGCNBlock(nn.Module):
         return zero_missing(out, later) if norm is None else norm(out, later)
 
     def out_mask(self, mask: Tensor | None) -> Tensor | None:
-        """Where the output exists, (N, T') bool.
+        """Return where the output exists, (N, T') bool.
 
-        A frame exists where the centre of its window did; where the convolution shortens the clip,
+        A frame exists where the center of its window did; where the convolution shortens the clip,
         where the end of its window did, so that a clip gives as many frames in a padded batch as
         alone. The first always exists if anything in its window does.
         """
@@ -212,7 +198,7 @@ class ASGCNBlock(nn.Module):
         return (frames + 2 * conv.padding - conv.kernel_size) // conv.stride + 1
 
     def _align(self, feat: Tensor, frames: int) -> Tensor:
-        """Input frames at the centres of the output's windows."""
+        """Return the input frames at the centers of the output's windows."""
         stride = self.temporal.stride
         if stride == 1 and not self.crop:
             return feat
@@ -236,7 +222,7 @@ class ASGCNBlock(nn.Module):
 
 
 def _added(out: Tensor, feat: Tensor) -> Tensor:
-    """Sum, in the memory of the first where precision allows it; nobody else holds it."""
+    """Return the sum, in the memory of the first where precision allows it."""
     return out.add_(feat) if out.dtype == feat.dtype else out + feat
 
 

@@ -48,11 +48,6 @@ class AIMDecoder(nn.Module):
     etype
         Name of the edge type that holds the ordered pairs.
 
-    Raises
-    ------
-    ValueError
-        For an option out of range.
-
     Examples
     --------
     >>> import torch
@@ -95,7 +90,7 @@ class AIMDecoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew; the output starts near zero, so that the last pose is guessed."""
+        """Draw all weights; the output starts near zero, so that the last pose is guessed."""
         self.joint_first.reset_parameters()
         for layer in (self.joint_second, self.link_receiver, self.link_sender, self.link_second):
             layer.reset_parameters()
@@ -105,30 +100,10 @@ class AIMDecoder(nn.Module):
         nn.init.zeros_(self.out.second.bias)
 
     def forward(self, graph: Any, feat: Tensor, edge_weight: Tensor, pred_steps: int = 1) -> Tensor:
-        """Predict each frame from those before.
+        """Return the means μ of frames 2..T, (N, T - 1, D), of positions (N, T, D) with T >= 2.
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph, whose edges
-            of ``actional_1`` are the ordered pairs.
-        feat
-            (N, T, D) positions, T >= 2.
-        edge_weight
-            (E, C) strengths of the A-links.
-        pred_steps
-            The truth is shown every ``pred_steps`` frames, own predictions between; 1 is teacher
-            forcing.
-
-        Returns
-        -------
-        Tensor
-            (N, T - 1, D), the means μ of frames 2..T.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than 2 frames, links do not fit, or ``pred_steps`` is below 1.
+        Every ``pred_steps`` frames the true pose is the input, predictions between; 1 is teacher
+        forcing.
         """
         self._check(graph, feat, edge_weight)
         if feat.shape[1] < 2:
@@ -150,27 +125,7 @@ class AIMDecoder(nn.Module):
         return torch.cat(steps, dim=1)
 
     def rollout(self, graph: Any, feat: Tensor, edge_weight: Tensor, num_steps: int) -> Tensor:
-        """Continue a motion by own predictions after a burn-in.
-
-        Parameters
-        ----------
-        graph, edge_weight
-            As in :meth:`forward`.
-        feat
-            (N, T, D) burn-in, T >= 1.
-        num_steps
-            Frames to predict.
-
-        Returns
-        -------
-        Tensor
-            (N, num_steps, D).
-
-        Raises
-        ------
-        ValueError
-            If links do not fit or ``num_steps`` is below 1.
-        """
+        """Continue a motion (N, T, D) by ``num_steps`` predictions, (N, num_steps, D)."""
         self._check(graph, feat, edge_weight)
         check_sizes(num_steps=num_steps)
         pairs = pairs_of(graph, self.etype)
@@ -184,14 +139,14 @@ class AIMDecoder(nn.Module):
     def _step(
         self, pairs: Pairs, feat: Tensor, edge_weight: Tensor, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Means after each of the frames (N, T, D), and the state after the last."""
+        """Return the means after each of the frames (N, T, D), and the state after the last."""
         message = self._messages(pairs, feat, edge_weight)
         hidden, state = self.gru(torch.cat([message, feat], dim=-1), state)
         change = self.out(hidden)
         return (feat + change if self.residual else change), state
 
     def _messages(self, pairs: Pairs, feat: Tensor, edge_weight: Tensor) -> Tensor:
-        """F over j of Q_ij, (N, T, H), all types and frames at once."""
+        """Return F over j of Q_ij, (N, T, H), all types and frames at once."""
         joints, frames, _ = feat.shape
         hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
         hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
@@ -215,7 +170,7 @@ class AIMDecoder(nn.Module):
         return mapped.view(joints, frames, -1) + offset.unsqueeze(1)
 
     def _link_first(self, link: TypedLinear, hidden: Tensor) -> Tensor:
-        """f_e's first map of f_v's second: both are linear, and their product is made once."""
+        """Apply f_e's first map after f_v's second: both are linear, and multiplied once."""
         second = self.joint_second
         assert second.bias is not None
         weight = torch.bmm(second.weight, link.weight)
@@ -227,7 +182,7 @@ class AIMDecoder(nn.Module):
     def _largest(
         self, pairs: Pairs, receiver: Tensor, sender: Tensor, edge_weight: Tensor
     ) -> Tensor:
-        """Maximum over j of Q_ij, which has to be made pair by pair: (C, N, T, H) to (N, T, H)."""
+        """Return the maximum over j of Q_ij, pair by pair: (C, N, T, H) to (N, T, H)."""
         pair = F.elu(pairs.sum(receiver.transpose(0, 1), sender.transpose(0, 1)))  # (E, C, T, H)
         edges, types, frames, _ = pair.shape
         mapped = self.link_second(pair.transpose(0, 1).flatten(1, 2))
@@ -257,17 +212,7 @@ class AIMDecoder(nn.Module):
 
 
 class TypedLinear(nn.Module):
-    """A linear map for each actional type: (C, rows, D) to (C, rows, O) in one batched product.
-
-    Parameters
-    ----------
-    num_types
-        C.
-    in_feats, out_feats
-        D and O.
-    bias
-        Add a bias for each type.
-    """
+    """A linear map for each actional type: (C, rows, D) to (C, rows, O) in one batched product."""
 
     def __init__(self, num_types: int, in_feats: int, out_feats: int, bias: bool = True) -> None:
         super().__init__()

@@ -14,15 +14,7 @@ from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, gumbel_softmax, pairs_of
 
 
 class Links(NamedTuple):
-    """A-links of a batch, one row for each ordered pair of joints (an edge of ``actional_1``).
-
-    Attributes
-    ----------
-    weight
-        (E, C) strengths of the C actional types, for :class:`AGConv` and :class:`ASGConv`.
-    logits
-        (E, C + 1); type 0 is the ghost link.
-    """
+    """A-links of a batch: strengths (E, C), and logits (E, C + 1) of which type 0 is the ghost."""
 
     weight: Tensor
     logits: Tensor
@@ -72,11 +64,6 @@ class AIMEncoder(nn.Module):
         Whether there is a ghost type; without it (P0 = 0) its probability is 0.
     etype
         Name of the edge type that holds the ordered pairs, if the graphs are not the builder's.
-
-    Raises
-    ------
-    ValueError
-        For an option out of range.
 
     Examples
     --------
@@ -142,7 +129,7 @@ class AIMEncoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         for module in (*self.joint_maps, *self.link_maps):
             module.reset_parameters()
         nn.init.xavier_normal_(self.out.weight)
@@ -155,30 +142,9 @@ class AIMEncoder(nn.Module):
         mask: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Links:
-        """Infer the A-links.
+        """Infer the A-links of positions (N, T, D); ``generator`` makes the noise in training.
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph, whose edges
-            of ``actional_1`` are the ordered pairs.
-        feat
-            (N, T, D) positions.
-        mask
-            (N, T) bool, frames in which the joint exists; None for all.
-        generator
-            Source of the noise in training; None for torch's global one.
-
-        Returns
-        -------
-        Links
-            Strengths (E, C) and logits (E, C + 1). In evaluation the same clip always gives the
-            same links.
-
-        Raises
-        ------
-        ValueError
-            If the features are not (N, T, D).
+        In evaluation the same clip always gives the same links.
         """
         logits = self.infer(graph, feat, mask)
         types = gumbel_softmax(
@@ -187,7 +153,7 @@ class AIMEncoder(nn.Module):
         return Links(types[:, 1:].to(self.out.weight.dtype), logits)
 
     def infer(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (E, C + 1) of every ordered pair, the ghost first."""
+        """Return logits (E, C + 1) of every ordered pair, the ghost first."""
         if feat.dim() != 3 or feat.shape[0] != graph.num_nodes() or feat.shape[2] != self.in_feats:
             raise ValueError(
                 f"feat must be (joints, frames, {self.in_feats}) with {graph.num_nodes()} joints, "
@@ -217,7 +183,7 @@ class AIMEncoder(nn.Module):
 
 
 def _first_map(pairs: Pairs, first: nn.Linear, joint: Tensor, link: Tensor | None) -> Tensor:
-    """First layer without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q, (E, H)."""
+    """Apply a first layer without concatenation: W (u ⊕ v ⊕ q) = W1 u + W2 v + W3 q, (E, H)."""
     width = joint.shape[1]
     receiver = nn.functional.linear(joint, first.weight[:, :width], first.bias)
     sender = nn.functional.linear(joint, first.weight[:, width : 2 * width])

@@ -16,7 +16,7 @@ from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
-from asgcn_dgl.ops.frames import clip_mean, last_frame, zero_missing
+from asgcn_dgl.ops.frames import clip_mean, frame_mean, last_frame, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
@@ -57,22 +57,7 @@ class RecognitionHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Class logits.
-
-        Parameters
-        ----------
-        graph
-            Batch of B clips.
-        feat
-            (N, T, D).
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (B, K).
-        """
+        """Return class logits (B, K) of features (N, T, D)."""
         return self.linear(clip_mean(graph, feat, mask))
 
 
@@ -153,13 +138,13 @@ class PredictionHead(nn.Module):
         self._start_at_rest()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
         for block in (*self.shrink, *self.narrow, self.last):
             block.reset_parameters()
         self._start_at_rest()
 
     def _start_at_rest(self) -> None:
-        """Begin with offsets near zero: the last pose repeated is hard enough to beat."""
+        """Start with offsets near zero: repeating the last pose is hard to beat."""
         assert isinstance(self.last.temporal, TemporalConv)
         nn.init.normal_(self.last.temporal.weight, std=OFFSET_STD)
 
@@ -171,25 +156,10 @@ class PredictionHead(nn.Module):
         edge_weight: EdgeWeight | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Predict the frames that follow.
+        """Return the positions that follow, (N, T', d), of the last observed pose (N, d).
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph.
-        feat
-            (N, T, D) features of the backbone, or (N, D) of one frame.
-        last
-            (N, d) last observed pose.
-        edge_weight
-            A-links as :class:`ASGConv` takes them, or None.
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (N, T', d) positions.
+        ``feat`` is (N, T, D), or (N, D) of one frame; ``edge_weight`` is as :class:`ASGConv` takes
+        it.
         """
         if feat.dim() == 2:
             feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
@@ -212,7 +182,7 @@ class PredictionHead(nn.Module):
         edge_weight: EdgeWeight | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
+        """Return features of one frame, (N, 1, H), and which joints exist, (N, 1)."""
         exists = None if mask is None else mask.any(dim=1, keepdim=True)
         for block in self.shrink:
             assert isinstance(block, ASGCNBlock)
@@ -226,7 +196,7 @@ class PredictionHead(nn.Module):
             mask = block.out_mask(mask)
         if mask is None:
             return feat.mean(dim=1, keepdim=True), None
-        return _frame_mean(feat, mask), exists
+        return frame_mean(feat, mask).unsqueeze(1), exists
 
 
 class NarrowPredictionHead(nn.Module):
@@ -310,19 +280,9 @@ class NarrowPredictionHead(nn.Module):
         """Predict the frames that follow; arguments and result as of :class:`PredictionHead`."""
         if feat.dim() == 2:
             feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
-        if mask is None:
-            mean, exists = feat.mean(dim=1), None
-        else:
-            mean, exists = _frame_mean(feat, mask).squeeze(1), mask.any(dim=1)
+        mean, exists = frame_mean(feat, mask), None if mask is None else mask.any(dim=1)
         end = zero_missing(last_frame(feat, mask), exists)
         hidden = self.first(graph, torch.cat([mean, end, last.to(mean.dtype)], dim=-1), edge_weight)
         hidden = self.dropout(F.relu(self.norm(hidden, exists)))
         offset = self.last(graph, torch.cat([hidden, last.to(hidden.dtype)], dim=-1), edge_weight)
         return last.unsqueeze(1) + offset.view(-1, self.future_frames, self.pose_feats)
-
-
-def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the frames that exist, (N, 1, D)."""
-    here = mask.unsqueeze(-1).to(feat.dtype)
-    total = zero_missing(feat, mask).sum(dim=1, keepdim=True)
-    return total / here.sum(dim=1, keepdim=True).clamp(min=1)

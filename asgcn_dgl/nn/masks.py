@@ -11,22 +11,10 @@ from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 
 class EdgeMasks(nn.Module):
-    r"""Masks :math:`M^{(p,l)}` on the non-zeros of the structural operators (Eq. 5).
+    """Masks :math:`M^{(p,l)}` on the non-zeros of the structural operators (Eq. 5).
 
-    One flat parameter for each structure, so that one layer serves clips of several layouts.
-    Layouts of equal structure share theirs.
-
-    Parameters
-    ----------
-    layouts
-        Layouts whose graphs the layer will see.
-    builder
-        Builder of those graphs.
-
-    Raises
-    ------
-    ValueError
-        If no layout is given or two share a name.
+    One flat parameter for each structure, so that one layer serves clips of several layouts;
+    layouts of equal structure share theirs. ``builder`` is that of the graphs.
     """
 
     def __init__(
@@ -47,7 +35,7 @@ class EdgeMasks(nn.Module):
         self.reset_parameters()
 
     def __getitem__(self, layout: str) -> Tensor:
-        """Masks of a layout, relation by relation, row by row, (S,)."""
+        """Return the masks of a layout, relation by relation, row by row, (S,)."""
         return self.values[self._owner[layout]]
 
     def reset_parameters(self) -> None:
@@ -65,14 +53,14 @@ class EdgeMasks(nn.Module):
 
 
 def parameter_name(layout: SkeletonLayout) -> str:
-    """Name of a layout's parameter: torch refuses dots and its own attributes."""
+    """Return the name of a layout's parameter: torch refuses dots and its own attributes."""
     return f"layout_{layout.name.replace('.', '_')}"
 
 
 def as_layouts(
     layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
 ) -> tuple[SkeletonLayout, ...]:
-    """One or several layouts, or names of supplied ones, as a tuple; names must be distinct."""
+    """Return one or several layouts, or their names, as a tuple of distinctly named layouts."""
     given = (layouts,) if isinstance(layouts, SkeletonLayout | str) else tuple(layouts)
     found = tuple(get_layout(layout) for layout in given)
     names = [layout.name for layout in found]

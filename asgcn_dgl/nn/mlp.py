@@ -9,19 +9,10 @@ from asgcn_dgl.nn.norm import MaskedBatchNorm
 
 
 class MLP(nn.Module):
-    """Linear, ELU, dropout, linear; then, where ``batch_norm`` is set, ELU and batch norm.
+    """Linear, ELU, dropout, linear; with ``batch_norm`` then ELU and norm (published encoder).
 
-    Without the norm the result is linear in the hidden layer, which lets sums over edges be taken
+    Without the norm the result is linear in the hidden layer, so that sums over edges can be taken
     before the second map.
-
-    Parameters
-    ----------
-    in_feats, hidden_feats, out_feats
-        Features before, between and after.
-    dropout
-        Probability of dropping a hidden feature.
-    batch_norm
-        End with ELU and batch norm over the last axis, as in the published encoder.
     """
 
     def __init__(

@@ -120,22 +120,10 @@ class MultiBranchTemporalConv(nn.Module):
             self.joined_norm.reset_parameters()
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Convolve over time.
+        """Convolve (N, T, D) over time to (N, T', O), T' = floor((T - 1) / stride) + 1.
 
-        Parameters
-        ----------
-        graph
-            Not used: every joint is convolved on its own; may be None.
-        feat
-            (N, T, D), or (N, D) for one frame.
-        mask
-            (N, T) bool, where a joint exists; None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (N, T', O), T' = floor((T - 1) / stride) + 1. A frame exists where the centre of its
-            window does.
+        (N, D) is one frame. A frame exists where the center of its window does. ``graph`` is not
+        used.
         """
         if feat.dim() == 2:
             here = None if mask is None else mask.unsqueeze(1)

@@ -12,7 +12,17 @@ from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.frames import joint_index, zero_missing
 
 
-class MaskedBatchNorm(nn.BatchNorm1d):
+class Statistics:
+    """Statistics of the rows of this process; those of all in :mod:`asgcn_dgl.nn.sync`."""
+
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return count, mean and biased variance, from sums of squared deviations."""
+        return count, mean, deviation / count.clamp(min=1)
+
+
+class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
     """Batch norm over the channels of (N, T, D), statistics from what exists.
 
     Missing places come out as zero, so that what follows needs no mask of its own.
@@ -32,31 +42,18 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalize.
-
-        Parameters
-        ----------
-        feat
-            (N, ..., D).
-        mask
-            (N, ...) bool, or None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            As ``feat``.
-        """
+        """Normalize (N, ..., D); the mask is (N, ...)."""
         if self.training and (mask is not None or self._counts_elsewhere()):
             return self._over_what_exists(feat, mask)
         rows = feat.reshape(-1, feat.shape[-1])
-        # One row has no variance: torch refuses it, here running statistics stand in.
+        # One row has no variance: torch refuses it, so running statistics are used.
         batch = self.training and len(rows) > 1
         out = super().forward(rows) if batch else self._by_running_statistics(rows)
         return zero_missing(out.view(feat.shape), mask)
 
     @property
     def is_steady(self) -> bool:
-        """Whether the batch does not count: running statistics stand in."""
+        """Whether running statistics are used, not those of the batch."""
         return not self.training and self.running_mean is not None
 
     def steady(self) -> tuple[Tensor, Tensor]:
@@ -82,7 +79,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         mean, var = mean.squeeze(0), var.squeeze(0)
         count = count.squeeze()
         assert self.running_mean is not None and self.running_var is not None
-        # One row in all has no variance: running statistics stand in.
+        # One row in all has no variance: use running statistics.
         mean = torch.where(count > 1, mean, self.running_mean.clone())
         var = torch.where(count > 1, var, self.running_var.clone())
         self._track(mean.detach(), var.detach() * (count / (count - 1).clamp(min=1)))
@@ -92,7 +89,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor) -> None:
-        """Move running statistics towards those of a batch."""
+        """Move the running statistics towards those of a batch."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
@@ -106,29 +103,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """Whether rows of other processes count."""
         return False
 
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Count, mean and biased variance of what counts, from sums of squared deviations."""
-        return count, mean, deviation / count.clamp(min=1)
 
-
-class InputNorm(nn.Module):
+class InputNorm(Statistics, nn.Module):
     """Batch norm of the input by joint and channel, as published.
 
-    Parameters
-    ----------
-    num_joints
-        V of the one layout that the model serves.
-    in_feats
-        D.
-    momentum, eps
-        As for :class:`torch.nn.BatchNorm1d`.
-
-    Raises
-    ------
-    ValueError
-        For sizes below 1.
+    ``num_joints`` is V of the one layout that the model serves, ``in_feats`` D.
     """
 
     running_mean: Tensor
@@ -155,23 +134,7 @@ class InputNorm(nn.Module):
         self.running_var.fill_(1.0)
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalize.
-
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch`, or DGL graph with ``ndata["joint"]`` (N,),
-            each joint's index in the layout.
-        feat
-            (N, T, D).
-        mask
-            (N, T) bool, or None.
-
-        Returns
-        -------
-        Tensor
-            (N, T, D), zero where missing.
-        """
+        """Normalize (N, T, D); a DGL graph needs ``ndata["joint"]``, the index in the layout."""
         joint, feat = joint_index(graph), zero_missing(feat, mask)
         if self.training:
             mean, var = self._statistics(joint, feat, mask)
@@ -197,12 +160,6 @@ class InputNorm(nn.Module):
             self.running_mean += rate * (mean - self.running_mean)
             self.running_var += rate * (unbiased - self.running_var)
         return mean, var
-
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Count, mean and biased variance of what counts, from sums of squared deviations."""
-        return count, mean, deviation / count.clamp(min=1)
 
     def _by_joint(self, joint: Tensor, rows: Tensor) -> Tensor:
         return rows.new_zeros(self.num_joints, rows.shape[-1]).index_add(0, joint, rows)

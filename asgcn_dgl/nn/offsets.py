@@ -14,31 +14,17 @@ SPREAD = 1e-3  # of the offsets to begin with: links that are not there yet hard
 
 
 class StructuralOffsets(nn.Module):
-    r"""Matrices :math:`B^{(r)}` added to structural operators (2s-AGCN's learnt graph).
+    r"""Matrices :math:`B^{(r)}` added to structural operators (2s-AGCN's learned graph).
 
     .. math::
 
         X' = \sum_{r} B^{(r)} X W^{(r)}
 
-    is what they add to Eq. 5, with the weights :math:`W^{(r)}` of the first relations. A mask M
-    can only weigh links that the skeleton has; an offset can join any two joints of a body.
+    is what they add to Eq. 5, with the weights :math:`W^{(r)}` of the first ``relations``. A mask M
+    can only weigh links that the skeleton has; an offset can join any two joints of a body. Layouts
+    of equal structure share theirs; ``builder`` is that of the graphs.
 
-    Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019 (there
-    :math:`B_k`).
-
-    Parameters
-    ----------
-    layouts
-        Layouts whose graphs the layer will see; those of equal structure share theirs.
-    builder
-        Builder of those graphs.
-    relations
-        Relations that get an offset, the first of the layer's.
-
-    Raises
-    ------
-    ValueError
-        If no layout is given or two share a name.
+    Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019 (there :math:`B_k`).
     """
 
     def __init__(
@@ -60,7 +46,7 @@ class StructuralOffsets(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw small offsets: with zeros the weights' and their gradients could not tell apart."""
+        """Draw small offsets: with zeros the weights' and their gradients would be proportional."""
         for value in self.values.values():
             nn.init.normal_(value, std=SPREAD)
 

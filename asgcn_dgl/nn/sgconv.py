@@ -140,21 +140,7 @@ class SGConv(nn.Module):
         )
 
     def forward(self, graph: Any, feat: Tensor) -> Tensor:
-        """Convolve.
-
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of N joints, or DGL heterograph with the
-            layer's edge types, whose edges may carry ``weight`` (else senders are averaged).
-        feat
-            (N, ..., D).
-
-        Returns
-        -------
-        Tensor
-            (N, ..., O).
-        """
+        """Convolve (N, ..., D) to (N, ..., O); edges without ``weight`` average the senders."""
         out = relational_conv(graph, feat, self.term())
         return out if self.bias is None else out + self.bias
 
@@ -164,7 +150,7 @@ class SGConv(nn.Module):
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise ValueError for the first size that is not a whole number of at least 1."""
+    """Raise ValueError for a size that is not a whole number of at least 1."""
     for name, size in sizes.items():
         if int(size) != size or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
@@ -179,7 +165,7 @@ def check_shared(shared: bool, bias: bool | str, etypes: Sequence[str] | None) -
 
 
 def init_weight(weight: Tensor) -> None:
-    """Normal weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
+    """Draw weights (R, D, O) for a sum over R relations of D features each, before a ReLU."""
     relations, in_feats, _ = weight.shape
     nn.init.normal_(weight, std=math.sqrt(2.0 / (in_feats * max(relations, 1))))
 
@@ -187,13 +173,7 @@ def init_weight(weight: Tensor) -> None:
 def make_biases(
     bias: bool | str, relations: int, out_feats: int
 ) -> tuple[nn.Parameter | None, nn.Parameter | None]:
-    """Make the bias (O,) of the result and that (R, O) of the relations, as an option asks.
-
-    Raises
-    ------
-    ValueError
-        Unless it is True, False or "relation".
-    """
+    """Return the bias (O,) of the result and that (R, O) of the relations, as an option asks."""
     if bias not in (True, False, "relation"):
         raise ValueError(f"bias must be True, False or 'relation', got {bias!r}")
     if bias == "relation":

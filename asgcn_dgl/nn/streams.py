@@ -18,12 +18,12 @@ INPUT_STREAMS = (*FOUR_STREAMS, "long_bone", "long_bone_motion")
 
 
 class StreamFeatures(nn.Module):
-    """Make the features of streams from positions, frame by frame as the model sees them.
+    """Features of streams from positions, frame by frame; there are no parameters.
 
     A bone is a joint minus its parent toward the layout's center, 0 at the center; a long bone is a
     joint minus its parent's parent, where the center is its own parent; a motion is the next frame
     minus this one, 0 in the last frame. A bone exists where both its ends do, a motion where both
-    its frames do (the last frame counts with its own). There are no parameters.
+    its frames do (the last frame counts with its own).
 
     Parameters
     ----------
@@ -34,11 +34,6 @@ class StreamFeatures(nn.Module):
     streams
         Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, ``long_bone``,
         ``long_bone_motion``, each once.
-
-    Raises
-    ------
-    ValueError
-        For no stream, an unknown one, or one given twice.
 
     Examples
     --------
@@ -78,22 +73,7 @@ class StreamFeatures(nn.Module):
     def forward(
         self, graph: Any, feat: Tensor, mask: Tensor | None = None
     ) -> list[tuple[Tensor, Tensor | None]]:
-        """Return features and mask of each stream.
-
-        Parameters
-        ----------
-        graph
-            Batch of a :class:`~asgcn_dgl.skeleton.GraphBuilder`.
-        feat
-            (N, T, D) positions, zero where missing.
-        mask
-            (N, T) bool, or None for everywhere.
-
-        Returns
-        -------
-        list of tuple
-            (N, T, D) features and (N, T) mask, or None, in the order of the streams.
-        """
+        """Return features (N, T, D) and mask (N, T), or None, of each stream."""
         made = {"joint": (feat, mask)}
         for kind in ("bone", "long_bone"):
             if any(name.startswith(kind) for name in self.streams):
@@ -109,7 +89,7 @@ class StreamFeatures(nn.Module):
         return [made[name] for name in self.streams]
 
     def _at_parents(self, graph: Any, rows: Tensor) -> Tensor:
-        """Rows (N, ...) of each joint's parent; the center's is itself."""
+        """Return the rows (N, ...) of each joint's parent; the center's is itself."""
         structure = structure_of(graph)
         if structure is None:
             return rows.index_select(0, self._parents(graph))
@@ -124,7 +104,7 @@ class StreamFeatures(nn.Module):
         return out if first else structure.rows_in_graph_order(out)
 
     def _parents(self, graph: Any) -> Tensor:
-        """Node of each joint's parent in a DGL graph, (N,); the center's is itself."""
+        """Return the node of each joint's parent in a DGL graph, (N,); the center's is itself."""
         joint, structure = graph.ndata["joint"], graph.ndata["structure"]
         node = torch.arange(len(joint), device=joint.device)
         step = torch.zeros_like(node)
@@ -139,7 +119,7 @@ class StreamFeatures(nn.Module):
 
 
 def _motion(feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Next frame minus this one, 0 in the last; where both exist."""
+    """Return the next frame minus this one, 0 in the last, and where both exist."""
     moved = torch.cat([feat[:, 1:] - feat[:, :-1], torch.zeros_like(feat[:, :1])], dim=1)
     if mask is None:
         return moved, None

@@ -1,9 +1,8 @@
 """Batch norms whose statistics are those of the joined batch of all processes.
 
-torch's own ``SyncBatchNorm`` needs a GPU and knows no masks. Here every process writes its counts,
-means and squared deviations into its row of a table, the tables are added up by one all-reduce, and
-each process combines the rows (Chan's formula, which loses no digits where means are large). The
-gradient takes the same way back.
+torch's ``SyncBatchNorm`` needs a GPU and knows no masks. Here every process writes its counts,
+means and squared deviations into its row of a table, one all-reduce sums the tables, and each
+process combines the rows (Chan's formula, accurate for large means). So does the gradient.
 """
 
 from __future__ import annotations
@@ -13,24 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm, Statistics
 
 
 def sync_norms(model: nn.Module) -> nn.Module:
-    """Let the batch norms of a model count over all processes, in place.
+    """Let the batch norms of a model count over all processes, in place; return the model.
 
-    Parameters, buffers and the state dict stay as they are. Where there is one process, or in
-    evaluation, nothing changes. All processes must then call the model equally often.
-
-    Parameters
-    ----------
-    model
-        Any module; its :class:`MaskedBatchNorm` and :class:`InputNorm` are changed.
-
-    Returns
-    -------
-    nn.Module
-        The same module.
+    :class:`MaskedBatchNorm` and :class:`InputNorm` are changed; parameters, buffers and the state
+    dict stay as they are. With one process, or in evaluation, nothing changes. All processes must
+    then call the model equally often.
 
     Examples
     --------
@@ -45,45 +35,37 @@ def sync_norms(model: nn.Module) -> nn.Module:
     return model
 
 
-class SyncMaskedBatchNorm(MaskedBatchNorm):
+class _Synced(Statistics):
+    def _combined(
+        self, count: Tensor, mean: Tensor, deviation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if processes() == 1:
+            return super()._combined(count, mean, deviation)
+        return _combined(count, mean, deviation)
+
+
+class SyncMaskedBatchNorm(_Synced, MaskedBatchNorm):
     """A :class:`MaskedBatchNorm` over the rows of all processes; see :func:`sync_norms`."""
 
     def _counts_elsewhere(self) -> bool:
         return processes() > 1
 
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        if processes() == 1:
-            return super()._combined(count, mean, deviation)
-        return _combined(count, mean, deviation)
 
-
-class SyncInputNorm(InputNorm):
+class SyncInputNorm(_Synced, InputNorm):
     """An :class:`InputNorm` over the joints of all processes; see :func:`sync_norms`."""
-
-    def _combined(
-        self, count: Tensor, mean: Tensor, deviation: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        if processes() == 1:
-            return super()._combined(count, mean, deviation)
-        return _combined(count, mean, deviation)
 
 
 _SYNCED: dict[type, type] = {MaskedBatchNorm: SyncMaskedBatchNorm, InputNorm: SyncInputNorm}
 
 
 def processes() -> int:
-    """Return the processes that have met."""
+    """Return the number of processes in the group."""
     ready = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if ready else 1
 
 
 def _combined(count: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Count (G, 1), mean (G, D) and biased variance (G, D) over all processes' rows.
-
-    Given are this process's counts, means and sums of squared deviations, of G groups each.
-    """
+    """Return count (G, 1), mean and biased variance (G, D) over all processes' rows."""
     feats = mean.shape[-1]
     rows: Tensor = _Rows.apply(torch.cat([count, mean, deviation], dim=-1))  # (processes, G, .)
     counts, means, deviations = rows.split([1, feats, feats], dim=-1)

@@ -52,11 +52,6 @@ class TemporalConv(nn.Module):
     bias
         Add a bias.
 
-    Raises
-    ------
-    ValueError
-        For sizes below 1 or a negative padding.
-
     Examples
     --------
     >>> import torch
@@ -95,27 +90,10 @@ class TemporalConv(nn.Module):
     def forward(
         self, graph: Any, feat: Tensor, norm: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """Convolve over time.
+        """Convolve (N, T, D) over time to (N, T', O); (N, D) is one frame.
 
-        Parameters
-        ----------
-        graph
-            Not used: every joint is convolved on its own. Taken so that all layers are called
-            alike; may be None.
-        feat
-            (N, T, D), or (N, D) for one frame.
-        norm
-            Gain and shift, (O,), of a batch norm that follows and is to be done in one go.
-
-        Returns
-        -------
-        Tensor
-            (N, T', O), T' = floor((T + 2 padding - kernel_size) / stride) + 1.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer frames than the kernel spans.
+        T' = floor((T + 2 padding - kernel_size) / stride) + 1. ``graph`` is not used. ``norm`` is
+        gain and shift (O,) of a batch norm that follows, to be joined with the convolution.
         """
         if feat.dim() == 2:
             return self.forward(graph, feat.unsqueeze(1), norm).squeeze(1)

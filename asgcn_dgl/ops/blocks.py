@@ -18,14 +18,8 @@ LINK_TILE = 2**19  # numbers of the features of bodies that are mixed at a time
 class Entries:
     """Linked pairs of joints of one layout.
 
-    Attributes
-    ----------
-    single
-        Receiver, sender and relation of each pair that one relation joins.
-    slots
-        Entry of each of them in the layout's template.
-    merged
-        Receiver and sender of each pair that several relations join.
+    ``single``: receiver, sender and relation of each pair that one relation joins; ``slots``: their
+    entries in the layout's template; ``merged``: receiver and sender where several relations join.
     """
 
     single: tuple[tuple[int, int, int], ...]

@@ -95,6 +95,12 @@ class Structural:
         weight = self.weight.repeat(len(self.factors) // len(self.weight), 1, 1)
         return replace(self, weight=weight * self.factors.view(-1, 1, 1), factors=None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether each relation has an offset, so that no operator has a zero to leave out."""
+        offsets = self.offsets or {}
+        return bool(offsets) and all(len(each) == len(self.weight) for each in offsets.values())
+
 
 @dataclass(frozen=True)
 class LinkMatrices:
@@ -155,21 +161,9 @@ class Actional:
 
 
 def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
-    """Return A-links as normalized matrices, which several layers can share.
+    """Return A-links (E, C) as normalized matrices, which several layers can share.
 
-    Parameters
-    ----------
-    graph
-        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph.
-    weight
-        (E, C) strengths.
-    norm
-        See :class:`Actional`.
-
-    Returns
-    -------
-    LinkMatrices or Tensor
-        The strengths as they are for a graph that is not a builder's.
+    For a graph that is not a builder's the strengths are returned as they are.
     """
     structure = structure_of(graph)
     if structure is None:
@@ -183,26 +177,9 @@ def relational_conv(
     structural: Structural | None = None,
     actional: Actional | None = None,
 ) -> Tensor:
-    """Sum of the structural and the actional convolution (Eq. 4 and 5).
+    """Return the sum of the structural and the actional convolution (Eq. 4 and 5), (N, ..., O).
 
-    Parameters
-    ----------
-    graph
-        :class:`~asgcn_dgl.skeleton.SkeletonBatch` or DGL heterograph of N joints.
-    feat
-        (N, ..., D); the axes between the first and the last are kept.
-    structural, actional
-        The halves; at least one.
-
-    Returns
-    -------
-    Tensor
-        (N, ..., O).
-
-    Raises
-    ------
-    ValueError
-        If the features do not fit the graph, or an edge type is missing.
+    ``feat`` is (N, ..., D); at least one half must be given.
     """
     if feat.dim() < 2 or feat.shape[0] != graph.num_nodes():
         raise ValueError(
@@ -247,10 +224,11 @@ def _rows_out(
     if structure is None or _engine == "message_passing":
         from asgcn_dgl.ops import message_passing
 
-        return message_passing.relational_conv(graph, rows, structural, actional)
+        return message_passing.message_passing_conv(graph, rows, structural, actional)
     merges = structural is not None and structural.factors is not None
     if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and not merges:
         few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+        few = few and not (structural is not None and structural.is_full)
         if few and not torch.compiler.is_compiling():
             return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
@@ -340,9 +318,9 @@ def _on_part(
 
 
 def _choose(x: Tensor, structural: Structural) -> str:
-    """Choose the engine by device and size, and by whether relations merge."""
+    """Choose the engine by device and size, by whether relations merge, and by empty places."""
     weight = structural.weight
-    if x.device.type == "cpu" and structural.factors is not None:
+    if structural.is_full or (x.device.type == "cpu" and structural.factors is not None):
         return "mixed"
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
@@ -462,22 +440,10 @@ def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class _Bones:
-    """Structural operators of one layout for one layer.
+    """Structural operators of one layout for one layer, and which relations they are of.
 
-    Attributes
-    ----------
-    part
-        Bodies of the layout.
-    relations
-        Relations of the layer among those of the part's template.
-    builder
-        Options of the links.
-    entry, mask
-        (S,) operator entries and masks of all relations of the template; None for no masks.
-    offset
-        (R', V, V), or None.
-    relation_bias
-        (R, O), or None.
+    ``entry`` and ``mask`` are (S,), ``offset`` (R', V, V), ``relation_bias`` (R, O); the latter
+    three may be None.
     """
 
     part: Part

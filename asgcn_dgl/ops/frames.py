@@ -9,6 +9,8 @@ from torch import Tensor
 
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 
+Pair = tuple[Tensor, Tensor]
+
 
 def clip_index(graph: Any) -> Tensor:
     """Which clip of the batch each joint belongs to, (N,)."""
@@ -25,62 +27,49 @@ def joint_index(graph: Any) -> Tensor:
 
 
 def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean over the joints, frames and bodies of each clip that exist.
+    """Return the mean (B, D) over the joints, frames and bodies that exist of each clip.
 
-    Parameters
-    ----------
-    graph
-        Batch of B clips.
-    feat
-        (N, T, D) or (N, D).
-    mask
-        (N, T) or (N,) bool, True where the joint exists; None for everywhere.
-
-    Returns
-    -------
-    Tensor
-        (B, D); 0 for a clip in which nothing exists.
+    ``feat`` is (N, T, D) or (N, D); a clip in which nothing exists gives 0.
     """
-    dtype = feat.dtype
-    if dtype in (torch.bfloat16, torch.float16):
-        feat = feat.float()  # thousands of places cannot be counted in half precision
+    total, count = frame_sums(feat, mask)
+    return group_mean(total, count, clip_index(graph), graph.batch_size).to(feat.dtype)
+
+
+def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) -> Pair:
+    """Return sums (N, ..., D) over the frames that exist, and their counts.
+
+    Features in 16 bits are summed in 32. ``feat`` is (N, T, D) or (N, D); with ``keep_frames``
+    nothing is summed: (N, T, D) and (N, T).
+    """
+    if feat.dtype in (torch.bfloat16, torch.float16):
+        feat = feat.float()
     count = feat.new_ones(feat.shape[:-1]) if mask is None else mask.to(feat.dtype)
     total = zero_missing(feat, mask)
-    if feat.dim() > 2:
+    if feat.dim() > 2 and not keep_frames:
         frames = tuple(range(1, feat.dim() - 1))
         total, count = total.sum(dim=frames), count.sum(dim=frames)
-    index = clip_index(graph)
-    clips = graph.batch_size
-    sums = total.new_zeros(clips, total.shape[-1]).index_add(0, index, total)
-    counts = count.new_zeros(clips).index_add(0, index, count)
-    return (sums / counts.clamp(min=1).unsqueeze(-1)).to(dtype)
+    return total, count
+
+
+def group_mean(total: Tensor, count: Tensor, index: Tensor, groups: int) -> Tensor:
+    """Return the mean of each group of rows, (groups, ..., D), 0 where nothing exists.
+
+    ``total`` and ``count`` are as :func:`frame_sums` returns them; ``index`` (N,) is the group of
+    each row.
+    """
+    sums = total.new_zeros(groups, *total.shape[1:]).index_add(0, index, total)
+    counts = count.new_zeros(groups, *count.shape[1:]).index_add(0, index, count)
+    return sums / counts.clamp(min=1).unsqueeze(-1)
 
 
 def sample_frames(
     graph: Any, feat: Tensor, num_frames: int, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Pick frames evenly over those of each clip in which anything exists.
+    """Return frames (N, num_frames, D), evenly chosen where anything exists, and where joints do.
 
-    All joints of a clip are seen at the same times. A joint that is missing at one of them is
-    taken at its nearest frame. The same clip always gives the same frames; a clip shorter than
-    ``num_frames`` repeats some.
-
-    Parameters
-    ----------
-    graph
-        Batch of B clips.
-    feat
-        (N, T, D).
-    num_frames
-        Frames to pick.
-    mask
-        (N, T) bool, or None.
-
-    Returns
-    -------
-    tuple
-        (N, num_frames, D), zeros for a joint that exists in no frame; and (N, num_frames) bool,
-        where the joint was there itself, None without mask.
+    All joints of a clip are seen at the same times; one that is missing at a time is taken at its
+    nearest frame, and is 0 if it exists in none. The same clip always gives the same frames; a clip
+    shorter than ``num_frames`` repeats some. Without mask the second result is None.
     """
     frames = feat.shape[1]
     halves = (
@@ -134,19 +123,45 @@ def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
     return feat.gather(1, place.view(-1, 1, 1).expand(-1, 1, feat.shape[-1])).squeeze(1)
 
 
+def frame_mean(feat: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the frames that exist, (N, T, D) to (N, D); 0 where none does."""
+    if mask is None:
+        return feat.mean(dim=1)
+    here = mask.unsqueeze(-1).to(feat.dtype)
+    return zero_missing(feat, mask).sum(dim=1) / here.sum(dim=1).clamp(min=1)
+
+
+def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
+    """Let a joint that is missing stay where it was last, or where it appears first.
+
+    Parameters
+    ----------
+    feat
+        (N, T, D).
+    mask
+        (N, T) bool.
+
+    Returns
+    -------
+    Tensor
+        (N, T, D), zeros for a joint that exists in no frame.
+    """
+    frames = mask.shape[1]
+    time = torch.arange(frames, device=mask.device).expand_as(mask)
+    before = time.masked_fill(~mask, -1).cummax(dim=1).values
+    first = time.masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
+    place = torch.where(before >= 0, before, first)
+    held = feat.gather(1, place.unsqueeze(-1).expand_as(feat))
+    return zero_missing(held, mask.any(dim=1, keepdim=True).expand_as(mask))
+
+
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:
     """Set what does not exist to zero, NaN included; (N, ..., D) and (N, ...)."""
     return feat if mask is None else feat.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 def as_mask(mask: Tensor | None, feat: Tensor) -> Tensor | None:
-    """Mask as bool, refused where it does not fit (N, T, D) features.
-
-    Raises
-    ------
-    ValueError
-        If its shape is not (N, T).
-    """
+    """Return a mask of features (N, T, D) as bool (N, T)."""
     if mask is None:
         return None
     if mask.shape != feat.shape[:-1]:

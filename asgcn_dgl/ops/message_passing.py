@@ -13,14 +13,14 @@ from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 
 
-def relational_conv(
+def message_passing_conv(
     graph: Any, rows: Tensor, structural: Structural | None, actional: Actional | None
 ) -> Tensor:
     """Sum of the structural and the actional convolution, (N, F, D) to (N, F, O)."""
     if isinstance(graph, SkeletonBatch):
         if graph.joints_first:
             graph = graph.in_graph_order()
-            out = relational_conv(graph, graph.rows_in_graph_order(rows), structural, actional)
+            out = message_passing_conv(graph, graph.rows_in_graph_order(rows), structural, actional)
             return graph.rows_joints_first(out)
         graph = graph.graph
     if rows.shape[1] == 0:  # DGL refuses features of no numbers

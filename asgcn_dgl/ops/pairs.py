@@ -38,37 +38,14 @@ class Pairs(ABC):
 
     @abstractmethod
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """Mean over senders j of A_ij,c ELU(receiver_i + sender_j).
+        """Return the mean over senders j of A_ij,c ELU(receiver_i + sender_j), (C, N, F).
 
-        Parameters
-        ----------
-        receiver, sender
-            (C, N, F).
-        edge_weight
-            (E, C) strengths A.
-
-        Returns
-        -------
-        Tensor
-            (C, N, F).
+        ``receiver`` and ``sender`` are (C, N, F), the strengths A (E, C).
         """
 
 
 def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
-    """Return the pairs of a batch.
-
-    Parameters
-    ----------
-    graph
-        :class:`~asgcn_dgl.skeleton.SkeletonBatch` in the graph's order, or DGL heterograph.
-    etype
-        Edge type of a DGL heterograph that holds them.
-
-    Raises
-    ------
-    ValueError
-        If the batch has no such pairs.
-    """
+    """Return the pairs of a batch in the graph's order; of DGL graphs the edges of ``etype``."""
     structure = structure_of(graph)
     if structure is not None and etype in structure.builder.actional_etypes:
         return CompletePairs(structure.num_nodes(), structure.num_pairs, structure.pairs)
@@ -196,25 +173,10 @@ def gumbel_softmax(
     hard: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Sample link types (Eq. 3): softmax((logits + r) / tau), r ~ Gumbel(0, 1).
+    """Sample link types (Eq. 3): softmax((logits + r) / tau), r ~ Gumbel(0, 1), (E, C + 1).
 
-    Parameters
-    ----------
-    logits
-        (E, C + 1).
-    tau
-        Temperature τ.
-    noise
-        Whether to add r; without it the same logits always give the same answer.
-    hard
-        Straight-through: one-hot forward, soft gradient.
-    generator
-        Source of the noise; None for torch's global one.
-
-    Returns
-    -------
-    Tensor
-        (E, C + 1), rows sum to 1; 32 bits at least.
+    Without ``noise`` r is 0. ``hard`` is straight-through: one-hot forward, soft gradient. The
+    result has 32 bits at least.
     """
     if logits.dtype in HALF:
         logits = logits.float()
@@ -244,10 +206,7 @@ def _off_diagonal(pairs: Tensor) -> Tensor:
 
 
 def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-    """Sum over j of A_ij ELU(near_i + far_j): (C, units, J, F) twice and (C, units, J, J).
-
-    Sums of what is in 16 bits are in 32.
-    """
+    """Return the sum over j of A_ij ELU(near_i + far_j), in 32 bits for inputs in 16."""
     dtype = near.dtype
     if dtype in HALF:
         near, far = near.float(), far.float()

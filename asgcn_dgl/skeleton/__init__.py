@@ -1,6 +1,7 @@
 """What a body is, and its graph: layouts, structural links, DGL heterographs.
 
-Graphs, and with them torch and DGL, are imported when they are asked for: a layout needs neither.
+Graphs and operators, and with them torch, DGL and scipy, are imported when they are asked for: a
+layout needs numpy alone.
 """
 
 from __future__ import annotations
@@ -14,18 +15,27 @@ from asgcn_dgl.skeleton.layouts import (
     layout_names,
     register_layout,
 )
-from asgcn_dgl.skeleton.links import (
-    PARTITIONS,
-    partition_matrices,
-    structural_etypes,
-    structural_operators,
-)
 
 if TYPE_CHECKING:
     from asgcn_dgl.skeleton.batch import GraphBuilder, SkeletonBatch, actional_etypes
+    from asgcn_dgl.skeleton.links import (
+        PARTITIONS,
+        partition_matrices,
+        structural_etypes,
+        structural_operators,
+    )
 else:
     __getattr__, __dir__ = on_demand(
-        __name__, {"batch": ("GraphBuilder", "SkeletonBatch", "actional_etypes")}
+        __name__,
+        {
+            "batch": ("GraphBuilder", "SkeletonBatch", "actional_etypes"),
+            "links": (
+                "PARTITIONS",
+                "partition_matrices",
+                "structural_etypes",
+                "structural_operators",
+            ),
+        },
     )
 
 __all__ = [

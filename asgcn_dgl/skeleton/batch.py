@@ -37,18 +37,10 @@ def actional_etypes(num_actional: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """Structural edges of one body, all relations after one another.
+    """Structural edges of one body, relation after relation.
 
-    Attributes
-    ----------
-    src, dst
-        (S,) sending and receiving joint of each entry of each relation.
-    weight
-        (S,) operator entries.
-    bounds
-        (R + 1,) where each relation begins and ends.
-    key
-        Number that identifies the operators: equal for equal structures only.
+    ``src``, ``dst`` and ``weight`` (S,) are the operator entries, relation r those from
+    ``bounds[r]`` to ``bounds[r + 1]``. ``key`` is equal for equal structures only.
     """
 
     src: np.ndarray
@@ -131,19 +123,8 @@ class GraphBuilder:
     ) -> SkeletonBatch:
         """Return the structure of a batch of B clips.
 
-        Parameters
-        ----------
-        layouts
-            One layout for all clips, or one for each; a supplied one may be given by its name.
-        num_bodies
-            (B,) bodies that exist in each clip, each at least 1.
-        device
-            Where its tensors are; None for torch's default device.
-
-        Raises
-        ------
-        ValueError
-            If the batch is empty, a number of bodies is below 1, or the lengths differ.
+        ``layouts`` is one layout (or name) for all clips or one for each; ``num_bodies`` (B,) the
+        bodies that exist in each clip, at least 1; ``device`` defaults to torch's.
         """
         kinds, which, counts = _clips(layouts, num_bodies)
         made = _structure(self, kinds, which, counts)
@@ -157,20 +138,9 @@ class GraphBuilder:
         *,
         like: Tensor,
     ) -> SkeletonBatch:
-        """Return the structure of equal clips, made by tensor operations only.
+        """Return the structure of equal clips, by tensor operations only (exported programs).
 
-        For exported programs: ``num_clips`` may be symbolic.
-
-        Parameters
-        ----------
-        layout
-            Layout of all bodies.
-        num_clips
-            B.
-        bodies_per_clip
-            M, the same for all clips.
-        like
-            Any tensor on the wanted device.
+        ``num_clips`` may be symbolic; ``like`` is any tensor on the wanted device.
         """
         layout = get_layout(layout)
         joints, bodies = layout.num_joints, num_clips * bodies_per_clip
@@ -202,28 +172,9 @@ class GraphBuilder:
         *,
         device: torch.device | str | None = None,
     ) -> DGLGraph:
-        """Return the DGL heterograph of one clip.
+        """Return the DGL heterograph of one clip; ``dgl.batch`` of such equals :meth:`batch`.
 
-        Parameters
-        ----------
-        layout
-            Skeleton of V joints.
-        num_bodies
-            M, the bodies that exist in the clip, at least 1.
-        device
-            Where the graph is; None for torch's default device.
-
-        Returns
-        -------
-        DGLGraph
-            M * V nodes; ``dgl.batch`` of such graphs equals :meth:`batch`.
-
-        Raises
-        ------
-        ValueError
-            If ``num_bodies`` is below 1.
-        ImportError
-            Where DGL is not installed.
+        Nodes go by body and joint. ImportError where DGL is not installed.
         """
         return self.batch(layout, [num_bodies], device=device)
 
@@ -236,39 +187,14 @@ class GraphBuilder:
     ) -> DGLGraph:
         """Return the batched DGL heterograph of B clips; arguments as of :meth:`structure`.
 
-        Returns
-        -------
-        DGLGraph
-            Batched graph with a node for each joint of each body. Nothing of it is shared with any
-            other graph.
-
-        Raises
-        ------
-        ValueError
-            If the batch is empty, a number of bodies is below 1, or the lengths differ.
-        ImportError
-            Where DGL is not installed.
+        Nothing of it is shared with any other graph. ImportError where DGL is not installed.
         """
         return self.structure(layouts, num_bodies, device=device).graph
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The bodies of one layout.
-
-    Attributes
-    ----------
-    layout
-        Skeleton of V joints.
-    template
-        Structural edges of one body.
-    bodies
-        Bodies of this layout in the batch.
-    entry
-        (S,) operator entries.
-    place
-        (S,) index of each entry in a flat (R, V, V) array.
-    """
+    """Bodies of one layout: operator entries (S,) and their places in a flat (R, V, V) array."""
 
     layout: SkeletonLayout
     template: Template
@@ -281,21 +207,11 @@ class Part:
 class PairGroup:
     """Units of equal size whose joints are joined by A-links, all with all.
 
-    A unit is a body, or a clip where A-links go from person to person. The ordered pairs of a unit
-    are receiver-major: all senders j != i of receiver 0, then of receiver 1, ...
-
-    Attributes
-    ----------
-    units, joints
-        Units, and joints of each.
-    rows
-        (units * joints,) node of each joint, unit by unit, in the graph's order; None where the
-        group is the whole batch.
-    edges
-        (units * joints * (joints - 1),) position of each pair among all pairs of the batch; None
-        where the group is the whole batch.
-    places
-        As ``rows`` in the order "joints first"; None where a unit is a body.
+    A unit is a body, or a clip where A-links go from person to person. Its ordered pairs are
+    receiver-major: all senders j != i of receiver 0, then of receiver 1, ... ``rows`` is the node
+    of each joint, unit by unit, in the graph's order, ``edges`` the position of each pair among
+    those of the batch; both are None where the group is the whole batch. ``places`` is as ``rows``
+    in the order "joints first"; None where a unit is a body.
     """
 
     units: int
@@ -383,13 +299,7 @@ class SkeletonBatch:
         return sum(group.units * group.joints * (group.joints - 1) for group in self.pairs)
 
     def num_edges(self, etype: str) -> int:
-        """Return the edges of one type, as the DGL graph has them.
-
-        Raises
-        ------
-        ValueError
-            If there is no such type.
-        """
+        """Return the number of edges of one type, as the DGL graph has them."""
         if etype in self.builder.actional_etypes:
             return self.num_pairs
         names = self.builder.structural_etypes
@@ -401,10 +311,7 @@ class SkeletonBatch:
         return sum(part.bodies * int(np.diff(part.template.bounds)[number]) for part in self.parts)
 
     def pair_nodes(self) -> tuple[Tensor, Tensor]:
-        """Return sending and receiving node of each ordered pair, (E,) each, in the graph's order.
-
-        They are the edges of ``actional_1`` in the DGL graph.
-        """
+        """Return sending and receiving node of each ordered pair, (E,), in the graph's order."""
         ends = torch.zeros(2, self.num_pairs, dtype=torch.long, device=self.device)
         for group in self.pairs:
             number = torch.arange(group.units * group.joints, device=self.device)
@@ -422,13 +329,7 @@ class SkeletonBatch:
 
     @cached_property
     def graph(self) -> DGLGraph:
-        """The DGL heterograph, made when it is first asked for.
-
-        Raises
-        ------
-        ImportError
-            Where DGL is not installed.
-        """
+        """The DGL heterograph, made on first use; ImportError where DGL is not installed."""
         from asgcn_dgl.skeleton.graph import to_dgl
 
         return to_dgl(self)
@@ -464,23 +365,10 @@ class SkeletonBatch:
         )
 
     def with_bodies(self, count: int) -> tuple[SkeletonBatch, Tensor | None, Tensor | None]:
-        """Return the structure of the same clips with so many bodies each.
+        """Return the structure of the same clips with ``count`` bodies each, in the graph's order.
 
-        Parameters
-        ----------
-        count
-            Bodies of a clip; those that a clip lacks follow its own.
-
-        Returns
-        -------
-        tuple
-            The structure; its nodes (N,) and ordered pairs (E,) that are those of this one, both
-            None where all clips have so many bodies already.
-
-        Raises
-        ------
-        ValueError
-            If a clip has more bodies, or the nodes go joints first.
+        Also its nodes (N,) and ordered pairs (E,) that are those of this one, both None where all
+        clips have so many bodies. Those that a clip lacks follow its own; none may have more.
         """
         if self.joints_first:
             raise ValueError("the structure must be in the graph's order, got joints first")
@@ -564,7 +452,7 @@ class SkeletonBatch:
 def _clips(
     layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str], num_bodies: Sequence[int]
 ) -> tuple[tuple[SkeletonLayout, ...], tuple[int, ...], tuple[int, ...]]:
-    """Distinct layouts, the layout of each clip, the bodies of each clip."""
+    """Return distinct layouts, the layout of each clip, the bodies of each clip."""
     if isinstance(num_bodies, int):
         raise ValueError(f"num_bodies must be a sequence, one number a clip, got {num_bodies}")
     counts = tuple(int(count) for count in num_bodies)

@@ -44,13 +44,7 @@ def dgl_installed() -> bool:
 
 
 def structure_of(graph: Any) -> SkeletonBatch | None:
-    """Return the structure that a graph came with, None where it has none or was changed.
-
-    Parameters
-    ----------
-    graph
-        A :class:`SkeletonBatch`, which is returned, or a DGL heterograph.
-    """
+    """Return the structure of a graph; None for one without, or one that was changed."""
     if isinstance(graph, SkeletonBatch):
         return graph
     origin = getattr(graph, "_skeleton_origin", None)
@@ -65,21 +59,10 @@ def num_edges(graph: Any, etype: str) -> int | None:
 
 
 def check_structures(graph: Any, sizes: Mapping[int, int], across_bodies: bool | None) -> None:
-    """Refuse a batch of other skeletons than a model was made for.
+    """Raise ValueError for a batch of other skeletons than a model was made for.
 
-    Parameters
-    ----------
-    graph
-        Structure or DGL heterograph.
-    sizes
-        Joints of a body for each structure key that the model knows.
-    across_bodies
-        Whether A-links go from person to person; None where there are none.
-
-    Raises
-    ------
-    ValueError
-        If the batch holds another structure, or A-links of the other kind.
+    ``sizes`` has the joints of a body for each structure key that the model knows;
+    ``across_bodies`` is None where there are no A-links.
     """
     remedy = "build it with the model's graph_builder, for one of the model's layouts"
     structure = structure_of(graph)
@@ -112,15 +95,7 @@ def check_structures(graph: Any, sizes: Mapping[int, int], across_bodies: bool |
 
 @torch.inference_mode(False)
 def to_dgl(structure: SkeletonBatch) -> DGLGraph:
-    """Return the DGL heterograph of a structure; it shares no memory with any other graph.
-
-    Raises
-    ------
-    ValueError
-        If the bodies of the structure are not known as numbers.
-    ImportError
-        Where DGL is not installed.
-    """
+    """Return the DGL heterograph of a structure; it shares no memory with any other graph."""
     from asgcn_dgl._dgl import dgl
 
     if structure.num_bodies is None or structure.which is None:
@@ -177,16 +152,10 @@ def to_dgl(structure: SkeletonBatch) -> DGLGraph:
 
 @dataclass(frozen=True, eq=False)
 class _Origin:
-    """What a graph was made of, and how to see that it still is that.
+    """The structure a graph was made of, and how to tell that it still is that.
 
-    Attributes
-    ----------
-    structure
-        Structure of the graph.
-    index
-        DGL's object for the edges; copies of a graph share it, changed graphs have another.
-    columns
-        Node and edge data with the count of their changes in place.
+    Copies of a graph share DGL's ``index`` of the edges, changed graphs have another; ``columns``
+    are node and edge data with the count of their changes in place.
     """
 
     structure: SkeletonBatch
@@ -220,7 +189,7 @@ def _columns(graph: Any, structure: SkeletonBatch) -> list[Any]:
 
 
 def _complete(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Senders and receivers of complete directed graphs of the given sizes, receiver-major."""
+    """Return senders and receivers of complete directed graphs of given sizes, receiver-major."""
     edges = size * (size - 1)
     within = ranges(edges)
     fan = np.repeat(np.maximum(size - 1, 1), edges)

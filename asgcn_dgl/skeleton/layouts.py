@@ -1,7 +1,6 @@
-"""Skeleton layouts: which joints a body has, which bones join them, and where its centre is.
+"""Skeleton layouts: which joints a body has, which bones join them, and where its center is.
 
-A layout is a fact sheet, not a graph: :class:`~asgcn_dgl.skeleton.GraphBuilder` makes graphs of it.
-The supplied ones come by name from :func:`get_layout`; your own, made from a bone list
+Supplied layouts come by name from :func:`get_layout`; your own, made from a list of bones
 (:meth:`SkeletonLayout.from_bones`) or a networkx graph (:meth:`SkeletonLayout.from_networkx`),
 works wherever a supplied one does.
 """
@@ -14,15 +13,15 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from asgcn_dgl.skeleton.catalog import SUPPLIED
+
+if TYPE_CHECKING:  # a layout alone needs numpy alone
+    import networkx as nx
 
 Pair = tuple[int, int]
 JointRef = int | str
@@ -30,11 +29,11 @@ JointRef = int | str
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SkeletonLayout:
-    """Joints, bones and centre of a body (Sec. 3, the skeleton graph G(V, E)).
+    """Joints, bones and center of a body (Sec. 3, the skeleton graph G(V, E)).
 
     Layouts are immutable, equal and hashed by content, and travel through pickle, ``deepcopy``
     and JSON (:meth:`to_dict`). Bones may close loops. Use :meth:`from_bones` to give joints by
-    name or to leave the centre to the library.
+    name or to leave the center to the library.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ class SkeletonLayout:
     pose
         (V, 2) drawing position of each joint, x to the right and y up as the viewer sees it, of
         a body that faces the viewer (its left is at positive x); about 2 units high. Left out or
-        empty: the layout is drawn as a tree that hangs from its centre.
+        empty: the layout is drawn as a tree that hangs from its center.
     spine
         (lower, upper) joints of the axis that alignment turns upright.
     shoulders
@@ -123,39 +122,26 @@ class SkeletonLayout:
         spine: Sequence[JointRef] | None = None,
         shoulders: Sequence[JointRef] | None = None,
     ) -> SkeletonLayout:
-        """Make a layout from a list of bones; joints are given by index or by name everywhere.
+        """Make a layout from pairs of joints; joints are given by index or by name everywhere.
 
         Parameters
         ----------
-        name
-            What the layout is called.
+        name, mirror, parts, pose, spine, shoulders
+            See the class.
         bones
             Pairs of joints.
         joints
-            Joint names in the order of the data. Default: where bones are given by name, the
-            names in the order in which they first appear, else ``joint_0``, ``joint_1`` ...
+            Joint names in the order of the data. Default: where bones are given by name, the names
+            in the order in which they first appear, else ``joint_0``, ``joint_1`` ...
         center
-            The centre joint. Default: the graph centre, that is the joint whose farthest joint
-            is nearest; among several the one of least total distance, then of lowest index.
+            The center joint. Default: the graph center, that is the joint whose farthest joint is
+            nearest; among several the one of least total distance, then of lowest index.
         num_joints
             V, where it does not follow from ``joints`` or ``bones``.
         virtual_center
             Name of an extra joint to add, as the last one, that joins each connected part's own
-            centre and becomes the centre of the layout. It makes one skeleton of bones that do
-            not connect all joints. Clips need a column for it, masked if nothing was recorded.
-        mirror, parts, pose, spine, shoulders
-            See the class.
-
-        Returns
-        -------
-        SkeletonLayout
-            The layout.
-
-        Raises
-        ------
-        ValueError
-            As for the class; also if a joint is unknown, if ``num_joints`` contradicts
-            ``joints``, or if both ``center`` and ``virtual_center`` are given.
+            center and becomes the center of the layout. It makes one skeleton of bones that do not
+            connect all joints. Clips need a column for it, masked if nothing was recorded.
 
         Examples
         --------
@@ -210,31 +196,11 @@ class SkeletonLayout:
     ) -> SkeletonLayout:
         """Make a layout from a networkx graph; direction and parallel edges are dropped.
 
-        Joints stand in the order of the graph's nodes, or in ascending order where all nodes
-        are whole numbers. A joint's name is its node's ``name`` attribute, else the node as
-        text (``joint_3`` for the number 3). If all nodes have a two-dimensional ``pos``, that is
-        the pose.
-
-        Parameters
-        ----------
-        graph
-            Joints are nodes, bones are edges.
-        name
-            What the layout is called. Default: the graph's name, else ``"custom"``.
-        center
-            A node of the graph. Default: the graph centre, see :meth:`from_bones`.
-        **facts
-            Further arguments of :meth:`from_bones`; joints in them are nodes of the graph.
-
-        Returns
-        -------
-        SkeletonLayout
-            The layout.
-
-        Raises
-        ------
-        ValueError
-            As for :meth:`from_bones`; also if ``center`` or another joint is no node.
+        Joints are in the order of the nodes, ascending where all are whole numbers. A joint's name
+        is its node's ``name`` attribute, else the node as text (``joint_3`` for the number 3). If
+        all nodes have a two-dimensional ``pos``, that is the pose. ``name`` is by default the
+        graph's, else ``"custom"``; ``center`` is a node; ``facts`` are further arguments of
+        :meth:`from_bones`, joints being nodes.
 
         Examples
         --------
@@ -264,10 +230,10 @@ class SkeletonLayout:
         attributes = graph.nodes(data=True)
         if "pose" not in facts and nodes and all(np.size(a.get("pos")) == 2 for _, a in attributes):
             facts["pose"] = [np.ravel(graph.nodes[node]["pos"]) for node in nodes]
-        undirected = nx.Graph(graph.to_undirected())
+        edges = dict.fromkeys((number[a], number[b]) for a, b in graph.to_undirected().edges())
         return cls.from_bones(
             name if name is not None else (graph.name or "custom"),
-            [(number[a], number[b]) for a, b in undirected.edges],
+            list(edges),
             joints=facts.pop("joints", None) or [_node_name(graph, node) for node in nodes],
             center=None if center is None else _node(center, number, "center"),
             **facts,
@@ -275,23 +241,7 @@ class SkeletonLayout:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> SkeletonLayout:
-        """Make a layout from what :meth:`to_dict` gives.
-
-        Parameters
-        ----------
-        facts
-            The arguments of the class by name; joints are given by index.
-
-        Returns
-        -------
-        SkeletonLayout
-            Equal to the layout that was written.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown or a required one is missing, or as for the class.
-        """
+        """Make a layout from what :meth:`to_dict` returns."""
         known = [item.name for item in fields(cls)]
         unknown = sorted(set(facts) - set(known))
         if unknown:
@@ -302,12 +252,7 @@ class SkeletonLayout:
         return cls(**facts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the layout as plain lists, numbers and strings, fit for JSON and YAML.
-
-        Returns
-        -------
-        dict
-            What :meth:`from_dict` reads.
+        """Return the layout as plain lists, numbers and strings, fit for JSON and YAML.
 
         Examples
         --------
@@ -329,13 +274,9 @@ class SkeletonLayout:
         }
 
     def to_networkx(self) -> nx.Graph:
-        """Give the skeleton graph, nodes 0..V-1 with ``name`` and ``pos``, edges the bones.
+        """Return a new graph, nodes 0..V-1 with ``name`` and ``pos``, edges the bones."""
+        import networkx as nx
 
-        Returns
-        -------
-        networkx.Graph
-            A new graph; :meth:`from_networkx` reads it.
-        """
         graph = nx.Graph(name=self.name)
         for index, (joint, point) in enumerate(zip(self.joints, self.pose.tolist(), strict=True)):
             graph.add_node(index, name=joint, pos=tuple(point))
@@ -356,19 +297,19 @@ class SkeletonLayout:
 
     @property
     def distances(self) -> np.ndarray:
-        """(V, V) hops between each two joints; a new int64 array that is yours to change."""
+        """(V, V) hops between each two joints; a new int64 array."""
         return self._hops.copy()
 
     @property
     def depth(self) -> np.ndarray:
-        """(V,) hops from each joint to the centre; a new int64 array."""
+        """(V,) hops from each joint to the center; a new int64 array."""
         return self._hops[self.center].copy()
 
     @property
     def parents(self) -> np.ndarray:
-        """(V,) next joint towards the centre, -1 at the centre; a new int64 array.
+        """(V,) next joint towards the center, -1 at the center; a new int64 array.
 
-        In a layout with loops a joint may have several such neighbours: the lowest index wins.
+        In a layout with loops a joint may have several such neighbors: the lowest index wins.
         """
         depth = self._hops[self.center]
         parents = np.full(self.num_joints, self.num_joints, dtype=np.int64)
@@ -392,22 +333,7 @@ class SkeletonLayout:
         return swap
 
     def index(self, joint: JointRef) -> int:
-        """Give the index of a joint.
-
-        Parameters
-        ----------
-        joint
-            The joint's name, or its index, which is checked.
-
-        Returns
-        -------
-        int
-            Index in 0..V-1.
-
-        Raises
-        ------
-        ValueError
-            If there is no such joint.
+        """Return the index of a joint, given its name or its index, which is checked.
 
         Examples
         --------
@@ -618,7 +544,7 @@ def _resolve(ref: Any, joints: Sequence[str], argument: str) -> int:
 def _joint_names(
     bones: Sequence[tuple[Any, ...]], joints: Sequence[str] | None, num_joints: int | None
 ) -> tuple[str, ...]:
-    """Joint names as given, or as the bones or the count tell them."""
+    """Return the joint names as given, or as the bones or the count imply them."""
     if joints is not None:
         names = _check_joints(joints)
         if num_joints is not None and num_joints != len(names):
@@ -650,7 +576,7 @@ def _node(ref: Any, number: Mapping[Hashable, int], argument: str) -> int:
 
 
 def _node_name(graph: nx.Graph, node: Hashable) -> str:
-    """Name the joint that a node of a networkx graph stands for."""
+    """Return the name of the joint of a networkx node."""
     default = f"joint_{node}" if isinstance(node, int | np.integer) else str(node)
     return str(graph.nodes[node].get("name", default))
 
@@ -658,24 +584,30 @@ def _node_name(graph: nx.Graph, node: Hashable) -> str:
 # -- graph theory ---------------------------------------------------------------------------
 
 
-def _adjacency(bones: Sequence[Pair], num_joints: int) -> sparse.csr_array:
-    """Give the (V, V) adjacency, one entry for each bone."""
-    ends = np.asarray(bones, dtype=np.int64).reshape(-1, 2).T
-    ones = np.ones(len(bones))
-    return sparse.coo_array((ones, (ends[0], ends[1])), shape=(num_joints, num_joints)).tocsr()
-
-
 def _distances(bones: Sequence[Pair], num_joints: int) -> np.ndarray:
     """(V, V) hops, V where there is no path."""
-    hops = csgraph.shortest_path(_adjacency(bones, num_joints), directed=False, unweighted=True)
-    return np.where(np.isinf(hops), num_joints, hops).astype(np.int64)
+    near: list[list[int]] = [[] for _ in range(num_joints)]
+    for a, b in bones:
+        near[a].append(b)
+        near[b].append(a)
+    hops = np.full((num_joints, num_joints), num_joints, dtype=np.int64)
+    for start in range(num_joints):
+        found = {start: 0}
+        reached = [start]  # grows as it is gone through: breadth first
+        for joint in reached:
+            for other in near[joint]:
+                if other not in found:
+                    found[other] = found[joint] + 1
+                    reached.append(other)
+        hops[start, reached] = list(found.values())
+    return hops
 
 
 def _components(bones: Sequence[Pair], num_joints: int) -> list[list[int]]:
     """Joints of each connected part, in the order of their lowest joints."""
-    count, label = csgraph.connected_components(_adjacency(bones, num_joints), directed=False)
-    groups = [np.flatnonzero(label == part).tolist() for part in range(count)]
-    return sorted(groups)
+    connected = _distances(bones, num_joints) < num_joints
+    groups = {tuple(np.flatnonzero(row).tolist()) for row in connected}
+    return sorted(list(group) for group in groups)
 
 
 def _graph_center(hops: np.ndarray, group: Iterable[int]) -> int:
@@ -688,7 +620,7 @@ def _graph_center(hops: np.ndarray, group: Iterable[int]) -> int:
 def _add_center(
     joints: tuple[str, ...], bones: tuple[Pair, ...], pose: np.ndarray | None, name: str
 ) -> tuple[tuple[str, ...], tuple[Pair, ...], np.ndarray | None]:
-    """Add a joint that joins the centres of all connected parts."""
+    """Add a joint that joins the centers of all connected parts."""
     if name in joints:
         raise ValueError(f"virtual_center must be a new name, got the joint {name!r}")
     hops = _distances(bones, len(joints))
@@ -701,11 +633,11 @@ def _add_center(
 def _draw_tree(parents: np.ndarray, depth: np.ndarray, mirror: Sequence[Pair]) -> np.ndarray:
     """Place each joint below its parent, above its own leaves, in a square of side 2.
 
-    Every leaf has a column of its own, so no bone of the tree crosses another. Left joints go to
-    the right, where the viewer of a facing body sees them.
+    Every leaf has its own column, so no bone of the tree crosses another. Left joints go to the
+    right, where the viewer of a facing body sees them.
     """
     count = len(parents)
-    # A right limb's children stand in the reverse order of its left twin's: its mirror image.
+    # A right limb's children are in the reverse order of its left twin's: its mirror image.
     rank = {joint: (0, joint) for joint in range(count)}
     for left, right in mirror:
         rank[left], rank[right] = (1, left), (-1, -left)
@@ -734,24 +666,9 @@ _REGISTRY: dict[str, SkeletonLayout] = {}
 
 
 def register_layout(layout: SkeletonLayout, *, replace: bool = False) -> SkeletonLayout:
-    """Make a layout known by its name, so that :func:`get_layout` and configurations find it.
+    """Register a layout under its name for :func:`get_layout` and configurations; return it.
 
-    Parameters
-    ----------
-    layout
-        The layout; its ``name`` is what it will be found by.
-    replace
-        Let it take the place of a different layout of the same name.
-
-    Returns
-    -------
-    SkeletonLayout
-        The layout itself.
-
-    Raises
-    ------
-    ValueError
-        If another layout has that name and ``replace`` is false.
+    ValueError if another layout has that name, unless ``replace`` is true.
 
     Examples
     --------
@@ -771,22 +688,7 @@ def register_layout(layout: SkeletonLayout, *, replace: bool = False) -> Skeleto
 
 
 def get_layout(name: str | SkeletonLayout) -> SkeletonLayout:
-    """Give the layout of a name.
-
-    Parameters
-    ----------
-    name
-        A name out of :func:`layout_names`; a layout is handed back as it is.
-
-    Returns
-    -------
-    SkeletonLayout
-        The layout.
-
-    Raises
-    ------
-    ValueError
-        If no layout has that name.
+    """Return the layout of a name; a layout is returned as it is.
 
     Examples
     --------
@@ -807,12 +709,7 @@ def get_layout(name: str | SkeletonLayout) -> SkeletonLayout:
 
 
 def layout_names() -> tuple[str, ...]:
-    """Names of all known layouts, sorted.
-
-    Returns
-    -------
-    tuple of str
-        What :func:`get_layout` accepts.
+    """Return the names of all known layouts, sorted.
 
     Examples
     --------

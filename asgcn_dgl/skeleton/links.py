@@ -17,21 +17,11 @@ NORMS = ("transition", "symmetric")
 
 
 def partition_matrices(layout: SkeletonLayout) -> dict[str, sparse.csr_array]:
-    r"""Part every joint's neighbourhood by hop distance to the centre (Sec. 3.1).
+    """Return the 0/1 matrices (V, V) of the three partitions of all neighborhoods (Sec. 3.1).
 
-    The neighbourhood of joint i is i itself and the joints it shares a bone with. ``root`` holds i
-    and the neighbours as far from the centre as i, ``centripetal`` the nearer, ``centrifugal`` the
-    farther ones.
-
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-
-    Returns
-    -------
-    dict of str to csr_array
-        The 0/1 matrices (V, V) of the three partitions; they sum to A + I.
+    The neighborhood of joint i is i itself and the joints it shares a bone with. ``root`` holds i
+    and the neighbors as far from the center as i, ``centripetal`` the nearer, ``centrifugal`` the
+    farther ones. The matrices sum to A + I.
 
     Examples
     --------
@@ -61,13 +51,7 @@ def structural_operators(
     truncated: bool = False,
     norm: str = "transition",
 ) -> dict[str, sparse.csr_array]:
-    r"""Operators of the structural relations (Sec. 4.2, Eq. 5).
-
-    ``power`` is the paper's: relation (p, l) has the operator :math:`(\hat A^{(p)})^l`,
-    :math:`\hat A = D^{-1} A`, for the three partitions p and l = 1..L. ``distance`` is the
-    published code's: for each hop h = 0..L the pairs of joints exactly h hops apart, parted by
-    whether the sender is nearer the centre than the receiver (``centripetal_h``) or not
-    (``centrifugal_h``), all divided by the number of joints within L hops of the receiver.
+    r"""Return the operators of the structural relations, by edge type (Sec. 4.2, Eq. 5).
 
     Parameters
     ----------
@@ -76,9 +60,13 @@ def structural_operators(
     max_hop
         L, the largest number of hops, at least 1.
     construction
-        ``"power"`` or ``"distance"``.
+        ``"power"``, the paper's: relation (p, l) has the operator :math:`(\hat A^{(p)})^l`,
+        :math:`\hat A = D^{-1} A`, for the three partitions p and l = 1..L. ``"distance"``, the
+        published code's: for each hop h = 0..L the pairs of joints exactly h hops apart, split by
+        whether the sender is nearer the center than the receiver (``centripetal_h``) or not
+        (``centrifugal_h``), all divided by the number of joints within L hops of the receiver.
     truncated
-        With ``"distance"``: count joints more than L hops from the centre as equally far, as the
+        With ``"distance"``: count joints more than L hops from the center as equally far, as the
         published code does (needed only to import its weights).
     norm
         With ``"power"``: ``"transition"`` (AS-GCN; rows sum to at most 1) or ``"symmetric"``
@@ -88,13 +76,7 @@ def structural_operators(
     Returns
     -------
     dict of str to csr_array
-        Edge type name to float64 operator (V, V), in the order of :func:`structural_etypes`,
-        explicit zeros removed.
-
-    Raises
-    ------
-    ValueError
-        For an unknown construction or norm or ``max_hop < 1``.
+        Operators (V, V) float64 in the order of :func:`structural_etypes`, explicit zeros removed.
     """
     _check_options(max_hop, construction, norm)
     if construction == "distance":
@@ -111,19 +93,9 @@ def structural_operators(
 
 
 def structural_etypes(max_hop: int = 4, construction: str = "power") -> tuple[str, ...]:
-    """Names of the structural edge types, in the order in which layers hold their weights.
+    """Return the structural edge types, in the order in which layers hold their weights.
 
-    Parameters
-    ----------
-    max_hop
-        L, the largest number of hops.
-    construction
-        ``"power"`` (3 L names) or ``"distance"`` (1 + 2 L names).
-
-    Returns
-    -------
-    tuple of str
-        ``partition_hop`` names.
+    ``"power"`` has 3 L names, ``"distance"`` 1 + 2 L.
 
     Examples
     --------
@@ -179,7 +151,7 @@ def _tidy(matrix: sparse.csr_array) -> sparse.csr_array:
 
 
 def _inverse(degree: np.ndarray, power: float) -> np.ndarray:
-    """Degree to a negative power, 0 where the degree is 0."""
+    """Return degrees to a negative power, 0 where the degree is 0."""
     return np.where(degree > 0, np.maximum(degree, 1e-300) ** power, 0.0)
 
 

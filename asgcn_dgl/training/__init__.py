@@ -23,8 +23,10 @@ from asgcn_dgl.training.errors import DivergenceError
 if TYPE_CHECKING:
     from asgcn_dgl.training.averaging import AveragedModel
     from asgcn_dgl.training.checkpoint import Restored, load_model
+    from asgcn_dgl.training.compare import fuse, list_runs
     from asgcn_dgl.training.datamodule import SkeletonDataModule
     from asgcn_dgl.training.history import read_history
+    from asgcn_dgl.training.lr_finder import find_lr
     from asgcn_dgl.training.modules import AIMWarmUp, JointTraining
     from asgcn_dgl.training.predict import Prediction, predict_clip
     from asgcn_dgl.training.run import train
@@ -35,8 +37,10 @@ else:
         {
             "averaging": ("AveragedModel",),
             "checkpoint": ("Restored", "load_model"),
+            "compare": ("fuse", "list_runs"),
             "datamodule": ("SkeletonDataModule",),
             "history": ("read_history",),
+            "lr_finder": ("find_lr",),
             "modules": ("AIMWarmUp", "JointTraining"),
             "predict": ("Prediction", "predict_clip"),
             "run": ("train",),
@@ -60,6 +64,9 @@ __all__ = [
     "RunConfig",
     "SkeletonDataModule",
     "TrainerConfig",
+    "find_lr",
+    "fuse",
+    "list_runs",
     "load_model",
     "masked_mse",
     "predict_clip",

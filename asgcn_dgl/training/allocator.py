@@ -5,23 +5,15 @@ from __future__ import annotations
 import ctypes
 import platform
 
-__all__ = ["reuse_memory"]
-
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # names of parameters in glibc's malloc.h
 
 
 def reuse_memory() -> bool:
-    """Ask glibc to keep what is freed, for the life of the process.
+    """Let glibc keep freed memory, for the life of the process; False without glibc.
 
-    By default glibc maps buffers over 32 MB for each use and gives them back after it. Every page
-    of them is then fetched and cleared again, which takes longer than much of the arithmetic of a
-    training step on a CPU. Memory that was used once stays with the process. The settings are
-    those of ``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1``.
-
-    Returns
-    -------
-    bool
-        Whether it was done: False where the C library is not glibc.
+    By default glibc maps buffers over 32 MB for each use and returns them after it. Every page is
+    then fetched and cleared again, which takes longer than much of the arithmetic of a training
+    step on a CPU. The settings are those of ``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1``.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

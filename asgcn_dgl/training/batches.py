@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from asgcn_dgl.data import EpochSampler, Sample, SkeletonDataset, collate
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder
 
-__all__ = ["EpochBatches", "Loader", "ordered_loader"]
+__all__ = ["EpochBatches", "Loader", "killed_workers", "ordered_loader"]
 
 Loader = DataLoader[Sample]
 
@@ -26,21 +28,9 @@ def ordered_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each view of its clips.
+    """Return a loader that goes over a dataset in order, once for each choice of frames.
 
-    Parameters
-    ----------
-    dataset
-        Clips.
-    builder
-        Makes the graphs of the batches.
-    batch_size
-        Clips of a batch.
-    workers
-        Processes that prepare clips.
-    rank, processes
-        Which process of how many takes its share; where clips are fewer than processes, each
-        takes all.
+    ``rank`` of ``processes`` takes its share; where clips are fewer than processes, each takes all.
     """
     size = len(dataset)
     shared = processes if size >= processes else 1
@@ -57,28 +47,33 @@ def ordered_loader(
     )
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
-
-    The clips of a step are the same whatever the number of processes and pieces, so that the
-    gradient is. The last step has the clips that are left; where there are fewer than processes,
-    they are left out, since each process has to take part.
-
-    Parameters
-    ----------
-    sampler
-        Draws of an epoch.
-    batch_size
-        Clips of a step.
-    pieces
-        Batches that a step is worked through in.
-    rank, processes
-        Which process of how many takes its share.
+@contextmanager
+def killed_workers() -> Iterator[None]:
+    """Say in a line that a process of a loader was killed.
 
     Raises
     ------
-    ValueError
-        If a step has fewer clips than processes times pieces, or the epoch fewer than processes.
+    InputError
+        If one was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a process that prepares clips was killed, perhaps for want of memory; fewer "
+            "clips.workers take less"
+        ) from error
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Split an epoch's draws into steps, a step into pieces, a piece among the processes.
+
+    The clips of a step (``batch_size``) are the same whatever the number of processes and pieces,
+    so that the gradient is. The last step has the remaining clips, unless they are fewer than
+    processes, since each process has to take part. ValueError if a step has fewer clips than
+    processes times pieces, or the epoch fewer than processes.
 
     Examples
     --------

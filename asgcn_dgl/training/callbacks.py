@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import append_line
+from asgcn_dgl.training.checkpoint import write_checkpoint
 from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
@@ -23,18 +24,14 @@ __all__ = ["AtomicCheckpointIO", "EpochLog", "ProgressBar", "SaveCheckpoints", "
 
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
-    """Print a line, above the progress bar if there is one, and add it to the log file.
-
-    Of several processes the first does.
-    """
+    """Print a line, above a progress bar, and add it to the log file; in the first process only."""
     if not is_main():
         return
     if bar is not None:
         bar.print(text)
     else:
         print(text, flush=True)
-    with file.open("a", encoding="utf-8") as log:
-        log.write(text + "\n")
+    append_line(file, text)
 
 
 class ProgressBar(TQDMProgressBar):
@@ -74,27 +71,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Write ``checkpoint`` beside ``path``, then put it in its place."""
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        folder = Path(path).parent
+        if not folder.is_dir():  # it was made when training began
+            raise InputError(f"{folder}: the folder was removed while training; train again")
+        write_checkpoint(Path(path), checkpoint)
 
 
 class SaveCheckpoints(Checkpoint):
     """Write ``<last>.ckpt`` after each epoch, and ``best.ckpt`` when validation is best so far.
 
-    Best is the highest top-1; of equals the lowest validation loss; of those the first. Lightning's
-    own ModelCheckpoint stores absolute paths, so that a moved run folder no longer resumes cleanly,
-    and knows no tie-break, which small validation sets need.
-
-    Parameters
-    ----------
-    folder
-        Where the checkpoints go.
-    last
-        Name of the checkpoint of the last epoch.
-    best
-        Whether to keep the best one.
-    patience
-        Validations without a better one after which training stops; None: it does not.
+    Best is the highest top-1, then the lowest validation loss, then the first. After ``patience``
+    validations without a better one training stops. Lightning's ModelCheckpoint stores absolute
+    paths, so that a moved run does not resume cleanly, and has no tie-break, which small sets need.
     """
 
     def __init__(
@@ -139,19 +127,9 @@ class SaveCheckpoints(Checkpoint):
 
 
 class EpochLog(Callback):
-    """Print and keep a line for each epoch; write its figures as data; count the seconds.
+    """Print and log a line for each epoch; write its figures as data; count the seconds.
 
-    Parameters
-    ----------
-    file
-        Text file of the lines.
-    label
-        Name of the phase, with which the lines begin.
-    bar
-        The progress bar, if any.
-    history
-        File that gets a line of JSON for each epoch: ``phase``, ``epoch`` from 1, and the figures
-        by name. None: no such file.
+    ``history`` gets a line of JSON for each epoch: ``phase``, ``epoch`` from 1, and the figures.
     """
 
     def __init__(
@@ -166,11 +144,13 @@ class EpochLog(Callback):
         self.label = label
         self.bar = bar
         self.seconds = 0.0
+        self.begun = False  # whether training has, in this sitting
         self._started = 0.0
         self._clips = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self.begun = True
         self._started = time.perf_counter()
         self._clips = 0
 
@@ -201,11 +181,10 @@ class EpochLog(Callback):
         say(self.file, "  ".join(parts), self.bar)
         if self.history is not None and is_main():
             line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
-            with self.history.open("a", encoding="utf-8") as data:
-                data.write(json.dumps(line) + "\n")
-        if trainer.logger is not None:
-            speed = {**rates, "clips_per_second": self._clips / seconds}
-            trainer.logger.log_metrics(speed, step=trainer.global_step)
+            append_line(self.history, json.dumps(line))
+        speed = {**rates, "clips_per_second": self._clips / seconds}
+        for logger in trainer.loggers:
+            logger.log_metrics(speed, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seconds so far."""

@@ -8,23 +8,26 @@ formats that the recordings were read in, with the options of their readers. It 
 
 from __future__ import annotations
 
+import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
+from asgcn_dgl.data.files import in_short, shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.files import atomic_path, plain_file
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
+from asgcn_dgl.schema import check_values
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.files import LOCK, RunDir
 
 __all__ = [
     "RECORD",
@@ -39,7 +42,9 @@ __all__ = [
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
 
-_MODELS: dict[str, type[ASGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
+ANOTHER = "train again, or use another checkpoint of the run"
+
+_MODELS: dict[str, Any] = {"asgcn": ASGCN, "stgcn": STGCN, "forecaster": Forecaster}
 _FORMAT = 1
 
 
@@ -55,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def make_record(
-    model: ASGCN,
+    model: ASGCN | Forecaster,
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
@@ -63,18 +68,8 @@ def make_record(
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, in plain values.
 
-    Parameters
-    ----------
-    model
-        The model.
-    class_names
-        Names of the classes.
-    config
-        Options of the run, above all how its clips are prepared.
-    origins
-        Formats and options that the clips were read with.
-    scored
-        Whether the last coordinate of the clips is a score; None if it is not known.
+    ``config`` says above all how clips are prepared, ``origins`` how they were read, ``scored``
+    whether their last coordinate is a score (None: not known).
     """
     return {
         "format": _FORMAT,
@@ -97,24 +92,38 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of this package, without running any code from it.
+class _Record(TypedDict):
+    format: int
+    model: str
+    model_config: dict[str, Any]
+    class_names: list[str]
+    run: dict[str, Any]
 
-    Raises
-    ------
-    InputError
-        If the file is missing, is damaged, or was not written by this package.
-    """
+
+class _Checkpoint(TypedDict):
+    state_dict: dict[str, Tensor]
+    epoch: int
+    asgcn_dgl: _Record
+
+
+def write_checkpoint(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = io.BytesIO()  # torch's own writer says nothing useful of a full disk
+    torch.save(dict(values), content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of this package, without running any code from it."""
+    plain_file(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: not a whole checkpoint ({first[:120]}); train again, or use "
-            "another checkpoint of the run"
-        ) from error
+        raise InputError(f"{path}: not a whole checkpoint ({first[:120]}); {ANOTHER}") from error
     record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) else None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(
@@ -125,28 +134,30 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: written by a newer asgcn-dgl (checkpoint format "
             f"{record['format']}, this one knows {_FORMAT}); update asgcn-dgl"
         )
+    check_values(checkpoint, _Checkpoint, path, ANOTHER)
     return checkpoint
+
+
+def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse weights that are not numbers.
+
+    Raises
+    ------
+    InputError
+        If one is NaN or infinite; the message names it.
+    """
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{path}: weight {name} is not finite; {ANOTHER}")
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A model out of a checkpoint, with what its use needs.
+    """A model from a checkpoint, in evaluation mode, with what its use needs.
 
-    Parameters
-    ----------
-    model
-        The model, in evaluation mode.
-    class_names
-        Names of the classes, in the order of the logits.
-    config
-        The options of the run.
-    epoch
-        Epochs that were trained.
-    origins
-        Formats and options that the training clips were read with, where they are known.
-    scored
-        Whether the last coordinate of the training clips is a score; None where a checkpoint does
-        not tell.
+    ``class_names`` are in the order of the logits; ``config`` has the options of the run;
+    ``origins`` the formats and options that the training clips were read with; ``scored`` says
+    whether their last coordinate is a score; None: not known.
     """
 
     model: ASGCN
@@ -157,13 +168,7 @@ class Restored:
     scored: bool | None = None
 
     def check_data(self, data: Reader) -> None:
-        """Refuse a set whose labels or joints mean something else than those of the training set.
-
-        Raises
-        ------
-        InputError
-            If its classes are others or in another order, or a skeleton of it is not the model's.
-        """
+        """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
         numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
@@ -173,11 +178,13 @@ class Restored:
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
-        given = self.config.clips.layout is not None  # clips take the bones of that layout
+        given = self.config.clips.layout is not None  # clips take what that layout has
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            bones = skeletons[0][1] if given else frozenset(layout.bones)
-            if (layout.joints, bones) not in skeletons:
+            fits = (layout.joints, frozenset(layout.bones)) in skeletons
+            if given:
+                fits = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
+            if not fits:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(
                     f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
@@ -185,13 +192,7 @@ class Restored:
                 )
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip with other coordinates than the training clips.
-
-        Raises
-        ------
-        InputError
-            If it has more or fewer, or a depth in the place of a score, or the other way round.
-        """
+        """Refuse a clip with other coordinates than the training clips, a score included."""
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
@@ -207,6 +208,7 @@ class Restored:
         self.model.preparation = {
             "run": _plain(self.config.to_dict()),
             "origins": [_plain(origin.to_dict()) for origin in self.origins],
+            "scored": self.scored,
         }
         return self
 
@@ -216,28 +218,29 @@ def _coordinates(count: int, scored: bool) -> str:
 
 
 def load_model(path: str | Path) -> Restored:
-    """Build the model that a checkpoint describes, with its weights; averaged ones come first.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used.
-    """
+    """Build the model of a checkpoint, with its weights; averaged ones come first."""
     if is_pretrained(path):
         return _load_pretrained(path)
     checkpoint = load_checkpoint(path)
     record = checkpoint[RECORD]
+    weights = model_weights(checkpoint["state_dict"], path)
     try:
+        if record["model"] not in _MODELS:
+            raise ValueError(f"no model {shown(record['model'])!r}")
         model = _MODELS[record["model"]].from_config(record["model_config"])
-        model.load_state_dict(model_weights(checkpoint["state_dict"]))
+        model.load_state_dict(weights)
         config = RunConfig.from_dict(record["run"])
         names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
         origins = tuple(Origin.from_dict(each) for each in record.get("origins", ()))
         scored = record.get("scored")
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        text = " ".join(str(error).split())
+        if scored is not None and not isinstance(scored, bool):
+            raise ValueError("scored must be true, false or none")
+        if len(names) != model.config.num_classes:
+            raise ValueError(f"{len(names)} class_names of {model.config.num_classes} classes")
+    except Exception as error:  # damage leads to whatever it happens to hit
         raise InputError(
-            f"{path}: its weights and options do not fit this version ({text[:200]}); train again"
+            f"{path}: its weights and options do not fit this version ({in_short(error)}); train "
+            "again"
         ) from error
     return Restored(model.eval(), names, config, epoch, origins, scored).described()
 
@@ -250,10 +253,10 @@ def _load_pretrained(folder: str | Path) -> Restored:
         config = RunConfig.from_dict(dict(model.preparation.get("run", {})))
         config = replace(config, model=model.config)
         origins = tuple(Origin.from_dict(each) for each in model.preparation.get("origins", ()))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{Path(folder) / CONFIG_FILE}: {error}") from error
+    except Exception as error:  # damage leads to whatever it happens to hit
+        raise InputError(f"{Path(folder) / CONFIG_FILE}: {in_short(error)}") from error
     names = list(model.class_names) or _numbered(model)
-    return Restored(model, names, config, 0, origins)
+    return Restored(model, names, config, 0, origins, model.preparation.get("scored"))
 
 
 def _numbered(model: ASGCN) -> list[str]:
@@ -261,51 +264,52 @@ def _numbered(model: ASGCN) -> list[str]:
 
 
 def write_model(
-    out: str | Path, model: ASGCN, class_names: Sequence[str], config: RunConfig
+    out: str | Path,
+    model: ASGCN,
+    class_names: Sequence[str],
+    config: RunConfig,
+    origins: Sequence[Origin] = (),
+    scored: bool | None = None,
 ) -> Path:
-    """Write a model that no run of this library trained, as a checkpoint or the folder of a run.
+    """Write a model that no run of this library trained; return its checkpoint.
 
-    Parameters
-    ----------
-    out
-        A name that ends in ``.ckpt``, or a folder, which must be new or empty.
-    model
-        The model.
-    class_names
-        Names of the classes; empty: numbered.
-    config
-        How clips are prepared.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty, or the names are not as many as the classes.
+    ``out`` is a name that ends in ``.ckpt``, or a new or empty folder, which becomes that of a run.
+    Without ``class_names`` classes are numbered; ``config`` says how clips are prepared, and
+    ``origins`` the formats and options that they are read with.
     """
     out, names = Path(out), list(class_names) or _numbered(model)
     if len(names) != model.config.num_classes:
         raise InputError(f"{len(names)} names of classes for a model of {model.config.num_classes}")
     config = replace(config, model=model.config)
-    file = out if out.suffix == ".ckpt" else out / "checkpoints" / "best.ckpt"
-    if file != out:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    check_finite(state, "the given weights")
+    record = make_record(model, names, config, origins, scored)
+    held = {"state_dict": state, "epoch": -1, RECORD: record}
+    if out.suffix == ".ckpt":
+        write_checkpoint(out, held)
+        return out
+    file = out / "checkpoints" / "best.ckpt"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: already there; give another --out")
+    with RunDir(out).lock():
+        if any(each.name != LOCK for each in out.iterdir()):
             raise InputError(f"{out}: already there and not empty; give another --out")
         RunDir(out).write_config(config)
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config)}
-    with atomic_path(file) as temporary:
-        torch.save(held, temporary)
+        write_checkpoint(file, held)
     return file
 
 
-def model_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the model's weights out of a training module's state, averaged ones first."""
+def model_weights(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Return the model's weights out of a training module's state, averaged ones first.
+
+    Raises
+    ------
+    InputError
+        If the state, which is of the file ``path``, holds none, or one is not finite.
+    """
     for prefix in ("average.module.", "model."):
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if weights:
+            check_finite(weights, path)
             return weights
-    raise KeyError("no weights of a model")
+    raise InputError(f"{path}: there are no weights of a model in its state_dict; {ANOTHER}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from asgcn_dgl.data import (
     Batch,
@@ -16,48 +16,31 @@ from asgcn_dgl.data import (
     ClipList,
     HandleMissing,
     Reader,
-    SelectBodies,
     SkeletonDataset,
     Subset,
     collate,
     open_data,
 )
-from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, track
+from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
+from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
+from asgcn_dgl.data.store import FORMAT as STORE
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
-from asgcn_dgl.data.transforms import (
-    AlignSpine,
-    Center,
-    Compose,
-    Crop,
-    FitBox,
-    InUnit,
-    RandomFlip,
-    RandomLoss,
-    RandomMove,
-    RandomNoise,
-    RandomRotate,
-    RandomScale,
-    RandomShear,
-    RandomSpeed,
-    Transform,
-    ViewNormalize,
-)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 from asgcn_dgl.training.batches import Loader, ordered_loader
-from asgcn_dgl.training.config import ClipsConfig, RunConfig
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.views import suited
 
 __all__ = [
     "RunClips",
-    "body_steps",
     "clips_to_test",
     "evaluation_loader",
     "load",
     "make_dataset",
-    "make_transform",
     "open_run",
     "run_layouts",
 ]
@@ -68,85 +51,10 @@ logger = logging.getLogger(__name__)
 SIZED = 32
 
 
-def make_transform(options: ClipsConfig, training: bool) -> Transform:
-    """Return the alignment, followed by the augmentation while training."""
-    steps: list[Any] = body_steps(options)
-    if options.layout is not None:
-        steps.insert(0, TakeLayout(get_layout(options.layout)))
-    if options.unit is not None:
-        steps.append(InUnit(options.unit))
-    if options.align != "none":
-        steps.append(Center())
-    if options.align == "spine":
-        steps.append(AlignSpine())
-    elif options.align in ("view", "view_clip", "published"):
-        published, whole = options.align == "published", options.align == "view_clip"
-        steps.append(ViewNormalize(published=published, whole=whole))
-    if training:
-        steps += _augmentation(options)
-    if options.box:
-        steps.append(FitBox())
-    return Compose(*steps)
-
-
-@dataclass(frozen=True)
-class TakeLayout:
-    """Give clips the bones of another layout of the same joints.
-
-    Parameters
-    ----------
-    layout
-        The layout.
-    """
-
-    layout: SkeletonLayout
-
-    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip has other joints.
-        """
-        if clip.layout.joints != self.layout.joints:
-            raise InputError(
-                f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
-                f"clips.layout {self.layout.name!r}"
-            )
-        return replace(clip, layout=self.layout)
-
-
 def run_layouts(config: RunConfig, data: Reader) -> tuple[SkeletonLayout, ...]:
     """Return the layouts that the model of a run serves."""
     chosen = config.clips.layout
     return data.layouts if chosen is None else (get_layout(chosen),)
-
-
-def body_steps(options: ClipsConfig) -> list[SelectBodies]:
-    """Return the choice of bodies, if there is one."""
-    if options.max_bodies is None:
-        return []
-    return [SelectBodies(options.max_bodies, options.body_rule)]
-
-
-def _augmentation(options: ClipsConfig) -> list[Any]:
-    """Return the random transforms that the options switch on."""
-    rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
-    low, high = options.scale
-    slow, fast = options.speed
-    chosen = [
-        (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
-        ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate, options.rotate_order)),  # type: ignore[arg-type]
-        ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
-        (options.shear > 0, lambda: RandomShear(options.shear)),
-        (options.flip > 0, lambda: RandomFlip(options.flip)),
-        (options.move, RandomMove),
-        (options.noise > 0, lambda: RandomNoise(options.noise)),
-        (options.lose > 0, lambda: RandomLoss(options.lose)),
-    ]
-    return [make() for wanted, make in chosen if wanted]
 
 
 def make_dataset(
@@ -160,26 +68,11 @@ def make_dataset(
     mirrored: bool = False,
     num_classes: int | None = None,
 ) -> SkeletonDataset:
-    """Return the dataset of a reader's clips, or of clips in memory.
+    """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
-    Parameters
-    ----------
-    clips
-        A reader, or clips.
-    config
-        Options of the run.
-    mode
-        'whole', 'observed' or 'mixed', see :class:`~asgcn_dgl.data.SkeletonDataset`.
-    future_frames
-        T'.
-    training
-        With augmentation and random frames.
-    num_clips
-        Choices of frames of a clip, if not training.
-    mirrored
-        Show each clip mirrored as well, if not training.
-    num_classes
-        K; clips of other labels are refused.
+    ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
+    adds augmentation and random frames, ``mirrored`` shows each clip mirrored as well, if not
+    training; clips of labels that are not in 0..``num_classes`` - 1 are refused.
     """
     options = config.clips
     return SkeletonDataset(
@@ -193,6 +86,7 @@ def make_dataset(
         mode=mode,
         future_frames=future_frames,
         future_share=config.prediction.share,
+        past_frames=config.model.past_frames if config.model.future_head == "dct" else 0,
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,
@@ -201,27 +95,27 @@ def make_dataset(
     )
 
 
-def open_run(config: RunConfig) -> Reader:
-    """Open the data of a run.
+def open_run(config: RunConfig, testing: bool = False) -> Reader:
+    """Open the data of a run, for a forecaster as the set's protocol has it.
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be used.
+    A store is as it was prepared. Recordings to be tested on (``testing``) may be read with other
+    options than those to learn from.
     """
-    return open_data(config.root, config.data)
+    reading: dict[str, Any] = {}
+    protocol = PROTOCOLS.get(config.data)
+    roots = map(Path, config.root.split(os.pathsep))
+    if config.model.name == "forecaster" and protocol and not any(map(STORE.recognizes, roots)):
+        reading.update(protocol.test_reading if testing else protocol.reading)
+        reading["form"] = config.forecast.form
+    found = open_data(config.root, config.data, **reading)
+    return found if config.clips.rate is None else Resampled.of(found, config.clips.rate)
 
 
 def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
-    """Return the clips in memory, or as they are where they are not to be kept.
+    """Return the clips in memory, or as they are where they are not to be cached.
 
     Of recordings that were not prepared, those that ``prepare`` would drop are left out, with a
-    warning that counts them by cause, or stop with ``clips.strict``.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be used and none may be left out, or none can be used.
+    warning that counts them by cause; with ``clips.strict`` they are errors.
     """
     prepared = isinstance(clips, ClipList) or _is_store(clips)
     if not len(clips) or (prepared and not config.clips.cache):
@@ -229,7 +123,7 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
     kept: list[int] = []
     found: list[Clip] = []
     causes: list[str] = []
-    for index in track(range(len(clips)), progress):
+    for index in progress_bar(range(len(clips)), progress):
         try:
             clip = clips.read(index).check(len(clips.class_names) or None)
         except InputError as error:
@@ -248,8 +142,9 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
 
 
 def _is_store(clips: Reader) -> bool:
-    whole = clips.whole if isinstance(clips, Subset) else clips
-    return isinstance(whole, Store)
+    while isinstance(clips, Subset | Resampled) and clips.whole is not None:
+        clips = clips.whole
+    return isinstance(clips, Store)
 
 
 def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
@@ -270,13 +165,7 @@ def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
 
 
 def clips_to_test(data: Reader, config: RunConfig) -> Reader:
-    """Return the clips that a run is tested on.
-
-    Raises
-    ------
-    InputError
-        If the split cannot be used, or there is no test clip.
-    """
+    """Return the clips that a run is tested on."""
     test = _test_clips(data, config)
     if not test:
         raise InputError(f"{config.root}: {_without_test(data, config)}; {HOW_TO_SPLIT}")
@@ -304,20 +193,7 @@ def evaluation_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:
-    """Return a loader that goes over a dataset in order, once for each choice of frames.
-
-    Parameters
-    ----------
-    dataset
-        Clips.
-    builder
-        Builds the graphs.
-    config
-        Options of the run.
-    rank, processes
-        Which process of how many takes its share; where clips are fewer than processes, each
-        takes all.
-    """
+    """Return a loader over a dataset in order, see :func:`ordered_loader`."""
     return ordered_loader(
         dataset,
         builder,
@@ -332,18 +208,6 @@ class RunClips:
     """The training clips of a run, split into those to learn from and those to choose by.
 
     The test clips are not here: nothing that trains can see them.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    progress
-        Show a bar while clips are read.
-
-    Raises
-    ------
-    InputError
-        If the folder, the protocol or a clip cannot be used, or one part holds no clip.
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
@@ -351,6 +215,11 @@ class RunClips:
         self.set = open_run(config)
         if not self.set.class_names:
             raise InputError(f"{config.root}: no recording has a label; give them classes")
+        if len(self.set.class_names) < 2:
+            raise InputError(
+                f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
+                "there is nothing to tell apart"
+            )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split
         train, _ = self.set.split(self.protocol)
@@ -379,16 +248,26 @@ class RunClips:
         if self.views:
             self.config = replace(config, clips=suits)
         self._check_unit()
+        self._check_rates()
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     def _check_unit(self) -> None:
         """Warn of coordinates in a unit that is far from the size of a body."""
-        if self.config.clips.unit is not None or not len(self.train_clips):
+        options = self.config.clips
+        if options.box or options.unit is not None or not len(self.train_clips):
             return
         every = max(1, len(self.train_clips) // SIZED)
         few = range(0, len(self.train_clips), every)
         sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
         doubt = doubt_unit(sizes[len(sizes) // 2])
+        if doubt:
+            logger.warning("%s: %s", self.config.root, doubt)
+
+    def _check_rates(self) -> None:
+        """Warn of recordings of several frame rates."""
+        every = max(1, len(self.train_clips) // SIZED) if not self.config.clips.cache else 1
+        few = range(0, len(self.train_clips), every)
+        doubt = doubt_rates(rate_of(self.train_clips.read(index)) for index in few)
         if doubt:
             logger.warning("%s: %s", self.config.root, doubt)
 

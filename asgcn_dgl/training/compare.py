@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl import metrics
+from asgcn_dgl.data.formats.npz import read_npz
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json
 from asgcn_dgl.training.config import RunConfig
@@ -36,24 +36,10 @@ CHOOSE_ELSEWHERE = (
 
 
 class RunSummary(NamedTuple):
-    """One run in a line.
+    """One run in a line: accuracies in percent, prediction error in units of the data, seconds.
 
-    Attributes
-    ----------
-    name
-        Folder, from the one that was looked in.
-    data, stream, seed
-        What was learned from.
-    epochs
-        Epochs of the joint training that were asked for.
-    validation, test
-        Top-1 accuracy in per cent, None where it was not measured.
-    mpjpe
-        Prediction error on the test clips, units of the data, None where there is none.
-    seconds
-        Time that training took, None while it is not done.
-    state
-        'done', 'diverged', or 'begun': it is running, or was interrupted.
+    What was not measured is None. ``state`` is 'done', 'diverged', or 'begun': running or
+    interrupted.
     """
 
     name: str
@@ -69,23 +55,7 @@ class RunSummary(NamedTuple):
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
-    """Find the runs in a folder and all folders below.
-
-    Parameters
-    ----------
-    folder
-        Where to look.
-
-    Returns
-    -------
-    list of RunSummary
-        Sorted by name.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, no run in it, or a file of a run is damaged.
-    """
+    """Return the runs in a folder and all folders below, sorted by name."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the one that holds the runs")
@@ -115,7 +85,7 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
 
 
 def runs_table(runs: Sequence[RunSummary]) -> str:
-    """Return runs as a table to read."""
+    """Return runs as a table in text."""
     head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min", "state")
     rows = [
         (
@@ -146,32 +116,13 @@ def fuse(
     *,
     choose: bool = False,
 ) -> dict[str, Any]:
-    """Add up the class probabilities of several runs on the same test clips.
+    """Add up the class probabilities of several evaluated runs on the same test clips.
 
-    Parameters
-    ----------
-    runs
-        Folders of evaluated runs.
-    weights
-        One for each run; by default 1 for a model that sees motion only, 2 for one that sees the
-        streams ``joint`` or ``bone``.
-    out
-        File to write the result to as JSON, whole or not at all.
-    choose
-        Choose the weights on the clips that the runs held out of the training clips, see
-        :func:`choose_weights`.
-
-    Returns
-    -------
-    dict
-        ``top1``, ``top5``, ``mean_class`` of the sum, with ``intervals`` (95 %);
-        ``validation_top1`` where weights were chosen; ``runs``: stream, weight and top-1 of each.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two runs, one is not evaluated, they are not of the same clips,
-        the weights do not fit, or they are to be chosen and a run held nothing out.
+    ``weights`` are by default 1 for a model that sees motion only, 2 for one that sees the streams
+    ``joint`` or ``bone``; ``choose`` finds them on the clips that the runs held out, in tenths.
+    ``out`` is a JSON file for the result: ``top1``, ``top5`` and ``mean_class`` of the sum in
+    percent, with ``intervals`` (95 %), ``validation_top1`` where weights were chosen, and ``runs``.
+    InputError for fewer than two runs, other clips, or weights that do not fit.
     """
     if len(runs) < 2:
         raise InputError("fuse needs at least two runs")
@@ -212,7 +163,7 @@ def fuse(
 
 
 def fusion_table(result: Mapping[str, Any]) -> str:
-    """Return what :func:`fuse` found as lines to read."""
+    """Return the result of :func:`fuse` as lines of text."""
     lines = []
     if "validation_top1" in result:
         clips, top1 = result["validation_clips"], result["validation_top1"]
@@ -231,26 +182,9 @@ def fusion_table(result: Mapping[str, Any]) -> str:
 def choose_weights(
     probabilities: Sequence[np.ndarray], labels: np.ndarray
 ) -> tuple[list[float], float]:
-    """Choose weights out of all tenths that sum to one: of highest top-1, then of lowest loss.
+    """Return the tenths that sum to one of highest top-1, then of lowest loss; and that top-1.
 
-    Parameters
-    ----------
-    probabilities
-        (B, K) of each stream, of the same clips.
-    labels
-        (B,) true classes.
-
-    Returns
-    -------
-    weights
-        One for each stream.
-    top1
-        Accuracy with them, in per cent.
-
-    Raises
-    ------
-    InputError
-        For more than six streams, whose weights would be too many to try.
+    Given are (B, K) probabilities of each of at most six streams, and (B,) labels.
 
     Examples
     --------
@@ -317,13 +251,7 @@ def _weights(given: Sequence[float] | None, runs: Sequence[RunConfig]) -> list[f
 
 
 def read_scores(run: RunDir) -> dict[str, np.ndarray]:
-    """Read the names, labels, probabilities and class names of a run's test clips.
-
-    Raises
-    ------
-    InputError
-        If the run is not evaluated, or the file is damaged.
-    """
+    """Read the names, labels, probabilities and class names of a run's test clips."""
     return _scores(run.scores, "asgcn-dgl evaluate")
 
 
@@ -332,12 +260,36 @@ def _scores(path: Path, remedy: str) -> dict[str, np.ndarray]:
         if remedy == CHOOSE_ELSEWHERE:
             raise InputError(f"{path}: not there; {remedy}")
         raise InputError(f"{path.parent}: not evaluated yet; '{remedy} {path.parent}' first")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            wanted = ("names", "labels", "probabilities", "class_names")
-            return {name: file[name] for name in wanted}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged ({error}); evaluate the run again") from error
+    # copies: what was read is not writable, of which torch warns
+    found = {name: array.copy() for name, array in read_npz(path, _ARRAYS).items()}
+    for name in _ARRAYS:
+        if name not in found:
+            raise InputError(f"{path}: there is no {name}; {_AGAIN}")
+    fault = _fault(*(found[name] for name in _ARRAYS))
+    if fault:
+        raise InputError(f"{path}: {fault}; {_AGAIN}")
+    return found
+
+
+_ARRAYS = ("names", "labels", "probabilities", "class_names")
+_AGAIN = "evaluate the run again"
+
+
+def _fault(names: np.ndarray, labels: np.ndarray, shares: np.ndarray, classes: np.ndarray) -> str:
+    """Say what is wrong with arrays of scores; empty where nothing is."""
+    if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
+        return "names is no list of names"
+    if classes.ndim != 1 or classes.dtype.kind != "U" or not len(classes):
+        return "class_names is no list of names"
+    if labels.shape != names.shape or labels.dtype.kind not in "iu":
+        return "labels is not a whole number for each name"
+    if labels.min() < -1 or labels.max() >= len(classes):
+        return f"labels holds what is none of {len(classes)} classes"
+    if shares.shape != (len(names), len(classes)) or shares.dtype.kind != "f":
+        return "probabilities is not a number for each name and class"
+    if not np.isfinite(shares).all() or shares.min() < 0 or np.ptp(shares.sum(axis=1)) > 0.01:
+        return "probabilities holds what is none"
+    return ""
 
 
 def _figures(scores: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:

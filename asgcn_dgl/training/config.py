@@ -14,6 +14,7 @@ from typing import Any, Literal
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
+from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 
 __all__ = [
@@ -21,15 +22,23 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "ForecastConfig",
+    "LoggerName",
     "OptimConfig",
     "PredictionConfig",
     "RunConfig",
     "TrainerConfig",
-    "merged",
     "packaged_config",
     "packaged_configs",
     "read_yaml",
+    "yaml_text",
 ]
+
+
+#: Where a run can log beside its CSV files.
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+#: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
+MOST_SEED, MOST_EPOCHS = 2**32 - 1, 1_000_000
 
 
 @dataclass
@@ -41,8 +50,8 @@ class ClipsConfig:
     protocol
         Split of the set into training and test clips, by name; none: the set's usual one.
     validation
-        What is held out of the training clips for choosing: whole subjects, cameras or set-ups,
-        clips drawn at random, or nothing (the last epoch is then the result).
+        What is held out of the training clips for choosing: whole subjects, cameras, set-ups or
+        replications, clips drawn at random, or nothing (the last epoch is then the result).
     validation_share
         Share of the training clips that is held out, at least.
     validation_seed
@@ -51,6 +60,7 @@ class ClipsConfig:
         T, frames of a clip that the model sees.
     sampling
         How the frames are taken: 'uniform' (one out of each of T equal stretches of the clip),
+        'loop' (so too, but a shorter clip goes round, as PYSKL does it),
         'random' (drawn from the whole clip with repetition while training, spread evenly in
         evaluation), 'resize' (interpolation), 'repeat' (from the start again until full), 'pad'
         (masked frames), 'own' (all that the clip has, T at most; clips of about the same length
@@ -76,13 +86,15 @@ class ClipsConfig:
         What the model is given: joint positions, bone vectors, long bones (from a joint's parent's
         parent), or the motion of any.
     layout
-        Supplied layout whose bones the clips' joints get, which must be those of their own layout;
-        none: the clips' own.
+        Supplied layout that the clips get: of the same joints, for its bones, or of some of them,
+        for those alone; none: the clips' own.
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
         'view_clip' (the same by the shoulders of all frames, not of the first that shows them),
-        'published' (the shoulders along x by the shortest turn, as published), or 'none'.
+        'published' (the shoulders along x by the shortest turn, as published), 'pyskl' (so too,
+        about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
+        about that joint in each frame), or 'none'.
     views
         From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
         view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
@@ -91,6 +103,9 @@ class ClipsConfig:
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
         the recordings' unit. None: the coordinates as they are, which should be about 1.
+    rate
+        Frames a second that recordings are brought to first, by interpolation; those that do not
+        tell theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -126,11 +141,11 @@ class ClipsConfig:
     """
 
     protocol: str | None = None
-    validation: Literal["subject", "camera", "setup", "random", "none"] = "subject"
+    validation: Literal["subject", "camera", "setup", "replication", "random", "none"] = "subject"
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
-    sampling: Literal["uniform", "random", "resize", "repeat", "pad", "own"] = "uniform"
+    sampling: Literal["uniform", "loop", "random", "resize", "repeat", "pad", "own"] = "uniform"
     num_clips: int = 1
     mirrored: bool = False
     missing: Literal["mask", "interpolate", "drop", "zero"] = "mask"
@@ -140,9 +155,12 @@ class ClipsConfig:
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
     stream: Stream = "joint"
     layout: str | None = None
-    align: Literal["none", "center", "spine", "view", "view_clip", "published"] = "spine"
+    align: Literal[
+        "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
+    ] = "spine"
     views: Literal["given", "one", "several", "auto"] = "given"
     unit: float | None = None
+    rate: float | None = None
     rotate: float | list[float] = 15.0
     rotate_order: Literal["xyz", "zyx"] = "xyz"
     scale: list[float] = field(default_factory=lambda: [0.9, 1.1])
@@ -164,7 +182,9 @@ class ClipsConfig:
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
         _check_least(self, "clips", 1, counts)
         _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
-        _check_positive(self, "clips", ("unit",))
+        _check_most(self, "clips", num_frames=100_000, num_clips=1000, max_bodies=1000)
+        _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
+        _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
@@ -208,8 +228,8 @@ class AIMConfig:
         again; 1 (the paper) lets it do without the links, since the last pose is a good guess.
     kl_warmup
         Share of the warm-up over which the weight of the links' divergence from their prior rises
-        from 0 to 1. At full weight from the beginning (0, the paper) links close before the
-        decoder has learned to use them.
+        from 0 to 1, and of joint training over which joint_kl rises. At full weight from the
+        beginning (0, the paper) links close before anything has learned to use them.
     joint_lr_scale
         Learning rate of AIM in joint training, as a factor on that of the rest.
     joint_optimizer
@@ -219,6 +239,9 @@ class AIMConfig:
         joint_lr_scale with 'sgd', that of the warm-up with 'adam'.
     loss_weight
         Weight of AIM's own loss beside the joint loss; 0 (the paper): it ends with the warm-up.
+    joint_kl
+        Weight of the links' divergence from their prior alone beside the joint loss, so that a
+        link has its price in joint training too; 0 (the paper): links cost nothing there.
     """
 
     epochs: int = 10
@@ -230,11 +253,13 @@ class AIMConfig:
     joint_optimizer: Literal["sgd", "adam"] = "sgd"
     joint_lr: float | None = None
     loss_weight: float = 0.0
+    joint_kl: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self, "aim.")
-        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight"))
+        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight", "joint_kl"))
         _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
+        _check_most(self, "aim", epochs=MOST_EPOCHS, pred_steps=10_000, batch_size=2**16)
         _check_positive(self, "aim", ("lr", "joint_lr"))
         check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "between 0 and 1", self.kl_warmup)
 
@@ -333,15 +358,67 @@ class PredictionConfig:
     share
         Probability that a training clip loses its last T' frames, which are then the target. The
         others are seen whole and train recognition alone.
+    loss
+        'squared' (the paper), or 'distance': the length of the error, which a few joints that the
+        sensor has lost do not govern.
     """
 
     weight: float = 0.01
     share: float = 0.5
+    loss: Literal["squared", "distance"] = "squared"
 
     def __post_init__(self) -> None:
         check_types(self, "prediction.")
         _check_least(self, "prediction", 0, ("weight",))
         check(0 <= self.share <= 1, "prediction.share", "between 0 and 1", self.share)
+
+
+@dataclass
+class ForecastConfig:
+    """What a forecaster learns from, and its loss; other models do not use it.
+
+    A forecaster learns from windows of the recordings, by AdamW with the rates and the schedule of
+    section ``optim``; of the augmentations ``clips.flip`` and ``clips.noise`` act on windows.
+
+    Parameters
+    ----------
+    rate
+        Frames a second that are seen and forecast, of recordings that say their own; none: all.
+    windows
+        Windows that an epoch draws.
+    balance
+        How windows are drawn: 1, all alike; 0, every action as often; or between.
+    reverse
+        Probability that a window is played backwards.
+    slow
+        Slowest speed that a window is played at, from 0 to 1; half of them keep their own.
+    speed_weight
+        Weight of the error of the speeds beside that of the positions.
+    horizon_power
+        The error of frame t counts t to minus this: 0, all frames alike; 1, as a steady motion that
+        was missed grows.
+    form
+        What is forecast of motion capture: 'positions' or 'angles'. A store holds what it was
+        prepared with.
+    """
+
+    rate: float | None = 25.0
+    windows: int = 6400
+    balance: float = 0.5
+    reverse: float = 0.0
+    slow: float = 1.0
+    speed_weight: float = 1.0
+    horizon_power: float = 0.5
+    form: Literal["positions", "angles"] = "positions"
+
+    def __post_init__(self) -> None:
+        check_types(self, "forecast.")
+        _check_positive(self, "forecast", ("rate", "slow"))
+        _check_least(self, "forecast", 1, ("windows",))
+        _check_least(self, "forecast", 0, ("speed_weight", "horizon_power"))
+        for name in ("balance", "reverse", "slow"):
+            value = getattr(self, name)
+            check(0 <= value <= 1, f"forecast.{name}", "between 0 and 1", value)
 
 
 @dataclass
@@ -380,8 +457,14 @@ class TrainerConfig:
         Threads of torch; none: torch's default.
     progress
         Show progress bars: always, never, or where output goes to a terminal.
+    freeze
+        Parts of the model that are not trained, their statistics included: 'aim', 'backbone' (input
+        norms and blocks), 'recognition', 'prediction'; for a start from another model's weights.
     early_stop
         Validations without a better one after which joint training ends; none: it never does.
+    loggers
+        Where to log beside ``csv/`` in the run's folder: 'tensorboard' (if it is installed),
+        'wandb' (Weights & Biases), 'mlflow'.
     link_pictures
         Put a picture of the mean A-links of a few clips into TensorBoard after each epoch.
     reuse_memory
@@ -402,7 +485,11 @@ class TrainerConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
     progress: Literal["auto", "on", "off"] = "auto"
+    freeze: list[Literal["aim", "backbone", "recognition", "prediction"]] = field(
+        default_factory=list
+    )
     early_stop: int | None = None
+    loggers: list[LoggerName] = field(default_factory=lambda: ["tensorboard"])
     link_pictures: bool = True
     reuse_memory: bool = True
 
@@ -411,6 +498,8 @@ class TrainerConfig:
         counts = ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every")
         _check_least(self, "trainer", 1, (*counts, "threads", "devices", "nodes", "early_stop"))
         _check_least(self, "trainer", 0, ("seed",))
+        _check_most(self, "trainer", epochs=MOST_EPOCHS, batch_size=2**16, eval_batch_size=2**16)
+        _check_most(self, "trainer", threads=1024, devices=1024, nodes=1024, seed=MOST_SEED)
         check(
             self.accumulate <= self.batch_size,
             "trainer.accumulate",
@@ -441,6 +530,8 @@ class RunConfig:
         Gradient descent and its schedule.
     prediction
         How much the prediction of future poses counts.
+    forecast
+        What a forecaster learns from, and its loss; other models do not use it.
     trainer
         The loop.
 
@@ -458,17 +549,16 @@ class RunConfig:
     aim: AIMConfig = field(default_factory=AIMConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    forecast: ForecastConfig = field(default_factory=ForecastConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
         check_types(self)
         frozen = self.model.link_mode == "frozen"
-        check(
-            not frozen or self.aim.loss_weight == 0,
-            "aim.loss_weight",
-            "0 where model.link_mode is frozen",
-            self.aim.loss_weight,
-        )
+        for name in ("loss_weight", "joint_kl"):
+            value = getattr(self.aim, name)
+            rule = "0 where model.link_mode is frozen"
+            check(not frozen or value == 0, f"aim.{name}", rule, value)
         check(
             self.model.made_streams is None or self.clips.stream == "joint",
             "clips.stream",
@@ -481,10 +571,22 @@ class RunConfig:
             "left out where clips.validation is none",
             self.trainer.early_stop,
         )
+        if self.model.name == "forecaster":
+            self._check_forecaster()
+
+    def _check_forecaster(self) -> None:
+        for section, name, wanted in (
+            ("clips", "stream", "joint"),
+            ("trainer", "accumulate", 1),
+            ("trainer", "early_stop", None),
+            *((("clips", "flip", 0),) if self.forecast.form == "angles" else ()),
+        ):
+            value = getattr(getattr(self, section), name)
+            check(value == wanted, f"{section}.{name}", f"{wanted} for a forecaster", value)
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Streams that the model sees: that of the clips, or those that it makes of positions.
+        """Streams that the model sees, that of the clips or those that it makes of positions.
 
         Examples
         --------
@@ -562,6 +664,7 @@ SECTIONS: dict[str, type[Any]] = {
     "aim": AIMConfig,
     "optim": OptimConfig,
     "prediction": PredictionConfig,
+    "forecast": ForecastConfig,
     "trainer": TrainerConfig,
 }
 #: Options of a model that no run sets.
@@ -598,14 +701,21 @@ def _check_least(options: Any, section: str, least: int, names: Collection[str])
         check(value is None or value >= least, f"{section}.{name}", text, value)
 
 
+def _check_most(options: Any, section: str, **most: int) -> None:
+    """Refuse sizes beyond any use, which would ask for more memory or processes than there are."""
+    for name, limit in most.items():
+        value = getattr(options, name)
+        check(value is None or value <= limit, f"{section}.{name}", f"at most {limit}", value)
+
+
 def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
     for name in names:
         value = getattr(options, name)
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
-#: Configurations that are another's, by name.
-_SAME = {"own": "small_set"}
+#: Configurations that are another's, by name: recordings of one's own, and of pose estimators.
+_SAME = dict.fromkeys(("own", "openpose", "alphapose", "deeplabcut", "wide"), "small_set")
 
 
 def packaged_configs() -> list[str]:
@@ -639,6 +749,18 @@ def _yaml() -> Any:
     return yaml
 
 
+def yaml_text(value: object) -> str:
+    """Return the value of an option as YAML has it, on one line.
+
+    Examples
+    --------
+    >>> yaml_text([32, 64]), yaml_text("xview"), yaml_text(None)
+    ('[32, 64]', 'xview', 'null')
+    """
+    text = str(_yaml().safe_dump(value, default_flow_style=True, width=float("inf")))
+    return text.removesuffix("...\n").strip()
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the options in a YAML file.
 
@@ -648,32 +770,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         If the file is missing, is not YAML, or is not a mapping.
     """
     yaml = _yaml()
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+    if not Path(path).is_file():
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a YAML file, or one of "
+            f"{path}: cannot be read (no such file); give a YAML file, or one of "
             f"{', '.join(packaged_configs())}"
+        )
+    try:
+        values = yaml.safe_load(read_whole(Path(path)).decode())
+    except InputError:
+        raise
+    except Exception as error:  # YAML's builders let through what a date or number leads to
+        raise InputError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())[:200]})"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of ``base`` with those of ``over`` in them, section by section.
-
-    Examples
-    --------
-    >>> merged({"trainer": {"epochs": 9, "seed": 1}}, {"trainer": {"epochs": 3}})
-    {'trainer': {'epochs': 3, 'seed': 1}}
-    """
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            value = merged(old, value)
-        found[key] = value
-    return found

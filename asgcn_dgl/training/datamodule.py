@@ -14,8 +14,6 @@ from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.batches import EpochBatches, Loader, ordered_loader
 from asgcn_dgl.training.parallel import processes, rank
 
-__all__ = ["SkeletonDataModule"]
-
 
 class SkeletonDataModule(pl.LightningDataModule):
     """Training and validation clips, batched the same way on any number of processes.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DivergenceError"]
-
 
 class DivergenceError(RuntimeError):
     """Training has left the finite numbers; the last checkpoint is from before."""

@@ -8,17 +8,22 @@ from typing import Literal
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
-from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.checkpoint import load_model, write_model
 from asgcn_dgl.training.files import model_file
 
-__all__ = ["export"]
+To = Literal["onnx", "torch", "pretrained", "checkpoint"]
 
-_NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "pretrained": "model"}
+_NAMES: dict[To, str] = {
+    "onnx": "model.onnx",
+    "torch": "model.pt2",
+    "pretrained": "model",
+    "checkpoint": "model.ckpt",
+}
 
 
 def export(
     run_dir: str | Path,
-    to: Literal["onnx", "torch", "pretrained"],
+    to: To,
     out: str | Path | None = None,
     *,
     bodies: int | None = None,
@@ -26,25 +31,11 @@ def export(
     layout: str | None = None,
     checkpoint: str = "auto",
 ) -> str:
-    """Write a trained model as a file that other programs run; return what was written, in a line.
+    """Write a trained model as a file that other programs run; return a line about it.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of a run, a checkpoint, or a folder of ``save_pretrained``.
-    to
-        Kind of file.
-    out
-        Where to write; None for the usual name in the present folder.
-    bodies, outputs, layout
-        See :class:`~asgcn_dgl.models.exporting.ClipProgram`.
-    checkpoint
-        'best', 'last' or 'auto'.
-
-    Raises
-    ------
-    InputError
-        If the model cannot be used, or an option does not fit it; nothing is written then.
+    ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``out``
+    has the usual name in the current folder by default; ``bodies``, ``outputs`` and ``layout`` are
+    as for :class:`~asgcn_dgl.models.exporting.ClipProgram`.
     """
     restored = load_model(model_file(run_dir, checkpoint))
     target = Path(_NAMES[to] if out is None else out)
@@ -52,6 +43,16 @@ def export(
         if to == "pretrained":
             restored.model.save_pretrained(target)
             return f"written: {target}"
+        if to == "checkpoint":
+            if target.suffix != ".ckpt":
+                raise InputError(f"{target}: give a name that ends in .ckpt")
+            names, config = restored.class_names, restored.config
+            place = write_model(
+                *(target, restored.model, names, config, restored.origins, restored.scored)
+            )
+            return f"written: {place}"
+        if restored.model.name == "forecaster":
+            raise ValueError("a forecaster can be written --to pretrained or --to checkpoint alone")
         fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
         program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
         return str((write_onnx if to == "onnx" else write_program)(program, target))

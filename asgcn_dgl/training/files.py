@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.files import atomic_path, locked
 from asgcn_dgl.models.pretrained import is_pretrained
+from asgcn_dgl.schema import read_json
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
-__all__ = ["DIVERGED", "RunDir", "next_run_dir", "read_figures"]
+__all__ = ["DIVERGED", "LOCK", "RunDir", "next_run_dir", "read_figures"]
 
+LOCK = ".lock"  # there while a process writes results
 DIVERGED = "diverged: "  # begins the last line of the log of such a run
 
 
@@ -25,31 +28,44 @@ def next_run_dir(name: str, base: str | Path = "runs") -> Path:
     return folder
 
 
-def read_figures(path: Path, remedy: str = "evaluate the run again") -> dict[str, Any]:
+class _Future(TypedDict):
+    mpjpe: float
+    zero_velocity: float
+
+
+class Figures(TypedDict, total=False):
+    """What ``metrics.json`` and ``validation.json`` hold, as far as it is read again."""
+
+    dataset: str
+    protocol: str
+    clips: int
+    top1: float
+    top5: float
+    mean_class: float
+    per_class: dict[str, float | None]
+    prediction: _Future | None
+    losses: dict[str, float | None]
+    seconds: dict[str, float]
+    seed: int
+    parameters: int
+    versions: dict[str, str]
+
+
+def read_figures(
+    path: Path, remedy: str = "evaluate the run again", need: Collection[str] = ()
+) -> dict[str, Any]:
     """Read a run's ``metrics.json`` or ``validation.json``; empty where there is none.
 
-    Raises
-    ------
-    InputError
-        If it is damaged; the message ends in the remedy.
+    With ``need``, figures that must be in it, there must be a file. InputError if it is damaged.
     """
-    if not path.is_file():
+    if not need and not path.is_file():
         return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); {remedy}") from error
+    return read_json(path, Figures, remedy, need)
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """The files of a run, by name.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """The files of a run, by name."""
 
     path: Path
 
@@ -93,6 +109,33 @@ class RunDir:
         """Figures of each epoch, a line of JSON each."""
         return self.path / "history.jsonl"
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out while this one writes results, and remove a killed one's halves.
+
+        The folder is made for it, and removed again where nothing was written. InputError names
+        another process that writes there.
+        """
+        made = [each for each in (self.path, *self.path.parents) if not each.exists()]
+        try:
+            with locked(self.path / LOCK, self.path):
+                for file in self.halves():
+                    file.unlink()
+                yield
+        finally:
+            for each in made:
+                with suppress(OSError):  # it holds something, or is gone
+                    each.rmdir()
+
+    def halves(self) -> list[Path]:
+        """Return the files that a killed process was writing."""
+        names = ("config.yaml", "metrics.json", "validation.json", "scores.npz")
+        found = [each for name in (*names, "validation_scores.npz") for each in self._halves(name)]
+        return found + list(self.checkpoints.glob(".*.ckpt.*"))
+
+    def _halves(self, name: str) -> list[Path]:
+        return list(self.path.glob(f".{name}.*"))
+
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""
         if not self.log.is_file():
@@ -106,13 +149,7 @@ class RunDir:
             temporary.write_text(config.to_yaml(), encoding="utf-8")
 
     def read_config(self) -> RunConfig:
-        """Read the options of the run.
-
-        Raises
-        ------
-        InputError
-            If this is not the folder of a run, or its options are not valid.
-        """
+        """Read the options of the run."""
         if not self.config_file.is_file():
             raise InputError(
                 f"{self.path}: not the folder of a run (no config.yaml in it); give the "
@@ -124,13 +161,7 @@ class RunDir:
             raise InputError(f"{self.config_file}: {error}") from error
 
     def checkpoint(self, which: str = "auto") -> Path:
-        """Return the checkpoint to use: 'best', 'last', or the best there is ('auto').
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+        """Return the checkpoint to use: 'best', 'last', or the best there is ('auto')."""
         names = ("best", "last") if which == "auto" else (which,)
         for name in names:
             file = self.checkpoints / f"{name}.ckpt"
@@ -143,19 +174,6 @@ class RunDir:
 
 
 def model_file(path: str | Path, which: str = "auto") -> Path:
-    """Return what holds a model: a checkpoint, that of a run, or a folder of ``save_pretrained``.
-
-    Parameters
-    ----------
-    path
-        File or folder.
-    which
-        Checkpoint of a run, see :meth:`RunDir.checkpoint`.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """Return the file of a model: a checkpoint, a run's, or a ``save_pretrained`` folder."""
     path = Path(path)
     return path if path.is_file() or is_pretrained(path) else RunDir(path).checkpoint(which)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from asgcn_dgl.data import Reader
 from asgcn_dgl.errors import InputError
@@ -13,30 +15,38 @@ from asgcn_dgl.training.clips import run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import model_file
 
-__all__ = ["start_model", "take_layout", "take_weights"]
+__all__ = ["InitPart", "start_config", "start_model", "take_layout", "take_weights"]
+
+InitPart = Literal["all", "backbone"]
 
 HEAD = "recognition."
+BACKBONE = ("input_norm.", "stream_norms.", "blocks.")
+
+#: Options of the model that do not decide on the shape of its backbone.
+_OWN = (
+    *("future_frames", "future_channels", "future_head", "link_mode", "tau", "hard"),
+    *("ghost_prior", "aim_frames", "aim_hidden", "aim_dropout", "aim_variance", "dropout"),
+)
 
 
 def start_model(path: str | Path) -> ASGCN:
-    """Return the model to start from.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be read.
-    """
+    """Return the model to start from."""
     return load_model(model_file(path)).model
 
 
-def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
-    """Give clips the layout of the model to start from, where their joints are the same.
+def start_config(config: RunConfig, start: ASGCN, part: InitPart) -> RunConfig:
+    """Return the options of a run with the options of the model to start from.
 
-    Raises
-    ------
-    InputError
-        If their joints differ.
+    ``part`` is 'all', or 'backbone', whose heads and inference module are those of ``config``.
     """
+    model = start.config
+    if part == "backbone" and model.name == config.model.name == "asgcn":
+        model = replace(model, **{name: getattr(config.model, name) for name in _OWN})
+    return replace(config, model=model)
+
+
+def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
+    """Give clips the layout of the model to start from, if their joints are the same."""
     own, wanted = run_layouts(config, data), start.layouts
     if set(own) <= set(wanted):
         return
@@ -50,15 +60,17 @@ def take_layout(config: RunConfig, data: Reader, start: ASGCN) -> None:
     config.clips.layout = wanted[0].name
 
 
-def take_weights(model: ASGCN, start: ASGCN, source: str) -> str:
-    """Copy weights into a model whose head may be for other classes; say what was done.
+def take_weights(model: ASGCN, start: ASGCN, source: str, part: InitPart = "all") -> str:
+    """Copy weights into a model whose head may be for other classes; report what was done.
 
-    Raises
-    ------
-    InputError
-        If anything but the head differs.
+    ``part`` 'backbone' copies the input norms and the blocks alone.
     """
     own, given = model.state_dict(), start.state_dict()
+    if part == "backbone":
+        own, given = (
+            {name: value for name, value in state.items() if name.startswith(BACKBONE)}
+            for state in (own, given)
+        )
     if set(own) != set(given):
         odd = sorted(set(own) ^ set(given))[0]
         raise InputError(f"{source}: its weights do not fit this training ({odd})")
@@ -70,6 +82,8 @@ def take_weights(model: ASGCN, start: ASGCN, source: str) -> str:
                 f"{source}: {name} has shape {tuple(value.shape)}, but this training needs "
                 f"{tuple(own[name].shape)}"
             )
+    if part == "backbone":
+        return f"starts from the backbone of {source}; all else is new"
     classes, before = model.config.num_classes, start.config.num_classes
     if classes == before:
         return f"starts from {source}, with its head for {classes} classes"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.schema import check_values, parse_json, read_whole
 
 __all__ = ["History", "read_history"]
 
@@ -57,17 +57,31 @@ def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
-    text = file.read_bytes() if file.is_file() else b""
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            values: dict[str, Any] = json.loads(line)
-            phase, epoch = str(values.pop("phase")), int(values.pop("epoch"))
-            yield phase, epoch, {name: float(value) for name, value in values.items()}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{file}: line {number} is damaged ({error}); remove the line, or the file to go "
-                "without curves"
-            ) from error
+    text = read_whole(file) if file.is_file() else b""
+    lines = text.splitlines()
+    if text and not text.endswith(b"\n") and _cut(lines[-1]):
+        lines.pop()  # what a full disk left of one
+    for number, line in enumerate(lines, start=1):
+        remedy = "remove the line, or the file to go without curves"
+        place = f"{file}: line {number}"
+        values = parse_json(line, place, remedy, finite=False)  # a loss may have been NaN
+        check_values(values, _Line, place, remedy)
+        phase, epoch = values.pop("phase"), values.pop("epoch")
+        check_values(values, dict[str, int | float], place, remedy)
+        yield phase, epoch, {name: float(value) for name, value in values.items()}
+
+
+class _Line(TypedDict):
+    phase: str
+    epoch: int
+
+
+def _cut(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _events(folder: Path) -> Iterator[tuple[str, int, dict[str, float]]]:

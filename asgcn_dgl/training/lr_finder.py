@@ -38,35 +38,19 @@ def find_lr(
 ) -> dict[str, Any]:
     """Train jointly from new weights while the learning rate rises step by step; print a table.
 
-    The inference module is neither warmed up nor trained, and what was trained is discarded.
-
-    Parameters
-    ----------
-    config
-        Options of the run.
-    lowest, highest
-        First and last learning rate.
-    steps
-        Steps of the optimizer, at most.
-    out
-        File to write the result to as JSON.
-
-    Returns
-    -------
-    dict
-        ``lr`` and ``loss`` (smoothed) of each step, and ``suggestion``, the value for
-        ``optim.lr``: with ``optim.base_batch`` training scales it by the clips of a step.
-
-    Raises
-    ------
-    InputError
-        If the options or the data cannot be used, or training diverges at the first steps.
+    The inference module is neither warmed up nor trained, and what was trained is discarded. Of at
+    most ``steps`` optimizer steps from ``lowest`` to ``highest`` the result, also written to the
+    JSON file ``out``, has ``lr`` and ``loss`` (smoothed), and ``suggestion``, the value for
+    ``optim.lr``: with ``optim.base_batch`` training scales it by the clips of a step. InputError
+    for wrong options or a training that diverges at the first steps.
     """
     if not 0 < lowest < highest or steps < 2:
         raise InputError(
             f"--lowest must be positive and below --highest, --steps at least 2; got {lowest}, "
             f"{highest} and {steps}"
         )
+    if config.model.name == "forecaster":
+        raise InputError("find-lr is for models that recognize; give --model.name asgcn")
     check_devices(config)
     set_threads(config)
     clips = RunClips(config, progress_wanted(config))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -16,43 +16,30 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
-from asgcn_dgl.models import ASGCN, ASGCNOutput
+from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
 from asgcn_dgl.nn import Links
-from asgcn_dgl.nn.aim import AIMLoss
+from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
-from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
+from asgcn_dgl.training.scoring import (
+    PredictionScores,
+    RecognitionScores,
+    masked_distance,
+    masked_mse,
+)
 
 __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
 
 class Phase(pl.LightningModule):
-    """What both phases share: seeds, checks for finite numbers, the record in checkpoints.
+    """Common to both phases: seeds, checks for finite numbers, the record in checkpoints.
 
-    Parameters
-    ----------
-    model
-        The model; it keeps its weights from phase to phase.
-    class_names
-        Names of the classes; by default their numbers.
-    seed
-        Seed of dropout and of the noise of the links.
-    clips
-        How clips are prepared. Checkpoints hold it, so that
-        :func:`~asgcn_dgl.training.predict_clip` prepares a clip as training did; by default with
-        the defaults of :class:`~asgcn_dgl.data.SkeletonDataset`.
-    record
-        All that checkpoints say of the model, instead of what is made of these options, see
-        ``asgcn_dgl.training.checkpoint.make_record``.
-
-    Attributes
-    ----------
-    running
-        Losses of the latest batch, for the progress bar.
+    ``running`` holds the losses of the latest batch, for the progress bar; parameters are described
+    in :class:`JointTraining`.
     """
 
     number: int
@@ -61,7 +48,7 @@ class Phase(pl.LightningModule):
 
     def __init__(
         self,
-        model: ASGCN,
+        model: ASGCN | Forecaster,
         *,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
@@ -69,7 +56,7 @@ class Phase(pl.LightningModule):
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.class_names = list(class_names or map(str, range(model.config.num_classes)))
         self.seed = seed
         if record is None:
@@ -90,10 +77,9 @@ class Phase(pl.LightningModule):
         raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and the noise of the links from (seed, phase, epoch).
+        """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.
 
-        So an epoch is the same whether the run was interrupted before it or not. Each process but
-        the first adds its rank, since its clips differ.
+        So an epoch is the same whether the run was interrupted before it or not.
         """
         parts = [self.seed, self.number, self.current_epoch]
         parts += [rank()] if rank() else []
@@ -106,14 +92,13 @@ class Phase(pl.LightningModule):
         norm = torch.stack([p.detach().norm() for p in self.model.parameters()]).norm()
         self.need_finite(norm, "norm of the weights")
 
-    def need_finite(self, value: Tensor, what: str) -> None:
-        """Stop with a message where a number is not finite.
+    def kl_rise(self, share: float) -> float:
+        """Factor on the divergence in this step, from 0 to 1 over a share of the phase."""
+        rise = share * self.trainer.estimated_stepping_batches
+        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
-        Raises
-        ------
-        DivergenceError
-            If it is NaN or infinite.
-        """
+    def need_finite(self, value: Tensor, what: str) -> None:
+        """Raise DivergenceError where a number is NaN or infinite."""
         if not bool(torch.isfinite(value)):
             raise DivergenceError(
                 f"{self.label}: the {what} became {value.detach().item()} in epoch "
@@ -200,7 +185,7 @@ class AIMWarmUp(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return AIM's loss of a batch."""
-        losses = self.losses(batch, self.kl_weight())
+        losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
         self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
@@ -222,11 +207,6 @@ class AIMWarmUp(Phase):
             pred_steps=self.options.pred_steps,
             kl_weight=kl_weight,
         )
-
-    def kl_weight(self) -> float:
-        """Weight of the divergence in this step, from 0 to 1."""
-        rise = self.options.kl_warmup * self.trainer.estimated_stepping_batches
-        return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
@@ -252,9 +232,12 @@ class JointTraining(Phase):
         Gradient descent and its schedule, which covers the trainer's ``max_epochs``.
         ``base_batch`` is not used: scale ``lr`` yourself.
     aim
-        Options of the inference module in this phase: learning rate, optimizer, weight of its loss.
+        Options of the inference module in this phase: learning rate, optimizer, weights of its
+        loss and of the links' divergence.
     prediction_weight
         w.
+    prediction_loss
+        ``"squared"`` (Eq. 6) or ``"distance"``.
     class_names
         Names of the classes; by default their numbers.
     seed
@@ -286,6 +269,7 @@ class JointTraining(Phase):
         aim: AIMConfig | None = None,
         *,
         prediction_weight: float = 0.01,
+        prediction_loss: Literal["squared", "distance"] = "squared",
         class_names: Sequence[str] | None = None,
         seed: int = 0,
         clips: ClipsConfig | None = None,
@@ -295,6 +279,7 @@ class JointTraining(Phase):
         self.optim = optim or OptimConfig()
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
+        self.prediction_loss = masked_mse if prediction_loss == "squared" else masked_distance
         self.grad_clip = self.optim.grad_clip
         averages = self.optim.ema is not None or self.optim.average_last is not None
         self.average = AveragedModel(model, self.optim.ema) if averages else None
@@ -310,7 +295,7 @@ class JointTraining(Phase):
         """Return the joint loss of a batch."""
         weight = self.prediction_weight
         out: ASGCNOutput = self.model(
-            batch.structure, batch.feat, batch.mask, batch.last, predict=weight > 0
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=weight > 0
         )
         smoothing = self.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
@@ -319,12 +304,17 @@ class JointTraining(Phase):
         weights: list[float] = [1.0]
         counts: list[Tensor | int] = [len(batch)]
         if out.future is not None:
-            parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
+            parts["prediction"] = self.prediction_loss(out.future, batch.future, batch.future_mask)
             weights.append(weight)
             counts.append(batch.future_mask.sum())
         if self.aim.loss_weight > 0 and out.links is not None:
             parts["aim"] = self.aim_loss(batch, out.links)
             weights.append(self.aim.loss_weight)
+            counts.append(len(batch.feat))
+        if self.aim.joint_kl > 0 and out.links is not None:
+            divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
+            parts["divergence"] = divergence.sum() / len(batch.feat)
+            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
             counts.append(len(batch.feat))
         losses = list(parts.values())
         local = sum(w * part for w, part in zip(weights, losses, strict=True))
@@ -375,7 +365,9 @@ class JointTraining(Phase):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a batch: whole clips (first loader), or clips without their future (second)."""
         predict = dataloader_idx == 1
-        out = self.evaluated()(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+        out = self.evaluated()(
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
+        )
         (self.prediction if predict else self.recognition).update(batch, out)
 
     def on_validation_epoch_end(self) -> None:

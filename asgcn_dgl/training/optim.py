@@ -13,39 +13,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.training.config import AIMConfig, OptimConfig
 
-__all__ = [
-    "JoinedOptimizer",
-    "current_rates",
-    "joint_optimizer",
-    "learning_rate_factor",
-    "parameter_groups",
-    "restore_options",
-    "sgd",
-]
-
 
 def parameter_groups(
     model: nn.Module, *, lr: float, weight_decay: float, aim_lr_scale: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Sort the parameters of a model by weight decay and learning rate.
+    """Return the parameters of a model as groups for a torch optimizer, none of them empty.
 
-    Matrices and convolution kernels decay; biases, norms and the edge masks M do not.
-
-    Parameters
-    ----------
-    model
-        The model; what requires no gradient is left out.
-    lr
-        Learning rate.
-    weight_decay
-        Weight decay of what decays.
-    aim_lr_scale
-        Factor on the learning rate of the parameters of ``model.aim``.
-
-    Returns
-    -------
-    list of dict
-        Groups for a torch optimizer, none of them empty; ``aim`` marks those of AIM.
+    Matrices and convolution kernels decay; biases, norms and the edge masks M do not. ``aim`` marks
+    the groups of ``model.aim``, whose rate is ``lr`` times ``aim_lr_scale``. What requires no
+    gradient is left out.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -74,13 +50,7 @@ def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
 
 
 class JoinedOptimizer(Optimizer):
-    """Several optimizers that step together and look like one: to schedules, loops and files.
-
-    Parameters
-    ----------
-    parts
-        The optimizers, no parameter in two of them.
-    """
+    """Several optimizers that step together and look like one to schedules, loops and files."""
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.parts = list(parts)
@@ -120,16 +90,9 @@ def current_rates(optimizer: Optimizer) -> dict[str, float]:
 def restore_options(
     optimizer: Optimizer, fresh: Optimizer, schedules: Iterable[LambdaLR] = ()
 ) -> None:
-    """Give an optimizer that was loaded from a file the options of a fresh one.
+    """Give an optimizer that was loaded from a file the options of a fresh one; keep its state.
 
-    Parameters
-    ----------
-    optimizer
-        After loading its state, which stays as it is.
-    fresh
-        Has the learning rates, momentum, weight decay and so on to apply.
-    schedules
-        Of the optimizer; they continue from their step, with its new learning rates.
+    Schedules continue from their step, with its new learning rates.
     """
     for group, own in zip(optimizer.param_groups, fresh.param_groups, strict=True):
         group.update({name: value for name, value in own.items() if name != "params"})
@@ -162,21 +125,7 @@ def joint_optimizer(model: nn.Module, options: OptimConfig, aim: AIMConfig) -> O
 def learning_rate_factor(
     options: OptimConfig, steps_per_epoch: int, epochs: int
 ) -> Callable[[int], float]:
-    """Return the factor on the learning rate as a function of the step.
-
-    Parameters
-    ----------
-    options
-        The schedule.
-    steps_per_epoch
-        Optimiser steps of an epoch.
-    epochs
-        Epochs of the training.
-
-    Returns
-    -------
-    callable
-        Step (0 for the first) to factor.
+    """Return the factor on the learning rate as a function of the step, 0 for the first.
 
     Examples
     --------

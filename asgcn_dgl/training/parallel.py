@@ -10,8 +10,6 @@ from torch import Tensor, distributed
 
 from asgcn_dgl.nn.sync import processes
 
-__all__ = ["count_processes", "gathered", "is_main", "processes", "rank", "shares"]
-
 _Value = TypeVar("_Value")
 
 
@@ -48,16 +46,9 @@ def rank() -> int:
 
 
 def shares(*counts: Tensor | int, device: torch.device) -> list[Tensor | float]:
-    """Return a factor for each local mean, so that the mean over processes is that over all items.
+    """Return a factor for each local mean, whose mean over processes is then that over all items.
 
     A process with n of N items takes its mean times n P / N; P processes' gradients are averaged.
-
-    Parameters
-    ----------
-    counts
-        Items that each local mean is of.
-    device
-        Where the process computes.
     """
     if processes() == 1:
         return [1.0] * len(counts)

@@ -22,20 +22,11 @@ MARGIN = 8  # pixels between the types
 
 @torch.no_grad()
 def mean_links(aim: AIM, batches: Sequence[Batch]) -> npt.NDArray[np.float64]:
-    """Mean probability of each type between two joints, without noise.
+    """Return the mean probability of each type between two joints, (C, V, V), without noise.
 
-    Parameters
-    ----------
-    aim
-        The inference module, in evaluation mode.
-    batches
-        Clips of one unit each: a body, or all bodies where links join them.
-
-    Returns
-    -------
-    ndarray
-        (C, V, V), entry [c, i, j] the link of type c + 1 from joint j to joint i; of the clips
-        whose unit is as large as the first's.
+    Entry [c, i, j] is the link of type c + 1 from joint j to joint i. Each batch is a clip of one
+    unit (a body, or all bodies where links join them); units of another size than the first are
+    left out.
     """
     found: list[npt.NDArray[np.float64]] = []
     like = next(aim.parameters())
@@ -57,17 +48,9 @@ def _is_one_unit(batch: Batch) -> bool:
 
 
 def links_image(links: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Lay out the types' matrices side by side, each scaled to its largest entry.
+    """Return matrices (C, V, V) side by side as gray levels, each scaled to its largest entry.
 
-    Parameters
-    ----------
-    links
-        (C, V, V) probabilities.
-
-    Returns
-    -------
-    ndarray
-        (height, width) grey levels; a row of cells is a receiving joint.
+    A row of cells is a receiving joint.
 
     Examples
     --------
@@ -84,22 +67,17 @@ def links_image(links: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 class LinkPictures(Callback):
-    """After each epoch, put a picture of the mean A-links, and their strength, into TensorBoard.
-
-    Parameters
-    ----------
-    batches
-        A few clips, the same each time.
-    """
+    """Log a picture of the mean A-links, and their strength, to TensorBoard after each epoch."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self.batches = batches
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw."""
-        logger = trainer.logger
-        if not trainer.is_global_zero or not isinstance(logger, TensorBoardLogger):
+        loggers = [each for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+        if not trainer.is_global_zero or not loggers:
             return
+        logger = loggers[0]
         model = pl_module.model
         assert isinstance(model, torch.nn.Module) and isinstance(model.aim, AIM)
         model.aim.eval()

@@ -1,4 +1,4 @@
-"""Use of a trained model on raw files: what is done, and how it goes on."""
+"""Use of a trained model on raw files: the action, and the poses that follow."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from asgcn_dgl.data import Clip, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data import Clip, Compose, Origin, SkeletonDataset, open_file
+from asgcn_dgl.data.rates import AtRate
+from asgcn_dgl.data.transforms import PublishedView
+from asgcn_dgl.data.windows import frame_step
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.models import ASGCNOutput, Forecaster
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import body_steps, evaluation_loader, make_dataset
+from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
+from asgcn_dgl.training.preparation import TakeLayout, body_steps, undo_alignment
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
-
-#: Largest error of a motion that moves a clip as a whole, as a share of its size.
-RIGID = 1e-3
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,10 @@ class Prediction:
     name
         Name of the recording.
     probabilities
-        (K,) probability of each class.
+        (K,) probability of each class; none of a forecaster, K = 0.
     future
         (M, T', V, d) poses after the clip's end, in the coordinates of its file; None if the model
-        predicts none.
+        predicts none. Those of a forecaster follow each other at its rate, ``forecast.rate``.
     num_bodies
         M, bodies that were seen.
     num_frames
@@ -57,32 +59,18 @@ def predict(
     *,
     out: str | Path | None = None,
     top: int = 3,
+    future: int | None = None,
     checkpoint: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> list[Prediction]:
-    """Recognise and predict the clips in raw files; print a table.
+    """Recognize and predict the clips in raw files; print a table.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of a run, a checkpoint file, or a folder of :meth:`ASGCN.save_pretrained`.
-    files
-        Files of any format that :func:`~asgcn_dgl.data.open_data` recognizes; a file may hold
-        several clips.
-    out
-        Where to write the result too: a ``.json`` or an ``.npz`` file.
-    top
-        Classes to print for each file.
-    checkpoint
-        'best', 'last' or 'auto'.
-    options
-        Options of the files' format. Left out: those that the model's recordings were prepared
-        with.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used; nothing is written then.
+    ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``files``
+    have any format that :func:`~asgcn_dgl.data.open_data` recognizes, and may hold several clips;
+    ``out`` is a ``.json`` or ``.npz`` file for the result; ``top`` classes are printed for each
+    clip; ``future`` poses are predicted, any number by a forecaster, by a prediction head at most
+    those that it was trained for; ``options`` of the format are by default those that the model's
+    recordings were prepared with. InputError if a file cannot be used; nothing is written then.
     """
     _check_out(out, top)
     path = Path(run_dir)
@@ -94,7 +82,7 @@ def predict(
         for file in files
         for clip in read_clips(file, layouts, options, restored.origins)
     ]
-    found = [predict_clip(restored, clip) for _, clip in clips]
+    found = [predict_clip(restored, clip, future) for _, clip in clips]
     print(table(found, restored.class_names, top))
     if out is not None:
         _write(Path(out), [str(file) for file, _ in clips], found, restored.class_names)
@@ -115,23 +103,10 @@ def read_clips(
     options: Mapping[str, Any] | None = None,
     origins: Sequence[Origin] = (),
 ) -> list[Clip]:
-    """Read the clips of a file of any format.
+    """Read the clips of a file of any format, of the layouts that a model knows.
 
-    Parameters
-    ----------
-    path
-        The file.
-    layouts
-        Those that the model knows.
-    options
-        Options of the format.
-    origins
-        How the model's recordings were read; their options hold where ``options`` leaves one out.
-
-    Raises
-    ------
-    InputError
-        If the format is not recognized, or the reader refuses the file.
+    ``options`` are those of the format; others are taken from ``origins``, how the model's
+    recordings were read.
     """
     return [_adopt(clip, layouts) for clip in open_file(path, layouts, options, origins)]
 
@@ -148,8 +123,8 @@ def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
 
 
 @torch.no_grad()
-def predict_clip(restored: Restored, clip: Clip) -> Prediction:
-    """Recognise a clip and predict how it goes on.
+def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> Prediction:
+    """Recognize a clip and predict the poses that follow.
 
     Parameters
     ----------
@@ -157,13 +132,21 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         The model, with the options that its clips were prepared with.
     clip
         The clip, as its reader gave it.
+    frames
+        Poses to predict; None: as many as the model was trained for.
 
     Raises
     ------
     InputError
-        If the model was trained on another skeleton.
+        If the model was trained on another skeleton, or cannot predict so many poses.
     """
     model = restored.model
+    most = None if isinstance(model, Forecaster) else model.config.future_frames
+    if frames is not None and (frames < 1 or (most is not None and frames > most)):
+        rule = "at least 1" if most is None else f"from 1 to {most}, as this model was trained"
+        raise InputError(f"--future must be {rule}, got {frames}")
+    if isinstance(model, Forecaster):
+        return _forecast(restored, model, clip, frames)
     layouts = {layout.name: layout for layout in model.layouts}
     if clip.layout not in layouts.values():
         raise InputError(
@@ -172,60 +155,84 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         )
     restored.check_clip(clip)
     steps = model.config.future_frames
+    if restored.config.clips.rate is not None:
+        clip = AtRate(restored.config.clips.rate)(clip)
     for choose in body_steps(restored.config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
     (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
-    out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=steps > 0)
+    out = model(batch.structure, batch.feat, batch.mask, batch.observed, predict=steps > 0)
+    check_outputs(out, clip.source)
     future = None
     bodies = int(batch.num_bodies[0])
     if out.future is not None:
         poses = out.future.unflatten(0, (bodies, clip.layout.num_joints)).transpose(1, 2)
-        future = as_recorded(poses.numpy(), dataset, 0)
+        future = as_recorded(poses.numpy(), dataset, 0)[:, :frames]
     return Prediction(
         clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
     )
 
 
+def check_outputs(out: ASGCNOutput, source: str) -> None:
+    """Refuse scores and poses that are not numbers.
+
+    Raises
+    ------
+    InputError
+        If one is NaN or infinite.
+    """
+    for what, values in (("scores", out.logits), ("future poses", out.future)):
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise InputError(
+                f"{source}: the model's {what} are not finite; use an earlier checkpoint, or clips "
+                "in the unit that it was trained on"
+            )
+
+
+def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
+    """Forecast how a clip goes on, from its last frames at the model's rate."""
+    config = restored.config
+    if config.clips.layout is not None:
+        clip = TakeLayout(get_layout(config.clips.layout))(clip)
+    if clip.layout not in model.layouts:
+        raise InputError(
+            f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model was "
+            f"trained on ({', '.join(each.name for each in model.layouts)}); use a run trained on "
+            "such clips"
+        )
+    restored.check_clip(clip)
+    for choose in body_steps(config.clips):
+        clip = choose(clip)
+    dataset = make_dataset([clip], config, "whole", future_frames=0)
+    assert dataset.transform is not None
+    aligned = dataset.transform(clip, np.random.default_rng(0))
+    step = frame_step(clip.meta.get("fps"), config.forecast.rate)
+    start = (clip.num_frames - 1) % step
+    chosen = np.arange(start, clip.num_frames, step)[-model.config.past_frames :]
+    feat, mask = (
+        torch.from_numpy(np.ascontiguousarray(each[:, chosen].swapaxes(1, 2)))
+        for each in (aligned.pos, aligned.mask)
+    )
+    bodies = len(feat)
+    graph = model.graph_builder.structure(clip.layout, [bodies])
+    out = model(graph, feat.flatten(0, 1), mask.flatten(0, 1), frames=frames)
+    poses = out.future.unflatten(0, (bodies, -1)).transpose(1, 2)
+    return Prediction(
+        clip.name, np.zeros(0), as_recorded(poses.numpy(), dataset, 0), bodies, clip.num_frames
+    )
+
+
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
-    """Undo the alignment: bring poses back to the coordinates of the recording.
+    """Bring poses (..., d) of a dataset's samples back to the coordinates of the recording.
 
-    Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
-    the joints (Kabsch's method), whatever transforms it was made of. Where each axis was scaled by
-    itself (``clips.box``) it is the affine map of least squares instead.
-
-    Parameters
-    ----------
-    poses
-        (..., d) positions in the coordinates of the dataset's samples.
-    dataset
-        Clips with their alignment, without augmentation.
-    index
-        Number of the clip that the poses belong to.
+    The transforms of the dataset, which must be without augmentation, are undone for clip
+    ``index``; see :func:`undo_alignment`.
     """
     raw = dataset.clip(index)
-    assert dataset.transform is not None
+    assert isinstance(dataset.transform, Compose)
+    by_frame = any(isinstance(step, PublishedView) for step in dataset.transform.transforms)
     aligned = dataset.transform(raw, np.random.default_rng(0))
-    source = aligned.places[aligned.mask].astype(np.float64)
-    target = raw.places[raw.mask].astype(np.float64)
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    left, _, right = np.linalg.svd((source - middle).T @ (target - goal))
-    handed = np.ones(len(middle))
-    handed[-1] = np.sign(np.linalg.det(left @ right))
-    matrix = (left * handed) @ right * _stretch(source, target)
-    missed = np.abs((source - middle) @ matrix + goal - target).max()
-    if missed > RIGID * np.abs(target - goal).max():
-        matrix = np.linalg.lstsq(source - middle, target - goal, rcond=None)[0]
-    places = poses[..., : raw.num_places]
-    turned = (places - middle) @ matrix + goal
-    return np.concatenate([turned, poses[..., raw.num_places :]], axis=-1).astype(np.float32)
-
-
-def _stretch(source: np.ndarray, target: np.ndarray) -> float:
-    """Return by what scaling (n, d) places became others; exactly 1 where nothing was scaled."""
-    before, after = source.std(axis=0), target.std(axis=0)
-    ratio = np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-12)
-    return 1.0 if abs(ratio - 1) < 1e-4 or not ratio > 0 else float(ratio)
+    return undo_alignment(poses, raw, aligned, by_frame)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:
@@ -271,7 +278,7 @@ def _as_plain(each: Prediction, class_names: list[str]) -> dict[str, Any]:
         "name": each.name,
         "bodies": each.num_bodies,
         "frames": each.num_frames,
-        "class": class_names[int(each.probabilities.argmax())],
+        "class": class_names[int(each.probabilities.argmax())] if len(each.probabilities) else None,
         "probabilities": [float(value) for value in each.probabilities],
         "future": None if each.future is None else each.future.tolist(),
     }

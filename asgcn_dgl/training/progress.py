@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,6 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 from asgcn_dgl.training.config import RunConfig
-
-__all__ = ["progress_wanted", "quiet_lightning", "track"]
 
 _Item = TypeVar("_Item")
 
@@ -49,7 +48,15 @@ def quiet_lightning() -> Iterator[None]:
         # Lightning 2.6 asks torch 2.13 in a way that torch is about to drop.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
         logger.setLevel(logging.WARNING)
+        hook, threading.excepthook = threading.excepthook, _quiet_thread
         try:
             yield
         finally:
             logger.setLevel(level)
+            threading.excepthook = hook
+
+
+def _quiet_thread(given: threading.ExceptHookArgs) -> None:
+    """Print no traceback of TensorBoard's thread on a full disk: its writer raises the error."""
+    if not issubclass(given.exc_type, OSError):
+        threading.__excepthook__(given)

@@ -6,45 +6,50 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from asgcn_dgl.data.reader import Origin
 from asgcn_dgl.data.registry import FORMATS
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.importing import Source, import_weights
+from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 from asgcn_dgl.training.checkpoint import write_model
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
-__all__ = ["import_published", "published_clips"]
+__all__ = ["import_published", "published_clips", "published_origins"]
 
 #: How the published codes prepare clips: 300 frames with zeros after the end (ST-GCN), 290 that
-#: repeat the clip (AS-GCN), 100 out of equal stretches and ten choices of them (PYSKL).
-_FRAMES: dict[str, dict[str, Any]] = {
+#: repeat the clip (AS-GCN), 100 out of equal stretches, or round and round a shorter clip, and ten
+#: choices of them (PYSKL).
+_CLIPS: dict[str, dict[str, Any]] = {
     "st-gcn": {"num_frames": 300, "sampling": "pad"},
     "as-gcn": {"num_frames": 290, "sampling": "repeat"},
-    "pyskl": {"num_frames": 100, "sampling": "uniform", "num_clips": 10},
+    "pyskl": {"num_frames": 100, "sampling": "loop", "num_clips": 10, "body_rule": "tracking"},
 }
 
 
 def published_clips(source: Source, config: ASGCNConfig) -> ClipsConfig:
-    """Return the options by which clips are prepared as a published code prepares them.
-
-    Parameters
-    ----------
-    source
-        Which code.
-    config
-        Options of the imported model.
-    """
+    """Return the options by which clips are prepared as a published code prepares them."""
     (layout,) = config.layouts
-    kinect = layout.num_joints == 25 and source != "st-gcn"
+    turned: Any = source if layout.num_joints == 25 and source != "st-gcn" else "none"
     return ClipsConfig(
-        **_FRAMES[source],
+        **_CLIPS[source],
         layout=layout.name if layout.name in layout_names() else None,
         max_bodies=config.fixed_bodies,
-        align="published" if kinect else "none",
+        align=turned,
         rotate=0.0,
         scale=[1.0, 1.0],
     )
+
+
+def published_origins(source: Source, config: ASGCNConfig) -> list[Origin]:
+    """Return the options of the format in which a published code reads clips, where it has one.
+
+    PYSKL brings the picture to -1 and 1, and leaves out joints of a score below 0.01.
+    """
+    if source != "pyskl" or config.layouts[0].num_joints == 25:
+        return []
+    return [Origin.of("annotations", normalize="pyskl", min_score=0.01, score=config.in_feats == 3)]
 
 
 def import_published(
@@ -60,30 +65,9 @@ def import_published(
 ) -> str:
     """Write published weights as a model, see :func:`~asgcn_dgl.models.importing.import_weights`.
 
-    Parameters
-    ----------
-    files
-        The published files.
-    source
-        Whose they are.
-    out
-        Folder of a run to write, or a ``.ckpt`` file.
-    layout, bodies, adaptive
-        As for ``import_weights``.
-    data
-        Format or set that the run will be evaluated on.
-    classes
-        Text file with the names of the classes, one a line.
-
-    Returns
-    -------
-    str
-        What was made, in a line or two.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used; nothing is written then.
+    ``out`` is the folder of a run to write, or a ``.ckpt`` file; ``data`` the format or set that
+    the run will be evaluated on; ``classes`` a text file with a class on each line. Returned is a
+    line or two about the model.
     """
     if layout is not None and layout not in layout_names():
         raise InputError(
@@ -97,7 +81,8 @@ def import_published(
     config = RunConfig(
         data=data or _usual_data(model.config), clips=published_clips(source, model.config)
     )
-    file = write_model(out, model, [] if classes is None else _names(classes), config)
+    names = [] if classes is None else _names(classes)
+    file = write_model(out, model, names, config, published_origins(source, model.config))
     count = sum(parameter.numel() for parameter in model.parameters())
     name = model.layouts[0].name
     return (
@@ -108,8 +93,8 @@ def import_published(
 
 def _names(path: str | Path) -> list[str]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_whole(Path(path)).decode()
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -42,13 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def format_figures(result: Mapping[str, Any]) -> str:
-    """Return the figures of an evaluation as a table to read.
-
-    Parameters
-    ----------
-    result
-        What ``metrics.json`` or ``validation.json`` holds.
-    """
+    """Return the figures of ``metrics.json`` or ``validation.json`` as a table in text."""
     number = result["num_clips"] * (2 if result.get("mirrored") else 1)
     views = "" if number == 1 else f", {number} views of each"
     protocol = result["protocol"] or "no split"
@@ -74,7 +68,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
 
 
 def _links(use: Mapping[str, Any] | None) -> list[str]:
-    """Return how the clips use A-links, in a line, and types that say little in another."""
+    """Return how the clips use A-links, and which types say little."""
     if use is None:
         return []
     types = ", ".join(f"{100 * each['linked']:.1f}" for each in use["types"])
@@ -84,12 +78,12 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
     ]
     if use["saturated"]:
         kinds = ", ".join(map(str, use["saturated"]))
-        lines.append(f"  A-links that tell little: over half of all pairs above 0.9, type {kinds}")
+        lines.append(f"  A-links that tell little: over a quarter of all pairs, type {kinds}")
     return lines
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:
-    """Return the classes that are recognized worst, and what they are taken for."""
+    """Return the classes that are recognized worst, and what they are mistaken for."""
     names, counts = list(result["per_class"]), np.asarray(result["confusion"])
     shares = [(share, name) for name, share in result["per_class"].items() if share is not None]
     worst = sorted(each for each in shares if each[0] < 100)[:CLASSES_SHOWN]
@@ -124,17 +118,7 @@ def format_summary(
     validation: Mapping[str, Any] | None,
     test: Mapping[str, Any] | None,
 ) -> str:
-    """Return the summary of a run: time, and the figures of each split in a line.
-
-    Parameters
-    ----------
-    run
-        The run.
-    seconds
-        Time of each phase.
-    validation, test
-        Figures, where there are any.
-    """
+    """Return the summary of a run: the time of each phase, and a line for each split."""
     minutes = ", ".join(f"{name.replace('_', '-')} {s / 60:.1f} min" for name, s in seconds.items())
     rows = [("split", "clips", "top-1", "top-5", "mean class", "ECE", "error", "still")]
     for result in (validation, test):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
+from asgcn_dgl.data.files import in_short
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory
+from asgcn_dgl.training.batches import killed_workers
 from asgcn_dgl.training.build import (
     build_model,
     check_devices,
@@ -32,6 +32,7 @@ from asgcn_dgl.training.callbacks import (
     say,
 )
 from asgcn_dgl.training.checkpoint import (
+    ANOTHER,
     load_checkpoint,
     load_model,
     make_record,
@@ -42,8 +43,21 @@ from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
-from asgcn_dgl.training.files import DIVERGED, RunDir
-from asgcn_dgl.training.finetune import start_model, take_layout, take_weights
+from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
+from asgcn_dgl.training.finetune import (
+    InitPart,
+    start_config,
+    start_model,
+    take_layout,
+    take_weights,
+)
+from asgcn_dgl.training.forecasting import (
+    ForecastData,
+    ForecastTraining,
+    format_forecasts,
+    test_forecaster,
+)
+from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
@@ -72,6 +86,8 @@ def train(
     resume: bool = False,
     test: bool = True,
     init: str | Path | None = None,
+    init_part: InitPart = "all",
+    note: str = "",
 ) -> dict[str, Any]:
     """Train a model and write a run folder.
 
@@ -90,6 +106,11 @@ def train(
         Start from the weights of this model: a run, a checkpoint, or a folder of
         ``save_pretrained``. Its options of the model take the place of those in ``config``; a head
         for another number of classes is new.
+    init_part
+        'all', or 'backbone': the input norms and the blocks alone. Heads and inference module are
+        then new, by the options in ``config``.
+    note
+        A line for the beginning of the log, such as where the options come from.
 
     Returns
     -------
@@ -105,28 +126,54 @@ def train(
         If a loss or gradient is not finite.
     """
     run = RunDir(Path(folder))
-    if is_main():
-        _check_folder(run, resume)
     check_devices(config)
+    missing = check_loggers(config.trainer.loggers)
     set_threads(config)
+    if not is_main():  # the first process has the lock
+        return _train(run, config, resume, test, init, init_part, (note, missing))
+    _check_folder(run, resume)
+    with run.lock():
+        _check_folder(run, resume)  # another process may have finished there
+        return _train(run, config, resume, test, init, init_part, (note, missing))
+
+
+def _train(
+    run: RunDir,
+    config: RunConfig,
+    resume: bool,
+    test: bool,
+    init: str | Path | None,
+    init_part: InitPart,
+    notes: Sequence[str],
+) -> dict[str, Any]:
     start = None if init is None or resume else start_model(init)
     if start is not None:
-        config = replace(config, model=start.config)
+        config = start_config(config, start, init_part)
     clips = RunClips(config, progress_wanted(config))
     config = clips.config  # with what the clips decided
     names = list(clips.set.class_names)
     if start is not None:
         take_layout(config, clips.set, start)
     model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
-    taken = "" if start is None else take_weights(model, start, str(init))
+    taken = "" if start is None else take_weights(model, start, str(init), init_part)
+    windows = None
+    if isinstance(model, Forecaster):
+        windows = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
+    else:
+        model.freeze(config.trainer.freeze)
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     say(run.log, _opening(run, clips, model, resume))
+    for line in notes:
+        if line:
+            say(run.log, line)
     if taken:
         say(run.log, taken)
+    if config.trainer.freeze:
+        say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
     if clips.views:
         say(run.log, f"clips.views: {clips.views}")
     precision, reason = precision_of(config)
@@ -135,10 +182,13 @@ def train(
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
-        seconds = {
-            "warm_up": _warm_up(run, model, clips, record, resume),
-            "joint": _train_jointly(run, model, clips, record, resume),
-        }
+        if windows is not None:
+            seconds = {"forecast": _train_forecaster(run, windows, clips, record, resume)}
+        else:
+            seconds = {
+                "warm_up": _warm_up(run, model, clips, record, resume),
+                "joint": _train_jointly(run, model, clips, record, resume),
+            }
     except DivergenceError as error:
         stop = DivergenceError(f"{error}. {_way_on(run)}")
         say(run.log, f"{DIVERGED}{stop}")
@@ -147,7 +197,8 @@ def train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test and clips.tested else None
-    say(run.log, format_summary(run, seconds, result or None, tested))
+    if windows is None:
+        say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
 
@@ -175,7 +226,8 @@ def _check_folder(run: RunDir, resume: bool) -> None:
 
 def _is_empty(path: Path) -> bool:
     """Tell whether a folder holds nothing but what a run left that was killed at its very start."""
-    return path.is_dir() and all(each.name.startswith(".config.yaml.") for each in path.iterdir())
+    left = (LOCK, ".config.yaml.")
+    return path.is_dir() and all(each.name.startswith(left) for each in path.iterdir())
 
 
 def _check_resumable(
@@ -194,7 +246,7 @@ def _check_resumable(
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
         if resume and file.is_file():
             own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-            kept = model_weights(load_checkpoint(file)["state_dict"])
+            kept = model_weights(load_checkpoint(file)["state_dict"], file)
             if own != {name: tensor.shape for name, tensor in kept.items()}:
                 raise InputError(
                     f"{file}: holds a model of another shape; resume without options of "
@@ -218,7 +270,7 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
 def _warm_up(run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool) -> float:
     """Train the inference module alone; return the seconds that it took."""
     config = clips.config
-    if model.aim is None or config.aim.epochs == 0:
+    if model.aim is None or config.aim.epochs == 0 or "aim" in config.trainer.freeze:
         return 0.0
     data = _data(clips, model, "whole", config.aim.batch_size or config.trainer.batch_size)
     module = AIMWarmUp(model, config.aim, seed=config.trainer.seed, record=record)
@@ -238,6 +290,23 @@ def _train_jointly(
     return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
 
 
+def _train_forecaster(
+    run: RunDir, data: ForecastData, clips: RunClips, record: Record, resume: bool
+) -> float:
+    """Train a forecaster; return the seconds that it took."""
+    config = clips.config
+    module = ForecastTraining(
+        data.model,
+        config.scaled_optim,
+        config.forecast,
+        class_names=clips.set.class_names,
+        seed=config.trainer.seed,
+        record=record,
+    )
+    saver = SaveCheckpoints(run.checkpoints, best=False)
+    return _fit(run, module, clips, data, config.trainer.epochs, saver, "forecast", resume)
+
+
 def joint_phase(
     clips: RunClips,
     model: ASGCN,
@@ -252,6 +321,7 @@ def joint_phase(
         config.scaled_optim,
         config.aim,
         prediction_weight=config.prediction.weight,
+        prediction_loss=config.prediction.loss,
         class_names=clips.set.class_names,
         seed=config.trainer.seed,
         record=record,
@@ -283,7 +353,7 @@ def _fit(
     run: RunDir,
     module: Phase,
     clips: RunClips,
-    data: SkeletonDataModule,
+    data: SkeletonDataModule | ForecastData,
     epochs: int,
     saver: SaveCheckpoints,
     label: str,
@@ -296,19 +366,20 @@ def _fit(
     log = EpochLog(run.log, label, bar, run.history)
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
-        saver.load_state_dict(checkpoint["callbacks"][saver.state_key])
+        _restore(saver, checkpoint, file)
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
-            log.load_state_dict(checkpoint["callbacks"][log.state_key])
+            _restore(log, checkpoint, file)
             return log.seconds
     devices, nodes = count_processes(options.devices, options.nodes)
     several = devices * nodes > 1
     if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
     callbacks: list[pl.Callback] = [log, saver]
-    if options.link_pictures and module.model.aim is not None:
+    if options.link_pictures and getattr(module.model, "aim", None) is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
-    with quiet_lightning():
+    loggers = make_loggers(options.loggers, run.path, label)
+    with quiet_lightning(), killed_workers():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=options.accelerator,
@@ -319,9 +390,7 @@ def _fit(
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
             precision=precision_of(clips.config)[0],
-            logger=TensorBoardLogger(
-                run.path, name="tensorboard", version=label, default_hp_metric=False
-            ),
+            logger=loggers,
             callbacks=callbacks if bar is None else [*callbacks, bar],
             plugins=[AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
@@ -338,11 +407,32 @@ def _fit(
                 ckpt_path=file if resume and file.is_file() else None,
                 weights_only=True,
             )
+            close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
+        except (InputError, DivergenceError, OSError):
+            raise
+        except Exception as error:
+            if log.begun or not resume:
+                raise
+            # Damage that the reader of checkpoints did not see: what Lightning restores.
+            raise InputError(
+                f"{file}: training cannot be resumed from it ({in_short(error)}); remove it to "
+                "train this phase again"
+            ) from error
     if saver.exhausted:
         say(run.log, f"{label}: stopped early, no better after {saver.waited} validations")
     return log.seconds
+
+
+def _restore(callback: pl.Callback, checkpoint: Record, file: Path) -> None:
+    """Give a callback its state."""
+    try:
+        callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{file}: callbacks.{type(callback).__name__} is damaged ({in_short(error)}); {ANOTHER}"
+        ) from error
 
 
 def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[str, Any]:
@@ -352,6 +442,12 @@ def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[s
         return {}
     file = run.checkpoint()
     restored = load_model(file)
+    if isinstance(restored.model, Forecaster):
+        result = test_forecaster(restored, clips.held_out_clips, "validation", clips.protocol, file)
+        result["seconds"] = seconds
+        write_json(run.validation, result)
+        say(run.log, format_forecasts(result))
+        return result
     datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
     result = figures(

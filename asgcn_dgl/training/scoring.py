@@ -18,25 +18,11 @@ from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.nn import Links
 from asgcn_dgl.training.parallel import gathered, processes
 
-__all__ = ["PredictionScores", "RecognitionScores", "interval_percents", "masked_mse"]
-
 
 def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over the joints, frames and coordinates that are known (Eq. 6).
+    """Return the mean squared error of positions (N, T', d) where ``mask`` (N, T') is True (Eq. 6).
 
-    Parameters
-    ----------
-    future
-        (N, T', d) predicted positions.
-    target
-        (N, T', d) true positions.
-    mask
-        (N, T') bool, where the truth is known.
-
-    Returns
-    -------
-    Tensor
-        One number; 0 where nothing is known.
+    It is 0 where nothing is known.
 
     Examples
     --------
@@ -48,6 +34,30 @@ def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
     known = mask.sum() * future.shape[-1]
     return error.square().sum() / known.clamp(min=1)
+
+
+def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean distance over the joints and frames that are known.
+
+    Parameters
+    ----------
+    future, target, mask
+        As for :func:`masked_mse`.
+
+    Returns
+    -------
+    Tensor
+        One number; 0 where nothing is known.
+
+    Examples
+    --------
+    >>> future, target = torch.zeros(1, 2, 2), torch.tensor([[[3.0, 4.0], [9.0, 9.0]]])
+    >>> masked_distance(future, target, torch.tensor([[True, False]])).item()
+    5.0
+    """
+    error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
+    length = error.square().sum(dim=-1).clamp(min=1e-12).sqrt()  # 0 has a gradient then
+    return (length * mask).sum() / mask.sum().clamp(min=1)
 
 
 @dataclass
@@ -97,10 +107,7 @@ class RecognitionScores:
         return float(F.cross_entropy(self.logits(), self.labels()))
 
     def summary(self, class_names: list[str]) -> dict[str, Any]:
-        """Return top-1, top-5, mean-class and per-class accuracy, in percent.
-
-        A class without clips has None.
-        """
+        """Return top-1, top-5, mean-class and per-class accuracy in percent; None without clips."""
         logits, labels = self.logits(), self.labels()
         shares = metrics.per_class_accuracy(logits, labels)
         return {
@@ -124,10 +131,7 @@ class RecognitionScores:
         }
 
     def link_use(self) -> dict[str, Any] | None:
-        """Return how the clips use A-links, see :func:`asgcn_dgl.metrics.link_use`.
-
-        None where :meth:`update_links` took in none.
-        """
+        """Return how the clips use A-links, see :func:`asgcn_dgl.metrics.link_use`, if they do."""
         return metrics.join_link_use(self._links) if self._links else None
 
     def arrays(self, class_names: list[str]) -> dict[str, Any]:
@@ -144,10 +148,7 @@ class RecognitionScores:
 
 @dataclass
 class PredictionScores:
-    """Predicted poses beside the true ones, and beside the last pose repeated (zero velocity).
-
-    The unit is that of the clips' coordinates: meters for the supplied 3-D sets.
-    """
+    """Predicted poses beside the true ones, and beside the last pose repeated (zero velocity)."""
 
     clips: int = 0
     _future: list[Tensor] = field(default_factory=list)
@@ -190,10 +191,7 @@ class PredictionScores:
     def summary(self, unit: float = 1.0) -> dict[str, Any] | None:
         """Return MPJPE and that of zero velocity, in all and by frame; None without a future.
 
-        Parameters
-        ----------
-        unit
-            Length that is 1 in the clips; errors are given in what it is given in.
+        ``unit`` is the length that is 1 in the clips; errors are given in what it is given in.
         """
         if not self.known():
             return None

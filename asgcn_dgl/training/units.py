@@ -13,22 +13,24 @@ UNITS: tuple[UnitName, ...] = get_args(UnitName)
 
 #: Sets and formats whose readers give meters, whatever their files hold.
 METRIC_SETS = frozenset(
-    ("nw_ucla", "ntu60", "ntu120", "synthetic", "utkinect", "msr_action3d", "cmu", "h36m")
+    (
+        "nw_ucla",
+        "ntu60",
+        "ntu120",
+        "synthetic",
+        "coordinated",
+        "utkinect",
+        "msr_action3d",
+        "cmu",
+        "h36m",
+    )
 )
 
 _MILLIMETERS = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 
 class Unit(NamedTuple):
-    """How distances are written.
-
-    Attributes
-    ----------
-    name
-        ``"mm"``, or ``""`` where the unit is not known.
-    factor
-        What a distance in the clips' coordinates is multiplied with.
-    """
+    """How distances are written: in ``name`` ('mm', or '' if unknown), times ``factor``."""
 
     name: str
     factor: float
@@ -53,20 +55,15 @@ class Unit(NamedTuple):
 def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:
     """Return how distances of a set's clips are written: in millimeters where that is known.
 
-    Parameters
-    ----------
-    data
-        Name of the set or format.
-    num_dims
-        Coordinates of a joint. Those of pictures have no length.
-    unit
-        Unit of the coordinates, if the user gives it.
+    ``data`` names the set or format, ``num_dims`` is the coordinates of a joint (those of pictures
+    have no length), ``unit`` that of the coordinates, if the user gives it.
 
     Examples
     --------
-    >>> unit_of("cmu", 3), unit_of("own", 3), unit_of("own", 3, "cm"), unit_of("kinetics", 2)
-    (Unit(name='mm', factor=1000.0), Unit(name='', factor=1.0), Unit(name='mm', factor=10.0), \
-Unit(name='', factor=1.0))
+    >>> unit_of("cmu", 3), unit_of("own", 3)
+    (Unit(name='mm', factor=1000.0), Unit(name='', factor=1.0))
+    >>> unit_of("own", 3, "cm"), unit_of("kinetics", 2)
+    (Unit(name='mm', factor=10.0), Unit(name='', factor=1.0))
     """
     if unit is None and num_dims == 3 and data in METRIC_SETS:
         unit = "m"

@@ -41,19 +41,12 @@ LOOKED_AT = 500  # clips, spread evenly
 
 
 def found_views(clips: Reader, cameras: Iterable[int] = ()) -> tuple[Views, str]:
-    """Tell from how many views clips were recorded, and by what.
+    """Find from how many views clips were recorded, and by what evidence.
 
     There are several where the recordings name several cameras, or where people face the sensor
     from different sides: where fewer than nine tenths of the clips have their shoulders, over the
     whole clip, within 30 degrees of the median direction. Clips in the plane, and skeletons whose
-    shoulders are not known, are taken for one view.
-
-    Parameters
-    ----------
-    clips
-        Training clips.
-    cameras
-        Numbers of the cameras of the recordings, -1 where unknown.
+    shoulders are not known, count as one view. Unknown ``cameras`` are -1.
     """
     named = set(cameras) - {-1}
     if len(named) > 1:
@@ -85,14 +78,8 @@ def suited(
 ) -> tuple[ClipsConfig, str]:
     """Return the options with the preparation that suits the clips, and why.
 
-    They say ``views: given`` then, so that they hold as they are wherever they are read.
-
-    Parameters
-    ----------
-    options
-        With ``views``; if it is 'given' they are returned as they are, and no reason.
-    clips, cameras
-        Training clips, see :func:`found_views`.
+    See :func:`found_views`. The options are then ``views: given``, so that they hold wherever they
+    are read; with these they are returned unchanged, without a reason.
     """
     if options.views == "given":
         return options, ""

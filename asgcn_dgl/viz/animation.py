@@ -35,8 +35,6 @@ from asgcn_dgl.viz.stance import guess_up
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SUFFIXES", "animate"]
-
 #: Endings of the files that :func:`animate` writes.
 SUFFIXES = (".gif", ".mp4")
 
@@ -55,40 +53,13 @@ def animate(
     dpi: int = 100,
     up: str | None = None,
 ) -> Path:
-    """Write a clip as a GIF or an MP4, with its A-links and the predicted poses.
+    """Write a clip as a ``.gif`` or ``.mp4``, with its A-links and the predicted poses.
 
-    Parameters
-    ----------
-    path
-        File name ending in ``.gif`` or ``.mp4``.
-    exhibit
-        The clip.
-    class_names
-        Names of the classes, for the heading.
-    threshold
-        Draw the A-links with a higher probability than this, the 25 strongest of them; where none
-        passes, or for None, the ten strongest. Where links lead from body to body, these are
-        counted over all bodies together, else body by body.
-    links
-        Whether to draw A-links, if there are any.
-    rate
-        Frames a second. A GIF shows at most 50, so that of a faster clip frames are left out.
-    dpi
-        Pixels an inch; the picture is about four inches wide.
-    up
-        The axis that points up; None: found by :func:`~asgcn_dgl.viz.guess_up`.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
-    Raises
-    ------
-    ValueError
-        If the name has another ending or the rate is not positive.
-    RuntimeError
-        For an MP4, if there is no ffmpeg.
+    The 25 strongest A-links above ``threshold`` are drawn, or the ten strongest where none passes
+    (or for None); where links lead from body to body, they are counted over all bodies together,
+    else body by body. ``rate`` is frames a second; a GIF shows at most 50, so that frames of a
+    faster clip are left out. ``up`` is by default found by :func:`~asgcn_dgl.viz.guess_up`.
+    RuntimeError for an MP4 without ffmpeg.
     """
     target = Path(path)
     suffix = target.suffix.lower()
@@ -134,7 +105,7 @@ def _ffmpeg() -> str:
 
 
 class _Stage:
-    """The figure, drawn anew for each frame."""
+    """The figure, redrawn for each frame."""
 
     def __init__(
         self,
@@ -195,7 +166,7 @@ class _Stage:
         self._tell(self.bar, time)
 
     def _tell(self, bar: Axes, time: int) -> None:
-        """Show where in the clip this is, and what of it was predicted."""
+        """Show the place in the clip, and what of it was predicted."""
         bar.clear()
         bar.set_axis_off()
         last = max(self.exhibit.num_frames - 1, 1)
@@ -213,7 +184,7 @@ class _Stage:
 
 
 def _points(exhibit: Exhibit, up: str) -> tuple[Floats, Floats]:
-    """Project true and predicted poses from one place: (M, T, V, 2) and (M, T', V, 2)."""
+    """Project true and predicted poses from one viewpoint: (M, T, V, 2) and (M, T', V, 2)."""
     pos, seen = exhibit.pos.astype(np.float64), exhibit.mask
     if exhibit.future is not None:
         pos = np.concatenate([pos, exhibit.future], axis=1)

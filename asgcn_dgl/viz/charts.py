@@ -21,12 +21,10 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    grid,
+    panel_grid,
     plain_axes,
     title_lines,
 )
-
-__all__ = ["draw_class_accuracy", "draw_curves"]
 
 Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
 
@@ -39,30 +37,9 @@ def draw_class_accuracy(
     labels: tuple[str, str] = ("this run", "baseline"),
     title: str = "",
 ) -> Figure:
-    """Draw the accuracy of each class as bars, the best on top.
+    """Draw the accuracy (K,) of each class in percent as bars, the best on top; NaN is left out.
 
-    Parameters
-    ----------
-    accuracy
-        (K,) in percent; NaN for a class without clips, which is left out.
-    class_names
-        K names.
-    baseline
-        (K,) accuracies to compare with, drawn as marks.
-    labels
-        What the bars and the marks are.
-    title
-        Title of the figure.
-
-    Returns
-    -------
-    Figure
-        As wide as a column; it grows with the classes.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
+    ``baseline`` (K,) is drawn as marks; ``labels`` names both. The figure is as wide as a column.
 
     Examples
     --------
@@ -101,29 +78,74 @@ def draw_class_accuracy(
     return fig
 
 
-def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
-    """Draw the course of a training.
+def draw_errors(
+    times: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    unit: str = "",
+    title: str = "",
+    page_width: float = PAGE_WIDTH,
+) -> Figure:
+    """Draw the error of forecasts by how far ahead they are.
 
     Parameters
     ----------
-    history
-        Phase to figure to epoch to value, as
-        :func:`asgcn_dgl.training.read_history` gives it.
+    times
+        (T',) milliseconds after the last observed frame.
+    curves
+        Name to (T',) errors: the forecast first, then what it is compared with.
+    unit
+        Name of the errors' unit.
     title
         Title of the figure.
     page_width
-        Inches that a row of panels may take.
+        Inches that the figure may take.
 
     Returns
     -------
     Figure
-        Panels for what the history holds: the loss of the A-link inference module, the joint loss,
-        the accuracy, the error of predicted poses.
+        One chart.
 
     Raises
     ------
     ValueError
-        If the history is empty.
+        If there is no curve, or one is not as long as the times.
+
+    Examples
+    --------
+    >>> draw_errors([40, 80], {"forecast": [5.0, 9.0], "last pose repeated": [9.0, 17.0]})
+    <Figure size ...>
+    """
+    if not curves:
+        raise ValueError("curves must hold at least one curve, got none")
+    width = min(page_width, COLUMN_WIDTH)
+    lines = title_lines(title, width)
+    fig = Figure(figsize=(width, 0.65 * width + 0.15 * len(lines)), layout="constrained")
+    axis = fig.subplots()
+    plain_axes(axis)
+    colors = (BLUE, VERMILION, GREY, INK)
+    for number, (name, values) in enumerate(curves.items()):
+        if len(values) != len(times):
+            raise ValueError(f"curves must be of {len(times)} values, got {len(values)} of {name}")
+        style = "-" if number == 0 else "--"
+        axis.plot(times, values, style, color=colors[number % 4], linewidth=1.2, label=name)
+    axis.set_xlim(0, max(times))
+    axis.set_ylim(bottom=0)
+    axis.grid(axis="y", color=PALE, linewidth=0.5, zorder=0)
+    axis.set_xlabel("milliseconds ahead", fontsize=LABEL_SIZE, color=INK)
+    axis.set_ylabel(f"error ({unit})" if unit else "error", fontsize=LABEL_SIZE, color=INK)
+    axis.tick_params(labelsize=SMALL_SIZE)
+    axis.legend(fontsize=SMALL_SIZE, frameon=False)
+    if title:
+        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    return fig
+
+
+def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
+    """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
+
+    Panels for what it holds: the loss of the A-link inference module, the joint loss, the accuracy,
+    the error of predicted poses.
 
     Examples
     --------
@@ -133,7 +155,7 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
     charts = curve_panels(history)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
-    across, width = grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
+    across, width = panel_grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
     down = -(-len(charts) // across)
     lines = title_lines(title, width * across)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0
@@ -156,6 +178,12 @@ _CHARTS = (
     (
         "prediction error",
         "joint",
+        {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
+    ),
+    ("forecast: loss", "forecast", {"train": "train/loss"}),
+    (
+        "forecast error",
+        "forecast",
         {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
     ),
 )

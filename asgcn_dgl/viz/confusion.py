@@ -23,29 +23,11 @@ def draw_confusion(
     title: str | None = None,
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw a confusion matrix: a row a true class, in per cent of its clips.
+    """Draw a confusion matrix (K, K): a row a true class, in percent of its clips.
 
-    Parameters
-    ----------
-    counts
-        (K, K) clips of each true class (row) that were taken for each class (column).
-    class_names
-        K names.
-    title
-        Title; None: the share of clips on the diagonal and their number.
-    page_width
-        Inches that it may take; a matrix of more than 25 classes takes what it needs.
-
-    Returns
-    -------
-    Figure
-        One panel that grows with K. Rows are shares; up to 25 classes they are written in the
-        cells. A class without clips has an empty row.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a count is negative.
+    Up to 25 classes the shares are written in the cells; a larger matrix takes more than the page's
+    width if it needs it. A class without clips has an empty row. ``title`` is by default the share
+    of clips on the diagonal and their number.
 
     Examples
     --------

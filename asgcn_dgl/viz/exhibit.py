@@ -10,45 +10,27 @@ import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Exhibit"]
-
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:
-    """A clip of M bodies, T frames and V joints, and what a model makes of it.
-
-    All that a model adds may be absent: None.
+    """A clip of M bodies, T frames and V joints, and the results of a model, if any.
 
     Parameters
     ----------
-    name
-        Name of the recording.
-    layout
-        Skeleton of V joints.
-    pos
-        (M, T, V, d) positions as recorded, d = 2 or 3.
-    mask
-        (M, T, V) bool, joints that were seen.
-    label
-        True class, -1 if unknown.
-    probabilities
-        (K,) probability of each class.
+    pos, mask
+        (M, T, V, d) positions as recorded, d = 2 or 3, and (M, T, V) joints that were seen.
+    label, probabilities
+        True class, -1 if unknown, and (K,) probability of each class.
     links
         (C, M V, M V) probability of each type of A-link, ``links[c, i, j]`` of that from joint j to
         joint i, counted over the joints of all bodies; 0 between bodies unless they were inferred
         over bodies together.
-    response
-        (M, R, V) magnitude of the features of each joint in the last block.
-    response_frames
-        (R,) frame of the clip that each response belongs to.
+    response, response_frames
+        (M, R, V) magnitude of the features of each joint in the last block, and (R,) frame of the
+        clip that each belongs to.
     future
         (M, T', V, d) predicted positions of the last T' frames; NaN for a body without a
         prediction. The model has seen the frames before only.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
 
     Examples
     --------
@@ -126,7 +108,7 @@ class Exhibit:
 
     @property
     def leader(self) -> int:
-        """The body that moves most: the one to draw where there is room for one."""
+        """The body that moves most, to be drawn where there is room for one."""
         return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
 
     @property
@@ -139,13 +121,7 @@ class Exhibit:
         return bool(self.links[:, body[:, None] != body].any())
 
     def body_links(self, body: int) -> npt.NDArray[np.floating]:
-        """Return the (C, V, V) A-links within a body.
-
-        Raises
-        ------
-        ValueError
-            If the clip has no A-links.
-        """
+        """Return the (C, V, V) A-links within a body."""
         if self.links is None:
             raise ValueError(f"clip {self.name!r} has no A-links")
         joints = self.layout.num_joints
@@ -153,7 +129,7 @@ class Exhibit:
         return self.links[:, own, own]
 
     def link_blocks(self) -> list[tuple[slice, npt.NDArray[np.floating]]]:
-        """Part the A-links: bodies, and the (C, ...) links among them.
+        """Return blocks of A-links: bodies, and the (C, ...) links among them.
 
         All bodies are one block where links lead from body to body, else each is its own; without
         A-links there is none.
@@ -165,13 +141,7 @@ class Exhibit:
         return [(slice(n, n + 1), self.body_links(n)) for n in range(self.num_bodies)]
 
     def body_response(self, body: int, frame: int) -> npt.NDArray[np.floating]:
-        """Return the (V,) responses of a body that lie nearest to a frame.
-
-        Raises
-        ------
-        ValueError
-            If the clip has no responses.
-        """
+        """Return the (V,) responses of a body that lie nearest to a frame."""
         if self.response is None or self.response_frames is None:
             raise ValueError(f"clip {self.name!r} has no feature responses")
         step = int(np.abs(self.response_frames - frame).argmin())
@@ -185,7 +155,7 @@ class Exhibit:
 
 
 def _motion(pos: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
-    """Sum of standard deviations of the seen positions of a body."""
+    """Return the sum of standard deviations of the seen positions of a body."""
     seen = pos[mask]
     if not len(seen):
         return -1.0

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from asgcn_dgl.files import atomic_path
 
-# Okabe and Ito's palette: told apart by readers of every color vision, and in grey.
+# Okabe and Ito's palette: distinct for readers of every color vision, and in gray.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
@@ -42,27 +42,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
-    """Write a figure; what stands at ``path`` is the old file or the whole new one.
-
-    Parameters
-    ----------
-    fig
-        The figure.
-    path
-        File name ending in ``.png``, ``.pdf`` or ``.svg``; its folder is made if it is missing.
-    dpi
-        Pixels an inch, for ``.png``.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
-    Raises
-    ------
-    ValueError
-        If the name has another ending.
-    """
+    """Write a figure, whole or not at all: ``.png`` (``dpi``), ``.pdf`` or ``.svg``."""
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _METADATA:
@@ -74,72 +54,41 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Pa
     return target
 
 
-class Grid(NamedTuple):
-    """Rows of panels.
-
-    Attributes
-    ----------
-    columns
-        Panels in a row.
-    width
-        Width of a panel in inches.
-    """
+class PanelGrid(NamedTuple):
+    """Rows of panels: panels in a row, and the width of each in inches."""
 
     columns: int
     width: float
 
 
-def grid(
+def panel_grid(
     count: int,
     page_width: float,
     columns: int | None = None,
     *,
     narrowest: float = 0.8,
     widest: float = 2.2,
-) -> Grid:
-    """Share panels out among as few rows as fit a page, about as many in each.
+) -> PanelGrid:
+    """Distribute panels over as few rows as fit a page, about as many in each.
 
-    Parameters
-    ----------
-    count
-        Number of panels, at least 1.
-    page_width
-        Width in inches that a row may take.
-    columns
-        Panels in a row, at most; None: any number.
-    narrowest, widest
-        Width in inches of a panel, at least (where one fits the page) and at most.
+    ``columns`` is the most in a row; ``narrowest`` (where one fits the page) and ``widest`` bound
+    the width of a panel, inches.
 
     Examples
     --------
-    >>> grid(6, 6.0), grid(6, 3.0)
-    (Grid(columns=6, width=1.0), Grid(columns=3, width=1.0))
+    >>> panel_grid(6, 6.0), panel_grid(6, 3.0)
+    (PanelGrid(columns=6, width=1.0), PanelGrid(columns=3, width=1.0))
     """
     fit = max(1, int(page_width / narrowest))
     rows = -(-count // min(fit, columns or count))
     across = -(-count // rows)
-    return Grid(across, min(page_width / across, widest))
+    return PanelGrid(across, min(page_width / across, widest))
 
 
-def panels(count: int, shape: Grid, height: float, *, title: str = "") -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` bare panels.
-
-    Parameters
-    ----------
-    count
-        Number of panels, at least 1.
-    shape
-        How they stand, see :func:`grid`.
-    height
-        Height of one panel in inches.
-    title
-        Title of the whole figure.
-
-    Returns
-    -------
-    tuple of Figure and list of Axes
-        The figure and its panels, in reading order.
-    """
+def panels(
+    count: int, shape: PanelGrid, height: float, *, title: str = ""
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order."""
     across, width = shape
     down = -(-count // across)
     lines = title_lines(title, width * across)
@@ -161,7 +110,7 @@ def title_lines(title: str, width: float) -> list[str]:
 
 
 def text_height(texts: Iterable[str], width: float) -> float:
-    """Height in inches that the longest of some small texts takes on panels of a width."""
+    """Return the inches that the longest of some small texts takes on panels of a width."""
     return LINE_HEIGHT * max((len(title_lines(text, width)) for text in texts if text), default=0)
 
 
@@ -171,7 +120,7 @@ def panel_title(axis: Axes, text: str, width: float) -> None:
 
 
 def plain_axes(axis: Axes) -> None:
-    """Take the frame of a chart down to its left and lower edge."""
+    """Reduce the frame of a chart to its left and lower edge."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(GREY)
     axis.tick_params(labelsize=SMALL_SIZE, colors=INK, width=0.6, length=2.5)

@@ -26,7 +26,7 @@ from asgcn_dgl.viz.figure import (
     TITLE_SIZE,
     TYPE_COLORS,
     VERMILION,
-    grid,
+    panel_grid,
     panel_title,
     panels,
     text_height,
@@ -64,34 +64,8 @@ def draw_structural_links(
 ) -> Figure:
     """Draw which joints a joint hears from over its S-links, hop by hop (Fig. 3 of the paper).
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    joint
-        The receiving joint, by index or name.
-    max_hop
-        L, the largest hop.
-    pose
-        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
-    names
-        Number the joints, and list their names below.
-    title
-        Title; None: the joint and the layout.
-    up
-        The axis that points up in a recorded pose.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        One panel a hop, links colored by partition and as wide as their operator entry.
-
-    Raises
-    ------
-    ValueError
-        If there is no such joint, or the pose does not fit the layout.
+    One panel for each of 1..``max_hop`` hops, links to ``joint`` (index or name) colored by
+    partition and as wide as their operator entry.
 
     Examples
     --------
@@ -100,7 +74,7 @@ def draw_structural_links(
     <Figure size ...>
     """
     receiver = layout.index(joint)
-    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
     heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
     sheet.open(heading)
     operators = structural_operators(layout, max_hop)
@@ -126,24 +100,8 @@ def draw_link_kinds(
 ) -> Figure:
     """Draw the neighbors of a joint three times: over bones, S-links, A-links (Fig. 3).
 
-    Parameters
-    ----------
-    prob
-        (V, V) or (C, V, V) probabilities of A-links, see :func:`draw_actional_links`.
-    threshold, fallback
-        As for :func:`draw_class_links`.
-    layout, joint, max_hop, pose, names, title, up, page_width
-        As for :func:`draw_structural_links`.
-
-    Returns
-    -------
-    Figure
-        Three panels.
-
-    Raises
-    ------
-    ValueError
-        If there is no such joint, the shapes do not fit or a probability is not in 0..1.
+    ``prob`` is as for :func:`draw_actional_links`, ``threshold`` and ``fallback`` as for
+    :func:`draw_class_links`.
 
     Examples
     --------
@@ -154,7 +112,7 @@ def draw_link_kinds(
     """
     receiver = layout.index(joint)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
-    sheet = _Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
     rule = "strongest" if threshold is None else f"p > {threshold:g}"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
@@ -180,32 +138,10 @@ def draw_actional_links(
 ) -> Figure:
     """Draw A-links on a body, as wide as they are probable.
 
-    Each link is an arc that bends to the left of its way from sender to receiver.
-
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    prob
-        (V, V) probability of a link, ``prob[i, j]`` of that from joint j to joint i; the diagonal
-        is not looked at. For all types together that is one minus the ghost's probability. Or
-        (C, V, V), of each type of link: a link is then colored by its most probable type.
-    title
-        Title; None: what was chosen.
-    pose
-        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
-    threshold, strongest, **options
-        As for :func:`draw_class_links`.
-
-    Returns
-    -------
-    Figure
-        One panel.
-
-    Raises
-    ------
-    ValueError
-        As for :func:`draw_class_links`.
+    ``prob[i, j]``, (V, V), is the probability of the link from joint j to joint i (for all types
+    together: one minus the ghost's), or ``prob`` is (C, V, V), of each type: a link is then colored
+    by its most probable type. The diagonal is ignored. Links are arcs that bend to the left on the
+    way from sender to receiver. Options as for :func:`draw_class_links`.
 
     Examples
     --------
@@ -239,11 +175,8 @@ def draw_class_links(
 
     Parameters
     ----------
-    layout
-        Skeleton of V joints.
     probs
-        (V, V) or (C, V, V) link probabilities of each action, by its name; see
-        :func:`draw_actional_links`.
+        Probabilities of each action by name, see :func:`draw_actional_links`.
     joint
         Draw the links to this joint only; None: all links.
     threshold
@@ -256,32 +189,16 @@ def draw_class_links(
     most
         Links of a panel at most; where more pass, the strongest are drawn and the panel says so.
     poses
-        (V, 2) or (V, 3) positions for some or all of the actions; the others are drawn in the
-        layout's own pose.
+        Poses for some or all of the actions.
     columns
         Panels in a row, at most.
-    title
-        Title; None: what was chosen.
-    names, up, page_width
-        As for :func:`draw_structural_links`.
-
-    Returns
-    -------
-    Figure
-        One panel an action, with a note where the drawn links are not those of the threshold.
-
-    Raises
-    ------
-    ValueError
-        If there is no action, the shapes do not fit, a probability is not in 0..1 or there is no
-        such joint.
     """
     if not probs:
         raise ValueError("probs must hold at least one action, got none")
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
     points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
-    sheet = _Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
+    sheet = Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
     notes = text_height(["the 25 strongest of 250"], _note_width(sheet.shape.width))
     sheet.open(_rule(threshold, strongest) if title is None else title, list(probs), notes)
     chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
@@ -301,7 +218,7 @@ class _Chosen(NamedTuple):
     most: int
 
 
-class _Sheet:
+class Sheet:
     """Panels with a body each, on which links are drawn, and the legend below them."""
 
     def __init__(
@@ -317,7 +234,9 @@ class _Sheet:
         self.layout, self.points, self.names = layout, points, names
         if names:  # room for the joints' numbers
             narrowest = max(narrowest, min(0.5 + 0.03 * layout.num_joints, widest))
-        self.shape = grid(len(points), page_width, columns, narrowest=narrowest, widest=widest)
+        self.shape = panel_grid(
+            len(points), page_width, columns, narrowest=narrowest, widest=widest
+        )
         self.span = spans(points)
 
     def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
@@ -355,7 +274,7 @@ class _Sheet:
                 axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0, clip_on=False)
 
     def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> None:
-        """Draw A-links, and say below them what has to be said."""
+        """Draw A-links, with a note below them if needed."""
         axis, points, width = self.axes[place], self.points[place], self.shape.width
         receiver = chosen.receiver
         if receiver is not None:
@@ -400,29 +319,10 @@ def draw_link_matrices(
     title: str | None = None,
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw the probabilities of A-links as matrices, one for each type and one for all.
+    """Draw the probabilities (C, V, V) of A-links as matrices, for each type and for all together.
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    prob
-        (C, V, V) probability of each type of link, ``prob[c, i, j]`` of that from joint j to i.
-    title
-        Title; None: none.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        A panel a type and, for several types, one for their sum; rows receive, columns send. Joints
-        stand by body part.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a probability is not in 0..1.
+    ``prob[c, i, j]`` is that from joint j to i: rows receive, columns send. Joints are sorted by
+    part.
 
     Examples
     --------
@@ -437,10 +337,11 @@ def draw_link_matrices(
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
     labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
     side = 0.06 * max(map(len, names))  # inches of the longest name
-    # As many in a row as leave each name a line; beside them stands the bar.
+    # As many in a row as leave each name a line; the bar is beside them.
     room = page_width - 0.7 - side
     needed = min(max(1.25, 0.1 * len(names)), room)
-    shape = grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
+    size = SMALL_SIZE * min(1, needed / (0.1 * len(names)))  # smaller where the page is too narrow
+    shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
     fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
     fig.set_figwidth(columns * shape.width + side + 0.7)
@@ -452,9 +353,9 @@ def draw_link_matrices(
             axis.axhline(bound - 0.5, color=INK, linewidth=0.4)
             axis.axvline(bound - 0.5, color=INK, linewidth=0.4)
         middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
-        axis.set_xticks(middles, names, rotation=90, fontsize=SMALL_SIZE)
+        axis.set_xticks(middles, names, rotation=90, fontsize=size)
         first = number % columns == 0
-        axis.set_yticks(middles, names if first else [], fontsize=SMALL_SIZE)
+        axis.set_yticks(middles, names if first else [], fontsize=size)
         axis.tick_params(length=0, colors=INK)
         axis.set_title(label, fontsize=LABEL_SIZE, color=INK)
         axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)
@@ -496,7 +397,7 @@ def draw_links(
     most: int,
     scale: float = 1.0,
 ) -> str:
-    """Draw (C, V, V) A-links between (V, 2) points; return what has to be said about them.
+    """Draw (C, V, V) A-links between (V, 2) points; return a note about them, or ''.
 
     Lines are ``scale`` times as wide as on a large panel.
     """
@@ -504,7 +405,7 @@ def draw_links(
     chosen = _choose(total, threshold, most if threshold is None else total.size)
     note = ""
     style: Any = "-"
-    # Widths tell the drawn links apart: from the threshold, thinnest, to certainty, thickest.
+    # Widths distinguish the drawn links: from the threshold, thinnest, to certainty, thickest.
     floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
     if not chosen:
         chosen = _choose(total, None, fallback)

@@ -40,18 +40,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Row:
-    """A clip in the table.
+    """A clip in the table: true and recognized class (-1 if unknown) and their probabilities.
 
-    Parameters
-    ----------
-    name
-        Name of the recording.
-    label, predicted
-        True and recognized class, -1 if unknown.
-    confidence, truth
-        Probability of the recognized and of the true class.
-    bodies, frames
-        Size of the clip, for pages without a model.
+    ``truth`` is the probability of the true class; ``bodies`` and ``frames`` are for pages without
+    a model.
     """
 
     name: str
@@ -65,34 +57,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows.
+    """The content of a page.
 
-    Parameters
-    ----------
-    title, subtitle
-        Its heading.
-    rows
-        Clips of the table.
-    exhibits
-        Clips that are carried with their motion, by name among ``rows``.
-    class_names
-        K names; empty without a model.
-    cards
-        Figures at the top: name, value, and a note or ``""``.
-    confusion
-        (K, K) clips by true (row) and recognized class.
-    curves
-        Charts of the training: chart to curve to epoch to value.
-    facts
-        What is known of how it was made, by name.
-    commands
-        Commands, by what they do.
-    notices
-        What the reader has to know first.
-    up
-        The axis that points up; None: found by :func:`~asgcn_dgl.viz.guess_up`.
-    other
-        The page of another run on the same clips, to be shown beside this one.
+    ``rows`` are the clips of the table, ``exhibits`` those of them that are carried with their
+    motion. ``class_names`` is empty without a model; ``cards`` are figures at the top: name, value,
+    and a note or ''; ``confusion`` (K, K) counts clips by true (row) and recognized class;
+    ``curves`` maps chart to curve to epoch to value; ``facts`` are by name, ``commands`` by
+    purpose; ``notices`` come first; ``up`` is the axis that points up (None: found by
+    :func:`~asgcn_dgl.viz.guess_up`); ``other`` is the page of another run on the same clips, to be
+    shown beside this one.
     """
 
     title: str
@@ -113,24 +86,8 @@ class Page:
 def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     """Write a page as one HTML file, whole or not at all.
 
-    Parameters
-    ----------
-    path
-        The file.
-    page
-        What it shows.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
-    Raises
-    ------
-    ImportError
-        Without plotly, whose library the page carries.
-    ValueError
-        If a clip is carried that is not in the table, or another page has other clips.
+    ImportError without plotly, whose library the page carries; ValueError if an exhibit is not
+    among the rows, or the other page has other clips.
     """
     target = Path(path)
     text = _render(page)
@@ -286,7 +243,7 @@ def _thinning(exhibits: Sequence[Exhibit]) -> int:
 
 
 def _clip(seen: Sequence[Exhibit], up: str, most_frames: int) -> dict[str, Any]:
-    """Bring a clip, as each run sees it, to small numbers.
+    """Return a clip, as each run sees it, in small numbers.
 
     Positions are in steps of ``unit``, shares in steps of 1/255.
     """
@@ -352,13 +309,14 @@ def _path(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
         window /= window.sum()
         for axis in (0, 1):
             filled = np.interp(np.arange(len(count)), known, total[known, axis] / count[known])
-            padded = np.pad(filled, len(window) // 2, mode="edge")
+            # Mirrored through the ends, so that what moves steadily is followed there too.
+            padded = np.pad(filled, len(window) // 2, mode="reflect", reflect_type="odd")
             path[:, axis] = np.convolve(padded, window, mode="valid")
     return path
 
 
 def _kept_frames(exhibit: Exhibit, most: int) -> npt.NDArray[np.int64]:
-    """Frames that are carried: evenly spread, and all that were predicted."""
+    """Return the frames that are carried: evenly spread, and all that were predicted."""
     start = exhibit.num_frames - exhibit.steps
     room = max(most - exhibit.steps, 2)
     if start <= room:
@@ -379,7 +337,7 @@ def _for_scene(pos: npt.NDArray[np.floating], up: str) -> Floats:
 
 
 def _turn(exhibit: Exhibit, up: str) -> float:
-    """Angle about the vertical from which all bodies together are seen from the front."""
+    """Return the angle about the vertical from which all bodies together face the viewer."""
     if exhibit.pos.shape[3] == 2:
         return 0.0
     count = exhibit.num_frames

@@ -14,7 +14,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import BLUE, INK, SMALL_SIZE, VERMILION
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.
@@ -29,35 +28,14 @@ def project(
     up: str = "y",
     shoulders: tuple[int, int] | None = None,
 ) -> Floats:
-    """Show poses from where they look widest, all of them from the same place.
+    """Return poses (..., V, 2 or 3) as points (..., V, 2), x right and y up, from one viewpoint.
 
-    Two-dimensional poses are left as they are, or turned over where y points down.
-    Three-dimensional ones, in right-handed coordinates
-    are seen square to their widest horizontal extent, then a little from the side and from above:
-    from the front where ``shoulders`` tell it, else from the sensor's side, the depth growing away
-    from it as Kinects have it.
-
-    Parameters
-    ----------
-    poses
-        (..., V, d) positions, d = 2 or 3.
-    mask
-        (..., V) bool, joints that were seen; None means all. Unseen ones do not sway the view.
-    up
-        The axis that points up: ``"y"`` (Kinect's and most others), ``"z"`` (after alignment),
-        ``"-y"`` ...
-    shoulders
-        (right, left) joints of the shoulder axis.
-
-    Returns
-    -------
-    ndarray
-        (..., V, 2) points, x to the right and y up, in the unit of the positions.
-
-    Raises
-    ------
-    ValueError
-        If the positions are not two- or three-dimensional or the axis has no such name.
+    Two-dimensional poses are unchanged, or flipped where y points down. Three-dimensional ones, in
+    right-handed coordinates, are seen perpendicular to their widest horizontal extent, then a
+    little from the side and from above: from the front where ``shoulders`` (right, left) are given,
+    else from the sensor's side, with depth growing away from it as in Kinects. Joints that were not
+    seen (``mask``) do not count. ``up`` is ``"y"`` (Kinect's and most others), ``"z"`` (after
+    alignment), ``"-y"`` ...
 
     Examples
     --------
@@ -82,10 +60,7 @@ def project(
 def project_bodies(
     pos: Floats, mask: npt.ArrayLike, up: str, shoulders: tuple[int, int] | None
 ) -> Floats:
-    """Show all bodies of a clip from one place: (M, T, V, 2) points, NaN where a joint is missing.
-
-    The bodies of a frame are projected as one, so that two persons are seen side by side.
-    """
+    """Project the bodies of a clip together: (M, T, V, 2) points, NaN where a joint is missing."""
     bodies, frames, joints, dims = pos.shape
     seen = np.asarray(mask, dtype=bool)
     together = pos.swapaxes(0, 1).reshape(frames, bodies * joints, dims)
@@ -95,13 +70,7 @@ def project_bodies(
 
 
 def check_up(up: str, dims: int) -> str:
-    """Return the axis if there is such a one.
-
-    Raises
-    ------
-    ValueError
-        If there is not.
-    """
+    """Return the axis; raise ValueError if coordinates have none of that name."""
     axes = ("x", "y", "z", "-x", "-y", "-z") if dims == 3 else ("y", "-y")
     if up not in axes:
         raise ValueError(f"up must be one of {', '.join(axes)}, got {up!r}")
@@ -113,7 +82,7 @@ def facing(
     mask: npt.ArrayLike | None = None,
     shoulders: tuple[int, int] | None = None,
 ) -> float:
-    """Angle about the vertical from which upright (..., V, 3) poses are seen widest, in front."""
+    """Return the angle about the vertical from which upright poses look widest, in front."""
     turn = _widest(points, mask)
     if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
         turn += np.pi
@@ -123,7 +92,7 @@ def facing(
 def _seen_from_behind(
     points: Floats, turn: float, mask: npt.ArrayLike | None, pair: tuple[int, int]
 ) -> bool:
-    """Whether most poses show their left shoulder on the left of the paper."""
+    """Tell whether most poses show their left shoulder on the left of the figure."""
     across = points[..., pair[1], :] - points[..., pair[0], :]
     side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
     if mask is not None:
@@ -143,7 +112,7 @@ def upright(points: Floats, up: str) -> Floats:
 
 
 def _widest(points: Floats, mask: npt.ArrayLike | None) -> float:
-    """Angle about the vertical of the direction in which the poses spread most."""
+    """Return the angle about the vertical of the direction in which the poses spread most."""
     seen = np.ones(points.shape[:-1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     seen = seen & np.isfinite(points).all(axis=-1)
     flat = points[..., [0, 2]]
@@ -161,7 +130,7 @@ def _widest(points: Floats, mask: npt.ArrayLike | None) -> float:
 
 
 def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y") -> Floats:
-    """Give the (V, 2) drawing pose: the layout's own, or a recorded one projected."""
+    """Return the (V, 2) drawing pose: the layout's own, or a recorded one projected."""
     if pose is None:
         return np.asarray(layout.pose, dtype=np.float64)
     points = np.asarray(pose, dtype=np.float64)
@@ -174,7 +143,7 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
-    """Color of each joint: blue on the left of the body, vermilion on the right, else ink."""
+    """Return the color of each joint: blue on the body's left, vermilion on its right, else ink."""
     colors = [INK] * layout.num_joints
     for left, right in layout.mirror:
         colors[left], colors[right] = BLUE, VERMILION
@@ -231,7 +200,7 @@ def number_joints(axis: Axes, points: Floats) -> None:
 
 
 def spans(stack: Sequence[Floats]) -> tuple[float, float]:
-    """Width and height that hold each of several poses."""
+    """Return the width and height that hold each of several poses."""
     inside = [points[np.isfinite(points).all(axis=-1)] for points in stack]
     sizes = [np.ptp(points, axis=0) for points in inside if len(points)]
     width, height = np.max(sizes, axis=0) if sizes else (1.0, 1.0)
@@ -250,9 +219,6 @@ def frame_alike(
 
 
 def span_height(span: tuple[float, float], width: float, margin: float = _MARGIN) -> float:
-    """Height in inches of a panel of some width that holds a size, its margin and a title.
-
-    A little more than it takes: a body that touched the panel's edge would push its title out.
-    """
+    """Return the inches of height of a panel that holds a size, a margin and a title."""
     room = 2 * margin * max(span)
     return float(width * np.clip((span[1] + room) / (span[0] + room), 0.6, 2.4)) + 0.3

@@ -21,25 +21,14 @@ from asgcn_dgl.viz.figure import (
 )
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame_alike, span_height, spans
 
-__all__ = ["Response", "draw_responses"]
-
 # Diameter of the largest circle, as a share of the panel's width.
 _LARGEST = 0.2
 
 
 class Response(NamedTuple):
-    """One body with the responses of its joints.
+    """A title, a pose (None: the layout's) and the (V,) magnitudes of the joints' features.
 
-    Attributes
-    ----------
-    title
-        What stands above it.
-    pose
-        (V, 2) or (V, 3) positions; None for the layout's own drawing pose.
-    response
-        (V,) magnitudes of the joints' features, not negative.
-    scale
-        Magnitude of the largest circle; None: the largest response of the row.
+    ``scale`` is the magnitude of the largest circle; None: the largest of the row.
     """
 
     title: str
@@ -58,28 +47,7 @@ def draw_responses(
 ) -> Figure:
     """Draw feature responses on bodies: a circle a joint, its area the magnitude (Fig. 9).
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    rows
-        Bodies of each row, by what stands before the row.
-    title
-        Title of the figure.
-    up
-        The axis that points up in three-dimensional poses.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        A row a row, a panel a body.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to draw, or a shape does not fit.
+    ``rows`` holds the bodies of each row by its heading.
 
     Examples
     --------

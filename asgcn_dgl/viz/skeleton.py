@@ -22,9 +22,10 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
-    grid,
+    panel_grid,
     panels,
 )
+from asgcn_dgl.viz.links import Sheet
 from asgcn_dgl.viz.pose import (
     Floats,
     draw_body,
@@ -50,31 +51,6 @@ def draw_skeleton(
 ) -> Figure:
     """Draw one body: left limbs blue, right limbs vermilion, a ring around the center joint.
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    pose
-        (V, 2) or (V, 3) positions; None: the layout's own drawing pose.
-    names
-        Write the index and the name of each joint beside it.
-    title
-        Title; None: the layout's name.
-    up
-        The axis that points up in a three-dimensional pose.
-    page_width
-        Inches that it may take.
-
-    Returns
-    -------
-    Figure
-        One panel.
-
-    Raises
-    ------
-    ValueError
-        If the pose does not fit the layout.
-
     Examples
     --------
     >>> from asgcn_dgl.skeleton import get_layout
@@ -85,7 +61,7 @@ def draw_skeleton(
     heading = layout.name if title is None else title
     if names:
         return _named(layout, points, heading, page_width)
-    shape = grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
+    shape = panel_grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
     span = spans([points])
     fig, (axis,) = panels(1, shape, span_height(span, shape.width))
     frame_alike(axis, points, span)
@@ -101,7 +77,7 @@ def _draw_with_center(axis: Axes, layout: SkeletonLayout, points: Floats) -> Non
 
 
 def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: float) -> Figure:
-    """Draw a body between two columns of its joints' names, a line from each to its joint."""
+    """Draw a body between two columns of its joints' names, each joined to its joint."""
     labels = [f"{joint} {name}" for joint, name in enumerate(layout.joints)]
     order = sorted(range(len(labels)), key=lambda joint: (points[joint, 0], joint))
     sides = order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]
@@ -112,6 +88,11 @@ def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: flo
     across = min(page_width - 2 * text - 0.6, 0.5 * page_width)
     height = min(across * size[1] / size[0], 3.4)
     across = height * size[0] / size[1]
+    if max(across, height) < 1.2 and layout.num_joints <= 40:  # numbers there, the names below
+        sheet = Sheet(layout, [points], 1, page_width, True, widest=page_width)
+        sheet.open(heading)
+        _draw_with_center(sheet.axes[0], layout, points)
+        return sheet.close({})
     tall = max(height, line * len(sides[0])) + 0.3
     width = across + 2 * text + 0.6
     fig = Figure(figsize=(width, tall + 0.25))
@@ -134,7 +115,7 @@ def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: flo
 
 
 def _apart(wanted: Floats, gap: float, top: float) -> Floats:
-    """Move descending heights apart, no more than it takes, within 0..top."""
+    """Move descending heights apart, as little as possible, within 0..top."""
     steps = gap * np.arange(len(wanted))
     # Without the gaps the order is all that is asked for: the nearest such heights are kept.
     slack = np.clip(wanted + steps, steps[-1] + gap / 2, top - gap / 2)
@@ -152,36 +133,9 @@ def draw_strip(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw a clip as a row of poses, seen from one place that moves along with the bodies.
+    """Draw a clip (T, V, d) or (M, T, V, d) as a row of poses; the view follows the bodies.
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    poses
-        (T, V, d) or, for several bodies, (M, T, V, d) positions.
-    mask
-        (T, V) or (M, T, V) bool, joints that were seen; None means all.
-    frames
-        The frames to draw; None: ``count`` of them, evenly spread.
-    count
-        How many to draw where ``frames`` is not given.
-    title
-        Title of the figure.
-    up
-        The axis that points up.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        One panel a frame.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a frame is out of range.
+    ``frames`` are drawn; by default ``count`` of them, evenly spread.
     """
     bodies, seen = _clip(layout, poses, mask)
     num_frames = bodies.shape[1]
@@ -189,7 +143,7 @@ def draw_strip(
     points = project_bodies(bodies[:, chosen], seen[:, chosen], up, layout.shoulders)
     points = points.swapaxes(0, 1)
     span = spans(list(points))
-    shape = grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    shape = panel_grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
     fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body, own in enumerate(points[column]):
@@ -214,43 +168,11 @@ def draw_prediction(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw predicted over true poses at several future frames (Fig. 10 of the paper).
+    """Draw predicted over true poses (T', V, d) at several future frames (Fig. 10 of the paper).
 
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints.
-    future
-        (T', V, d) predicted positions.
-    target
-        (T', V, d) true positions.
-    mask
-        (T', V) bool, where the truth is known; None means everywhere. A joint whose truth is
-        unknown is drawn as predicted only.
-    last
-        (V, d) last observed pose, drawn as a first panel.
-    frames
-        Future frames to draw, counted from 1; None: ``count`` of them, evenly spread.
-    count
-        How many to draw where ``frames`` is not given.
-    title
-        Title of the figure.
-    unit
-        Unit of the positions, written beside the errors.
-    up
-        The axis that points up.
-    page_width
-        Inches that a row of panels may take.
-
-    Returns
-    -------
-    Figure
-        One panel a future frame, with the mean error over the known joints.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a frame is out of range.
+    ``frames`` count from 1; by default ``count`` of them, evenly spread. Each panel has the mean
+    error over the joints whose truth is known (``mask``), in ``unit``; others are drawn as
+    predicted only. ``last`` (V, d), the last observed pose, is a first panel.
     """
     guess, _ = _clip(layout, future, None)
     truth, seen = _clip(layout, target, mask)
@@ -279,7 +201,7 @@ def draw_prediction(
     times = len(chosen)
     pairs = [points[[k, times + k]] for k in range(times)]
     span = spans([*pairs, *([points[-1]] if last is not None else [])])
-    shape = grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
+    shape = panel_grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
     fig, axes = panels(count, shape, span_height(span, shape.width) + 0.2, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
@@ -313,14 +235,14 @@ def draw_prediction(
 
 
 def _narrowest(span: tuple[float, float]) -> float:
-    """Inches of a panel on which a pose of some size is legible: about one inch of body."""
+    """Return the inches of a panel on which a pose of some size is legible."""
     return float(np.clip(1.1 * span[0] / max(span), 0.75, 1.1))
 
 
 def _clip(
     layout: SkeletonLayout, poses: npt.ArrayLike, mask: npt.ArrayLike | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Check and bring to (M, T, V, d) and (M, T, V)."""
+    """Check positions and mask and return them as (M, T, V, d) and (M, T, V)."""
     points = np.asarray(poses, dtype=np.float64)
     if points.ndim == 3:
         points = points[None]

@@ -1,4 +1,4 @@
-"""How bodies stand: which axis points up, and a pose of the data to draw links on."""
+"""Orientation of bodies: which axis points up, and a pose of the data to draw links on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from asgcn_dgl.viz.pose import AXES, check_up, flat_pose
 if TYPE_CHECKING:
     from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["drawing_layout", "guess_up"]
-
 Floats = npt.NDArray[np.float64]
 
 # Share of the bodies' extent that has to lie along an axis before it counts as their upright.
@@ -27,29 +25,12 @@ _MOST_POSES = 60
 
 
 def guess_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
-    """Return the axis that points up in the recordings.
+    """Return the axis that points up in the recordings, ``"y"``, ``"-y"``, ``"z"``, ...
 
-    That is what was asked for; else the direction of the layout's spine, from its lower to its
+    That is ``asked``, if given; else the direction of the layout's spine, from its lower to its
     upper joint, in the mean over bodies and frames; for a layout without a spine the axis along
-    which bodies extend as their drawing pose does, or as a body stands over the ends of its left
-    and right limbs. Where nothing tells, it is y, which in images (two coordinates) points down.
-
-    Parameters
-    ----------
-    exhibits
-        Clips recorded in one coordinate system.
-    asked
-        What the user says; None: nothing.
-
-    Returns
-    -------
-    str
-        ``"y"``, ``"-y"``, ``"z"``, ...
-
-    Raises
-    ------
-    ValueError
-        If what was asked for is no axis of the recordings.
+    which bodies extend as their drawing pose does, or as a body is above the ends of its left and
+    right limbs. Otherwise it is y, which in images (two coordinates) points down.
 
     Examples
     --------
@@ -86,7 +67,7 @@ def guess_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
 
 
 def _heights(layout: SkeletonLayout) -> Floats:
-    """Return how high each joint is in an upright body; NaN for one that does not tell."""
+    """Return the height of each joint in an upright body; NaN where it is not known."""
     heights = np.full(layout.num_joints, np.nan)
     if layout.spine is not None:
         heights[list(layout.spine)] = -1.0, 1.0
@@ -101,7 +82,7 @@ def _heights(layout: SkeletonLayout) -> Floats:
 
 
 def _limb_ends(layout: SkeletonLayout) -> list[int]:
-    """Return the outermost joints of left and right limbs, told by the mirror or by names."""
+    """Return the outermost joints of left and right limbs, by the mirror or by names."""
     joints = layout.joints
     other = [
         name.replace("left", "right") if "left" in name else name.replace("right", "left")
@@ -114,17 +95,7 @@ def _limb_ends(layout: SkeletonLayout) -> list[int]:
 
 
 def drawing_layout(layout: SkeletonLayout, exhibits: Sequence[Exhibit], up: str) -> SkeletonLayout:
-    """Return the layout with a pose to draw it in: its own, or the mean pose of the data.
-
-    Parameters
-    ----------
-    layout
-        Skeleton of V joints; if it was made with a pose, it is returned as it is.
-    exhibits
-        Clips of it.
-    up
-        The axis that points up in the clips.
-    """
+    """Return the layout with a pose to draw it in: its own, or the mean pose of the clips."""
     own = [exhibit for exhibit in exhibits if exhibit.layout == layout]
     if layout.has_pose or not own:
         return layout

@@ -16,8 +16,7 @@ import numpy as np
 
 from asgcn_dgl import viz
 from asgcn_dgl.cli import main
-from asgcn_dgl.experiments.gallery import open_gallery
-from asgcn_dgl.experiments.links import class_links
+from asgcn_dgl.experiments import class_links, open_gallery
 from asgcn_dgl.skeleton import SkeletonLayout
 
 DOGS, TAKES, FRAMES = 4, 9, 30
@@ -37,7 +36,7 @@ SMALL = [
 ]
 
 # %% The layout
-# Joints in the order of the data, bones as pairs, and the centre that S-links look to. Drawn once,
+# Joints in the order of the data, bones as pairs, and the center that S-links look to. Drawn once,
 # a wrong bone is seen at once.
 facts = {
     "name": "dog",

@@ -38,7 +38,16 @@ def test_a_given_mask_zeroes_what_it_hides_even_nan():
     assert clip.check() is clip
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_nan_is_missing_unless_a_mask_says_otherwise():
+    pos = positions(1, 4, 25, 3)
+    pos[0, 1, 3, 2] = np.nan
+    clip = Clip.from_positions("c", LAYOUT, pos)
+    assert np.argwhere(~clip.mask).tolist() == [[0, 1, 3]] and (clip.pos[0, 1, 3] == 0).all()
+    with pytest.raises(InputError, match=r"coordinate 3 of joint 4 .* is nan"):
+        Clip.from_positions("c", LAYOUT, pos, np.ones((1, 4, 25), dtype=bool))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
 def test_not_finite_names_the_place(value):
     pos = positions(2, 4, 25, 3)
     pos[1, 2, 3, 1] = value

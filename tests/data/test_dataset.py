@@ -275,8 +275,8 @@ def test_unusable_clips_are_refused(make_clip, write_ntu):
         ({"future_frames": -1}, "future_frames must be at least 0, got -1"),
         ({"future_share": 2}, r"future_share must be within 0\.\.1, got 2"),
         ({"num_frames": 0}, "num_frames must be at least 1 or None, got 0"),
-        ({"sampling": "loop"}, "sampling must be one of uniform"),
-        ({"sampling": "loop", "num_frames": None}, "sampling must be one of uniform"),
+        ({"sampling": "spiral"}, "sampling must be one of uniform"),
+        ({"sampling": "spiral", "num_frames": None}, "sampling must be one of uniform"),
     ],
 )
 def test_bad_options_are_refused(make_clip, options, text):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import pathlib
 import pickle
 import random
 import shutil
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from asgcn_dgl.data import Clip, Joined, Origin, Reader, open_data, open_store, prepare
+from asgcn_dgl.data import Clip, Joined, Origin, Reader, Subset, open_data, open_store, prepare
 from asgcn_dgl.data.store import StoreFiles
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
@@ -334,3 +337,110 @@ def test_a_store_says_that_scores_are_scores(tmp_path):
     mixed = Scored(("a", "b"), get_layout("coco17"), mixed=True)
     with pytest.raises(InputError, match="3 coordinates and 3 coordinates, a score cannot share"):
         prepare(mixed, tmp_path / "mixed")
+
+
+def another(source):
+    """The same recordings, but the last two: another store."""
+    return Subset.of(source, range(len(source) - 2))
+
+
+def test_a_replaced_store_serves_no_clip_to_whoever_opened_the_old_one(source, store):
+    copied = pickle.dumps(store)
+    store.read(0)
+    prepare(source, store.path, shard=7, overwrite=True)
+    assert store.read(1).name == store.names[1]  # the same recordings: the same store
+    assert pickle.loads(copied) == store == open_store(store.path)
+    prepare(another(source), store.path, shard=7, overwrite=True)
+    assert open_store(store.path) != store
+    for number in (1, 20):  # of a shard that was mapped before, and of one that was not
+        with pytest.raises(InputError, match=f"{store.path}: the store was replaced or removed"):
+            store.read(number)
+    with pytest.raises(InputError, match="the store was replaced or removed"):
+        pickle.loads(copied)
+    shutil.rmtree(store.path)
+    with pytest.raises(InputError, match=r"header\.json: cannot be read"):
+        store.read(2)
+
+
+def test_a_store_behind_a_link_is_replaced_and_the_link_stays(source, store, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("store")
+    prepare(another(source), link, overwrite=True)
+    assert link.is_symlink() and len(open_store(link)) == len(source) - 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "store"]
+    link.unlink()
+    link.symlink_to("elsewhere")
+    prepare(source, link)  # a link to nothing yet
+    assert len(open_store(tmp_path / "elsewhere")) == len(source) - 1
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_replacing_can_stop_before_any_step(tmp_path, monkeypatch, exchanges):
+    """No store is lost, and what was left goes with the next prepare."""
+    making = sys.modules["asgcn_dgl.data.prepare"]
+    new, old = (Scored(tuple(names), get_layout("coco17")) for names in ("abc", "ab"))
+    out, lost = tmp_path / "store", 0
+
+    def stopping_after(steps):
+        for place, name in (
+            *((os, "replace"), (shutil, "rmtree"), (pathlib.Path, "unlink")),
+            *((making, "_exchange"), (making, "open_store"), (making, "write_json")),
+        ):
+            real = getattr(place, name)
+
+            def step(*given, real=real, name=name, **options):
+                if next(steps, None) is None:
+                    raise Killed
+                return real(*given, **options) if exchanges or name != "_exchange" else False
+
+            yield place, name, step
+
+    for number in itertools.count():
+        prepare(old, out, overwrite=True)
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        with monkeypatch.context() as patch:
+            for step in list(stopping_after(iter(range(1, 1 + number)))):
+                patch.setattr(*step)
+            with contextlib.suppress(Killed):
+                prepare(new, out, shard=1, overwrite=True)
+                break
+        if not exchanges and not out.exists():  # between two steps, on a disk that needs them
+            lost += 1
+        else:
+            open_store(out).verify()
+            now = {path.name: path.read_bytes() for path in out.iterdir()}
+            assert now == before or open_store(out).names == ("a", "b", "c")
+        prepare(new, out, shard=1, overwrite=True)
+        assert open_store(out).names == ("a", "b", "c")
+        assert [path.name for path in tmp_path.iterdir()] == ["store"]
+        assert len(list(out.iterdir())) == 11
+    assert number > 10 and lost == (0 if exchanges else 1)
+
+
+def test_two_that_prepare_one_store(source, tmp_path, hold_lock):
+    with hold_lock(tmp_path / ".store.lock") as process:  # noqa: SIM117
+        with pytest.raises(InputError, match=f"process {process.pid} is writing there"):
+            prepare(source, tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    name = os.fsdecode(b"odd\xff")
+    prepare(Scored((name, "b"), get_layout("coco17")), tmp_path / "store")
+    assert open_store(tmp_path / "store").names == (name, "b")
+
+
+@pytest.mark.parametrize("column", ["pos_at", "mask_at", "bodies", "frames", "shard"])
+@pytest.mark.parametrize("value", [-1, 2**31 - 1])
+def test_a_row_that_leads_out_of_its_shard(store, column, value):
+    table = np.load(StoreFiles(store.path).index)
+    table[column][3] = value
+    np.save(StoreFiles(store.path).index, table)
+    damaged = open_store(store.path)
+    damaged.read(2)
+    with pytest.raises(InputError, match="prepare"):
+        damaged.read(3)

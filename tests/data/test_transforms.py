@@ -16,6 +16,8 @@ from asgcn_dgl.data import (
     Compose,
     Crop,
     FitBox,
+    LoopSample,
+    PublishedView,
     RandomFlip,
     RandomLoss,
     RandomMove,
@@ -481,7 +483,7 @@ def test_before_a_future_the_end_is_kept(chain):
         (lambda: RandomLoss(0.5, 0), "RandomLoss needs"),
         (lambda: RandomSpeed(2, 1), "RandomSpeed needs 0 < low <= high"),
         (lambda: RandomSpeed(keys=0), "RandomSpeed needs"),
-        (lambda: frame_sampler("loop", 4, True), "sampling must be one of uniform, random, resize"),
+        (lambda: frame_sampler("spiral", 4, True), "sampling must be one of uniform, random"),
     ],
 )
 def test_bad_options_are_refused(make, text):
@@ -599,3 +601,41 @@ def test_scores_make_no_third_dimension():
     clip = Clip.from_positions("c", get_layout("coco17"), np.ones((1, 2, 17, 3)), scored=True)
     with pytest.raises(ValueError, match="AlignSpine needs clips of 3 coordinates, c has 2"):
         AlignSpine()(clip)
+
+
+def published_view(pos, every_frame):
+    """What 2s-AGCN's preparation of NTU RGB+D does, and PYSKL's, step by step; (M, T, 25, 3)."""
+    pos = pos.astype(np.float64)
+    if not every_frame:
+        pos = pos[:, (pos[0] != 0).any(axis=(1, 2))]
+    seen = (pos != 0).any(axis=-1, keepdims=True)
+    middle = pos[0, :, 1:2] if every_frame else pos[0, :1, 1:2]
+    pos = (pos - middle) * seen
+    for (end, start), goal in (((1, 0), [0, 0, 1]), ((8, 4), [1, 0, 0])):
+        line = pos[0, 0, end] - pos[0, 0, start]
+        line = line / np.linalg.norm(line)
+        axis = np.cross(line, goal)
+        sine, cosine = np.linalg.norm(axis), line @ goal
+        x, y, z = axis / sine
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        turn = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+        pos = pos @ turn.T
+    return pos
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_the_published_view_is_that_of_the_published_codes(every_frame):
+    pos = np.random.default_rng(0).normal(size=(2, 12, 25, 3)) + 3
+    pos[0, 3:5] = pos[1, 8:] = 0
+    clip = Clip.from_positions("c", get_layout("ntu25"), pos)
+    got = PublishedView(every_frame)(clip)
+    np.testing.assert_allclose(got.pos, published_view(pos, every_frame), atol=2e-6)
+    assert got.num_frames == (12 if every_frame else 10)
+
+
+def test_a_short_clip_goes_round():
+    assert LoopSample(6, random=False, place=0.5).index(4, None).tolist() == [2, 3, 0, 1, 2, 3]
+    rng = np.random.default_rng(0)
+    assert {LoopSample(3).index(2, rng)[0] for _ in range(20)} == {0, 1}
+    drawn = frame_sampler("loop", 4, random=False).index(8, None)
+    assert drawn.tolist() == UniformSample(4, random=False).index(8, None).tolist()

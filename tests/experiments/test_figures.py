@@ -5,7 +5,7 @@ import pytest
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.figures import FIGURES, Choice, Subject, contrasting, figure_names
+from asgcn_dgl.experiments.figures import FIGURES, Choice, Scene, contrasting, figure_names
 from asgcn_dgl.experiments.gallery import open_gallery
 
 PAPER = ("fig3", "fig8", "fig9", "fig10")
@@ -18,7 +18,7 @@ def galleries(run_dir, baseline_dir):
 
 @pytest.fixture(scope="module")
 def subject(galleries):
-    return Subject(*galleries, Choice())
+    return Scene(*galleries, Choice())
 
 
 def titles(fig):
@@ -57,7 +57,7 @@ def test_fig9_shows_time_actions_and_the_baseline(subject):
 
 
 def test_fig8_shows_the_asked_actions(galleries):
-    asked = Subject(galleries[0], None, Choice(actions=["wave", "kick"], threshold=0.0))
+    asked = Scene(galleries[0], None, Choice(actions=["wave", "kick"], threshold=0.0))
     assert titles(FIGURES["fig8"](asked)) == ["wave", "kick"]
     assert sorted(asked.class_links) == list(range(13))
     mean = asked.class_links[1]
@@ -67,7 +67,7 @@ def test_fig8_shows_the_asked_actions(galleries):
 
 def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
     name = galleries[0].names[5]
-    asked = Subject(galleries[0], None, Choice(clip=name))
+    asked = Scene(galleries[0], None, Choice(clip=name))
     fig = FIGURES["fig10"](asked)
     assert name in fig.get_suptitle()
     assert titles(fig) == ["last seen", "t + 2", "t + 4", "t + 6", "t + 8", "t + 10"]
@@ -77,13 +77,13 @@ def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
 
 def test_units_are_told_or_left_out(galleries):
     for unit, ends in (("none", ""), ("cm", " mm")):
-        fig = FIGURES["fig10"](Subject(galleries[0], None, Choice(unit=unit)))
+        fig = FIGURES["fig10"](Scene(galleries[0], None, Choice(unit=unit)))
         errors = [text.get_text() for axis in fig.axes for text in axis.texts]
         assert errors and all(error.endswith(" mm") == bool(ends) for error in errors)
 
 
 def test_figures_fit_a_column(galleries):
-    narrow = Subject(*galleries, Choice(page_width=3.35))
+    narrow = Scene(*galleries, Choice(page_width=3.35))
     for name in (*PAPER, "s_links", "strip", "confusion", "per_class", "curves", "link_matrices"):
         assert FIGURES[name](narrow).get_figwidth() <= 3.36, name
 
@@ -113,7 +113,7 @@ def test_mistakes_give_one_line(run_dir, tmp_path, capsys, options, words):
 
 
 def test_runs_without_links_and_of_other_clips_are_refused(galleries, run_dir):
-    alone = Subject(galleries[1], None, Choice())
+    alone = Scene(galleries[1], None, Choice())
     for name in ("fig3", "fig8", "a_links_clip", "link_matrices"):
         with pytest.raises(InputError, match="its model has no A-links"):
             FIGURES[name](alone)
@@ -123,4 +123,4 @@ def test_runs_without_links_and_of_other_clips_are_refused(galleries, run_dir):
 
     other = replace(galleries[1], names=list(reversed(galleries[1].names)))
     with pytest.raises(InputError, match="its test clips are not those of"):
-        Subject(galleries[0], other, Choice())
+        Scene(galleries[0], other, Choice())

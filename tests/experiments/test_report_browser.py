@@ -12,8 +12,10 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pytest
 
+from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
-from asgcn_dgl.experiments.report import report, view
+from asgcn_dgl.experiments.report import write_report, write_view
+from asgcn_dgl.skeleton import SkeletonLayout
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import WebDriverException  # noqa: E402
@@ -72,7 +74,7 @@ def gallery(run_dir):
 
 @pytest.fixture(scope="module")
 def page(run_dir, tmp_path_factory):
-    return report(run_dir, tmp_path_factory.mktemp("page") / "report.html", clips=11)
+    return write_report(run_dir, tmp_path_factory.mktemp("page") / "report.html", clips=11)
 
 
 class Report:
@@ -107,6 +109,11 @@ class Report:
 
     def frame(self):
         return int(self.id("viewer").get_attribute("data-frame"))
+
+    def is_still(self):
+        before = self.frame()
+        time.sleep(0.5)
+        return self.frame() == before
 
     def points(self, trace):
         """Points of a trace of the scene."""
@@ -197,10 +204,8 @@ def test_choosing_a_clip_and_playing_it(opened):
     opened.until(lambda: opened.frame() > 0 and opened.trace(2, "x") != before)
     opened.id("play").click()
     assert opened.id("play").text == "Play"
-    time.sleep(1)  # what was being drawn when it paused
-    frame = opened.frame()
-    time.sleep(0.5)
-    assert opened.frame() == frame
+    opened.until(opened.is_still)  # after what was being drawn when it paused
+    assert opened.is_still()
     opened.slide("scrub", 0)
     opened.until(lambda: opened.frame() == 0)
     opened.id("clip-next").click()
@@ -283,6 +288,35 @@ def test_a_joint_under_the_pointer_is_named(opened):
     opened.until(lambda: not opened.id("hover").is_displayed())
 
 
+@pytest.fixture(scope="module")
+def trotting(tmp_path_factory):
+    """A long body that crosses the ground, seen from the side, and the page of it."""
+    layout = SkeletonLayout.from_bones("worm", [(k, k + 1) for k in range(7)])
+    pos = np.zeros((60, 8, 3))
+    pos[..., 0] = np.arange(8) + np.linspace(0, 50, 60)[:, None]
+    pos[..., 1] = 1 + np.sin(np.arange(60)[:, None] + np.arange(8))
+    clip = Clip.from_positions("crawl", layout, pos[None])
+    return write_view([clip], tmp_path_factory.mktemp("trotting") / "view.html", up="y")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_moving_body_stays_on_the_stage(driver, trotting, named):
+    opened = Report(driver, trotting)
+    opened.until(lambda: joints_on_stage(opened))
+    if named:
+        opened.id("show-names").click()
+    stage = opened.id("stage").rect
+    room = max((node.rect["width"] for node in opened.all("#names text")), default=0)
+    for frame in (0, 29, 59):
+        opened.slide("scrub", frame)
+        opened.until(lambda at=frame: opened.frame() == at)
+        time.sleep(0.5)  # until it is painted
+        across = [x - stage["x"] for _, x, _ in joints_on_stage(opened)]
+        assert len(across) == 8
+        assert room <= min(across) and max(across) <= stage["width"] - room
+        assert max(across) - min(across) > 0.25 * stage["width"]  # at a sensible size
+
+
 def test_names_of_all_joints_stand_apart(opened, gallery):
     two = next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
     shown = Report(opened.driver, Path(unquote(urlparse(opened.driver.current_url).path)),
@@ -320,12 +354,17 @@ def test_the_matrix_has_all_names(opened, gallery):
     for axis in ("xtick", "ytick"):
         found = [node.get_attribute("textContent") for node in opened.all(f"#matrix .{axis} text")]
         assert [text.split(" · ")[0] for text in found] == names
+    assert len(opened.all("#strongest li")) == 24
+    shares = [float(node.text) for node in opened.all("#strongest .value")]
+    assert shares == sorted(shares, reverse=True)
     Select(opened.id("matrix-type")).select_by_visible_text("type 2")
     opened.until(lambda: opened.all("#matrix .main-svg"))
 
 
 def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path):
-    opened = Report(driver, report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5))
+    opened = Report(
+        driver, write_report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5)
+    )
     other = open_gallery(baseline_dir)
     first, second = opened.all("#run-buttons button")
     assert (first.text, second.text) == ("tiny", "baseline")
@@ -446,7 +485,7 @@ def test_everything_is_reached_by_the_tab_key(opened):
 def test_raw_clips_without_a_model(driver, gallery, tmp_path):
 
     clips = [gallery.test.read(number) for number in range(2)]
-    opened = Report(driver, view(clips, tmp_path / "view.html"))
+    opened = Report(driver, write_view(clips, tmp_path / "view.html"))
     shown = [node.text for node in opened.all("main h2") if node.is_displayed()]
     assert shown == ["Clips", clips[0].name, "How this was made"]
     for name in ("links-controls", "confusion-panel", "probabilities-panel", "filter-wrong"):

@@ -18,8 +18,7 @@ def formula(conv, layouts, bodies, feat, builder):
     for layout, count in zip(layouts, bodies, strict=True):
         operators = make(layout, builder.max_hop)
         masks = oracle.dense_masks(operators, conv.masks[layout.name])
-        name = conv.offsets._names[builder.template(layout).key]
-        offsets = conv.offsets.values[name]
+        offsets = conv.offsets.by_structure()[builder.template(layout).key]
         for _ in range(count):
             x, total = feat[node : node + layout.num_joints], 0.0
             for number, (relation, matrix) in enumerate(operators.items()):

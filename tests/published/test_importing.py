@@ -124,6 +124,55 @@ def test_as_gcn(dtype, layout, frames):
     assert torch.equal(first.sum(dim=1), ((links[0, 0] > 0).sum(dim=0) - 1).to(dtype))
 
 
+@pytest.mark.parametrize("kind", ["importance", "offset", "st-gcn", "as-gcn"])
+def test_operators_rounded_to_32_bits_count_as_they_are(kind):
+    """The published codes round their operators before a model becomes one of 64 bits."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        if kind == "st-gcn":
+            twin = twin_of(twins.STGCN, "ntu25", torch.float64)
+        elif kind == "as-gcn":
+            twin = twin_of(twins.ASGCN, "ntu25", torch.float64)
+        else:
+            twin = twin_of(twins.Pyskl, "ntu25_pyskl", torch.float64, adaptive=kind)
+        for name, value in twin.state_dict().items():
+            if name.split(".")[-1] == "A":
+                value.copy_(value.float())
+        layout = "ntu25_pyskl" if kind in ("importance", "offset") else "ntu25"
+        x = clips(get_layout(layout), 290 if kind == "as-gcn" else FRAMES)
+        if kind != "as-gcn":
+            options = {"adaptive": kind} if kind != "st-gcn" else {}
+            source = "st-gcn" if kind == "st-gcn" else "pyskl"
+            model = import_weights(twin.state_dict(), source, **options)
+            with torch.no_grad():
+                close(logits(model, x).logits, twin(x))
+            return
+        second = twins.randomized(twins.Encoder(25, 3, 50, 16, 2).double(), seed=1)
+        model = import_weights(twin.state_dict() | second.state_dict(), "as-gcn")
+        chosen = (2 * torch.arange(50) + 1) * 290 // 100
+        with torch.no_grad():
+            last = x[:, :, -1].permute(0, 3, 1, 2).flatten(0, 1)
+            close(logits(model, x).logits, twin(x, last, second(x[:, :, chosen]))[0])
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_names_of_mmaction2():
+    twin = twin_of(twins.STGCN, "openpose18", torch.float32)
+    state = {
+        key.replace("fcn.", "cls_head.fc.") if key.startswith("fcn.") else f"backbone.{key}": value
+        for key, value in twin.state_dict().items()
+    }
+    x = clips(get_layout("openpose18"))
+    with torch.no_grad():
+        close(logits(import_weights(state, "st-gcn"), x).logits, twin(x))
+    twin = twin_of(twins.Pyskl, "coco17", torch.float32, multi=True, adaptive="init")
+    state = {key.replace("fc_cls", "fc"): value for key, value in twin.state_dict().items()}
+    x = clips(get_layout("coco17"))
+    with torch.no_grad():
+        close(logits(import_weights(state, "pyskl"), x).logits, twin(x))
+
+
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("nested", [False, True])
 def test_files_of_all_forms(tmp_path, old, nested):

@@ -51,7 +51,7 @@ def test_training_reuses_memory_and_says_so_unless_told_not_to(tiny, wanted, mon
     assert ("memory of large tensors is kept for reuse" in log) == wanted
 
 
-def test_other_commands_leave_the_allocator_alone(trained, monkeypatch):
+def test_other_commands_leave_the_allocator_alone(own_run, monkeypatch):
     monkeypatch.setattr("asgcn_dgl.training.run.reuse_memory", lambda: pytest.fail("called"))
-    assert main(["runs", str(trained.parent)]) == 0
-    assert main(["evaluate", str(trained)]) == 0
+    assert main(["runs", str(own_run.parent)]) == 0
+    assert main(["evaluate", str(own_run)]) == 0

@@ -19,9 +19,10 @@ from asgcn_dgl.data import (
     ViewNormalize,
 )
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.clips import RunClips, make_transform
+from asgcn_dgl.training.clips import RunClips
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
+from asgcn_dgl.training.preparation import make_transform
 
 PLAIN = {"rotate": 0.0, "scale": [1.0, 1.0]}
 

@@ -70,6 +70,12 @@ def test_a_pretrained_folder_is_a_model_too(imported, clips_root, tmp_path):
         assert main(["predict", str(place), str(file), f"--out={tmp_path / name}"]) == 0
     one, two = (np.load(tmp_path / name)["probabilities"] for name in ("a.npz", "b.npz"))
     assert np.array_equal(one, two)
+    back = tmp_path / "back.ckpt"
+    assert main(["export", str(tmp_path / "model"), "--to=checkpoint", f"--out={back}"]) == 0
+    assert main(["predict", str(back), str(file), f"--out={tmp_path / 'c.npz'}"]) == 0
+    assert np.array_equal(np.load(tmp_path / "c.npz")["probabilities"], one)
+    assert load_model(back).class_names == restored.class_names
+    assert load_model(back).scored == restored.scored
 
 
 def test_mistakes_are_one_line_and_write_nothing(weights, tmp_path, capsys):
@@ -136,3 +142,25 @@ def test_training_refuses_a_model_of_other_joints(clips_root, tmp_path, capsys):
     command = ["train", f"--root={clips_root}", *TRAIN]
     assert main([*command, f"--init={model}", f"--out={out}"]) == 2
     assert "coco17" in capsys.readouterr().err and not out.exists()
+
+
+def test_frozen_parts_stay_and_the_backbone_alone_is_taken(imported, clips_root, tmp_path):
+    before = load_model(imported / "checkpoints" / "best.ckpt").model.state_dict()
+    command = ["train", f"--root={clips_root}", *TRAIN, "--no-evaluate", f"--init={imported}"]
+    command.append("--optim.lr=0.1")
+    frozen = tmp_path / "frozen"
+    assert main([*command, "--trainer.freeze=[backbone]", f"--out={frozen}"]) == 0
+    after = load_model(frozen / "checkpoints" / "last.ckpt").model.state_dict()
+    for name, value in after.items():
+        moved = name.startswith("recognition.")
+        assert torch.equal(value, before[name]) != moved, name
+    assert "not trained: backbone" in (frozen / "train.log").read_text()
+    backbone = tmp_path / "backbone"
+    command[-1] = "--optim.lr=1e-6"
+    assert main([*command, "--init-part=backbone", f"--out={backbone}"]) == 0
+    after = load_model(backbone / "checkpoints" / "last.ckpt").model.state_dict()
+    for name, value in after.items():
+        if name.endswith(("weight", "bias", "masks")):
+            same = torch.allclose(value, before[name], atol=1e-3, rtol=0)
+            assert same != name.startswith("recognition."), name
+    assert "the backbone of" in (backbone / "train.log").read_text()

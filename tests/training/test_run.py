@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import torch
 import yaml
 
 from asgcn_dgl.cli import main
+from asgcn_dgl.training import loggers
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
@@ -43,6 +45,8 @@ def test_run_folder_holds_what_it_should(trained):
         "checkpoints/last.ckpt",
         "tensorboard/aim/hparams.yaml",
         "tensorboard/joint/hparams.yaml",
+        "csv/aim/version_0/metrics.csv",
+        "csv/joint/version_0/metrics.csv",
     }
 
 
@@ -113,15 +117,15 @@ def test_config_is_what_was_asked_for(trained, clips_root):
     assert config["clips"]["align"] == "view"  # from the set's own configuration
 
 
-def test_evaluation_is_the_same_each_time(trained, capsys):
+def test_evaluation_is_the_same_each_time(trained, own_run, capsys):
     before = json.loads((trained / "metrics.json").read_text())
     scores = np.load(trained / "scores.npz")["logits"]
-    assert main(["evaluate", str(trained)]) == 0
-    after = json.loads((trained / "metrics.json").read_text())
+    assert main(["evaluate", str(own_run)]) == 0
+    after = json.loads((own_run / "metrics.json").read_text())
     before.pop("seconds")
     after.pop("seconds")
     assert after == before
-    assert (np.load(trained / "scores.npz")["logits"] == scores).all()
+    assert (np.load(own_run / "scores.npz")["logits"] == scores).all()
     assert "top-1" in capsys.readouterr().out
 
 
@@ -253,9 +257,7 @@ def test_run_that_was_killed_resumes(tiny, trained, tmp_path, weights):
     folder = tmp_path / "killed"
     command = [sys.executable, "-m", "asgcn_dgl.cli", *tiny, f"--out={folder}", "--no-evaluate"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        for _ in range(1200):
-            if (folder / "checkpoints" / "last.ckpt").exists() or process.poll() is not None:
-                break
+        while not (folder / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     assert main(["train", "--resume", f"--out={folder}", "--no-evaluate"]) == 0
@@ -486,6 +488,27 @@ def test_early_stop_ends_a_run_that_no_longer_improves(tiny, tmp_path, capsys, w
     # To resume it trains no further.
     assert main(["train", "--resume", f"--out={folder}", "--no-evaluate"]) == 0
     assert load_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == checkpoint["epoch"]
+
+
+def test_csv_files_have_losses_of_each_head(trained):
+    for phase, name in (("aim", "train/loss"), ("joint", "train/recognition")):
+        text = (trained / "csv" / phase / "version_0" / "metrics.csv").read_text()
+        rows = list(csv.DictReader(text.splitlines()))
+        assert all(np.isfinite(float(row[name])) for row in rows if row[name])
+        assert any(row[name] for row in rows)
+
+
+def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    assert main([*tiny, "--trainer.loggers=[wandb]", f"--out={tmp_path / 'run'}"]) == 2
+    assert "trainer.loggers: wandb" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    # TensorBoard is not missed: CSV files have the same figures.
+    assert "TensorBoard" in loggers.check_loggers(["tensorboard"])
+    (made,) = loggers.make_loggers(["tensorboard"], tmp_path / "run", "joint")
+    assert type(made).__name__ == "CSVLogger"
 
 
 def test_tensorboard_has_losses_of_each_head_and_pictures(trained):

@@ -138,11 +138,14 @@ def test_another_unit_is_warned_of_and_taken_out(command, tmp_path, caplog, caps
     large = write_set(tmp_path / "large", split="test")
     for path in large.glob("*.npz"):
         np.savez(path, keypoints=500 * np.load(path)["keypoints"] + [960, 540, 0])
-    assert command(large, tmp_path / "warned") == 0
+    assert command(large, tmp_path / "boxed") == 0
+    assert "units across" not in caplog.text  # each clip is brought to [-1, 1]
+    whole = "--clips.box=false"
+    assert command(large, tmp_path / "warned", whole) == 0
     assert "units across" in caplog.text and "--clips.unit" in caplog.text
     caplog.clear()
-    assert command(small, tmp_path / "a") == 0
-    assert command(large, tmp_path / "b", "--clips.unit=500") == 0
+    assert command(small, tmp_path / "a", whole) == 0
+    assert command(large, tmp_path / "b", whole, "--clips.unit=500") == 0
     assert "units across" not in caplog.text
     first, second = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in "ab")
     assert second["losses"]["prediction"] == pytest.approx(first["losses"]["prediction"], rel=0.01)
@@ -166,3 +169,18 @@ def test_inspect_tells_sizes_and_rates(tmp_path, capsys):
     assert main(["inspect", store]) == 0
     told = capsys.readouterr().out
     assert "train with --clips.unit" in told and "frames a second differ" in told
+
+
+def test_frame_rates_are_warned_of_and_brought_to_one(command, tmp_path, caplog, capsys):
+    root = write_set(tmp_path / "set", split="test")
+    for number, path in enumerate(sorted(root.glob("*.npz"))):
+        np.savez(path, keypoints=np.load(path)["keypoints"], fps=50 if number % 2 else 25)
+    assert command(root, tmp_path / "warned") == 0
+    assert "frames a second differ" in caplog.text and "--clips.rate 25" in caplog.text
+    caplog.clear()
+    assert command(root, tmp_path / "run", "--clips.rate=25") == 0
+    assert "frames a second differ" not in caplog.text
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(root / "c1.npz")]) == 0
+    assert "1 body, 15 frames" in capsys.readouterr().out

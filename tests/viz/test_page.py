@@ -80,7 +80,7 @@ def test_positions_come_back_within_a_step(tmp_path):
 
 
 @pytest.mark.parametrize("turned", [0.0, 0.9, 2.5, -1.5])
-def test_the_first_view_is_from_the_front(turned):
+def test_the_first_view_is_from_the_front(tmp_path, turned):
     """The eye stands where the bodies face: their left appears on the viewer's right."""
     left, right = LAYOUT.index("left_shoulder"), LAYOUT.index("right_shoulder")
     pos = np.zeros((1, 5, 17, 3))
@@ -88,12 +88,12 @@ def test_the_first_view_is_from_the_front(turned):
     cos, sin = np.cos(turned), np.sin(turned)
     pos = pos @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     clip = viz.Exhibit("x", LAYOUT, pos, np.ones((1, 5, 17), dtype=bool))
-    facts = module._clip([clip], "y", 10)
-    points = module._for_scene(pos, "y")[0, 0]
+    facts = data_of(written(tmp_path, [clip], up="y"))["clips"][0]
+    points = positions(facts["pos"], 1, facts["unit"])[0, 0]
     eye = np.array([-np.sin(facts["turn"]), -np.cos(facts["turn"])])
     to_the_right = np.array([-eye[1], eye[0]])
     across = points[left, :2] - points[right, :2]
-    assert across @ to_the_right == pytest.approx(np.linalg.norm(across))
+    assert across @ to_the_right == pytest.approx(np.linalg.norm(across), rel=1e-3)
 
 
 def test_links_and_responses_come_back(tmp_path):
@@ -109,13 +109,14 @@ def test_links_and_responses_come_back(tmp_path):
     assert model["probabilities"] == [[1, 0.75], [0, 0.25]]
 
 
-def test_links_between_bodies_are_one_block():
+def test_links_between_bodies_are_one_block(tmp_path):
     links = np.zeros((1, 34, 34))
     links[0, 3, 20] = 0.5
     clip = viz.Exhibit(
         "x", LAYOUT, np.zeros((2, 3, 17, 3)), np.ones((2, 3, 17), dtype=bool), links=links
     )
-    packed = module._links(clip)
+    (model,) = data_of(written(tmp_path, [clip]))["clips"][0]["models"]
+    packed = model["links"]
     assert (packed["blocks"], packed["types"], packed["size"]) == (1, 1, 34)
     assert unpack(packed["values"]).reshape(34, 34)[3, 20] == 128
 
@@ -160,7 +161,7 @@ def test_nothing_is_asked_of_the_network(tmp_path):
         assert f"'sha256-{digest}'" in policy
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", text.replace(library, ""))
     assert not re.findall(r"https?://|fetch\(|XMLHttpRequest|import\(|@import|url\(", script)
-    assert "url(" not in module._asset("page.css")
+    assert "url(" not in text.partition("<style>")[2].partition("</style>")[0]
 
 
 def test_what_is_shown_cannot_become_code(tmp_path):

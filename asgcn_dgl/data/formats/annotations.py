@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from asgcn_dgl.data.files import (
     stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import (
+    check_bodies,
     check_options,
     check_scores,
     check_splits,
@@ -43,6 +45,7 @@ from asgcn_dgl.data.formats.estimates import (
     name_facts,
     ntu_set,
     numbers_of,
+    trusted_scores,
 )
 from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
@@ -76,44 +79,24 @@ _PART = re.compile(r"(?:(.*?)_?)(train|val|test)(?:_?(.*))")
 
 
 class Annotation(NamedTuple):
-    """One recording in the file.
+    """One recording in the file: its ``frame_dir``, class (-1: none), poses, scores and picture.
 
-    Attributes
-    ----------
-    name
-        Its ``frame_dir``.
-    label
-        Class from 0; -1 if there is none.
-    pos
-        (M, T, V, C) positions in the file, or the other file that they are in.
-    score
-        (M, T, V) scores; None where there are none, or they are with the positions.
-    size
-        Height and width of the picture; None where it is not given.
+    ``pos`` (M, T, V, C) is in the file or in another; ``score`` (M, T, V) is None where there are
+    none, or they are in ``pos``; ``size`` is height and width of the picture, if given. A ``fault``
+    says why it cannot be used; ``pos`` is None then.
     """
 
     name: str
     label: int
-    pos: PickledArray | PoseFile
+    pos: PickledArray | PoseFile | None
     score: PickledArray | None
     size: tuple[float, float] | None
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class AnnotationReader(Reader):
-    """The recordings of a file.
-
-    Attributes
-    ----------
-    path
-        The file.
-    annotations
-        One a recording.
-    normalize, min_score, score, bodies
-        See :func:`open_annotations`.
-    flat
-        The third channel is a score.
-    """
+    """The recordings of a file; ``flat``: the third channel is a score."""
 
     path: Path = Path()
     annotations: tuple[Annotation, ...] = ()
@@ -127,10 +110,12 @@ class AnnotationReader(Reader):
     def read(self, index: int) -> Clip:
         """Read one recording."""
         found = self.annotations[index]
+        if found.fault:
+            raise InputError(found.fault)
         place = f"{self.path} ({found.name})"
         numbers = name_facts(place, found.name, found.label)
         pos, score = self._poses(place, found)
-        seen = None  # told before anything is moved or scaled
+        seen = None  # found before anything is moved or scaled
         if score is None:
             pos = np.where(np.isnan(pos).any(axis=-1, keepdims=True), 0, pos)
             seen = seen_joints(pos, self.layout)
@@ -151,17 +136,22 @@ class AnnotationReader(Reader):
         )
 
     def _poses(self, place: str, found: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
-        """Positions as they are written, and scores where there are any."""
+        """Return positions as in the file, and scores where there are any."""
         if isinstance(found.pos, PoseFile):
             return found.pos.load(place, found.name, self.bodies)
+        assert found.pos is not None
         pos = found.pos.array.astype(np.float64)
         if self.flat:
             check_scores(place, pos[..., 2])
-            return pos[..., :2], pos[..., 2]
-        return pos, None if found.score is None else found.score.array.astype(np.float64)
+            pos, score = pos[..., :2], pos[..., 2]
+        elif found.score is None:
+            return pos, None
+        else:
+            score = found.score.array.astype(np.float64)
+        return pos, trusted_scores(place, self.layout, pos, score)
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
-        """Pixels in the units that were asked for."""
+        """Return pixels as the option ``normalize`` says."""
         if self.normalize == "none":
             return pos
         if size is None:
@@ -212,44 +202,37 @@ def open_annotations(
     bodies: int | None = None,
     third: str = "auto",
 ) -> AnnotationReader:
-    """Look at an annotation pickle.
+    """Open an annotation pickle, or a folder that holds one.
 
     Parameters
     ----------
-    root
-        The file, or a folder that holds one ``.pkl``. Names of classes are taken from
-        ``classes.txt`` beside it.
     layout
-        Name of a supplied layout, or a layout file. Left out: that which is usual for so many
-        joints (25 and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two
-        of OpenPose, COCO-WholeBody's).
+        Name of a supplied layout, or a layout file. Default: the usual one of so many joints (25
+        and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two of OpenPose,
+        COCO-WholeBody's).
     normalize
-        What becomes of pixels. ``"centred"``: x by the picture's width and y by its height, less
-        0.5, as Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``:
-        from the middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses
-        in space are taken as they are.
+        ``"centred"``: pixels, x by the picture's width and y by its height, less 0.5, as
+        Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``: from the
+        middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses in space are
+        unchanged.
     min_score
         Joints whose score is not above this are missing.
     score
-        The score is the last coordinate of each joint of a picture.
+        Keep the score as the last coordinate of each joint of a picture.
     bodies
-        For sets whose poses are in files of their own (Kinetics-400), in which bodies come in no
-        order that holds over time: so many of each frame's bodies are kept, those of the highest
-        scores. Left out: two. Other sets tell bodies apart, and this is an error.
+        For sets whose poses are in separate files (Kinetics-400), in which bodies have no order
+        over time: so many of each frame's bodies are kept, those of the highest scores; by default
+        two. An error for other sets.
     third
-        What the third of three coordinates is, ``"depth"`` or ``"score"``. ``"auto"``: as for
-        :func:`~asgcn_dgl.data.formats.arrays.open_arrays`; beside ``keypoint_score`` a depth.
+        Whether the third of three coordinates is a ``"depth"`` or a ``"score"``. ``"auto"``: as for
+        arrays; beside ``keypoint_score`` a depth.
 
     Returns
     -------
     AnnotationReader
         ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
-        ``split1``, ``train`` and ``val`` the split ``split``.
-
-    Raises
-    ------
-    InputError
-        If the file is no such pickle, asks to run anything, or contradicts itself.
+        ``split1``, ``train`` and ``val`` the split ``split``. Names of classes are from
+        ``classes.txt`` beside the file.
     """
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
@@ -264,21 +247,24 @@ def open_annotations(
     content = read_pickle(path)
     lists: Any = {}
     if isinstance(content, dict) and "annotations" in content:
-        lists, content = content.get("split", {}), content["annotations"]
-    if not isinstance(content, list) or not content or not isinstance(lists, dict):
+        lists, content = content.get("split") or {}, content["annotations"]
+    entries = content if isinstance(content, list | tuple) else []
+    if not any(isinstance(each, dict) for each in entries) or not isinstance(lists, dict):
         raise InputError(
             f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
             "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
         )
     found: dict[str, Path | None] = {}
-    annotations = [_annotation(path, number, each, found) for number, each in enumerate(content)]
+    annotations = [_annotation(path, number, each, found) for number, each in enumerate(entries)]
     _check_bodies(path, bodies, apart=bool(found))
+    joints, dims = _joints(path, annotations)
+    annotations = [_fitting(path, each, joints, dims) for each in _once(path, annotations)]
+    if all(each.fault for each in annotations):
+        raise InputError(annotations[0].fault)
     names = tuple(each.name for each in annotations)
-    _check_once(path, names)
     splits = _splits(path, lists, names)
     chosen = ntu_set(names)
     check_splits(str(path), names, chosen, splits)
-    joints, dims = _joints(path, annotations)
     known = _FLAT if dims == 2 else _SPACE
     chosen_layout = choose_layout(str(path), path.parent, joints, known, layout)
     guessed = layout is None and chosen is None and not has_layout(path.parent)
@@ -317,49 +303,81 @@ def _third_is_score(
     layout: SkeletonLayout,
     guessed: bool,
 ) -> bool:
-    """Tell what the third coordinate is, see :func:`is_score`."""
-    if any(each.score is not None for each in annotations):
+    """Return whether the third coordinate is a score, see :func:`is_score`."""
+    if any(each.score is not None and not each.fault for each in annotations):
         if third == "score":
             raise InputError(
                 f"{path}: 'keypoint_score' beside three coordinates: the third is a depth; leave "
                 "--options.third out"
             )
         return False
-    few = annotations[:: max(1, len(annotations) // LOOKED_AT)]
+    good = [each for each in annotations if not each.fault]
+    few = good[:: max(1, len(good) // LOOKED_AT)]
     held = [each.pos.array for each in few if isinstance(each.pos, PickledArray)]
     values = np.concatenate([array[..., 2].ravel().astype(np.float64) for array in held])
     return is_score(str(path), third, layout, values, guessed)
 
 
-def _check_once(path: Path, names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{path}: {name!r} stands in it twice; keep one of the two")
-        seen.add(name)
+def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Return the annotations; repeated names become faults under other names."""
+    seen: dict[str, int] = {}
+    found = []
+    for each in annotations:
+        seen[each.name] = seen.get(each.name, 0) + 1
+        if seen[each.name] > 1:
+            told = f"{path}: {each.name!r} stands in it twice; keep one of the two"
+            name = f"{each.name} ({seen[each.name]})"
+            each = each._replace(name=name, fault=each.fault or told)
+        found.append(each)
+    return found
 
 
 def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
-    """Number of joints and of coordinates."""
-    arrays = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PickledArray)]
-    apart = [(each.name, each.pos) for each in annotations if isinstance(each.pos, PoseFile)]
+    """Return the number of joints and of coordinates of most annotations."""
+    good = [each for each in annotations if not each.fault]
+    if not good:
+        raise InputError(annotations[0].fault)
+    arrays = [each.name for each in good if isinstance(each.pos, PickledArray)]
+    apart = [(each.name, each.pos) for each in good if isinstance(each.pos, PoseFile)]
     if arrays and apart:
         raise InputError(
-            f"{path}: the poses of {arrays[0][0]} are in it, those of {apart[0][0]} in another "
+            f"{path}: the poses of {arrays[0]} are in it, those of {apart[0][0]} in another "
             "file; split the file"
         )
-    joints, dims = (joints_of(path, apart), 2) if apart else arrays[0][1].shape[2:]
-    for name, pos in arrays:
-        if pos.shape[2:] != (joints, dims):
-            raise InputError(
-                f"{path} ({name}): {pos.shape[2]} joints of {pos.shape[3]} coordinates, where "
-                f"{arrays[0][0]} has {joints} of {dims}; split the file"
-            )
+    if apart:
+        return joints_of(path, apart), 2
+    (joints, dims), _ = Counter(
+        each.pos.shape[2:] for each in good if isinstance(each.pos, PickledArray)
+    ).most_common(1)[0]
     return joints, dims
 
 
+def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation:
+    """Return the annotation, as a fault where it does not have the joints of most others."""
+    if not isinstance(each.pos, PickledArray) or each.pos.shape[2:] == (joints, dims):
+        return each
+    told = (
+        f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} coordinates, "
+        f"where others have {joints} of {dims}; split the file"
+    )
+    return each._replace(fault=each.fault or told)
+
+
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
-    """Check one entry; files of poses that were looked for are added to ``known``."""
+    """Check one entry; a fault is kept for the time it is read."""
+    try:
+        return _checked(path, number, entry, known)
+    except InputError as error:
+        told = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
+        try:
+            name = plain_name(told, "") if isinstance(told, str) else ""
+        except InputError:
+            name = ""
+        return Annotation(name or f"annotation {number + 1}", -1, None, None, None, str(error))
+
+
+def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
+    """Check one entry; files of poses that were looked up are added to ``known``."""
     place = f"{path}, annotation {number + 1}"
     if not isinstance(entry, dict):
         raise InputError(f"{place}: is no dict; copy the file again from its source")
@@ -373,29 +391,43 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
     pos = entry.get("keypoint")
     if pos is None and "raw_file" in entry:
         return Annotation(name, label, pose_file(place, path.parent, entry, known), None, size)
-    if not isinstance(pos, PickledArray) or len(pos.shape) != 4 or pos.shape[3] not in (2, 3):
-        found = getattr(pos, "shape", "no array")
+    pos, score = PickledArray.of(pos), entry.get("keypoint_score")
+    if pos is None or len(pos.shape) not in (3, 4) or pos.shape[-1] not in (2, 3):
+        found = "no array" if pos is None else pos.shape
         raise InputError(
             f"{place}: 'keypoint' is {found}, where an array of (bodies, frames, joints, 2 or 3) "
             "should be; correct it"
         )
+    if len(pos.shape) == 3:
+        pos = _one_body(pos)
     check_memory(place, 8 * math.prod(pos.shape), "a clip")
+    check_bodies(place, pos.shape)
     frames = entry.get("total_frames", pos.shape[1])
     if frames != pos.shape[1]:
         raise InputError(
             f"{place}: 'total_frames' is {shown(frames)}, but 'keypoint' has {pos.shape[1]} "
             "frames; correct one of them"
         )
-    score = entry.get("keypoint_score")
-    if score is not None and (not isinstance(score, PickledArray) or score.shape != pos.shape[:3]):
+    score = None if score is None else PickledArray.of(score) or PickledArray()
+    if score is not None and score.shape in (pos.shape[1:3], (*pos.shape[:3], 1)):
+        score = _one_body(score, pos.shape[:3])
+    if score is not None and score.shape != pos.shape[:3]:
+        found = score.shape if score.array.size else "no array"
         raise InputError(
-            f"{place}: 'keypoint_score' is {getattr(score, 'shape', 'no array')}, where "
+            f"{place}: 'keypoint_score' is {found}, where "
             f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
         )
     for array in (pos, score):
         if array is not None and array.kind not in "iuf":
             raise InputError(f"{place}: an array of {array.array.dtype}, which is no number")
     return Annotation(name, label, pos, score, size)
+
+
+def _one_body(found: PickledArray, shape: Sequence[int] = ()) -> PickledArray:
+    """Return an array of one body with the axis of bodies, or in another shape."""
+    other = PickledArray()
+    other.array = found.array.reshape(shape) if shape else found.array[None]
+    return other
 
 
 def _label(place: str, entry: dict[Any, Any]) -> int:
@@ -410,6 +442,7 @@ def _label(place: str, entry: dict[Any, Any]) -> int:
 def _size(place: str, size: Any) -> tuple[float, float] | None:
     if size is None:
         return None
+    size = size.array.tolist() if isinstance(size, PickledArray) else size
     whole = isinstance(size, (tuple, list)) and len(size) in (2, 3)
     if not whole or not all(isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]):
         raise InputError(f"{place}: 'img_shape' is no (height, width) above 0; correct it")
@@ -417,7 +450,8 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
 
 
 def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, Split]:
-    """Put lists together: what trains, and what tests."""
+    """Combine the lists to splits of what trains and what tests."""
+    lists = {key: _members(members) for key, members in lists.items()}
     total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
     if total > MAX_MEMBERS:
         raise InputError(f"{path}: {total} names in lists of splits; {MAX_MEMBERS} are read")
@@ -463,6 +497,13 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dic
                 )
             found[name] = Split.of_names(names, train, test)
     return found
+
+
+def _members(value: Any) -> Any:
+    """Return the list of what an array or a set of names holds."""
+    if isinstance(value, PickledArray):
+        return value.array.tolist()
+    return list(value) if isinstance(value, set | frozenset) else value
 
 
 def _recognizes(path: Path) -> bool:

@@ -10,10 +10,11 @@ A joint turns by its rotation channels from the left to the right, ``R = R1 @ R2
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,15 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_lines,
     read_numbers,
-    stamp_files,
 )
-from asgcn_dgl.data.formats.table import ClipTable, find_table
-from asgcn_dgl.data.reader import Format, Reader
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.table import known_facts, tabled
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["BVHReader", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+__all__ = ["Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,9 @@ CHANNELS = {
     for kind in ("position", "rotation")
     for number, axis in enumerate("XYZ")
 }
+
+#: What text is in that is not Unicode: letters matter in names alone.
+_ENCODING = "cp1252"
 
 #: More joints than any skeleton has: the file is no motion capture.
 MAX_JOINTS = 1000
@@ -168,7 +172,7 @@ class _Words:
         """Take a finite number."""
         word = self.take()
         try:
-            value = float(word)
+            value = float(word.replace(",", "."))
         except ValueError:
             value = np.nan
         if not np.isfinite(value):
@@ -197,37 +201,35 @@ def read_hierarchy(path: str | Path) -> Hierarchy:
     InputError
         If it is none; the message names the line.
     """
-    return _head(Path(path), read_lines(path))[0]
+    return _head(Path(path), read_lines(path, _ENCODING))[0]
 
 
 def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     """Read the hierarchy; also return the line of MOTION."""
     words = _Words(path, lines)
     words.take("HIERARCHY")
-    joints: list[str] = []
+    joints: list[str] = []  # empty: an end, named when all others are known
     parents: list[int] = []
     offsets: list[tuple[float, float, float]] = []
     channels: list[tuple[int, str, int]] = []
     stack: list[int] = []
-    ends: set[int] = set()
     words.take("ROOT")
     kind = "ROOT"
     while True:
-        parent = stack[-1] if stack else -1
-        name = _end_name(joints, parent) if kind == "END" else words.name()
-        if name in joints:
+        name = "" if kind == "END" else words.name()
+        if name and name in joints:
             raise words.error(f"a second joint {name!r}; give joints different names")
         if len(joints) == MAX_JOINTS:
             raise words.error(f"more than {MAX_JOINTS} joints")
+        parents.append(stack[-1] if stack else -1)
+        stack.append(len(joints))
         joints.append(name)
-        parents.append(parent)
         words.take("{")
+        if name and words.peek().upper() == "CHANNELS":
+            channels += _channels(words, stack[-1])
         words.take("OFFSET")
         offsets.append((words.number(), words.number(), words.number()))
-        stack.append(len(joints) - 1)
-        if kind == "END":
-            ends.add(stack[-1])
-        else:
+        if name and words.peek().upper() == "CHANNELS":
             channels += _channels(words, stack[-1])
         while stack and words.peek() == "}":
             words.take()
@@ -239,7 +241,7 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
             words.take("SITE")
         elif kind != "JOINT":
             raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
-        if stack[-1] in ends:
+        if not joints[stack[-1]]:
             raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
         words.take()
@@ -247,6 +249,8 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
     words.take("MOTION")
     if not channels:
         raise words.error("no joint has channels: nothing can move")
+    for end in (number for number, name in enumerate(joints) if not name):
+        joints[end] = _end_name(joints, parents[end])
     return Hierarchy(tuple(joints), tuple(parents), np.array(offsets), tuple(channels)), words.line
 
 
@@ -258,8 +262,6 @@ def _end_name(joints: list[str], parent: int) -> str:
 
 
 def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
-    if words.peek().upper() != "CHANNELS":
-        return []
     words.take()
     count = words.number()
     if count not in range(7):
@@ -318,7 +320,7 @@ def read_bvh(
     """
     _check(scale, step, positions)
     path = Path(path)
-    lines = read_lines(path)
+    lines = read_lines(path, _ENCODING)
     hierarchy, line = _head(path, lines)
     layout = hierarchy.layout() if layout is None else _fitting(path, hierarchy, layout)
     seconds, values = _motion(path, lines, line, hierarchy)
@@ -374,7 +376,7 @@ def _motion(
     ):
         match = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
         try:
-            value = float(match[1]) if match else -1.0
+            value = float(match[1].replace(",", ".")) if match else -1.0
         except ValueError:
             value = -1.0
         if not 0 < value < 1e9:
@@ -384,7 +386,7 @@ def _motion(
             )
         found.append(value)
     frames, seconds = found
-    rows = [text for _, text in rest[2:]]
+    rows = [text if "." in text else text.replace(",", ".") for _, text in rest[2:]]
     if not rows:
         raise InputError(f"{path}, line {rest[0][0]}: no line of numbers follows; export it again")
     if len(rows) != frames:
@@ -417,45 +419,17 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.n
         return forward_kinematics(rotation, offset, hierarchy.parents)
 
 
-@dataclass(frozen=True)
-class BVHReader(Reader):
-    """Files of one skeleton.
-
-    Attributes
-    ----------
-    files
-        One a recording.
-    table
-        What ``clips.csv`` says of them.
-    options
-        Of :func:`read_bvh`.
-    """
-
-    files: tuple[Path, ...] = ()
-    table: ClipTable = field(default_factory=ClipTable)
-    options: Mapping[str, Any] | None = None
-
-    def read(self, index: int) -> Clip:
-        """Read one file."""
-        name = self.names[index]
-        label, meta = self.table.facts(name)
-        return read_bvh(
-            self.files[index],
-            self.layout,
-            name=name,
-            label=label,
-            meta=meta,
-            **(self.options or {}),
-        )
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        return [dict(self.options or {}), self.table.stamp(), stamp_files(self.files)]
+def _read(files: Sequence[Path], **options: Any) -> Clip:
+    return read_bvh(files[0], **options)
 
 
 def open_bvh(
-    root: str | Path, scale: float = 1.0, step: int = 1, positions: str = "replace"
-) -> BVHReader:
+    root: str | Path,
+    scale: float = 1.0,
+    step: int = 1,
+    positions: str = "replace",
+    labels: str = "table",
+) -> FolderReader:
     """Look at a folder of BVH files of one skeleton.
 
     Parameters
@@ -465,10 +439,13 @@ def open_bvh(
         and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
     scale, step, positions
         See :func:`read_bvh`.
+    labels
+        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
+        below the root.
 
     Returns
     -------
-    BVHReader
+    FolderReader
         The layout is that of the first file.
 
     Raises
@@ -484,18 +461,15 @@ def open_bvh(
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
     check_names(names, files)
-    table = find_table(folder, names) if root.is_dir() else None
-    table = ClipTable() if table is None else table
-    return BVHReader(
-        tuple(names),
-        read_hierarchy(files[0]).layout(),
-        table.class_names,
-        table.splits,
-        tuple(files),
-        table,
-        {"scale": scale, "step": step, "positions": positions},
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
+    layout = read_hierarchy(files[0]).layout()
+    return tabled(
+        {name: [path] for name, path in zip(names, files, strict=True)},
+        layout,
+        known_facts(root, names, labels),
+        functools.partial(_read, layout=layout),
+        scale=scale,
+        step=step,
+        positions=positions,
     )
 
 

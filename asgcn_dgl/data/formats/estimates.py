@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, seen_joints
+from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, nonzero, seen_joints
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import (
     GivenLayout,
@@ -24,6 +25,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = [
+    "check_bodies",
     "check_options",
     "check_scores",
     "check_splits",
@@ -34,9 +36,13 @@ __all__ = [
     "name_facts",
     "ntu_set",
     "numbers_of",
+    "trusted_scores",
 ]
 
 logger = logging.getLogger(__name__)
+
+#: More bodies than this, and than frames, are frames.
+MANY_BODIES = 8
 
 #: What the third of three channels can be; ``auto``: as the layout says.
 THIRDS = ("auto", "depth", "score")
@@ -71,7 +77,7 @@ def estimated_clip(
     score
         (M, T, V) scores; None: :func:`~asgcn_dgl.data.clip.seen_joints` tells what is missing.
     seen
-        (M, T, V) which joints were seen, where there are no scores and the origin does not tell.
+        (M, T, V) which joints were seen, where more is known than scores or the origin tell.
     min_score
         Joints whose score is not above this, or is NaN, are missing.
     keep_score
@@ -88,13 +94,19 @@ def estimated_clip(
         As :class:`~asgcn_dgl.data.Clip`.
     """
     known = ~np.isnan(places).any(axis=-1)
+    if score is not None:
+        score = trusted_scores(str((meta or {}).get("path", name)), layout, places, score)
+        seen = (score > min_score) & (True if seen is None else seen)
     if not known.all():
         places = np.where(known[..., None], places, 0)
-    if score is not None:
-        mask = known & (score > min_score)
-    else:
-        mask = known & (seen_joints(places, layout) if seen is None else seen)
+    mask = known & (seen_joints(places, layout) if seen is None else seen)
     present = mask.any(axis=(1, 2))
+    if score is not None and not present.any() and (known & (score > 0)).any():
+        best = float(score[known].max())
+        raise InputError(
+            f"{(meta or {}).get('path', name)}: no joint has a score above {min_score:g}, the best "
+            f"has {best:.3g}; give a lower --options.min_score, or leave the recording out"
+        )
     if present.any() and not present.all():
         places, mask = places[present], mask[present]
         score = None if score is None else score[present]
@@ -102,6 +114,48 @@ def estimated_clip(
     if scored:
         places = np.concatenate([places, np.asarray(score)[..., None]], axis=-1)
     return Clip.from_positions(name, layout, places, mask, label, meta, scored)
+
+
+def trusted_scores(
+    place: str, layout: SkeletonLayout, places: np.ndarray, score: np.ndarray
+) -> np.ndarray:
+    """Return scores, 1 for joints that have none: 0 in every frame, though their places are given.
+
+    Some sensors and estimators rate some of their joints never. Such a joint is warned of, and was
+    seen where its place is given: in most frames that show the body, and not always the same.
+
+    Parameters
+    ----------
+    place
+        File and recording, for the warning.
+    layout
+        Of the V joints.
+    places, score
+        (M, T, V, d) as they stand in the file, and (M, T, V).
+    """
+    shown: np.ndarray = np.any(score > 0, axis=2)
+    given: np.ndarray = nonzero(places) & ~np.isnan(places).any(axis=-1)  # (M, T, V)
+    unrated = [
+        joint
+        for joint in np.flatnonzero((score == 0).all(axis=(0, 1))).tolist()
+        if 2 * (here := given[..., joint] & shown).sum() > shown.sum() > 0
+        and np.ptp(places[here, joint], axis=0).any()
+    ]
+    if not unrated:
+        return score
+    _tell_unrated(place.split(" (")[0], tuple(layout.joints[joint] for joint in unrated))
+    seen = given & shown[..., None] & np.isin(np.arange(score.shape[2]), unrated)
+    return np.where(seen, 1.0, score)
+
+
+@functools.lru_cache(maxsize=64)
+def _tell_unrated(place: str, joints: tuple[str, ...]) -> None:
+    """Warn once of joints without scores."""
+    logger.warning(
+        "%s: the score of %s is 0 in all frames, though places are given: taken as seen",
+        place,
+        ", ".join(joints),
+    )
 
 
 def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
@@ -125,7 +179,7 @@ def is_score(
     place
         File, for messages.
     third
-        The option: one of :data:`THIRDS`.
+        The option: one of ``THIRDS``.
     layout
         Of the joints; a supplied one says what the third channel is.
     values
@@ -155,6 +209,29 @@ def is_score(
     if flat:
         check_scores(place, values)
     return flat
+
+
+def check_bodies(place: str | Path, shape: Sequence[int]) -> None:
+    """Refuse an array whose axes of frames and bodies were exchanged.
+
+    Parameters
+    ----------
+    place
+        File and recording, for the message.
+    shape
+        (M, T, ...).
+
+    Raises
+    ------
+    InputError
+        If there are many bodies over fewer frames.
+    """
+    bodies, frames = shape[:2]
+    if bodies > MANY_BODIES and bodies > frames:
+        raise InputError(
+            f"{place}: {tuple(shape)} would be {bodies} bodies over {frames} frames; if the first "
+            "axis is of frames, exchange the two, or give an own set --options.axes TMVC"
+        )
 
 
 def check_scores(place: str, values: np.ndarray) -> None:

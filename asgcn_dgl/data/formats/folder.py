@@ -17,22 +17,12 @@ from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
-__all__ = ["FolderReader", "Protocol", "PublishedSet", "read_names"]
-
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which recordings train; all others test.
-
-    Attributes
-    ----------
-    field
-        What decides: ``"subject"``, ``"camera"`` or ``"setup"``.
-    train
-        Its numbers that train.
-    """
+    """Recordings train whose ``field`` (subject, camera or setup) is one of ``train``."""
 
     field: str
     train: frozenset[int]
@@ -44,71 +34,44 @@ class Protocol:
 
 @dataclass(frozen=True)
 class FolderReader(Reader):
-    """Files of a published set.
+    """Recordings read by ``read_file(files, **options, **own)``, with ``own`` options each.
 
-    Attributes
-    ----------
-    files
-        One a recording.
-    read_file
-        Reader of one file, called with its path and ``options``.
-    options
-        Options of the reader.
+    A recording is of one file, or of a tuple of files.
     """
 
-    files: tuple[Path, ...] = ()
+    files: tuple[Any, ...] = ()
     read_file: Callable[..., Clip] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: tuple[Mapping[str, Any], ...] = ()
 
     def read(self, index: int) -> Clip:
-        """Read one file.
-
-        Raises
-        ------
-        InputError
-            If it is not usable or its label is not one of the set's classes.
-        """
+        """Read one recording; its label must be one of the set's classes."""
         assert self.read_file is not None
-        clip = self.read_file(self.files[index], **self.options)
+        own = self.own[index] if self.own else {}
+        clip = self.read_file(self.files[index], **self.options, **own)
         known = len(self.class_names)
-        return clip.check(known) if clip.label >= known else clip
+        return clip.check(known) if known and clip.label >= known else clip
 
     def stamp(self) -> object:
-        """Sizes and times of all files, and the options."""
-        return [stamp_files(self.files), dict(self.options)]
+        """Sizes and times of all files, the options, and the splits."""
+        paths = [
+            path for each in self.files for path in (each if isinstance(each, tuple) else [each])
+        ]
+        splits = {name: [split.train, split.test] for name, split in self.splits.items()}
+        own = [dict(own) for own in self.own]
+        return [stamp_files(dict.fromkeys(paths)), dict(self.options), own, splits]
 
 
 @dataclass(frozen=True)
 class PublishedSet:
     """A published set: where its files are, how they are named, read and split.
 
-    Attributes
-    ----------
-    name
-        Name of the format.
-    layout_name
-        Layout of its bodies.
-    class_names
-        K names, by label.
-    protocols
-        Published splits by name, the one that figures are compared by first.
-    pattern
-        Glob pattern of its files, looked for in the root and all folders below.
-    read
-        Reader of one file.
-    parse
-        Reader of one file name.
-    stem
-        Pattern of a file's name without its suffix.
-    label
-        Label of a parsed name.
-    max_setup
-        Files of a higher setup number belong to another set; None takes all.
-    missing_lists
-        Names of the lists of recordings to drop, any of which will do.
-    counts
-        For each number of files that the whole set can have (with the recordings that are to be
-        dropped, and without): the training and test files of each protocol.
+    ``protocols`` are the published splits, the one that figures are compared by first; ``pattern``
+    is the glob pattern of the files, at any depth; ``read`` reads a file, ``parse`` its name,
+    ``stem`` is the pattern of a name, ``label`` the label of a parsed one. Files above
+    ``max_setup`` belong to another set. ``missing_lists`` names the lists of recordings to drop, of
+    which any will do; ``counts`` gives for each size of the whole set the training and test files
+    of each protocol.
     """
 
     name: str
@@ -132,29 +95,12 @@ class PublishedSet:
     def open(
         self, root: str | Path, drop: str | Path | None = None, **options: Any
     ) -> FolderReader:
-        """Find the files of the set, sorted by name, without those to be dropped.
+        """Find the files of the set in a folder, sorted by name, or take one file of any name.
 
-        Parameters
-        ----------
-        root
-            Folder that holds the files, at any depth; or one file, of any name.
-        drop
-            List of recordings to leave out, one name a line. By default the published lists are
-            used where they lie in the root, beside it, or in a folder ``meta`` of either.
-        **options
-            Options of the reader of one file.
-
-        Returns
-        -------
-        FolderReader
-            With a split for each protocol.
-
-        Raises
-        ------
-        InputError
-            If the folder is absent, holds no file of the set, holds a file twice, a file is named
-            in another way than the set's, or the set is whole and the parts of a protocol do not
-            have the published sizes.
+        ``drop`` lists the recordings to leave out, one name a line. By default the published lists
+        are used where they lie in the root, beside it, or in a folder ``meta`` of either.
+        ``options`` are those of ``read``. InputError if no file is found, one is found twice or
+        misnamed, or the whole set is there and its splits do not have the published sizes.
         """
         root = Path(root)
         make = functools.partial(
@@ -179,13 +125,7 @@ class PublishedSet:
         )
 
     def check_counts(self, protocol: str, split: Split) -> None:
-        """Compare the parts of a protocol with the published ones, where the set is whole.
-
-        Raises
-        ------
-        InputError
-            If they have other sizes; the message names both.
-        """
+        """Refuse a whole set whose split does not have the published sizes."""
         train, test = len(split.train), len(split.test)
         expected = self.counts.get(train + test, {}).get(protocol)
         if expected is not None and expected != (train, test):
@@ -241,20 +181,7 @@ class PublishedSet:
 
 
 def read_names(path: str | Path, stem: re.Pattern[str]) -> frozenset[str]:
-    """Read a list of recordings: every name in the text counts, whatever else is written there.
-
-    Parameters
-    ----------
-    path
-        Text file.
-    stem
-        Pattern of a name.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or holds no such name.
-    """
+    """Read all names of the pattern ``stem`` in a text file; other text is ignored."""
     found = frozenset(match[0] for line in read_lines(path) for match in stem.finditer(line))
     if not found:
         raise InputError(

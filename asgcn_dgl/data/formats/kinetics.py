@@ -12,9 +12,8 @@ with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,22 +23,22 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
     check_memory,
     check_names,
-    check_size,
+    first_bytes,
     is_recording,
     is_there,
     plain_name,
-    read_bytes,
+    read_json,
     shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["BODIES", "KineticsReader", "open_kinetics", "read_kinetics"]
+__all__ = ["BODIES", "open_kinetics", "read_kinetics"]
 
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
@@ -63,15 +62,7 @@ _JOINTS = 18
 
 
 class Known(NamedTuple):
-    """What the file of labels says of a clip.
-
-    Attributes
-    ----------
-    label
-        Class from 0; -1 where the file says nothing.
-    has_skeleton
-        Whether any body was found.
-    """
+    """What the file of labels says: class from 0 or -1, and whether any body was found."""
 
     label: int = -1
     has_skeleton: bool = True
@@ -85,33 +76,13 @@ def read_kinetics(
     score: bool = True,
     known: Known | None = None,
 ) -> Clip:
-    """Read one clip.
+    """Read one clip: x and y less 0.5, and the score; frames without a body are missing.
 
-    Parameters
-    ----------
-    path
-        ``.json`` file.
-    bodies
-        ``"best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body is
-        what stands at the same place of the list in each frame. ``"two_best"``: of the first five
-        bodies of each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        The score is the last coordinate of each joint.
-    known
-        What the file of labels says; it must agree with the clip's file.
-
-    Returns
-    -------
-    Clip
-        x and y less 0.5, and the score. Frames run from the first number to the last; where no
-        body is in a frame, its joints are missing.
-
-    Raises
-    ------
-    InputError
-        If the file is no such clip, no body was found in it, or its labels contradict each other.
+    ``bodies="best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body
+    is what has one place in the lists of all frames. ``"two_best"``: of the first five bodies of
+    each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all. Joints are
+    missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
+    ``known`` must agree with the file.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
@@ -150,35 +121,8 @@ def read_kinetics(
     return Clip(clip.name, clip.layout, clip.places, clip.mask, clip.label, clip.meta).check()
 
 
-class _TwiceError(Exception):
-    """A key stands twice in an object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        raise _TwiceError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore
-    return found
-
-
 def _parse(path: Path, limit: int) -> dict[str, Any]:
-    check_size(path, limit)
-    text = read_bytes(path)
-    try:
-        content = json.loads(text, object_pairs_hook=_once)
-    except _TwiceError as error:
-        raise InputError(
-            f"{path}: {str(error)[:40]!r} stands twice in one JSON object; take one out"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"{path}: JSON nested too deep for a skeleton; remove the file") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not valid JSON ({str(error)[:80]}); the file is truncated or damaged, copy "
-            "it again from its source"
-        ) from error
+    content = read_json(path, limit)
     if not isinstance(content, dict):
         raise InputError(f"{path}: is no JSON object; give a file of Kinetics-Skeleton")
     return content
@@ -194,7 +138,7 @@ def _label(path: Path, entry: Mapping[str, Any]) -> int:
 
 
 def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """(M, T, V, 2) centred places and (M, T, V) scores, 0 where nothing was seen."""
+    """(M, T, V, 2) centered places and (M, T, V) scores, 0 where nothing was seen."""
     numbers, people = [], []
     seen: set[int] = set()
     for place, frame in enumerate(frames, start=1):
@@ -257,77 +201,28 @@ def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return places[order, frames], scores[order, frames]
 
 
-@dataclass(frozen=True)
-class KineticsReader(Reader):
-    """The clips of one folder, or of the two of the set.
-
-    Attributes
-    ----------
-    files
-        One a recording.
-    known
-        What the files of labels say of each.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-    """
-
-    files: tuple[Path, ...] = ()
-    known: tuple[Known, ...] = ()
-    bodies: str = "best"
-    min_score: float = 0.0
-    score: bool = True
-
-    def read(self, index: int) -> Clip:
-        """Read one clip."""
-        return read_kinetics(
-            self.files[index],
-            self.bodies,
-            min_score=self.min_score,
-            score=self.score,
-            known=self.known[index],
-        )
-
-    def stamp(self) -> object:
-        """Options, labels, sizes and times of all files."""
-        labels = [list(each) for each in self.known]
-        return [self.bodies, self.min_score, self.score, labels, stamp_files(self.files)]
-
-
 def open_kinetics(
     root: str | Path, bodies: str = "best", min_score: float = 0.0, score: bool = True
-) -> KineticsReader:
-    """Look at the set's folder.
+) -> FolderReader:
+    """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
-    Parameters
-    ----------
-    root
-        Folder with ``kinetics_train`` and ``kinetics_val``, each with its file of labels
-        ``kinetics_train_label.json``, ... beside it; or one folder of clips or one clip, which
-        has no split.
-    bodies, min_score, score
-        See :func:`read_kinetics`.
-
-    Returns
-    -------
-    KineticsReader
-        With the split ``kinetics`` where both folders are there. Clips in which no body was found
-        (``has_skeleton`` false) are among the recordings, and to read one is an error, so that
-        they are counted as dropped. So are clips of the file of labels that are not there.
-
-    Raises
-    ------
-    InputError
-        If there are no clips, a name leads out of the folder, or the files contradict each other.
+    The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
+    needs both. Clips that hold no body (``has_skeleton`` false) or that are listed and not there
+    are among the recordings, and reading one is an error, so that they are counted as dropped.
+    Options as for :func:`read_kinetics`.
     """
     if bodies not in BODIES:
         raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
     check_options(min_score, score)
     root = Path(root)
+    make = functools.partial(
+        FolderReader,
+        layout=get_layout("openpose18"),
+        read_file=read_kinetics,
+        options={"bodies": bodies, "min_score": min_score, "score": score},
+    )
     if root.is_file():
-        layout = get_layout("openpose18")
-        return KineticsReader(
-            (root.stem,), layout, (), {}, (root,), (Known(),), bodies, min_score, score
-        )
+        return make((root.stem,), files=(root,))
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
     found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
     files = [path for each in found.values() for path in each[0]]
@@ -341,16 +236,13 @@ def open_kinetics(
         )
     part_of = [part for part, each in found.items() for _ in each[0]]
     splits = {"kinetics": Split.of(part_of)} if parts else {}
-    return KineticsReader(
+    shared = {each: {"known": each} for each in known}
+    return make(
         tuple(names),
-        get_layout("openpose18"),
-        class_list(root) or _class_names(root, [each[2] for each in found.values()]),
-        splits,
-        tuple(files),
-        tuple(known),
-        bodies,
-        min_score,
-        score,
+        class_names=class_list(root) or _class_names(root, [each[2] for each in found.values()]),
+        splits=splits,
+        files=tuple(files),
+        own=tuple(shared[each] for each in known),
         labels=tuple(each.label for each in known),
     )
 
@@ -402,7 +294,7 @@ def _class_names(root: Path, found: Sequence[Mapping[int, str]]) -> tuple[str, .
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return any((path / name).is_dir() for name in PARTS.values())
-    return path.suffix.lower() == ".json" and b'"frame_index"' in read_bytes(path)
+    return path.suffix.lower() == ".json" and b'"frame_index"' in first_bytes(path)
 
 
 FORMAT = Format(

@@ -13,16 +13,6 @@ from asgcn_dgl.data.files import check_size, in_short, read_lines
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
-__all__ = [
-    "LAYOUT_FILES",
-    "GivenLayout",
-    "find_layout",
-    "find_layouts",
-    "fitting",
-    "has_layout",
-    "read_layout",
-]
-
 #: A layout as an option: its name, a layout file, or layouts that a recording may have.
 GivenLayout = str | Sequence[SkeletonLayout] | None
 
@@ -37,20 +27,7 @@ MAX_SIZE = 2**17
 
 
 def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
-    """Return the layout that is asked for, or the one that lies in a folder.
-
-    Parameters
-    ----------
-    folder
-        Where ``layout.yaml`` (or ``.yml``, ``.json``) is looked for.
-    given
-        Name of a supplied layout, or a layout file.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be used.
-    """
+    """Return the layout ``given`` by name or file, or the one of ``layout.yaml`` in a folder."""
     if given is not None:
         if given in layout_names():
             return get_layout(given)
@@ -69,7 +46,7 @@ def find_layout(folder: Path, given: str | None = None) -> SkeletonLayout:
 
 
 def has_layout(folder: Path) -> bool:
-    """Tell whether a layout lies in a folder."""
+    """Tell whether a layout file is in a folder."""
     return any((folder / name).is_file() for name in LAYOUT_FILES)
 
 
@@ -88,21 +65,11 @@ def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
 
 
 def read_layout(path: str | Path) -> SkeletonLayout:
-    """Read a layout file.
+    """Read a layout file, JSON by suffix, else YAML.
 
     It holds the name of a supplied layout and nothing else, or entries of a layout: ``name``,
     ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly the others of
     :meth:`~asgcn_dgl.skeleton.SkeletonLayout.from_bones`.
-
-    Parameters
-    ----------
-    path
-        ``.json``, or any other suffix for YAML.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or breaks a rule of layouts.
     """
     path = Path(path)
     check_size(path, MAX_SIZE)

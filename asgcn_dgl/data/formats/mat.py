@@ -19,8 +19,6 @@ import numpy as np
 from asgcn_dgl.data.files import check_size, in_short, read_bytes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["read_mat"]
-
 HEAD = 128
 MATRIX, COMPRESSED = 14, 15
 
@@ -44,26 +42,10 @@ COMPLEX = 0x0800
 
 
 def read_mat(path: str | Path, names: Collection[str], limit: int = 2**16) -> dict[str, np.ndarray]:
-    """Read matrices by name.
+    """Read real matrices by name from a ``.mat`` file of level 5 (MATLAB 5 to 7.2).
 
-    Parameters
-    ----------
-    path
-        ``.mat`` file of level 5 (MATLAB 5 to 7.2), packed or not.
-    names
-        Those that are wanted.
-    limit
-        Bytes that the file may have, and each of its elements unpacked.
-
-    Returns
-    -------
-    dict
-        Those of them that are there and hold real numbers, by name; (rows, columns) or more.
-
-    Raises
-    ------
-    InputError
-        If the file is none, damaged, or larger than the limit.
+    Names that are absent or hold something else are left out. The file, and each of its elements
+    unpacked, may have ``limit`` bytes.
     """
     check_size(path, limit)
     data = read_bytes(path)
@@ -89,7 +71,7 @@ def read_mat(path: str | Path, names: Collection[str], limit: int = 2**16) -> di
 
 
 def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Type and content of each element."""
+    """Yield type and content of each element."""
     at = 0
     while at < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
@@ -107,7 +89,7 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _matrix(data: bytes, order: str) -> tuple[str, np.ndarray | None]:
-    """Name and values of a matrix; None for what is no full matrix of real numbers."""
+    """Return name and values of a matrix; None for what is no full matrix of real numbers."""
     parts = [part for part, _ in zip(_elements(data, order), range(4), strict=False)]
     if len(parts) < 4:
         return "", None

@@ -9,10 +9,12 @@ one skeleton for all subjects.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,12 @@ from asgcn_dgl.data.files import (
     check_memory,
     check_names,
     find_files,
-    read_bytes,
+    first_bytes,
     read_lines,
     read_numbers,
-    stamp_files,
 )
-from asgcn_dgl.data.formats.trees import CMU_OFFSETS, H36M_OFFSETS, Offset
-from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -37,7 +38,6 @@ from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 __all__ = [
     "CMU",
     "H36M",
-    "MocapReader",
     "Recorder",
     "angles_to_positions",
     "open_cmu",
@@ -57,31 +57,20 @@ LARGEST = 4 * np.pi
 #: What can be kept of the root: all, its orientation, or nothing (as published protocols do).
 ROOTS = ("keep", "turn", "none")
 
+#: What becomes of the angles: positions by forward kinematics, or exponential maps as they are.
+FORMS = ("positions", "angles")
+
 #: A first frame that turns fewer joints is a pose for calibration. In CMU's it turns 7.
 FEW_JOINTS = 10
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """How a set writes its recordings down.
-
-    Attributes
-    ----------
-    name
-        Of the set.
-    layout_name
-        Layout of V joints.
-    offsets
-        Bone of each joint, mm.
-    unit
-        Millimetres of the root's translation by 1.
-    actions
-        K classes, by label.
-    """
+    """How a set records: bones ``offsets`` in mm, ``unit`` mm of the root's translation by 1."""
 
     name: str
     layout_name: str
-    offsets: tuple[Offset, ...]
+    offsets: tuple[tuple[float, float, float], ...]
     unit: float
     actions: tuple[str, ...]
 
@@ -96,12 +85,21 @@ class Recorder:
         return 3 + 3 * len(self.offsets)
 
 
+#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
+#: al., ICCV 2019); parents are those of the layouts.
+_OFFSETS = {
+    layout: tuple(map(tuple, bones))
+    for layout, bones in json.loads(
+        resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text()
+    ).items()
+}
+
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
 CMU = Recorder(
     "cmu",
     "cmu38",
-    CMU_OFFSETS,
+    _OFFSETS["cmu38"],
     70.0,
     (
         "basketball",
@@ -119,7 +117,7 @@ CMU = Recorder(
 H36M = Recorder(
     "h36m",
     "h36m32",
-    H36M_OFFSETS,
+    _OFFSETS["h36m32"],
     1.0,
     (
         "directions",
@@ -142,27 +140,7 @@ H36M = Recorder(
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
-    """Read the numbers of a recording as they stand in the file.
-
-    Parameters
-    ----------
-    path
-        Text file.
-    recorder
-        :data:`CMU` or :data:`H36M`.
-
-    Returns
-    -------
-    ndarray
-        (T, 3 + 3 V) float64: translation of the root, in the set's unit, then exponential maps,
-        radians.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a line is not so many finite numbers, or an exponential map is
-        none in radians.
-    """
+    """Read (T, 3 + 3 V) float64: the root's translation in the set's unit, then radians."""
     lines = read_lines(path)
     values = read_numbers(path, lines, recorder.columns, delimiter=",")
     large = np.abs(values[:, 3:]) > LARGEST
@@ -178,22 +156,10 @@ def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
 def angles_to_positions(
     values: np.ndarray, recorder: Recorder, root_motion: str = "keep"
 ) -> np.ndarray:
-    """Turn angles into positions by forward kinematics.
+    """Return positions (T, V, 3) in meters of the numbers of :func:`read_angles`.
 
-    Parameters
-    ----------
-    values
-        (T, 3 + 3 V) as :func:`read_angles` gives them.
-    recorder
-        The set.
-    root_motion
-        ``"keep"``: the root moves and turns as recorded. ``"turn"``: it turns only. ``"none"``:
-        it does neither, as in published protocols of pose prediction.
-
-    Returns
-    -------
-    ndarray
-        (T, V, 3) metres.
+    ``root_motion="keep"``: the root moves and turns as recorded; ``"turn"``: it only turns;
+    ``"none"``: neither, as in published protocols of pose prediction.
     """
     frames, joints = len(values), len(recorder.offsets)
     expmap = values[:, 3:].reshape(frames, joints, 3).copy()
@@ -214,46 +180,32 @@ def read_mocap(
     step: int = 1,
     root_motion: str = "keep",
     rest_pose: str = "drop",
+    form: str = "positions",
     name: str | None = None,
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
-    """Read a recording.
+    """Read a recording as a clip of one body, all joints seen, meters.
 
-    Parameters
-    ----------
-    path
-        Text file.
-    recorder
-        :data:`CMU` or :data:`H36M`.
-    step
-        Keep every step-th frame: 2 makes 25 frames a second of 50.
-    root_motion
-        See :func:`angles_to_positions`.
-    rest_pose
-        Every CMU file begins with a pose of calibration that the second frame leaves at once:
-        ``"drop"`` takes it out, ``"keep"`` leaves it in, as the published code does.
-    name, label, meta
-        Of the clip; the name is by default the file's.
-
-    Returns
-    -------
-    Clip
-        One body, all joints seen, metres.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_angles`; also for an option of another value.
+    ``step`` keeps every step-th frame: 2 makes 25 frames a second of 50. ``root_motion`` as in
+    :func:`angles_to_positions`. Every CMU file begins with a pose of calibration, which
+    ``rest_pose="drop"`` removes and ``"keep"`` keeps, as the published code does.
+    ``form="angles"`` puts the exponential map of a joint, in radians, in the place of its position;
+    that of the root is 0 with ``root_motion="none"``.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
     values = read_angles(path, recorder)
     if rest_pose == "drop" and len(values) > 1 and np.count_nonzero(values[0, 3:]) < FEW_JOINTS:
         values = values[1:]
     values = values[::step]
     joints = len(recorder.offsets)
     check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
-    pos = angles_to_positions(values, recorder, root_motion)
+    if form == "angles":
+        pos = values[:, 3:].reshape(len(values), joints, 3)
+        if root_motion == "none":
+            pos[:, 0] = 0
+    else:
+        pos = angles_to_positions(values, recorder, root_motion)
     return Clip.from_positions(
         Path(path).stem if name is None else name,
         recorder.layout,
@@ -264,51 +216,15 @@ def read_mocap(
     )
 
 
-def _check(step: int, root_motion: str, rest_pose: str) -> None:
+def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise InputError(f"step must be a whole number from 1, got {step!r}")
     if root_motion not in ROOTS:
         raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
     if rest_pose not in ("drop", "keep"):
         raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
-
-
-@dataclass(frozen=True)
-class MocapReader(Reader):
-    """Recordings of CMU or Human3.6M.
-
-    Attributes
-    ----------
-    recorder
-        The set.
-    files
-        One a recording.
-    facts
-        For each what is known: label, subject, replication.
-    options
-        Of :func:`read_mocap`.
-    """
-
-    recorder: Recorder = CMU
-    files: tuple[Path, ...] = ()
-    facts: tuple[Mapping[str, int], ...] = ()
-    options: Mapping[str, Any] | None = None
-
-    def read(self, index: int) -> Clip:
-        """Read one file."""
-        facts = dict(self.facts[index])
-        return read_mocap(
-            self.files[index],
-            self.recorder,
-            name=self.names[index],
-            label=facts.pop("label", -1),
-            meta=facts,
-            **(self.options or {}),
-        )
-
-    def stamp(self) -> object:
-        """Options, sizes and times of all files."""
-        return [dict(self.options or {}), stamp_files(self.files)]
+    if form not in FORMS:
+        raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
 
 
 def open_cmu(
@@ -317,30 +233,15 @@ def open_cmu(
     root_motion: str = "keep",
     rest_pose: str = "drop",
     extra: bool = False,
-) -> MocapReader:
-    """Look at CMU's folder ``{train,test}/ACTION/ACTION_N.txt``.
+    form: str = "positions",
+) -> FolderReader:
+    """Open CMU's folder ``{train,test}/ACTION/ACTION_N.txt`` or one file; the split is ``folders``.
 
-    Parameters
-    ----------
-    root
-        Folder that holds ``train`` and ``test``.
-    step, root_motion, rest_pose
-        See :func:`read_mocap`.
-    extra
-        Take the walking of ``walking_extra`` too, which is not part of the protocol of eight
-        actions.
-
-    Returns
-    -------
-    MocapReader
-        With the split ``folders``.
-
-    Raises
-    ------
-    InputError
-        If there are no such folders, or a file is named otherwise.
+    ``extra`` adds the walking of ``walking_extra``, which the protocol of eight actions does not
+    have; other options as for :func:`read_mocap`.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": rest_pose, "form": form}
     root = Path(root)
     names: list[str] = []
     files: list[Path] = []
@@ -348,7 +249,7 @@ def open_cmu(
     parts: list[str] = []
     left_out = 0
     if root.is_file():
-        return _reader(CMU, [root.stem], [root], [{}], {}, step, root_motion, rest_pose)
+        return _reader(CMU, [root.stem], [root], [{}], {}, options)
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             folder = path.parent.name
@@ -373,34 +274,22 @@ def open_cmu(
             left_out,
         )
     splits = {"folders": Split.of(parts)}
-    return _reader(CMU, names, files, facts, splits, step, root_motion, rest_pose)
+    return _reader(CMU, names, files, facts, splits, options)
 
 
-def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> MocapReader:
-    """Look at Human3.6M's folder ``S*/ACTION_N.txt``.
+def open_h36m(
+    root: str | Path, step: int = 1, root_motion: str = "keep", form: str = "positions"
+) -> FolderReader:
+    """Open Human3.6M's folder ``S*/ACTION_N.txt`` or one file; options as :func:`read_mocap`.
 
-    Parameters
-    ----------
-    root
-        Folder that holds ``S1``, ``S5``, ...
-    step, root_motion
-        See :func:`read_mocap`.
-
-    Returns
-    -------
-    MocapReader
-        With the splits ``s5`` (subject 5 tests) and ``s11`` (subject 11, with which published
-        code chooses); in both subjects 1, 6, 7, 8 and 9 train.
-
-    Raises
-    ------
-    InputError
-        If there are no such folders, or a file is named otherwise.
+    Splits: in ``s5`` subject 5 tests, in ``s11`` subject 11, with which published code chooses; in
+    both subjects 1, 6, 7, 8 and 9 train.
     """
-    _check(step, root_motion, "keep")
+    _check(step, root_motion, "keep", form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": "keep", "form": form}
     root = Path(root)
     if root.is_file():
-        return _reader(H36M, [root.stem], [root], [{}], {}, step, root_motion, "keep")
+        return _reader(H36M, [root.stem], [root], [{}], {}, options)
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
     names: list[str] = []
     facts: list[Mapping[str, int]] = []
@@ -423,7 +312,7 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Moc
         )
         for name in ("s5", "s11")
     }
-    return _reader(H36M, names, files, facts, splits, step, root_motion, "keep")
+    return _reader(H36M, names, files, facts, splits, options)
 
 
 def _reader(
@@ -432,25 +321,25 @@ def _reader(
     files: list[Path],
     facts: list[Mapping[str, int]],
     splits: Mapping[str, Split],
-    step: int,
-    root_motion: str,
-    rest_pose: str,
-) -> MocapReader:
+    options: Mapping[str, Any],
+) -> FolderReader:
     check_names(names, files)
-    return MocapReader(
+    known = [{name: n for name, n in each.items() if name != "label"} for each in facts]
+    labels = [each.get("label", -1) for each in facts]
+    return FolderReader(
         tuple(names),
         recorder.layout,
         recorder.actions,
         splits,
-        recorder,
         tuple(files),
-        tuple(facts),
-        {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
-        labels=tuple(each.get("label", -1) for each in facts),
-        numbers=tuple(
-            UNKNOWN._replace(**{name: value for name, value in each.items() if name != "label"})
-            for each in facts
+        functools.partial(read_mocap, recorder=recorder),
+        options,
+        tuple(
+            {"name": name, "label": label, "meta": meta}
+            for name, label, meta in zip(names, labels, known, strict=True)
         ),
+        labels=tuple(labels),
+        numbers=tuple(UNKNOWN._replace(**each) for each in known),
     )
 
 
@@ -460,13 +349,13 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
         path = next(path.glob(pattern), path)
     if path.suffix.lower() != ".txt":
         return False
-    return read_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
+    return first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
 
 
 FORMATS = tuple(
     Format(recorder.name, open_it, functools.partial(_recognizes, recorder), "motion capture", own)
     for recorder, open_it, own in (
-        (CMU, open_cmu, ("step", "root_motion", "rest_pose")),
-        (H36M, open_h36m, ("step", "root_motion")),
+        (CMU, open_cmu, ("step", "root_motion", "rest_pose", "form")),
+        (H36M, open_h36m, ("step", "root_motion", "form")),
     )
 )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import is_there, read_bytes, read_lines
+from asgcn_dgl.data.files import first_bytes, is_there, read_lines
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
@@ -52,12 +52,7 @@ _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)(?:_skeleton3D)?")
 
 
 def parse_msr_name(name: str | Path) -> RecordingName:
-    """Read action, subject and repetition from a file name.
-
-    Raises
-    ------
-    InputError
-        If the name has another form, or the action is none of the 20.
+    """Read action, subject and repetition from ``aAA_sSS_eEE_skeleton3D.txt``.
 
     Examples
     --------
@@ -75,24 +70,10 @@ def parse_msr_name(name: str | Path) -> RecordingName:
 
 
 def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
-    """Read one sequence.
+    """Read one sequence as a clip of one body in the order of ``kinectv1_20``.
 
-    Parameters
-    ----------
-    path
-        The file; under another name than the set's its class is unknown.
-    subset
-        Count classes within this one of :data:`SUBSETS`.
-
-    Returns
-    -------
-    Clip
-        One body in the order of ``kinectv1_20``; frames in which nobody was found are missing.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is no such text, or shows nobody in any frame.
+    Frames in which nobody was found are missing. Under another name than the set's the class is
+    unknown; ``subset`` counts classes within one of ``SUBSETS``.
     """
     path = Path(path)
     rows = [line.split() for line in read_lines(path) if line.strip()]
@@ -154,22 +135,11 @@ MSR_ACTION3D = PublishedSet(
 def open_msr_action3d(
     root: str | Path, subset: str | None = None, used: bool = True
 ) -> FolderReader:
-    """Look at the set, or at one file of it.
+    """Open the set's folder, or one file.
 
-    Parameters
-    ----------
-    root
-        Folder that holds the files, at any depth; or one file.
-    subset
-        ``"AS1"``, ``"AS2"`` or ``"AS3"``: its eight classes alone. Left out: all twenty.
-    used
-        Take the sequences alone that are named in ``files_used_in_cvpr12_paper.txt``, where that
-        lies in the folder.
-
-    Raises
-    ------
-    InputError
-        If there is no such file or subset.
+    ``subset``: the eight classes of ``"AS1"``, ``"AS2"`` or ``"AS3"`` alone, else all twenty.
+    ``used``: only the sequences listed in ``files_used_in_cvpr12_paper.txt``, where that lies in
+    the folder.
     """
     if subset is not None and subset not in SUBSETS:
         raise InputError(f"subset must be one of {', '.join(SUBSETS)}, got {subset!r}")
@@ -211,7 +181,7 @@ def _recognizes(path: Path) -> bool:
         return next(path.rglob(MSR_ACTION3D.pattern), None) is not None
     if path.suffix.lower() != ".txt":
         return False
-    first: list[Any] = read_bytes(path).split(b"\n", 1)[0].split()
+    first: list[Any] = first_bytes(path).split(b"\n", 1)[0].split()
     return len(first) == 4 and b"," not in b"".join(first)
 
 

@@ -20,8 +20,6 @@ import numpy as np
 from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
 from asgcn_dgl.errors import InputError
 
-__all__ = ["StoredArray", "find_in_npz", "names_in_npz", "read_npz"]
-
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
 
@@ -32,19 +30,7 @@ _LOCAL = b"PK\x03\x04"
 
 
 class StoredArray(NamedTuple):
-    """An array that lies in an archive as it would in a file of its own.
-
-    Attributes
-    ----------
-    path
-        The archive.
-    at
-        Place of its first byte.
-    shape
-        As numpy's.
-    dtype
-        Text of its type.
-    """
+    """An uncompressed array in an archive: its first byte is at ``at`` of the file ``path``."""
 
     path: Path
     at: int
@@ -52,13 +38,7 @@ class StoredArray(NamedTuple):
     dtype: str
 
     def open(self) -> np.ndarray:
-        """Map it into memory: what is not asked for is not read.
-
-        Raises
-        ------
-        InputError
-            If the archive cannot be read, or is shorter than it was.
-        """
+        """Map the array into memory: what is not used is not read."""
         try:
             return np.memmap(
                 self.path, dtype=self.dtype, mode="r", offset=self.at, shape=self.shape
@@ -68,27 +48,10 @@ class StoredArray(NamedTuple):
 
 
 def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTES) -> dict:
-    """Read arrays by name.
+    """Read those of the named arrays that an ``.npz`` has; others are not touched.
 
-    Parameters
-    ----------
-    path
-        ``.npz`` file, as ``numpy.savez`` and ``numpy.savez_compressed`` write them.
-    names
-        The arrays that are wanted; others are not touched.
-    limit
-        Bytes that they may take together, unpacked.
-
-    Returns
-    -------
-    dict
-        Those of the arrays that are there, by name.
-
-    Raises
-    ------
-    InputError
-        If the file is none or damaged, an array holds objects (which would have to be unpickled),
-        or the arrays are larger than the limit.
+    InputError for a damaged file, arrays of objects (which would have to be unpickled), or arrays
+    that take more than ``limit`` bytes together, unpacked.
     """
     path = Path(path)
     check_size(path)
@@ -102,25 +65,9 @@ def read_npz(path: str | Path, names: Collection[str], limit: int = 4 * MAX_BYTE
 
 
 def find_in_npz(path: str | Path, names: Collection[str]) -> dict[str, StoredArray]:
-    """Look where arrays are in an archive that is not packed, of any size.
+    """Find those of the named arrays that an uncompressed ``.npz`` of any size has.
 
-    Parameters
-    ----------
-    path
-        ``.npz`` file as ``numpy.savez`` writes it.
-    names
-        The arrays that are wanted.
-
-    Returns
-    -------
-    dict
-        Those of the arrays that are there, by name.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is no such archive, is packed, or its arrays are not plain
-        numbers in C order.
+    InputError for another file, or arrays that are not plain numbers in C order.
     """
     path = Path(path)
     with _opened(path, names) as (archive, wanted), path.open("rb") as file:
@@ -143,7 +90,7 @@ def names_in_npz(path: str | Path) -> set[str]:
 def _opened(
     path: Path, names: Collection[str]
 ) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """Open an archive and find its arrays by name; whatever goes wrong is told in one way."""
+    """Open an archive and find its arrays by name; report all faults in one way."""
     plain_file(path)
     try:
         _check_directory(path)
@@ -214,7 +161,7 @@ def _find_member(
 def _announced(
     file: IO[bytes], member: zipfile.ZipInfo
 ) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, order, type and bytes of an array; the file stands behind its header."""
+    """Return shape, order, type and bytes of an array; the file is then behind its header."""
     shape, fortran, dtype = _header(file)
     if dtype.kind not in PLAIN:
         raise ValueError(f"{member.filename} is of type {dtype}, which is no plain number or text")

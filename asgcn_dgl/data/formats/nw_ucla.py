@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import read_bytes
+from asgcn_dgl.data.files import first_bytes, read_json
 from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
@@ -42,22 +41,7 @@ _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)")
 
 
 def parse_nw_ucla_name(name: str | Path) -> RecordingName:
-    """Read action, subject, repetition and view from a file name.
-
-    Parameters
-    ----------
-    name
-        File name or path, with or without its extension.
-
-    Returns
-    -------
-    RecordingName
-        The view is the camera.
-
-    Raises
-    ------
-    InputError
-        If the name has another form or the action number is not one of the ten.
+    """Read action, subject, repetition and view (the camera) from ``aAA_sSS_eEE_vVV.json``.
 
     Examples
     --------
@@ -80,25 +64,11 @@ def parse_nw_ucla_name(name: str | Path) -> RecordingName:
 
 
 def read_nw_ucla(path: str | Path) -> Clip:
-    """Read one sequence.
+    """Read one sequence: one body, T frames, 20 joints, meters; lost joints are masked.
 
-    Parameters
-    ----------
-    path
-        JSON file. If it carries the set's naming, its label must agree with the name; under any
-        other name the label of the content counts, or none.
-
-    Returns
-    -------
-    Clip
-        One body, T frames, 20 joints, meters. The few joints that the sensor lost (reported at
-        the exact origin) are masked.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is no JSON, has wrong joint or coordinate counts, NaN or
-        infinite numbers, no frame, or a label out of range or against its name.
+    The label must agree with the set's name; under another name the label of the content counts, or
+    none. InputError for what is no such JSON, wrong counts of joints or coordinates, numbers that
+    are not finite, no frame, or a wrong label.
     """
     path = Path(path)
     content = _parse(path)
@@ -120,18 +90,7 @@ def read_nw_ucla(path: str | Path) -> Clip:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    text = read_bytes(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
-            "the file is truncated or damaged, copy it again from its source"
-        ) from error
-    except (ValueError, RecursionError) as error:  # no text, or numbers beyond all bounds
-        raise InputError(
-            f"{path}: not a JSON text file; give a sequence of NW-UCLA as aAA_sSS_eEE_vVV.json"
-        ) from error
+    content = read_json(path)
     if not isinstance(content, dict) or "skeletons" not in content:
         raise InputError(
             f'{path}: no entry "skeletons"; give a sequence of NW-UCLA with the entries '
@@ -141,7 +100,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _positions(path: Path, content: dict[str, Any]) -> np.ndarray:
-    """(T, 20, 3) positions; the slow search for the bad place runs only when there is one."""
+    """Return (T, 20, 3) positions; the slow search for a fault runs only when there is one."""
     frames = content["skeletons"]
     if not isinstance(frames, list) or not frames:
         raise InputError(f'{path}: "skeletons" holds no frame; remove the file from the data')
@@ -176,7 +135,7 @@ def _fault(frames: list[Any]) -> str:
 
 
 def _label(path: Path, content: dict[str, Any]) -> int:
-    """Class counted from 0, or -1 if the file says none."""
+    """Return the class from 0, or -1 if the file has none."""
     label = content.get("label")
     if label is None:
         return -1
@@ -213,7 +172,8 @@ def _open(root: str | Path, drop: str | Path | None = None) -> FolderReader:
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return next(path.rglob(NW_UCLA.pattern), None) is not None
-    return path.suffix.lower() == ".json" or read_bytes(path).lstrip().startswith(b"{")
+    text = first_bytes(path)
+    return text.lstrip().startswith(b"{") and b'"skeletons"' in text
 
 
 FORMAT = Format("nw_ucla", _open, _recognizes, "NW-UCLA")

@@ -5,42 +5,44 @@ See the page "Your own data" of the documentation.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.clip import Clip, seen_joints
-from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name, stamp_files
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name
+from asgcn_dgl.data.formats.estimates import check_bodies, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
     GivenLayout,
     find_layouts,
     fitting,
 )
-from asgcn_dgl.data.formats.npz import read_npz
-from asgcn_dgl.data.formats.rows import clips_of_table, read_table
+from asgcn_dgl.data.formats.npz import names_in_npz, read_npz
+from asgcn_dgl.data.formats.rows import clips_of_table, is_table, read_table
 from asgcn_dgl.data.formats.table import (
     NUMBERS,
     TABLE,
     ClipTable,
     class_list,
-    find_table,
-    number_labels,
+    known_facts,
+    tabled,
 )
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Missing", "OwnReader", "open_own", "read_arrays", "read_table_clip"]
+__all__ = ["Missing", "open_own", "read_arrays", "read_table_clip"]
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
 
 class Missing(NamedTuple):
-    """Which joints count as missing.
+    """How arrays are read, and which joints count as missing.
 
     Attributes
     ----------
@@ -48,10 +50,14 @@ class Missing(NamedTuple):
         What NaN coordinates are: ``"missing"`` joints, or an ``"error"``.
     min_score
         Joints whose score is not above this are missing.
+    axes
+        Order of the axes of ``keypoints``, a letter each: M bodies, T frames, V joints, C
+        coordinates; M may be left out. Empty: MTVC, or TVC.
     """
 
     nan: str = "missing"
     min_score: float = 0.0
+    axes: str = ""
 
     def check(self) -> Missing:
         """Refuse other values."""
@@ -60,6 +66,11 @@ class Missing(NamedTuple):
         score = self.min_score
         if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
             raise InputError(f"min_score must be a number, got {score!r}")
+        if self.axes and sorted(self.axes) not in (sorted("MTVC"), sorted("TVC")):
+            raise InputError(
+                f"axes must be the letters T, V and C, and M where there are bodies, in the order "
+                f"of the array, such as TMVC; got {self.axes!r}"
+            )
         return self
 
 
@@ -109,34 +120,50 @@ def read_arrays(
             "shape (bodies, frames, joints, coordinates)"
         )
     pos = arrays["keypoints"]
-    if pos.dtype.kind not in "iuf" or pos.ndim not in (3, 4) or pos.shape[-1] not in (2, 3):
+    axes = missing.axes or ("MTVC" if pos.ndim == 4 else "TVC")
+    numbers = pos.dtype.kind in "iuf" and pos.ndim == len(axes)
+    if not numbers or pos.shape[axes.index("C")] not in (2, 3):
         raise InputError(
-            f"{path}: keypoints are {pos.dtype} {pos.shape}, where numbers of shape (bodies, "
-            "frames, joints, 2 or 3) or (frames, joints, 2 or 3) should be"
+            f"{path}: keypoints are {pos.dtype} {pos.shape}, where numbers of {_named(axes)} "
+            "should be, 2 or 3 coordinates; another order is told by --options.axes, such as TMVC"
         )
-    if not isinstance(layout, SkeletonLayout):
-        layout = fitting(layout, pos.shape[-2])
-    single = pos.ndim == 3
     seen: dict[str, np.ndarray] = {}
+    shape = tuple(size for size, axis in zip(pos.shape, axes, strict=True) if axis != "C")
     for key, kinds in (("score", "iuf"), ("mask", "biu")):
         if key in arrays:
-            if arrays[key].shape != pos.shape[:-1] or arrays[key].dtype.kind not in kinds:
+            if arrays[key].shape != shape or arrays[key].dtype.kind not in kinds:
                 raise InputError(
                     f"{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, where shape "
-                    f"{pos.shape[:-1]} belongs to keypoints {pos.shape}"
+                    f"{shape} belongs to keypoints {pos.shape}"
                 )
-            seen[key] = arrays[key][None] if single else arrays[key]
+            seen[key] = _ordered(arrays[key], axes.replace("C", ""))
+    pos = _ordered(pos, axes)
+    if not missing.axes:
+        check_bodies(path, pos.shape)
+    if not isinstance(layout, SkeletonLayout):
+        layout = fitting(layout, pos.shape[-2])
     facts = {"path": str(path), **_fps(path, arrays.get("fps")), **(meta or {})}
     return _clip(
         path.stem if name is None else name,
         layout,
-        pos[None] if single else pos,
+        pos,
         seen.get("mask"),
         seen.get("score"),
         missing,
         label,
         facts,
     )
+
+
+def _ordered(array: np.ndarray, axes: str) -> np.ndarray:
+    """Array of axes in another order as (M, T, V, ...)."""
+    ordered = array.transpose([axes.index(axis) for axis in "MTVC" if axis in axes])
+    return ordered if "M" in axes else ordered[None]
+
+
+def _named(axes: str) -> str:
+    names = {"M": "bodies", "T": "frames", "V": "joints", "C": "coordinates"}
+    return f"shape ({', '.join(names[axis] for axis in axes)})"
 
 
 def _fps(path: Path, value: np.ndarray | None) -> dict[str, float]:
@@ -201,66 +228,53 @@ def _clip(
     label: int,
     meta: Mapping[str, Any],
 ) -> Clip:
-    if score is not None:
-        # A score that is NaN is not above anything: its joint is missing.
-        above = score > missing.min_score
-        mask = above if mask is None else above & mask.astype(bool)
-    elif mask is not None:
-        mask = mask.astype(bool)
-    if missing.nan == "missing":
-        known = ~np.isnan(pos).any(axis=-1)
-        pos = pos if known.all() else np.where(known[..., None], pos, 0)
-        mask = known & (seen_joints(pos, layout) if mask is None else mask)
-    try:
-        return Clip.from_positions(name, layout, pos, mask, label, meta)
-    except InputError as error:
-        if missing.nan == "error" and np.isnan(pos).any():
-            raise InputError(f"{error}, or say --options.nan missing") from error
-        raise
-
-
-@dataclass(frozen=True)
-class OwnReader(Reader):
-    """Recordings of an own set.
-
-    Attributes
-    ----------
-    places
-        For each recording its file, and where in it.
-    candidates
-        Layouts that a recording may have: the first of as many joints as it has.
-    table
-        Labels, numbers and splits.
-    missing
-        Which joints count as missing.
-    """
-
-    places: tuple[tuple[Path, str | None], ...] = ()
-    candidates: tuple[SkeletonLayout, ...] = ()
-    table: ClipTable = field(default_factory=ClipTable)
-    missing: Missing = USUAL
-
-    def read(self, index: int) -> Clip:
-        """Read one recording."""
-        name, (path, clip) = self.names[index], self.places[index]
-        label, meta = self.table.facts(name)
-        if clip is None:
-            return read_arrays(
-                path, self.candidates, missing=self.missing, name=name, label=label, meta=meta
+    if missing.nan == "error":
+        wrong = np.isnan(pos)
+        wrong &= True if mask is None else mask.astype(bool)[..., None]
+        wrong &= True if score is None else (score > missing.min_score)[..., None]
+        if wrong.any():
+            body, frame, joint, axis = (int(index) for index in np.argwhere(wrong)[0])
+            raise InputError(
+                f"{meta.get('path', name)}: coordinate {axis + 1} of joint {joint + 1} "
+                f"({layout.joints[joint]}) of body {body + 1} in frame {frame + 1} is nan; repair "
+                "the file or remove it, or say --options.nan missing"
             )
-        return read_table_clip(
-            path, clip, self.layout, missing=self.missing, label=label, meta=meta
-        )
+    return estimated_clip(
+        name,
+        layout,
+        pos,
+        score,
+        seen=None if mask is None else mask.astype(bool),
+        min_score=missing.min_score,
+        keep_score=False,
+        label=label,
+        meta=meta,
+    )
 
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        files = dict.fromkeys(path for path, _ in self.places)
-        return [list(self.missing), self.table.stamp(), stamp_files(files)]
+
+def _read(
+    files: Sequence[Path],
+    *,
+    name: str,
+    label: int,
+    meta: Mapping[str, Any],
+    layouts: Sequence[SkeletonLayout],
+    **options: Any,
+) -> Clip:
+    known: dict[str, Any] = {"missing": Missing(**options), "label": label, "meta": meta}
+    if files[0].suffix.lower() == ".npz":
+        return read_arrays(files[0], layouts, name=name, **known)
+    return read_table_clip(files[0], name, layouts[0], **known)
 
 
 def open_own(
-    root: str | Path, layout: GivenLayout = None, nan: str = "missing", min_score: float = 0.0
-) -> OwnReader:
+    root: str | Path,
+    layout: GivenLayout = None,
+    nan: str = "missing",
+    min_score: float = 0.0,
+    axes: str = "",
+    labels: str = "table",
+) -> FolderReader:
     """Look at a folder of own recordings.
 
     Parameters
@@ -276,10 +290,17 @@ def open_own(
         ``"missing"``: joints of NaN coordinates are missing. ``"error"``: they are refused.
     min_score
         Joints whose score is not above this are missing.
+    axes
+        Order of the axes of ``keypoints``, where it is not (bodies, frames, joints, coordinates) or
+        (frames, joints, coordinates): letters of M, T, V and C. SLEAP's arrays are ``TMVC``, those
+        in its files ``MCVT``.
+    labels
+        ``"table"``: classes stand in ``clips.csv`` or in the files. ``"folder"``: they are the
+        names of the folders below the root.
 
     Returns
     -------
-    OwnReader
+    FolderReader
         An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by
         its ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``,
         ``setup``, ``replication`` and ``split`` of ``.npz`` files are taken.
@@ -289,7 +310,7 @@ def open_own(
     InputError
         If there is no layout or no recording, or the files contradict one another.
     """
-    missing = Missing(nan, min_score).check()
+    missing = Missing(nan, min_score, axes).check()
     root = Path(root)
     folder = root.parent if root.is_file() else root
     what = f"recordings ({', '.join(SUFFIXES)})"
@@ -298,66 +319,42 @@ def open_own(
     if not files:
         raise InputError(f"{root}: no recordings in it; give a folder of {', '.join(SUFFIXES)}")
     chosen = find_layouts(folder, layout)
-    names, places = _recordings(folder, files)
-    table = find_table(folder, names) if root.is_dir() else None
-    if table is None:
-        table = _facts_of_arrays(folder, names, places)
-    return OwnReader(
-        tuple(names),
-        chosen[0],
-        table.class_names,
-        table.splits,
-        tuple(places),
-        chosen,
-        table,
-        missing,
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
-    )
+    found = _recordings(folder, files)
+    if labels == "table" and not (root.is_dir() and is_there(folder / TABLE)):
+        table = _facts_of_arrays(folder, found)
+    else:
+        table = known_facts(folder, tuple(found), labels)
+    read_files = functools.partial(_read, layouts=chosen)
+    return tabled(found, chosen[0], table, read_files, **missing._asdict())
 
 
-def _recordings(
-    folder: Path, files: Sequence[Path]
-) -> tuple[list[str], list[tuple[Path, str | None]]]:
-    names: list[str] = []
-    places: list[tuple[Path, str | None]] = []
+def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """File of each recording, by its name."""
+    found: list[tuple[str, Path]] = []
     for path in files:
         if path.suffix.lower() == ".npz":
             name = path.relative_to(folder).with_suffix("").as_posix()
-            names.append(plain_name(name, str(path)))
-            places.append((path, None))
-            continue
-        for clip in clips_of_table(path):
-            names.append(clip)
-            places.append((path, clip))
-    check_names(names, [path for path, _ in places])
-    return names, places
+            found.append((plain_name(name, str(path)), path))
+        else:
+            found += [(clip, path) for clip in clips_of_table(path)]
+    check_names([name for name, _ in found], [path for _, path in found])
+    return {name: [path] for name, path in found}
 
 
-def _facts_of_arrays(
-    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, str | None]]
-) -> ClipTable:
-    """Take labels, numbers and the split out of the files themselves."""
-    labels: dict[str, str] = {}
-    numbers: dict[str, dict[str, int]] = {}
-    parts: list[str] = []
-    for name, (path, clip) in zip(names, places, strict=True):
-        found = {} if clip else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
-        texts = {key: _one(path, key, array) for key, array in found.items()}
-        labels[name] = texts.get("label", "")
-        numbers[name] = {}
-        for key in NUMBERS:
-            if key in texts:
-                if not texts[key].isdigit() or len(texts[key]) > 9:
-                    raise InputError(f"{path}: {key} is {texts[key][:40]!r}, not a whole number")
-                numbers[name][key] = int(texts[key])
-        part = texts.get("split", "")
-        if part not in ("train", "test", ""):
-            raise InputError(f"{path}: split is {part[:40]!r}, not train or test; correct it")
-        parts.append(part)
-    class_names, known = number_labels(labels, class_list(folder), str(folder))
-    splits = {"split": Split.of(parts)} if any(parts) else {}
-    return ClipTable(class_names, known, numbers, splits)
+def _facts_of_arrays(folder: Path, files: Mapping[str, Sequence[Path]]) -> ClipTable:
+    """Take labels, numbers and the split out of the files themselves.
+
+    Nothing is known of a file that cannot be read: to read its recording says why.
+    """
+    entries: dict[str, dict[str, str]] = {}
+    for name, (path,) in files.items():
+        try:
+            packed = path.suffix.lower() == ".npz"
+            found = read_npz(path, ("label", "split", *NUMBERS), limit=2**16) if packed else {}
+        except InputError:
+            found = {}
+        entries[name] = {key: _one(path, key, array) for key, array in found.items()}
+    return ClipTable.of(entries, class_list(folder), str(folder))
 
 
 def _one(path: Path, key: str, array: np.ndarray) -> str:
@@ -376,7 +373,11 @@ def _recognizes(path: Path) -> bool:
         return any(map(is_there, (path / name for name in files))) or any(
             each.suffix.lower() in SUFFIXES for each in path.rglob("*")
         )
-    return path.suffix.lower() in SUFFIXES
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        names = names_in_npz(path)
+        return not names or "keypoints" in names  # a damaged one is told by its reader
+    return suffix == ".parquet" or (suffix == ".csv" and is_table(path))
 
 
-FORMAT = Format("own", open_own, _recognizes, "own", ("nan", "min_score"))
+FORMAT = Format("own", open_own, _recognizes, "own", ("nan", "min_score", "axes"))

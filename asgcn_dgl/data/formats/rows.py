@@ -17,20 +17,24 @@ import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
+from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["clips_of_table", "read_table"]
+__all__ = ["clips_of_table", "is_table", "read_table"]
 
 NEEDED = ("clip", "frame", "joint", "x", "y")
 ALLOWED = (*NEEDED, "z", "body", "score")
 NUMBERS = ("x", "y", "z", "score")
 
-#: Cells, in lower letters, that hold no number.
-EMPTY = ("", "na", "n/a", "nan", "none", "null")
+#: Columns that other programs call otherwise.
+_ALIASES = {"confidence": "score", "likelihood": "score"}
+
+#: A frame number, as a program may write it that takes all numbers for fractions.
+_FRAME = r"(-?[0-9]{1,12})(?:[.,]0*)?"
 
 #: Bytes of a CSV file, or of a Parquet file unpacked.
 MAX_FILE = 2**29
@@ -39,14 +43,14 @@ MAX_FILE = 2**29
 CHUNK = 200_000
 
 
-def clips_of_table(path: Path) -> list[str]:
-    """Return the names of the clips of a file, in order.
+def is_table(path: Path) -> bool:
+    """Tell whether the first line of a CSV file has most of the required columns."""
+    head = {_column(cell) for cell in first_row(path)}
+    return 2 * len(head & set(NEEDED)) > len(NEEDED)
 
-    Raises
-    ------
-    InputError
-        If it is no table of such rows; the message names the row.
-    """
+
+def clips_of_table(path: Path) -> list[str]:
+    """Return the names of the clips of a file, in order."""
     table, _ = _load(path)
     return [str(name) for name in table["clip"].unique()]
 
@@ -54,30 +58,11 @@ def clips_of_table(path: Path) -> list[str]:
 def read_table(
     path: Path, clip: str, layout: SkeletonLayout
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Read a clip.
+    """Read positions (M, T, V, d), mask and scores (M, T, V) of a clip; T covers its frame numbers.
 
-    Parameters
-    ----------
-    path
-        The file.
-    clip
-        Name of the clip.
-    layout
-        V joints.
-
-    Returns
-    -------
-    pos, mask, score
-        (M, T, V, d), (M, T, V) and (M, T, V): T from the first to the last frame number; what no
-        row gives, or of which a coordinate is empty, is masked, and where there are no scores
-        what :func:`~asgcn_dgl.data.clip.seen_joints` takes for missing. Scores are None then, and
-        0 where empty.
-
-    Raises
-    ------
-    InputError
-        If a joint is not one of the layout's, two rows give the same, or the frame numbers lie
-        too far apart.
+    What no row gives, or of which a coordinate is empty, is masked, and without scores also what
+    :func:`~asgcn_dgl.data.clip.seen_joints` takes for missing. Scores are None then, and 0 where
+    empty. InputError for an unknown joint, two rows of one joint, or too many frames.
     """
     table, what = _load(path)
     rows = table[table["clip"] == clip]
@@ -137,14 +122,14 @@ def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.nd
 
 
 def _load(path: Path) -> tuple[pandas.DataFrame, str]:
-    """Rows of a file by line (CSV) or row (Parquet), and which of the two the numbers are."""
+    """Return the rows of a file by line (CSV) or row (Parquet), and which of the two."""
     found = check_size(path, MAX_FILE)
     return _read(path, found.st_size, found.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)
 def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
-    """Read a file, kept for the clips that follow."""
+    """Read a file, cached for the clips that follow."""
     try:
         import pandas
     except ImportError as error:
@@ -153,15 +138,14 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
             "or write each clip as an .npz file"
         ) from error
     packed = path.suffix.lower() == ".parquet"
-    what, chunks = ("row", _parquet(path)) if packed else ("line", _csv(path))
+    dialect = Dialect("", ",", 0) if packed else dialect_of(path)
+    what, chunks = ("row", _parquet(path)) if packed else ("line", _csv(path, dialect))
     try:
         with warnings.catch_warnings(), closing(chunks):
             warnings.simplefilter("error")  # pandas warns of rows that it would cut
-            parts = [_converted(path, what, chunk) for chunk in chunks]
+            parts = [_converted(path, what, chunk, dialect) for chunk in chunks]
     except InputError:
         raise
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not plain text; save the table as UTF-8") from error
     except Exception as error:  # pandas lets through whatever a damaged file leads to
         raise InputError(f"{path}: not a usable table ({in_short(error)}); correct it") from error
     table = pandas.concat(parts) if parts else pandas.DataFrame()
@@ -172,25 +156,44 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
     return table, what
 
 
-def _csv(path: Path) -> Generator[pandas.DataFrame]:
+def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     import pandas
 
-    if not path.read_bytes()[:4096].strip(b"\xef\xbb\xbf\r\n\t ,"):
+    if not path.read_bytes()[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
         raise InputError(f"{path}: no column {NEEDED[0]!r} in the first line")
-    head = pandas.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
-    _check_columns(path, [str(name).strip() for name in head.iloc[0]])
+    how: dict[str, Any] = {
+        "dtype": str,
+        "encoding": dialect.encoding,
+        "encoding_errors": "replace",
+        "sep": dialect.delimiter,
+        "skiprows": dialect.skip,
+    }
+    head = pandas.read_csv(path, header=None, nrows=1, na_filter=False, **how).iloc[0]
+    columns = [_column(name) for name in head]
+    while columns and not columns[-1]:  # rows that end in empty cells
+        columns.pop()
+    _check_columns(path, columns)
     with pandas.read_csv(
-        path,
-        dtype=str,
-        na_filter=False,
-        skip_blank_lines=False,
-        index_col=False,
-        encoding="utf-8-sig",
-        chunksize=CHUNK,
+        path, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK, **how
     ) as chunks:
         for chunk in chunks:
-            chunk.index += 2  # the first line is the head
+            chunk.index += 2 + dialect.skip  # the first line is the head
+            others = chunk.iloc[:, len(columns) :]
+            full = (others.apply(lambda column: column.str.strip()) != "").any(axis=1)
+            if full.any():
+                raise InputError(
+                    f"{path}, line {chunk.index[int(full.to_numpy().argmax())]}: a cell more than "
+                    f"the {len(columns)} columns; give it a column's name"
+                )
+            chunk = chunk.iloc[:, : len(columns)]
+            chunk.columns = columns
             yield chunk
+
+
+def _column(name: str) -> str:
+    """Return the name of a column in lower case; the usual one where it has several."""
+    name = str(name).strip().lower()
+    return _ALIASES.get(name, name)
 
 
 def _parquet(path: Path) -> Generator[pandas.DataFrame]:
@@ -207,10 +210,12 @@ def _parquet(path: Path) -> Generator[pandas.DataFrame]:
         size = sum(group.total_byte_size for group in groups)
         if size > MAX_FILE:
             raise ValueError(f"{size} bytes unpacked, of at most {MAX_FILE}")
-        _check_columns(path, file.schema_arrow.names)
+        columns = [_column(name) for name in file.schema_arrow.names]
+        _check_columns(path, columns)
         start = 1
         for batch in file.iter_batches(batch_size=CHUNK):
             chunk = batch.to_pandas().map(_text)
+            chunk.columns = columns
             chunk.index += start
             start += len(chunk)
             yield chunk
@@ -223,7 +228,7 @@ def _parquet(path: Path) -> Generator[pandas.DataFrame]:
 
 
 def _text(value: Any) -> str:
-    """A cell as it would be written in a CSV file."""
+    """Return a cell as a CSV file has it."""
     if value is None or value != value:
         return ""
     whole = isinstance(value, float) and value.is_integer()  # whole numbers beside empty cells
@@ -242,43 +247,21 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         )
 
 
-def _converted(path: Path, what: str, chunk: pandas.DataFrame) -> pandas.DataFrame:
-    """Rows of text with their numbers as numbers; blank rows are left out."""
-    chunk.columns = chunk.columns.str.strip()
+def _converted(path: Path, what: str, chunk: pandas.DataFrame, dialect: Dialect) -> Any:
+    """Convert the numbers of text rows; blank rows are left out."""
     chunk = chunk.fillna("").apply(lambda column: column.astype(str).str.strip())
     chunk = chunk[(chunk != "").any(axis=1)].copy()
-    frame = chunk["frame"]
-    wrong = ~frame.str.fullmatch(r"-?[0-9]{1,12}")
-    if wrong.any():
-        raise _cell(path, what, frame, wrong, "a frame number")
+    frame = chunk["frame"].str.extract(f"^{_FRAME}$", expand=False)
+    if frame.isna().any():
+        raise _cell(path, what, chunk["frame"], frame.isna(), "a frame number")
     chunk["frame"] = frame.astype("int64")
     for name in NUMBERS:
         if name in chunk:
-            chunk[name] = _floats(path, what, chunk[name])
+            values, wrong = to_numbers(chunk[name].to_numpy(dtype=object), dialect)
+            if wrong.any():
+                raise _cell(path, what, chunk[name], wrong, "a number")
+            chunk[name] = values
     return chunk
-
-
-def _floats(path: Path, what: str, column: pandas.Series) -> np.ndarray:
-    """Numbers; NaN where there is none."""
-    empty = column.str.lower().isin(EMPTY).to_numpy()
-    texts = column.to_numpy(dtype=object)
-    try:
-        values = np.where(empty, "nan", texts).astype(np.float64)
-        wrong = ~empty & ~np.isfinite(values)
-    except ValueError:
-        wrong = np.array([not empty[row] and not _is_float(text) for row, text in enumerate(texts)])
-    wrong |= column.str.contains("_", regex=False).to_numpy()  # Python's own 1_000
-    if wrong.any():
-        raise _cell(path, what, column, wrong, "a number")
-    return values
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _cell(path: Path, what: str, column: pandas.Series, wrong: Any, wanted: str) -> InputError:

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from asgcn_dgl.data.clip import RecordingName
+from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.spreadsheet import read_cells
 from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["TABLE", "ClipTable", "class_list", "find_table", "is_label", "number_labels"]
+__all__ = [
+    "TABLE",
+    "ClipTable",
+    "class_list",
+    "find_table",
+    "is_label",
+    "known_facts",
+    "number_labels",
+    "number_names",
+    "splits_of",
+    "tabled",
+]
+
+logger = logging.getLogger(__name__)
 
 TABLE = "clips.csv"
 CLASSES = "classes.txt"
 
 #: Columns of whole numbers.
 NUMBERS = tuple(name for name in RecordingName._fields if name != "action")
+
+_COLUMNS = ("clip", "label", *NUMBERS, "fps", "split")
+
+#: Cells, in lower letters, that say nothing. A class may be called "none".
+_EMPTY = ("", "na", "n/a", "#n/a", "nan", "<na>")
+
+#: Words for what a recording is for.
+_PARTS = {
+    **{"": "", "train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val"},
+}
+
+_FRACTION = re.compile(r"([0-9]+)[.,]0*")
 
 #: A number that is no label.
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
@@ -47,16 +78,62 @@ class ClipTable:
         Subject, camera, set-up and replication of each, as far as they are known.
     splits
         Named splits.
+    rates
+        Frames a second, of those for which they are told.
     """
 
     class_names: tuple[str, ...] = ()
     labels: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     splits: Mapping[str, Split] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
-    def facts(self, name: str) -> tuple[int, Mapping[str, int]]:
-        """Label and numbers of a recording."""
-        return self.labels.get(name, -1), self.numbers.get(name, {})
+    @classmethod
+    def of(
+        cls, entries: Mapping[str, Mapping[str, str]], class_names: tuple[str, ...], place: str
+    ) -> ClipTable:
+        """Make a table of texts.
+
+        Parameters
+        ----------
+        entries
+            For each recording, in order, its cells by column.
+        class_names
+            The classes in order; empty: they follow from the labels.
+        place
+            Where the texts stand, for messages.
+
+        Raises
+        ------
+        InputError
+            If a text cannot be understood.
+        """
+        columns = dict.fromkeys(column for entry in entries.values() for column in entry)
+        labels = {name: _whole(entry.get("label", "")) for name, entry in entries.items()}
+        class_names, known = number_labels(labels, class_names, place)
+        numbers: dict[str, dict[str, int]] = {name: {} for name in entries}
+        for column in NUMBERS:
+            texts = {name: _whole(entry.get(column, "")) for name, entry in entries.items()}
+            number_of = number_names(text for text in texts.values() if text)
+            for name, text in texts.items():
+                if text:
+                    numbers[name][column] = number_of[text]
+        splits: dict[str, Split] = {}
+        for column in columns:
+            if column == "split" or column.startswith("split_"):
+                parts = [entry.get(column, "") for entry in entries.values()]
+                splits |= splits_of(column.removeprefix("split_"), parts, place)
+        rates = {
+            name: _rate(f"{place} ({name})", entry["fps"])
+            for name, entry in entries.items()
+            if entry.get("fps")
+        }
+        return cls(class_names, known, numbers, splits, rates)
+
+    def facts(self, name: str) -> tuple[int, Mapping[str, float]]:
+        """Label of a recording, and what else is known."""
+        rate = {"fps": self.rates[name]} if name in self.rates else {}
+        return self.labels.get(name, -1), {**self.numbers.get(name, {}), **rate}
 
     def labels_of(self, names: Sequence[str]) -> tuple[int, ...]:
         """Label of each recording, -1 if unknown."""
@@ -66,19 +143,90 @@ class ClipTable:
         """Numbers of each recording."""
         return tuple(UNKNOWN._replace(**self.numbers.get(name, {})) for name in names)
 
-    def stamp(self) -> object:
-        """All of it as JSON values."""
-        splits = {name: [split.train, split.test] for name, split in self.splits.items()}
-        numbers = {name: dict(known) for name, known in self.numbers.items()}
-        return [self.class_names, dict(self.labels), numbers, splits]
+
+def tabled(
+    files: Mapping[str, Sequence[Path]],
+    layout: SkeletonLayout,
+    table: ClipTable,
+    read_files: Callable[..., Clip],
+    **options: Any,
+) -> FolderReader:
+    """Make a reader of recordings of one's own.
+
+    Parameters
+    ----------
+    files
+        Files of each recording, by its name.
+    layout
+        Of all bodies.
+    table
+        What is known of the recordings.
+    read_files
+        Called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip, and the options;
+        can be pickled.
+    **options
+        As JSON has them.
+    """
+    names = tuple(files)
+    facts = map(table.facts, names)
+    return FolderReader(
+        names,
+        layout,
+        table.class_names,
+        table.splits,
+        tuple(map(tuple, files.values())),
+        read_files,
+        options,
+        tuple(
+            {"name": name, "label": label, "meta": meta}
+            for name, (label, meta) in zip(names, facts, strict=True)
+        ),
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
+    )
+
+
+def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
+    """Return what is known of recordings.
+
+    Parameters
+    ----------
+    root
+        Their folder, or the one file.
+    names
+        Of the recordings, paths in the folder.
+    labels
+        ``"table"``: what :func:`find_table` finds. ``"folder"``: a recording's class is the folder
+        below the root that it is in.
+
+    Raises
+    ------
+    InputError
+        As :func:`find_table`; also if a recording is in no folder.
+    """
+    if labels not in ("table", "folder"):
+        raise InputError(f"labels must be table or folder, got {labels!r}")
+    if not root.is_dir():
+        return ClipTable()
+    if labels == "table":
+        return find_table(root, names) or ClipTable()
+    outside = [name for name in names if "/" not in name]
+    if outside:
+        raise InputError(
+            f"{root}: {outside[0]!r} is in no folder, whose name would be its class; put it into "
+            "one, or write clips.csv and leave --options.labels out"
+        )
+    entries = {name: {"label": name.split("/")[0]} for name in names}
+    return ClipTable.of(entries, class_list(root), str(root))
 
 
 def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
     """Read ``clips.csv`` of a folder, if it is there.
 
-    Columns are ``clip`` (name of the recording), and any of ``label`` (a class by name, or by
-    number from 0), ``subject``, ``camera``, ``setup``, ``replication`` (whole numbers) and
-    ``split`` (``train``, ``test`` or empty); more splits are columns ``split_NAME``. A file
+    Columns are ``clip`` (name of the recording, as a file with its suffix too), and any of
+    ``label`` (a class by name, or by number from 0), ``subject``, ``camera``, ``setup``,
+    ``replication`` (whole numbers, or names), ``fps`` (frames a second) and ``split`` (``train``,
+    ``val``, ``test`` or empty); more splits are columns ``split_NAME``. Others are not used. A file
     ``classes.txt`` of one name a line gives the classes their order; without it names are sorted.
 
     Parameters
@@ -91,7 +239,8 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
     Returns
     -------
     ClipTable or None
-        None where there is no table.
+        None where there is no table. Names of subjects, cameras and so on are numbered in their
+        order. Of a split with ``val`` see :func:`splits_of`.
 
     Raises
     ------
@@ -101,82 +250,139 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
     path = root / TABLE
     if not is_there(path):
         return None
-    lines = read_lines(path)
-    rows = list(csv.reader(lines, strict=True)) if _readable(path, lines) else []
-    head = [column.strip() for column in rows[0]]
-    _check_head(path, head)
+    (first, head), *rows = read_cells(path)[0]
+    head = [_column(name) for name in head]
+    _check_head(f"{path}, line {first}", head)
     known = set(names)
-    labels: dict[str, str] = {}
-    numbers: dict[str, dict[str, int]] = {}
-    parts: dict[str, dict[str, str]] = {column: {} for column in head if column.startswith("split")}
-    for line, row in enumerate(rows[1:], start=2):
+    entries: dict[str, dict[str, str]] = {}
+    for line, row in rows:
         place = f"{path}, line {line}"
-        if not any(row):
-            continue
         if len(row) != len(head):
             raise InputError(f"{place}: {len(row)} fields where the first line has {len(head)}")
-        entry = {column: text.strip() for column, text in zip(head, row, strict=True)}
-        name = plain_name(entry["clip"], place)
-        if name in labels or name not in known:
-            why = "stands here twice" if name in labels else "is not among the recordings"
-            raise InputError(f"{place}: {name!r} {why}; take the line out or correct it")
-        labels[name] = entry.get("label", "")
-        numbers[name] = {
-            column: _whole(place, column, entry[column])
-            for column in NUMBERS
-            if entry.get(column, "")
+        entry = {
+            column: "" if column != "clip" and text.lower() in _EMPTY else text
+            for column, text in zip(head, row, strict=True)
         }
-        for column, split in parts.items():
-            part = entry[column]
-            if part not in ("train", "test", ""):
-                raise InputError(f"{place}: {part[:40]!r} where train, test or nothing should be")
-            split[name] = part
-    missing = [name for name in names if name not in labels]
+        name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
+        if name in entries or name not in known:
+            why = "stands here twice" if name in entries else "is not among the recordings"
+            like = f", which are called like {names[0]!r}" if names and name not in entries else ""
+            raise InputError(f"{place}: {name!r} {why}{like}; take the line out or correct it")
+        entries[name] = entry
+    missing = [name for name in names if name not in entries]
     if missing:
         raise InputError(
             f"{path}: no line of {missing[0]!r}"
             + (f" and {len(missing) - 1} more" if missing[1:] else "")
             + "; add one (its label may be empty)"
         )
-    class_names, found = number_labels(labels, class_list(root), str(path))
-    return ClipTable(
-        class_names,
-        found,
-        numbers,
-        {
-            column.removeprefix("split_"): Split.of(split[name] for name in names)
-            for column, split in parts.items()
-        },
-    )
+    return ClipTable.of({name: entries[name] for name in names}, class_list(root), str(path))
 
 
-def _readable(path: Path, lines: list[str]) -> bool:
-    try:
-        count = sum(1 for _ in csv.reader(lines, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from error
-    if count != len(lines):
-        raise InputError(f"{path}: a field holds a line break; take it out")
-    return True
+def splits_of(name: str, parts: Sequence[str], place: str) -> dict[str, Split]:
+    """Make splits of what each recording is for.
+
+    Parameters
+    ----------
+    name
+        Of the split.
+    parts
+        ``"train"``, ``"val"``, ``"test"`` or empty, one a recording.
+    place
+        Where they stand, for messages.
+
+    Returns
+    -------
+    dict
+        ``name``: what trains, and what tests; ``val`` tests where nothing else does. Where there
+        are both, ``name_val`` trains on the same and tests on ``val``. No entry is no split.
+
+    Raises
+    ------
+    InputError
+        For another word.
+
+    Examples
+    --------
+    >>> splits_of("split", ["train", "val", "test"], "here")
+    {'split': Split(train=(0,), test=(2,)), 'split_val': Split(train=(0,), test=(1,))}
+    """
+    known = [_PARTS.get(part.lower()) for part in parts]
+    if None in known:
+        wrong = parts[known.index(None)]
+        raise InputError(
+            f"{place}: {name} is {wrong[:40]!r}, where train, val, test or nothing should be"
+        )
+    tests = [part for part in ("test", "val") if part in known] or ["test"]
+    if not any(known):
+        return {}
+    return {
+        name if number == 0 else f"{name}_{test}": Split.of(
+            "test" if part == test else "train" if part == "train" else "" for part in known
+        )
+        for number, test in enumerate(tests)
+    }
 
 
-def _check_head(path: Path, head: list[str]) -> None:
-    allowed = ("clip", "label", *NUMBERS, "split")
-    for column in head:
-        named = column.startswith("split_") and column.removeprefix("split_").isidentifier()
-        if column not in allowed and not named:
-            raise InputError(
-                f"{path}, line 1: unknown column {column[:40]!r}; columns are "
-                f"{', '.join(allowed)} and split_NAME"
-            )
+def _column(name: str) -> str:
+    """Name of a column, in lower letters where it is one that is known."""
+    lower = name.lower()
+    return lower if lower in _COLUMNS or lower.startswith("split_") else name
+
+
+def _known_name(name: str, known: Collection[str]) -> str:
+    """Name of a recording: that of its file will do, and the backslashes of a path."""
+    plain = name.replace("\\", "/")
+    for each in (name, plain, plain.rpartition(".")[0]):
+        if each in known:
+            return each
+    return name
+
+
+def _check_head(place: str, head: list[str]) -> None:
     if "clip" not in head or len(set(head)) < len(head):
-        raise InputError(f"{path}, line 1: a table needs a column 'clip', and each column once")
+        raise InputError(f"{place}: a table needs a column 'clip', and each column once")
+    for column in head:
+        if column.startswith("split_") and not column.removeprefix("split_").isidentifier():
+            raise InputError(f"{place}: {column[:40]!r} cannot be the name of a split; rename it")
+    others = [name[:40] for name in head if name not in _COLUMNS and name[:6] != "split_"]
+    if others:
+        logger.warning(
+            "%s: columns that are not used: %s; used are %s and split_NAME",
+            place,
+            ", ".join(others),
+            ", ".join(_COLUMNS),
+        )
 
 
-def _whole(place: str, column: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"{place}: {column} is {text[:40]!r}, not a whole number")
-    return int(text)
+def _whole(text: str) -> str:
+    """Text of a whole number without the fraction that spreadsheet programs give it."""
+    match = _FRACTION.fullmatch(text)
+    return match[1] if match else text
+
+
+def _rate(place: str, text: str) -> float:
+    try:
+        rate = float(text.replace(",", "."))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e6:
+        raise InputError(f"{place}: fps is {text[:40]!r}, no number of frames a second")
+    return rate
+
+
+def number_names(texts: Iterable[str]) -> dict[str, int]:
+    """Give each text a number: its own where all are whole numbers, else from 1 in their order.
+
+    Examples
+    --------
+    >>> number_names(["3", "12"]), number_names(["rex", "bella", "rex"])
+    ({'12': 12, '3': 3}, {'bella': 1, 'rex': 2})
+    """
+    used = sorted(set(texts))
+    if all(text.isascii() and text.isdigit() and len(text) < 10 for text in used):
+        return {text: int(text) for text in used}
+    return {text: number for number, text in enumerate(used, start=1)}
 
 
 def class_list(root: Path) -> tuple[str, ...]:
@@ -254,6 +460,14 @@ def number_labels(
     else:
         class_names = tuple(sorted(used))
         place_of = {name: number for number, name in enumerate(class_names)}
+    alike = Counter(name.casefold() for name in class_names)
+    doubtful = [name for name in class_names if alike[name.casefold()] > 1]
+    if doubtful:
+        logger.warning(
+            "%s: classes differ in capital letters alone: %s; write them alike if they are one",
+            place,
+            ", ".join(doubtful),
+        )
     if len(class_names) > MAX_CLASSES:
         raise InputError(f"{place}: {len(class_names)} classes; labels must be classes")
     return class_names, {name: place_of.get(text, -1) for name, text in labels.items()}

@@ -32,14 +32,11 @@ _LATIN = ("latin1", "latin-1")
 
 
 class _UnsafeError(pickle.UnpicklingError):
-    """What no array needs."""
+    """A pickle holds what no array needs."""
 
 
 class _Name:
-    """A name that may occur in a pickle; calling it makes plain values or an array.
-
-    It has no attributes that a pickle could set.
-    """
+    """A name that may occur in a pickle; calling it makes plain values or an array."""
 
     __slots__ = ("_make", "_what")
 
@@ -60,7 +57,7 @@ class _Name:
 
 
 class _Dtype:
-    """A type; its byte order follows its making."""
+    """A type whose byte order is set after it is made."""
 
     __slots__ = ("dtype",)
 
@@ -77,18 +74,25 @@ class _Dtype:
 
 
 class PickledArray:
-    """An array that a pickle held.
-
-    Attributes
-    ----------
-    array
-        Its numbers, read-only.
-    """
+    """An array in a pickle: its numbers ``array``, read-only."""
 
     __slots__ = ("array",)
 
     def __init__(self) -> None:
         self.array = np.empty(0, dtype=np.uint8)
+
+    @classmethod
+    def of(cls, values: Any) -> PickledArray | None:
+        """Make one of nested lists of numbers; None of anything else, an array as it is."""
+        if isinstance(values, cls) or not isinstance(values, list | tuple):
+            return values if isinstance(values, cls) else None
+        found = cls()
+        try:
+            _count(values, MAX_STEPS, 4)
+            found.array = np.asarray(values, dtype=np.float64)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,8 +111,22 @@ class PickledArray:
         self.array = _array(shape, dtype, "F" if fortran is True else "C", data)
 
 
+def _count(values: Any, most: int, depth: int) -> int:
+    """Count what is in nested lists, which may hold one list a thousand times, up to a bound."""
+    if not isinstance(values, list | tuple):
+        return 1
+    found = 1
+    for each in values if depth else ():
+        found += _count(each, most - found, depth - 1)
+        if found > most:
+            raise ValueError("too many")
+    if not depth and values:
+        raise ValueError("too deep")
+    return found
+
+
 def _array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:
-    """Make an array of bytes that are there, of the size that its shape asks for."""
+    """Make an array of the bytes that are there, if its shape needs as many."""
     data = data.encode("latin-1") if isinstance(data, str) else data  # of Python 2
     whole = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
     if not whole or not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
@@ -167,7 +185,7 @@ def _empty(kind: type) -> Callable[[], Any]:
 _NDARRAY = _Name("ndarray")
 _CORES = ("numpy.core", "numpy._core")  # of numpy 1 and 2
 
-#: Names that a pickle may use, and what stands for them here.
+#: Names that a pickle may use, and their replacements.
 _NAMES: dict[tuple[str, str], Any] = {
     **{(f"{core}.multiarray", "_reconstruct"): _Name("array", _reconstruct) for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _Name("scalar", _scalar) for core in _CORES},
@@ -199,23 +217,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: str | Path) -> Any:
-    """Read a pickle of plain containers, texts, numbers and numpy arrays.
+    """Read a pickle of plain containers, texts, numbers and numpy arrays, protocols 0 to 5.
 
-    Parameters
-    ----------
-    path
-        The file; protocols 0 to 5. It is read into memory.
-
-    Returns
-    -------
-    object
-        Lists, tuples, dicts, texts, bytes, numbers, None; numpy's single numbers as Python's;
-        :class:`PickledArray` for an array.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is damaged, or asks for anything else: nothing of it is run.
+    numpy's scalars become Python's, arrays :class:`PickledArray`. A file that asks for anything
+    else is an InputError: nothing in it is run. It is read into memory.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """UTKinect-Action3D: text of 20 joints a line, spans of actions in a file of labels.
 
-``joints_sSS_eEE.txt`` is a video of ten actions: a frame number, then 20 x 3 coordinates in metres
+``joints_sSS_eEE.txt`` is a video of ten actions: a frame number, then 20 x 3 coordinates in meters
 a line. ``actionLabel.txt`` gives for each video the first and last frame number of each action.
 ``tr_te_splits.mat`` holds ten splits of the ten subjects into halves (Vemulapalli et al., CVPR
 2014); the set is of Xia et al., CVPRW 2012.
@@ -11,20 +11,20 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import read_bytes, read_lines, read_numbers, stamp_files
+from asgcn_dgl.data.files import first_bytes, read_lines, read_numbers
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
-from asgcn_dgl.data.reader import UNKNOWN, Format, Reader, Split
+from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "Span", "UTKinectReader", "open_utkinect", "read_spans", "read_video"]
+__all__ = ["CLASS_NAMES", "Span", "open_utkinect", "read_spans", "read_video"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,19 +53,7 @@ _VIDEO = re.compile(r"s(\d\d)_e(\d\d)")
 
 
 class Span(NamedTuple):
-    """Where an action stands in a video.
-
-    Attributes
-    ----------
-    video
-        Name of the video, ``sSS_eEE``.
-    action
-        One of :data:`CLASS_NAMES`.
-    first, last
-        Frame numbers, both included.
-    line
-        Line of the file of labels.
-    """
+    """An action in a video: both frame numbers are included; ``line`` is that of the labels."""
 
     video: str
     action: str
@@ -80,27 +68,11 @@ class Span(NamedTuple):
 
 
 def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
-    """Read the file of labels.
+    """Read the spans in ``actionLabel.txt``, in the order of the file.
 
-    Parameters
-    ----------
-    path
-        ``actionLabel.txt``.
-    nan_spans
-        What becomes of an action whose frames are given as NaN, as those of ``carry`` in
-        ``s10_e02`` are. ``"drop"``: it is left out, with a warning; the published results are on
-        the 199 others. ``"between"``: it is what lies between the actions before and after it.
-
-    Returns
-    -------
-    list of Span
-        In the order of the file.
-
-    Raises
-    ------
-    InputError
-        If a line is neither a video nor a span, a video or action comes twice, or a span ends
-        before it begins.
+    The frames of ``carry`` in ``s10_e02`` are NaN: ``nan_spans="drop"`` leaves it out, with a
+    warning (the published results are on the 199 others); ``"between"`` takes what lies between its
+    neighbors.
     """
     if nan_spans not in ("drop", "between"):
         raise InputError(f"nan_spans must be drop or between, got {nan_spans!r}")
@@ -133,7 +105,7 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
         else:
             logger.warning(
                 "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
-                "takes what lies between its neighbours)",
+                "takes what lies between its neighbors)",
                 path,
                 span.line,
                 span.name,
@@ -161,7 +133,7 @@ def _span(place: str, video: str, fields: list[str], line: int) -> Span:
 
 
 def _between(path: str | Path, spans: list[Span], at: int) -> Span:
-    """Give a span without frames those between its neighbours."""
+    """Return a span without frames with those between its neighbors."""
     span = spans[at]
     around = [spans[place] for place in (at - 1, at + 1) if 0 <= place < len(spans)]
     before, after = around if len(around) == 2 else (span, span)
@@ -175,23 +147,7 @@ def _between(path: str | Path, spans: list[Span], at: int) -> Span:
 
 
 def read_video(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a video.
-
-    Parameters
-    ----------
-    path
-        ``joints_sSS_eEE.txt``.
-
-    Returns
-    -------
-    number, pos
-        (T,) frame numbers, never falling, and (T, 20, 3) positions, metres.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or a line is not a frame number and 60 coordinates.
-    """
+    """Read (T,) frame numbers, never falling, and (T, 20, 3) positions in meters."""
     lines = read_lines(path)
     values = read_numbers(path, lines, 1 + 3 * NUM_JOINTS)
     number = values[:, 0]
@@ -207,29 +163,11 @@ def read_video(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") -> Clip:
-    """Read one action of a video, or all of it.
+    """Read one action of a video as a clip of one body, or all of it if ``span`` is None.
 
-    Parameters
-    ----------
-    path
-        ``joints_sSS_eEE.txt``.
-    span
-        The action; None: the whole video, without a label.
-    gaps
-        Frame numbers rise by 2 where no frame is lost, mostly by 4, and are repeated where two
-        poses fell into one frame. ``"keep"``: the poses as they come, repeated ones too, which
-        published recipes do. ``"interpolate"``: poses at every second frame number, by linear
-        interpolation; repeated numbers give their mean.
-
-    Returns
-    -------
-    Clip
-        One body, metres.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_video`; also if the video has no frame in the span.
+    Frame numbers rise by 2 where no frame is lost, mostly by 4, and repeat where two poses fell
+    into one frame. ``gaps="keep"``: all poses in turn, as published recipes have them.
+    ``"interpolate"``: poses at every second number, linearly; repeated numbers give their mean.
     """
     if gaps not in ("keep", "interpolate"):
         raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
@@ -267,7 +205,7 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
 def _regular(
     path: Path, number: np.ndarray, pos: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Poses at every second frame number; a joint is seen where those it is made of were."""
+    """Return poses at every second number; a joint is seen where those it is made of were."""
     count = int(number[-1] - number[0]) // FRAME_STEP + 1
     if count > 100 * len(number) + 1000:
         raise InputError(
@@ -287,58 +225,13 @@ def _regular(
     return (1 - share) * mean[before] + share * mean[after], seen[before] & seen[after]
 
 
-@dataclass(frozen=True)
-class UTKinectReader(Reader):
-    """The actions of all videos.
+def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> FolderReader:
+    """Open the folder of UTKinect-Action3D, its folder ``joints``, or one video.
 
-    Attributes
-    ----------
-    spans
-        One a recording; None for a whole video.
-    videos
-        File of each recording.
-    gaps
-        See :func:`read_span`.
-    """
-
-    spans: tuple[Span | None, ...] = ()
-    videos: tuple[Path, ...] = ()
-    gaps: str = "keep"
-
-    def read(self, index: int) -> Clip:
-        """Read one action."""
-        return read_span(self.videos[index], self.spans[index], self.gaps)
-
-    def stamp(self) -> object:
-        """Spans, sizes and times of all videos."""
-        spans = [None if span is None else list(span) for span in self.spans]
-        return [self.gaps, spans, stamp_files(dict.fromkeys(self.videos))]
-
-
-def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> UTKinectReader:
-    """Look at the set's folder.
-
-    Parameters
-    ----------
-    root
-        Folder that holds ``joints`` with the videos and ``actionLabel.txt``, or that folder. Or one
-        video, of which each action is a recording where ``actionLabel.txt`` lies beside it, else
-        the whole video is one.
-    nan_spans
-        See :func:`read_spans`.
-    gaps
-        See :func:`read_span`.
-
-    Returns
-    -------
-    UTKinectReader
-        With the splits ``five_1`` to ``five_10`` where ``tr_te_splits.mat`` is there, and
-        ``sequence_s01_e01``, ...: that video tests, all others train.
-
-    Raises
-    ------
-    InputError
-        If labels or videos are absent, or do not fit together.
+    Of one video each action is a recording where ``actionLabel.txt`` lies beside it. The splits are
+    ``five_1`` to ``five_10`` where ``tr_te_splits.mat`` is found, and ``sequence_s01_e01``, ...:
+    that video tests, all others train. ``nan_spans``: see :func:`read_spans`; ``gaps``:
+    :func:`read_span`.
     """
     if gaps not in ("keep", "interpolate"):
         raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
@@ -373,7 +266,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     )
 
 
-def _open_video(path: Path, nan_spans: str, gaps: str) -> UTKinectReader:
+def _open_video(path: Path, nan_spans: str, gaps: str) -> FolderReader:
     labels = path.parent / LABELS
     spans = read_spans(labels, nan_spans) if labels.is_file() else []
     own = [span for span in spans if span.video == path.stem.removeprefix("joints_")]
@@ -385,13 +278,13 @@ def _reader(
     spans: Sequence[Span | None],
     splits: Mapping[str, Split],
     gaps: str,
-) -> UTKinectReader:
+) -> FolderReader:
     numbers = []
     for path in videos:
         match = _VIDEO.search(path.stem)
         known = {"subject": int(match[1]), "replication": int(match[2])} if match else {}
         numbers.append(UNKNOWN._replace(**known))
-    return UTKinectReader(
+    return FolderReader(
         tuple(
             path.stem if span is None else span.name
             for path, span in zip(videos, spans, strict=True)
@@ -399,9 +292,10 @@ def _reader(
         get_layout("kinectv1_20"),
         CLASS_NAMES,
         splits,
-        tuple(spans),
         tuple(videos),
-        gaps,
+        read_span,
+        {"gaps": gaps},
+        tuple({"span": span} for span in spans),
         labels=tuple(-1 if span is None else CLASS_NAMES.index(span.action) for span in spans),
         numbers=tuple(numbers),
     )
@@ -432,23 +326,7 @@ def _halves(root: Path, folder: Path, spans: list[Span]) -> dict[str, Split]:
 
 
 def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the subjects that train and those that test.
-
-    Parameters
-    ----------
-    path
-        ``tr_te_splits.mat``.
-
-    Returns
-    -------
-    train, test
-        (10, 5) subjects, 1 to 10; those of a row are all ten.
-
-    Raises
-    ------
-    InputError
-        If the file is not this.
-    """
+    """Read the subjects that train and those that test from ``tr_te_splits.mat``, (10, 5) each."""
     found = read_mat(path, ("tr_subjects", "te_subjects"))
     both = [found.get(name, np.empty((0, 0))) for name in ("tr_subjects", "te_subjects")]
     if any(subjects.shape != (10, 5) for subjects in both) or not np.array_equal(
@@ -467,7 +345,7 @@ def _recognizes(path: Path) -> bool:
         return any((each / LABELS).is_file() for each in (path, path / "joints"))
     if path.suffix.lower() != ".txt":
         return False
-    return len(read_bytes(path).split(b"\n", 1)[0].split()) == 1 + 3 * NUM_JOINTS
+    return len(first_bytes(path).split(b"\n", 1)[0].split()) == 1 + 3 * NUM_JOINTS
 
 
 FORMAT = Format("utkinect", open_utkinect, _recognizes, "UTKinect", ("gaps", "nan_spans"))

@@ -6,13 +6,16 @@ The files go through the very reader that real NTU RGB+D goes through.
 
 from asgcn_dgl.data.synthetic.actions import ACTIONS, Subject, perform
 from asgcn_dgl.data.synthetic.body import PARENTS, Body
+from asgcn_dgl.data.synthetic.coordination import COORDINATED, LIMBS, MIXED
 from asgcn_dgl.data.synthetic.sensor import Recording, record
 from asgcn_dgl.data.synthetic.writer import (
     MANIFEST,
+    SETS,
     clip_name,
     draw_subject,
     format_skeleton,
     make_clip,
+    moving_together,
     write_synthetic,
 )
 
@@ -26,7 +29,7 @@ NUM_TWO_PERSON: int = len(TWO_PERSON_CLASSES)
 """Number of classes in which two persons act."""
 
 TRAIN_SUBJECTS: tuple[int, ...] = tuple(p for p in range(1, 1000) if p % 3)
-"""Training subjects of the split by subject: every third subject is kept for the test."""
+"""Training subjects of the split by subject; every third subject is kept for the test."""
 
 TRAIN_CAMERAS: tuple[int, ...] = (2, 3)
 """Training cameras of the split by view, as in NTU RGB+D; camera 1 is kept for the test."""
@@ -34,9 +37,13 @@ TRAIN_CAMERAS: tuple[int, ...] = (2, 3)
 __all__ = [
     "ACTIONS",
     "CLASS_NAMES",
+    "COORDINATED",
+    "LIMBS",
     "MANIFEST",
+    "MIXED",
     "NUM_TWO_PERSON",
     "PARENTS",
+    "SETS",
     "TRAIN_CAMERAS",
     "TRAIN_SUBJECTS",
     "TWO_PERSON_CLASSES",
@@ -47,6 +54,7 @@ __all__ = [
     "draw_subject",
     "format_skeleton",
     "make_clip",
+    "moving_together",
     "perform",
     "record",
     "write_synthetic",

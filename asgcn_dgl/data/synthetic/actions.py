@@ -7,8 +7,9 @@ how the person stands and fidgets) is drawn from the generator of the take.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,6 +82,14 @@ class Subject:
         )
 
 
+class Limb(NamedTuple):
+    """A limb of one of the persons of a clip: 'hand' or 'foot', 0 right and 1 left."""
+
+    person: int
+    kind: str
+    side: int
+
+
 class Take:
     """One performance: who acts, when the action begins, how large and how fast it is.
 
@@ -102,13 +111,17 @@ class Take:
         self.reach = subject.reach * rng.uniform(0.88, 1.12)
         duration = seconds / self.pace
         before, after = rng.uniform(-0.1, 1.1), rng.uniform(-0.1, 0.8)
-        frames = round(FRAME_RATE * (before + duration + after))
-        self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
-        self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
+        self.cut(round(FRAME_RATE * (before + duration + after)))
         self.since = self.clock - before  # seconds since the action began
         self.phase = self.since / duration  # 0 where the action begins, 1 where it ends
         # People sometimes use the other hand.
         self.hand = subject.hand if rng.random() < 0.8 else 1 - subject.hand
+        self.pair: tuple[Limb, Limb] | None = None  # limbs that move together
+
+    def cut(self, frames: int) -> None:
+        """Set the length of the clip."""
+        self.frames = min(max(frames, MIN_FRAMES), MAX_FRAMES)
+        self.clock = np.arange(self.frames) / FRAME_RATE  # seconds since the clip began
 
     def ramp(self, start: float, stop: float) -> Array:
         """Smooth step (minimum jerk) from 0 to 1 between two phases, ``(T,)``."""
@@ -184,7 +197,7 @@ class Take:
 Action = Callable[[Take], list[Array]]
 
 
-def _facing_pair(take: Take, gap: float) -> tuple[Figure, Figure]:
+def facing_pair(take: Take, gap: float) -> tuple[Figure, Figure]:
     """Two persons who face each other across a gap in metres, the subject on either side."""
     side = take.rng.choice((-1.0, 1.0))
     turn = take.rng.normal(0.0, 0.08, 2)
@@ -399,7 +412,7 @@ def _jumping_jack(take: Take) -> list[Array]:
 
 def _handshake(take: Take) -> list[Array]:
     gap = 0.62 * (take.subject.body.arm + take.partner.body.arm) + take.rng.uniform(0.28, 0.45)
-    me, you = _facing_pair(take, gap)
+    me, you = facing_pair(take, gap)
     late = take.rng.uniform(0.0, 0.1)
     pump = take.swing(2.2) * take.pulse(0.25, 0.35, 0.7, 0.82) * 0.045 * take.reach
     arms = take.pulse(0.0, 0.28, 0.75, 1.0), take.pulse(late, 0.3, 0.75, 1.0)
@@ -419,7 +432,7 @@ def _handshake(take: Take) -> list[Array]:
 
 def _push(take: Take) -> list[Array]:
     gap = 0.75 * take.subject.body.arm + take.rng.uniform(0.28, 0.42)
-    me, you = _facing_pair(take, gap)
+    me, you = facing_pair(take, gap)
     shove, hit = take.pulse(0.05, 0.42, 0.5, 0.85), 0.36
     strength = take.rng.uniform(0.12, 0.32) * take.reach
     way = _step(take, me, take.rng.uniform(0.05, 0.18), 0.1, 0.5)
@@ -441,7 +454,7 @@ def _push(take: Take) -> list[Array]:
 
 def _high_five(take: Take) -> list[Array]:
     gap = 0.62 * (take.subject.body.arm + take.partner.body.arm) + take.rng.uniform(0.28, 0.45)
-    me, you = _facing_pair(take, gap)
+    me, you = facing_pair(take, gap)
     late = take.rng.uniform(0.0, 0.1)
     arms = take.pulse(0.0, 0.38, 0.62, 1.0), take.pulse(late, 0.4, 0.62, 1.0)
     for who, person, arm in zip((me, you), (take.subject, take.partner), arms, strict=True):
@@ -460,6 +473,7 @@ def _high_five(take: Take) -> list[Array]:
 
 
 # Class name, number of persons, typical duration in seconds, function.
+ActionList = Sequence[tuple[str, int, float, Action]]
 ACTIONS: tuple[tuple[str, int, float, Action], ...] = (
     ("drink", 1, 2.2, _drink),
     ("wave", 1, 2.1, _wave),
@@ -477,17 +491,25 @@ ACTIONS: tuple[tuple[str, int, float, Action], ...] = (
 )
 
 
-def perform(action: int, subject: Subject, partner: Subject, rng: np.random.Generator) -> Array:
+def perform(
+    action: int,
+    subject: Subject,
+    partner: Subject,
+    rng: np.random.Generator,
+    actions: ActionList = ACTIONS,
+) -> Array:
     """Perform an action.
 
     Parameters
     ----------
     action
-        0-based index into `ACTIONS`.
+        0-based index into `actions`.
     subject, partner
         Persons; in an action of one the partner is not there, or now and then looks on.
     rng
         Source of all that varies between performances.
+    actions
+        What there is to perform.
 
     Returns
     -------
@@ -495,7 +517,18 @@ def perform(action: int, subject: Subject, partner: Subject, rng: np.random.Gene
         Joints ``(M, T, 25, 3)`` in metres, the floor at y = 0, with 1 or 2 bodies and 40 to 120
         frames at 30 frames a second. Bone lengths are constant.
     """
-    _, _, seconds, act = ACTIONS[action]
+    return stage(action, subject, partner, rng, actions)[0]
+
+
+def stage(
+    action: int,
+    subject: Subject,
+    partner: Subject,
+    rng: np.random.Generator,
+    actions: ActionList = ACTIONS,
+) -> tuple[Array, tuple[Limb, Limb] | None]:
+    """Perform as :func:`perform`, and also say which limbs move together, if any."""
+    _, _, seconds, act = actions[action]
     take = Take(subject, partner, rng, seconds)
     bodies = act(take)
     if len(bodies) == 1 and rng.random() < BYSTANDER_SHARE:
@@ -503,4 +536,4 @@ def perform(action: int, subject: Subject, partner: Subject, rng: np.random.Gene
     elif len(bodies) == 2:  # seen from any side
         turn = rotation(1, rng.uniform(-0.6, 0.6))
         bodies = [joints @ turn.T for joints in bodies]
-    return np.stack(bodies)
+    return np.stack(bodies), take.pair

@@ -127,7 +127,7 @@ class Body:
         return -float(self.offsets[FOOT[0]][1])
 
 
-def forward_kinematics(body: Body, root: Array, turns: Array) -> Array:
+def place_joints(body: Body, root: Array, turns: Array) -> Array:
     """Walk the tree of bones from the root: a joint is its parent plus the turned bone vector.
 
     Parameters
@@ -280,7 +280,7 @@ class Figure:
         turns[SPINE_MID], turns[NECK], turns[HEAD] = lower, neck, head
         self._place_root(right, up, forward)
         self.root[:, 1] += np.asarray(jump)
-        self.points = forward_kinematics(self.body, self.root, turns)
+        self.points = place_joints(self.body, self.root, turns)
         for k in (0, 1):
             # Elbows point down, outwards and back unless the action says otherwise.
             self.elbows[k] = apply(chest, (SIDE[k] * 0.45, -0.8, 0.55))
@@ -332,7 +332,7 @@ class Figure:
         for k in (0, 1):
             self._solve_arm(k)
             self._solve_leg(k, ahead)
-        return forward_kinematics(self.body, self.root, self.turns)
+        return place_joints(self.body, self.root, self.turns)
 
     def _solve_arm(self, k: int) -> None:
         lengths = self.body.length(ELBOW[k]), self.body.length(WRIST[k])

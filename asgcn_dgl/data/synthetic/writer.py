@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.synthetic.actions import ACTIONS, Subject, perform
+from asgcn_dgl.data.synthetic.actions import ACTIONS, ActionList, Limb, Subject, stage
 from asgcn_dgl.data.synthetic.body import NUM_JOINTS, SPINE_BASE, SPINE_SHOULDER, Array
+from asgcn_dgl.data.synthetic.coordination import MIXED
 from asgcn_dgl.data.synthetic.sensor import CAMERA_ANGLES, LOST, SETUPS, Recording, record
 from asgcn_dgl.errors import InputError
 
 MANIFEST = "synthetic.json"
 """File beside the clips that says how they were made."""
+
+SETS: dict[str, ActionList] = {"synthetic": ACTIONS, "coordinated": MIXED}
+"""Actions of each generated set."""
 
 MAX_SUBJECTS, MAX_REPLICATIONS = 999, 999  # a name has three digits for each
 
@@ -45,7 +49,7 @@ def clip_name(action: int, subject: int, camera: int, replication: int) -> str:
 
 
 def plan_clips(
-    clips_per_class: int, subjects: int, cameras: int
+    clips_per_class: int, subjects: int, cameras: int, classes: int = len(ACTIONS)
 ) -> list[tuple[int, int, int, int]]:
     """List (action, subject, camera, replication) of a set: subjects and cameras take turns.
 
@@ -55,7 +59,7 @@ def plan_clips(
     [(1, 1, 1, 1), (1, 2, 2, 1), (1, 1, 2, 1), (1, 2, 3, 1)]
     """
     plan = []
-    for action in range(1, len(ACTIONS) + 1):
+    for action in range(1, classes + 1):
         for k in range(clips_per_class):
             turn, subject = divmod(k, subjects)
             camera = (subject + turn) % cameras + 1
@@ -133,6 +137,7 @@ def make_clip(
     seed: int = 0,
     noise: float = 0.01,
     losses: float = 1.0,
+    actions: ActionList = ACTIONS,
 ) -> Recording:
     """Perform and record one clip; the arguments alone determine it.
 
@@ -145,16 +150,42 @@ def make_clip(
         Seed of the set.
     noise, losses
         See `asgcn_dgl.data.synthetic.sensor.record`.
+    actions
+        The actions of the set, see `SETS`.
 
     Returns
     -------
     Recording
         What the camera reports.
     """
-    rng = np.random.default_rng([_TAKE_STREAM, seed, action, subject, camera, replication])
+    rng = _stream(action, subject, camera, replication, seed)
     partner = Subject.draw(rng)
-    world = perform(action - 1, draw_subject(seed, subject), partner, rng)
+    world, _ = stage(action - 1, draw_subject(seed, subject), partner, rng, actions)
     return record(world, camera, subject - 1, rng, noise=noise, losses=losses)
+
+
+def moving_together(
+    action: int,
+    subject: int,
+    camera: int,
+    replication: int,
+    *,
+    seed: int = 0,
+    actions: ActionList = MIXED,
+) -> tuple[Limb, Limb] | None:
+    """Return the limbs that move together in a clip, if its action is one of such a pair.
+
+    Arguments as for :func:`make_clip`.
+    """
+    rng = _stream(action, subject, camera, replication, seed)
+    partner = Subject.draw(rng)
+    return stage(action - 1, draw_subject(seed, subject), partner, rng, actions)[1]
+
+
+def _stream(*numbers_and_seed: int) -> np.random.Generator:
+    """Return the random numbers of a clip: its numbers, and the seed of the set."""
+    *numbers, seed = numbers_and_seed
+    return np.random.default_rng([_TAKE_STREAM, seed, *numbers])
 
 
 def _check(clips_per_class: int, subjects: int, cameras: int, seed: int) -> None:
@@ -200,6 +231,7 @@ def write_synthetic(
     seed: int = 0,
     noise: float = 0.01,
     losses: float = 1.0,
+    actions: str = "synthetic",
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Path]:
     """Write the synthetic set as NTU RGB+D ``.skeleton`` files.
@@ -224,6 +256,8 @@ def write_synthetic(
         Standard deviation in metres of the sensor's noise at three metres; 0 for none.
     losses
         How often joints and bodies are lost, relative to the usual; 0 for never.
+    actions
+        Which actions, by the name of a set: ``"synthetic"`` or ``"coordinated"``.
     progress
         Called as ``progress(done, total)`` after each clip.
 
@@ -240,6 +274,8 @@ def write_synthetic(
         If `root` is a file or holds other ``.skeleton`` files.
     """
     _check(clips_per_class, subjects, cameras, seed)
+    if actions not in SETS:
+        raise ValueError(f"actions must be one of {', '.join(SETS)}, got {actions!r}")
     for name, value in (("noise", noise), ("losses", losses)):
         if not 0.0 <= value < np.inf:
             raise ValueError(f"{name} must be finite and at least 0, got {value}")
@@ -252,12 +288,14 @@ def write_synthetic(
         "noise": noise,
         "losses": losses,
     }
+    if actions != "synthetic":  # whose folders were written before there was another
+        settings["actions"] = actions
     _claim(folder, settings)
-    plan = plan_clips(clips_per_class, subjects, cameras)
+    plan = plan_clips(clips_per_class, subjects, cameras, len(SETS[actions]))
     paths = []
     for done, numbers in enumerate(plan, start=1):
         path = folder / f"{clip_name(*numbers)}.skeleton"
-        clip = make_clip(*numbers, seed=seed, noise=noise, losses=losses)
+        clip = make_clip(*numbers, seed=seed, noise=noise, losses=losses, actions=SETS[actions])
         write_atomically(path, format_skeleton(clip))
         paths.append(path)
         if progress is not None:

@@ -72,6 +72,7 @@ function drawClasses(classes, runs) {
     .sort((a, b) => b.shares[0] - b.shares.at(-1) - a.shares[0] + a.shares.at(-1) || b.shares[0] - a.shares[0]);
   byId("classes-panel").hidden = !rows.length;
   const percent = (value) => (100 * value).toFixed(0);
+  byId("classes").dataset.runs = String(runs.length);
   byId("classes").replaceChildren(...rows.map(({ name, shares }) =>
     bar(name, shares, `${shares.map(percent).join(" · ")} %`)));
   if (runs.length > 1) {

@@ -2,6 +2,14 @@
 
 const NAME_HEIGHT = 13;
 const NEAR = 18;
+const LETTER_WIDTH = 6.2;
+
+/** Pixels that the names of a clip's joints take on either side of the stage, if they are shown. */
+function namesWidth(clip) {
+  if (!byId("show-names").checked) return 0;
+  const longest = clip.skeleton.joints.reduce((most, _, joint) => Math.max(most, clip.jointName(joint).length), 0);
+  return LETTER_WIDTH * longest + 16;
+}
 
 class Names {
   constructor(scene) {
@@ -54,7 +62,7 @@ class Names {
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];
         const name = clip.jointName(joint);
-        const from = x + (anchor === "start" ? 1 : -1) * (6.2 * name.length + 4);
+        const from = x + (anchor === "start" ? 1 : -1) * (LETTER_WIDTH * name.length + 4);
         parts.push(shape("line", { x1: from, y1: places[k], x2: toX, y2: toY }),
           shape("text", { x, y: places[k], "text-anchor": anchor }, name));
       });

@@ -2,6 +2,7 @@
 
 const FRAMES_PER_SECOND = 30;
 const WEAK_LINKS_SHOWN = 20;
+const LINKS_LISTED = 24;
 
 class Player {
   constructor(data, scene) {
@@ -23,10 +24,11 @@ class Player {
     for (const id of ["show-response", "show-future"]) {
       byId(id).addEventListener("change", () => this.draw());
     }
+    byId("show-names").addEventListener("change", () => this.clip && scene.face());
     for (const id of ["future-beside", "follow"]) byId(id).addEventListener("change", () => this.stage());
     for (const id of ["matrix-type", "matrix-body"]) byId(id).addEventListener("change", () => this.drawMatrix());
     for (const button of document.querySelectorAll("[data-view]")) {
-      button.addEventListener("click", () => scene.look(scene.turned(button.dataset.view)));
+      button.addEventListener("click", () => scene.face(scene.turned(button.dataset.view)));
     }
     byId("scene").addEventListener("keydown", (event) => this.key(event));
     byId("matrix-panel").addEventListener("toggle", () => this.drawMatrix());
@@ -242,7 +244,7 @@ class Player {
       "+": () => this.scene.zoom(0.88),
       "=": () => this.scene.zoom(0.88),
       "-": () => this.scene.zoom(1.14),
-      Home: () => this.scene.look(this.scene.turned("front")),
+      Home: () => this.scene.face(this.scene.turned("front")),
       " ": () => this.toggle(),
       ",": () => this.seek(this.frame - 1),
       ".": () => this.seek(this.frame + 1),
@@ -255,7 +257,13 @@ class Player {
 
   drawMatrix() {
     if (!this.clip?.links || !byId("matrix-panel").open) return;
-    linkMatrix(byId("matrix"), this.clip, Number(byId("matrix-type").value) - 1, Number(byId("matrix-body").value));
+    const [type, block] = [Number(byId("matrix-type").value) - 1, Number(byId("matrix-body").value)];
+    linkMatrix(byId("matrix"), this.clip, type, block);
+    const { types, size } = this.clip.links;
+    const links = this.clip.allLinks(type < 0 ? [...Array(types).keys()] : [type])
+      .filter(({ receiver }) => Math.floor(receiver / size) === block).slice(0, LINKS_LISTED);
+    byId("strongest").replaceChildren(...links.map(({ receiver, sender, prob }) =>
+      bar(`${this.clip.jointName(sender)} → ${this.clip.jointName(receiver)}`, [prob], prob.toFixed(2))));
   }
 }
 

@@ -1,11 +1,24 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
 const CURVE_STEPS = 8;
+/** Directions from which a named view looks. */
 const VIEWS = {
-  front: { x: 0.4, y: -1.8, z: 0.4 },
-  side: { x: 1.8, y: -0.2, z: 0.35 },
-  top: { x: 0, y: -0.45, z: 1.8 },
+  front: [0.4, -1.8, 0.4],
+  side: [1.8, -0.2, 0.35],
+  top: [0, -0.45, 1.8],
 };
+const CENTER = [0, 0, -0.02];
+/** Tangent of half the angle that the camera of plotly sees. */
+const SEEN = Math.tan(Math.PI / 8);
+/** Frames by which the camera finds its distance, and the nearest and farthest that it goes. */
+const FRAMES_FITTED = 24;
+const NEAREST = 0.6, FARTHEST = 8;
+
+const minus = (a, b) => a.map((value, k) => value - b[k]);
+const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
+const scaled = (a, by) => a.map((value) => value * by);
+const unitOf = (a) => scaled(a, 1 / (Math.hypot(...a) || 1));
+const cross = ([a, b, c], [x, y, z]) => [b * z - c * y, c * x - a * z, a * y - b * x];
 
 /** Read a color of the style sheet, as the color scheme has it. */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -43,10 +56,11 @@ class Scene {
 
   /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
   async show(clip, beside) {
-    if (clip !== this.clip) this.eye = this.turned("front", clip);
-    this.clip = clip;
     const [[x0, x1]] = clip.box;
-    this.shift = beside && clip.future ? 0.5 * (x1 - x0) : 0;
+    const shift = beside && clip.future ? 0.5 * (x1 - x0) : 0;
+    const other = clip !== this.clip || clip.box !== this.box || shift !== this.shift;
+    const direction = clip === this.clip ? Object.values(this.eye) : this.turned("front", clip);
+    Object.assign(this, { clip, shift, box: clip.box });
     const { left, right } = clip.skeleton;
     const side = clip.skeleton.joints.map((_, joint) =>
       left.includes(joint) ? "left" : right.includes(joint) ? "right" : "middle");
@@ -71,6 +85,8 @@ class Scene {
     const sizes = [x, y, z].map(([low, high]) => high - low);
     const largest = Math.max(...sizes);
     const ratio = (k) => (1.45 * sizes[k]) / largest;
+    this.world = (point) => point.map((value, k) => ((value - [x, y, z][k][0]) / sizes[k] - 0.5) * ratio(k));
+    if (other) this.eye = this.fitted(direction);
     const layout = {
       showlegend: false,
       margin: { l: 0, r: 0, t: 0, b: 0 },
@@ -78,7 +94,7 @@ class Scene {
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
-        camera: { eye: this.eye, center: { x: 0, y: 0, z: -0.02 }, up: { x: 0, y: 0, z: 1 } },
+        camera: { eye: this.eye, center: { x: CENTER[0], y: CENTER[1], z: CENTER[2] }, up: { x: 0, y: 0, z: 1 } },
         dragmode: "orbit",
       },
     };
@@ -207,12 +223,51 @@ class Scene {
     return this.node.layout.scene.camera.eye;
   }
 
-  /** Where to look from for a named view: relative to where the bodies face. */
+  /** The direction of a named view: relative to where the bodies face. */
   turned(name, clip = this.clip) {
-    const near = this.node.clientWidth > 1.3 * this.node.clientHeight ? 0.86 : 1; // a wide stage has room beside the bodies
-    const [x, y, z] = Object.values(VIEWS[name]).map((value) => near * value);
+    const [x, y, z] = VIEWS[name];
     const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
-    return { x: x * cos - y * sin, y: x * sin + y * cos, z };
+    return [x * cos - y * sin, x * sin + y * cos, z];
+  }
+
+  /** The place in a direction from which the bodies of all frames fill the stage, with room for names. */
+  fitted(direction) {
+    const { clip } = this;
+    const { clientWidth: width, clientHeight: height } = this.node;
+    const every = Math.ceil(clip.length / FRAMES_FITTED);
+    const points = [];
+    for (let frame = 0; frame < clip.length; frame += every) {
+      points.push(...clip.pose(frame).filter(Boolean));
+      points.push(...(clip.prediction(frame) ?? []).filter(Boolean).map(([x, y, z]) => [x + this.shift, y, z]));
+    }
+    const places = points.map(this.world);
+    const across = 1 - Math.max(0.16, Math.min(0.6, (2 * namesWidth(clip)) / width));
+    const away = unitOf(direction);
+    const right = unitOf(cross(scaled(away, -1), [0, 0, 1]));
+    const up = cross(right, scaled(away, -1));
+    // Outliers aside, the share of the stage that is needed from a distance.
+    const needed = (far) => {
+      const eye = scaled(away, far);
+      const shares = places.map((place) => {
+        const depth = Math.max(dot(minus(eye, place), away), 1e-6) * SEEN;
+        const [x, y] = [right, up].map((axis) => Math.abs(dot(minus(place, CENTER), axis)) / depth);
+        return Math.max((x * height) / width / across, y / 0.9);
+      });
+      return shares.sort((a, b) => a - b)[Math.floor(0.999 * (shares.length - 1))] ?? 0;
+    };
+    let [near, far] = [NEAREST, FARTHEST];
+    for (let step = 0; step < 16; step++) {
+      const middle = (near + far) / 2;
+      if (needed(middle) > 1) near = middle;
+      else far = middle;
+    }
+    const [x, y, z] = scaled(away, far);
+    return { x, y, z };
+  }
+
+  /** Look from a direction at all of the bodies. */
+  face(direction = Object.values(this.camera)) {
+    return this.look(this.fitted(direction));
   }
 
   look(eye) {

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import members
 
+from asgcn_dgl.data import prepare
 from asgcn_dgl.data.formats.annotations import open_annotations
 from asgcn_dgl.data.registry import open_data
 from asgcn_dgl.errors import InputError
@@ -226,7 +227,8 @@ def test_a_whole_set_has_the_published_counts(save):
         ({"total_frames": 5}, "'total_frames' is 5, but 'keypoint' has 4"),
         ({"keypoint": None}, "'keypoint' is no array"),
         ({"keypoint": None, "raw_file": "k.pkl"}, "'frame_inds' is no list"),
-        ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint' is \(4, 17, 2\)"),
+        ({"keypoint": np.ones((4, 17, 2))}, r"'keypoint_score' is \(2, 4, 17\)"),
+        ({"keypoint": np.ones((4, 17))}, r"'keypoint' is \(4, 17\)"),
         ({"keypoint": np.ones((2, 4, 17, 2), dtype=bool)}, "which is no number"),
         ({"keypoint_score": np.ones((2, 4, 16))}, r"'keypoint_score' is \(2, 4, 16\)"),
         ({"img_shape": (0, 5)}, "'img_shape' is no"),
@@ -244,10 +246,6 @@ def test_bad_files_are_named(save, tmp_path):
     for content in ({}, [], {"annotations": {}}, {"annotations": []}, 5, [[]]):
         with pytest.raises(InputError, match=r"set\.pkl"):
             open_annotations(save(content))
-    with pytest.raises(InputError, match="'a' stands in it twice"):
-        open_annotations(save([flat(), flat()]))
-    with pytest.raises(InputError, match="17 joints of 2 coordinates, where a has 18"):
-        open_annotations(save([flat(joints=18), flat("b")]))
     with pytest.raises(InputError, match="label 5 where the name says 0"):
         open_annotations(save([space(NTU[0], 5)])).read(0)
     with pytest.raises(InputError, match="no img_shape"):
@@ -273,6 +271,59 @@ def test_bad_files_are_named(save, tmp_path):
     for options in ({"normalize": "x"}, {"min_score": "x"}, {"score": 1}):
         with pytest.raises(InputError, match="must be"):
             open_annotations(save([flat()]), **options)
+
+
+def test_entries_as_people_write_them(save):
+    """Nested lists, one body without its axis, scores with one more, numpy's numbers."""
+    entry = flat(bodies=1)
+    expected = open_annotations(save([entry])).read(0)
+    pos, score = entry["keypoint"], entry["keypoint_score"]
+    for change in (
+        {"keypoint": pos.tolist(), "keypoint_score": score.tolist()},
+        {"keypoint": pos[0], "keypoint_score": score[0]},
+        {"keypoint_score": score[..., None]},
+        {"img_shape": np.array([100, 200]), "label": np.int64(0), "total_frames": np.int64(4)},
+    ):
+        clip = open_annotations(save([{**entry, **change}])).read(0)
+        np.testing.assert_array_equal(clip.pos, expected.pos)
+    for names in (np.array(["a"]), {"a"}, ("a",)):
+        assert members(open_annotations(save((entry,), {"train": names})), "split")[0] == ("a",)
+    for bad in ([[[1, 2], [3]]], [[[[[1]]]]], ["a"], []):
+        with pytest.raises(InputError, match="'keypoint' is"):
+            open_annotations(save([{**entry, "keypoint": bad}]))
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ([], "is no dict"),
+        ({"frame_dir": "../x"}, "cannot be the name"),
+        (flat("bad", label="run"), "'label' is no class number"),
+        (flat("bad", total_frames=9), "'total_frames' is 9"),
+        (flat("bad", joints=18), "18 joints of 2 coordinates, where others have 17 of 2"),
+        (flat("b"), "'b' stands in it twice"),
+        (flat("bad", bodies=30, frames=2), "30 bodies over 2 frames"),
+    ],
+)
+def test_one_bad_annotation_of_many_is_dropped_and_counted(save, tmp_path, bad, told):
+    path = save([flat("a"), bad, flat("b", label=1), flat("c")], {"train": ["a", "b", "bad"]})
+    reader = open_annotations(path)
+    with pytest.raises(InputError, match=told):
+        list(reader)
+    summary = prepare(reader, tmp_path / "store")
+    assert summary.read == 3 and len(summary.dropped) == 1 and told in str(summary)
+    with pytest.raises(InputError, match=told):
+        prepare(reader, tmp_path / "other", strict=True)
+
+
+def test_joints_that_are_never_rated_are_seen_with_a_warning(save, caplog):
+    entry = flat(frames=8)
+    entry["keypoint_score"][:, :, 3] = 0
+    clip = open_annotations(save([entry])).read(0)
+    assert clip.mask.all() and (clip.scores[:, :, 3] == 1).all()
+    assert "the score of left_ear is 0 in all frames" in caplog.text
+    entry["keypoint"][:, :, 3] = 0  # not found
+    assert not open_annotations(save([entry])).read(0).mask[:, :, 3].any()
 
 
 def test_a_hostile_pickle_runs_nothing(save, tmp_path, monkeypatch):

@@ -302,3 +302,35 @@ def test_ends_of_chains_beside_joints_of_such_names(tmp_path):
     write(tmp_path / "a.bvh", head=head[:first] + end + head[first:])
     layout = read_bvh(tmp_path / "a.bvh").layout
     assert layout.joints[1:4] == ("Head_end", "Head_end_end", "Head_end_end2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+        lambda text: text.replace(".", ",").encode(),
+        lambda text: text.replace("LeftArm", "Bras_côté").encode("cp1252"),
+        lambda text: text.replace(
+            "OFFSET 2 0 0\n\t\tCHANNELS 3 Yrotation Zrotation Xrotation",
+            "CHANNELS 3 Yrotation Zrotation Xrotation OFFSET 2 0 0",
+        ).encode(),
+    ],
+    ids=["cr", "utf-16", "decimal commas", "cp1252", "channels first"],
+)
+def test_files_as_programs_write_them(path, change):
+    expected = read_bvh(path)
+    text = path.read_text()
+    path.write_bytes(change(text))
+    assert path.read_bytes() != text.encode()
+    clip = read_bvh(path)
+    np.testing.assert_array_equal(clip.pos, expected.pos)
+    assert clip.meta["fps"] == expected.meta["fps"]
+
+
+def test_an_end_before_a_joint_of_its_name(tmp_path):
+    head = HEAD.replace("LeftArm", "Hips_end").replace(
+        "\tJOINT Hips_end", "\tEnd Site { OFFSET 0 1 0 }\n\tJOINT Hips_end"
+    )
+    write(tmp_path / "a.bvh", head=head)
+    assert read_hierarchy(tmp_path / "a.bvh").joints[:3] == ("Hips", "Hips_end2", "Hips_end")

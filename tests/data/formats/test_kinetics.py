@@ -142,7 +142,7 @@ def test_a_folder_without_labels(save, tmp_path):
             content([(n, []) for n in (*range(19_000), 18_999)]),
             "frame 18999 stands in it twice",
         ),
-        ('{"data": [], "data": []}', "'data' stands twice in one JSON object"),
+        ('{"data": [], "data": []}', "'data' stands twice in one object"),
         (content([(1, [{**body(), "pose": [320.0] * 36}])]), "far outside of the picture"),
         (content([(1, [body()])], index=[[[]]]), '"label_index" is a list'),
         (content([(10**9, [body()])]), "frame 1000000000: not from 0"),

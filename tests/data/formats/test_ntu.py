@@ -241,7 +241,6 @@ def cut(line, characters=None):
         (put(12, "0 1 1.2.3 0 0 0 0 0 0 0 0 2"), r"line 12: '1\.2\.3' is not a number"),
         (put(12, "0 1 2 0 0 0 0 0 0 0 0 7"), "line 12: tracking state 7 is not 0, 1 or 2"),
         (put(12, "0 1 2 0 0 0 0 0 0 0 0 nan"), "line 12: tracking state nan is not 0, 1 or 2"),
-        (nan, "line 9: coordinates nan .* are not finite; repair the file"),
         (infinite, "line 40: coordinates .* -Infinity are not finite"),
     ],
 )
@@ -254,6 +253,15 @@ def test_bad_lines_are_named(write_ntu, change, text):
         read_ntu(path)
     assert str(caught.value).startswith(f"{path}")
     assert "\n" not in str(caught.value)
+
+
+def test_joints_that_are_nan_are_missing(write_ntu):
+    path = write_ntu()
+    lines = path.read_text().split("\n")
+    nan(lines)
+    path.write_text("\n".join(lines))
+    clip = read_ntu(path)
+    assert np.argwhere(~clip.mask).tolist() == [[0, 0, 4]] and np.isfinite(clip.pos).all()
 
 
 def test_bytes_that_are_no_text_are_named(write_ntu):

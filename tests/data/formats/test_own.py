@@ -125,13 +125,53 @@ def test_the_table_counts_where_there_is_one(save, pos, tmp_path):
     assert open_own(tmp_path).stamp() != before
 
 
+def test_subjects_by_name_and_clips_for_validation(save, pos, tmp_path):
+    for name, subject, split in (("a", "rex", "train"), ("b", "bella", "val"), ("c", "rex", "")):
+        save(name, keypoints=pos, label="walk", subject=subject, split=split)
+    source = open_own(tmp_path)
+    assert [source.recording(n).subject for n in range(3)] == [2, 1, 2]
+    assert members(source, "split") == (("a",), ("b",))
+
+
+def test_a_damaged_file_of_many_is_dropped(save, pos, tmp_path):
+    save("a", keypoints=pos, label="walk")
+    save("b", keypoints=pos, label="sit").write_bytes(b"PK")
+    summary = prepare(open_own(tmp_path), tmp_path / "store")
+    assert (summary.read, [name for name, _ in summary.dropped]) == (1, ["b"])
+
+
+def test_arrays_of_other_axes(save, pos):
+    turned = pos.transpose(1, 0, 2, 3)  # frames, bodies, joints, coordinates
+    expected = read_arrays(save(keypoints=pos), ARM).pos
+    score = np.random.default_rng(1).random(turned.shape[:-1])
+    path = save(keypoints=turned, score=score)
+    clip = read_arrays(path, ARM, missing=Missing(axes="TMVC"))
+    np.testing.assert_array_equal(clip.pos, expected)
+    path = save(keypoints=pos.transpose(0, 3, 2, 1))  # as SLEAP's files have it
+    np.testing.assert_array_equal(
+        read_arrays(path, ARM, missing=Missing(axes="MCVT")).pos, expected
+    )
+    many = np.random.default_rng(0).normal(size=(300, 2, 3, 2))
+    with pytest.raises(InputError, match=r"300 bodies over 2 frames; .*--options\.axes TMVC"):
+        read_arrays(save(keypoints=many), ARM)
+    assert read_arrays(save(keypoints=many), ARM, missing=Missing(axes="TMVC")).num_frames == 300
+    with pytest.raises(InputError, match="axes must be the letters"):
+        Missing(axes="TXY").check()
+
+
+def test_a_joint_that_is_never_rated_is_seen(save, pos, caplog):
+    score = np.full((2, 5, 3), 0.9)
+    score[:, :, 1] = 0
+    clip = read_arrays(save(keypoints=pos, score=score), ARM)
+    assert clip.mask.all() and "the score of b is 0 in all frames" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
         ({"label": [1, 2]}, r"label is int64 \(2,\), where one number or text"),
         ({"label": 1.5}, "label is float64"),
-        ({"split": "validation"}, "split is 'validation', not train or test"),
-        ({"subject": "a"}, "subject is 'a', not a whole number"),
+        ({"split": "trial"}, "split is 'trial', where train, val, test or nothing"),
         ({"label": -2}, "label '-2' is no class; count classes from 0"),
     ],
 )
@@ -201,7 +241,7 @@ def test_a_store_of_own_recordings(save, pos, tmp_path):
 
 def test_formats_are_known_by_name(save, pos, tmp_path):
     assert {"utkinect", "cmu", "h36m", "bvh", "own"} < set(FORMATS)
-    assert format_options("own") == {"layout": None, "nan": "missing", "min_score": 0.0}
+    assert set(format_options("own")) == {"layout", "nan", "min_score", "axes", "labels"}
     assert set(format_options("cmu")) == {"step", "root_motion", "rest_pose", "extra"}
     save(keypoints=pos)
     assert open_data(tmp_path, "own", nan="missing").names == ("a",)

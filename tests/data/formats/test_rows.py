@@ -85,11 +85,39 @@ def test_rows_of_clips_may_interleave(write):
         np.testing.assert_array_equal(read(path, name)[0], positions[name])
 
 
-@pytest.mark.parametrize("cell", ["", "nan", "NaN", "NA", " n/a ", "null"])
+@pytest.mark.parametrize("cell", ["", "nan", "NaN", "NA", " n/a ", "null", "#N/A", "<NA>"])
 def test_cells_that_hold_no_number_are_missing_joints(write, cell):
     path = write(f" clip,frame , joint,x,y\n k,0,a , 1,2\nk,0,b,{cell},{cell}\n")
     pos, mask, _ = read(path)
     assert mask.tolist() == [[[True, False, False]]] and pos[0, 0, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\nClip;Frame;Joint;X;Y;;\r\nk;0;a;1,5;-2,25;;\r\nk;1,0;b;3E-01;#N/A;;\r\n",
+        "clip\tframe\tjoint\tx\ty\nk\t0\ta\t1,5\t-2,25\nk\t1\tb\t0.3\t\n",
+        '"clip","frame","joint","x","y"\n"k","0.0","a","1.5","-2.25"\n"k","1.0","b","0.3","NA"\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_rows_as_spreadsheet_programs_write_them(tmp_path, text, encoding):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text.encode(encoding))
+    assert clips_of_table(path) == ["k"]
+    pos, mask, _ = read(path)
+    assert pos[0, 0, 0].tolist() == [1.5, -2.25] and mask.tolist() == [[[1, 0, 0], [0, 0, 0]]]
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("clip,frame,joint,x,y,likelihood\nLäufer,0,a,1,2,0.5\n".encode("cp1252"))
+    assert clips_of_table(path) == ["Läufer"] and read(path)[2][0, 0, 0] == 0.5
+
+
+def test_a_cell_beyond_the_columns_is_refused(write):
+    with pytest.raises(InputError, match="line 3: a cell more than the 5 columns"):
+        read(write("clip,frame,joint,x,y,\nk,0,a,1,2,\nk,0,b,3,4,5\n"))
 
 
 def test_bodies_by_number_and_by_name(write):

@@ -1,0 +1,122 @@
+"""Recordings of several frame rates, brought to one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.reader import Origin, Reader, RecordingName
+from asgcn_dgl.data.transforms import resampled
+from asgcn_dgl.skeleton import SkeletonLayout
+
+__all__ = ["AtRate", "Resampled", "doubt_rates", "rate_of"]
+
+
+def rate_of(clip: Clip) -> float:
+    """Return the frames a second of a clip; 0 where they are not known."""
+    return round(float(clip.meta.get("fps", 0)), 3)
+
+
+@dataclass(frozen=True)
+class AtRate:
+    """Bring a clip to ``rate`` frames a second, by linear interpolation over time.
+
+    A clip whose own rate (``fps`` of its ``meta``) is not known is unchanged. Missing joints are
+    treated as by :class:`~asgcn_dgl.data.Resample`.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.arange(1.0, 61.0)[None, :, None, None] * np.ones((1, 60, 25, 3))
+    >>> clip = Clip.from_positions("a", get_layout("ntu25"), pos, meta={"fps": 60})
+    >>> AtRate(30)(clip).pos[0, :4, 0, 0].tolist()
+    [1.0, 3.0, 5.0, 7.0]
+    """
+
+    rate: float
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
+        """Apply."""
+        own = rate_of(clip)
+        if not own or abs(own - self.rate) < 1e-3:
+            return clip
+        step = own / self.rate
+        place = np.arange(int((clip.num_frames - 1) / step + 1e-6) + 1) * step
+        found = resampled(clip, place.clip(0, clip.num_frames - 1))
+        return replace(found, meta={**clip.meta, "fps": self.rate})
+
+
+@dataclass(frozen=True)
+class Resampled(Reader):
+    """The recordings of another reader at one frame rate; see :meth:`of`."""
+
+    whole: Reader | None = None
+    rate: float = 0.0
+
+    @classmethod
+    def of(cls, whole: Reader, rate: float) -> Resampled:
+        """Bring the recordings of a reader to a rate, see :class:`AtRate`."""
+        return cls(
+            whole.names,
+            whole.layout,
+            whole.class_names,
+            whole.splits,
+            labels=whole.labels,
+            numbers=tuple(map(whole.recording, range(len(whole)))),
+            origin=whole.origin,
+            place=whole.place,
+            whole=whole,
+            rate=rate,
+        )
+
+    def _whole(self) -> Reader:
+        assert self.whole is not None
+        return self.whole
+
+    def read(self, index: int) -> Clip:
+        """Read one recording."""
+        return AtRate(self.rate)(self._whole().read(index))
+
+    def recording(self, index: int) -> RecordingName:
+        """Return the numbers of a recording."""
+        return self.numbers[index]
+
+    @property
+    def layouts(self) -> tuple[SkeletonLayout, ...]:
+        """All skeletons of the other reader."""
+        return self._whole().layouts
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Those of the other reader."""
+        return self._whole().origins
+
+    def stamp(self) -> object:
+        """Return what changes when the recordings do."""
+        return [self.rate, self._whole().stamp()]
+
+
+def doubt_rates(rates: Iterable[float]) -> str:
+    """Return a warning where recordings have several frame rates (0: not known), else ''.
+
+    Examples
+    --------
+    >>> doubt_rates([25, 25]), doubt_rates([25, 50, 50])[:60]
+    ('', 'frames a second differ (25: 1, 50: 2 recordings), so that st')
+    """
+    found = Counter(rates)
+    known = sorted(rate for rate in found if rate)
+    if len(known) < 2 and not (known and found[0]):
+        return ""
+    told = ", ".join(f"{rate:g}: {found[rate]}" for rate in known)
+    if found[0]:
+        told += f", not told: {found[0]}"
+    return (
+        f"frames a second differ ({told} recordings), so that steps from frame to frame mean "
+        f"different times; train with --clips.rate {known[0]:g}"
+        + (", and tell the rates (fps)" if found[0] else "")
+    )

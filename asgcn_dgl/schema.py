@@ -1,0 +1,151 @@
+"""Values of files that we wrote, checked by types when they are read again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
+from asgcn_dgl.options import type_text
+
+__all__ = ["check_values", "parse_json", "read_json", "read_whole"]
+
+#: A larger file is not one of ours.
+MAX_BYTES = 2**28
+
+
+def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) -> dict[str, Any]:
+    """Read a JSON file of an object whose entries have the types of a ``TypedDict``.
+
+    More entries may be in it; those in ``need`` must be, beside those that ``kind`` requires.
+    ``remedy`` is for messages about damage.
+    """
+    values = parse_json(read_whole(path), path, remedy)
+    check_values(values, kind, path, remedy)
+    for name in need:
+        if name not in values:
+            raise InputError(f"{path}: there is no {name}; {remedy}")
+    return values
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file of ours; InputError if it is absent, no plain file, or too large."""
+    if plain_file(path).st_size > MAX_BYTES:
+        raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MB; check the path")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
+    """Parse JSON of an object; ``finite`` refuses Python's NaN and infinities."""
+    try:
+        values = json.loads(text, parse_constant=_refuse if finite else None)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({_short(error)}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds no object of JSON; {remedy}")
+    return values
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
+    """Check values, as JSON or a checkpoint has them, against a ``TypedDict``.
+
+    Its fields are annotated with plain types, ``Any``, unions, ``Literal``, ``list[X]`` or
+    ``dict[str, X]``. A float is a finite number. InputError names an entry that is missing or
+    wrong.
+
+    Examples
+    --------
+    >>> from typing import TypedDict
+    >>> class Figures(TypedDict):
+    ...     top1: float
+    ...     clips: int
+    >>> check_values({"top1": 50, "clips": "9"}, Figures, "metrics.json", "evaluate again")
+    Traceback (most recent call last):
+        ...
+    asgcn_dgl.errors.InputError: metrics.json: clips must be int, got '9'; evaluate again
+    """
+    found = _fault(values, kind, "")
+    if found is not None:
+        raise InputError(f"{path}: {found}; {remedy}")
+
+
+def _fault(value: Any, kind: Any, name: str) -> str | None:
+    """Say what is wrong with a value, None where it is of its type."""
+    origin, args = get_origin(kind), get_args(kind)
+    if is_typeddict(kind):
+        if not isinstance(value, Mapping):
+            return _message(name, "a group of entries", value)
+        missing = sorted(kind.__required_keys__ - set(value))
+        if missing:
+            return f"there is no {_joined(name, missing[0])}"
+        hints = get_type_hints(kind)
+        return _first(
+            _fault(value[each], hints[each], _joined(name, each)) for each in hints if each in value
+        )
+    if kind is Any:
+        return None
+    if origin in (Union, UnionType):
+        if kind == int | float:  # the one way to let NaN pass
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            return None if good else _message(name, "a number", value)
+        faults = [_fault(value, each, name) for each in args]
+        if None in faults:
+            return None
+        # of a value that is there, what the part says that is not None
+        inner = [each for each in args if each is not type(None)]
+        return faults[args.index(inner[0])] if len(inner) == 1 else _wrong(name, kind, value)
+    if origin is Literal:
+        return None if value in args else _wrong(name, kind, value)
+    if origin is list:
+        if not isinstance(value, list | tuple):
+            return _message(name, "a list", value)
+        return _first(_fault(each, args[0], f"{name}[{n}]") for n, each in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            return _message(name, "entries by name", value)
+        return _first(_fault(each, args[1], _joined(name, key)) for key, each in value.items())
+    if kind is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if good and math.isfinite(value) else _message(name, "a finite number", value)
+    good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return None if good else _wrong(name, kind, value)
+
+
+def _first(faults: Any) -> str | None:
+    return next((each for each in faults if each is not None), None)
+
+
+def _joined(name: str, key: str) -> str:
+    key = key if len(key) <= 40 else f"{key[:40]}..."
+    return f"{name}.{key}" if name else key
+
+
+def _wrong(name: str, kind: Any, value: Any) -> str:
+    return _message(name, type_text(kind), value)
+
+
+def _message(name: str, text: str, value: Any) -> str:
+    # A container is named by its kind: written out, a hostile one would never end.
+    plain = value is None or isinstance(value, bool | int | float | str)
+    shown = (
+        repr(value if not isinstance(value, str) else value[:40])[:60]
+        if plain
+        else (f"a {type(value).__name__}")
+    )
+    return f"{name or 'it'} must be {text}, got {shown}"

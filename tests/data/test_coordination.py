@@ -1,0 +1,109 @@
+"""The set of actions that differ by which limbs move together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asgcn_dgl.data import open_data
+from asgcn_dgl.data.synthetic import (
+    COORDINATED,
+    LIMBS,
+    MIXED,
+    PARENTS,
+    Subject,
+    make_clip,
+    moving_together,
+    write_synthetic,
+)
+from asgcn_dgl.data.synthetic.actions import stage
+from asgcn_dgl.experiments.planted import planted_pairs
+
+NAMES = [name for name, *_ in COORDINATED]
+WRIST, ANKLE = (10, 6), (18, 14)
+
+
+def play(label, seed):
+    rng = np.random.default_rng([label, seed])
+    bodies, pair = stage(label, Subject.draw(rng), Subject.draw(rng), rng, COORDINATED)
+    return bodies, pair
+
+
+def height(bodies, limb):
+    end = WRIST if limb.kind == "hand" else ANKLE
+    return bodies[limb.person, :, end[limb.side], 1]
+
+
+@pytest.mark.parametrize("label", range(len(COORDINATED)))
+@pytest.mark.parametrize("seed", range(3))
+def test_the_pair_moves_as_the_action_is_named(label, seed):
+    bodies, pair = play(label, seed)
+    assert len(bodies) == COORDINATED[label][1] or seed  # somebody may look on
+    one, two = (height(bodies, limb) for limb in pair)
+    together = np.corrcoef(one, two)[0, 1]
+    how = NAMES[label].split(" ", 3 if "two" in NAMES[label] else 1)[-1]
+    if how.endswith("together"):
+        assert together > 0.8
+    elif how.endswith("by turns"):
+        assert together < -0.8
+    else:
+        assert abs(together) < 0.75
+
+
+@pytest.mark.parametrize("label", range(len(COORDINATED)))
+def test_bodies_are_bodies(label):
+    for seed in range(3):
+        bodies, _ = play(label, seed)
+        for joint, parent in enumerate(PARENTS):
+            if parent >= 0:
+                bone = np.linalg.norm(bodies[:, :, joint] - bodies[:, :, parent], axis=-1)
+                assert np.ptp(bone, axis=1).max() < 1e-9
+        lowest = bodies[:, :, [14, 15, 18, 19], 1].min(axis=-1)
+        assert lowest.max() < 0.25 and lowest.min() > -0.1
+        assert np.linalg.norm(np.diff(bodies, axis=1), axis=-1).max() < 0.6
+
+
+def test_a_limb_by_itself_tells_nothing():
+    """Hands rise as high and as often whether they belong to the pair or not."""
+    for measure, most in ((np.ptp, 0.25), (lambda y: np.abs(np.diff(y)).mean(), 0.3)):
+        inside, outside = [], []
+        for label in range(6):  # one person
+            for seed in range(12):
+                bodies, pair = play(label, seed)
+                for side in (0, 1):
+                    member = any((each.kind, each.side) == ("hand", side) for each in pair)
+                    (inside if member else outside).append(measure(bodies[0, :, WRIST[side], 1]))
+        gap = abs(np.mean(inside) - np.mean(outside)) / np.mean(inside)
+        assert gap < most
+
+
+def test_which_limbs_move_together_is_known_of_every_clip():
+    for label, (name, persons, *_) in enumerate(MIXED, start=1):
+        pair = moving_together(label, 2, 1, 1, seed=4)
+        if name not in NAMES:
+            assert pair is None
+            continue
+        assert {limb.person for limb in pair} == set(range(persons))
+        planted = planted_pairs(f"S002C001P002R001A{label:03d}", persons, seed=4)
+        assert (planted == planted.T).all() and not planted.diagonal().any()
+        sizes = [len(LIMBS[limb.kind][limb.side]) for limb in pair]
+        assert planted.sum() == 2 * sizes[0] * sizes[1]
+        assert planted_pairs(f"S002C001P002R001A{label:03d}", 3 - persons, seed=4) is None
+
+
+def test_what_is_known_is_what_is_recorded():
+    label = 1 + [name for name, *_ in MIXED].index("hands of two together")
+    clip = make_clip(label, 2, 1, 1, seed=4, noise=0, losses=0, actions=MIXED)
+    pair = moving_together(label, 2, 1, 1, seed=4)
+    tops = [clip.joints[limb.person, :, WRIST[limb.side], 1] for limb in pair]
+    assert np.corrcoef(*tops)[0, 1] > 0.8
+
+
+def test_the_set_is_written_and_recognized(tmp_path):
+    paths = write_synthetic(tmp_path, clips_per_class=1, subjects=1, actions="coordinated")
+    assert len(paths) == len(MIXED)
+    data = open_data(tmp_path)
+    assert data.origin.format == "coordinated"
+    assert data.class_names == tuple(name for name, *_ in MIXED)
+    with pytest.raises(ValueError, match=r"actions must be one of.*'nothing'"):
+        write_synthetic(tmp_path / "other", actions="nothing")
