@@ -29,7 +29,7 @@ __all__ = ["demo", "demo_seeds"]
 
 SET = "coordinated"
 CLIPS_PER_CLASS = 36
-SUBJECTS = 12
+SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
 FIGURES = ("a_links", "confusion", "prediction")
 
