@@ -78,6 +78,7 @@ def test_own_data_start_from_the_recipe_for_small_sets():
     config = RunConfig.from_dict(packaged_config("own"))
     assert (config.clips.views, config.clips.validation) == ("auto", "subject")
     assert config.trainer.precision == "auto" and config.model.shared_weights
+    assert config.clips.missing == "drop"
 
 
 def test_averages_exclude_each_other():
