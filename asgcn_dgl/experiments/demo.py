@@ -11,7 +11,7 @@ import numpy as np
 
 from asgcn_dgl.data.synthetic import SETS, write_synthetic
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.figures import draw_figures
+from asgcn_dgl.experiments.figures import Choice, draw_figures
 from asgcn_dgl.experiments.gallery import examine
 from asgcn_dgl.experiments.links import links_used
 from asgcn_dgl.experiments.planted import planted_area
@@ -29,8 +29,9 @@ __all__ = ["demo", "demo_seeds"]
 
 SET = "coordinated"
 CLIPS_PER_CLASS = 36
-SUBJECTS = 12
+SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
+THRESHOLD = 0.5  # of the links that are drawn
 FIGURES = ("a_links", "confusion", "prediction")
 
 
@@ -54,7 +55,9 @@ def demo(
         raise InputError(f"--seed must be from 0 to {MOST_SEED}, got {seed}")
     found = _train_both(folder, seed, config, clips_per_class, subjects)
     print("4/5  drawing")
-    figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
+    figures = draw_figures(
+        folder / WITH_LINKS, folder / "figures", only=FIGURES, choice=Choice(threshold=THRESHOLD)
+    )
     print("5/5  writing the report")
     page = write_report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
     summary = {
