@@ -18,6 +18,7 @@ from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
     ASGConv,
+    ForecastHead,
     InputNorm,
     Links,
     MaskedBatchNorm,
@@ -29,9 +30,11 @@ from asgcn_dgl.nn import (
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
+from asgcn_dgl.ops.frames import as_mask, hold_missing, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
+
+FORECAST_BLOCKS = 3  # of the prediction head 'dct'
 
 
 class ASGCNOutput(NamedTuple):
@@ -156,8 +159,21 @@ class ASGCN(nn.Module):
             for number, stride in enumerate(config.strides)
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
-        self.prediction: PredictionHead | NarrowPredictionHead | None = None
-        if config.future_frames and config.future_head == "narrow":
+        self.prediction: PredictionHead | NarrowPredictionHead | ForecastHead | None = None
+        if config.future_frames and config.future_head == "dct":
+            self.prediction = ForecastHead(
+                config.channels[-1],
+                config.in_feats,
+                config.past_frames,
+                config.future_frames,
+                hidden_feats=config.future_channels,
+                num_blocks=FORECAST_BLOCKS,
+                coefficients=config.coefficients,
+                unit=config.motion_unit,
+                dropout=config.dropout,
+                conv=conv,
+            )
+        elif config.future_frames and config.future_head == "narrow":
             self.prediction = NarrowPredictionHead(
                 config.channels[-1],
                 config.in_feats,
@@ -359,7 +375,7 @@ class ASGCN(nn.Module):
         feat = zero_missing(feat, mask)
         pose = last
         if pose is None and predict and self.prediction is not None:
-            pose = last_frame(feat, mask)
+            pose = self._last_poses(feat, mask)
         if not self.config.masked:
             mask = None
         if self.config.fixed_bodies is None:
@@ -374,7 +390,7 @@ class ASGCN(nn.Module):
             return self._compute(whole, feat, mask, pose, predict, generator)
         feat = feat.new_zeros(whole.num_nodes(), *feat.shape[1:]).index_copy(0, nodes, feat)
         if pose is not None:
-            pose = pose.new_zeros(whole.num_nodes(), pose.shape[1]).index_copy(0, nodes, pose)
+            pose = pose.new_zeros(whole.num_nodes(), *pose.shape[1:]).index_copy(0, nodes, pose)
         out = self._compute(whole, feat, mask, pose, predict, generator)
         return ASGCNOutput(
             out.logits,
@@ -382,6 +398,13 @@ class ASGCN(nn.Module):
             None if out.links is None else Links(*(each[pairs] for each in out.links)),
             out.features[nodes],
         )
+
+    def _last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what the prediction head is given of the features, where nothing else is."""
+        if not isinstance(self.prediction, ForecastHead):
+            return last_frame(feat, mask)
+        held = feat if mask is None else hold_missing(feat, mask)
+        return held[:, -self.config.past_frames :]
 
     def _compute(
         self,
