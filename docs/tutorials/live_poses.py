@@ -131,14 +131,14 @@ print(lines[0][:100], "...")
 
 # %% Answers
 # The window should be about as long as the clips of the training; `rate` brings uneven frames to
-# that of the training, and a pause of more than `max_pause` seconds starts the window anew.
+# that of the training, and a pause of more than `max_pause` seconds clears the window.
 length = int(np.median([clip.num_frames for clip in clips]))
 recognizer = Recognizer.load(folder / "model", window=length, rate=RATE, every=10, smooth=0.3)
 answers = io.StringIO()
 complaints: list[str] = []
 live(recognizer, stage, out=answers, complain=complaints.append, top=1)
-told = [json.loads(line) for line in answers.getvalue().splitlines()]
-for answer in told:
+parsed = [json.loads(line) for line in answers.getvalue().splitlines()]
+for answer in parsed:
     (name, share), frame = answer["top"][0], answer["frame"]
     print(f"frame {frame:3d} ({answer['time']:5.2f} s): {name} {share:.2f}; done: {actions[frame]}")
 print(complaints[0])
