@@ -22,7 +22,39 @@ try:
 except ImportError:  # a system without these locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["append_line", "atomic_path", "check_target", "locked", "write_json", "write_npz"]
+__all__ = [
+    "append_line",
+    "atomic_path",
+    "check_target",
+    "locked",
+    "plain_file",
+    "write_json",
+    "write_npz",
+]
+
+
+def plain_file(path: str | Path) -> os.stat_result:
+    """Look at a file that shall be read: one that can be read to an end.
+
+    Returns
+    -------
+    stat_result
+        Its size and time.
+
+    Raises
+    ------
+    InputError
+        If it is absent, a link to nothing, a folder, a pipe or a device.
+    """
+    try:
+        found = Path(path).stat()
+        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
+        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if reason:
+        raise InputError(f"{path}: cannot be read ({reason}); check the path")
+    return found
 
 
 def check_target(path: str | Path) -> Path:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 from asgcn_dgl.options import type_text
 
 __all__ = ["check_values", "parse_json", "read_json", "read_whole"]
@@ -35,10 +35,9 @@ def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) ->
 
 def read_whole(path: Path) -> bytes:
     """Read a file of ours; InputError if it is absent, no plain file, or too large."""
+    if plain_file(path).st_size > MAX_BYTES:
+        raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MB; check the path")
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-            raise InputError(f"{path}: is no plain file of at most {MAX_BYTES >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -123,6 +123,38 @@ def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
     return feat.gather(1, place.view(-1, 1, 1).expand(-1, 1, feat.shape[-1])).squeeze(1)
 
 
+def frame_mean(feat: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the frames that exist, (N, T, D) to (N, D); 0 where none does."""
+    if mask is None:
+        return feat.mean(dim=1)
+    here = mask.unsqueeze(-1).to(feat.dtype)
+    return zero_missing(feat, mask).sum(dim=1) / here.sum(dim=1).clamp(min=1)
+
+
+def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
+    """Let a joint that is missing stay where it was last, or where it appears first.
+
+    Parameters
+    ----------
+    feat
+        (N, T, D).
+    mask
+        (N, T) bool.
+
+    Returns
+    -------
+    Tensor
+        (N, T, D), zeros for a joint that exists in no frame.
+    """
+    frames = mask.shape[1]
+    time = torch.arange(frames, device=mask.device).expand_as(mask)
+    before = time.masked_fill(~mask, -1).cummax(dim=1).values
+    first = time.masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
+    place = torch.where(before >= 0, before, first)
+    held = feat.gather(1, place.unsqueeze(-1).expand_as(feat))
+    return zero_missing(held, mask.any(dim=1, keepdim=True).expand_as(mask))
+
+
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:
     """Set what does not exist to zero, NaN included; (N, ..., D) and (N, ...)."""
     return feat if mask is None else feat.masked_fill(~mask.unsqueeze(-1), 0.0)

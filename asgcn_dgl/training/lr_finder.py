@@ -49,6 +49,8 @@ def find_lr(
             f"--lowest must be positive and below --highest, --steps at least 2; got {lowest}, "
             f"{highest} and {steps}"
         )
+    if config.model.name == "forecaster":
+        raise InputError("find-lr is for models that recognize; give --model.name asgcn")
     check_devices(config)
     set_threads(config)
     clips = RunClips(config, progress_wanted(config))

@@ -72,18 +72,24 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips the bones of another layout of the same joints."""
+    """Give clips another layout of the same joints, or of some of them by name."""
 
     layout: SkeletonLayout
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply; InputError if the clip has other joints."""
-        if clip.layout.joints != self.layout.joints:
+        """Apply; InputError if the clip lacks a joint."""
+        own = clip.layout.joints
+        if own == self.layout.joints:
+            return replace(clip, layout=self.layout)
+        if not set(self.layout.joints) <= set(own):
             raise InputError(
                 f"{clip.source}: its joints are those of layout {clip.layout.name!r}, and not of "
                 f"clips.layout {self.layout.name!r}"
             )
-        return replace(clip, layout=self.layout)
+        kept = [own.index(joint) for joint in self.layout.joints]
+        return replace(
+            clip, layout=self.layout, pos=clip.pos[:, :, kept], mask=clip.mask[:, :, kept]
+        )
 
 
 def body_steps(options: ClipsConfig) -> list[SelectBodies]:
@@ -112,11 +118,11 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     return [make() for wanted, make in chosen if wanted]
 
 
-def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
+def prepared(clip: Clip, options: ClipsConfig, past_frames: int = 0) -> tuple[Seen, Clip, Clip]:
     """Prepare a clip as evaluation does, without a future.
 
-    Returned are the model's input, and the clip before and after alignment, for
-    :func:`undo_alignment`.
+    ``past_frames`` is how many last poses the model is given as they were recorded. Returned are
+    the model's input, and the clip before and after alignment, for :func:`undo_alignment`.
     """
     for choose in body_steps(options):
         clip = choose(clip)
@@ -129,6 +135,7 @@ def prepared(clip: Clip, options: ClipsConfig) -> tuple[Seen, Clip, Clip]:
         options.stream,
         make_sampler(options.sampling, options.num_frames, training=False),
         rng,
+        past_frames,
     )
     return seen, clip, aligned
 

@@ -18,14 +18,23 @@ Views = Literal["one", "several"]
 
 #: Preparation of clips of one view and of several, as ``clips.views`` sets it.
 SUITED: dict[Views, dict[str, Any]] = {
-    "one": {"align": "center", "rotate": 15.0, "scale": [0.9, 1.1], "flip": 0.0},
+    "one": {
+        "align": "view_clip",
+        "rotate": 15.0,
+        "scale": [0.9, 1.1],
+        "flip": 0.0,
+        "box": False,
+    },
     "several": {
         "align": "view_clip",
         "rotate": [20.0, 20.0, 60.0],
         "scale": [0.5, 1.5],
         "flip": 0.5,
+        "box": True,
     },
 }
+#: What clips of two coordinates have instead, which cannot be turned to one direction.
+IN_THE_PLANE: dict[str, Any] = {"align": "center", "rotate": 15.0}
 #: Share of the clips that face about one way where there is one view, and how far from it at most.
 SHARE, DEGREES = 0.9, 30.0
 LOOKED_AT = 500  # clips, spread evenly
@@ -78,6 +87,9 @@ def suited(
         views, reason = found_views(clips, cameras)
     else:
         views, reason = options.views, "clips.views"
-    chosen = {**SUITED[views], "views": "given"}
-    words = ", ".join(f"{name} {value}" for name, value in SUITED[views].items())
-    return replace(options, **chosen), f"{views} view{'s' * (views != 'one')} ({reason}): {words}"
+    chosen = dict(SUITED[views])
+    if clips.read(0).num_places != 3:
+        chosen |= IN_THE_PLANE
+    words = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    found = replace(options, **chosen, views="given")
+    return found, f"{views} view{'s' * (views != 'one')} ({reason}): {words}"
