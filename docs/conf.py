@@ -40,7 +40,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(os|typing|pytorch_lightning)\..*"),
     # Types in signatures: aliases, parts of a Literal or a list, and classes of one module's own.
     (r"py:(class|obj)", r"\w+|.*[\[\]'].*"),
-    (r"py:class", r"asgcn_dgl\..*\.(Engine|Limb|Recorder|Seen|Take)"),
+    (r"py:class", r"asgcn_dgl\..*\.(Doubt|Engine|Limb|Recorder|Seen|Take)"),
 ]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
