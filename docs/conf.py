@@ -36,7 +36,8 @@ autodoc_typehints_description_target = "documented"
 nitpicky = True
 nitpick_ignore_regex = [  # documented elsewhere
     (r"py:.*", r"(torch|numpy|np|scipy|networkx|matplotlib|pathlib|collections|os)\..*"),
-    (r"py:class", r"(DGLGraph|Transform|Path|.*\.Take|.*\.ForecastConfig)"),  # of signatures: aliases, and DGL's
+    # In signatures: aliases, and classes of DGL and of modules without a page.
+    (r"py:class", r"(DGLGraph|Transform|Path|.*\.Take|.*\.ForecastConfig)"),
 ]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
