@@ -58,12 +58,9 @@ def plain_file(path: str | Path) -> os.stat_result:
 
 
 def check_target(path: str | Path) -> Path:
-    """Return the file that writing to ``path`` makes or replaces: links are followed.
+    """Return the file that writing to ``path`` makes or replaces, through links.
 
-    Raises
-    ------
-    InputError
-        If a folder, a pipe or a device is there, which must not be replaced.
+    InputError if a folder, a pipe or a device is there, which must not be replaced.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -81,12 +78,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place once it is written.
 
     A reader, or a process that is killed, sees the old file or the new one, never half of one.
-    Links are followed to their file.
-
-    Raises
-    ------
-    InputError
-        If a folder, a pipe or a device is there.
+    Links are followed to their file; what is no file is an InputError.
 
     Examples
     --------
@@ -147,20 +139,8 @@ _held: set[Path] = set()  # locks of this process, which it may take again
 def locked(file: Path, place: str | Path) -> Iterator[None]:
     """Keep other processes out while this one writes.
 
-    The system gives the lock back when the process ends, however it ends: a file that a killed
-    process left is taken over.
-
-    Parameters
-    ----------
-    file
-        File of the lock, which is there as long as the lock is held. Its folder is made.
-    place
-        What is written, for the message.
-
-    Raises
-    ------
-    InputError
-        If another process holds the lock; the message names it.
+    The system releases the lock when the process ends, however it ends: a file that a killed
+    process left is taken over. InputError names another process that holds the lock of ``place``.
     """
     file = Path(os.path.realpath(file))
     if fcntl is None or file in _held:

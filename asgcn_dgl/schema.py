@@ -22,23 +22,10 @@ MAX_BYTES = 2**28
 
 
 def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+    """Read a JSON file of an object whose entries have the types of a ``TypedDict``.
 
-    Parameters
-    ----------
-    path
-        The file.
-    kind
-        A ``TypedDict`` that says what the object holds; more may be in it.
-    remedy
-        What to do about damage, for the message.
-    need
-        Names that must be there, beside those that ``kind`` requires.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is damaged, or an entry is not of its type.
+    More entries may be in it; those in ``need`` must be, beside those that ``kind`` requires.
+    ``remedy`` is for messages about damage.
     """
     values = parse_json(read_whole(path), path, remedy)
     check_values(values, kind, path, remedy)
@@ -49,13 +36,7 @@ def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) ->
 
 
 def read_whole(path: Path) -> bytes:
-    """Read a file of ours.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a folder, a pipe or a device, or too large.
-    """
+    """Read a file of ours; InputError if it is absent, no plain file, or too large."""
     if plain_file(path).st_size > MAX_BYTES:
         raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MB; check the path")
     try:
@@ -65,10 +46,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
-    """Parse JSON that holds an object; see :func:`read_json`.
-
-    ``finite`` refuses NaN and infinities, which JSON has not and Python writes.
-    """
+    """Parse JSON of an object; ``finite`` refuses Python's NaN and infinities."""
     try:
         values = json.loads(text, parse_constant=_refuse if finite else None)
     except (ValueError, RecursionError) as error:
@@ -87,22 +65,11 @@ def _short(error: Exception) -> str:
 
 
 def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
-    """Check values against a type.
+    """Check values, as JSON or a checkpoint has them, against a ``TypedDict``.
 
-    Parameters
-    ----------
-    values
-        As JSON or a checkpoint has them.
-    kind
-        A ``TypedDict``, or what a field of one may be annotated with: plain types, ``Any``, unions,
-        ``Literal``, ``list[X]``, ``dict[str, X]``. A float is a finite number.
-    path, remedy
-        For the message.
-
-    Raises
-    ------
-    InputError
-        If an entry is missing or not of its type; the message names it.
+    Its fields are annotated with plain types, ``Any``, unions, ``Literal``, ``list[X]`` or
+    ``dict[str, X]``. A float is a finite number. InputError names an entry that is missing or
+    wrong.
 
     Examples
     --------

@@ -1,6 +1,8 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -64,5 +66,6 @@ def write_notebooks(app, exception):
 
 
 def setup(app):
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)
     app.connect("build-finished", write_notebooks)

@@ -29,19 +29,25 @@ NEEDED = (
 )
 #: Data sets by name.
 NAMES = {
+    "cmu": "CMU motion capture",
     "nw_ucla": "NW-UCLA",
     "ntu60": "NTU RGB+D 60",
     "ntu120": "NTU RGB+D 120",
     "utkinect": "UTKinect-Action3D",
 }
+NEEDED_OF_FORECAST = (
+    *("title", "dataset", "protocol", "joints", "horizons_ms", "seeds", "actions", "seconds"),
+    *("published", "published_ms", "published_source", "command", "versions"),
+)
 NEEDED_OF_TABLE = ("table", "title", "dataset", "stream", "split", "cells", "versions")
 
 
 def results_page(folder: Path) -> str:
     """Return the Markdown of all result files in a folder.
 
-    A file is either one *result*, of one or several seeds, with the keys of ``NEEDED``, or a
-    *table*, as ``asgcn-dgl tables`` writes it, with a list ``top1`` in each of its ``cells``.
+    A file is one *result*, of one or several seeds, with the keys of ``NEEDED``; a *table*, as
+    ``asgcn-dgl tables`` writes it, with a list ``top1`` in each of its ``cells``; or a *forecast*,
+    as ``docs/gather_forecasts.py`` writes it, with errors in each of its ``actions``.
 
     Parameters
     ----------
@@ -55,10 +61,13 @@ def results_page(folder: Path) -> str:
     """
     results: dict[str, Mapping[str, Any]] = {}
     tables: dict[str, Mapping[str, Any]] = {}
+    forecasts: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         found = _read(path)
-        (tables if "cells" in found else results)[path.name] = found
-    if not results and not tables:
+        kinds = {"cells": tables, "actions": forecasts}
+        kind = next((each for key, each in kinds.items() if key in found), results)
+        kind[path.name] = found
+    if not results and not tables and not forecasts:
         raise ValueError(f"{folder}: no result in it; one JSON file each is expected")
     parts = []
     if results:
@@ -66,6 +75,7 @@ def results_page(folder: Path) -> str:
         parts.append(_table(("set", "protocol", "streams", "seeds", "top-1", "prediction"), rows))
     parts += [_one(name, found) for name, found in results.items()]
     parts += [_grid(name, found) for name, found in tables.items()]
+    parts += [_forecast(name, found) for name, found in forecasts.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,6 +87,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path}: an object is expected, got {type(found).__name__}")
     needed = NEEDED_OF_TABLE if "cells" in found else NEEDED
+    needed = NEEDED_OF_FORECAST if "actions" in found else needed
     missing = [key for key in needed if key not in found]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}; add what the run's metrics say")
@@ -84,6 +95,11 @@ def _read(path: Path) -> Mapping[str, Any]:
         bad = [name for name, cell in found["cells"].items() if "top1" not in cell]
         if bad:
             raise ValueError(f"{path}: no top1 in {', '.join(bad)}")
+        return found
+    if "actions" in found:
+        for name, row in found["actions"].items():
+            if len(row["all_windows"]["mpjpe"]) != len(found["seeds"]):
+                raise ValueError(f"{path}: {name} is not of {len(found['seeds'])} seeds")
         return found
     top1, seeds = found["top1"], found["seeds"]
     if not top1 or len(top1) != len(seeds):
@@ -157,6 +173,48 @@ def _title(found: Mapping[str, Any]) -> str:
     streams = [stream.replace("_", " ") for stream in found["streams"]]
     seeds = len(found["seeds"])
     return f"{_set(found)}: {' + '.join(streams)}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def _forecast(name: str, found: Mapping[str, Any]) -> str:
+    """Show the errors of a forecaster by action, beside zero velocity and published figures."""
+    times = found["horizons_ms"]
+    joints = found["joints"]
+    lines = [f"## {found['title']} (`{name}`)", ""]
+    over = f"{joints['all']} joints, {joints['modeled']} of them forecast, the others as recorded"
+    lines += [
+        f"{found['dataset']}, protocol {found['protocol']}: mean distance in mm over {over}; all "
+        f"windows, mean of {len(found['seeds'])} seeds.",
+        "",
+    ]
+    rows: list[Sequence[str]] = []
+    for action, row in found["actions"].items():
+        errors = row["all_windows"]
+        for label, key in (("ours", "mpjpe"), ("zero velocity", "zero_velocity")):
+            values = [_millimeters(each) for each in zip(*errors[key], strict=True)]
+            rows.append((f"{action} ({row['windows']})", label, *values))
+        for model, table in found["published"].items():
+            if action in table:
+                there = dict(zip(found["published_ms"], table[action], strict=True))
+                rows.append(("", model, *(f"{there[t]:.1f}" if t in there else "" for t in times)))
+    lines += [_table(("action (windows)", "", *(f"{time} ms" for time in times)), rows)]
+    facts = {
+        "published figures": found["published_source"],
+        "what differs": found.get("absent"),
+        "chosen on": found.get("chosen_on"),
+        "seeds": ", ".join(map(str, found["seeds"])),
+        "time": _duration(found["seconds"]),
+        "versions": ", ".join(f"{key} {value}" for key, value in found["versions"].items()),
+    }
+    lines += ["", *(f"- {key}: {value}" for key, value in facts.items() if value)]
+    commands = found["command"]
+    commands = [commands] if isinstance(commands, str) else commands
+    return "\n".join([*lines, "", "```sh", *commands, "```"])
+
+
+def _millimeters(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.1f}"
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{mean} ± {spread:.1f}" if spread >= 0.05 else mean
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -116,3 +116,28 @@ def test_the_page_has_the_place_that_the_build_fills():
     page = (ROOT / "docs" / "results" / "index.md").read_text(encoding="utf-8")
     assert page.count(results.PLACE) == 1
     assert "PLACE" in conf
+
+
+def test_forecasts_stand_beside_published_figures(page):
+    errors = {"mpjpe": [[10.0, 20.0], [12.0, 20.0]], "zero_velocity": [[15.0, 30.0]] * 2}
+    forecast = {
+        "title": "Walks to come",
+        "dataset": "walks",
+        "protocol": "folders",
+        "joints": {"modeled": 25, "all": 38},
+        "horizons_ms": [80, 560],
+        "seeds": [0, 1],
+        "actions": {"stroll": {"windows": 7, "all_windows": errors}},
+        "published": {"LTD": {"stroll": [11.0]}},
+        "published_ms": [80],
+        "published_source": "a paper",
+        "seconds": [600, 660],
+        "command": ["asgcn-dgl train --data walks"],
+        "versions": {},
+    }
+    text = page(walks=forecast)
+    assert "| stroll (7) | ours | 11.0 ± 1.4 | 20.0 |" in text
+    assert "| stroll (7) | zero velocity | 15.0 | 30.0 |" in text
+    assert "|  | LTD | 11.0 |  |" in text and "- published figures: a paper" in text
+    with pytest.raises(ValueError, match="stroll"):
+        page(walks={**forecast, "seeds": [0, 1, 2]})

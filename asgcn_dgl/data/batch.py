@@ -40,6 +40,8 @@ class Batch:
         B names of recordings.
     num_bodies
         (B,) bodies of each clip, on the CPU.
+    recent
+        (N, P, D) last observed positions, where the samples have them, else None.
     """
 
     structure: SkeletonBatch
@@ -51,10 +53,16 @@ class Batch:
     future_mask: torch.Tensor
     names: list[str]
     num_bodies: torch.Tensor
+    recent: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Clips, B."""
         return len(self.names)
+
+    @property
+    def observed(self) -> torch.Tensor:
+        """What a prediction head is given: ``recent`` where there is any, else ``last``."""
+        return self.last if self.recent is None else self.recent
 
     @property
     def graph(self) -> DGLGraph:
@@ -73,7 +81,7 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory())
 
     def _map(self, change: Any, **others: Any) -> Batch:
-        tensors = ("feat", "mask", "label", "last", "future", "future_mask")
+        tensors = ("feat", "mask", "label", "last", "future", "future_mask", "recent")
         changed = {name: change(getattr(self, name)) for name in tensors if self._has(name)}
         return replace(self, **changed, **others)
 
@@ -125,6 +133,16 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         future_mask=_joints_first(future_mask),
         names=[sample.name for sample in samples],
         num_bodies=torch.from_numpy(counts),
+        recent=_recent(samples, bodies),
+    )
+
+
+def _recent(samples: Sequence[Sample], bodies: list[np.ndarray]) -> torch.Tensor | None:
+    given = [sample.recent for sample in samples]
+    if any(each is None for each in given):
+        return None
+    return _joints_first(
+        [each[which] for each, which in zip(given, bodies, strict=True) if each is not None]
     )
 
 

@@ -63,6 +63,7 @@ class Sample:
     layout: SkeletonLayout
     name: str
     index: int
+    recent: np.ndarray | None = None
 
 
 class SkeletonDataset(Dataset[Sample]):
@@ -153,6 +154,7 @@ class SkeletonDataset(Dataset[Sample]):
         mode: str = "whole",
         future_frames: int = 10,
         future_share: float = 0.5,
+        past_frames: int = 0,
         seed: int = 0,
         training: bool = False,
         num_clips: int = 1,
@@ -167,6 +169,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.mode = mode
         self.future_frames = future_frames
         self.future_share = future_share
+        self.past_frames = past_frames
         self.seed = seed
         self.training = training
         self.num_classes = num_classes
@@ -252,7 +255,7 @@ class SkeletonDataset(Dataset[Sample]):
             if clip.scored:
                 future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
         choose = self._samplers[observed][epoch % self.num_clips]
-        seen = observe(past, self.missing, self.stream, choose, rng)
+        seen = observe(past, self.missing, self.stream, choose, rng, self.past_frames)
         return Sample(
             feat=seen.feat,
             mask=seen.mask,
@@ -263,6 +266,7 @@ class SkeletonDataset(Dataset[Sample]):
             layout=clip.layout,
             name=clip.name,
             index=index,
+            recent=seen.recent if self.past_frames else None,
         )
 
 

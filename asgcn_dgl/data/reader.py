@@ -32,7 +32,7 @@ HOW_TO_SPLIT = (
 )
 
 #: By what :meth:`Reader.hold_out` groups recordings.
-GROUPS = ("subject", "camera", "setup", "random")
+GROUPS = ("subject", "camera", "setup", "replication", "random")
 
 _APART = 10_000  # subjects, cameras and setups of the next joined set are numbered from here
 
@@ -232,8 +232,8 @@ class Reader(ABC):
         share
             Share of the recordings to validate on, at least; within (0, 1).
         by
-            ``"subject"``, ``"camera"`` or ``"setup"``: whole groups are held out, drawn until the
-            share is reached. ``"random"``: single recordings are.
+            ``"subject"``, ``"camera"``, ``"setup"`` or ``"replication"``: whole groups are held
+            out, drawn until the share is reached. ``"random"``: single recordings are.
         seed
             Seed of the draw.
         """

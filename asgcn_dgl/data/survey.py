@@ -224,7 +224,8 @@ def doubt_unit(size: float) -> str:
         return ""
     return (
         f"bodies are about {size:.4g} units across, and training takes about 1: links and "
-        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}"
+        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}, "
+        "or with --clips.box true, as the configuration small_set does"
     )
 
 

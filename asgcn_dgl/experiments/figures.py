@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.forecasts import draw_forecasts, is_forecaster
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -471,10 +472,23 @@ def draw_figures(
     is the folder of another run on the same clips; ``root`` that of the data set, if it has moved.
     InputError for an unknown name, or a figure that the run lacks the data for.
     """
+    choice = choice or Choice()
+    if is_forecaster(folder):
+        return draw_forecasts(
+            folder,
+            out,
+            only=only,
+            suffix=suffix,
+            clip=choice.clip,
+            unit=choice.unit,
+            up=choice.up,
+            page_width=choice.page_width,
+            checkpoint=checkpoint,
+            root=root,
+        )
     unknown = sorted(set(only or ()) - set(FIGURES))
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
-    choice = choice or Choice()
     check_threshold(choice.threshold)
     gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
     other = None if baseline is None else open_gallery(baseline, root=root)

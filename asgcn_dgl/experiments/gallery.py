@@ -136,7 +136,11 @@ def open_gallery(
     InputError if the run is not evaluated, or its files or its data cannot be used.
     """
     run = RunDir(Path(folder))
-    run.read_config()  # says so if this is no run
+    if run.read_config().model.name == "forecaster":  # says so if this is no run
+        raise InputError(
+            f"{run.path}: a forecaster recognizes nothing; 'asgcn-dgl figures' and 'report' show "
+            "its forecasts"
+        )
     scores = read_scores(run)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
@@ -254,7 +258,7 @@ def _run(
 ) -> ASGCNOutput:
     batch = collate(samples, restored.model.graph_builder).to(device)
     found: ASGCNOutput = restored.model(
-        batch.structure, batch.feat, batch.mask, batch.last, predict=predict
+        batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
     )
     check_outputs(found, samples[0].name)
     return found

@@ -30,24 +30,11 @@ def limb_of_joints(persons: int) -> npt.NDArray[np.int64]:
 
 
 def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinated") -> Bools | None:
-    """Return which joints of a clip move together though they are of different limbs.
+    """Return which joints of a clip move together though they are of different limbs, (N, N).
 
-    Parameters
-    ----------
-    name
-        Name of the clip.
-    persons
-        Bodies that are seen in it.
-    seed
-        Seed of the set.
-    data
-        Name of the set, of :data:`asgcn_dgl.data.synthetic.SETS`.
-
-    Returns
-    -------
-    ndarray
-        (N, N) of the N joints of all bodies, symmetric; None if its action has no such pair, or
-        others than those who act are seen.
+    N counts the joints of all bodies. It is None if the action has no such pair, or others than the
+    ``persons`` who act are seen. ``data`` is a name in ``asgcn_dgl.data.synthetic.SETS``, ``seed``
+    that of the set.
     """
     clip = parse_ntu_name(name)
     numbers = (clip.action, clip.subject, clip.camera, clip.replication)
@@ -67,22 +54,8 @@ def planted_area(
     """Return the area under the ROC curve of A-links as a test for moving together.
 
     Each pair of joints of different limbs counts once: its score is the probability that it is
-    linked by any type, in the surer of its two directions.
-
-    Parameters
-    ----------
-    exhibits
-        Clips of the set as a model sees them.
-    seed
-        Seed of the set.
-    data
-        Name of the set.
-
-    Returns
-    -------
-    float
-        0.5 for a guess, 1 where every pair that moves together has a higher probability than
-        every other; None without A-links or such clips.
+    linked by any type, in the more probable of its two directions. 0.5 is a guess, 1 perfect; None
+    without A-links or clips with such pairs.
     """
     scores, truths = [], []
     for exhibit in exhibits:

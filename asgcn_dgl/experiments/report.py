@@ -17,6 +17,7 @@ from asgcn_dgl.data import Clip, Reader, open_data
 from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.registry import recognize
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.forecasts import forecast_page, is_forecaster, open_forecasts
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import links_used, warnings_of
 from asgcn_dgl.files import check_target
@@ -57,6 +58,11 @@ def write_report(
         raise InputError(f"--clips must be at least 1, got {clips}")
     target = Path(folder) / "report.html" if out is None else Path(out)
     _check_name(target)
+    if is_forecaster(folder):
+        if other is not None:
+            raise InputError(f"{folder}: a forecaster is reported alone; leave {other} out")
+        found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+        return write_page(target, forecast_page(found, clips, unit, up))
     galleries = [open_gallery(folder, checkpoint=checkpoint, root=root)]
     if other is not None:
         galleries.append(open_gallery(other, checkpoint=checkpoint, root=root))

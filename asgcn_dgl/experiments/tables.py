@@ -39,7 +39,6 @@ _PLACES = {
         "reuse_memory",
     ),
 }
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,8 @@ def make_table(
     for name, count, most in (("seeds", seeds, 1000), ("at-once", at_once, 256)):
         if not 1 <= count <= most:
             raise InputError(f"--{name} must be from 1 to {most}, got {count}")
+    if config.model.name == "forecaster":
+        raise InputError("tables are of models that recognize; give --config modern")
     if split == "validation" and config.clips.validation == "none":
         raise InputError("--split validation needs held-out clips: set clips.validation")
     found = open_data(config.root, config.data)

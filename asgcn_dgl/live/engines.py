@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,10 @@ class Facts:
         Whether the last one is a score; None if that is not known.
     future_frames
         Poses that it predicts; 0: none.
+    past_frames
+        Last poses that it is given as they were recorded; 0: the last one alone.
+    most
+        Bodies of a clip, at most; None for any number.
     """
 
     layouts: tuple[SkeletonLayout, ...]
@@ -46,6 +50,8 @@ class Facts:
     coordinates: int
     scored: bool | None
     future_frames: int
+    past_frames: int = 0
+    most: int | None = None
 
 
 class Engine(Protocol):
@@ -72,7 +78,10 @@ def load_engine(path: str | Path, checkpoint: str = "auto", threads: int | None 
     from asgcn_dgl.training.checkpoint import load_model
     from asgcn_dgl.training.files import model_file
 
-    return TorchEngine(load_model(model_file(Path(path), checkpoint)), threads)
+    restored = load_model(model_file(Path(path), checkpoint))
+    if restored.model.name == "forecaster":
+        raise InputError(f"{path}: a forecaster recognizes nothing; use 'asgcn-dgl predict'")
+    return TorchEngine(restored, threads)
 
 
 class TorchEngine:
@@ -104,6 +113,7 @@ class TorchEngine:
             config.in_feats,
             restored.scored,
             config.future_frames,
+            config.past_frames if config.future_head == "dct" else 0,
         )
 
     def run(
@@ -118,7 +128,10 @@ class TorchEngine:
         mask = None
         if not seen.mask.all():
             mask = self._flat(seen.mask.swapaxes(1, 2).reshape(-1, frames))
-        last = self._flat(seen.last.reshape(-1, seen.last.shape[-1]))
+        last = self._flat(seen.last.reshape(-1, dims))
+        if self.facts.past_frames:
+            recent = seen.recent.swapaxes(1, 2)
+            last = self._flat(recent.reshape(-1, *recent.shape[2:]))
         with self._torch.inference_mode():
             out = self._model(self._structures[key], feat, mask, last, predict=predict)
         future = None
@@ -198,15 +211,15 @@ def _facts(values: Mapping[str, Any]) -> Facts:
     clips = ClipsConfig(sampling="own", num_frames=10**6, align="none")
     if preparation.get("run"):
         clips = RunConfig.from_dict(dict(preparation["run"])).clips
-    most = min(int(values["bodies"]), clips.max_bodies or 10**6)
     count = int(values["classes"] if "classes" in values else len(values["class_names"]))
     return Facts(
         (SkeletonLayout.from_dict(values["layout"]),),
         tuple(values["class_names"]) or tuple(f"class_{number}" for number in range(count)),
-        replace(clips, max_bodies=most),
+        clips,
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
+        int(values["bodies"]),
     )
 
 

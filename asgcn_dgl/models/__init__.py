@@ -13,6 +13,7 @@ from asgcn_dgl.models.config import PRESETS, ASGCNConfig
 if TYPE_CHECKING:
     from asgcn_dgl.models.asgcn import ASGCN, ASGCNOutput
     from asgcn_dgl.models.exporting import ClipProgram, Exported, write_onnx, write_program
+    from asgcn_dgl.models.forecaster import Forecaster, ForecastOutput
     from asgcn_dgl.models.importing import import_weights
     from asgcn_dgl.models.stgcn import STGCN
 else:
@@ -21,6 +22,7 @@ else:
         {
             "asgcn": ("ASGCN", "ASGCNOutput"),
             "exporting": ("ClipProgram", "Exported", "write_onnx", "write_program"),
+            "forecaster": ("ForecastOutput", "Forecaster"),
             "importing": ("import_weights",),
             "stgcn": ("STGCN",),
         },
@@ -34,6 +36,8 @@ __all__ = [
     "ASGCNOutput",
     "ClipProgram",
     "Exported",
+    "ForecastOutput",
+    "Forecaster",
     "import_weights",
     "write_onnx",
     "write_program",

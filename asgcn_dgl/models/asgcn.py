@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +17,8 @@ from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
+    ASGConv,
+    ForecastHead,
     InputNorm,
     Links,
     MaskedBatchNorm,
@@ -26,9 +30,11 @@ from asgcn_dgl.nn import (
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.frames import as_mask, last_frame, zero_missing
+from asgcn_dgl.ops.frames import as_mask, hold_missing, last_frame, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
+
+FORECAST_BLOCKS = 3  # of the prediction head 'dct'
 
 
 class ASGCNOutput(NamedTuple):
@@ -106,24 +112,13 @@ class ASGCN(nn.Module):
         config = _config(type(self).name, layouts, num_classes, in_feats, options)
         self.config = config
         self.layouts = as_layouts(config.layouts)
-        structure: dict[str, Any] = {
-            "max_hop": config.max_hop,
-            "num_actional": config.num_actional,
-            "construction": config.construction,
-            "truncated": config.truncated,
-            "norm": config.norm,
-        }
         conv: dict[str, Any] = {
-            **structure,
-            "actional_weight": config.actional_weight,
-            "link_norm": config.link_norm,
-            "scale": config.scale,
+            **_options_of(ASGConv, config),
             "layouts": self.layouts if config.edge_mask else None,
-            "bias": config.bias,
             "offsets": self.layouts if config.structural_offsets else None,
             "shared": config.shared_weights,
         }
-        self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
+        self.graph_builder = GraphBuilder(**_options_of(GraphBuilder, config))
         self.in_feats = config.in_feats
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
@@ -164,8 +159,21 @@ class ASGCN(nn.Module):
             for number, stride in enumerate(config.strides)
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
-        self.prediction: PredictionHead | NarrowPredictionHead | None = None
-        if config.future_frames and config.future_head == "narrow":
+        self.prediction: PredictionHead | NarrowPredictionHead | ForecastHead | None = None
+        if config.future_frames and config.future_head == "dct":
+            self.prediction = ForecastHead(
+                config.channels[-1],
+                config.in_feats,
+                config.past_frames,
+                config.future_frames,
+                hidden_feats=config.future_channels,
+                num_blocks=FORECAST_BLOCKS,
+                coefficients=config.coefficients,
+                unit=config.motion_unit,
+                dropout=config.dropout,
+                conv=conv,
+            )
+        elif config.future_frames and config.future_head == "narrow":
             self.prediction = NarrowPredictionHead(
                 config.channels[-1],
                 config.in_feats,
@@ -367,7 +375,7 @@ class ASGCN(nn.Module):
         feat = zero_missing(feat, mask)
         pose = last
         if pose is None and predict and self.prediction is not None:
-            pose = last_frame(feat, mask)
+            pose = self._last_poses(feat, mask)
         if not self.config.masked:
             mask = None
         if self.config.fixed_bodies is None:
@@ -382,7 +390,7 @@ class ASGCN(nn.Module):
             return self._compute(whole, feat, mask, pose, predict, generator)
         feat = feat.new_zeros(whole.num_nodes(), *feat.shape[1:]).index_copy(0, nodes, feat)
         if pose is not None:
-            pose = pose.new_zeros(whole.num_nodes(), pose.shape[1]).index_copy(0, nodes, pose)
+            pose = pose.new_zeros(whole.num_nodes(), *pose.shape[1:]).index_copy(0, nodes, pose)
         out = self._compute(whole, feat, mask, pose, predict, generator)
         return ASGCNOutput(
             out.logits,
@@ -390,6 +398,13 @@ class ASGCN(nn.Module):
             None if out.links is None else Links(*(each[pairs] for each in out.links)),
             out.features[nodes],
         )
+
+    def _last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what the prediction head is given of the features, where nothing else is."""
+        if not isinstance(self.prediction, ForecastHead):
+            return last_frame(feat, mask)
+        held = feat if mask is None else hold_missing(feat, mask)
+        return held[:, -self.config.past_frames :]
 
     def _compute(
         self,
@@ -460,6 +475,12 @@ class ASGCN(nn.Module):
 def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
     out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
     return out
+
+
+def _options_of(made: Callable[..., Any], config: ASGCNConfig) -> dict[str, Any]:
+    """Return the options of a model that a constructor takes by the same names."""
+    taken = inspect.signature(made).parameters.keys() - {"layouts", "in_feats"}
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name in taken}
 
 
 def _config(

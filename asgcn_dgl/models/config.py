@@ -16,7 +16,7 @@ from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 __all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream"]
 
 LinkMode = Literal["sampled", "steady", "frozen"]
-Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "long_bone", "long_bone_motion"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -46,14 +46,42 @@ PRESETS: dict[str, dict[str, Any]] = {
 _MOST = {
     **{"num_classes": 100_000, "in_feats": 1000, "kernel_size": 1000, "max_hop": 100},
     **{"num_actional": 100, "aim_frames": 10_000, "aim_hidden": 8192, "future_frames": 10_000},
-    **{"future_channels": 8192, "fixed_bodies": 100},
+    **{"future_channels": 8192, "fixed_bodies": 100, "past_frames": 10_000},
 }
 MOST_WEIGHTS = 2**30
 
 #: What ST-GCN lacks, and so cannot be set.
 _FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
+#: Options of a backbone and its heads, which a forecaster lacks, with the value that they keep.
+_NO_FORECAST: dict[str, Any] = {
+    "input_norm": "channel",
+    "temporal": "single",
+    "attention": None,
+    "shared_weights": False,
+    "conv_residual": False,
+    "masked": True,
+    "fixed_bodies": None,
+    "future_head": "paper",
+    "streams": ["joint"],
+}
 #: Defaults of each model that are not those below.
-_DEFAULTS: dict[str, dict[str, Any]] = {"asgcn": {}, "stgcn": {**_FIXED, "norm": "symmetric"}}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "asgcn": {},
+    "stgcn": {**_FIXED, "norm": "symmetric"},
+    "forecaster": {
+        "channels": [128] * 6,
+        "input_norm": "channel",
+        "max_hop": 1,
+        "num_actional": 0,
+        "link_norm": "self_loop",
+        "aim_hidden": 64,
+        "aim_dropout": 0.0,
+        "structural_offsets": True,
+        "bias": True,
+        "dropout": 0.0,
+        "future_frames": 25,
+    },
+}
 
 
 @dataclass
@@ -78,9 +106,10 @@ class ASGCNConfig(_OfTheData):
     in_feats
         D, features of a joint in a frame; also the coordinates of predicted poses.
     name
-        'asgcn' (the paper's), or 'stgcn' (the baseline: S-links of one hop, one head).
+        'asgcn' (the paper's), 'stgcn' (the baseline: S-links of one hop, one head), or 'forecaster'
+        (future poses alone, see :class:`~asgcn_dgl.models.Forecaster`).
     channels
-        Features of each block of the backbone (Fig. 6).
+        Features of each block of the backbone (Fig. 6), or of the forecaster, where all are equal.
     strides
         Temporal stride of each block.
     kernel_size
@@ -132,7 +161,7 @@ class ASGCNConfig(_OfTheData):
         Batch norm of the input by joint and channel ('joint', one layout only) or by channel
         ('channel').
     future_frames
-        T', frames that the prediction head predicts; 0: no prediction head.
+        T', frames that the prediction head, or a forecaster, predicts; 0: no prediction head.
     future_channels
         Features of the prediction head's blocks.
     temporal
@@ -155,11 +184,20 @@ class ASGCNConfig(_OfTheData):
         none: those that exist. It needs masked false.
     future_head
         Prediction head: 'paper' (Fig. 7), 'narrow' (two graph convolutions on the mean and the last
-        frame of the features), or 'published', the one of the published code, whose sum with the
-        last pose mixes coordinates and frames up as there.
+        frame of the features), 'published', the one of the published code, whose sum with the last
+        pose mixes coordinates and frames up as there, or 'dct', which sees the last past_frames as
+        recorded and predicts coefficients over time, as a forecaster does.
+    past_frames
+        Frames that a forecaster, or the prediction head 'dct', sees.
+    coefficients
+        Coefficients over time, the lowest frequencies, in which they see and predict motion; none:
+        as many as frames.
+    motion_unit
+        Length that is 1 inside them, in the unit of the data: about how far a joint moves.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
-        'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
+        'joint_motion', 'bone_motion', 'long_bone', 'long_bone_motion'. The paper's is ['joint'],
+        the features as they come.
 
     Raises
     ------
@@ -173,7 +211,7 @@ class ASGCNConfig(_OfTheData):
     True
     """
 
-    name: Literal["asgcn", "stgcn"] = "asgcn"
+    name: Literal["asgcn", "stgcn", "forecaster"] = "asgcn"
     channels: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 128, 256, 256, 256])
     strides: list[int] = field(default_factory=lambda: [1, 1, 1, 2, 1, 1, 2, 1, 1])
     kernel_size: int = 7
@@ -207,12 +245,19 @@ class ASGCNConfig(_OfTheData):
     conv_residual: bool = False
     masked: bool = True
     fixed_bodies: int | None = None
-    future_head: Literal["paper", "narrow", "published"] = "paper"
+    future_head: Literal["paper", "narrow", "published", "dct"] = "paper"
+    past_frames: int = 10
+    coefficients: int | None = None
+    motion_unit: float = 0.1
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
 
     def __post_init__(self) -> None:
         self.layouts = _as_list(self.layouts)
         check_types(self)
+        if self.name == "forecaster":
+            self._check_forecaster()
+        if self.name == "forecaster" or self.future_head == "dct":
+            self._check_coefficients()
         check(
             len(self.channels) == len(self.strides) > 0,
             "channels",
@@ -232,6 +277,25 @@ class ASGCNConfig(_OfTheData):
             check(self.fixed_bodies >= 1, "fixed_bodies", "at least 1", self.fixed_bodies)
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
+
+    def _check_forecaster(self) -> None:
+        self.strides = [1] * len(self.channels)
+        check(len(set(self.channels)) == 1, "channels", "equal numbers", self.channels)
+        check(self.future_frames >= 1, "future_frames", "at least 1", self.future_frames)
+        for name, value in _NO_FORECAST.items():
+            given = getattr(self, name)
+            check(given == value, name, f"{value} in a forecaster", given)
+
+    def _check_coefficients(self) -> None:
+        check(self.past_frames >= 1, "past_frames", "at least 1", self.past_frames)
+        frames = self.past_frames + self.future_frames
+        check(
+            self.coefficients is None or 1 <= self.coefficients <= frames,
+            "coefficients",
+            f"from 1 to past_frames + future_frames ({frames})",
+            self.coefficients,
+        )
+        check(self.motion_unit > 0, "motion_unit", "positive", self.motion_unit)
 
     def _check_sizes(self) -> None:
         """Refuse what no memory holds before anything is built; layers check the rest."""

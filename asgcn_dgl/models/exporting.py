@@ -131,8 +131,8 @@ class ClipProgram(nn.Module):
         feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
         here = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
         if last is not None:
-            own = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
-            last = torch.where(last.isnan(), own, last).reshape(clips * bodies * joints, dims)
+            pose = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
+            last = torch.where(last.isnan(), pose, last).reshape(clips * bodies * joints, dims)
         out = self.model(structure, feat, here, last, predict="future" in self.outputs)
         made = {"logits": out.logits}
         if "links" in self.outputs:

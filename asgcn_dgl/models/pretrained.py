@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from asgcn_dgl.models.asgcn import ASGCN
+    from asgcn_dgl.models.forecaster import Forecaster
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "fill", "is_pretrained", "read_pretrained"]
 
@@ -31,7 +32,7 @@ def is_pretrained(folder: str | Path) -> bool:
     return all((Path(folder) / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
 
 
-def save_pretrained(model: ASGCN, folder: str | Path) -> None:
+def save_pretrained(model: ASGCN | Forecaster, folder: str | Path) -> None:
     """Write a model, see :meth:`asgcn_dgl.models.ASGCN.save_pretrained`."""
     safetensors = _safetensors()
     weights = {
@@ -70,7 +71,7 @@ def read_pretrained(
         raise InputError(f"{file}: not the options of a model ({text[:200]})") from error
     values = {"class_names": [], "preparation": {}, **values}
     names = values["class_names"]
-    if names and len(names) != config.num_classes:
+    if names and config.num_classes and len(names) != config.num_classes:
         raise InputError(
             f"{file}: class_names holds {len(names)} of {config.num_classes} names; {remedy}"
         )
@@ -96,7 +97,7 @@ class _Config(_Known):
     model: dict[str, Any]
 
 
-def fill(model: ASGCN, weights: Mapping[str, Tensor], folder: str | Path) -> None:
+def fill(model: ASGCN | Forecaster, weights: Mapping[str, Tensor], folder: str | Path) -> None:
     """Load weights, which give the model their type too."""
     floating = [value.dtype for value in weights.values() if value.is_floating_point()]
     try:

@@ -17,6 +17,7 @@ from asgcn_dgl.nn.attention import PooledAttention
 from asgcn_dgl.nn.block import ASGCNBlock
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
+from asgcn_dgl.nn.forecast import ForecastBlock, ForecastHead, ForecastNet
 from asgcn_dgl.nn.heads import NarrowPredictionHead, PredictionHead, RecognitionHead
 from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
@@ -37,6 +38,9 @@ __all__ = [
     "ASGCNBlock",
     "ASGConv",
     "EdgeMasks",
+    "ForecastBlock",
+    "ForecastHead",
+    "ForecastNet",
     "InputNorm",
     "Links",
     "MaskedBatchNorm",

@@ -16,7 +16,7 @@ from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
-from asgcn_dgl.ops.frames import clip_mean, last_frame, zero_missing
+from asgcn_dgl.ops.frames import clip_mean, frame_mean, last_frame, zero_missing
 
 SHRINK = ((7, 2, 3), (7, 2, 3), (7, 2, 3), (3, 2, 1), (5, 1, 0))  # kernel, stride, padding
 LAST_KERNEL = SHRINK[-1][0]
@@ -196,7 +196,7 @@ class PredictionHead(nn.Module):
             mask = block.out_mask(mask)
         if mask is None:
             return feat.mean(dim=1, keepdim=True), None
-        return _frame_mean(feat, mask), exists
+        return frame_mean(feat, mask).unsqueeze(1), exists
 
 
 class NarrowPredictionHead(nn.Module):
@@ -280,19 +280,9 @@ class NarrowPredictionHead(nn.Module):
         """Predict the frames that follow; arguments and result as of :class:`PredictionHead`."""
         if feat.dim() == 2:
             feat, mask = feat.unsqueeze(1), None if mask is None else mask.unsqueeze(1)
-        if mask is None:
-            mean, exists = feat.mean(dim=1), None
-        else:
-            mean, exists = _frame_mean(feat, mask).squeeze(1), mask.any(dim=1)
+        mean, exists = frame_mean(feat, mask), None if mask is None else mask.any(dim=1)
         end = zero_missing(last_frame(feat, mask), exists)
         hidden = self.first(graph, torch.cat([mean, end, last.to(mean.dtype)], dim=-1), edge_weight)
         hidden = self.dropout(F.relu(self.norm(hidden, exists)))
         offset = self.last(graph, torch.cat([hidden, last.to(hidden.dtype)], dim=-1), edge_weight)
         return last.unsqueeze(1) + offset.view(-1, self.future_frames, self.pose_feats)
-
-
-def _frame_mean(feat: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean over the frames that exist, (N, 1, D)."""
-    here = mask.unsqueeze(-1).to(feat.dtype)
-    total = zero_missing(feat, mask).sum(dim=1, keepdim=True)
-    return total / here.sum(dim=1, keepdim=True).clamp(min=1)

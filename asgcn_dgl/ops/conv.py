@@ -95,6 +95,12 @@ class Structural:
         weight = self.weight.repeat(len(self.factors) // len(self.weight), 1, 1)
         return replace(self, weight=weight * self.factors.view(-1, 1, 1), factors=None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether each relation has an offset, so that no operator has a zero to leave out."""
+        offsets = self.offsets or {}
+        return bool(offsets) and all(len(each) == len(self.weight) for each in offsets.values())
+
 
 @dataclass(frozen=True)
 class LinkMatrices:
@@ -222,6 +228,7 @@ def _rows_out(
     merges = structural is not None and structural.factors is not None
     if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and not merges:
         few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+        few = few and not (structural is not None and structural.is_full)
         if few and not torch.compiler.is_compiling():
             return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
@@ -311,9 +318,9 @@ def _on_part(
 
 
 def _choose(x: Tensor, structural: Structural) -> str:
-    """Choose the engine by device and size, and by whether relations merge."""
+    """Choose the engine by device and size, by whether relations merge, and by empty places."""
     weight = structural.weight
-    if x.device.type == "cpu" and structural.factors is not None:
+    if structural.is_full or (x.device.type == "cpu" and structural.factors is not None):
         return "mixed"
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"

@@ -36,18 +36,10 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) -> Pair:
-    """Sum (N, ..., D) over the frames that exist; returns the sums and how many there were.
+    """Return sums (N, ..., D) over the frames that exist, and their counts.
 
-    Sums of features in 16 bits are in 32: thousands of places cannot be counted in 16.
-
-    Parameters
-    ----------
-    feat
-        (N, T, D) or (N, D).
-    mask
-        (N, T) or (N,) bool, or None.
-    keep_frames
-        Sum over nothing: (N, T, D) and (N, T).
+    Features in 16 bits are summed in 32. ``feat`` is (N, T, D) or (N, D); with ``keep_frames``
+    nothing is summed: (N, T, D) and (N, T).
     """
     if feat.dtype in (torch.bfloat16, torch.float16):
         feat = feat.float()
@@ -60,21 +52,10 @@ def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) 
 
 
 def group_mean(total: Tensor, count: Tensor, index: Tensor, groups: int) -> Tensor:
-    """Mean of each group of rows, 0 for one of which nothing exists.
+    """Return the mean of each group of rows, (groups, ..., D), 0 where nothing exists.
 
-    Parameters
-    ----------
-    total, count
-        (N, ..., D) sums and (N, ...) counts, as :func:`frame_sums` gives them.
-    index
-        (N,) group of each row.
-    groups
-        Number of groups.
-
-    Returns
-    -------
-    Tensor
-        (groups, ..., D).
+    ``total`` and ``count`` are as :func:`frame_sums` returns them; ``index`` (N,) is the group of
+    each row.
     """
     sums = total.new_zeros(groups, *total.shape[1:]).index_add(0, index, total)
     counts = count.new_zeros(groups, *count.shape[1:]).index_add(0, index, count)
@@ -140,6 +121,38 @@ def last_frame(feat: Tensor, mask: Tensor | None = None) -> Tensor:
     last = (mask * steps).amax(dim=1)
     place = torch.where(last > 0, last - 1, frames - 1)
     return feat.gather(1, place.view(-1, 1, 1).expand(-1, 1, feat.shape[-1])).squeeze(1)
+
+
+def frame_mean(feat: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the frames that exist, (N, T, D) to (N, D); 0 where none does."""
+    if mask is None:
+        return feat.mean(dim=1)
+    here = mask.unsqueeze(-1).to(feat.dtype)
+    return zero_missing(feat, mask).sum(dim=1) / here.sum(dim=1).clamp(min=1)
+
+
+def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
+    """Let a joint that is missing stay where it was last, or where it appears first.
+
+    Parameters
+    ----------
+    feat
+        (N, T, D).
+    mask
+        (N, T) bool.
+
+    Returns
+    -------
+    Tensor
+        (N, T, D), zeros for a joint that exists in no frame.
+    """
+    frames = mask.shape[1]
+    time = torch.arange(frames, device=mask.device).expand_as(mask)
+    before = time.masked_fill(~mask, -1).cummax(dim=1).values
+    first = time.masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
+    place = torch.where(before >= 0, before, first)
+    held = feat.gather(1, place.unsqueeze(-1).expand_as(feat))
+    return zero_missing(held, mask.any(dim=1, keepdim=True).expand_as(mask))
 
 
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:

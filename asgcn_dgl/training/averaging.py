@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from asgcn_dgl.data import Batch
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 
 __all__ = ["AveragedModel"]
@@ -28,7 +28,7 @@ class AveragedModel(nn.Module):
 
     n_averaged: Tensor
 
-    def __init__(self, model: ASGCN | STGCN, decay: float | None) -> None:
+    def __init__(self, model: ASGCN | STGCN | Forecaster, decay: float | None) -> None:
         super().__init__()
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
@@ -42,12 +42,12 @@ class AveragedModel(nn.Module):
             self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
 
     @torch.no_grad()
-    def follow(self, model: ASGCN | STGCN) -> None:
+    def follow(self, model: ASGCN | STGCN | Forecaster) -> None:
         """Take the weights of a model as they are, before the average begins."""
         self.module.load_state_dict(model.state_dict())
 
     @torch.no_grad()
-    def update(self, model: ASGCN | STGCN, batch: Batch) -> None:
+    def update(self, model: ASGCN | STGCN | Forecaster, batch: Batch) -> None:
         """Move towards the weights of a model, after it has learned from a batch.
 
         Every ``refresh_every`` steps the batch norms that learn see the batch as well, without
@@ -62,18 +62,21 @@ class AveragedModel(nn.Module):
             self._refresh(model, batch, seen=int(self.n_averaged) // self.refresh_every)
         self.n_averaged += 1
 
-    def _refresh(self, model: ASGCN | STGCN, batch: Batch, seen: int) -> None:
+    def _refresh(self, model: ASGCN | STGCN | Forecaster, batch: Batch, seen: int) -> None:
         """Let the norms see a batch: the first counts whole, early ones are a plain mean."""
         learning = [
             mine
             for mine, its in zip(self.module.modules(), model.modules(), strict=True)
             if isinstance(mine, (MaskedBatchNorm, InputNorm)) and its.training
         ]
+        if not learning:
+            return
         rates = [norm.momentum for norm in learning]
+        more = () if isinstance(self.module, Forecaster) else (batch.observed,)
         for norm, rate in zip(learning, rates, strict=True):
             norm.train()
             norm.momentum = max(rate or 0.0, 1 / (seen + 1))
-        self.module(batch.structure, batch.feat, batch.mask, batch.last)
+        self.module(batch.structure, batch.feat, batch.mask, *more)
         for norm, rate in zip(learning, rates, strict=True):
             norm.eval()
             norm.momentum = rate

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.parallel import count_processes
@@ -23,10 +23,10 @@ CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 def build_model(
     config: RunConfig, layouts: Sequence[SkeletonLayout], num_classes: int, in_feats: int
-) -> ASGCN:
+) -> Any:
     """Make the model of a run; its first weights depend on ``trainer.seed`` alone."""
     torch.manual_seed(config.trainer.seed)
-    cls = STGCN if config.model.name == "stgcn" else ASGCN
+    cls: Any = {"stgcn": STGCN, "forecaster": Forecaster}.get(config.model.name, ASGCN)
     try:
         return cls(
             replace(config.model, layouts=list(layouts), num_classes=num_classes, in_feats=in_feats)
@@ -47,6 +47,8 @@ def check_devices(config: RunConfig) -> None:
             f"trainer.devices: {devices} are asked for, but torch sees "
             f"{torch.cuda.device_count()} GPUs here"
         )
+    if config.model.name == "forecaster" and devices * nodes > 1:
+        raise InputError("trainer.devices: a forecaster trains in one process; leave it out")
     least = devices * nodes * config.trainer.accumulate
     for name, clips in (("trainer", config.trainer.batch_size), ("aim", config.aim.batch_size)):
         if clips is not None and clips < least:

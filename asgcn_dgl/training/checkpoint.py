@@ -23,7 +23,7 @@ from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.data.files import in_short, shown
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, plain_file
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
 from asgcn_dgl.training.config import RunConfig
@@ -44,7 +44,7 @@ RECORD = "asgcn_dgl"
 
 ANOTHER = "train again, or use another checkpoint of the run"
 
-_MODELS: dict[str, type[ASGCN]] = {"asgcn": ASGCN, "stgcn": STGCN}
+_MODELS: dict[str, Any] = {"asgcn": ASGCN, "stgcn": STGCN, "forecaster": Forecaster}
 _FORMAT = 1
 
 
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def make_record(
-    model: ASGCN,
+    model: ASGCN | Forecaster,
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
@@ -178,11 +178,13 @@ class Restored:
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
                     f"was trained on ({self.config.root}); give the same folders in the same order"
                 )
-        given = self.config.clips.layout is not None  # clips take the bones of that layout
+        given = self.config.clips.layout is not None  # clips take what that layout has
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            bones = skeletons[0][1] if given else frozenset(layout.bones)
-            if (layout.joints, bones) not in skeletons:
+            fits = (layout.joints, frozenset(layout.bones)) in skeletons
+            if given:
+                fits = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
+            if not fits:
                 names = ", ".join(each.name for each in self.model.layouts)
                 raise InputError(
                     f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
@@ -206,6 +208,7 @@ class Restored:
         self.model.preparation = {
             "run": _plain(self.config.to_dict()),
             "origins": [_plain(origin.to_dict()) for origin in self.origins],
+            "scored": self.scored,
         }
         return self
 
@@ -253,7 +256,7 @@ def _load_pretrained(folder: str | Path) -> Restored:
     except Exception as error:  # damage leads to whatever it happens to hit
         raise InputError(f"{Path(folder) / CONFIG_FILE}: {in_short(error)}") from error
     names = list(model.class_names) or _numbered(model)
-    return Restored(model, names, config, 0, origins)
+    return Restored(model, names, config, 0, origins, model.preparation.get("scored"))
 
 
 def _numbered(model: ASGCN) -> list[str]:
@@ -266,6 +269,7 @@ def write_model(
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
+    scored: bool | None = None,
 ) -> Path:
     """Write a model that no run of this library trained; return its checkpoint.
 
@@ -279,7 +283,8 @@ def write_model(
     config = replace(config, model=model.config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     check_finite(state, "the given weights")
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
+    record = make_record(model, names, config, origins, scored)
+    held = {"state_dict": state, "epoch": -1, RECORD: record}
     if out.suffix == ".ckpt":
         write_checkpoint(out, held)
         return out

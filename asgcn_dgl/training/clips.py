@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data import (
@@ -21,6 +23,7 @@ from asgcn_dgl.data import (
 )
 from asgcn_dgl.data.rates import Resampled, doubt_rates, rate_of
 from asgcn_dgl.data.reader import HOW_TO_SPLIT, kind_of_error, progress_bar
+from asgcn_dgl.data.store import FORMAT as STORE
 from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.errors import InputError
@@ -29,6 +32,7 @@ from asgcn_dgl.training.batches import Loader, ordered_loader
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import progress_wanted
+from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.views import suited
 
 __all__ = [
@@ -82,6 +86,7 @@ def make_dataset(
         mode=mode,
         future_frames=future_frames,
         future_share=config.prediction.share,
+        past_frames=config.model.past_frames if config.model.future_head == "dct" else 0,
         seed=config.trainer.seed,
         training=training,
         num_clips=num_clips,
@@ -90,9 +95,19 @@ def make_dataset(
     )
 
 
-def open_run(config: RunConfig) -> Reader:
-    """Open the data of a run."""
-    found = open_data(config.root, config.data)
+def open_run(config: RunConfig, testing: bool = False) -> Reader:
+    """Open the data of a run, for a forecaster as the set's protocol has it.
+
+    A store is as it was prepared. Recordings to be tested on (``testing``) may be read with other
+    options than those to learn from.
+    """
+    reading: dict[str, Any] = {}
+    protocol = PROTOCOLS.get(config.data)
+    roots = map(Path, config.root.split(os.pathsep))
+    if config.model.name == "forecaster" and protocol and not any(map(STORE.recognizes, roots)):
+        reading.update(protocol.test_reading if testing else protocol.reading)
+        reading["form"] = config.forecast.form
+    found = open_data(config.root, config.data, **reading)
     return found if config.clips.rate is None else Resampled.of(found, config.clips.rate)
 
 
@@ -238,7 +253,8 @@ class RunClips:
 
     def _check_unit(self) -> None:
         """Warn of coordinates in a unit that is far from the size of a body."""
-        if self.config.clips.unit is not None or not len(self.train_clips):
+        options = self.config.clips
+        if options.box or options.unit is not None or not len(self.train_clips):
             return
         every = max(1, len(self.train_clips) // SIZED)
         few = range(0, len(self.train_clips), every)

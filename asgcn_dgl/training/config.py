@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
@@ -22,6 +22,7 @@ __all__ = [
     "SECTIONS",
     "AIMConfig",
     "ClipsConfig",
+    "ForecastConfig",
     "LoggerName",
     "OptimConfig",
     "PredictionConfig",
@@ -49,8 +50,8 @@ class ClipsConfig:
     protocol
         Split of the set into training and test clips, by name; none: the set's usual one.
     validation
-        What is held out of the training clips for choosing: whole subjects, cameras or set-ups,
-        clips drawn at random, or nothing (the last epoch is then the result).
+        What is held out of the training clips for choosing: whole subjects, cameras, set-ups or
+        replications, clips drawn at random, or nothing (the last epoch is then the result).
     validation_share
         Share of the training clips that is held out, at least.
     validation_seed
@@ -82,10 +83,11 @@ class ClipsConfig:
     crop
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
-        What the model is given: joint positions, bone vectors, or the motion of either.
+        What the model is given: joint positions, bone vectors, long bones (from a joint's parent's
+        parent), or the motion of any.
     layout
-        Supplied layout whose bones the clips' joints get, which must be those of their own layout;
-        none: the clips' own.
+        Supplied layout that the clips get: of the same joints, for its bones, or of some of them,
+        for those alone; none: the clips' own.
     align
         How a clip is placed: 'center' (the first body's center joint is the origin), 'spine' (also
         its spine upright), 'view' (also its shoulders along x, the spine staying upright),
@@ -94,9 +96,9 @@ class ClipsConfig:
         about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
         about that joint in each frame), or 'none'.
     views
-        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
-        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
-        decide).
+        From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
+        view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
+        options decide). Clips that cannot be turned keep align 'center'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
@@ -139,7 +141,7 @@ class ClipsConfig:
     """
 
     protocol: str | None = None
-    validation: Literal["subject", "camera", "setup", "random", "none"] = "subject"
+    validation: Literal["subject", "camera", "setup", "replication", "random", "none"] = "subject"
     validation_share: float = 0.2
     validation_seed: int = 0
     num_frames: int = 64
@@ -151,7 +153,7 @@ class ClipsConfig:
     max_bodies: int | None = None
     body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
-    stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    stream: Stream = "joint"
     layout: str | None = None
     align: Literal[
         "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
@@ -356,15 +358,67 @@ class PredictionConfig:
     share
         Probability that a training clip loses its last T' frames, which are then the target. The
         others are seen whole and train recognition alone.
+    loss
+        'squared' (the paper), or 'distance': the length of the error, which a few joints that the
+        sensor has lost do not govern.
     """
 
     weight: float = 0.01
     share: float = 0.5
+    loss: Literal["squared", "distance"] = "squared"
 
     def __post_init__(self) -> None:
         check_types(self, "prediction.")
         _check_least(self, "prediction", 0, ("weight",))
         check(0 <= self.share <= 1, "prediction.share", "between 0 and 1", self.share)
+
+
+@dataclass
+class ForecastConfig:
+    """What a forecaster learns from, and its loss; other models do not use it.
+
+    A forecaster learns from windows of the recordings, by AdamW with the rates and the schedule of
+    section ``optim``; of the augmentations ``clips.flip`` and ``clips.noise`` act on windows.
+
+    Parameters
+    ----------
+    rate
+        Frames a second that are seen and forecast, of recordings that say their own; none: all.
+    windows
+        Windows that an epoch draws.
+    balance
+        How windows are drawn: 1, all alike; 0, every action as often; or between.
+    reverse
+        Probability that a window is played backwards.
+    slow
+        Slowest speed that a window is played at, from 0 to 1; half of them keep their own.
+    speed_weight
+        Weight of the error of the speeds beside that of the positions.
+    horizon_power
+        The error of frame t counts t to minus this: 0, all frames alike; 1, as a steady motion that
+        was missed grows.
+    form
+        What is forecast of motion capture: 'positions' or 'angles'. A store holds what it was
+        prepared with.
+    """
+
+    rate: float | None = 25.0
+    windows: int = 6400
+    balance: float = 0.5
+    reverse: float = 0.0
+    slow: float = 1.0
+    speed_weight: float = 1.0
+    horizon_power: float = 0.5
+    form: Literal["positions", "angles"] = "positions"
+
+    def __post_init__(self) -> None:
+        check_types(self, "forecast.")
+        _check_positive(self, "forecast", ("rate", "slow"))
+        _check_least(self, "forecast", 1, ("windows",))
+        _check_least(self, "forecast", 0, ("speed_weight", "horizon_power"))
+        for name in ("balance", "reverse", "slow"):
+            value = getattr(self, name)
+            check(0 <= value <= 1, f"forecast.{name}", "between 0 and 1", value)
 
 
 @dataclass
@@ -476,6 +530,8 @@ class RunConfig:
         Gradient descent and its schedule.
     prediction
         How much the prediction of future poses counts.
+    forecast
+        What a forecaster learns from, and its loss; other models do not use it.
     trainer
         The loop.
 
@@ -493,6 +549,7 @@ class RunConfig:
     aim: AIMConfig = field(default_factory=AIMConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    forecast: ForecastConfig = field(default_factory=ForecastConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
@@ -514,6 +571,18 @@ class RunConfig:
             "left out where clips.validation is none",
             self.trainer.early_stop,
         )
+        if self.model.name == "forecaster":
+            self._check_forecaster()
+
+    def _check_forecaster(self) -> None:
+        for section, name, wanted in (
+            ("clips", "stream", "joint"),
+            ("trainer", "accumulate", 1),
+            ("trainer", "early_stop", None),
+            *((("clips", "flip", 0),) if self.forecast.form == "angles" else ()),
+        ):
+            value = getattr(getattr(self, section), name)
+            check(value == wanted, f"{section}.{name}", f"{wanted} for a forecaster", value)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -595,6 +664,7 @@ SECTIONS: dict[str, type[Any]] = {
     "aim": AIMConfig,
     "optim": OptimConfig,
     "prediction": PredictionConfig,
+    "forecast": ForecastConfig,
     "trainer": TrainerConfig,
 }
 #: Options of a model that no run sets.
@@ -644,10 +714,8 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
-#: Formats of recordings of one's own, which have the configuration of ``own``.
-LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
-#: Configurations that are another's, by name.
-_SAME = {"own": "small_set"}
+#: Configurations that are another's, by name: recordings of one's own, and of pose estimators.
+_SAME = dict.fromkeys(("own", "openpose", "alphapose", "deeplabcut", "wide"), "small_set")
 
 
 def packaged_configs() -> list[str]:
@@ -665,7 +733,6 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
-    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"

@@ -13,7 +13,7 @@ import torch
 from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.training.batches import Loader, killed_workers
 from asgcn_dgl.training.build import device_of, set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model, versions
@@ -26,6 +26,7 @@ from asgcn_dgl.training.clips import (
 )
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
+from asgcn_dgl.training.forecasting import format_forecasts, test_forecaster
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
@@ -42,20 +43,21 @@ def evaluate(
     root: str | Path | None = None,
     num_clips: int | None = None,
     mirrored: bool | None = None,
+    compare: bool = False,
 ) -> dict[str, Any]:
     """Score the test clips with a run's checkpoint; write ``metrics.json`` and ``scores.npz``.
 
     ``checkpoint`` is 'best', 'last', or 'auto': the best on validation, the last where there is
     none. ``root`` is the folder of the data set, if it has moved. The probabilities of
     ``num_clips`` choices of frames are averaged, of each clip ``mirrored`` as well; by default as
-    the run's options say. Returned is the content of ``metrics.json``: accuracies in percent,
-    distances in the clips' unit (meters).
+    the run's options say. ``compare`` prints published figures beside a forecaster's. Returned is
+    the content of ``metrics.json``: accuracies in percent, distances in the clips' unit (meters).
     InputError if the run, its checkpoint or the data cannot be used.
     """
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
     with run.lock():
-        return _evaluate(run, checkpoint, root, num_clips, mirrored)
+        return _evaluate(run, checkpoint, root, num_clips, mirrored, compare)
 
 
 def _evaluate(
@@ -64,13 +66,14 @@ def _evaluate(
     root: str | Path | None,
     num_clips: int | None,
     mirrored: bool | None,
+    compare: bool,
 ) -> dict[str, Any]:
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
     config = restored.config
     if root is not None:
         config.root = str(root)
-    data = open_run(config)
+    data = open_run(config, testing=True)
     restored.check_data(data)
     if root is not None:
         _compare_origins(restored, data)
@@ -81,6 +84,16 @@ def _evaluate(
         config.clips.mirrored = mirrored
     set_threads(config)
     started = time.perf_counter()
+    if isinstance(restored.model, Forecaster):
+        split = config.clips.protocol or data.default_split
+        result = test_forecaster(restored, clips_to_test(data, config), "test", split, file)
+        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
+        write_json(run.metrics, result)
+        print(format_forecasts(result, compare=compare))
+        print(f"written: {run.metrics}")
+        return result
+    if compare:
+        raise InputError("--compare: published figures are of forecasters; this run recognizes")
     datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
     recognition, prediction = score(restored.model, datasets, config, "test")
     result = figures(
@@ -128,7 +141,7 @@ def _training_seconds(run: RunDir) -> dict[str, float]:
     """Return the seconds that training took, as it left them."""
     left = read_figures(run.validation)
     found: dict[str, float] = left["seconds"] if left else {}
-    return {name: found[name] for name in ("warm_up", "joint") if name in found}
+    return {name: found[name] for name in ("warm_up", "joint", "forecast") if name in found}
 
 
 def evaluation_datasets(
@@ -167,7 +180,8 @@ def score(
             for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
                 batch = batch.to(device)
                 predict = number == 1
-                out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+                given = (batch.feat, batch.mask, batch.observed)
+                out = model(batch.structure, *given, predict=predict)
                 scores[number].update(batch, out)
                 if number == 0:
                     scores[0].update_links(out.links)
@@ -204,7 +218,7 @@ def figures(
         **recognition.details(),
         "link_use": recognition.link_use(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
-        "prediction": prediction.summary(config.clips.unit or 1.0),
+        "prediction": prediction.summary(1.0 if config.clips.box else config.clips.unit or 1.0),
         "checkpoint": checkpoint,
         "epoch": restored.epoch,
         "seed": config.trainer.seed,

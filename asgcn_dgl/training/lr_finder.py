@@ -51,6 +51,8 @@ def find_lr(
         )
     if out is not None:
         check_target(out)
+    if config.model.name == "forecaster":
+        raise InputError("find-lr is for models that recognize; give --model.name asgcn")
     check_devices(config)
     set_threads(config)
     clips = RunClips(config, progress_wanted(config))

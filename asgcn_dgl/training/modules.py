@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
-from asgcn_dgl.models import ASGCN, ASGCNOutput
+from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training.averaging import AveragedModel
@@ -25,7 +25,12 @@ from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunCo
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
 from asgcn_dgl.training.parallel import processes, rank, shares
-from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores, masked_mse
+from asgcn_dgl.training.scoring import (
+    PredictionScores,
+    RecognitionScores,
+    masked_distance,
+    masked_mse,
+)
 
 __all__ = ["AIMWarmUp", "JointTraining", "Phase"]
 
@@ -43,7 +48,7 @@ class Phase(pl.LightningModule):
 
     def __init__(
         self,
-        model: ASGCN,
+        model: ASGCN | Forecaster,
         *,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
@@ -51,7 +56,7 @@ class Phase(pl.LightningModule):
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.class_names = list(class_names or map(str, range(model.config.num_classes)))
         self.seed = seed
         if record is None:
@@ -231,6 +236,8 @@ class JointTraining(Phase):
         loss and of the links' divergence.
     prediction_weight
         w.
+    prediction_loss
+        ``"squared"`` (Eq. 6) or ``"distance"``.
     class_names
         Names of the classes; by default their numbers.
     seed
@@ -262,6 +269,7 @@ class JointTraining(Phase):
         aim: AIMConfig | None = None,
         *,
         prediction_weight: float = 0.01,
+        prediction_loss: Literal["squared", "distance"] = "squared",
         class_names: Sequence[str] | None = None,
         seed: int = 0,
         clips: ClipsConfig | None = None,
@@ -271,6 +279,7 @@ class JointTraining(Phase):
         self.optim = optim or OptimConfig()
         self.aim = aim or AIMConfig()
         self.prediction_weight = prediction_weight
+        self.prediction_loss = masked_mse if prediction_loss == "squared" else masked_distance
         self.grad_clip = self.optim.grad_clip
         averages = self.optim.ema is not None or self.optim.average_last is not None
         self.average = AveragedModel(model, self.optim.ema) if averages else None
@@ -286,7 +295,7 @@ class JointTraining(Phase):
         """Return the joint loss of a batch."""
         weight = self.prediction_weight
         out: ASGCNOutput = self.model(
-            batch.structure, batch.feat, batch.mask, batch.last, predict=weight > 0
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=weight > 0
         )
         smoothing = self.optim.label_smoothing
         recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
@@ -295,7 +304,7 @@ class JointTraining(Phase):
         weights: list[float] = [1.0]
         counts: list[Tensor | int] = [len(batch)]
         if out.future is not None:
-            parts["prediction"] = masked_mse(out.future, batch.future, batch.future_mask)
+            parts["prediction"] = self.prediction_loss(out.future, batch.future, batch.future_mask)
             weights.append(weight)
             counts.append(batch.future_mask.sum())
         if self.aim.loss_weight > 0 and out.links is not None:
@@ -356,7 +365,9 @@ class JointTraining(Phase):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a batch: whole clips (first loader), or clips without their future (second)."""
         predict = dataloader_idx == 1
-        out = self.evaluated()(batch.structure, batch.feat, batch.mask, batch.last, predict=predict)
+        out = self.evaluated()(
+            batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
+        )
         (self.prediction if predict else self.recognition).update(batch, out)
 
     def on_validation_epoch_end(self) -> None:

@@ -13,15 +13,16 @@ import torch
 from asgcn_dgl.data import Clip, Compose, Origin, SkeletonDataset, open_file
 from asgcn_dgl.data.rates import AtRate
 from asgcn_dgl.data.transforms import PublishedView
+from asgcn_dgl.data.windows import frame_step
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import check_target, write_json, write_npz
-from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.models import ASGCNOutput, Forecaster
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
-from asgcn_dgl.training.preparation import body_steps, undo_alignment
+from asgcn_dgl.training.preparation import TakeLayout, body_steps, undo_alignment
 
 __all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
 
@@ -35,10 +36,10 @@ class Prediction:
     name
         Name of the recording.
     probabilities
-        (K,) probability of each class.
+        (K,) probability of each class; none of a forecaster, K = 0.
     future
         (M, T', V, d) poses after the clip's end, in the coordinates of its file; None if the model
-        predicts none.
+        predicts none. Those of a forecaster follow each other at its rate, ``forecast.rate``.
     num_bodies
         M, bodies that were seen.
     num_frames
@@ -58,6 +59,7 @@ def predict(
     *,
     out: str | Path | None = None,
     top: int = 3,
+    future: int | None = None,
     checkpoint: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> list[Prediction]:
@@ -66,8 +68,9 @@ def predict(
     ``run_dir`` is the folder of a run, a checkpoint, or a folder of ``save_pretrained``; ``files``
     have any format that :func:`~asgcn_dgl.data.open_data` recognizes, and may hold several clips;
     ``out`` is a ``.json`` or ``.npz`` file for the result; ``top`` classes are printed for each
-    clip; ``options`` of the format are by default those that the model's recordings were prepared
-    with. InputError if a file cannot be used; nothing is written then.
+    clip; ``future`` poses are predicted, any number by a forecaster, by a prediction head at most
+    those that it was trained for; ``options`` of the format are by default those that the model's
+    recordings were prepared with. InputError if a file cannot be used; nothing is written then.
     """
     _check_out(out, top)
     path = Path(run_dir)
@@ -79,7 +82,7 @@ def predict(
         for file in files
         for clip in read_clips(file, layouts, options, restored.origins)
     ]
-    found = [predict_clip(restored, clip) for _, clip in clips]
+    found = [predict_clip(restored, clip, future) for _, clip in clips]
     print(table(found, restored.class_names, top))
     if out is not None:
         _write(Path(out), [str(file) for file, _ in clips], found, restored.class_names)
@@ -122,7 +125,7 @@ def _adopt(clip: Clip, layouts: Sequence[SkeletonLayout]) -> Clip:
 
 
 @torch.no_grad()
-def predict_clip(restored: Restored, clip: Clip) -> Prediction:
+def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> Prediction:
     """Recognize a clip and predict the poses that follow.
 
     Parameters
@@ -131,13 +134,21 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         The model, with the options that its clips were prepared with.
     clip
         The clip, as its reader gave it.
+    frames
+        Poses to predict; None: as many as the model was trained for.
 
     Raises
     ------
     InputError
-        If the model was trained on another skeleton.
+        If the model was trained on another skeleton, or cannot predict so many poses.
     """
     model = restored.model
+    most = None if isinstance(model, Forecaster) else model.config.future_frames
+    if frames is not None and (frames < 1 or (most is not None and frames > most)):
+        rule = "at least 1" if most is None else f"from 1 to {most}, as this model was trained"
+        raise InputError(f"--future must be {rule}, got {frames}")
+    if isinstance(model, Forecaster):
+        return _forecast(restored, model, clip, frames)
     layouts = {layout.name: layout for layout in model.layouts}
     if clip.layout not in layouts.values():
         raise InputError(
@@ -152,13 +163,13 @@ def predict_clip(restored: Restored, clip: Clip) -> Prediction:
         clip = choose(clip)
     dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
     (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
-    out = model(batch.structure, batch.feat, batch.mask, batch.last, predict=steps > 0)
+    out = model(batch.structure, batch.feat, batch.mask, batch.observed, predict=steps > 0)
     check_outputs(out, clip.source)
     future = None
     bodies = int(batch.num_bodies[0])
     if out.future is not None:
         poses = out.future.unflatten(0, (bodies, clip.layout.num_joints)).transpose(1, 2)
-        future = as_recorded(poses.numpy(), dataset, 0)
+        future = as_recorded(poses.numpy(), dataset, 0)[:, :frames]
     return Prediction(
         clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
     )
@@ -178,6 +189,39 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
                 f"{source}: the model's {what} are not finite; use an earlier checkpoint, or clips "
                 "in the unit that it was trained on"
             )
+
+
+def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
+    """Forecast how a clip goes on, from its last frames at the model's rate."""
+    config = restored.config
+    if config.clips.layout is not None:
+        clip = TakeLayout(get_layout(config.clips.layout))(clip)
+    if clip.layout not in model.layouts:
+        raise InputError(
+            f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model was "
+            f"trained on ({', '.join(each.name for each in model.layouts)}); use a run trained on "
+            "such clips"
+        )
+    restored.check_clip(clip)
+    for choose in body_steps(config.clips):
+        clip = choose(clip)
+    dataset = make_dataset([clip], config, "whole", future_frames=0)
+    assert dataset.transform is not None
+    aligned = dataset.transform(clip, np.random.default_rng(0))
+    step = frame_step(clip.meta.get("fps"), config.forecast.rate)
+    start = (clip.num_frames - 1) % step
+    chosen = np.arange(start, clip.num_frames, step)[-model.config.past_frames :]
+    feat, mask = (
+        torch.from_numpy(np.ascontiguousarray(each[:, chosen].swapaxes(1, 2)))
+        for each in (aligned.pos, aligned.mask)
+    )
+    bodies = len(feat)
+    graph = model.graph_builder.structure(clip.layout, [bodies])
+    out = model(graph, feat.flatten(0, 1), mask.flatten(0, 1), frames=frames)
+    poses = out.future.unflatten(0, (bodies, -1)).transpose(1, 2)
+    return Prediction(
+        clip.name, np.zeros(0), as_recorded(poses.numpy(), dataset, 0), bodies, clip.num_frames
+    )
 
 
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
@@ -236,7 +280,7 @@ def _as_plain(each: Prediction, class_names: list[str]) -> dict[str, Any]:
         "name": each.name,
         "bodies": each.num_bodies,
         "frames": each.num_frames,
-        "class": class_names[int(each.probabilities.argmax())],
+        "class": class_names[int(each.probabilities.argmax())] if len(each.probabilities) else None,
         "probabilities": [float(value) for value in each.probabilities],
         "future": None if each.future is None else each.future.tolist(),
     }

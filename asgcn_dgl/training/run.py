@@ -13,7 +13,7 @@ from asgcn_dgl.data import Reader
 from asgcn_dgl.data.files import in_short
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
-from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory
 from asgcn_dgl.training.batches import killed_workers
@@ -50,6 +50,12 @@ from asgcn_dgl.training.finetune import (
     start_model,
     take_layout,
     take_weights,
+)
+from asgcn_dgl.training.forecasting import (
+    ForecastData,
+    ForecastTraining,
+    format_forecasts,
+    test_forecaster,
 )
 from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
@@ -150,7 +156,11 @@ def _train(
         take_layout(config, clips.set, start)
     model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
     taken = "" if start is None else take_weights(model, start, str(init), init_part)
-    model.freeze(config.trainer.freeze)
+    windows = None
+    if isinstance(model, Forecaster):
+        windows = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
+    else:
+        model.freeze(config.trainer.freeze)
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
@@ -172,10 +182,13 @@ def _train(
     if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
         say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
-        seconds = {
-            "warm_up": _warm_up(run, model, clips, record, resume),
-            "joint": _train_jointly(run, model, clips, record, resume),
-        }
+        if windows is not None:
+            seconds = {"forecast": _train_forecaster(run, windows, clips, record, resume)}
+        else:
+            seconds = {
+                "warm_up": _warm_up(run, model, clips, record, resume),
+                "joint": _train_jointly(run, model, clips, record, resume),
+            }
     except DivergenceError as error:
         stop = DivergenceError(f"{error}. {_way_on(run)}")
         say(run.log, f"{DIVERGED}{stop}")
@@ -184,7 +197,8 @@ def _train(
         return {}
     result = _validate(run, clips, seconds)
     tested = evaluate(run.path) if test and clips.tested else None
-    say(run.log, format_summary(run, seconds, result or None, tested))
+    if windows is None:
+        say(run.log, format_summary(run, seconds, result or None, tested))
     return tested if tested is not None else result
 
 
@@ -276,6 +290,23 @@ def _train_jointly(
     return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
 
 
+def _train_forecaster(
+    run: RunDir, data: ForecastData, clips: RunClips, record: Record, resume: bool
+) -> float:
+    """Train a forecaster; return the seconds that it took."""
+    config = clips.config
+    module = ForecastTraining(
+        data.model,
+        config.scaled_optim,
+        config.forecast,
+        class_names=clips.set.class_names,
+        seed=config.trainer.seed,
+        record=record,
+    )
+    saver = SaveCheckpoints(run.checkpoints, best=False)
+    return _fit(run, module, clips, data, config.trainer.epochs, saver, "forecast", resume)
+
+
 def joint_phase(
     clips: RunClips,
     model: ASGCN,
@@ -290,6 +321,7 @@ def joint_phase(
         config.scaled_optim,
         config.aim,
         prediction_weight=config.prediction.weight,
+        prediction_loss=config.prediction.loss,
         class_names=clips.set.class_names,
         seed=config.trainer.seed,
         record=record,
@@ -321,7 +353,7 @@ def _fit(
     run: RunDir,
     module: Phase,
     clips: RunClips,
-    data: SkeletonDataModule,
+    data: SkeletonDataModule | ForecastData,
     epochs: int,
     saver: SaveCheckpoints,
     label: str,
@@ -344,7 +376,7 @@ def _fit(
     if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
     callbacks: list[pl.Callback] = [log, saver]
-    if options.link_pictures and module.model.aim is not None:
+    if options.link_pictures and getattr(module.model, "aim", None) is not None:
         callbacks.append(LinkPictures(clips.few_batches(module.model)))
     loggers = make_loggers(options.loggers, run.path, label)
     with quiet_lightning(), killed_workers():
@@ -410,6 +442,12 @@ def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[s
         return {}
     file = run.checkpoint()
     restored = load_model(file)
+    if isinstance(restored.model, Forecaster):
+        result = test_forecaster(restored, clips.held_out_clips, "validation", clips.protocol, file)
+        result["seconds"] = seconds
+        write_json(run.validation, result)
+        say(run.log, format_forecasts(result))
+        return result
     datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
     scores = score(restored.model, datasets, restored.config, "validation")
     result = figures(

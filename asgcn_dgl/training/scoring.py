@@ -36,6 +36,30 @@ def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return error.square().sum() / known.clamp(min=1)
 
 
+def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean distance over the joints and frames that are known.
+
+    Parameters
+    ----------
+    future, target, mask
+        As for :func:`masked_mse`.
+
+    Returns
+    -------
+    Tensor
+        One number; 0 where nothing is known.
+
+    Examples
+    --------
+    >>> future, target = torch.zeros(1, 2, 2), torch.tensor([[[3.0, 4.0], [9.0, 9.0]]])
+    >>> masked_distance(future, target, torch.tensor([[True, False]])).item()
+    5.0
+    """
+    error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
+    length = error.square().sum(dim=-1).clamp(min=1e-12).sqrt()  # 0 has a gradient then
+    return (length * mask).sum() / mask.sum().clamp(min=1)
+
+
 @dataclass
 class RecognitionScores:
     """Class scores of clips that were seen whole."""

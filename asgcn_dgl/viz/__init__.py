@@ -18,7 +18,7 @@ except ImportError as error:
     raise ImportError("drawing needs matplotlib: pip install 'asgcn_dgl[viz]'") from error
 
 from asgcn_dgl.viz.animation import animate
-from asgcn_dgl.viz.charts import draw_class_accuracy, draw_curves
+from asgcn_dgl.viz.charts import draw_class_accuracy, draw_curves, draw_errors
 from asgcn_dgl.viz.confusion import draw_confusion
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import save_figure
@@ -46,6 +46,7 @@ __all__ = [
     "draw_class_links",
     "draw_confusion",
     "draw_curves",
+    "draw_errors",
     "draw_link_kinds",
     "draw_link_matrices",
     "draw_prediction",

@@ -78,6 +78,69 @@ def draw_class_accuracy(
     return fig
 
 
+def draw_errors(
+    times: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    unit: str = "",
+    title: str = "",
+    page_width: float = PAGE_WIDTH,
+) -> Figure:
+    """Draw the error of forecasts by how far ahead they are.
+
+    Parameters
+    ----------
+    times
+        (T',) milliseconds after the last observed frame.
+    curves
+        Name to (T',) errors: the forecast first, then what it is compared with.
+    unit
+        Name of the errors' unit.
+    title
+        Title of the figure.
+    page_width
+        Inches that the figure may take.
+
+    Returns
+    -------
+    Figure
+        One chart.
+
+    Raises
+    ------
+    ValueError
+        If there is no curve, or one is not as long as the times.
+
+    Examples
+    --------
+    >>> draw_errors([40, 80], {"forecast": [5.0, 9.0], "last pose repeated": [9.0, 17.0]})
+    <Figure size ...>
+    """
+    if not curves:
+        raise ValueError("curves must hold at least one curve, got none")
+    width = min(page_width, COLUMN_WIDTH)
+    lines = title_lines(title, width)
+    fig = Figure(figsize=(width, 0.65 * width + 0.15 * len(lines)), layout="constrained")
+    axis = fig.subplots()
+    plain_axes(axis)
+    colors = (BLUE, VERMILION, GREY, INK)
+    for number, (name, values) in enumerate(curves.items()):
+        if len(values) != len(times):
+            raise ValueError(f"curves must be of {len(times)} values, got {len(values)} of {name}")
+        style = "-" if number == 0 else "--"
+        axis.plot(times, values, style, color=colors[number % 4], linewidth=1.2, label=name)
+    axis.set_xlim(0, max(times))
+    axis.set_ylim(bottom=0)
+    axis.grid(axis="y", color=PALE, linewidth=0.5, zorder=0)
+    axis.set_xlabel("milliseconds ahead", fontsize=LABEL_SIZE, color=INK)
+    axis.set_ylabel(f"error ({unit})" if unit else "error", fontsize=LABEL_SIZE, color=INK)
+    axis.tick_params(labelsize=SMALL_SIZE)
+    axis.legend(fontsize=SMALL_SIZE, frameon=False)
+    if title:
+        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    return fig
+
+
 def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
     """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
 
@@ -115,6 +178,12 @@ _CHARTS = (
     (
         "prediction error",
         "joint",
+        {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
+    ),
+    ("forecast: loss", "forecast", {"train": "train/loss"}),
+    (
+        "forecast error",
+        "forecast",
         {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
     ),
 )

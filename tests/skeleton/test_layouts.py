@@ -22,6 +22,8 @@ SIZES = {
     "kinectv1_20": 20,
     "h36m32": 32,
     "cmu38": 38,
+    "cmu25": 25,
+    "h36m22": 22,
     "hand21": 21,
     "mediapipe33": 33,
     "openpose25": 25,
@@ -41,6 +43,8 @@ CENTERS = {
     "kinectv1_20": "shoulder_center",
     "h36m32": "hips",
     "cmu38": "hips",
+    "cmu25": "spine",
+    "h36m22": "spine1",
     "hand21": "wrist",
     "mediapipe33": "nose",
     "openpose25": "neck",
@@ -313,6 +317,26 @@ def test_bones_are_the_published_ones(name, base, published):
 )
 def test_motion_capture_parents_are_the_kinematic_ones(name, parents):
     assert get_layout(name).parents.tolist() == [int(parent) for parent in parents.split()]
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "left_out"),
+    [
+        ("cmu25", "cmu38", [0, 1, 2, 7, 8, 13, 16, 20, 24, 27, 29, 33, 36]),
+        ("h36m22", "h36m32", [0, 1, 6, 11, 16, 20, 23, 24, 28, 31]),
+    ],
+)
+def test_modeled_joints_are_those_of_published_code(name, whole, left_out):
+    """What hung on a joint that is left out hangs on the next inward, or on the center."""
+    part, layout = get_layout(name), get_layout(whole)
+    kept = [joint for n, joint in enumerate(layout.joints) if n not in left_out]
+    assert list(part.joints) == kept
+    for joint, parent in zip(part.joints, part.parents, strict=True):
+        inward = layout.parents[layout.index(joint)]
+        while inward in left_out:
+            inward = layout.parents[inward]
+        expected = layout.joints[inward] if inward >= 0 else part.joints[part.center]
+        assert joint == part.joints[part.center] or part.joints[parent] == expected
 
 
 def test_mediapipe_bones_are_its_own_but_for_the_face():

@@ -138,11 +138,14 @@ def test_another_unit_is_warned_of_and_taken_out(command, tmp_path, caplog, caps
     large = write_set(tmp_path / "large", split="test")
     for path in large.glob("*.npz"):
         np.savez(path, keypoints=500 * np.load(path)["keypoints"] + [960, 540, 0])
-    assert command(large, tmp_path / "warned") == 0
+    assert command(large, tmp_path / "boxed") == 0
+    assert "units across" not in caplog.text  # each clip is brought to [-1, 1]
+    whole = "--clips.box=false"
+    assert command(large, tmp_path / "warned", whole) == 0
     assert "units across" in caplog.text and "--clips.unit" in caplog.text
     caplog.clear()
-    assert command(small, tmp_path / "a") == 0
-    assert command(large, tmp_path / "b", "--clips.unit=500") == 0
+    assert command(small, tmp_path / "a", whole) == 0
+    assert command(large, tmp_path / "b", whole, "--clips.unit=500") == 0
     assert "units across" not in caplog.text
     first, second = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in "ab")
     assert second["losses"]["prediction"] == pytest.approx(first["losses"]["prediction"], rel=0.01)

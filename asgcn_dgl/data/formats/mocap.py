@@ -57,6 +57,9 @@ LARGEST = 4 * np.pi
 #: What can be kept of the root: all, its orientation, or nothing (as published protocols do).
 ROOTS = ("keep", "turn", "none")
 
+#: What becomes of the angles: positions by forward kinematics, or exponential maps as they are.
+FORMS = ("positions", "angles")
+
 #: A first frame that turns fewer joints is a pose for calibration. In CMU's it turns 7.
 FEW_JOINTS = 10
 
@@ -177,6 +180,7 @@ def read_mocap(
     step: int = 1,
     root_motion: str = "keep",
     rest_pose: str = "drop",
+    form: str = "positions",
     name: str | None = None,
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
@@ -186,15 +190,22 @@ def read_mocap(
     ``step`` keeps every step-th frame: 2 makes 25 frames a second of 50. ``root_motion`` as in
     :func:`angles_to_positions`. Every CMU file begins with a pose of calibration, which
     ``rest_pose="drop"`` removes and ``"keep"`` keeps, as the published code does.
+    ``form="angles"`` puts the exponential map of a joint, in radians, in the place of its position;
+    that of the root is 0 with ``root_motion="none"``.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
     values = read_angles(path, recorder)
     if rest_pose == "drop" and len(values) > 1 and np.count_nonzero(values[0, 3:]) < FEW_JOINTS:
         values = values[1:]
     values = values[::step]
     joints = len(recorder.offsets)
     check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
-    pos = angles_to_positions(values, recorder, root_motion)
+    if form == "angles":
+        pos = values[:, 3:].reshape(len(values), joints, 3)
+        if root_motion == "none":
+            pos[:, 0] = 0
+    else:
+        pos = angles_to_positions(values, recorder, root_motion)
     return Clip.from_positions(
         Path(path).stem if name is None else name,
         recorder.layout,
@@ -205,13 +216,15 @@ def read_mocap(
     )
 
 
-def _check(step: int, root_motion: str, rest_pose: str) -> None:
+def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise InputError(f"step must be a whole number from 1, got {step!r}")
     if root_motion not in ROOTS:
         raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
     if rest_pose not in ("drop", "keep"):
         raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
+    if form not in FORMS:
+        raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
 
 
 def open_cmu(
@@ -220,13 +233,15 @@ def open_cmu(
     root_motion: str = "keep",
     rest_pose: str = "drop",
     extra: bool = False,
+    form: str = "positions",
 ) -> FolderReader:
     """Open CMU's folder ``{train,test}/ACTION/ACTION_N.txt`` or one file; the split is ``folders``.
 
     ``extra`` adds the walking of ``walking_extra``, which the protocol of eight actions does not
     have; other options as for :func:`read_mocap`.
     """
-    _check(step, root_motion, rest_pose)
+    _check(step, root_motion, rest_pose, form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": rest_pose, "form": form}
     root = Path(root)
     names: list[str] = []
     files: list[Path] = []
@@ -234,7 +249,7 @@ def open_cmu(
     parts: list[str] = []
     left_out = 0
     if root.is_file():
-        return _reader(CMU, [root.stem], [root], [{}], {}, step, root_motion, rest_pose)
+        return _reader(CMU, [root.stem], [root], [{}], {}, options)
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             folder = path.parent.name
@@ -259,19 +274,22 @@ def open_cmu(
             left_out,
         )
     splits = {"folders": Split.of(parts)}
-    return _reader(CMU, names, files, facts, splits, step, root_motion, rest_pose)
+    return _reader(CMU, names, files, facts, splits, options)
 
 
-def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> FolderReader:
+def open_h36m(
+    root: str | Path, step: int = 1, root_motion: str = "keep", form: str = "positions"
+) -> FolderReader:
     """Open Human3.6M's folder ``S*/ACTION_N.txt`` or one file; options as :func:`read_mocap`.
 
     Splits: in ``s5`` subject 5 tests, in ``s11`` subject 11, with which published code chooses; in
     both subjects 1, 6, 7, 8 and 9 train.
     """
-    _check(step, root_motion, "keep")
+    _check(step, root_motion, "keep", form)
+    options = {"step": step, "root_motion": root_motion, "rest_pose": "keep", "form": form}
     root = Path(root)
     if root.is_file():
-        return _reader(H36M, [root.stem], [root], [{}], {}, step, root_motion, "keep")
+        return _reader(H36M, [root.stem], [root], [{}], {}, options)
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
     names: list[str] = []
     facts: list[Mapping[str, int]] = []
@@ -294,7 +312,7 @@ def open_h36m(root: str | Path, step: int = 1, root_motion: str = "keep") -> Fol
         )
         for name in ("s5", "s11")
     }
-    return _reader(H36M, names, files, facts, splits, step, root_motion, "keep")
+    return _reader(H36M, names, files, facts, splits, options)
 
 
 def _reader(
@@ -303,9 +321,7 @@ def _reader(
     files: list[Path],
     facts: list[Mapping[str, int]],
     splits: Mapping[str, Split],
-    step: int,
-    root_motion: str,
-    rest_pose: str,
+    options: Mapping[str, Any],
 ) -> FolderReader:
     check_names(names, files)
     known = [{name: n for name, n in each.items() if name != "label"} for each in facts]
@@ -317,7 +333,7 @@ def _reader(
         splits,
         tuple(files),
         functools.partial(read_mocap, recorder=recorder),
-        {"step": step, "root_motion": root_motion, "rest_pose": rest_pose},
+        options,
         tuple(
             {"name": name, "label": label, "meta": meta}
             for name, label, meta in zip(names, labels, known, strict=True)
@@ -339,7 +355,7 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
 FORMATS = tuple(
     Format(recorder.name, open_it, functools.partial(_recognizes, recorder), "motion capture", own)
     for recorder, open_it, own in (
-        (CMU, open_cmu, ("step", "root_motion", "rest_pose")),
-        (H36M, open_h36m, ("step", "root_motion")),
+        (CMU, open_cmu, ("step", "root_motion", "rest_pose", "form")),
+        (H36M, open_h36m, ("step", "root_motion", "form")),
     )
 )

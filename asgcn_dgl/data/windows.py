@@ -1,0 +1,291 @@
+"""Windows of recordings: some frames that are seen, and those that follow, to be forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asgcn_dgl.data.batch import Batch
+from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+
+CONSTANT = 1e-4  # the standard deviation of a coordinate that does not change, as published
+
+__all__ = ["Augment", "WindowSet", "frame_step"]
+
+
+def frame_step(recorded: float | None, wanted: float | None) -> int:
+    """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown.
+
+    Examples
+    --------
+    >>> frame_step(50.0, 25.0), frame_step(30.0, 25.0), frame_step(None, 25.0)
+    (2, 1, 1)
+    """
+    if recorded is None or wanted is None:
+        return 1
+    return max(1, round(recorded / wanted))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of windows while training, of a window as a whole.
+
+    Parameters
+    ----------
+    flip
+        Probability that left and right change places, and x its sign.
+    reverse
+        Probability that time runs backwards.
+    slow
+        Slowest speed that a window is played at, 0 to 1; half of the windows keep their own.
+    noise
+        Standard deviation of noise on the seen frames, in the clips' unit.
+    """
+
+    flip: float = 0.0
+    reverse: float = 0.0
+    slow: float = 1.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Group:
+    """All frames of the recordings of one layout and number of bodies, one after another.
+
+    Attributes
+    ----------
+    layout, bodies
+        What they share.
+    pos
+        (F, M, V, d).
+    mask
+        (F, M, V) bool, None where all is seen.
+    """
+
+    layout: SkeletonLayout
+    bodies: int
+    pos: Tensor
+    mask: Tensor | None
+
+
+class WindowSet:
+    """All windows of recordings, drawn by number.
+
+    The recordings are held in memory once; a window is gathered when it is asked for.
+
+    Parameters
+    ----------
+    clips
+        Recordings; those that are too short for a window have none.
+    past, future
+        P and T', frames that are seen and that follow.
+    rate
+        Frames a second of the windows: every so many of a recording that says its own
+        (``meta["fps"]``) are taken; None for all.
+    every_start
+        Whether windows begin at each recorded frame, or at the frames that are taken, from the
+        first, alone.
+
+    Attributes
+    ----------
+    names
+        Name of each recording.
+    steps
+        For each recording how many of its frames make one of a window.
+    start
+        (W,) first recorded frame of each window.
+    recording
+        (W,) number of the recording that each window is of.
+    label
+        (W,) class of the recording.
+
+    Raises
+    ------
+    InputError
+        If no recording is long enough.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> pos = np.random.default_rng(0).normal(size=(1, 40, 17, 2))
+    >>> windows = WindowSet([Clip.from_positions("a", get_layout("coco17"), pos)], 10, 25)
+    >>> batch = windows.batch([0, 5], GraphBuilder())
+    >>> len(windows), tuple(batch.feat.shape), tuple(batch.future.shape)
+    (6, (34, 10, 2), (34, 25, 2))
+    """
+
+    def __init__(
+        self,
+        clips: Iterable[Clip],
+        past: int,
+        future: int,
+        *,
+        rate: float | None = None,
+        every_start: bool = False,
+    ) -> None:
+        held = list(clips)
+        self.past, self.future = past, future
+        self.names = [clip.name for clip in held]
+        self.steps = [frame_step(clip.meta.get("fps"), rate) for clip in held]
+        found: dict[tuple[SkeletonLayout, int], list[int]] = {}
+        for number, clip in enumerate(held):
+            found.setdefault((clip.layout, clip.num_bodies), []).append(number)
+        self._groups = [_group(*key, [held[n] for n in numbers]) for key, numbers in found.items()]
+        numbers, places, starts, groups = [], [], [], []
+        for group, members in enumerate(found.values()):
+            offset = 0
+            for number in members:
+                step, frames = self.steps[number], held[number].num_frames
+                first = np.arange(0, frames - self._reach(step), 1 if every_start else step)
+                starts.append(first)
+                places.append(first + offset)
+                numbers.append(np.full(len(first), number))
+                groups.append(np.full(len(first), group))
+                offset += frames
+        self.start = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+        if not len(self.start):
+            raise InputError(
+                f"none of {len(held)} recordings is as long as a window of {past} + {future} "
+                "frames; give longer ones, or fewer frames"
+            )
+        order = np.argsort(np.concatenate(numbers), kind="stable")
+        self.start = self.start[order]
+        self.recording = np.concatenate(numbers)[order]
+        self._place = torch.from_numpy(np.concatenate(places)[order])
+        self._group = np.concatenate(groups)[order]
+        self._step = torch.tensor(self.steps)[torch.from_numpy(self.recording)]
+        self.label = np.array([held[number].label for number in self.recording])
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self.start)
+
+    def _reach(self, step: int) -> int:
+        return (self.past + self.future - 1) * step
+
+    def shares(self, balance: float) -> np.ndarray:
+        """Return the probability of each window to be drawn, (W,).
+
+        Parameters
+        ----------
+        balance
+            1: all windows are as probable; 0: all classes are; between: in between.
+        """
+        _, which, counts = np.unique(self.label, return_inverse=True, return_counts=True)
+        weight = counts.astype(np.float64)[which] ** (balance - 1)
+        return weight / weight.sum()
+
+    def varying(self) -> Tensor:
+        """Tell which coordinates of which joints change, (V, d), of recordings of one layout."""
+        pos = torch.cat([group.pos.flatten(0, 1) for group in self._groups])
+        return pos.std(dim=0) > CONSTANT
+
+    def batch(
+        self,
+        chosen: Sequence[int] | np.ndarray,
+        builder: GraphBuilder,
+        augment: Augment | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """Gather windows; those of one layout and number of bodies come together.
+
+        Parameters
+        ----------
+        chosen
+            Numbers of windows.
+        builder
+            Makes the structure: the model's ``graph_builder``.
+        augment
+            Random changes, drawn from ``generator``.
+        generator
+            Source of chance.
+        """
+        chosen = np.asarray(chosen)
+        groups = self._group[chosen]
+        chosen = chosen[np.argsort(groups, kind="stable")]
+        feats, masks, lasts, targets, target_masks, counts = [], [], [], [], [], []
+        layouts: list[SkeletonLayout] = []
+        for number in np.unique(groups):
+            own = torch.from_numpy(chosen[self._group[chosen] == number])
+            group = self._groups[number]
+            pos, mask = self._gather(group, own, augment, generator)
+            feat = _rows(pos[:, : self.past])
+            lasts.append(feat[:, -1])
+            if augment is not None and augment.noise:
+                feat = feat + augment.noise * torch.randn(feat.shape, generator=generator)
+            feats.append(feat)
+            targets.append(_rows(pos[:, self.past :]))
+            here = torch.ones(pos.shape[:-1], dtype=torch.bool) if mask is None else mask
+            masks.append(_rows(here[:, : self.past]))
+            target_masks.append(_rows(here[:, self.past :]))
+            layouts += [group.layout] * len(own)
+            counts += [group.bodies] * len(own)
+        mask = torch.cat(masks)
+        known = torch.cat(target_masks) & mask.any(dim=1, keepdim=True)
+        return Batch(
+            structure=builder.structure(layouts, counts),
+            feat=torch.cat(feats),
+            mask=None if bool(mask.all()) else mask,
+            label=torch.from_numpy(self.label[chosen]),
+            last=torch.cat(lasts),
+            future=torch.cat(targets),
+            future_mask=known,
+            names=[f"{self.names[self.recording[n]]}@{self.start[n]}" for n in chosen],
+            num_bodies=torch.tensor(counts),
+        )
+
+    def _gather(
+        self,
+        group: _Group,
+        own: Tensor,
+        augment: Augment | None,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, M, V, d) positions and (B, T, M, V) masks of windows of one group."""
+        time = torch.arange(self.past + self.future)
+        place = self._place[own].unsqueeze(1)
+        steps = self._step[own].unsqueeze(1)
+        if augment is None:
+            frames = place + steps * time
+            return group.pos[frames], None if group.mask is None else group.mask[frames]
+        chance = torch.rand(4, len(own), generator=generator)
+        if augment.slow < 1:
+            speed = torch.where(chance[0] < 0.5, augment.slow ** chance[1], 1.0).unsqueeze(1)
+            exact = steps * time * speed
+            low = exact.floor().long()
+            part = (exact - low)[..., None, None, None]
+            frames, after = place + low, place + torch.minimum(low + 1, steps * time[-1])
+            pos = torch.lerp(group.pos[frames], group.pos[after], part)
+            mask = None if group.mask is None else group.mask[frames] & group.mask[after]
+            pos = pos if mask is None else pos * mask.unsqueeze(-1)
+        else:
+            frames = place + steps * time
+            pos, mask = group.pos[frames], None if group.mask is None else group.mask[frames]
+        back, mirror = chance[2] < augment.reverse, chance[3] < augment.flip
+        order = torch.from_numpy(group.layout.mirror_index)
+        mirrored = pos[mirror][..., order, :]
+        mirrored[..., 0] *= -1
+        pos[mirror] = mirrored
+        pos[back] = pos[back].flip(1)
+        if mask is not None:
+            mask[mirror] = mask[mirror][..., order]
+            mask[back] = mask[back].flip(1)
+        return pos, mask
+
+
+def _group(layout: SkeletonLayout, bodies: int, clips: Sequence[Clip]) -> _Group:
+    pos = torch.from_numpy(np.concatenate([clip.pos for clip in clips], axis=1)).transpose(0, 1)
+    mask = torch.from_numpy(np.concatenate([clip.mask for clip in clips], axis=1)).transpose(0, 1)
+    whole = bool(mask.all())
+    return _Group(layout, bodies, pos.contiguous(), None if whole else mask.contiguous())
+
+
+def _rows(values: Tensor) -> Tensor:
+    """(B, T, M, V, ...) to (B M V, T, ...)."""
+    return values.movedim(1, 3).flatten(0, 2)

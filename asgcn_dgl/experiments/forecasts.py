@@ -1,0 +1,316 @@
+"""Pictures of an evaluated forecaster: poses, errors over time, and the page with both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from asgcn_dgl import viz
+from asgcn_dgl.data.windows import WindowSet
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.gallery import find_up
+from asgcn_dgl.models import Forecaster
+from asgcn_dgl.training.build import set_threads
+from asgcn_dgl.training.checkpoint import Restored, load_model
+from asgcn_dgl.training.clips import clips_to_test, open_run
+from asgcn_dgl.training.files import RunDir, read_figures
+from asgcn_dgl.training.forecasting import make_windows
+from asgcn_dgl.training.history import read_history
+from asgcn_dgl.training.units import Unit, UnitName, unit_of
+from asgcn_dgl.viz.charts import curve_panels
+from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.figure import PAGE_WIDTH
+from asgcn_dgl.viz.page import Page, Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "FORECAST_FIGURES",
+    "Forecasts",
+    "draw_forecasts",
+    "forecast_page",
+    "is_forecaster",
+    "open_forecasts",
+]
+
+Floats = npt.NDArray[np.floating]
+_DRAWN = 40  # windows among which a typical one is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """A run of a forecaster that was evaluated, opened to be looked at.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    restored
+        Its model.
+    windows
+        All windows of the test recordings.
+    metrics
+        What ``metrics.json`` holds.
+    checkpoint
+        Name of the checkpoint.
+    """
+
+    run: RunDir
+    restored: Restored
+    windows: WindowSet
+    metrics: dict[str, Any]
+    checkpoint: str
+
+    def spread(self, count: int) -> list[int]:
+        """Choose windows, spread evenly over those of each action, which take equal shares."""
+        labels = np.unique(self.windows.label)
+        each = max(1, count // len(labels))
+        chosen: list[int] = []
+        for label in labels:
+            own = np.flatnonzero(self.windows.label == label)
+            chosen += own[np.linspace(0, len(own) - 1, min(each, len(own))).astype(int)].tolist()
+        return sorted(set(chosen))
+
+    def place(self, name: str) -> int:
+        """Return the number of a window by the name of its recording and its first frame.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name.
+        """
+        names = [self.windows.names[number] for number in self.windows.recording]
+        known = [f"{n}@{at}" for n, at in zip(names, self.windows.start, strict=True)]
+        if name not in known:
+            raise InputError(
+                f"{self.run.path}: no test window {name!r}; they are named like {known[0]}"
+            )
+        return known.index(name)
+
+    def action(self, exhibit: Exhibit) -> str:
+        """Return the name of the action of a window."""
+        return self.restored.class_names[exhibit.label]
+
+    @torch.no_grad()
+    def exhibits(self, places: Sequence[int]) -> list[Exhibit]:
+        """Forecast some windows; each is shown whole, the forecast beside what followed."""
+        model: Any = self.restored.model
+        found = []
+        for place in places:
+            batch = self.windows.batch([place], model.graph_builder)
+            future = model.eval()(batch.structure, batch.feat, batch.mask).future
+            bodies, layout = int(batch.num_bodies[0]), batch.structure.layouts[0]
+            mask = torch.ones(batch.feat.shape[:2], dtype=torch.bool)
+            seen = torch.cat([mask if batch.mask is None else batch.mask, batch.future_mask], 1)
+            pos = torch.cat([batch.feat, batch.future], dim=1)
+
+            def bodied(rows: torch.Tensor, bodies: int = bodies) -> npt.NDArray[Any]:
+                return rows.unflatten(0, (bodies, -1)).transpose(1, 2).numpy()
+
+            found.append(
+                Exhibit(
+                    batch.names[0],
+                    layout,
+                    bodied(pos),
+                    bodied(seen),
+                    int(batch.label[0]),
+                    future=bodied(future),
+                )
+            )
+        return found
+
+    @cached_property
+    def typical(self) -> Exhibit:
+        """The window among a few whose forecast errs as most do, of those that move."""
+        few = self.exhibits(self.spread(_DRAWN))
+        moving = sorted(few, key=_motion)[len(few) // 2 :]
+        ranked = sorted(moving, key=_error)
+        return ranked[len(ranked) // 2]
+
+
+def _motion(exhibit: Exhibit) -> float:
+    """Mean distance that the leading body moves in the future."""
+    start = exhibit.num_frames - exhibit.steps
+    pos = exhibit.pos[exhibit.leader]
+    return float(np.linalg.norm(pos[start:] - pos[start - 1], axis=-1).mean())
+
+
+def _error(exhibit: Exhibit) -> float:
+    assert exhibit.future is not None
+    start = exhibit.num_frames - exhibit.steps
+    wrong = exhibit.future[exhibit.leader] - exhibit.pos[exhibit.leader, start:]
+    return float(np.linalg.norm(wrong, axis=-1).mean())
+
+
+def is_forecaster(folder: str | Path) -> bool:
+    """Tell whether a run is that of a forecaster."""
+    return RunDir(Path(folder)).read_config().model.name == Forecaster.name
+
+
+def open_forecasts(
+    folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
+) -> Forecasts:
+    """Open an evaluated run of a forecaster.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    checkpoint
+        'best', 'last' or 'auto'.
+    root
+        Folder of the data set, if it is not where training found it.
+
+    Raises
+    ------
+    InputError
+        If the run is not evaluated, is no forecaster's, or its files or its data cannot be used.
+    """
+    run = RunDir(Path(folder))
+    metrics = read_figures(run.metrics)
+    if "actions" not in metrics:
+        raise InputError(f"{run.path}: not evaluated; run 'asgcn-dgl evaluate {run.path}'")
+    file = run.checkpoint(checkpoint)
+    restored = load_model(file)
+    if not isinstance(restored.model, Forecaster):
+        raise InputError(f"{run.path}: its model is no forecaster")
+    config = restored.config
+    if root is not None:
+        config.root = str(root)
+    set_threads(config)
+    data = open_run(config, testing=True)
+    restored.check_data(data)
+    windows = make_windows(clips_to_test(data, config), config)
+    return Forecasts(run, restored, windows, metrics, file.stem)
+
+
+def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+    body, start = exhibit.leader, exhibit.num_frames - exhibit.steps
+    assert exhibit.future is not None
+    wanted = [round((k + 1) * exhibit.steps / 5) for k in range(5)] if exhibit.steps >= 5 else None
+    layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
+    return viz.draw_prediction(
+        layout,
+        exhibit.future[body] * unit.factor,
+        exhibit.pos[body, start:] * unit.factor,
+        mask=exhibit.mask[body, start:],
+        last=exhibit.pos[body, start - 1] * unit.factor,
+        frames=wanted,
+        title=f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})",
+        unit=unit.name,
+        up=up,
+        page_width=width,
+    )
+
+
+def _errors(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+    result = found.metrics
+    times = [
+        1000 * (n + 1) / result["frames_per_second"]
+        for n in range(len(result["prediction"]["mpjpe_per_frame"]))
+    ]
+    curves = {
+        name: [unit.factor * value for value in result["prediction"][f"{key}_per_frame"]]
+        for name, key in (("forecast", "mpjpe"), ("last pose repeated", "zero_velocity"))
+    }
+    return viz.draw_errors(times, curves, unit=unit.name, page_width=width)
+
+
+def _curves(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+    return viz.draw_curves(read_history(found.run.path), page_width=width)
+
+
+#: How each figure of a forecaster is drawn, by name.
+FORECAST_FIGURES: dict[str, Callable[..., Figure]] = {
+    "prediction": _poses,
+    "fig10": _poses,
+    "errors": _errors,
+    "curves": _curves,
+}
+
+
+def draw_forecasts(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    suffix: str = "png",
+    clip: str | None = None,
+    unit: UnitName | None = None,
+    up: str | None = None,
+    page_width: float = PAGE_WIDTH,
+    checkpoint: str = "auto",
+    root: str | Path | None = None,
+) -> list[Path]:
+    """Draw the figures of an evaluated forecaster, see ``asgcn_dgl.experiments.figures``.
+
+    ``clip`` is the name of a window: that of its recording, ``@``, and its first frame.
+
+    Raises
+    ------
+    InputError
+        If a figure or window is unknown, or the run or its data cannot be used.
+    """
+    unknown = sorted(set(only or ()) - set(FORECAST_FIGURES))
+    if unknown:
+        raise InputError(
+            f"--only {unknown[0]}: a forecaster has no such figure; choose of "
+            f"{', '.join(FORECAST_FIGURES)}"
+        )
+    found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+    exhibit = found.typical if clip is None else found.exhibits([found.place(clip)])[0]
+    chosen = unit_of(found.restored.config.data, exhibit.pos.shape[3], unit)
+    axis = find_up([exhibit], up)
+    target = found.run.path / "figures" if out is None else Path(out)
+    written = []
+    for name in only or FORECAST_FIGURES:
+        figure = FORECAST_FIGURES[name](found, exhibit, chosen, page_width, axis)
+        written.append(viz.save_figure(figure, target / f"{name}.{suffix}", 200))
+        print(f"drawn: {written[-1]}")
+    return written
+
+
+def forecast_page(found: Forecasts, clips: int, unit: UnitName | None, up: str | None) -> Page:
+    """Return the report of a forecaster: figures at the top, and windows with their forecasts."""
+    exhibits = [
+        replace(each, name=f"{found.action(each)}: {each.name}")
+        for each in found.exhibits(found.spread(clips))
+    ]
+    result, config = found.metrics, found.restored.config
+    model = found.restored.model
+    chosen = unit_of(config.data, exhibits[0].pos.shape[3], unit)
+    average = result["average"]
+    cards = [
+        (f"Error at {time} ms", chosen.text(error), f"last pose repeated {chosen.text(still)}")
+        for time, error, still in zip(
+            result["horizons_ms"], average["mpjpe"], average["zero_velocity"], strict=True
+        )
+    ]
+    return Page(
+        title=found.run.path.resolve().name,
+        subtitle=f"{result['dataset']}, {result['protocol']} · forecast of "
+        f"{model.config.future_frames} frames from {model.config.past_frames} · "
+        f"{found.checkpoint} checkpoint, epoch {found.restored.epoch}",
+        rows=[Row(each.name, bodies=each.num_bodies, frames=each.num_frames) for each in exhibits],
+        exhibits=exhibits,
+        cards=cards,
+        curves=curve_panels(read_history(found.run.path)),
+        facts={
+            "Model": f"forecaster, {result['parameters']:,} parameters",
+            "A-links": f"{model.config.num_actional} types"
+            if model.config.num_actional
+            else "none",
+            "Data": f"{config.data}, {result['windows']} windows of {result['clips']} recordings",
+            "Mean": "over {all} joints, {modeled} forecast".format(**result["joints"]),
+            "Seed": str(result["seed"]),
+        },
+        up=find_up(exhibits, up),
+    )

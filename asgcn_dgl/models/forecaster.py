@@ -1,0 +1,283 @@
+"""Forecaster: how a motion goes on, as a change of its last pose in few smooth coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
+from asgcn_dgl.nn import AIMEncoder, ForecastNet, Links
+from asgcn_dgl.nn.agconv import EdgeWeight
+from asgcn_dgl.nn.masks import as_layouts
+from asgcn_dgl.ops import link_matrices
+from asgcn_dgl.ops.frames import as_mask, hold_missing
+from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+from asgcn_dgl.skeleton.graph import check_structures, structure_of
+
+
+class ForecastOutput(NamedTuple):
+    """What a forecaster says of N joints.
+
+    Attributes
+    ----------
+    future
+        (N, T', d) poses that follow.
+    links
+        A-links of the batch, as of the observed frames; None without actional types.
+    """
+
+    future: Tensor
+    links: Links | None
+
+
+class Forecaster(ForecastNet):
+    r"""Forecast poses by residual graph blocks on the coefficients of a motion over time.
+
+    The observed frames, followed by the last one repeated, are taken relative to the last pose and
+    transformed by a discrete cosine transform D over time. Blocks of S-links and A-links change the
+    coefficients of all joints together; the inverse transform of the sum is the forecast:
+
+    .. math::
+
+        C &= D (X_{1..P}, x_P, \dots, x_P) - D x_P \\
+        \hat X &= x_P + D^\top (C + f(C, x_P))
+
+    Mao et al., *Learning Trajectory Dependencies for Human Motion Prediction*, ICCV 2019, forecast
+    in such coefficients; Guo et al., *Back to MLP*, WACV 2023, found layer norms and few maps to
+    be enough. The blocks here are those of this library's graph convolution.
+
+    Parameters
+    ----------
+    layouts
+        The layout, or layouts, of the clips; or an :class:`ASGCNConfig` of the name 'forecaster',
+        and nothing else.
+    in_feats
+        d, coordinates of a joint.
+    **options
+        Options by name, see :class:`ASGCNConfig`: ``past_frames``, ``future_frames``,
+        ``coefficients``, ``channels`` (the width of each block, all equal), ``motion_unit``,
+        ``dropout``, and those of the links.
+
+    Attributes
+    ----------
+    config
+        All options: ``Forecaster(model.config)`` makes such a model again.
+
+    Raises
+    ------
+    ValueError
+        For an option out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from asgcn_dgl.models import Forecaster
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> model = Forecaster("coco17", in_feats=2, channels=[16, 16], num_actional=2)
+    >>> graph = model.graph_builder.structure(get_layout("coco17"), [1, 2])
+    >>> out = model(graph, torch.randn(51, 10, 2))
+    >>> out.future.shape, model(graph, torch.randn(51, 30, 2), frames=60).future.shape
+    (torch.Size([51, 25, 2]), torch.Size([51, 60, 2]))
+    """
+
+    name: ClassVar[str] = "forecaster"
+
+    #: Names of the actions and how clips are prepared, where they are known; kept with the weights
+    #: by :meth:`save_pretrained`.
+    class_names: tuple[str, ...] = ()
+    preparation: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(
+        self,
+        layouts: ASGCNConfig | SkeletonLayout | str | Sequence[SkeletonLayout | str],
+        in_feats: int = 3,
+        **options: Any,
+    ) -> None:
+        if isinstance(layouts, ASGCNConfig):
+            if options:
+                raise TypeError("an ASGCNConfig holds all options: give it alone")
+            config = layouts
+        else:
+            config = ASGCNConfig.preset("paper", layouts, 0, in_feats, name=self.name, **options)
+        if config.name != self.name:
+            raise ValueError(f"config.name must be {self.name!r}, got {config.name!r}")
+        structure: dict[str, Any] = {
+            "max_hop": config.max_hop,
+            "num_actional": config.num_actional,
+            "construction": config.construction,
+            "truncated": config.truncated,
+            "norm": config.norm,
+        }
+        every = as_layouts(config.layouts)
+        conv: dict[str, Any] = {
+            **structure,
+            "actional_weight": config.actional_weight,
+            "link_norm": config.link_norm,
+            "scale": config.scale,
+            "layouts": every if config.edge_mask else None,
+            "bias": config.bias,
+            "offsets": every if config.structural_offsets else None,
+        }
+        super().__init__(
+            config.in_feats,
+            config.past_frames,
+            config.future_frames,
+            hidden_feats=config.channels[0],
+            num_blocks=len(config.channels),
+            coefficients=config.coefficients,
+            unit=config.motion_unit,
+            dropout=config.dropout,
+            conv=conv,
+        )
+        self.config, self.layouts, self.in_feats = config, every, config.in_feats
+        self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
+        self._sizes = {
+            self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
+        }
+        self.encoder: AIMEncoder | None = None
+        if config.num_actional:
+            self.encoder = AIMEncoder(
+                config.in_feats,
+                config.num_actional,
+                num_frames=config.past_frames,
+                hidden_feats=config.aim_hidden,
+                dropout=config.aim_dropout,
+                tau=config.tau,
+                hard=config.hard,
+                ghost=config.ghost_prior > 0,
+            )
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        super().reset_parameters()
+        if self.encoder is not None:
+            self.encoder.reset_parameters()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Forecaster:
+        """Make a model from what ``model.config.to_dict()`` gave."""
+        return cls(ASGCNConfig.from_dict({"name": cls.name, **config}))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads.
+
+        Parameters
+        ----------
+        folder
+            Where to write; files there of these names are replaced.
+
+        Raises
+        ------
+        ImportError
+            Where safetensors is not installed.
+        """
+        save_pretrained(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Forecaster:
+        """Return a model that :meth:`save_pretrained` wrote, in evaluation mode.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no such model, or files of it are damaged.
+        ImportError
+            Where safetensors is not installed.
+        """
+        config, values, weights = read_pretrained(folder)
+        model = cls(config)
+        fill(model, weights, folder)
+        model.class_names = tuple(values["class_names"])
+        model.preparation = values["preparation"]
+        return model.eval()
+
+    def forward(
+        self,
+        graph: Any,
+        feat: Tensor,
+        mask: Tensor | None = None,
+        *,
+        frames: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> ForecastOutput:
+        """Forecast.
+
+        Parameters
+        ----------
+        graph
+            Structure, or DGL graph, of N joints, from :attr:`graph_builder`.
+        feat
+            (N, T, d) observed poses. The last ``config.past_frames`` count; before fewer, the first
+            pose is repeated.
+        mask
+            (N, T) bool, where a joint was seen; None for everywhere. A joint that is missing for
+            a while stays where it was seen last. What is forecast of one that is never seen means
+            nothing, and changes nothing else.
+        frames
+            Poses to forecast; by default ``config.future_frames``. More are forecast from the
+            forecast, as if it had been observed.
+        generator
+            Source of the Gumbel noise in training.
+
+        Raises
+        ------
+        ValueError
+            If the features or the graph do not fit.
+        """
+        if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != self.in_feats:
+            raise ValueError(
+                f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
+                f"got shape {tuple(feat.shape)}"
+            )
+        frames = self.config.future_frames if frames is None else frames
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1, got {frames!r}")
+        across = self.graph_builder.across_bodies if self.encoder is not None else None
+        check_structures(graph, self._sizes, across)
+        mask = as_mask(mask, feat)
+        past, seen = self._observed(feat, mask)
+        future, links = self._step(graph, past, seen, generator)
+        while future.shape[1] < frames:
+            past = torch.cat([past, future], dim=1)[:, -self.config.past_frames :]
+            more, _ = self._step(graph, past, seen, generator)
+            future = torch.cat([future, more], dim=1)
+        return ForecastOutput(future[:, :frames], links)
+
+    def _observed(self, feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Last P frames without gaps, (N, P, d), and which joints were seen, (N,)."""
+        count = self.config.past_frames
+        past, seen = feat[:, -count:], None
+        if mask is not None:
+            here = mask[:, -count:]
+            past, seen = hold_missing(past, here), here.any(dim=1)
+        missing = count - past.shape[1]
+        if missing > 0:
+            past = torch.cat([past[:, :1].expand(-1, missing, -1), past], dim=1)
+        return past, seen
+
+    def _step(
+        self, graph: Any, past: Tensor, seen: Tensor | None, generator: torch.Generator | None
+    ) -> tuple[Tensor, Links | None]:
+        """Forecast T' frames from P."""
+        links: Links | None = None
+        if self.encoder is not None:
+            shown = None if seen is None else seen.unsqueeze(1).expand(past.shape[:2])
+            links = self.encoder(graph, past / self.unit, shown, generator)
+        structure = structure_of(graph)
+        if structure is None:
+            weight: EdgeWeight | None = None if links is None else links.weight
+            return self.extend(graph, past, weight, seen), links
+        weight = None
+        if links is not None:
+            weight = link_matrices(structure, links.weight, self.config.link_norm)
+        # The convolutions compute in this order: the poses are brought to it once.
+        past = structure.rows_joints_first(past)
+        here = None if seen is None else structure.rows_joints_first(seen)
+        future = self.extend(structure.with_joints_first(), past, weight, here)
+        return structure.rows_in_graph_order(future), links

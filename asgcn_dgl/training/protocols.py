@@ -1,0 +1,151 @@
+"""How the field measures pose prediction: joints, windows, and published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["HORIZONS", "PROTOCOLS", "Protocol", "horizon_frames"]
+
+#: Milliseconds after the last observed frame.
+HORIZONS = (80, 160, 320, 400, 560, 1000)
+
+SEED = 1234567890  # of the published choice of eight windows
+SOURCE = 50  # frames before the first that is forecast, of any model, in that choice
+_TRUTH: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a set's published figures are measured on.
+
+    Attributes
+    ----------
+    joints
+        Joints of the set, over which the published mean is taken.
+    modeled
+        Layout of those that are forecast.
+    copies
+        How many joints take the forecast of a modeled one, itself included, where that is not 1;
+        all others are taken from the recording, without error.
+    reading, test_reading
+        Options of the reader for recordings to learn from and to test on.
+    span
+        Frames that the choice of eight windows leaves free at the end of a recording.
+    first
+        First frame that it may choose.
+    published
+        Model to action to MPJPE in mm at ``published_at``.
+    published_at
+        Milliseconds.
+    source
+        Where the published figures are from, and what they are measured on.
+    """
+
+    joints: int
+    modeled: str
+    copies: Mapping[str, int] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    test_reading: Mapping[str, Any] = field(default_factory=dict)
+    span: int = 75
+    first: int = 0
+    published: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    published_at: tuple[int, ...] = ()
+    source: str = ""
+
+    def weights(self, joints: Sequence[str]) -> np.ndarray:
+        """Return the weight of each joint in the mean over all joints of the set, (V,)."""
+        return np.array([self.copies.get(joint, 1) for joint in joints]) / self.joints
+
+    def eight(self, lengths: Sequence[int], past: int) -> list[list[int]] | None:
+        """Return the first frames of the eight windows that published code draws of an action.
+
+        Parameters
+        ----------
+        lengths
+            Frames of the action's recordings, at the rate of the protocol: as many windows are
+            drawn of each.
+        past
+            Frames that a model observes, at most 50.
+
+        Returns
+        -------
+        list of list of int
+            For each recording; None where one is too short.
+        """
+        if past > SOURCE or any(length - self.span <= self.first for length in lengths):
+            return None
+        random = np.random.RandomState(SEED)
+        chosen: list[list[int]] = [[] for _ in lengths]
+        for _ in range(8 // len(lengths)):
+            for number, length in enumerate(lengths):
+                at = int(random.randint(self.first, length - self.span))
+                chosen[number].append(at + SOURCE - past)
+        return chosen
+
+
+def horizon_frames(frames: int, rate: float) -> dict[int, int]:
+    """Return the frame that lies at each of :data:`HORIZONS`, counted from 1.
+
+    Examples
+    --------
+    >>> horizon_frames(25, 25.0)
+    {80: 2, 160: 4, 320: 8, 400: 10, 560: 14, 1000: 25}
+    >>> horizon_frames(10, 30.0)
+    {80: 2, 160: 5, 320: 10}
+    """
+    at = {time: round(time * rate / 1000) for time in HORIZONS}
+    return {time: frame for time, frame in at.items() if 1 <= frame <= frames}
+
+
+def _by_action(text: str) -> dict[str, dict[str, list[float]]]:
+    """Read a table: an action, then the figures of each model."""
+    models = ("DMGNN", "LTD", "MSR-GCN")
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in models}
+    for line in text.strip().splitlines():
+        action, *values = line.split()
+        numbers = [float(value) for value in values]
+        size = len(numbers) // len(models)
+        for place, name in enumerate(models):
+            found[name][action] = numbers[place * size : (place + 1) * size]
+    return found
+
+
+_CMU = _by_action(
+    """
+    basketball 15.6 28.7 59.0 73.1 138.6  11.7 21.3 41.0 50.8 98.0  10.3 18.9 37.7 47.0 87.0
+    jumping 32.0 54.3 96.7 119.9 224.6  17.2 32.4 60.1 72.6 127.4  15.0 28.7 55.9 69.1 124.8
+    running 17.4 26.8 38.3 40.1 46.4  14.5 24.2 37.4 41.1 51.7  12.8 20.4 30.6 34.4 48.0
+    soccer 14.9 25.3 52.2 65.4 111.9  13.3 24.0 43.8 53.2 108.3  10.9 19.5 37.1 46.4 99.3
+    walking 9.6 15.5 26.0 30.4 67.0  6.6 10.7 17.4 20.4 34.4  6.3 10.3 17.6 21.1 39.7
+    """
+)
+
+#: Sets that pose prediction is measured on, by the name of their format.
+PROTOCOLS: dict[str, Protocol] = {
+    "cmu": Protocol(
+        38,
+        "cmu25",
+        reading={"root_motion": "none"},
+        test_reading={"root_motion": "none", "rest_pose": "keep"},
+        published=_CMU,
+        published_at=(80, 160, 320, 400, 1000),
+        source="Dang et al., MSR-GCN, ICCV 2021: all windows, all 106 files of the set",
+    ),
+    "h36m": Protocol(
+        32,
+        "h36m22",
+        copies={
+            "neck": 3,
+            **{f"{side}_{name}": 2 for side in ("left", "right") for name in ("hand",)},
+            **{f"{side}_wrist_end": 2 for side in ("left", "right")},
+        },
+        reading={"root_motion": "none"},
+        test_reading={"root_motion": "none"},
+        span=150,
+        first=16,
+    ),
+}
