@@ -379,4 +379,5 @@ def test_commands_that_recognize_say_so(run, cmu_root, tmp_path, capsys):
         ["export", str(run), "--to", "onnx", "--out", str(tmp_path / "model.onnx")],
     ):
         assert main(command) == 2
-        assert any(word in capsys.readouterr().err for word in ("recogni", "pretrained"))
+        said = capsys.readouterr().err
+        assert "recogni" in said or "pretrained" in said
