@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def make_record(
-    model: ASGCN,
+    model: ASGCN | Forecaster,
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
