@@ -87,6 +87,7 @@ def test_scores_give_the_metrics(trained):
 
 def test_log_has_a_line_for_each_epoch(trained):
     lines = (trained / "train.log").read_text().splitlines()
+    lines = [line for line in lines if not line.startswith("options: ")]
     assert [line.split("  ")[0] for line in lines[1:4]] == [
         "aim epoch 1/1",
         "joint epoch 1/2",
@@ -351,7 +352,7 @@ def test_scores_that_are_not_finite_are_refused(tiny, tmp_path, capsys):
     torch.save(checkpoint, file)
     capsys.readouterr()
     assert main(["evaluate", str(folder), "--checkpoint=last"]) == 2
-    assert "scores that are not finite" in capsys.readouterr().err
+    assert "not finite" in capsys.readouterr().err
 
 
 def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
