@@ -221,7 +221,7 @@ def _facts(values: Mapping[str, Any]) -> Facts:
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
-        int(values["bodies"]),
+        most=int(values["bodies"]),
     )
 
 
