@@ -245,6 +245,11 @@ def predict(
         "Options of the files' format. Left out: those that the model's store was prepared with.",
     ] = None,
     top: Annotated[int, "Classes to print for each file."] = 3,
+    future: Annotated[
+        int | None,
+        "Poses to predict: any number by a forecaster, by a prediction head at most those that it "
+        "was trained for. Left out: as many as those.",
+    ] = None,
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Use a trained model on raw files.
@@ -259,7 +264,13 @@ def predict(
     paths = [Path(file) for file in files]
     target = None if out is None else Path(out)
     predict(
-        Path(run_dir), paths, out=target, top=top, checkpoint=checkpoint, options=options or None
+        Path(run_dir),
+        paths,
+        out=target,
+        top=top,
+        future=future,
+        checkpoint=checkpoint,
+        options=options or None,
     )
 
 

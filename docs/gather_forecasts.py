@@ -15,7 +15,11 @@ from asgcn_dgl.training.protocols import PROTOCOLS
 
 __all__ = ["gather"]
 
-NAMES = ("mpjpe", "mpjpe_modeled", "zero_velocity", "zero_velocity_modeled")
+NAMES = tuple(
+    f"{half}{kind}"
+    for half in ("mpjpe", "zero_velocity")
+    for kind in ("", "_published", "_modeled")
+)
 
 
 def gather(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def observed(self) -> torch.Tensor:
-        """What a prediction head is given: ``recent`` where there is any, else ``last``."""
+        """The input of a prediction head, ``recent`` where there is any, else ``last``."""
         return self.last if self.recent is None else self.recent
 
     @property

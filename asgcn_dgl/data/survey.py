@@ -223,9 +223,8 @@ def doubt_unit(size: float) -> str:
     if size <= 0 or low <= size <= high:
         return ""
     return (
-        f"bodies are about {size:.4g} units across, and training takes about 1: links and "
-        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}, "
-        "or with --clips.box true, as the configuration small_set does"
+        f"bodies are about {size:.4g} units across, and training takes about 1: train takes "
+        f"--clips.unit {float(f'{size:.2g}'):g} where none is given"
     )
 
 

@@ -208,7 +208,7 @@ class OnnxEngine:
 
 def _facts(values: Mapping[str, Any]) -> Facts:
     preparation = values["preparation"]
-    clips = ClipsConfig(sampling="own", num_frames=10**6, align="none")
+    clips = ClipsConfig(sampling="own", num_frames=100_000, align="none")
     if preparation.get("run"):
         clips = RunConfig.from_dict(dict(preparation["run"])).clips
     count = int(values["classes"] if "classes" in values else len(values["class_names"]))

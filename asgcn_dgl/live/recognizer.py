@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -293,14 +294,15 @@ class Recognizer:
                 raise InputError("time must be given, since the recognizer has a rate")
             self._timed = False
             return float(self.frames)
-        if not isinstance(time, int | float) or not math.isfinite(time):
+        if not isinstance(time, numbers.Real) or not math.isfinite(time):
             raise InputError(f"time must be a number, got {time!r}")
+        time = float(time)
         if self._held and time <= self._held[-1].time:
             raise InputError(f"time must rise from frame to frame, got {time} after the last one's")
         if self._held and time - self._held[-1].time > self.max_pause:
             self.reset()
         self._timed = True
-        return float(time)
+        return time
 
     def _track(self, places: np.ndarray, scores: np.ndarray | None, now: float) -> list[int]:
         if self._tracks is None:

@@ -102,7 +102,8 @@ class ClipsConfig:
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
-        the recordings' unit. None: the coordinates as they are, which should be about 1.
+        the recordings' unit. None: the coordinates as they are, or the size of the training clips'
+        bodies where that is far from 1.
     rate
         Frames a second that recordings are brought to first, by interpolation; those that do not
         tell theirs stay as they are. None: their own, which should be the same.

@@ -289,7 +289,8 @@ class ForecastTraining(Phase):
 
     def on_validation_epoch_start(self) -> None:
         """Start the scores."""
-        self.scores = ForecastScores(np.ones(self.model.layouts[0].num_joints))
+        size = max(layout.num_joints for layout in self.model.layouts)
+        self.scores = ForecastScores(np.full((2, size), 1 / size))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of windows."""
@@ -331,7 +332,7 @@ class ForecastScores:
     Parameters
     ----------
     weights
-        (V,) weight of each joint in the published mean.
+        (2, V) weight of each joint in the two means over all joints of the set.
     angles
         (V, 3) bool, the exponential maps that change, where positions are such; None: they are
         places.
@@ -345,14 +346,14 @@ class ForecastScores:
     def update(self, batch: Batch, future: Tensor) -> None:
         """Take in a batch of windows."""
         joints = batch.structure.joint.cpu()
-        weight = torch.from_numpy(self.weights).float()[joints]
+        weights = torch.from_numpy(self.weights).float()[:, joints]
         clip = batch.structure.clip.cpu()
         target, mask = batch.future.cpu(), batch.future_mask.cpu()
         still = batch.last.cpu().unsqueeze(1).expand_as(target)
         rows = []
         for pose in (future.detach().float().cpu(), still):
             error = (pose - target).norm(dim=-1).masked_fill(~mask, 0.0)
-            rows += [_mean(error, mask, clip, batch.num_bodies, each) for each in (None, weight)]
+            rows += [_mean(error, mask, clip, batch.num_bodies, each) for each in (None, *weights)]
             if self.angles is not None:
                 rows.append(self._euler(pose, target, clip, joints))
         self._errors.append(torch.stack(rows, dim=1).numpy())
@@ -373,7 +374,7 @@ class ForecastScores:
     def errors(self) -> np.ndarray:
         """Return (W, E, T'): of the forecast, then of zero velocity, errors by frame.
 
-        They are the mean over modeled joints, that over all joints of the set, and of angles the
+        They are the mean over modeled joints, the two over all joints of the set, and of angles the
         Euler error.
         """
         return np.concatenate(self._errors)
@@ -439,7 +440,7 @@ def score_forecasts(
     model.to(device).eval()
     names = model.layouts[0].joints
     size = max(layout.num_joints for layout in model.layouts)
-    weights = np.full(size, 1 / size) if protocol is None else protocol.weights(names)
+    weights = np.full((2, size), 1 / size) if protocol is None else protocol.weights(names)
     angles = windows.varying().numpy() if config.forecast.form == "angles" else None
     scores = ForecastScores(weights, angles)
     batches = InOrder(windows, model.graph_builder, config.trainer.eval_batch_size)
@@ -530,7 +531,7 @@ def forecast_figures(
 def _at(errors: np.ndarray, times: Mapping[int, int]) -> dict[str, list[float]]:
     """Return the errors (E, T') at the horizons."""
     places = [frame - 1 for frame in times.values()]
-    kinds = ("_modeled", "", "_euler")[: len(errors) // 2]
+    kinds = ("_modeled", "", "_published", "_euler")[: len(errors) // 2]
     names = [f"{half}{kind}" for half in ("mpjpe", "zero_velocity") for kind in kinds]
     return {
         name: [float(value) for value in row[places]]
@@ -576,7 +577,8 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
     joints = result["joints"]
     mean = f"mean over {joints['all']} joints"
     if joints["all"] != joints["modeled"]:
-        mean += f", of which {joints['modeled']} are forecast"
+        mean += f": {joints['modeled']} forecast, others as recorded (as published: on a forecast "
+        mean += "joint, take its error)"
     lines = [
         f"{result['split']}: {result['windows']} windows of {result['clips']} recordings of "
         f"{result['dataset']} ({result['protocol'] or 'no split'}), {result['checkpoint']} "
@@ -604,8 +606,8 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
             rows.append((name, count, *(unit.number(v) for v in values["mpjpe"])))
             rows.append(("  zero velocity", "", *map(unit.number, values["zero_velocity"])))
             if joints["all"] != joints["modeled"]:
-                name = "  forecast joints alone"
-                rows.append((name, "", *map(unit.number, values["mpjpe_modeled"])))
+                for name, key in (("as published", "published"), ("forecast joints", "modeled")):
+                    rows.append((f"  {name}", "", *map(unit.number, values[f"mpjpe_{key}"])))
             for name, key in (("Euler angles", "mpjpe"), ("their zero velocity", "zero_velocity")):
                 if turned:
                     rows.append((f"  {name}", "", *map(unit.number, values[f"{key}_euler"])))
@@ -628,8 +630,12 @@ def _published(result: Mapping[str, Any], unit: Unit) -> list[str]:
         there = [name for name, table in rules.published.items() if action in table]
         if not there:
             continue
-        ours = dict(zip(result["horizons_ms"], row["all_windows"]["mpjpe"], strict=True))
-        rows.append((action, "ours", *(unit.number(ours[time]) for time in times)))
+        for number, (title, key) in enumerate(
+            (("ours, as published", "mpjpe_published"), ("ours, others as recorded", "mpjpe"))
+        ):
+            ours = dict(zip(result["horizons_ms"], row["all_windows"][key], strict=True))
+            head = "" if number else action
+            rows.append((head, title, *(unit.number(ours[time]) for time in times)))
         for name in there:
             figures = dict(zip(rules.published_at, rules.published[name][action], strict=True))
             rows.append(("", name, *(f"{figures[time]:.1f}" for time in times)))

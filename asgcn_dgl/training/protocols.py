@@ -29,8 +29,8 @@ class Protocol:
     modeled
         Layout of those that are forecast.
     copies
-        How many joints take the forecast of a modeled one, itself included, where that is not 1;
-        all others are taken from the recording, without error.
+        How many joints lie on a modeled one, itself included, where that is not 1. Published code
+        gives them its forecast; joints that are fixed to the root have no error.
     reading, test_reading
         Options of the reader for recordings to learn from and to test on.
     span
@@ -57,8 +57,13 @@ class Protocol:
     source: str = ""
 
     def weights(self, joints: Sequence[str]) -> np.ndarray:
-        """Return the weight of each joint in the mean over all joints of the set, (V,)."""
-        return np.array([self.copies.get(joint, 1) for joint in joints]) / self.joints
+        """Return the weight of each joint in two means over all joints of the set, (2, V).
+
+        The first takes all joints that are not modeled from the recording, without error. The
+        second is that of published code, see ``copies``.
+        """
+        copies = [self.copies.get(joint, 1) for joint in joints]
+        return np.array([np.ones(len(joints)), copies]) / self.joints
 
     def eight(self, lengths: Sequence[int], past: int) -> list[list[int]] | None:
         """Return the first frames of the eight windows that published code draws of an action.
@@ -129,6 +134,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "cmu": Protocol(
         38,
         "cmu25",
+        copies={"spine1": 4, "left_hand": 3, "right_hand": 3},
         reading={"root_motion": "none"},
         test_reading={"root_motion": "none", "rest_pose": "keep"},
         published=_CMU,

@@ -18,7 +18,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from asgcn_dgl import Recognizer
-from asgcn_dgl.data import Center, Clip, SkeletonDataset, collate
+from asgcn_dgl.data import (
+    Center,
+    Clip,
+    Compose,
+    RandomRotate,
+    RandomScale,
+    SkeletonDataset,
+    collate,
+)
 from asgcn_dgl.data.synthetic import CLASS_NAMES, make_clip
 from asgcn_dgl.live import live
 from asgcn_dgl.models import STGCN
@@ -26,7 +34,7 @@ from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training import ClipsConfig, RunConfig, load_model, predict_clip
 
 ACTIONS = ("wave", "clap", "kick", "sit down")
-TAKES, SUBJECTS, EPOCHS = 2, 7, 20
+TAKES, SUBJECTS, EPOCHS = 2, 13, 20
 FRAMES, RATE = 24, 30.0
 
 # %% Clips of landmarks
@@ -49,7 +57,7 @@ NEAREST = [source(name) for name in layout.joints[:33]]
 
 
 def landmarks(action, subject, take):
-    joints = make_clip(CLASS_NAMES.index(action) + 1, subject, 2, take).joints[:1]
+    joints = make_clip(CLASS_NAMES.index(action) + 1, subject, 2, take, losses=0).joints[:1]
     hips = joints[:, :, [kinect.joints.index("spine_base")]]
     return (joints - hips)[:, :, NEAREST] * [1, -1, 1]  # (1, T, 33, 3)
 
@@ -71,8 +79,9 @@ print(f"{len(clips)} clips of {min(c.num_frames for c in clips)} frames and more
 # `save_pretrained` keeps with the weights what the live answers need: the names of the classes, and
 # how clips are prepared.
 torch.manual_seed(0)
-model = STGCN(layout, len(ACTIONS), channels=(16, 32), strides=(2, 2), dropout=0.1)
-dataset = SkeletonDataset(clips, num_frames=FRAMES, transform=Center(), training=True)
+model = STGCN(layout, len(ACTIONS), channels=(24, 48), strides=(2, 2), dropout=0.1)
+turned = Compose(Center(), RandomRotate((5.0, 60.0, 5.0)), RandomScale())
+dataset = SkeletonDataset(clips, num_frames=FRAMES, transform=turned, training=True)
 loader = DataLoader(
     dataset, 8, shuffle=True, collate_fn=lambda samples: collate(samples, model.graph_builder)
 )
@@ -122,14 +131,14 @@ print(lines[0][:100], "...")
 
 # %% Answers
 # The window should be about as long as the clips of the training; `rate` brings uneven frames to
-# that of the training, and a pause of more than `max_pause` seconds starts the window anew.
+# that of the training, and a pause of more than `max_pause` seconds clears the window.
 length = int(np.median([clip.num_frames for clip in clips]))
 recognizer = Recognizer.load(folder / "model", window=length, rate=RATE, every=10, smooth=0.3)
 answers = io.StringIO()
 complaints: list[str] = []
 live(recognizer, stage, out=answers, complain=complaints.append, top=1)
-told = [json.loads(line) for line in answers.getvalue().splitlines()]
-for answer in told:
+parsed = [json.loads(line) for line in answers.getvalue().splitlines()]
+for answer in parsed:
     (name, share), frame = answer["top"][0], answer["frame"]
     print(f"frame {frame:3d} ({answer['time']:5.2f} s): {name} {share:.2f}; done: {actions[frame]}")
 print(complaints[0])
@@ -137,7 +146,7 @@ print(complaints[0])
 # %% Beside `predict` on the whole file
 # An answer is that of `predict` on a file that holds the window and nothing else. At the end of an
 # action the window holds nearly all of it, so that both agree; at its beginning the model has seen
-# little.
+# little, and may take a body that has not kicked yet for one that claps.
 trained = load_model(folder / "model")
 whole = [predict_clip(trained, record(a, SUBJECTS, 1)) for a in (ACTIONS[0], ACTIONS[2])]
 for found in whole:

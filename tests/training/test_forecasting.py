@@ -173,14 +173,24 @@ def test_any_set_can_be_forecast(clips_root, tmp_path):
     assert found["average"]["mpjpe"] == pytest.approx(found["average"]["mpjpe_modeled"])
 
 
-def test_the_copies_of_human36m():
-    """Joints 16, 20, 23, 24, 28 and 31 take the forecast of 13, 19, 22, 13, 27 and 30."""
-    layout, whole = get_layout("h36m22"), get_layout("h36m32")
-    weight = dict(zip(layout.joints, PROTOCOLS["h36m"].weights(layout.joints), strict=True))
+@pytest.mark.parametrize(
+    ("name", "part", "whole", "twins"),
+    [
+        # Joints 16, 20, 23, 24, 28 and 31 lie on these.
+        ("h36m", "h36m22", "h36m32", (13, 19, 22, 13, 27, 30)),
+        # Joints 16, 20, 29, 24, 27, 33 and 36.
+        ("cmu", "cmu25", "cmu38", (15, 15, 15, 23, 23, 32, 32)),
+    ],
+)
+def test_joints_on_a_forecast_one_have_its_error_in_published_means(name, part, whole, twins):
+    layout, whole = get_layout(part), get_layout(whole)
+    recorded, published = PROTOCOLS[name].weights(layout.joints)
     expected = {joint: 1 for joint in layout.joints}
-    for twin in (13, 19, 22, 13, 27, 30):
+    for twin in twins:
         expected[whole.joints[twin]] += 1
-    assert weight == {joint: count / 32 for joint, count in expected.items()}
+    size = whole.num_joints
+    assert published == pytest.approx([expected[joint] / size for joint in layout.joints])
+    assert recorded == pytest.approx([1 / size] * layout.num_joints)
 
 
 def test_loss_by_hand():
@@ -233,11 +243,11 @@ def test_scores_leave_out_what_is_unknown():
         ["a", "b"],
         torch.tensor([1, 2]),
     )
-    scores = ForecastScores(np.full(21, 1 / 21))
+    scores = ForecastScores(np.full((2, 21), 1 / 21))
     scores.update(batch, future)
     errors = scores.errors()
-    np.testing.assert_allclose(errors[0, :2], [[0, 3], [0, 3]], atol=1e-6)
-    np.testing.assert_allclose(errors[:, 2:], 2**0.5, rtol=1e-6)
+    np.testing.assert_allclose(errors[0, :3], [[0, 3]] * 3, atol=1e-6)
+    np.testing.assert_allclose(errors[:, 3:], 2**0.5, rtol=1e-6)
 
 
 def test_forecasts_do_not_depend_on_the_size_of_batches(run, cmu_root):
@@ -369,4 +379,5 @@ def test_commands_that_recognize_say_so(run, cmu_root, tmp_path, capsys):
         ["export", str(run), "--to", "onnx", "--out", str(tmp_path / "model.onnx")],
     ):
         assert main(command) == 2
-        assert any(word in capsys.readouterr().err for word in ("recogni", "pretrained"))
+        said = capsys.readouterr().err
+        assert "recogni" in said or "pretrained" in said
