@@ -63,7 +63,8 @@ class SkeletonDataModule(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.accumulate, self.repeat, self.seed = accumulate, repeat, seed
         self.workers, self.by_length = workers, by_length
-        self.first_epoch = 0  #: Where training continues from a checkpoint: the next, from 0.
+        #: Epoch that training continues from, counted from 0.
+        self.first_epoch = 0
 
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips to learn from."""
