@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def observed(self) -> torch.Tensor:
-        """What a prediction head is given: ``recent`` where there is any, else ``last``."""
+        """Poses for a prediction head, ``recent`` where there are any and else ``last``."""
         return self.last if self.recent is None else self.recent
 
     @property

@@ -211,7 +211,7 @@ class Forecaster(ForecastNet):
         Parameters
         ----------
         graph
-            Structure, or DGL graph, of N joints, from :attr:`graph_builder`.
+            Structure, or DGL graph, of N joints, from ``graph_builder``.
         feat
             (N, T, d) observed poses. The last ``config.past_frames`` count; before fewer, the first
             pose is repeated.

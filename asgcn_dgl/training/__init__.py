@@ -13,6 +13,7 @@ from asgcn_dgl.lazy import on_demand
 from asgcn_dgl.training.config import (
     AIMConfig,
     ClipsConfig,
+    ForecastConfig,
     OptimConfig,
     PredictionConfig,
     RunConfig,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from asgcn_dgl.training.checkpoint import Restored, load_model
     from asgcn_dgl.training.compare import fuse, list_runs
     from asgcn_dgl.training.datamodule import SkeletonDataModule
+    from asgcn_dgl.training.forecasting import ForecastData, ForecastTraining, forecast_loss
     from asgcn_dgl.training.history import read_history
     from asgcn_dgl.training.lr_finder import find_lr
     from asgcn_dgl.training.modules import AIMWarmUp, JointTraining
@@ -39,6 +41,7 @@ else:
             "checkpoint": ("Restored", "load_model"),
             "compare": ("fuse", "list_runs"),
             "datamodule": ("SkeletonDataModule",),
+            "forecasting": ("ForecastData", "ForecastTraining", "forecast_loss"),
             "history": ("read_history",),
             "lr_finder": ("find_lr",),
             "modules": ("AIMWarmUp", "JointTraining"),
@@ -54,6 +57,9 @@ __all__ = [
     "AveragedModel",
     "ClipsConfig",
     "DivergenceError",
+    "ForecastConfig",
+    "ForecastData",
+    "ForecastTraining",
     "JointTraining",
     "OptimConfig",
     "Prediction",
@@ -65,6 +71,7 @@ __all__ = [
     "SkeletonDataModule",
     "TrainerConfig",
     "find_lr",
+    "forecast_loss",
     "fuse",
     "list_runs",
     "load_model",
