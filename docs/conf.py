@@ -40,7 +40,11 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(os|typing|pytorch_lightning)\..*"),
     # Types in signatures: aliases, parts of a Literal or a list, and classes of one module's own.
     (r"py:(class|obj)", r"\w+|.*[\[\]'].*"),
-    (r"py:class", r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|Recorder|Seen|Take)"),
+    (
+        r"py:class",
+        r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|PairGroup|Part|PlantedArea|Recorder|RunDir|RunSummary)",
+    ),
+    (r"py:class", r"asgcn_dgl\..*\.(Seen|Take|Template)"),
 ]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice

@@ -179,11 +179,12 @@ def _forecast(name: str, found: Mapping[str, Any]) -> str:
     """Show the errors of a forecaster by action, beside zero velocity and published figures."""
     times = found["horizons_ms"]
     joints = found["joints"]
-    lines = [f"## {found['title']} (`{name}`)", ""]
+    lines = [f"## {found['title']}", ""]
     over = f"{joints['all']} joints, {joints['modeled']} of them forecast"
     lines += [
-        f"{found['dataset']}, protocol {found['protocol']}: mean distance in mm over {over}; all "
-        f"windows, mean of {len(found['seeds'])} seeds. *As published*, a joint that lies on a "
+        f"{found['dataset']}, protocol {found['protocol']}. From `{name}`. Mean distance in mm "
+        f"over {over}; all windows, mean of {len(found['seeds'])} seeds. *As published*, a joint "
+        "that lies on a "
         "forecast one has its error, and one that is fixed to the root has none; *others as "
         "recorded*, neither has any.",
         "",

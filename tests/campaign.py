@@ -646,9 +646,10 @@ def kills_of_prepare(base: Base, count: int, rng: random.Random, workers: int = 
         command = ["prepare", "--data=synthetic", f"--root={root}", f"--workers={workers}"]
         tally.take(run(*command, f"--out={out}"), "uninterrupted", statuses=(0,))
     seconds, expected = (time.monotonic() - begun) / 2, (content(new), content(old))
-    kills = 0
-    while kills < count:
-        kind = ("new", "overwrite", "link")[kills % 3]
+    kills = rounds = 0
+    while kills < count or rounds < 3:
+        kind = ("new", "overwrite", "link")[rounds % 3]
+        rounds += 1
         for each in place.iterdir():
             if each not in (new, old):
                 each.unlink() if each.is_symlink() or each.is_file() else shutil.rmtree(each)
@@ -662,7 +663,7 @@ def kills_of_prepare(base: Base, count: int, rng: random.Random, workers: int = 
         command = ["prepare", "--data=synthetic", f"--root={base.more}", f"--workers={workers}"]
         command += [f"--out={out}", *([] if kind == "new" else ["--overwrite"])]
         while True:
-            last = kills >= count
+            last = kills >= max(1, count * min(rounds, 3) // 3)
             after = rng.uniform(0, seconds * rng.choice((0.5, 1.1)))
             outcome = run(*command) if last else killed(command, after)
             if outcome.status != -signal.SIGKILL:

@@ -21,7 +21,7 @@ from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, open_run
 from asgcn_dgl.training.files import RunDir, read_figures
-from asgcn_dgl.training.forecasting import make_windows
+from asgcn_dgl.training.forecasts import make_windows
 from asgcn_dgl.training.history import read_history
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.charts import curve_panels

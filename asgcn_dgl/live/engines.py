@@ -197,7 +197,9 @@ class OnnxEngine:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Compute; there may be fewer bodies than the file is for, and more have been left out."""
         bodies = len(seen.feat)
-        feat, mask, last = (_filled(each, self._bodies)[None] for each in seen)
+        feat, mask, last = (
+            _filled(each, self._bodies)[None] for each in (seen.feat, seen.mask, seen.last)
+        )
         given = {"pos": feat.astype(np.float32), "mask": mask}
         if self._takes_last:
             given["last"] = last.astype(np.float32)
@@ -219,7 +221,7 @@ def _facts(values: Mapping[str, Any]) -> Facts:
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
-        int(values["bodies"]),
+        most=int(values["bodies"]),
     )
 
 

@@ -96,7 +96,9 @@ class ClipProgram(nn.Module):
         has = {
             "logits": True,
             "links": model.aim is not None,
-            "future": model.prediction is not None,
+            # The head 'dct' needs poses as recorded, before frames are chosen: files have no place
+            # for them.
+            "future": model.prediction is not None and model.config.future_head != "dct",
         }
         self.outputs = tuple(name for name in OUTPUTS if has[name]) if outputs is None else outputs
         for name in self.outputs:

@@ -26,7 +26,7 @@ from asgcn_dgl.training.clips import (
 )
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
-from asgcn_dgl.training.forecasting import format_forecasts, test_forecaster
+from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores

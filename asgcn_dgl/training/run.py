@@ -51,12 +51,8 @@ from asgcn_dgl.training.finetune import (
     take_layout,
     take_weights,
 )
-from asgcn_dgl.training.forecasting import (
-    ForecastData,
-    ForecastTraining,
-    format_forecasts,
-    test_forecaster,
-)
+from asgcn_dgl.training.forecasting import ForecastData, ForecastTraining
+from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
 from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
@@ -367,6 +363,8 @@ def _fit(
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
         _restore(saver, checkpoint, file)
+        if isinstance(data, SkeletonDataModule):
+            data.first_epoch = checkpoint["epoch"] + 1
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
             _restore(log, checkpoint, file)

@@ -138,8 +138,9 @@ def test_what_is_done_to_one_graph_changes_no_other(make_clip):
         for etype in other.graph.canonical_etypes
     }
     for etype in one.graph.canonical_etypes:
-        for value in one.graph.edges[etype].data.values():
-            value.mul_(5)
+        data = one.graph.edges[etype].data
+        for name in data:
+            data[name].mul_(5)
     later = collate(samples[:2], BUILDER)
     assert any(weights.values())
     for graph in (other.graph, later.graph):

@@ -180,9 +180,9 @@ def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
     RunDir(tmp_path / "stgcn" / "seed0").metrics.write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: not valid JSON"):
         make_table("comparison", RunConfig(), tmp_path, seeds=1)
-    with pytest.raises(InputError, match="--seeds must be at least 1"):
+    with pytest.raises(InputError, match="--seeds must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, seeds=0)
-    with pytest.raises(InputError, match="--at-once must be at least 1"):
+    with pytest.raises(InputError, match="--at-once must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, at_once=0)
 
 

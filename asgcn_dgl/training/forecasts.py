@@ -1,0 +1,400 @@
+"""Forecasts of windows, scored: errors by action and horizon, and tables of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from asgcn_dgl.data import Batch, Clip, Reader
+from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
+from asgcn_dgl.data.windows import WindowSet
+from asgcn_dgl.models import Forecaster
+from asgcn_dgl.skeleton import GraphBuilder
+from asgcn_dgl.training.build import device_of
+from asgcn_dgl.training.checkpoint import Restored, versions
+from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.preparation import make_transform
+from asgcn_dgl.training.progress import track
+from asgcn_dgl.training.protocols import PROTOCOLS, Protocol, horizon_frames
+from asgcn_dgl.training.report import columns
+from asgcn_dgl.training.units import Unit, unit_of
+
+__all__ = [
+    "ForecastScores",
+    "InOrder",
+    "forecast_figures",
+    "format_forecasts",
+    "make_windows",
+    "protocol_of",
+    "score_forecasts",
+    "test_forecaster",
+]
+
+
+def make_windows(
+    clips: Reader | Sequence[Clip], config: RunConfig, *, every_start: bool = False
+) -> WindowSet:
+    """Return the windows of recordings as a forecaster of a run sees them.
+
+    Parameters
+    ----------
+    clips
+        Recordings.
+    config
+        Options of the run.
+    every_start
+        Let windows begin at each recorded frame, see :class:`~asgcn_dgl.data.windows.WindowSet`.
+    """
+    prepare = make_transform(config.clips, training=False)
+    random = np.random.default_rng(0)
+    whole = clips if isinstance(clips, Reader) else list(clips)
+    return WindowSet(
+        (prepare(clip, random) for clip in whole),
+        config.model.past_frames,
+        config.model.future_frames,
+        rate=config.forecast.rate,
+        every_start=every_start,
+    )
+
+
+class InOrder(Dataset[Batch]):
+    """All windows of a set in order, some at a time."""
+
+    def __init__(self, windows: WindowSet, builder: GraphBuilder, size: int) -> None:
+        self.windows, self.builder, self.size = windows, builder, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.windows) / self.size)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return a batch."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        first = number * self.size
+        chosen = range(first, min(first + self.size, len(self.windows)))
+        return self.windows.batch(chosen, self.builder)
+
+
+@dataclass
+class ForecastScores:
+    """Errors of windows: of the forecast and of zero velocity, by frame.
+
+    Parameters
+    ----------
+    weights
+        (2, V) weight of each joint in the two means over all joints of the set.
+    angles
+        (V, 3) bool, the exponential maps that change, where positions are such; None: they are
+        places.
+    """
+
+    weights: np.ndarray
+    angles: np.ndarray | None = None
+    labels: list[np.ndarray] = field(default_factory=list)
+    _errors: list[np.ndarray] = field(default_factory=list)
+
+    def update(self, batch: Batch, future: Tensor) -> None:
+        """Take in a batch of windows."""
+        joints = batch.structure.joint.cpu()
+        weights = torch.from_numpy(self.weights).float()[:, joints]
+        clip = batch.structure.clip.cpu()
+        target, mask = batch.future.cpu(), batch.future_mask.cpu()
+        still = batch.last.cpu().unsqueeze(1).expand_as(target)
+        rows = []
+        for pose in (future.detach().float().cpu(), still):
+            error = (pose - target).norm(dim=-1).masked_fill(~mask, 0.0)
+            rows += [_mean(error, mask, clip, batch.num_bodies, each) for each in (None, *weights)]
+            if self.angles is not None:
+                rows.append(self._euler(pose, target, clip, joints))
+        self._errors.append(torch.stack(rows, dim=1).numpy())
+        self.labels.append(batch.label.cpu().numpy())
+
+    def _euler(self, pose: Tensor, target: Tensor, clip: Tensor, joints: Tensor) -> Tensor:
+        """Length of the difference of all Euler angles of a window, (B, T')."""
+        assert self.angles is not None
+        keep = torch.from_numpy(self.angles)[joints].unsqueeze(1)
+        angles = [
+            torch.from_numpy(matrix_to_euler(expmap_to_matrix(each.double().numpy())))
+            for each in (torch.where(keep, pose, target), target)
+        ]
+        square = (angles[0] - angles[1]).square().sum(dim=-1)
+        total = square.new_zeros(int(clip.max()) + 1, square.shape[1])
+        return total.index_add(0, clip, square).sqrt().float()
+
+    def errors(self) -> np.ndarray:
+        """Return (W, E, T'): of the forecast, then of zero velocity, errors by frame.
+
+        They are the mean over modeled joints, the two over all joints of the set, and of angles the
+        Euler error.
+        """
+        return np.concatenate(self._errors)
+
+    def by_label(self, chosen: np.ndarray | None = None) -> dict[int, np.ndarray]:
+        """Return the mean (E, T') of each class, over all windows or those that are chosen."""
+        errors, labels = self.errors(), np.concatenate(self.labels)
+        if chosen is not None:
+            errors, labels = errors[chosen], labels[chosen]
+        return {int(label): errors[labels == label].mean(axis=0) for label in np.unique(labels)}
+
+
+def _mean(
+    error: Tensor, mask: Tensor, clip: Tensor, bodies: Tensor, weight: Tensor | None
+) -> Tensor:
+    """Mean error of each window by frame, (B, T'): over joints, or by their weight in a body."""
+    rows = torch.ones_like(error) if weight is None else weight.unsqueeze(1).expand_as(error)
+    total = error.new_zeros(len(bodies), error.shape[1])
+    # Of what is seen in part, the joints seen stand for all.
+    seen = total.index_add(0, clip, rows * mask)
+    whole = total.index_add(0, clip, rows) / bodies.unsqueeze(1)
+    size = torch.ones_like(whole) if weight is None else whole
+    return total.index_add(0, clip, rows * error) * size / seen.clamp(min=1e-12)
+
+
+def test_forecaster(
+    restored: Restored, clips: Reader | Sequence[Clip], split: str, protocol: str, file: Path
+) -> dict[str, Any]:
+    """Score all windows of recordings, see :func:`forecast_figures`."""
+    windows = make_windows(clips, restored.config)
+    rules = protocol_of(restored.config)
+    model: Any = restored.model
+    scores = score_forecasts(model, windows, restored.config, split, rules)
+    return forecast_figures(
+        restored, scores, windows, split=split, protocol=protocol, checkpoint=file.stem
+    )
+
+
+@torch.no_grad()
+def score_forecasts(
+    model: Forecaster,
+    windows: WindowSet,
+    config: RunConfig,
+    label: str,
+    protocol: Protocol | None = None,
+) -> ForecastScores:
+    """Forecast all windows.
+
+    Parameters
+    ----------
+    model
+        The forecaster; it is left in evaluation mode.
+    windows
+        The windows.
+    config
+        Options of the run.
+    label
+        What the progress bar says.
+    protocol
+        The set's, which weighs the joints; None: all alike.
+    """
+    device = device_of(config)
+    model.to(device).eval()
+    names = model.layouts[0].joints
+    size = max(layout.num_joints for layout in model.layouts)
+    weights = np.full((2, size), 1 / size) if protocol is None else protocol.weights(names)
+    angles = windows.varying().numpy() if config.forecast.form == "angles" else None
+    scores = ForecastScores(weights, angles)
+    batches = InOrder(windows, model.graph_builder, config.trainer.eval_batch_size)
+    for batch in track(DataLoader(batches, None), label, config):
+        batch = batch.to(device)
+        scores.update(batch, model(batch.structure, batch.feat, batch.mask).future)
+    return scores
+
+
+def protocol_of(config: RunConfig) -> Protocol | None:
+    """Return the published protocol that a run's figures follow; None where there is none."""
+    protocol = PROTOCOLS.get(config.data)
+    return protocol if protocol and config.clips.layout == protocol.modeled else None
+
+
+def forecast_figures(
+    restored: Restored,
+    scores: ForecastScores,
+    windows: WindowSet,
+    *,
+    split: str,
+    protocol: str,
+    checkpoint: str,
+) -> dict[str, Any]:
+    """Return the figures of an evaluation in plain values, errors in the clips' unit.
+
+    Parameters
+    ----------
+    restored
+        The model that was evaluated.
+    scores
+        Its scores.
+    windows
+        The windows that they are of.
+    split
+        Which recordings: 'validation' or 'test'.
+    protocol
+        Name of the split that they are of.
+    checkpoint
+        Name of the checkpoint.
+    """
+    config = restored.config
+    rules = protocol_of(config)
+    rate = config.forecast.rate or 25.0
+    times = horizon_frames(config.model.future_frames, rate)
+    drawn = PROTOCOLS.get(config.data)
+    chosen = None if drawn is None else _eight(windows, drawn, config.model.past_frames)
+    joints = restored.model.layouts[0].num_joints
+    actions: dict[str, Any] = {}
+    for label, every in scores.by_label().items():
+        name = restored.class_names[label] if label >= 0 else "unknown"
+        own = np.flatnonzero(windows.label == label)
+        actions[name] = {"windows": len(own), "all_windows": _at(every, times)}
+        few = None if chosen is None else chosen.get(label)
+        if few is not None:
+            errors = scores.errors()[few].mean(axis=0)
+            actions[name]["eight_windows"] = _at(errors, times)
+    mean = np.mean(list(scores.by_label().values()), axis=0)
+    unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
+    return {
+        "dataset": config.data,
+        "protocol": protocol,
+        "stream": config.stream,
+        "dims": restored.model.config.in_feats,
+        "split": split,
+        "clips": len({int(number) for number in windows.recording}),
+        "windows": len(windows),
+        "joints": {"modeled": joints, "all": joints if rules is None else rules.joints},
+        "horizons_ms": list(times),
+        "frames_per_second": rate,
+        "actions": actions,
+        "average": _at(mean, times),
+        "form": config.forecast.form,
+        "prediction": {
+            "mpjpe": unit * float(mean[1].mean()),
+            "zero_velocity": unit * float(mean[still].mean()),
+            "mpjpe_per_frame": (unit * mean[1]).tolist(),
+            "zero_velocity_per_frame": (unit * mean[still]).tolist(),
+        },
+        "checkpoint": checkpoint,
+        "epoch": restored.epoch,
+        "seed": config.trainer.seed,
+        "parameters": sum(p.numel() for p in restored.model.parameters()),
+        "versions": versions(),
+    }
+
+
+def _at(errors: np.ndarray, times: Mapping[int, int]) -> dict[str, list[float]]:
+    """Return the errors (E, T') at the horizons."""
+    places = [frame - 1 for frame in times.values()]
+    kinds = ("_modeled", "", "_published", "_euler")[: len(errors) // 2]
+    names = [f"{half}{kind}" for half in ("mpjpe", "zero_velocity") for kind in kinds]
+    return {
+        name: [float(value) for value in row[places]]
+        for name, row in zip(names, errors, strict=True)
+    }
+
+
+def _eight(windows: WindowSet, rules: Protocol, past: int) -> dict[int, np.ndarray]:
+    """Return the numbers of the eight windows of each class, where they can be drawn."""
+    found: dict[int, np.ndarray] = {}
+    for label in np.unique(windows.label):
+        own = windows.label == label
+        recordings = np.unique(windows.recording[own])
+        lengths = [
+            int(np.sum(windows.recording == each)) + windows.past + windows.future - 1
+            for each in recordings
+        ]
+        drawn = rules.eight(lengths, past) if len(recordings) in (1, 2) else None
+        if drawn is None:
+            continue
+        found[int(label)] = np.array(
+            [
+                np.flatnonzero(windows.recording == each)[at]
+                for each, places in zip(recordings, drawn, strict=True)
+                for at in places
+            ]
+        )
+    return found
+
+
+def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
+    """Return the figures of a forecaster as tables to read.
+
+    Parameters
+    ----------
+    result
+        What :func:`forecast_figures` returned.
+    compare
+        Add the figures that are published for the set.
+    """
+    turned = result["form"] == "angles"
+    unit = Unit("", 1.0) if turned else unit_of(result["dataset"], result["dims"])
+    joints = result["joints"]
+    mean = f"mean over {joints['all']} joints"
+    if joints["all"] != joints["modeled"]:
+        mean += f": {joints['modeled']} forecast, others as recorded (as published: on a forecast "
+        mean += "joint, take its error)"
+    lines = [
+        f"{result['split']}: {result['windows']} windows of {result['clips']} recordings of "
+        f"{result['dataset']} ({result['protocol'] or 'no split'}), {result['checkpoint']} "
+        f"checkpoint (epoch {result['epoch']})",
+        f"  mean {'difference of exponential maps, radians,' if turned else 'distance'}"
+        f"{f' in {unit.name}' if unit.name else ''} by milliseconds, {mean}",
+    ]
+    head = ("", "windows", *map(str, result["horizons_ms"]))
+    every = [
+        *((name, "all_windows", row) for name, row in result["actions"].items()),
+        ("average", "all_windows", {"all_windows": result["average"]}),
+    ]
+    few = [
+        (name, "eight_windows", row)
+        for name, row in result["actions"].items()
+        if "eight_windows" in row
+    ]
+    for title, chosen in (("all windows", every), ("8 samples", few)):
+        if not chosen:
+            continue
+        rows = [(title, *head[1:])]
+        for name, kind, row in chosen:
+            count = str(row.get("windows", "")) if kind == "all_windows" else "8"
+            values = row[kind]
+            rows.append((name, count, *(unit.number(v) for v in values["mpjpe"])))
+            rows.append(("  zero velocity", "", *map(unit.number, values["zero_velocity"])))
+            if joints["all"] != joints["modeled"]:
+                for name, key in (("as published", "published"), ("forecast joints", "modeled")):
+                    rows.append((f"  {name}", "", *map(unit.number, values[f"mpjpe_{key}"])))
+            for name, key in (("Euler angles", "mpjpe"), ("their zero velocity", "zero_velocity")):
+                if turned:
+                    rows.append((f"  {name}", "", *map(unit.number, values[f"{key}_euler"])))
+        lines += [f"  {line}" for line in columns(rows)]
+    if compare:
+        lines += _published(result, unit)
+    return "\n".join(lines)
+
+
+def _published(result: Mapping[str, Any], unit: Unit) -> list[str]:
+    """Return the published figures of the set's actions beside ours, and what differs."""
+    rules = PROTOCOLS.get(result["dataset"])
+    if result["form"] == "angles":
+        return ["  the published figures that are known are of positions"]
+    if rules is None or not rules.published:
+        return [f"  no published figures are known for {result['dataset']}"]
+    times = [time for time in rules.published_at if time in result["horizons_ms"]]
+    rows = [("published", "", *map(str, times))]
+    for action, row in result["actions"].items():
+        there = [name for name, table in rules.published.items() if action in table]
+        if not there:
+            continue
+        for number, (title, key) in enumerate(
+            (("ours, as published", "mpjpe_published"), ("ours, others as recorded", "mpjpe"))
+        ):
+            ours = dict(zip(result["horizons_ms"], row["all_windows"][key], strict=True))
+            head = "" if number else action
+            rows.append((head, title, *(unit.number(ours[time]) for time in times)))
+        for name in there:
+            figures = dict(zip(rules.published_at, rules.published[name][action], strict=True))
+            rows.append(("", name, *(f"{figures[time]:.1f}" for time in times)))
+    return [*(f"  {line}" for line in columns(rows, words=2)), f"  {rules.source}"]
