@@ -2,8 +2,8 @@
 
 The parts, from the one that imports nothing to the one that imports all: ``skeleton`` (what a body
 is and its graph), ``ops`` (how messages are summed), ``nn`` (layers), ``models``, ``data``,
-``metrics``, ``training``, ``experiments``, ``viz`` and ``cli``. The names below are imported when
-they are first asked for; none of them needs an extra.
+``metrics``, ``training``, ``live``, ``experiments``, ``viz`` and ``cli``. The names below are
+imported when they are first asked for; none of them needs an extra.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 USAGE_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+_NO_MEMORY = ("can't allocate memory", "out of memory")  # in what torch says
 #: How a command that was interrupted continues.
 _WAY_ON = {
     "train": "; 'asgcn-dgl train --resume --out RUN_DIR' continues a training",
@@ -94,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{place}: {error.strerror}", USAGE_ERROR)
     except DivergenceError as error:
         return _fail(str(error), FAILURE)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(t in str(error) for t in _NO_MEMORY):
+            raise
         return _fail("there is not enough memory; use smaller sizes or fewer workers", USAGE_ERROR)
     except KeyboardInterrupt:
         return _fail(f"interrupted{_WAY_ON.get(command, '')}", INTERRUPTED)

@@ -45,15 +45,23 @@ def demo(
     *,
     out: Annotated[str, "Folder for everything."] = "runs/demo",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
+    seeds: Annotated[
+        int | None,
+        "Train with so many seeds, from --seed on, each on a set of its own, and print a table "
+        "instead of drawing.",
+    ] = None,
 ) -> None:
     """Train, evaluate and draw on generated data.
 
     Write a synthetic set of .skeleton files, train on it with A-links and without, evaluate on
     subjects not seen in training, and draw what was learned. Takes a few minutes.
     """
-    from asgcn_dgl.experiments.demo import demo
+    from asgcn_dgl.experiments.demo import demo, demo_seeds
 
-    demo(Path(out), seed=seed)
+    if seeds is None:
+        demo(Path(out), seed=seed)
+    else:
+        demo_seeds(Path(out), seeds, seed=seed)
 
 
 def prepare(
@@ -248,7 +256,8 @@ def predict(
 
     Print class probabilities and predict future poses of NTU .skeleton, NW-UCLA and
     Kinetics-Skeleton .json, BVH, UTKinect's, MSR-Action3D's and motion capture's .txt, own .npz,
-    .csv and .parquet, annotation pickles, arrays, and stores.
+    .csv and .parquet, annotation pickles, arrays, stores, folders of OpenPose, AlphaPose's .json,
+    DeepLabCut's and other .csv of a row a frame.
     """
     from asgcn_dgl.training.predict import predict
 
@@ -361,12 +370,13 @@ def export(
     run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
     *,
     to: Annotated[
-        Literal["onnx", "torch", "pretrained"],
+        Literal["onnx", "torch", "pretrained", "checkpoint"],
         "onnx: a file for onnxruntime; torch: a program for torch alone; pretrained: config.json "
-        "and model.safetensors.",
+        "and model.safetensors; checkpoint: one file of this library, such as of a pretrained one.",
     ],
     out: Annotated[
-        str | None, "File or folder to write. Left out: model.onnx, model.pt2 or model here."
+        str | None,
+        "File or folder to write. Left out: model.onnx, model.pt2, model.ckpt or model here.",
     ] = None,
     bodies: Annotated[
         int | None,

@@ -22,16 +22,45 @@ try:
 except ImportError:  # a system without these locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["append_line", "atomic_path", "check_target", "locked", "write_json", "write_npz"]
+__all__ = [
+    "append_line",
+    "atomic_path",
+    "check_target",
+    "locked",
+    "plain_file",
+    "write_json",
+    "write_npz",
+]
 
 
-def check_target(path: str | Path) -> Path:
-    """Return the file that writing to ``path`` makes or replaces: links are followed.
+def plain_file(path: str | Path) -> os.stat_result:
+    """Look at a file that shall be read: one that can be read to an end.
+
+    Returns
+    -------
+    stat_result
+        Its size and time.
 
     Raises
     ------
     InputError
-        If a folder, a pipe or a device is there, which must not be replaced.
+        If it is absent, a link to nothing, a folder, a pipe or a device.
+    """
+    try:
+        found = Path(path).stat()
+        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
+        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if reason:
+        raise InputError(f"{path}: cannot be read ({reason}); check the path")
+    return found
+
+
+def check_target(path: str | Path) -> Path:
+    """Return the file that writing to ``path`` makes or replaces, through links.
+
+    InputError if a folder, a pipe or a device is there, which must not be replaced.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -49,12 +78,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place once it is written.
 
     A reader, or a process that is killed, sees the old file or the new one, never half of one.
-    Links are followed to their file.
-
-    Raises
-    ------
-    InputError
-        If a folder, a pipe or a device is there.
+    Links are followed to their file; what is no file is an InputError.
 
     Examples
     --------
@@ -115,20 +139,8 @@ _held: set[Path] = set()  # locks of this process, which it may take again
 def locked(file: Path, place: str | Path) -> Iterator[None]:
     """Keep other processes out while this one writes.
 
-    The system gives the lock back when the process ends, however it ends: a file that a killed
-    process left is taken over.
-
-    Parameters
-    ----------
-    file
-        File of the lock, which is there as long as the lock is held. Its folder is made.
-    place
-        What is written, for the message.
-
-    Raises
-    ------
-    InputError
-        If another process holds the lock; the message names it.
+    The system releases the lock when the process ends, however it ends: a file that a killed
+    process left is taken over. InputError names another process that holds the lock of ``place``.
     """
     file = Path(os.path.realpath(file))
     if fcntl is None or file in _held:

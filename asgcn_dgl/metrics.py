@@ -39,12 +39,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ArrayLike = npt.ArrayLike | torch.Tensor
 
-#: How the field weighs the four streams of a skeleton when it adds their scores.
+#: How the field weighs the streams of a skeleton when it adds their scores.
 STREAM_WEIGHTS: Mapping[str, float] = {
     "joint": 2.0,
     "bone": 2.0,
     "joint_motion": 1.0,
     "bone_motion": 1.0,
+    "long_bone": 2.0,
+    "long_bone_motion": 1.0,
 }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 from asgcn_dgl.options import type_text
 
 __all__ = ["check_values", "parse_json", "read_json", "read_whole"]
@@ -20,23 +22,10 @@ MAX_BYTES = 2**28
 
 
 def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+    """Read a JSON file of an object whose entries have the types of a ``TypedDict``.
 
-    Parameters
-    ----------
-    path
-        The file.
-    kind
-        A ``TypedDict`` that says what the object holds; more may be in it.
-    remedy
-        What to do about damage, for the message.
-    need
-        Names that must be there, beside those that ``kind`` requires.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is damaged, or an entry is not of its type.
+    More entries may be in it; those in ``need`` must be, beside those that ``kind`` requires.
+    ``remedy`` is for messages about damage.
     """
     values = parse_json(read_whole(path), path, remedy)
     check_values(values, kind, path, remedy)
@@ -47,27 +36,17 @@ def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) ->
 
 
 def read_whole(path: Path) -> bytes:
-    """Read a file of ours.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a folder, a pipe or a device, or too large.
-    """
+    """Read a file of ours; InputError if it is absent, no plain file, or too large."""
+    if plain_file(path).st_size > MAX_BYTES:
+        raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MB; check the path")
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-            raise InputError(f"{path}: is no plain file of at most {MAX_BYTES >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
-    """Parse JSON that holds an object; see :func:`read_json`.
-
-    ``finite`` refuses NaN and infinities, which JSON has not and Python writes.
-    """
+    """Parse JSON of an object; ``finite`` refuses Python's NaN and infinities."""
     try:
         values = json.loads(text, parse_constant=_refuse if finite else None)
     except (ValueError, RecursionError) as error:
@@ -86,22 +65,11 @@ def _short(error: Exception) -> str:
 
 
 def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
-    """Check values against a type.
+    """Check values, as JSON or a checkpoint has them, against a ``TypedDict``.
 
-    Parameters
-    ----------
-    values
-        As JSON or a checkpoint has them.
-    kind
-        A ``TypedDict``, or what a field of one may be annotated with: plain types, ``Any``, unions,
-        ``Literal``, ``list[X]``, ``dict[str, X]``. A float is a finite number.
-    path, remedy
-        For the message.
-
-    Raises
-    ------
-    InputError
-        If an entry is missing or not of its type; the message names it.
+    Its fields are annotated with plain types, ``Any``, unions, ``Literal``, ``list[X]`` or
+    ``dict[str, X]``. A float is a finite number. InputError names an entry that is missing or
+    wrong.
 
     Examples
     --------
@@ -114,72 +82,83 @@ def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
         ...
     asgcn_dgl.errors.InputError: metrics.json: clips must be int, got '9'; evaluate again
     """
-    found = _fault(values, kind, "")
+    found = _fault(values, kind)
     if found is not None:
-        raise InputError(f"{path}: {found}; {remedy}")
+        raise InputError(f"{path}: {found.text(found.place or 'it')}; {remedy}")
 
 
-def _fault(value: Any, kind: Any, name: str) -> str | None:
+@dataclass(frozen=True)
+class _Fault:
+    """What is wrong, and where: the place is put together on the way back from it."""
+
+    text: Callable[[str], str]
+    place: str = ""
+
+    def under(self, name: str) -> _Fault:
+        name = name if len(name) <= 40 else f"{name[:40]}..."
+        dot = "." if self.place and not self.place.startswith("[") else ""
+        return _Fault(self.text, f"{name}{dot}{self.place}")
+
+
+def _fault(value: Any, kind: Any) -> _Fault | None:
     """Say what is wrong with a value, None where it is of its type."""
-    origin, args = get_origin(kind), get_args(kind)
-    if is_typeddict(kind):
-        if not isinstance(value, Mapping):
-            return _message(name, "a group of entries", value)
-        missing = sorted(kind.__required_keys__ - set(value))
-        if missing:
-            return f"there is no {_joined(name, missing[0])}"
-        hints = get_type_hints(kind)
-        return _first(
-            _fault(value[each], hints[each], _joined(name, each)) for each in hints if each in value
-        )
+    if isinstance(kind, type) and kind in (str, int, bool):
+        good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        return None if good else _wrong(type_text(kind), value)
+    if kind is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if good and math.isfinite(value) else _wrong("a finite number", value)
     if kind is Any:
         return None
+    if is_typeddict(kind):
+        if not isinstance(value, Mapping):
+            return _wrong("a group of entries", value)
+        missing = sorted(kind.__required_keys__ - set(value))
+        if missing:
+            return _Fault("there is no {}".format, missing[0])
+        hints = _hints(kind)
+        return _first((name, value[name], hints[name]) for name in hints if name in value)
+    origin, args = get_origin(kind), get_args(kind)
+    if kind == int | float:  # the one way to let NaN pass
+        good = isinstance(value, kind) and not isinstance(value, bool)
+        return None if good else _wrong("a number", value)
     if origin in (Union, UnionType):
-        if kind == int | float:  # the one way to let NaN pass
-            good = isinstance(value, kind) and not isinstance(value, bool)
-            return None if good else _message(name, "a number", value)
-        faults = [_fault(value, each, name) for each in args]
+        faults = [_fault(value, each) for each in args]
         if None in faults:
             return None
         # of a value that is there, what the part says that is not None
         inner = [each for each in args if each is not type(None)]
-        return faults[args.index(inner[0])] if len(inner) == 1 else _wrong(name, kind, value)
+        return faults[args.index(inner[0])] if len(inner) == 1 else _wrong(type_text(kind), value)
     if origin is Literal:
-        return None if value in args else _wrong(name, kind, value)
+        return None if value in args else _wrong(type_text(kind), value)
     if origin is list:
         if not isinstance(value, list | tuple):
-            return _message(name, "a list", value)
-        return _first(_fault(each, args[0], f"{name}[{n}]") for n, each in enumerate(value))
+            return _wrong("a list", value)
+        return _first((f"[{n}]", each, args[0]) for n, each in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            return _message(name, "entries by name", value)
-        return _first(_fault(each, args[1], _joined(name, key)) for key, each in value.items())
-    if kind is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if good and math.isfinite(value) else _message(name, "a finite number", value)
-    good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    return None if good else _wrong(name, kind, value)
+            return _wrong("entries by name", value)
+        return _first((name, each, args[1]) for name, each in value.items())
+    return None if isinstance(value, kind) else _wrong(type_text(kind), value)
 
 
-def _first(faults: Any) -> str | None:
-    return next((each for each in faults if each is not None), None)
+def _first(entries: Iterable[tuple[str, Any, Any]]) -> _Fault | None:
+    """Return the first fault of entries: name, value and kind of each."""
+    for name, value, kind in entries:
+        found = _fault(value, kind)
+        if found is not None:
+            return found.under(name)
+    return None
 
 
-def _joined(name: str, key: str) -> str:
-    key = key if len(key) <= 40 else f"{key[:40]}..."
-    return f"{name}.{key}" if name else key
-
-
-def _wrong(name: str, kind: Any, value: Any) -> str:
-    return _message(name, type_text(kind), value)
-
-
-def _message(name: str, text: str, value: Any) -> str:
+def _wrong(wanted: str, value: Any) -> _Fault:
     # A container is named by its kind: written out, a hostile one would never end.
-    plain = value is None or isinstance(value, bool | int | float | str)
-    shown = (
-        repr(value if not isinstance(value, str) else value[:40])[:60]
-        if plain
-        else (f"a {type(value).__name__}")
-    )
-    return f"{name or 'it'} must be {text}, got {shown}"
+    shown = f"a {type(value).__name__}"
+    if value is None or isinstance(value, bool | int | float | str):
+        shown = repr(value[:40] if isinstance(value, str) else value)[:60]
+    return _Fault(lambda place: f"{place} must be {wanted}, got {shown}")
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -22,21 +22,9 @@ __all__ = ["begin_worker", "pool_of", "submit"]
 def pool_of(
     count: int, initializer: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes; one that is killed is told in a line.
+    """Give a pool of processes, each of which first calls ``initializer``; report a killed one.
 
-    Each is a fresh interpreter: a fork would take torch's threads in whatever state they are.
-
-    Parameters
-    ----------
-    count
-        Processes.
-    initializer, *arguments
-        What each calls first.
-
-    Raises
-    ------
-    InputError
-        If a process ends before its work is done.
+    Each is a fresh interpreter: a fork would take torch's threads in an undefined state.
     """
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())

@@ -1,6 +1,8 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,11 +31,20 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "both"
 autodoc_typehints_description_target = "documented"
 nitpicky = True
-nitpick_ignore_regex = [  # documented elsewhere
-    (r"py:.*", r"(torch|numpy|scipy|networkx|matplotlib|pathlib|collections)\..*"),
+nitpick_ignore_regex = [
+    # Documented elsewhere.
+    (r"py:.*", r"(torch|numpy|np|npt|nx|scipy|networkx|matplotlib|pathlib|collections)\..*"),
+    (r"py:.*", r"(os|typing|pytorch_lightning)\..*"),
+    # Types in signatures: aliases, parts of a Literal or a list, and classes of one module's own.
+    (r"py:(class|obj)", r"\w+|.*[\[\]'].*"),
+    (
+        r"py:class",
+        r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|PairGroup|Part|PlantedArea|Recorder|RunDir|RunSummary)",
+    ),
+    (r"py:class", r"asgcn_dgl\..*\.(Seen|Take|Template)"),
 ]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice
@@ -64,5 +75,6 @@ def write_notebooks(app, exception):
 
 
 def setup(app):
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)
     app.connect("build-finished", write_notebooks)

@@ -48,8 +48,12 @@ from asgcn_dgl.cli import build_parser, main
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.data import open_store
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.compare import fuse, list_runs, runs_table
+from asgcn_dgl.training.files import RunDir
+from asgcn_dgl.training.history import read_history
 
-SECONDS = 300  # of the clock, for one command on a busy machine
+SECONDS = 200  # of the clock, for one command on a busy machine
 MEMORY = 12 * 2**30  # of addresses, of which torch takes many
 
 
@@ -70,7 +74,7 @@ class Outcome:
             return f"status {self.status}"
         if "Traceback" in self.err or "Traceback" in self.out:
             return "a traceback"
-        if self.status and (len(errors) != 1 or lines[-1] != errors[0]):
+        if self.status > 0 and (len(errors) != 1 or lines[-1] != errors[0]):
             return "not one line"
         if self.status == 0 and errors:
             return "an error with status 0"
@@ -90,6 +94,8 @@ class Tally:
     def add(self, fault: str, what: str, outcome: Outcome | None = None) -> None:
         """Count one, of the kind ``what``."""
         self.counts[what] += 1
+        if sum(self.counts.values()) % 100 == 0:
+            print(f"  {self.title}: {sum(self.counts.values())}", flush=True)
         if fault:
             told = (
                 "" if outcome is None else f"{' '.join(outcome.arguments)}\n{outcome.err[-1500:]}"
@@ -308,70 +314,121 @@ FORMS: Forms = {
 }
 
 
+Mutant = tuple[Path, bytes]
+
+
 def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
-    """Damage copies of each file that we write, and use what it is part of."""
+    """Damage copies of each file that we write, and read them; now and then by a command."""
     tally = Tally("damaged files")
     work = base.work / "damaged"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for name in ("run", "other", "store", "pretrained"):
         shutil.copytree(base.work / name, work / name)
-    mine, other = str(work / "run"), str(work / "other")
-    predict = ["predict", mine, base.clip]
-    report = ["report", mine, f"--out={work / 'page.html'}", "--clips=2"]
-    inspect = ["inspect", str(work / "store")]
-    saved = ["predict", str(work / "pretrained"), base.clip]
-    # file, the usual commands, one that is given now and then
-    targets: list[tuple[str, list[list[str]], list[str]]] = [
-        ("run/checkpoints/best.ckpt", [predict], ["evaluate", mine]),
-        ("run/checkpoints/last.ckpt", [[*predict, "--checkpoint=last"]], _resume(mine)),
-        ("run/checkpoints/aim.ckpt", [[*predict]], _resume(mine)),
-        ("run/scores.npz", [["fuse", mine, other]], report),
-        ("run/validation_scores.npz", [["fuse", mine, other, "--choose-weights"]], report),
-        ("run/metrics.json", [["runs", str(work)]], report),
-        ("run/validation.json", [["runs", str(work)]], ["evaluate", mine]),
-        ("run/config.yaml", [["runs", str(work)], ["fuse", mine, other]], _resume(mine)),
-        ("run/history.jsonl", [report], report),
-        ("store/header.json", [inspect], [*inspect, "--verify"]),
-        ("store/index.npy", [inspect], inspect),
-        ("store/names.txt", [inspect], [*inspect, "--verify"]),
-        ("store/splits.npy", [inspect], [*inspect, "--verify"]),
-        ("store/shard-00000.pos", [inspect], [*inspect, "--verify"]),
-        ("pretrained/config.json", [saved], ["export", saved[1], "--to=pretrained"]),
-        ("pretrained/model.safetensors", [saved], saved),
+    mine, other, store, saved = (work / name for name in ("run", "other", "store", "pretrained"))
+    run_dir, page = RunDir(mine), ["report", str(mine), f"--out={work / 'page.html'}", "--clips=2"]
+    inspect, listed = ["inspect", str(store), "--verify"], ["runs", str(work)]
+    predict, fused = ["predict", str(mine), base.clip], ["fuse", str(mine), str(other)]
+
+    def clips() -> None:
+        opened = open_store(store)
+        for number in range(len(opened)):
+            opened.read(number)
+
+    def scores(file: Path) -> Callable[[], Any]:
+        return lambda: fuse([mine, other], choose=file == run_dir.validation_scores)
+
+    def checkpoint(name: str) -> tuple[Path, Callable[[], Any]]:
+        file = run_dir.checkpoints / name
+        return file, lambda: load_model(file)
+
+    evaluate, table = ["evaluate", str(mine)], lambda: runs_table(list_runs(work))
+    again = ["predict", str(saved), base.clip]
+    # the file, how it is read, and commands that use it
+    targets: list[tuple[Path, Callable[[], Any], list[list[str]]]] = [
+        (*checkpoint("best.ckpt"), [predict, evaluate]),
+        (*checkpoint("last.ckpt"), [_resume(mine), [*predict, "--checkpoint=last"]]),
+        (*checkpoint("aim.ckpt"), [_resume(mine)]),
+        (run_dir.scores, scores(run_dir.scores), [fused, page]),
+        (
+            run_dir.validation_scores,
+            scores(run_dir.validation_scores),
+            [[*fused, "--choose-weights"]],
+        ),
+        (run_dir.metrics, table, [listed, page]),
+        (
+            run_dir.validation,
+            lambda: runs_table(list_runs(work)),
+            [listed, ["evaluate", str(mine)]],
+        ),
+        (
+            run_dir.config_file,
+            run_dir.read_config,
+            [listed, _resume(mine), ["evaluate", str(mine)]],
+        ),
+        (run_dir.history, lambda: read_history(mine), [page]),
+        *((store / name, clips, [inspect]) for name in ("header.json", "index.npy", "names.txt")),
+        *((store / name, clips, [inspect]) for name in ("splits.npy", "shard-00000.pos")),
+        (saved / "config.json", lambda: load_model(saved), [again]),
+        (saved / "model.safetensors", lambda: load_model(saved), [again]),
     ]
-    for name, commands, rare in targets:
-        if only not in name:
+    for path, read, commands in targets:
+        if only not in path.name:
             continue
-        path, form = work / name, FORMS.get(Path(name).suffix)
-        good = path.read_bytes()
+        form = FORMS.get(path.suffix)
         values = None if form is None else form[0](path)
-        keep = {each: each.read_bytes() for each in path.parent.rglob("*") if each.is_file()}
-        for number in range(count):
+        content = {each: each.read_bytes() for each in work.rglob("*") if each.is_file()}
+        mutants = []
+        for _ in range(count):
+            path.write_bytes(mutate(content[path], rng))
             if form is not None and rng.random() < 0.5:
                 with contextlib.suppress(Exception):  # what no file of the kind can hold
                     form[1](path, mutate_values(values, rng))
-            else:
-                path.write_bytes(mutate(good, rng))
-            seldom = number % 25 == 0
-            command = rare if seldom else rng.choice(commands)
-            if rare[0] == "export" and seldom:
-                command = [*rare, f"--out={work / 'again'}"]
+            mutants.append(path.read_bytes())
+        path.write_bytes(content[path])
+        for first in range(0, count, 50):
+            for number, fault in enumerate(_read_each(path, mutants[first : first + 50], read)):
+                bad = fault not in ("read", "refused")
+                tally.add(fault if bad else "", f"{path.name} {'not allowed' if bad else fault}")
+                if bad:
+                    kept = base.work / f"bad-{len(tally.bad)}-{path.name}"
+                    kept.write_bytes(mutants[first + number])
+            command = commands[first // 50 % len(commands)]
+            path.write_bytes(mutants[first])
             outcome = run(*command, prepare=_with_little_memory)
-            # of what is used together the other may be named: runs that do not fit
-            tally.take(outcome, path.name, name="" if command[0] == "fuse" else Path(name).parts[0])
-            if tally.bad and tally.bad[-1].endswith(outcome.err[-1500:]) and outcome.fault():
-                kept = base.work / f"bad-{len(tally.bad)}-{path.name}"
-                shutil.copy(path, kept)
-            path.write_bytes(good)
-            if seldom:  # which may have written
-                for each, content in keep.items():
-                    if not each.is_file() or each.read_bytes() != content:
-                        each.write_bytes(content)
+            tally.take(outcome, f"{path.name} {command[0]}", statuses=(0, 1, 2))
+            for each, whole in content.items():
+                if not each.is_file() or each.read_bytes() != whole:
+                    each.write_bytes(whole)
     return tally
 
 
-def _resume(folder: str) -> list[str]:
+def _read_each(path: Path, mutants: Sequence[bytes], read: Callable[[], Any]) -> list[str]:
+    """Read mutants of a file in another process; "read", "refused" or a fault for each."""
+    with tempfile.TemporaryFile() as found:
+        pid = os.fork()
+        if pid == 0:
+            _with_little_memory()
+            told = []
+            for mutant in mutants:
+                path.write_bytes(mutant)
+                try:
+                    with contextlib.redirect_stdout(None):
+                        read()
+                    told.append("read")
+                except InputError as error:
+                    named = path.name in str(error) or path.parent.name in str(error)
+                    told.append("refused" if named else f"{path.name} is not named: {error}")
+                except BaseException:
+                    told.append(traceback.format_exc()[-2000:])
+            os.write(found.fileno(), json.dumps(told).encode())
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        found.seek(0)
+        return json.loads(found.read()) if status == 0 else [f"ended with status {status}"]
+
+
+def _resume(folder: Path) -> list[str]:
     return ["train", "--resume", f"--out={folder}", "--no-evaluate"]
 
 
@@ -525,10 +582,10 @@ def summary(folder: Path) -> dict[str, Any]:
 def _tensors(value: Any, name: str = "optimizer") -> dict[str, torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return {name: value}
+    if not isinstance(value, dict | list | tuple):
+        return {}
     items = value.items() if isinstance(value, dict) else enumerate(value)
-    if isinstance(value, dict | list | tuple):
-        return {k: v for key, each in items for k, v in _tensors(each, f"{name}.{key}").items()}
-    return {}
+    return {k: v for key, each in items for k, v in _tensors(each, f"{name}.{key}").items()}
 
 
 def _digest(tensor: torch.Tensor) -> str:
@@ -589,9 +646,10 @@ def kills_of_prepare(base: Base, count: int, rng: random.Random, workers: int = 
         command = ["prepare", "--data=synthetic", f"--root={root}", f"--workers={workers}"]
         tally.take(run(*command, f"--out={out}"), "uninterrupted", statuses=(0,))
     seconds, expected = (time.monotonic() - begun) / 2, (content(new), content(old))
-    kills = 0
-    while kills < count:
-        kind = ("new", "overwrite", "link")[kills % 3]
+    kills = rounds = 0
+    while kills < count or rounds < 3:
+        kind = ("new", "overwrite", "link")[rounds % 3]
+        rounds += 1
         for each in place.iterdir():
             if each not in (new, old):
                 each.unlink() if each.is_symlink() or each.is_file() else shutil.rmtree(each)
@@ -605,7 +663,7 @@ def kills_of_prepare(base: Base, count: int, rng: random.Random, workers: int = 
         command = ["prepare", "--data=synthetic", f"--root={base.more}", f"--workers={workers}"]
         command += [f"--out={out}", *([] if kind == "new" else ["--overwrite"])]
         while True:
-            last = kills >= count
+            last = kills >= max(1, count * min(rounds, 3) // 3)
             after = rng.uniform(0, seconds * rng.choice((0.5, 1.1)))
             outcome = run(*command) if last else killed(command, after)
             if outcome.status != -signal.SIGKILL:
@@ -747,7 +805,9 @@ def signals(base: Base, count: int, rng: random.Random) -> Tally:
             ["report", str(base.run), f"--out={place / 'page.html'}"],
         )[number // 2 % 4]
         outcome = killed(command, rng.uniform(0.3, 2.5), which)
-        tally.take(outcome, f"{which.name} {command[0]}", statuses=(0, 128 + which))
+        # -15: before the command begins or after its end, which a shell calls 143 too
+        ended = -signal.SIGTERM if which == signal.SIGTERM else 0
+        tally.take(outcome, f"{which.name} {command[0]}", statuses=(0, 128 + which, ended))
     return tally
 
 

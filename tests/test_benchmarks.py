@@ -21,7 +21,7 @@ from benchmarks.rivals import CTRGCN, ConcatenatingEncoder, DenseASGC, DenseMode
 from benchmarks.rivals.skeleton_text import read_fields
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling", "memory", "profile"]
+MODULES = ["layers", "aim", "model", "loader", "prepare", "scaling", "memory", "profile", "latency"]
 
 
 def test_the_dense_convolution_computes_the_same():

@@ -240,10 +240,10 @@ def test_mistakes_on_the_command_line_are_not_blamed_on_the_file(tmp_path, capsy
 
 def test_a_set_without_a_configuration_says_so(asked, caplog, tmp_path):
     command = ["train", "--root=x", f"--out={tmp_path / 'run'}"]
-    assert main([*command, "--data=cmu"]) == 0
-    assert "there is no configuration for cmu" in caplog.text
+    assert main([*command, "--data=bvh"]) == 0
+    assert "there is no configuration for bvh" in caplog.text
     caplog.clear()
-    assert main([*command, "--data=cmu", "--config=modern"]) == 0
+    assert main([*command, "--data=bvh", "--config=modern"]) == 0
     assert main([*command, "--data=nw_ucla"]) == 0
     assert not caplog.text
 

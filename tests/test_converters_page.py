@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from estimated import walkers, write_alphapose, write_deeplabcut, write_openpose
 
 from asgcn_dgl.data import open_data
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "data" / "converters.md"
+COMMANDS = re.compile(r"^```sh\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```(yaml|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 MOUSE = ["nose", "left_ear", "right_ear", "neck", "tail"]
 
@@ -168,3 +171,49 @@ def test_pku_mmd(page):
     clip = reader.read(0)
     assert clip.num_bodies == 1 and clip.num_frames == 10
     np.testing.assert_allclose(clip.pos[0, 0], values[2, :75].reshape(25, 3), rtol=1e-6)
+
+
+def write_all(layout):
+    """The folders that the page's commands name."""
+    for number in range(8):
+        who, label = ("anna", "ben", "carl")[number % 3], ("wave", "walk")[number % 2]
+        name = f"{label}_{who if number else 'ben'}" if number < 2 else f"{label}_{who}_{number}"
+        poses = walkers(frames=20, seed=number)
+        write_openpose(Path("videos") / name, poses, name)
+        write_alphapose(Path("results") / f"{name}.json", poses[..., :17, :])
+        file = "m4DLC_resnet50.csv" if number == 0 else f"m{number + 9}DLC_resnet50.csv"
+        write_deeplabcut(Path("mice") / file, poses[:1, :, :5], MOUSE)
+    Path("mice/layout.yaml").write_text(layout)
+    Path("tables").mkdir()
+    Path("tables/layout.yaml").write_text(layout)
+    head = ",".join(f"{joint}_x,{joint}_y" for joint in MOUSE)
+    rows = [",".join(map(str, frame.ravel())) for frame in walkers(joints=5)[0, ..., :2]]
+    Path("tables/a.csv").write_text("\n".join([head, *rows]))
+    for folder in ("videos", "mice"):
+        names = open_data(folder).names
+        rows = [
+            f"{name};{'ab'[n % 2]};{'test' if n > 5 else 'train'}" for n, name in enumerate(names)
+        ]
+        Path(folder, "clips.csv").write_text("\n".join(["sep=;", "clip;label;split", *rows]))
+
+
+@pytest.mark.slow
+def test_every_command_in_order(page, tiny, capsys):
+    """From a folder of OpenPose's output, and from tables of DeepLabCut, to a trained model."""
+    pytest.importorskip("pytorch_lightning")
+    from asgcn_dgl.cli import main
+
+    write_all(page["layout"])
+    small = [option for option in tiny[1:] if not option.startswith(("--data", "--root"))]
+    done = []
+    for block in COMMANDS.findall(PAGE.read_text(encoding="utf-8")):
+        for line in block.splitlines():
+            program, command, *arguments = shlex.split(line)
+            assert program == "asgcn-dgl"
+            more = small if command == "train" else []
+            assert main([command, *arguments, *more]) == 0, line
+            done.append(command)
+    assert done.count("train") == 2 and done.count("predict") == 2
+    assert "0 dropped" in capsys.readouterr().out
+    for run in ("openpose-1", "deeplabcut-1"):
+        assert json.loads(Path("runs", run, "metrics.json").read_text())["clips"] == 2

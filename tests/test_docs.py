@@ -161,10 +161,13 @@ def commands(page):
 
 
 @pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
-def test_commands_parse(page):
+def test_commands_parse(page, tmp_path, monkeypatch):
     pytest.importorskip("jsonargparse")
     from asgcn_dgl.cli import build_parser, run_config
 
+    monkeypatch.chdir(tmp_path)
+    for options in re.findall(r"^```yaml\n(.*?)^```$", read(page), flags=re.DOTALL | re.MULTILINE):
+        Path("mine.yaml").write_text(options, encoding="utf-8")  # as the pages call it
     parser = build_parser()
     for words in commands(page):
         given = parser.parse_args(words, defaults=False)

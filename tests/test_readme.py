@@ -30,6 +30,24 @@ def test_example_runs_as_printed():
     assert done.stdout.strip() == "torch.Size([3, 5])"
 
 
+def test_example_runs_under_autocast():
+    (example,) = blocks("python")
+    lines = [
+        f"    {line}" if line.startswith("logits =") else line for line in example.splitlines()
+    ]
+    place = next(n for n, line in enumerate(lines) if line.startswith("    logits ="))
+    lines.insert(place, "with torch.autocast('cpu', torch.bfloat16):")
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "torch.Size([3, 5])"
+
+
 def test_set_up_takes_two_commands():
     setup = [block.strip() for block in blocks("sh") if "pip install" in block]
     assert len(setup) == 2

@@ -56,6 +56,17 @@ def test_asgconv_in_a_gnn(follow):
     assert errors["ASGConv"] < errors["GraphConv"]
 
 
+def test_live_poses(follow, capsys):
+    found = follow("live_poses")
+    printed = capsys.readouterr().out
+    # The window at the end of an action holds nearly all of it.
+    for action in ("wave", "kick"):
+        ends = [each for each in found["told"] if found["actions"][each["frame"]] == action]
+        assert ends[-1]["class"] == action
+    assert len(found["complaints"]) == 1 and "line 8" in printed
+    assert abs(found["last"].probabilities - found["same"].probabilities).max() < 1e-5
+
+
 @pytest.mark.slow
 def test_several_people(follow, capsys):
     found = follow("several_people")

@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def observed(self) -> torch.Tensor:
-        """Poses for a prediction head, ``recent`` where there are any and else ``last``."""
+        """The input of a prediction head, ``recent`` where there is any, else ``last``."""
         return self.last if self.recent is None else self.recent
 
     @property

@@ -116,7 +116,7 @@ class Clip:
             (M, T, V, d) positions of any float type. A layout whose last joint is its center, as a
             virtual one is, takes V - 1 joints too: the center is the mean of its visible neighbors.
         mask
-            (M, T, V) True where a joint was seen. Default: as :func:`seen_joints` returns, or
+            (M, T, V) True where a joint was seen. Default: as ``seen_joints`` returns, or
             where the score is not 0, and where no coordinate is NaN.
         """
         # A number beyond float32 becomes infinite, which check() reports.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 
 __all__ = [
     "MAX_BYTES",
@@ -39,19 +39,6 @@ __all__ = [
 MAX_BYTES = 2**27
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
-
-
-def plain_file(path: str | Path) -> os.stat_result:
-    """Return size and time of a file; refuse a folder, pipe, device or dead link."""
-    try:
-        found = Path(path).stat()
-        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
-        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-    if reason:
-        raise InputError(f"{path}: cannot be read ({reason}); check the path")
-    return found
 
 
 def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:

@@ -17,21 +17,16 @@ __all__ = ["AtRate", "Resampled", "doubt_rates", "rate_of"]
 
 
 def rate_of(clip: Clip) -> float:
-    """Return the frames a second of a clip; 0 where it does not tell them."""
+    """Return the frames a second of a clip; 0 where they are not known."""
     return round(float(clip.meta.get("fps", 0)), 3)
 
 
 @dataclass(frozen=True)
 class AtRate:
-    """Bring a clip to a frame rate, by linear interpolation over time.
+    """Bring a clip to ``rate`` frames a second, by linear interpolation over time.
 
-    A clip that does not tell its own (``fps`` of its ``meta``) stays as it is. Missing joints are
+    A clip whose own rate (``fps`` of its ``meta``) is not known is unchanged. Missing joints are
     treated as by :class:`~asgcn_dgl.data.Resample`.
-
-    Parameters
-    ----------
-    rate
-        Frames a second; above 0.
 
     Examples
     --------
@@ -106,12 +101,7 @@ class Resampled(Reader):
 
 
 def doubt_rates(rates: Iterable[float]) -> str:
-    """Say that recordings have several frame rates; nothing where they have not.
-
-    Parameters
-    ----------
-    rates
-        Of each recording; 0 where it is not told.
+    """Return a warning where recordings have several frame rates (0: not known), else ''.
 
     Examples
     --------

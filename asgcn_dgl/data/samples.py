@@ -14,18 +14,10 @@ __all__ = ["Seen", "last_pose", "make_sampler", "observe"]
 
 
 class Seen(NamedTuple):
-    """What a model sees of a clip.
+    """What a model sees of a clip: features and mask (M, T, V), 0 where missing, and the last pose.
 
-    Attributes
-    ----------
-    feat
-        (M, T, V, D) features of the stream, 0 where missing.
-    mask
-        (M, T, V) True where a feature exists.
-    last
-        (M, V, D) last observed position of each joint, whatever the stream.
-    recent
-        (M, P, V, D) last P observed positions, see :func:`recent_poses`.
+    ``last`` (M, V, D) is the last observed position of each joint, whatever the stream, and
+    ``recent`` (M, P, V, D) the last P ones, see :func:`recent_poses`.
     """
 
     feat: np.ndarray
@@ -49,15 +41,7 @@ def observe(
 
 
 def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Last seen position of each joint.
-
-    Returns
-    -------
-    last
-        (M, V, d) positions, 0 for a joint that was never seen.
-    known
-        (M, V) bool, True for a joint that was.
-    """
+    """Return the last seen position of each joint (M, V, d), else 0, and where there is one."""
     known: np.ndarray = np.asarray(clip.mask.any(axis=1))
     frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
     last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]

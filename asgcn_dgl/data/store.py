@@ -176,9 +176,12 @@ class Store(Reader):
         """Return all files of the store."""
         return [StoreFiles(self.path).header, *(self.path / name for name in self._facts())]
 
+    @functools.cached_property
+    def _header_file(self) -> Path:
+        return StoreFiles(self.path).header
+
     def _check_current(self) -> None:
-        header = StoreFiles(self.path).header
-        if _identity(header, _stamp(header)) != self.identity:
+        if _identity(self._header_file, _stamp(self._header_file)) != self.identity:
             raise InputError(f"{self.path}: {_REPLACED}")
 
     def _row(self, index: int) -> np.ndarray:
@@ -241,7 +244,7 @@ def _open(files: StoreFiles, header: Mapping[str, Any], identity: str) -> Store:
         _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
     index = np.load(files.index, mmap_mode="r", allow_pickle=False)
     names = tuple(files.names.read_bytes().decode(**NAMES).split("\n")[:-1])
-    parts = np.load(files.splits, mmap_mode="r", allow_pickle=False)
+    parts = np.load(files.splits, allow_pickle=False)
     fits = index.dtype == INDEX and index.shape == (len(names),)
     if not fits or parts.shape != (len(header["splits"]), len(names)):
         raise ValueError("index, names and splits do not fit together")

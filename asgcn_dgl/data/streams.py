@@ -1,4 +1,4 @@
-"""The four input streams that are trained one by one and fused: joint, bone, and their motions."""
+"""Input streams that are trained one by one and fused: joints, bones, and their motions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 
-#: Names of the streams, in the order of their usual fusion weights 2 : 2 : 1 : 1.
-STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+#: Names of the streams: the usual four, in the order of their fusion weights 2 : 2 : 1 : 1, and two
+#: more, with which the field counts six.
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion", "long_bone", "long_bone_motion")
 
 
 def to_stream(clip: Clip, stream: str) -> Clip:
@@ -19,8 +20,10 @@ def to_stream(clip: Clip, stream: str) -> Clip:
         (M, T, V, d) positions.
     stream
         ``"joint"``: the positions as they are. ``"bone"``: each joint minus its parent, the
-        neighbor toward the layout's center; 0 at the center. ``"joint_motion"``,
-        ``"bone_motion"``: the next frame minus this one, 0 in the last frame. Where a clip carries
+        neighbor toward the layout's center; 0 at the center. ``"long_bone"``: each joint minus its
+        parent's parent, the center being its own parent (Chi et al., InfoGCN, CVPR 2022, with
+        k = 2). ``"joint_motion"``, ``"bone_motion"``, ``"long_bone_motion"``: the next frame minus
+        this one, 0 in the last frame. Where a clip carries
         scores, a bone's is the mean of its two ends', a motion's that of its two frames' (Duan et
         al., PYSKL, 2022).
 
@@ -49,16 +52,19 @@ def to_stream(clip: Clip, stream: str) -> Clip:
     """
     if stream not in STREAMS:
         raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
-    if stream.startswith("bone"):
-        clip = bones(clip)
+    if "bone" in stream:
+        clip = bones(clip, steps=2 if stream.startswith("long") else 1)
     if stream.endswith("motion"):
         clip = motion(clip)
     return clip
 
 
-def bones(clip: Clip) -> Clip:
-    """Each joint minus its parent toward the center; 0 at the center joint."""
-    parent = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
+def bones(clip: Clip, steps: int = 1) -> Clip:
+    """Each joint minus the one so many steps toward the center; 0 at the center joint."""
+    up = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
+    parent = np.arange(len(up))
+    for _ in range(steps):
+        parent = up[parent]
     pos = _difference(clip, clip.pos, clip.pos[:, :, parent])
     return clip.with_pos(pos, clip.mask & clip.mask[:, :, parent])
 

@@ -223,8 +223,8 @@ def doubt_unit(size: float) -> str:
     if size <= 0 or low <= size <= high:
         return ""
     return (
-        f"bodies are about {size:.4g} units across, and training takes about 1: links and "
-        f"predictions would not be learned well; train with --clips.unit {float(f'{size:.2g}'):g}"
+        f"bodies are about {size:.4g} units across, and training takes about 1: train takes "
+        f"--clips.unit {float(f'{size:.2g}'):g} where none is given"
     )
 
 

@@ -159,21 +159,10 @@ class ViewNormalize:
 
 
 def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
-    """Line from the left to the right shoulder over a clip: its geometric median over the frames.
+    """Return the line from left to right shoulder, (coords,): its median over the frames.
 
-    The first body counts, another only if the first never shows its shoulders.
-
-    Parameters
-    ----------
-    clip
-        Clip.
-    coords
-        First coordinates that count.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        (coords,); None where the layout names no shoulders, or no frame shows both.
+    The geometric median counts, and the first body, another only if the first never shows its
+    shoulders; None without any.
     """
     if clip.layout.shoulders is None:
         return None

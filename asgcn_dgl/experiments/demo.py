@@ -11,7 +11,7 @@ import numpy as np
 
 from asgcn_dgl.data.synthetic import SETS, write_synthetic
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.figures import draw_figures
+from asgcn_dgl.experiments.figures import Choice, draw_figures
 from asgcn_dgl.experiments.gallery import examine
 from asgcn_dgl.experiments.links import links_used
 from asgcn_dgl.experiments.planted import planted_area
@@ -29,8 +29,9 @@ __all__ = ["demo", "demo_seeds"]
 
 SET = "coordinated"
 CLIPS_PER_CLASS = 36
-SUBJECTS = 12
+SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
+THRESHOLD = 0.5  # of the links that are drawn
 FIGURES = ("a_links", "confusion", "prediction")
 
 
@@ -54,7 +55,9 @@ def demo(
         raise InputError(f"--seed must be from 0 to {MOST_SEED}, got {seed}")
     found = _train_both(folder, seed, config, clips_per_class, subjects)
     print("4/5  drawing")
-    figures = draw_figures(folder / WITH_LINKS, folder / "figures", only=FIGURES)
+    figures = draw_figures(
+        folder / WITH_LINKS, folder / "figures", only=FIGURES, choice=Choice(threshold=THRESHOLD)
+    )
     print("5/5  writing the report")
     page = write_report(folder / WITH_LINKS, folder / "report.html", other=folder / WITHOUT_LINKS)
     summary = {
@@ -140,7 +143,9 @@ def _links(folder: Path, checkpoint: str, seed: int) -> dict[str, Any] | None:
     exhibits = examine(restored, [test.read(place) for place in range(len(test))], "A-links")
     use = links_used(exhibits)
     assert use is not None
-    return {**use, "area": planted_area(exhibits, seed=seed, data=SET)}
+    area = planted_area(exhibits, seed=seed, data=SET)
+    found = (None, None) if area is None else area
+    return {**use, **dict(zip(("area", "constant_area"), found, strict=True))}
 
 
 def _check_run(folder: Path, config: RunConfig) -> None:
@@ -172,30 +177,28 @@ def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
 def _report(folder: Path, summary: dict[str, Any]) -> str:
     """Return the outcome as lines of text."""
     use = summary["links"]["after"]
-    types = ", ".join(f"{100 * each['mean']:.1f}" for each in use["types"])
-    area = (
-        ""
-        if use["area"] is None
-        else (
-            f"A-links as a test for limbs that move together: area under the ROC curve "
-            f"{use['area']:.2f}   guessing 0.50\n"
+    types = ", ".join(f"{100 * each['linked']:.1f}" for each in use["types"])
+    lines = [
+        f"accuracy on {summary['test_clips']} clips of subjects not seen in training: "
+        f"{summary['top1']:.1f} %   without A-links {summary['top1_without_a_links']:.1f} %   "
+        f"chance {summary['chance']:.1f} %",
+        f"prediction error over the next frames: {1000 * summary['mpjpe']:.1f} mm   "
+        f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm",
+        f"A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, by type {types} %",
+    ]
+    if use["area"] is not None:
+        lines.append(
+            f"A-links as a sign of limbs that move together: area under the ROC curve "
+            f"{use['area']:.2f}   the same links in every clip at best {use['constant_area']:.2f}"
+            "   guessing 0.50"
         )
-    )
-    return area.join(
-        [
-            f"accuracy on {summary['test_clips']} clips of subjects not seen in training: "
-            f"{summary['top1']:.1f} %   without A-links {summary['top1_without_a_links']:.1f} %   "
-            f"chance {summary['chance']:.1f} %\n"
-            f"prediction error over the next frames: {1000 * summary['mpjpe']:.1f} mm   "
-            f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm\n",
-            f"pairs of joints linked (above 0.5): {100 * use['linked']:.1f} %; mean probability of "
-            f"each type {types} %\n"
-            f"took {summary['seconds']:.0f} s; figures in {folder / 'figures'}, models and scores "
-            f"in {folder / WITH_LINKS} and {folder / WITHOUT_LINKS}, clips in {folder / 'data'}\n"
-            f"open {(folder / 'report.html').resolve()} in a browser: every test clip in motion\n"
-            f"try: asgcn-dgl predict {folder / WITH_LINKS} {folder / 'data'}/S001*.skeleton",
-        ]
-    )
+    lines += [
+        f"took {summary['seconds']:.0f} s; figures in {folder / 'figures'}, models and scores "
+        f"in {folder / WITH_LINKS} and {folder / WITHOUT_LINKS}, clips in {folder / 'data'}",
+        f"open {(folder / 'report.html').resolve()} in a browser: every test clip in motion",
+        f"try: asgcn-dgl predict {folder / WITH_LINKS} {folder / 'data'}/S001*.skeleton",
+    ]
+    return "\n".join(lines)
 
 
 #: Columns of the table of seeds: title, value of a row, digits.
@@ -206,6 +209,7 @@ _COLUMNS = (
     ("last pose mm", lambda row: 1000 * row["zero_velocity"], 1),
     ("area before", lambda row: (row["links"]["before"] or {}).get("area"), 3),
     ("area after", lambda row: row["links"]["after"]["area"], 3),
+    ("constant", lambda row: row["links"]["after"]["constant_area"], 3),
     ("pairs linked %", lambda row: 100 * row["links"]["after"]["linked"], 1),
 )
 

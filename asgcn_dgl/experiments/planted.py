@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ from asgcn_dgl.data.formats.ntu import parse_ntu_name
 from asgcn_dgl.data.synthetic import LIMBS, SETS, moving_together
 from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["limb_of_joints", "planted_area", "planted_pairs"]
+__all__ = ["PlantedArea", "limb_of_joints", "planted_area", "planted_pairs"]
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating]
 
 
 def limb_of_joints(persons: int) -> npt.NDArray[np.int64]:
@@ -30,24 +32,11 @@ def limb_of_joints(persons: int) -> npt.NDArray[np.int64]:
 
 
 def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinated") -> Bools | None:
-    """Return which joints of a clip move together though they are of different limbs.
+    """Return which joints of a clip move together though they are of different limbs, (N, N).
 
-    Parameters
-    ----------
-    name
-        Name of the clip.
-    persons
-        Bodies that are seen in it.
-    seed
-        Seed of the set.
-    data
-        Name of the set, of :data:`asgcn_dgl.data.synthetic.SETS`.
-
-    Returns
-    -------
-    ndarray
-        (N, N) of the N joints of all bodies, symmetric; None if its action has no such pair, or
-        others than those who act are seen.
+    N counts the joints of all bodies. It is None if the action has no such pair, or others than the
+    ``persons`` who act are seen. ``data`` is a name in ``asgcn_dgl.data.synthetic.SETS``, ``seed``
+    that of the set.
     """
     clip = parse_ntu_name(name)
     numbers = (clip.action, clip.subject, clip.camera, clip.replication)
@@ -61,10 +50,26 @@ def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinate
     return np.asarray(found | found.T)
 
 
+class PlantedArea(NamedTuple):
+    """Areas under the ROC curve, 0.5 for a guess and 1 for A-links where they should be.
+
+    Attributes
+    ----------
+    found
+        Of the A-links.
+    constant
+        Of the best links that are the same in every clip: each pair of joints is linked by the
+        share of clips in which it moves together. More needs a look at the clip.
+    """
+
+    found: float
+    constant: float
+
+
 def planted_area(
     exhibits: Iterable[Exhibit], *, seed: int, data: str = "coordinated"
-) -> float | None:
-    """Return the area under the ROC curve of A-links as a test for moving together.
+) -> PlantedArea | None:
+    """Test A-links as a sign of moving together.
 
     Each pair of joints of different limbs counts once: its score is the probability that it is
     linked by any type, in the surer of its two directions.
@@ -80,21 +85,27 @@ def planted_area(
 
     Returns
     -------
-    float
-        0.5 for a guess, 1 where every pair that moves together has a higher probability than
-        every other; None without A-links or such clips.
+    PlantedArea
+        None without A-links or such clips.
     """
-    scores, truths = [], []
+    scores: dict[int, list[Floats]] = {}  # by the number of persons
+    truths: dict[int, list[Bools]] = {}
     for exhibit in exhibits:
-        truth = planted_pairs(exhibit.name, exhibit.num_bodies, seed=seed, data=data)
+        persons = exhibit.num_bodies
+        truth = planted_pairs(exhibit.name, persons, seed=seed, data=data)
         if exhibit.links is None or truth is None:
             continue
         linked = exhibit.links.sum(axis=0)
-        limb = limb_of_joints(exhibit.num_bodies)
+        limb = limb_of_joints(persons)
         apart = (limb[:, None] != limb[None, :]) & (limb[:, None] >= 0) & (limb[None, :] >= 0)
         apart &= np.triu(np.ones_like(apart), 1)
-        scores.append(np.maximum(linked, linked.T)[apart])
-        truths.append(truth[apart])
+        scores.setdefault(persons, []).append(np.maximum(linked, linked.T)[apart])
+        truths.setdefault(persons, []).append(truth[apart])
     if not scores:
         return None
-    return float(roc_auc_score(np.concatenate(truths), np.concatenate(scores)))
+    share = [np.broadcast_to(np.mean(each, axis=0), np.shape(each)) for each in truths.values()]
+    truth = np.concatenate([np.ravel(each) for each in truths.values()])
+    return PlantedArea(
+        float(roc_auc_score(truth, np.concatenate([np.ravel(each) for each in scores.values()]))),
+        float(roc_auc_score(truth, np.concatenate([np.ravel(each) for each in share]))),
+    )

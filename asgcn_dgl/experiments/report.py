@@ -20,6 +20,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.forecasts import forecast_page, is_forecaster, open_forecasts
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import links_used, warnings_of
+from asgcn_dgl.files import check_target
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
@@ -125,6 +126,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
 def _check_name(target: Path) -> None:
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{target}: give a name that ends in .html")
+    check_target(target)
 
 
 def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:

@@ -22,6 +22,7 @@ from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import columns, duration
 from asgcn_dgl.training.run import train
+from asgcn_dgl.training.views import SUITED
 from asgcn_dgl.workers import pool_of, submit
 
 __all__ = ["Job", "make_table", "markdown"]
@@ -39,7 +40,6 @@ _PLACES = {
         "reuse_memory",
     ),
 }
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ class Job:
     def check(self) -> None:
         """Refuse a folder that holds a run of other options."""
         if self.run.config_file.is_file():
-            there, here = _essence(self.run.read_config()), _essence(self.config)
-            differing = [name for name in here if there.get(name) != here[name]]
+            differing = _differing(_essence(self.run.read_config()), _essence(self.config))
             if differing:
                 raise InputError(
                     f"{self.run.path}: holds a run whose {', '.join(differing)} differ; give "
@@ -92,6 +91,14 @@ class Job:
                 resume=self.run.config_file.is_file(),
                 test=self.split == "test",
             )
+
+
+def _differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return the options that differ, without those that were left to the clips to decide."""
+    left = {"clips.unit"} if here["clips.unit"] is None else set()
+    if here["clips.views"] != "given":
+        left |= {"clips.views", *(f"clips.{name}" for each in SUITED.values() for name in each)}
+    return [name for name in here if there.get(name) != here[name] and name not in left]
 
 
 def _essence(config: RunConfig) -> dict[str, Any]:
@@ -228,7 +235,7 @@ class _Table:
         if is_main():
             write_json(self.folder / f"{self.name}.json", summary)
             with atomic_path(self.folder / f"{self.name}.md") as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         return text
 
     def summary(self) -> dict[str, Any]:

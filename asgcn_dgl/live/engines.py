@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,8 @@ class Facts:
         Poses that it predicts; 0: none.
     past_frames
         Last poses that it is given as they were recorded; 0: the last one alone.
+    most
+        Bodies of a clip, at most; None for any number.
     """
 
     layouts: tuple[SkeletonLayout, ...]
@@ -49,6 +51,7 @@ class Facts:
     scored: bool | None
     future_frames: int
     past_frames: int = 0
+    most: int | None = None
 
 
 class Engine(Protocol):
@@ -194,7 +197,9 @@ class OnnxEngine:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Compute; there may be fewer bodies than the file is for, and more have been left out."""
         bodies = len(seen.feat)
-        feat, mask, last = (_filled(each, self._bodies)[None] for each in seen)
+        feat, mask, last = (
+            _filled(each, self._bodies)[None] for each in (seen.feat, seen.mask, seen.last)
+        )
         given = {"pos": feat.astype(np.float32), "mask": mask}
         if self._takes_last:
             given["last"] = last.astype(np.float32)
@@ -205,18 +210,18 @@ class OnnxEngine:
 
 def _facts(values: Mapping[str, Any]) -> Facts:
     preparation = values["preparation"]
-    clips = ClipsConfig(sampling="own", num_frames=10**6, align="none")
+    clips = ClipsConfig(sampling="own", num_frames=100_000, align="none")
     if preparation.get("run"):
         clips = RunConfig.from_dict(dict(preparation["run"])).clips
-    most = min(int(values["bodies"]), clips.max_bodies or 10**6)
     count = int(values["classes"] if "classes" in values else len(values["class_names"]))
     return Facts(
         (SkeletonLayout.from_dict(values["layout"]),),
         tuple(values["class_names"]) or tuple(f"class_{number}" for number in range(count)),
-        replace(clips, max_bodies=most),
+        clips,
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
+        most=int(values["bodies"]),
     )
 
 

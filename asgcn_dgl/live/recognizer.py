@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +59,10 @@ class Answer:
 @dataclass(frozen=True)
 class _Frame:
     time: float
-    bodies: dict[Hashable, tuple[np.ndarray, np.ndarray | None]]  # (V, d) places, (V,) scores
+    ids: tuple[Hashable, ...]
+    places: np.ndarray  # (M, V, d)
+    scores: np.ndarray  # (M, V), 1 for what is seen where none came
+    scored: bool
 
 
 class Recognizer:
@@ -102,7 +106,7 @@ class Recognizer:
     Examples
     --------
     >>> import numpy as np
-    >>> from asgcn_dgl.live.engines import TorchEngine
+    >>> from asgcn_dgl.live import TorchEngine
     >>> from asgcn_dgl.models import STGCN
     >>> from asgcn_dgl.training import ClipsConfig, RunConfig
     >>> from asgcn_dgl.training.checkpoint import Restored
@@ -223,11 +227,8 @@ class Recognizer:
         now = self._clock(time)
         if ids is None:
             ids = self._track(places, given, now)
-        bodies = {
-            name: (body, None if given is None else given[number])
-            for number, (name, body) in enumerate(zip(ids, places, strict=True))
-        }
-        self._hold(_Frame(now, bodies))
+        seen = ~np.isnan(places).any(axis=-1) if given is None else given
+        self._hold(_Frame(now, tuple(ids), places, seen, given is not None))
         number, self.frames = self.frames, self.frames + 1
         self._since += 1
         if self._since < self.every:
@@ -293,14 +294,15 @@ class Recognizer:
                 raise InputError("time must be given, since the recognizer has a rate")
             self._timed = False
             return float(self.frames)
-        if not isinstance(time, int | float) or not math.isfinite(time):
+        if not isinstance(time, numbers.Real) or not math.isfinite(time):
             raise InputError(f"time must be a number, got {time!r}")
+        time = float(time)
         if self._held and time <= self._held[-1].time:
             raise InputError(f"time must rise from frame to frame, got {time} after the last one's")
         if self._held and time - self._held[-1].time > self.max_pause:
             self.reset()
         self._timed = True
-        return float(time)
+        return time
 
     def _track(self, places: np.ndarray, scores: np.ndarray | None, now: float) -> list[int]:
         if self._tracks is None:
@@ -322,25 +324,14 @@ class Recognizer:
 
     def _clip(self) -> tuple[Clip | None, tuple[Hashable, ...]]:
         """Return the window as a clip, and who is in it."""
-        people = tuple(dict.fromkeys(name for frame in self._held for name in frame.bodies))
-        frames = len(self._held)
-        if not people:
+        held = [frame for frame in self._held if frame.ids]
+        if not held:
             return None, ()
-        joints, flat = next(body[0].shape for f in self._held for body in f.bodies.values())
-        places = np.full((len(people), frames, joints, flat), np.nan)
-        scores = np.zeros(places.shape[:3])
-        scored = False
-        for at, frame in enumerate(self._held):
-            for name, (body, score) in frame.bodies.items():
-                row = people.index(name)
-                places[row, at] = body
-                if score is not None:
-                    scores[row, at], scored = score, True
-                else:
-                    scores[row, at] = ~np.isnan(body).any(axis=-1)
+        people, places, scores = _stacked(self._held)
+        scored = any(frame.scored for frame in held)
         facts = self.engine.facts
         # Never seen bodies are left out by estimated_clip: leave them out of the people too.
-        keep = facts.scored or (facts.scored is None and flat == facts.coordinates - 1)
+        keep = facts.scored or (facts.scored is None and places.shape[-1] == facts.coordinates - 1)
         seen = ~np.isnan(places).any(axis=-1)
         seen &= scores > self.min_score if scored else (places != 0).any(axis=-1)
         there = seen.any(axis=(1, 2))
@@ -358,7 +349,7 @@ class Recognizer:
         return (clip if self.rate is None else self._at_rate(clip, self.rate)), people
 
     def _at_rate(self, clip: Clip, rate: float) -> Clip:
-        """Bring the window to its rate; where frames lie far apart nothing is seen between them."""
+        """Bring the window to its rate by linear interpolation between frames."""
         times = np.array([frame.time for frame in self._held])
         count = min(self.window, int((times[-1] - times[0]) * rate + 1e-6) + 1)
         wanted = times[-1] - np.arange(count)[::-1] / rate
@@ -382,7 +373,7 @@ class Recognizer:
         if not clip.mask.any():  # all that was seen lies between the frames of the rate
             return None
         options = self.engine.facts.clips
-        chosen, people = _chosen(clip, people, options)
+        chosen, people = _chosen(clip, people, options, self.engine.facts.most)
         seen, raw, aligned = prepared(chosen, options, self.engine.facts.past_frames)
         there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
@@ -400,6 +391,28 @@ class Recognizer:
         return Answer(number, time, label, odds, people, future)
 
 
+def _stacked(
+    frames: Sequence[_Frame] | deque[_Frame],
+) -> tuple[tuple[Hashable, ...], np.ndarray, np.ndarray]:
+    """Return who is there, (M, T, V, d) places and (M, T, V) scores; NaN and 0 where absent."""
+    people = tuple(dict.fromkeys(name for frame in frames for name in frame.ids))
+    if all(frame.ids == people for frame in frames):
+        return (
+            people,
+            np.stack([frame.places for frame in frames], axis=1),
+            np.stack([frame.scores for frame in frames], axis=1),
+        )
+    row = {name: number for number, name in enumerate(people)}
+    shape = next(frame.places.shape[1:] for frame in frames if frame.ids)
+    places = np.full((len(people), len(frames), *shape), np.nan)
+    scores = np.zeros(places.shape[:3])
+    for at, frame in enumerate(frames):
+        rows = [row[name] for name in frame.ids]
+        if rows:
+            places[rows, at], scores[rows, at] = frame.places, frame.scores
+    return people, places, scores
+
+
 def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayout:
     found = [each for each in layouts if name in (None, each.name)]
     if len(found) != 1:
@@ -409,12 +422,13 @@ def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayo
 
 
 def _chosen(
-    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig
+    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig, most: int | None
 ) -> tuple[Clip, tuple[Hashable, ...]]:
     """Choose the bodies that the model sees, best first, and say who they are."""
-    if options.max_bodies is None or clip.num_bodies == 1:
+    within = most is None or clip.num_bodies <= most
+    if (options.max_bodies is None and within) or clip.num_bodies == 1:
         return clip, people
-    order = rank_bodies(clip, options.body_rule)[: options.max_bodies]
+    order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
     return replace(clip, pos=clip.pos[order], mask=clip.mask[order]), tuple(
         people[body] for body in order
     )

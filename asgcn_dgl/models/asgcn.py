@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +17,7 @@ from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
+    ASGConv,
     ForecastHead,
     InputNorm,
     Links,
@@ -109,24 +112,13 @@ class ASGCN(nn.Module):
         config = _config(type(self).name, layouts, num_classes, in_feats, options)
         self.config = config
         self.layouts = as_layouts(config.layouts)
-        structure: dict[str, Any] = {
-            "max_hop": config.max_hop,
-            "num_actional": config.num_actional,
-            "construction": config.construction,
-            "truncated": config.truncated,
-            "norm": config.norm,
-        }
         conv: dict[str, Any] = {
-            **structure,
-            "actional_weight": config.actional_weight,
-            "link_norm": config.link_norm,
-            "scale": config.scale,
+            **_options_of(ASGConv, config),
             "layouts": self.layouts if config.edge_mask else None,
-            "bias": config.bias,
             "offsets": self.layouts if config.structural_offsets else None,
             "shared": config.shared_weights,
         }
-        self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
+        self.graph_builder = GraphBuilder(**_options_of(GraphBuilder, config))
         self.in_feats = config.in_feats
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
@@ -483,6 +475,12 @@ class ASGCN(nn.Module):
 def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
     out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
     return out
+
+
+def _options_of(made: Callable[..., Any], config: ASGCNConfig) -> dict[str, Any]:
+    """Return the options of a model that a constructor takes by the same names."""
+    taken = inspect.signature(made).parameters.keys() - {"layouts", "in_feats"}
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name in taken}
 
 
 def _config(

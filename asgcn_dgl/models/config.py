@@ -16,7 +16,7 @@ from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 __all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream"]
 
 LinkMode = Literal["sampled", "steady", "frozen"]
-Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "long_bone", "long_bone_motion"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -196,7 +196,8 @@ class ASGCNConfig(_OfTheData):
         Length that is 1 inside them, in the unit of the data: about how far a joint moves.
     streams
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
-        'joint_motion', 'bone_motion'. The paper's is ['joint'], the features as they come.
+        'joint_motion', 'bone_motion', 'long_bone', 'long_bone_motion'. The paper's is ['joint'],
+        the features as they come.
 
     Raises
     ------

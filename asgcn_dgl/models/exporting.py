@@ -96,7 +96,9 @@ class ClipProgram(nn.Module):
         has = {
             "logits": True,
             "links": model.aim is not None,
-            "future": model.prediction is not None,
+            # The head 'dct' needs poses as recorded, before frames are chosen: files have no place
+            # for them.
+            "future": model.prediction is not None and model.config.future_head != "dct",
         }
         self.outputs = tuple(name for name in OUTPUTS if has[name]) if outputs is None else outputs
         for name in self.outputs:
@@ -131,8 +133,8 @@ class ClipProgram(nn.Module):
         feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
         here = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
         if last is not None:
-            own = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
-            last = torch.where(last.isnan(), own, last).reshape(clips * bodies * joints, dims)
+            pose = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
+            last = torch.where(last.isnan(), pose, last).reshape(clips * bodies * joints, dims)
         out = self.model(structure, feat, here, last, predict="future" in self.outputs)
         made = {"logits": out.logits}
         if "links" in self.outputs:

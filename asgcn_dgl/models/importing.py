@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import plain_file
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.stgcn import STGCN
@@ -125,6 +126,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
     """
+    plain_file(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

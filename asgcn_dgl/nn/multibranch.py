@@ -151,8 +151,16 @@ class MultiBranchTemporalConv(nn.Module):
 
     def _pool(self, feat: Tensor) -> Tensor:
         """Largest of three frames."""
+        reach = POOL_FRAMES // 2
+        if torch.compiler.is_compiling():
+            # torch's own pooling would fix the number of frames of a program that is to take any.
+            # After a ReLU the padding's zeros are the least there is.
+            padded = F.pad(feat, (0, 0, reach, reach))
+            last = (feat.shape[1] - 1) // self.stride * self.stride
+            taken = [padded[:, k : k + last + 1 : self.stride] for k in range(POOL_FRAMES)]
+            return torch.stack(taken).amax(dim=0)
         image = feat.transpose(1, 2)
-        return F.max_pool1d(image, POOL_FRAMES, self.stride, POOL_FRAMES // 2).transpose(1, 2)
+        return F.max_pool1d(image, POOL_FRAMES, self.stride, reach).transpose(1, 2)
 
     def extra_repr(self) -> str:
         """Say the sizes."""

@@ -55,29 +55,11 @@ class MeanReadout(nn.Module):
         self.over = chosen
 
     def forward(self, graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Average.
+        """Average (N, T, D), or (N, D) of one frame.
 
-        Parameters
-        ----------
-        graph
-            :class:`~asgcn_dgl.skeleton.SkeletonBatch` of B clips with M bodies and N joints in
-            all, or DGL heterograph. A mean over joints but not bodies needs one that
-            :class:`~asgcn_dgl.skeleton.GraphBuilder` made.
-        feat
-            (N, T, D), or (N, D) of one frame.
-        mask
-            (N, T) bool, frames in which the joint exists, or (N,); None for everywhere.
-
-        Returns
-        -------
-        Tensor
-            (B, D) over joints and bodies, (M, D) over joints, (N, D) over frames alone; (B, T, D)
-            and (M, T, D) where frames are kept. Of the features' type; 0 where nothing exists.
-
-        Raises
-        ------
-        ValueError
-            If the features are not of the graph's joints, or its bodies are not known.
+        The result is (B, D) over joints and bodies, (M, D) over joints, (N, D) over frames alone;
+        (B, T, D) and (M, T, D) where frames are kept. It is 0 where nothing exists. A mean over
+        joints but not bodies needs a graph of a :class:`~asgcn_dgl.skeleton.GraphBuilder`.
         """
         if feat.dim() not in (2, 3) or feat.shape[0] != graph.num_nodes():
             raise ValueError(

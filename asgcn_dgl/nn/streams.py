@@ -13,15 +13,17 @@ from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import structure_of
 
-INPUT_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+FOUR_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+INPUT_STREAMS = (*FOUR_STREAMS, "long_bone", "long_bone_motion")
 
 
 class StreamFeatures(nn.Module):
     """Features of streams from positions, frame by frame; there are no parameters.
 
-    A bone is a joint minus its parent toward the layout's center, 0 at the center; a motion is the
-    next frame minus this one, 0 in the last frame. A bone exists where both its ends do, a motion
-    where both its frames do (the last frame counts with its own).
+    A bone is a joint minus its parent toward the layout's center, 0 at the center; a long bone is a
+    joint minus its parent's parent, where the center is its own parent; a motion is the next frame
+    minus this one, 0 in the last frame. A bone exists where both its ends do, a motion where both
+    its frames do (the last frame counts with its own).
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class StreamFeatures(nn.Module):
     builder
         Builder of those graphs.
     streams
-        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, each once.
+        Names out of ``joint``, ``bone``, ``joint_motion``, ``bone_motion``, ``long_bone``,
+        ``long_bone_motion``, each once.
 
     Examples
     --------
@@ -50,7 +53,7 @@ class StreamFeatures(nn.Module):
         self,
         layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
         builder: GraphBuilder,
-        streams: Sequence[str] = INPUT_STREAMS,
+        streams: Sequence[str] = FOUR_STREAMS,
     ) -> None:
         super().__init__()
         unknown = set(streams) - set(INPUT_STREAMS)
@@ -72,10 +75,15 @@ class StreamFeatures(nn.Module):
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Return features (N, T, D) and mask (N, T), or None, of each stream."""
         made = {"joint": (feat, mask)}
-        if any(name.startswith("bone") for name in self.streams):
-            exists = None if mask is None else mask & self._at_parents(graph, mask)
-            made["bone"] = (feat - self._at_parents(graph, feat), exists)
-        for name in ("joint_motion", "bone_motion"):
+        for kind in ("bone", "long_bone"):
+            if any(name.startswith(kind) for name in self.streams):
+                there, end = mask, feat
+                for _ in range(1 if kind == "bone" else 2):
+                    there = None if there is None else self._at_parents(graph, there)
+                    end = self._at_parents(graph, end)
+                exists = None if mask is None or there is None else mask & there
+                made[kind] = (feat - end, exists)
+        for name in ("joint_motion", "bone_motion", "long_bone_motion"):
             if name in self.streams:
                 made[name] = _motion(*made[name.removesuffix("_motion")])
         return [made[name] for name in self.streams]

@@ -36,18 +36,10 @@ def clip_mean(graph: Any, feat: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) -> Pair:
-    """Sum (N, ..., D) over the frames that exist; returns the sums and how many there were.
+    """Return sums (N, ..., D) over the frames that exist, and their counts.
 
-    Sums of features in 16 bits are in 32: thousands of places cannot be counted in 16.
-
-    Parameters
-    ----------
-    feat
-        (N, T, D) or (N, D).
-    mask
-        (N, T) or (N,) bool, or None.
-    keep_frames
-        Sum over nothing: (N, T, D) and (N, T).
+    Features in 16 bits are summed in 32. ``feat`` is (N, T, D) or (N, D); with ``keep_frames``
+    nothing is summed: (N, T, D) and (N, T).
     """
     if feat.dtype in (torch.bfloat16, torch.float16):
         feat = feat.float()
@@ -60,21 +52,10 @@ def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) 
 
 
 def group_mean(total: Tensor, count: Tensor, index: Tensor, groups: int) -> Tensor:
-    """Mean of each group of rows, 0 for one of which nothing exists.
+    """Return the mean of each group of rows, (groups, ..., D), 0 where nothing exists.
 
-    Parameters
-    ----------
-    total, count
-        (N, ..., D) sums and (N, ...) counts, as :func:`frame_sums` gives them.
-    index
-        (N,) group of each row.
-    groups
-        Number of groups.
-
-    Returns
-    -------
-    Tensor
-        (groups, ..., D).
+    ``total`` and ``count`` are as :func:`frame_sums` returns them; ``index`` (N,) is the group of
+    each row.
     """
     sums = total.new_zeros(groups, *total.shape[1:]).index_add(0, index, total)
     counts = count.new_zeros(groups, *count.shape[1:]).index_add(0, index, count)

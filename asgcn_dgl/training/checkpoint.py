@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
-from asgcn_dgl.data.files import in_short, plain_file, shown
+from asgcn_dgl.data.files import in_short, shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path
+from asgcn_dgl.files import atomic_path, plain_file
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
@@ -208,6 +208,7 @@ class Restored:
         self.model.preparation = {
             "run": _plain(self.config.to_dict()),
             "origins": [_plain(origin.to_dict()) for origin in self.origins],
+            "scored": self.scored,
         }
         return self
 
@@ -255,7 +256,7 @@ def _load_pretrained(folder: str | Path) -> Restored:
     except Exception as error:  # damage leads to whatever it happens to hit
         raise InputError(f"{Path(folder) / CONFIG_FILE}: {in_short(error)}") from error
     names = list(model.class_names) or _numbered(model)
-    return Restored(model, names, config, 0, origins)
+    return Restored(model, names, config, 0, origins, model.preparation.get("scored"))
 
 
 def _numbered(model: ASGCN) -> list[str]:
@@ -268,6 +269,7 @@ def write_model(
     class_names: Sequence[str],
     config: RunConfig,
     origins: Sequence[Origin] = (),
+    scored: bool | None = None,
 ) -> Path:
     """Write a model that no run of this library trained; return its checkpoint.
 
@@ -281,7 +283,8 @@ def write_model(
     config = replace(config, model=model.config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     check_finite(state, "the given weights")
-    held = {"state_dict": state, "epoch": -1, RECORD: make_record(model, names, config, origins)}
+    record = make_record(model, names, config, origins, scored)
+    held = {"state_dict": state, "epoch": -1, RECORD: record}
     if out.suffix == ".ckpt":
         write_checkpoint(out, held)
         return out

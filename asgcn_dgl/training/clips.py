@@ -252,15 +252,24 @@ class RunClips:
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
 
     def _check_unit(self) -> None:
-        """Warn of coordinates in a unit that is far from the size of a body."""
-        if self.config.clips.unit is not None or not len(self.train_clips):
+        """Take out a unit that is far from the size of a body, and say so."""
+        options = self.config.clips
+        if options.box or options.unit is not None or not len(self.train_clips):
             return
         every = max(1, len(self.train_clips) // SIZED)
         few = range(0, len(self.train_clips), every)
         sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
-        doubt = doubt_unit(sizes[len(sizes) // 2])
-        if doubt:
-            logger.warning("%s: %s", self.config.root, doubt)
+        size = sizes[len(sizes) // 2]
+        if doubt_unit(size):
+            unit = float(f"{size:.2g}")
+            self.config = replace(self.config, clips=replace(options, unit=unit))
+            logger.warning(
+                "%s: bodies are about %.4g units across, and training takes about 1: --clips.unit "
+                "%g is taken (--clips.unit 1 keeps the coordinates)",
+                self.config.root,
+                size,
+                unit,
+            )
 
     def _check_rates(self) -> None:
         """Warn of recordings of several frame rates."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
@@ -83,7 +83,8 @@ class ClipsConfig:
     crop
         Smallest and largest share of the clip that a random crop keeps while training; [1, 1]: all.
     stream
-        What the model is given: joint positions, bone vectors, or the motion of either.
+        What the model is given: joint positions, bone vectors, long bones (from a joint's parent's
+        parent), or the motion of any.
     layout
         Supplied layout that the clips get: of the same joints, for its bones, or of some of them,
         for those alone; none: the clips' own.
@@ -95,13 +96,14 @@ class ClipsConfig:
         about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
         about that joint in each frame), or 'none'.
     views
-        From where clips were recorded, which decides align, rotate, scale and flip: 'one' view,
-        'several', 'auto' (found in the training clips and said in the log), or 'given' (the options
-        decide).
+        From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
+        view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
+        options decide). Clips that cannot be turned keep align 'center'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in
-        the recordings' unit. None: the coordinates as they are, which should be about 1.
+        the recordings' unit. None: the coordinates as they are, or the size of the training clips'
+        bodies where that is far from 1.
     rate
         Frames a second that recordings are brought to first, by interpolation; those that do not
         tell theirs stay as they are. None: their own, which should be the same.
@@ -152,7 +154,7 @@ class ClipsConfig:
     max_bodies: int | None = None
     body_rule: Literal["energy", "confidence", "tracking"] = "energy"
     crop: list[float] = field(default_factory=lambda: [1.0, 1.0])
-    stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    stream: Stream = "joint"
     layout: str | None = None
     align: Literal[
         "none", "center", "spine", "view", "view_clip", "published", "pyskl", "as-gcn"
@@ -713,10 +715,8 @@ def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
         check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
-#: Formats of recordings of one's own, which have the configuration of ``own``.
-LIKE_OWN = ("openpose", "alphapose", "deeplabcut", "wide")
-#: Configurations that are another's, by name.
-_SAME = {"own": "small_set"}
+#: Configurations that are another's, by name: recordings of one's own, and of pose estimators.
+_SAME = dict.fromkeys(("own", "openpose", "alphapose", "deeplabcut", "wide"), "small_set")
 
 
 def packaged_configs() -> list[str]:
@@ -734,7 +734,6 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     >>> packaged_config("paper")["optim"]["schedule"]
     'step'
     """
-    name = "own" if name in LIKE_OWN else name
     if name not in packaged_configs():
         return None
     file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"

@@ -63,6 +63,8 @@ class SkeletonDataModule(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.accumulate, self.repeat, self.seed = accumulate, repeat, seed
         self.workers, self.by_length = workers, by_length
+        #: Epoch that training continues from, counted from 0.
+        self.first_epoch = 0
 
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips to learn from."""
@@ -81,6 +83,8 @@ class SkeletonDataModule(pl.LightningDataModule):
         else:
             draws = EpochSampler(clips, seed=self.seed, repeat=self.repeat)
             batches = EpochBatches(draws, self.batch_size, self.accumulate, rank(), processes())
+        # Before Lightning does: workers begin an epoch as soon as their loader is made.
+        (share if self.by_length else draws).set_epoch(self.first_epoch)
         return DataLoader(
             self.train,
             batch_sampler=batches,

@@ -8,15 +8,22 @@ from typing import Literal
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
-from asgcn_dgl.training.checkpoint import load_model
+from asgcn_dgl.training.checkpoint import load_model, write_model
 from asgcn_dgl.training.files import model_file
 
-_NAMES = {"onnx": "model.onnx", "torch": "model.pt2", "pretrained": "model"}
+To = Literal["onnx", "torch", "pretrained", "checkpoint"]
+
+_NAMES: dict[To, str] = {
+    "onnx": "model.onnx",
+    "torch": "model.pt2",
+    "pretrained": "model",
+    "checkpoint": "model.ckpt",
+}
 
 
 def export(
     run_dir: str | Path,
-    to: Literal["onnx", "torch", "pretrained"],
+    to: To,
     out: str | Path | None = None,
     *,
     bodies: int | None = None,
@@ -36,8 +43,16 @@ def export(
         if to == "pretrained":
             restored.model.save_pretrained(target)
             return f"written: {target}"
+        if to == "checkpoint":
+            if target.suffix != ".ckpt":
+                raise InputError(f"{target}: give a name that ends in .ckpt")
+            names, config = restored.class_names, restored.config
+            place = write_model(
+                *(target, restored.model, names, config, restored.origins, restored.scored)
+            )
+            return f"written: {place}"
         if restored.model.name == "forecaster":
-            raise ValueError("a forecaster can be written --to pretrained alone")
+            raise ValueError("a forecaster can be written --to pretrained or --to checkpoint alone")
         fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
         program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
         return str((write_onnx if to == "onnx" else write_program)(program, target))

@@ -113,12 +113,8 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Keep other processes out while this one writes results, and remove a killed one's halves.
 
-        The folder is made for it, and removed again where nothing was written.
-
-        Raises
-        ------
-        InputError
-            If another process writes there; the message names it.
+        The folder is made for it, and removed again where nothing was written. InputError names
+        another process that writes there.
         """
         made = [each for each in (self.path, *self.path.parents) if not each.exists()]
         try:

@@ -37,14 +37,7 @@ def start_model(path: str | Path) -> ASGCN:
 def start_config(config: RunConfig, start: ASGCN, part: InitPart) -> RunConfig:
     """Return the options of a run with the options of the model to start from.
 
-    Parameters
-    ----------
-    config
-        Options of the run.
-    start
-        The model to start from.
-    part
-        'all', or 'backbone', whose heads and inference module are those that ``config`` asks for.
+    ``part`` is 'all', or 'backbone', whose heads and inference module are those of ``config``.
     """
     model = start.config
     if part == "backbone" and model.name == config.model.name == "asgcn":

@@ -36,18 +36,11 @@ def check_loggers(names: Collection[LoggerName]) -> str:
 
 
 def make_loggers(names: Collection[LoggerName], folder: Path, phase: str) -> list[Logger]:
-    """Return the loggers of a phase of training.
+    """Return the loggers of a phase of training ('aim' or 'joint'): CSV, and ``names``.
 
-    Parameters
-    ----------
-    names
-        Loggers beside the CSV files.
-    folder
-        Folder of the run. CSV files go to ``csv/PHASE/version_N``, one for each time that the phase
-        was started or resumed; TensorBoard's to ``tensorboard/PHASE``; W&B's and, without a
-        ``MLFLOW_TRACKING_URI``, MLflow's there too.
-    phase
-        ``aim`` or ``joint``.
+    CSV files go to ``csv/PHASE/version_N`` of the run's folder, one for each time that the phase
+    was started or resumed; TensorBoard's to ``tensorboard/PHASE``; W&B's and, without a
+    ``MLFLOW_TRACKING_URI``, MLflow's there too.
     """
     loggers: list[Logger] = []
     title = f"{folder.resolve().name} {phase}"

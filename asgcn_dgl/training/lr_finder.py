@@ -13,7 +13,7 @@ from pytorch_lightning.tuner import Tuner
 from torch import Tensor
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import write_json
+from asgcn_dgl.files import check_target, write_json
 from asgcn_dgl.training.build import build_model, check_devices, precision_of, set_threads
 from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
@@ -51,6 +51,8 @@ def find_lr(
         )
     if config.model.name == "forecaster":
         raise InputError("find-lr is for models that recognize; give --model.name asgcn")
+    if out is not None:
+        check_target(out)
     check_devices(config)
     set_threads(config)
     clips = RunClips(config, progress_wanted(config))

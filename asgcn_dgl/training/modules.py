@@ -94,6 +94,8 @@ class Phase(pl.LightningModule):
 
     def kl_rise(self, share: float) -> float:
         """Factor on the divergence in this step, from 0 to 1 over a share of the phase."""
+        if not share or self._trainer is None:  # of use without a trainer too
+            return 1.0
         rise = share * self.trainer.estimated_stepping_batches
         return min(1.0, (self.global_step + 1) / rise) if rise else 1.0
 

@@ -15,7 +15,7 @@ from asgcn_dgl.data.rates import AtRate
 from asgcn_dgl.data.transforms import PublishedView
 from asgcn_dgl.data.windows import frame_step
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import write_json, write_npz
+from asgcn_dgl.files import check_target, write_json, write_npz
 from asgcn_dgl.models import ASGCNOutput, Forecaster
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.build import set_threads
@@ -95,6 +95,8 @@ def _check_out(out: str | Path | None, top: int) -> None:
         raise InputError(f"--top must be at least 1, got {top}")
     if out is not None and Path(out).suffix not in (".json", ".npz"):
         raise InputError(f"{out}: give a name that ends in .json or .npz")
+    if out is not None:
+        check_target(out)
 
 
 def read_clips(

@@ -72,24 +72,12 @@ def make_transform(options: ClipsConfig, training: bool) -> Transform:
 
 @dataclass(frozen=True)
 class TakeLayout:
-    """Give clips another layout of the same joints, or of some of them by name.
-
-    Parameters
-    ----------
-    layout
-        The layout.
-    """
+    """Give clips another layout of the same joints, or of some of them by name."""
 
     layout: SkeletonLayout
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply.
-
-        Raises
-        ------
-        InputError
-            If the clip lacks a joint.
-        """
+        """Apply; InputError if the clip lacks a joint."""
         own = clip.layout.joints
         if own == self.layout.joints:
             return replace(clip, layout=self.layout)
@@ -133,26 +121,8 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
 def prepared(clip: Clip, options: ClipsConfig, past_frames: int = 0) -> tuple[Seen, Clip, Clip]:
     """Prepare a clip as evaluation does, without a future.
 
-    Parameters
-    ----------
-    clip
-        As its reader gave it.
-    options
-        How clips are prepared.
-    past_frames
-        Last poses that the model is given as they were recorded.
-
-    Returns
-    -------
-    Seen
-        What the model is given.
-    Clip, Clip
-        The clip before and after alignment, for :func:`undo_alignment`.
-
-    Raises
-    ------
-    InputError
-        If nothing is seen in the clip.
+    ``past_frames`` is how many last poses the model is given as they were recorded. Returned are
+    the model's input, and the clip before and after alignment, for :func:`undo_alignment`.
     """
     for choose in body_steps(options):
         clip = choose(clip)
@@ -173,21 +143,13 @@ def prepared(clip: Clip, options: ClipsConfig, past_frames: int = 0) -> tuple[Se
 def undo_alignment(
     poses: np.ndarray, raw: Clip, aligned: Clip, by_frame: bool = False
 ) -> np.ndarray:
-    """Bring poses back to the coordinates of the recording.
+    """Bring poses (..., d) back from the coordinates of the aligned clip to those of the raw one.
 
     Alignment turns, shifts and scales a clip as a whole. That motion is found from where it took
     the joints (Kabsch's method), whatever transforms it was made of. Where each axis was scaled by
-    itself (``clips.box``) it is the affine map of least squares instead.
-
-    Parameters
-    ----------
-    poses
-        (..., d) positions in the coordinates of the aligned clip.
-    raw, aligned
-        The clip before and after.
-    by_frame
-        Frames were moved one by one, or left out: the motion is that of the last one that shows
-        the first body.
+    itself (``clips.box``) it is the affine map of least squares instead. With ``by_frame`` frames
+    were moved one by one, or left out: the motion is that of the last one that shows the first
+    body.
     """
     if by_frame:
         raw, aligned = _last_shown(raw), _last_shown(aligned)

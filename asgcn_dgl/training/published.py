@@ -11,6 +11,7 @@ from asgcn_dgl.data.registry import FORMATS
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.importing import Source, import_weights
+from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 from asgcn_dgl.training.checkpoint import write_model
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
@@ -92,8 +93,8 @@ def import_published(
 
 def _names(path: str | Path) -> list[str]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_whole(Path(path)).decode()
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -363,6 +363,8 @@ def _fit(
     if resume and file.is_file():
         checkpoint = load_checkpoint(file)
         _restore(saver, checkpoint, file)
+        if isinstance(data, SkeletonDataModule):
+            data.first_epoch = checkpoint["epoch"] + 1
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
             _restore(log, checkpoint, file)

@@ -17,27 +17,14 @@ _SIZES = frozenset(name for preset in PRESETS.values() for name in preset)
 
 
 class Layer(NamedTuple):
-    """Options that one place sets.
-
-    Parameters
-    ----------
-    source
-        The place, as messages name it.
-    values
-        Its options, section by section.
-    """
+    """Options that one place (``source``, for messages) sets, section by section."""
 
     source: str
     values: Mapping[str, Any]
 
 
 class Sources:
-    """Where each option of a run comes from.
-
-    Parameters
-    ----------
-    layers
-        The layers, from the lowest to the one that takes precedence.
+    """Where each option of a run comes from; the last layer takes precedence.
 
     Examples
     --------

@@ -18,33 +18,35 @@ Views = Literal["one", "several"]
 
 #: Preparation of clips of one view and of several, as ``clips.views`` sets it.
 SUITED: dict[Views, dict[str, Any]] = {
-    "one": {"align": "center", "rotate": 15.0, "scale": [0.9, 1.1], "flip": 0.0},
+    "one": {
+        "align": "view_clip",
+        "rotate": 15.0,
+        "scale": [0.9, 1.1],
+        "flip": 0.0,
+        "box": False,
+    },
     "several": {
         "align": "view_clip",
         "rotate": [20.0, 20.0, 60.0],
         "scale": [0.5, 1.5],
         "flip": 0.5,
+        "box": True,
     },
 }
+#: What clips of two coordinates have instead, which cannot be turned to one direction.
+IN_THE_PLANE: dict[str, Any] = {"align": "center", "rotate": 15.0}
 #: Share of the clips that face about one way where there is one view, and how far from it at most.
 SHARE, DEGREES = 0.9, 30.0
 LOOKED_AT = 500  # clips, spread evenly
 
 
 def found_views(clips: Reader, cameras: Iterable[int] = ()) -> tuple[Views, str]:
-    """Tell from how many views clips were recorded, and by what.
+    """Find from how many views clips were recorded, and by what evidence.
 
     There are several where the recordings name several cameras, or where people face the sensor
     from different sides: where fewer than nine tenths of the clips have their shoulders, over the
     whole clip, within 30 degrees of the median direction. Clips in the plane, and skeletons whose
-    shoulders are not known, are taken for one view.
-
-    Parameters
-    ----------
-    clips
-        Training clips.
-    cameras
-        Numbers of the cameras of the recordings, -1 where unknown.
+    shoulders are not known, count as one view. Unknown ``cameras`` are -1.
     """
     named = set(cameras) - {-1}
     if len(named) > 1:
@@ -76,14 +78,8 @@ def suited(
 ) -> tuple[ClipsConfig, str]:
     """Return the options with the preparation that suits the clips, and why.
 
-    They say ``views: given`` then, so that they hold as they are wherever they are read.
-
-    Parameters
-    ----------
-    options
-        With ``views``; if it is 'given' they are returned as they are, and no reason.
-    clips, cameras
-        Training clips, see :func:`found_views`.
+    See :func:`found_views`. The options are then ``views: given``, so that they hold wherever they
+    are read; with these they are returned unchanged, without a reason.
     """
     if options.views == "given":
         return options, ""
@@ -91,6 +87,9 @@ def suited(
         views, reason = found_views(clips, cameras)
     else:
         views, reason = options.views, "clips.views"
-    chosen = {**SUITED[views], "views": "given"}
-    words = ", ".join(f"{name} {value}" for name, value in SUITED[views].items())
-    return replace(options, **chosen), f"{views} view{'s' * (views != 'one')} ({reason}): {words}"
+    chosen = dict(SUITED[views])
+    if clips.read(0).num_places != 3:
+        chosen |= IN_THE_PLANE
+    words = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    found = replace(options, **chosen, views="given")
+    return found, f"{views} view{'s' * (views != 'one')} ({reason}): {words}"

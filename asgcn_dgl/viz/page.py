@@ -92,7 +92,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     target = Path(path)
     text = _render(page)
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return target
 
 

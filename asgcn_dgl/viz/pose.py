@@ -14,7 +14,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import BLUE, INK, SMALL_SIZE, VERMILION
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.

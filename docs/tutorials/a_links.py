@@ -7,7 +7,7 @@ predict is worth what it costs. Here the module is trained alone on clips in whi
 follows whom, so that its answer can be checked, beside that of correlation.
 
 The recordings are of a puppet with six joints. In every clip other pairs are linked, so that
-nothing can be learnt by heart: what the encoder learns is to see a link in a motion.
+nothing can be memorized: the encoder learns to see a link in a motion.
 """
 
 # %%
@@ -28,7 +28,7 @@ COUPLINGS = ("turned",)
 GHOST_PRIOR, VARIANCE = 0.9, 3e-3
 
 # %% Clips
-# Use your own: an array (clips, joints, frames, coordinates), centred, in a unit that makes
+# Use your own: an array (clips, joints, frames, coordinates), centered, in a unit that makes
 # movements about 0.1 to 1 large. `coupled_motion` makes clips with three links each: one frame
 # later a follower does in y what its leader did in x, and in x the opposite of what that did in y.
 puppet = SkeletonLayout.from_bones(
@@ -66,7 +66,7 @@ decoder = AIMDecoder(DIMS, TYPES, hidden_feats=32)
 # %% The warm-up
 # The loss is the squared error of the predicted poses and the divergence of the links from their
 # prior, which holds 0.9 for "no link". At full weight from the first step the divergence closes
-# all links before the decoder has learnt what they are good for: let it rise.
+# all links before the decoder has learned what they are good for: let it rise.
 rng = np.random.default_rng(0)
 optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-2)
 graph = builder.structure(puppet, num_bodies=[1] * BATCH)

@@ -1,7 +1,7 @@
 """# ASGConv in a GNN of your own
 
-The layers take `(graph, feat, ...)` as DGL's own do, so one of them can stand where a `GraphConv`
-stood, in a model that has nothing to do with recognising actions. The job here is to **fill in
+The layers take `(graph, feat, ...)` as DGL's own do, so one of them can replace a `GraphConv`
+in a model that has nothing to do with recognizing actions. The job here is to **fill in
 joints that the camera did not see**: a network looks at what is left of a pose and tells where the
 hidden joints are. It is first written with `dgl.nn.GraphConv`, then with `ASGConv`.
 """
@@ -23,8 +23,8 @@ HIDDEN_SHARE = 0.3
 TYPES = 2
 
 # %% Poses with holes
-# Windows of movements, without noise, centred on the base of the spine. What is hidden is drawn
-# anew in each step, for a whole window; the input of a hidden joint is zero, and a fourth feature
+# Windows of movements, without noise, centered on the base of the spine. What is hidden is drawn
+# again in each step, for a whole window; the input of a hidden joint is zero, and a fourth feature
 # tells whether the joint was seen. Person 3 is kept for the test.
 layout = get_layout("ntu25")
 joints = layout.num_joints
@@ -82,7 +82,7 @@ def bone_graph(num_bodies):
 
 # %% The same with ASGConv
 # What changes: the graph comes from a `GraphBuilder`; a convolution looks up to `max_hop` bones
-# far, towards the centre and away from it with weights of their own, and along A-links, which the
+# far, towards the center and away from it with weights of their own, and along A-links, which the
 # encoder infers from the poses with holes. The encoder is trained by the same loss as all the rest.
 
 

@@ -90,7 +90,7 @@ assert torch.equal(to_dense(feat), x)
 # %% Step 2: the S-links
 # {py:class}`asgcn_dgl.nn.SGConv` has a weight (relations, in, out) where the 1x1 convolution has
 # (relations x out, in, 1, 1), and one mask value for each non-zero of each adjacency, relation by
-# relation, row by row, where the dense code has a matrix. The relations stand in the same order.
+# relation, row by row, where the dense code has a matrix. The relations are in the same order.
 structural = SGConv(IN_FEATS, OUT_FEATS, MAX_HOP, layouts=layout)
 assert list(structural.etypes) == list(operators)
 
@@ -131,7 +131,7 @@ print("A-links: equal")
 
 # %% Step 4: one layer
 # {py:class}`asgcn_dgl.nn.ASGConv` is both, in one pass over the features. Its gradients are the
-# dense layer's too, so that a training goes on as it would have.
+# dense layer's too, so that a training continues as it would have.
 layer = ASGConv(
     IN_FEATS,
     OUT_FEATS,

@@ -1,4 +1,4 @@
-"""# Predict how a motion goes on
+"""# Predict how a motion continues
 
 The prediction head continues a motion: from what a body did it computes the poses to come. This
 tutorial trains it alone, with a loop of your own instead of the command, and compares its error

@@ -36,7 +36,7 @@ SMALL = [
 ]
 
 # %% The layout
-# Joints in the order of the data, bones as pairs, and the centre that S-links look to. Drawn once,
+# Joints in the order of the data, bones as pairs, and the center that S-links look to. Drawn once,
 # a wrong bone is seen at once.
 facts = {
     "name": "dog",

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from strategies import needs_dgl
 
 from asgcn_dgl.data import SkeletonDataset, collate
 from asgcn_dgl.skeleton import GraphBuilder
@@ -126,3 +127,23 @@ def test_what_does_not_fit_is_refused(make_clip):
     longer = list(SkeletonDataset([make_clip()], num_frames=6, future_frames=5))
     with pytest.raises(ValueError, match=r"the same future frames \(T'\), got \[3, 5\]"):
         collate(longer + samples_of([make_clip()]), BUILDER)
+
+
+@needs_dgl
+def test_what_is_done_to_one_graph_changes_no_other(make_clip):
+    samples = samples_of([make_clip(1, seed=m, label=m) for m in range(4)])
+    one, other = collate(samples[:2], BUILDER), collate(samples[2:], BUILDER)
+    weights = {
+        etype: {name: value.clone() for name, value in other.graph.edges[etype].data.items()}
+        for etype in other.graph.canonical_etypes
+    }
+    for etype in one.graph.canonical_etypes:
+        data = one.graph.edges[etype].data
+        for name in data:
+            data[name].mul_(5)
+    later = collate(samples[:2], BUILDER)
+    assert any(weights.values())
+    for graph in (other.graph, later.graph):
+        for etype, kept in weights.items():
+            for name, value in kept.items():
+                assert torch.equal(graph.edges[etype].data[name], value)

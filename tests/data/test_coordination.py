@@ -11,12 +11,15 @@ from asgcn_dgl.data.synthetic import (
     LIMBS,
     MIXED,
     PARENTS,
+    TRAIN_SUBJECTS,
     Subject,
+    clip_name,
     make_clip,
     moving_together,
     write_synthetic,
 )
 from asgcn_dgl.data.synthetic.actions import stage
+from asgcn_dgl.data.synthetic.writer import plan_clips
 from asgcn_dgl.experiments.planted import planted_pairs
 
 NAMES = [name for name, *_ in COORDINATED]
@@ -89,6 +92,14 @@ def test_which_limbs_move_together_is_known_of_every_clip():
         sizes = [len(LIMBS[limb.kind][limb.side]) for limb in pair]
         assert planted.sum() == 2 * sizes[0] * sizes[1]
         assert planted_pairs(f"S002C001P002R001A{label:03d}", 3 - persons, seed=4) is None
+
+
+def test_every_camera_sees_people_of_training_and_test():
+    plan = plan_clips(18, 18, 3, "coordinated")
+    for part in (True, False):
+        seen = {camera for _, subject, camera, _ in plan if (subject in TRAIN_SUBJECTS) == part}
+        assert seen == {1, 2, 3}
+    assert len({clip_name(*numbers) for numbers in plan}) == 18 * len(MIXED)
 
 
 def test_what_is_known_is_what_is_recorded():

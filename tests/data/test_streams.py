@@ -37,6 +37,8 @@ def test_values_by_hand(chain):
         "bone": [[0, 2, -0.5, 1], [0, 3, -1.5, 0.5]],
         "joint_motion": [[1, 2, 0, 0.5], [0, 0, 0, 0]],
         "bone_motion": [[0, 1, -1, -0.5], [0, 0, 0, 0]],
+        "long_bone": [[0, 2, -0.5, 1], [0, 3, -1.5, 0.5]],  # no joint is two bones away
+        "long_bone_motion": [[0, 1, -1, -0.5], [0, 0, 0, 0]],
     }
     assert tuple(expected) == STREAMS
     for stream, values in expected.items():
@@ -71,6 +73,17 @@ def test_bones_add_up_to_joints(clip):
         if parent >= 0:
             ends = clip.pos[:, :, parent] + bone.pos[:, :, joint]
             np.testing.assert_allclose(ends[seen], clip.pos[:, :, joint][seen], atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(clips)
+def test_long_bones_are_two_bones(clip):
+    bone, long = to_stream(clip, "bone"), to_stream(clip, "long_bone")
+    for joint, parent in enumerate(clip.layout.parents):
+        both = bone.mask[:, :, joint] & bone.mask[:, :, max(parent, 0)]
+        total = bone.pos[:, :, joint] + (bone.pos[:, :, parent] if parent >= 0 else 0)
+        np.testing.assert_allclose(long.pos[:, :, joint][both], total[both], atol=1e-5)
+        assert (long.mask[:, :, joint] >= both).all()  # the joint between need not be seen
 
 
 @settings(deadline=None, max_examples=40)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.demo import demo
+from asgcn_dgl.experiments.demo import demo, demo_seeds
 from asgcn_dgl.models import ASGCNConfig
 from asgcn_dgl.training.config import (
     AIMConfig,
@@ -53,6 +53,19 @@ def test_demo_leaves_figures_models_and_a_summary(tmp_path, capsys):
     assert {**again, "seconds": 0} == {**summary, "seconds": 0}
     with pytest.raises(InputError, match="other options"):
         demo(folder, config=tiny(batch_size=3), clips_per_class=3, subjects=3)
+
+
+def test_seeds_are_compared_in_a_table(tmp_path, capsys):
+    found = demo_seeds(tmp_path, 2, seed=3, config=tiny(), clips_per_class=3, subjects=3)
+    assert [row["seed"] for row in found["seeds"]] == [3, 4]
+    tops = [row["top1"] for row in found["seeds"]]
+    assert found["mean"]["top-1 %"] == pytest.approx(sum(tops) / 2)
+    assert json.loads((tmp_path / "seeds.json").read_text()) == found
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["3", "4", "mean", "std"]
+    assert (tmp_path / "seed3" / "data").is_dir()
+    with pytest.raises(InputError, match="--seeds must be at least 1, got 0"):
+        demo_seeds(tmp_path, 0, config=tiny())
 
 
 def test_demo_configuration_trains_both_heads_with_links():

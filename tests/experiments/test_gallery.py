@@ -109,7 +109,7 @@ def test_needs_an_evaluated_run(run_dir, tmp_path, clips_root):
     copy = tmp_path / "copy"
     shutil.copytree(run_dir, copy)
     (copy / "metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"metrics.json: cannot be read"):
+    with pytest.raises(InputError, match=r"metrics.json: not valid JSON"):
         open_gallery(copy)
     (copy / "scores.npz").unlink()
     with pytest.raises(InputError, match="not evaluated yet; 'asgcn-dgl evaluate"):

@@ -180,9 +180,9 @@ def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
     RunDir(tmp_path / "stgcn" / "seed0").metrics.write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: not valid JSON"):
         make_table("comparison", RunConfig(), tmp_path, seeds=1)
-    with pytest.raises(InputError, match="--seeds must be at least 1"):
+    with pytest.raises(InputError, match="--seeds must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, seeds=0)
-    with pytest.raises(InputError, match="--at-once must be at least 1"):
+    with pytest.raises(InputError, match="--at-once must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, at_once=0)
 
 
@@ -239,3 +239,17 @@ def test_comparison_on_a_tiny_set(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "done 2/2:" in shown and "joint epoch" not in shown
     assert "joint epoch" in (tmp_path / "two" / "stgcn" / "seed0" / "train.log").read_text()
+
+
+def test_what_the_clips_decided_is_no_other_run():
+    """The unit and the preparation that training found stand in the run's configuration."""
+    asked = RunConfig(root="r")
+    asked.clips.views = "auto"
+    kept = RunConfig(root="r")
+    kept.clips.views, kept.clips.unit, kept.clips.flip = "given", 82.0, 0.5
+    there = tables._essence(kept)
+    assert tables._differing(there, tables._essence(asked)) == []
+    asked.clips.unit, asked.clips.num_frames = 1.0, 5
+    assert tables._differing(there, tables._essence(asked)) == ["clips.num_frames", "clips.unit"]
+    asked.clips.views = "given"
+    assert set(tables._differing(there, tables._essence(asked))) >= {"clips.flip"}

@@ -80,6 +80,12 @@ def test_onnx_equals_the_model(tmp_path, bodies, options):
         got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy()})
         with torch.no_grad():
             same(got, program(pos, mask))
+    if "future" in program.outputs:
+        last = np.random.default_rng(0).normal(size=(3, bodies, 21, 2)).astype(np.float32)
+        got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy(), "last": last})
+        with torch.no_grad():
+            same(got, program(pos, mask, torch.from_numpy(last)))
+    assert [each.name for each in session.get_inputs()] == ["pos", "mask"]
     held = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
     assert held["class_names"] == ["a", "b", "c", "d"] and held["layout"]["name"] == "hand21"
     assert held["bodies"] == bodies and held["outputs"] == list(program.outputs)
@@ -97,6 +103,20 @@ def test_a_program_of_torch_equals_the_model(tmp_path):
         with torch.no_grad():
             same(loaded(*given), program(*given))
     assert json.loads(extra[METADATA])["bodies"] == 2
+
+
+def test_the_last_pose_is_given_or_taken_from_the_frames():
+    program = made(2)
+    pos, mask = program.example(2, 40)
+    mask[...] = True
+    given = pos[:, :, -1].clone()
+    with torch.no_grad():
+        expected = program(pos, mask)
+        same(program(pos, mask, given), expected)
+        same(program(pos, mask, program.no_pose(1)), expected)
+        moved = program(pos, mask, given + 1)
+    same(moved[:2], expected[:2])
+    assert float((moved[2] - expected[2]).abs().min()) > 0.5
 
 
 def test_an_absent_body_is_a_masked_one():

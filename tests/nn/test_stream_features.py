@@ -45,7 +45,7 @@ def test_it_has_no_state_and_one_frame_has_no_motion():
     assert not made.state_dict()
     graph = GraphBuilder(max_hop=1).structure(chain(3))
     found = made(graph, torch.randn(3, 1, 2))
-    assert len(found) == 4 and bool((found[2][0] == 0).all())
+    assert len(found) == 6 and bool((found[2][0] == 0).all())
 
 
 @pytest.mark.parametrize("streams", [(), ("joint", "joint"), ("speed",)])

@@ -117,7 +117,7 @@ def test_runs_that_do_not_fit_are_refused(joint, motion, tmp_path):
     with pytest.raises(InputError, match="its names are not those of"):
         fuse([joint, other])
     RunDir(other).scores.write_bytes(b"PK nothing")
-    with pytest.raises(InputError, match=r"scores\.npz: damaged"):
+    with pytest.raises(InputError, match=r"scores\.npz: not a zip archive"):
         fuse([joint, other])
     RunDir(other).scores.unlink()
     with pytest.raises(InputError, match="not evaluated yet"):

@@ -50,7 +50,8 @@ def test_paper_is_the_papers():
         None,
     )
     assert config.model == ASGCNConfig()  # the defaults are the paper's
-    assert (config.aim.loss_weight, config.aim.joint_optimizer) == (0.0, "sgd")
+    assert (config.aim.loss_weight, config.aim.joint_kl) == (0.0, 0.0)
+    assert config.aim.joint_optimizer == "sgd"
     assert (config.optim.base_batch, config.trainer.accumulate) == (None, 1)
 
 
@@ -77,6 +78,7 @@ def test_own_data_start_from_the_recipe_for_small_sets():
     config = RunConfig.from_dict(packaged_config("own"))
     assert (config.clips.views, config.clips.validation) == ("auto", "subject")
     assert config.trainer.precision == "auto" and config.model.shared_weights
+    assert config.clips.missing == "drop"
 
 
 def test_averages_exclude_each_other():
@@ -161,6 +163,7 @@ def test_each_option_is_described(section):
         (AIMConfig, "joint_lr_scale", -1.0),
         (AIMConfig, "joint_lr", 0.0),
         (AIMConfig, "loss_weight", -1.0),
+        (AIMConfig, "joint_kl", -1.0),
         (OptimConfig, "base_batch", 0),
         (OptimConfig, "lr", float("nan")),
         (OptimConfig, "momentum", 1.0),
@@ -215,6 +218,8 @@ def test_rules_between_options():
         OptimConfig(schedule="step")
     with pytest.raises(ValueError, match=r"aim\.loss_weight must be .* frozen"):
         RunConfig(aim=AIMConfig(loss_weight=0.1), model=ASGCNConfig(link_mode="frozen"))
+    with pytest.raises(ValueError, match=r"aim\.joint_kl must be .* frozen"):
+        RunConfig(aim=AIMConfig(joint_kl=0.1), model=ASGCNConfig(link_mode="frozen"))
     with pytest.raises(ValueError, match=r"clips\.stream must be joint where model\.streams"):
         RunConfig(clips=ClipsConfig(stream="bone"), model=ASGCNConfig(streams=["joint", "bone"]))
     with pytest.raises(ValueError, match=r"trainer\.early_stop must be left out"):

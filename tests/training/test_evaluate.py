@@ -93,7 +93,7 @@ def test_metrics_hold_the_use_of_links(run):
     assert use["pairs"] == expected["pairs"] and len(use["types"]) == len(expected["types"])
     for ours, theirs in zip(use["types"], expected["types"], strict=True):
         assert ours == pytest.approx(theirs, abs=2e-3)
-    (line,) = [line for line in format_figures(result).splitlines() if "A-links" in line]
+    (line,) = [line for line in format_figures(result).splitlines() if "A-links: " in line]
     assert line.startswith(f"  A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5")
     result["link_use"]["saturated"] = [2]
     assert "over a quarter of all pairs, type 2" in format_figures(result)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
+from asgcn_dgl.nn.aim import link_divergence
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training import (
     AIMConfig,
@@ -140,3 +141,21 @@ def test_an_epoch_is_the_same_on_any_number_of_pieces(clips):
 
     assert steps() == steps(accumulate=3)
     assert sorted(steps(repeat=2)) == sorted(2 * [clip.name for clip in clips[:6]])
+
+
+def test_links_have_their_price_in_joint_training(clips):
+    """Without it, links cost nothing once the warm-up is over."""
+    divergence = {}
+    for weight in (0.0, 1.0):
+        model = model_of(link_mode="steady", future_frames=0)
+        options = {"logger": False, "enable_checkpointing": False, **QUIET}
+        trainer = pl.Trainer(max_epochs=3, **options)
+        aim = AIMConfig(joint_kl=weight, kl_warmup=0.5, joint_optimizer="adam", joint_lr=0.01)
+        module = JointTraining(model, OptimConfig(lr=0.01, schedule="constant"), aim)
+        data = data_of(model, clips)
+        trainer.fit(module, datamodule=data)
+        assert ("train/divergence" in trainer.callback_metrics) == (weight > 0)
+        batch = next(iter(data.train_dataloader()))
+        links = model.eval()(batch.structure, batch.feat, batch.mask).links
+        divergence[weight] = link_divergence(links.logits, 0.95).mean().item()
+    assert divergence[1.0] < 0.5 * divergence[0.0]

@@ -70,6 +70,12 @@ def test_a_pretrained_folder_is_a_model_too(imported, clips_root, tmp_path):
         assert main(["predict", str(place), str(file), f"--out={tmp_path / name}"]) == 0
     one, two = (np.load(tmp_path / name)["probabilities"] for name in ("a.npz", "b.npz"))
     assert np.array_equal(one, two)
+    back = tmp_path / "back.ckpt"
+    assert main(["export", str(tmp_path / "model"), "--to=checkpoint", f"--out={back}"]) == 0
+    assert main(["predict", str(back), str(file), f"--out={tmp_path / 'c.npz'}"]) == 0
+    assert np.array_equal(np.load(tmp_path / "c.npz")["probabilities"], one)
+    assert load_model(back).class_names == restored.class_names
+    assert load_model(back).scored == restored.scored
 
 
 def test_mistakes_are_one_line_and_write_nothing(weights, tmp_path, capsys):

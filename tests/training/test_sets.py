@@ -133,22 +133,25 @@ def test_predict_reads_a_store_and_a_folder(command, tmp_path, capsys):
 
 
 def test_another_unit_is_warned_of_and_taken_out(command, tmp_path, caplog, capsys):
-    """A set in pixels with its unit trains as the same set about one unit high."""
+    """A set in pixels trains as the same set about one unit high."""
     small = write_set(tmp_path / "small", split="test")
     large = write_set(tmp_path / "large", split="test")
     for path in large.glob("*.npz"):
         np.savez(path, keypoints=500 * np.load(path)["keypoints"] + [960, 540, 0])
-    assert command(large, tmp_path / "warned") == 0
+    assert command(large, tmp_path / "found") == 0
     assert "units across" in caplog.text and "--clips.unit" in caplog.text
     caplog.clear()
     assert command(small, tmp_path / "a") == 0
     assert command(large, tmp_path / "b", "--clips.unit=500") == 0
     assert "units across" not in caplog.text
+    found = json.loads((tmp_path / "found" / "metrics.json").read_text())["prediction"]
+    assert main(["evaluate", str(tmp_path / "found")]) == 0
     first, second = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in "ab")
     assert second["losses"]["prediction"] == pytest.approx(first["losses"]["prediction"], rel=0.01)
     for name in ("mpjpe", "zero_velocity"):
         wanted = pytest.approx(500 * first["prediction"][name], rel=0.01)
         assert second["prediction"][name] == wanted
+        assert found[name] == pytest.approx(500 * first["prediction"][name], rel=0.2)
     for name, root in (("a", small), ("b", large)):
         command_line = ["predict", str(tmp_path / name), str(root / "c6.npz")]
         assert main([*command_line, f"--out={tmp_path / name}.npz"]) == 0
@@ -165,7 +168,7 @@ def test_inspect_tells_sizes_and_rates(tmp_path, capsys):
     assert main(["prepare", "--data=own", f"--root={root}", f"--out={store}"]) == 0
     assert main(["inspect", store]) == 0
     told = capsys.readouterr().out
-    assert "train with --clips.unit" in told and "frames a second differ" in told
+    assert "train takes --clips.unit" in told and "frames a second differ" in told
 
 
 def test_frame_rates_are_warned_of_and_brought_to_one(command, tmp_path, caplog, capsys):

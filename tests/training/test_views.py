@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from asgcn_dgl.data import Clip, ClipList
 from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.training.clips import make_transform
 from asgcn_dgl.training.config import ClipsConfig
 from asgcn_dgl.training.views import SUITED, found_views, suited
 
@@ -58,6 +59,13 @@ def test_options_that_suit_are_put_in_the_place_of_those_given():
     assert options.flip == 0.3
     found, reason = suited(ClipsConfig(views="several"), clips(*range(5)))
     assert found.align == SUITED["several"]["align"] and "several views" in reason
+
+
+@pytest.mark.parametrize("views", ["auto", "one", "several"])
+def test_clips_in_the_plane_are_not_turned_to_a_direction(views):
+    found, reason = suited(ClipsConfig(views=views), clips(0, 90, dims=2))
+    assert (found.align, found.rotate) == ("center", 15.0) and "align center" in reason
+    make_transform(found, training=True)(facing(30, dims=2), np.random.default_rng(0))
 
 
 def test_options_that_are_given_hold():

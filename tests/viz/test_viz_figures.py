@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -364,6 +365,20 @@ def test_names_of_joints_stand_apart_and_inside(name, width):
         assert a.x0 >= 0 and a.x1 <= fig.bbox.x1 and a.y0 >= -2 and a.y1 <= fig.bbox.y1 + 2
         assert not any(min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and
                        min(a.y1, b.y1) - max(a.y0, b.y0) > 2 for b in boxes[:number])  # fmt: skip
+
+
+def test_a_body_between_long_names_stays_legible_in_a_column():
+    """A long body and long names do not fit beside each other: numbers are drawn, names listed."""
+    names = [f"a joint of a rather long name {k}" for k in range(6)]
+    layout = SkeletonLayout.from_bones(
+        "worm", list(pairwise(names)), pose=[(k, 0.1) for k in range(6)]
+    )
+    fig = viz.draw_skeleton(layout, names=True, page_width=3.35)
+    fig.draw_without_rendering()
+    listed = fig.legends[0].get_title().get_text().replace("\xa0", " ")
+    assert all(name in listed for name in names)
+    places = fig.axes[0].transData.transform(layout.pose)
+    assert np.ptp(places[:, 0]) > 0.5 * fig.bbox.width
 
 
 def test_nothing_is_clipped_at_the_edges_of_panels():

@@ -79,22 +79,11 @@ _PART = re.compile(r"(?:(.*?)_?)(train|val|test)(?:_?(.*))")
 
 
 class Annotation(NamedTuple):
-    """One recording in the file.
+    """One recording in the file: its ``frame_dir``, class (-1: none), poses, scores and picture.
 
-    Attributes
-    ----------
-    name
-        Its ``frame_dir``.
-    label
-        Class from 0; -1 if there is none.
-    pos
-        (M, T, V, C) positions in the file, or the other file that they are in; None of a fault.
-    score
-        (M, T, V) scores; None where there are none, or they are with the positions.
-    size
-        Height and width of the picture; None where it is not given.
-    fault
-        Why it cannot be used; empty where it can.
+    ``pos`` (M, T, V, C) is in the file or in another; ``score`` (M, T, V) is None where there are
+    none, or they are in ``pos``; ``size`` is height and width of the picture, if given. A ``fault``
+    says why it cannot be used; ``pos`` is None then.
     """
 
     name: str
@@ -107,19 +96,7 @@ class Annotation(NamedTuple):
 
 @dataclass(frozen=True)
 class AnnotationReader(Reader):
-    """The recordings of a file.
-
-    Attributes
-    ----------
-    path
-        The file.
-    annotations
-        One a recording.
-    normalize, min_score, score, bodies
-        See :func:`open_annotations`.
-    flat
-        The third channel is a score.
-    """
+    """The recordings of a file; ``flat``: the third channel is a score."""
 
     path: Path = Path()
     annotations: tuple[Annotation, ...] = ()
@@ -138,7 +115,7 @@ class AnnotationReader(Reader):
         place = f"{self.path} ({found.name})"
         numbers = name_facts(place, found.name, found.label)
         pos, score = self._poses(place, found)
-        seen = None  # told before anything is moved or scaled
+        seen = None  # found before anything is moved or scaled
         if score is None:
             pos = np.where(np.isnan(pos).any(axis=-1, keepdims=True), 0, pos)
             seen = seen_joints(pos, self.layout)
@@ -159,7 +136,7 @@ class AnnotationReader(Reader):
         )
 
     def _poses(self, place: str, found: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
-        """Positions as they are written, and scores where there are any."""
+        """Return positions as in the file, and scores where there are any."""
         if isinstance(found.pos, PoseFile):
             return found.pos.load(place, found.name, self.bodies)
         assert found.pos is not None
@@ -174,7 +151,7 @@ class AnnotationReader(Reader):
         return pos, trusted_scores(place, self.layout, pos, score)
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
-        """Pixels in the units that were asked for."""
+        """Return pixels as the option ``normalize`` says."""
         if self.normalize == "none":
             return pos
         if size is None:
@@ -225,44 +202,37 @@ def open_annotations(
     bodies: int | None = None,
     third: str = "auto",
 ) -> AnnotationReader:
-    """Look at an annotation pickle.
+    """Open an annotation pickle, or a folder that holds one.
 
     Parameters
     ----------
-    root
-        The file, or a folder that holds one ``.pkl``. Names of classes are taken from
-        ``classes.txt`` beside it.
     layout
-        Name of a supplied layout, or a layout file. Left out: that which is usual for so many
-        joints (25 and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two
-        of OpenPose, COCO-WholeBody's).
+        Name of a supplied layout, or a layout file. Default: the usual one of so many joints (25
+        and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two of OpenPose,
+        COCO-WholeBody's).
     normalize
-        What becomes of pixels. ``"centred"``: x by the picture's width and y by its height, less
-        0.5, as Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``:
-        from the middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses
-        in space are taken as they are.
+        ``"centred"``: pixels, x by the picture's width and y by its height, less 0.5, as
+        Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``: from the
+        middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses in space are
+        unchanged.
     min_score
         Joints whose score is not above this are missing.
     score
-        The score is the last coordinate of each joint of a picture.
+        Keep the score as the last coordinate of each joint of a picture.
     bodies
-        For sets whose poses are in files of their own (Kinetics-400), in which bodies come in no
-        order that holds over time: so many of each frame's bodies are kept, those of the highest
-        scores. Left out: two. Other sets tell bodies apart, and this is an error.
+        For sets whose poses are in separate files (Kinetics-400), in which bodies have no order
+        over time: so many of each frame's bodies are kept, those of the highest scores; by default
+        two. An error for other sets.
     third
-        What the third of three coordinates is, ``"depth"`` or ``"score"``. ``"auto"``: as for
-        :func:`~asgcn_dgl.data.formats.arrays.open_arrays`; beside ``keypoint_score`` a depth.
+        Whether the third of three coordinates is a ``"depth"`` or a ``"score"``. ``"auto"``: as for
+        arrays; beside ``keypoint_score`` a depth.
 
     Returns
     -------
     AnnotationReader
         ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
-        ``split1``, ``train`` and ``val`` the split ``split``.
-
-    Raises
-    ------
-    InputError
-        If the file is no such pickle, asks to run anything, or contradicts itself.
+        ``split1``, ``train`` and ``val`` the split ``split``. Names of classes are from
+        ``classes.txt`` beside the file.
     """
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
@@ -333,7 +303,7 @@ def _third_is_score(
     layout: SkeletonLayout,
     guessed: bool,
 ) -> bool:
-    """Tell what the third coordinate is, see :func:`is_score`."""
+    """Return whether the third coordinate is a score, see :func:`is_score`."""
     if any(each.score is not None and not each.fault for each in annotations):
         if third == "score":
             raise InputError(
@@ -349,7 +319,7 @@ def _third_is_score(
 
 
 def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
-    """The annotations; of those of one name all but the first are faults under other names."""
+    """Return the annotations; repeated names become faults under other names."""
     seen: dict[str, int] = {}
     found = []
     for each in annotations:
@@ -363,7 +333,7 @@ def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
 
 
 def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
-    """Number of joints and of coordinates of the first annotation that can be used."""
+    """Return the number of joints and of coordinates of most annotations."""
     good = [each for each in annotations if not each.fault]
     if not good:
         raise InputError(annotations[0].fault)
@@ -383,7 +353,7 @@ def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
 
 
 def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation:
-    """The annotation, a fault where it has not the joints of most others."""
+    """Return the annotation, as a fault where it does not have the joints of most others."""
     if not isinstance(each.pos, PickledArray) or each.pos.shape[2:] == (joints, dims):
         return each
     told = (
@@ -394,7 +364,7 @@ def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation
 
 
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
-    """Check one entry; what is wrong with it is kept for whoever reads it."""
+    """Check one entry; a fault is kept for the time it is read."""
     try:
         return _checked(path, number, entry, known)
     except InputError as error:
@@ -407,7 +377,7 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
 
 
 def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
-    """Check one entry; files of poses that were looked for are added to ``known``."""
+    """Check one entry; files of poses that were looked up are added to ``known``."""
     place = f"{path}, annotation {number + 1}"
     if not isinstance(entry, dict):
         raise InputError(f"{place}: is no dict; copy the file again from its source")
@@ -454,7 +424,7 @@ def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None])
 
 
 def _one_body(found: PickledArray, shape: Sequence[int] = ()) -> PickledArray:
-    """An array of one body with the axis of bodies, or in another shape."""
+    """Return an array of one body with the axis of bodies, or in another shape."""
     other = PickledArray()
     other.array = found.array.reshape(shape) if shape else found.array[None]
     return other
@@ -480,7 +450,7 @@ def _size(place: str, size: Any) -> tuple[float, float] | None:
 
 
 def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, Split]:
-    """Put lists together: what trains, and what tests."""
+    """Combine the lists to splits of what trains and what tests."""
     lists = {key: _members(members) for key, members in lists.items()}
     total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
     if total > MAX_MEMBERS:
@@ -530,7 +500,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dic
 
 
 def _members(value: Any) -> Any:
-    """A list of what an array or a set of names holds."""
+    """Return the list of what an array or a set of names holds."""
     if isinstance(value, PickledArray):
         return value.array.tolist()
     return list(value) if isinstance(value, set | frozenset) else value

@@ -75,20 +75,10 @@ _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
 
 
 class Pair(NamedTuple):
-    """An array and its labels.
+    """An array of shape (N, C, T, V, M), and its labels in a pickle or the same archive.
 
-    Attributes
-    ----------
-    data
-        The ``.npy`` or ``.npz`` file.
-    labels
-        The ``.pkl`` file, or the same ``.npz`` file.
-    shape
-        N, C, T, V, M.
-    stored
-        Where the array is, of (N, T, M V C), in an ``.npz`` file.
-    classes
-        Where its classes are there, of (N, K); None where there are none.
+    In an archive ``stored`` is the array, (N, T, M V C), and ``classes`` (N, K) its classes, if
+    any.
     """
 
     data: Path
@@ -98,7 +88,7 @@ class Pair(NamedTuple):
     classes: StoredArray | None = None
 
     def row(self, number: int) -> np.ndarray:
-        """Read one clip, (M, T, V, C); no other is touched."""
+        """Read one clip, (M, T, V, C), and nothing else."""
         if self.stored is None:
             return np.asarray(_map(self.data)[number], dtype=np.float64).transpose(3, 1, 2, 0)
         _, channels, frames, joints, bodies = self.shape
@@ -110,18 +100,8 @@ class Pair(NamedTuple):
 class ArrayReader(Reader):
     """The clips of one pair of files, or of several.
 
-    Attributes
-    ----------
-    pairs
-        The files.
-    places
-        For each recording its pair and its row.
-    lengths
-        Frames of each; 0 where they are not known.
-    flat
-        The third channel is a score.
-    padding, min_score, score
-        See :func:`open_arrays`.
+    ``places`` has for each recording its pair and its row, ``lengths`` its frames (0: not known);
+    ``flat``: the third channel is a score.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -134,7 +114,7 @@ class ArrayReader(Reader):
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
-        """Read one row; no other is touched."""
+        """Read one row and nothing else."""
         pair, row = self.places[index]
         path = self.pairs[pair].data
         place = f"{path} ({self.names[index]})"
@@ -157,7 +137,7 @@ class ArrayReader(Reader):
         )
 
     def _frames(self, pos: np.ndarray, length: int) -> np.ndarray:
-        """The clip without what it was filled up with, (M, T, V, C)."""
+        """Return the clip (M, T, V, C) without its padding."""
         if length:
             return pos[:, :length]
         shown = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
@@ -179,43 +159,37 @@ def open_arrays(
     score: bool = True,
     third: str = "auto",
 ) -> ArrayReader:
-    """Look at a folder of arrays.
+    """Open a folder of arrays, or one ``.npy`` or ``.npz`` file.
+
+    The folder holds ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
+    same for ``val``, or one ``.npz`` as CTR-GCN writes it. Lengths of clips are from
+    ``train_num_frame.npy``, or from a third list in the pickle, where there is either; names of
+    classes are from ``classes.txt``.
 
     Parameters
     ----------
-    root
-        Folder with ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
-        same for ``val``. Or one ``.npy`` file, whose labels lie beside it. Or one ``.npz`` file
-        as CTR-GCN writes it, or a folder that holds one and no ``.npy``. Lengths of clips are taken
-        from ``train_num_frame.npy``, or from a third list in the pickle, where there is either.
-        Names of classes are taken from ``classes.txt`` in the folder.
     layout
-        Name of a supplied layout, or a layout file. Left out: ``layout.yaml`` in the folder, else
-        that which is usual for V (25 NTU's, 18 OpenPose's, 20 Kinect v1's, 17 COCO's).
+        Name of a supplied layout, or a layout file. Default: ``layout.yaml`` in the folder, else
+        the usual one of V joints (25 NTU's, 18 OpenPose's, 20 Kinect v1's, 17 COCO's).
     padding
-        How clips were filled up to T frames. ``"zeros"``: zeros at the end are left out.
-        ``"repeat"``: so is what exactly repeats the frames before it from the start on, as
-        2s-AGCN and AS-GCN fill clips up. Where lengths are known neither is asked.
+        How clips were padded to T frames, where lengths are not known. ``"zeros"``: zeros at the
+        end are left out. ``"repeat"``: so is what exactly repeats the frames before it from the
+        start, as 2s-AGCN and AS-GCN pad clips.
     min_score
         Joints whose score is not above this are missing.
     score
-        The score is the last coordinate of each joint.
+        Keep the score as the last coordinate of each joint.
     third
-        What the third channel is, ``"depth"`` or ``"score"``. ``"auto"``: a score of layouts of
-        pictures (COCO's, OpenPose's, MPII's, Halpe's), else a depth; of a layout of your own it
-        must be said where the values are from 0 to 1.
+        Whether the third channel is a ``"depth"`` or a ``"score"``. ``"auto"``: a score of layouts
+        of pictures (COCO's, OpenPose's, MPII's, Halpe's), else a depth; required for other layouts
+        where the values are from 0 to 1.
 
     Returns
     -------
     ArrayReader
-        With a split that is called like the folder where that is ``xsub``, ``xview`` or ``xset``,
-        else ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub``
-        ``xsub`` and ``_CSet`` ``xset``; its clips are called ``train_0``, ``test_0``, ... .
-
-    Raises
-    ------
-    InputError
-        If files are absent, are not such arrays, ask to run anything, or contradict each other.
+        The split has the name of the folder where that is ``xsub``, ``xview`` or ``xset``, else
+        ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub``
+        and ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
     if padding not in ("zeros", "repeat"):
         raise InputError(f"padding must be zeros or repeat, got {padding!r}")
@@ -333,7 +307,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
 
 
 def _classes_of_archive(pair: Pair, part: str) -> list[int]:
-    """Classes of ones and zeros."""
+    """Return the classes of rows of ones and zeros."""
     place = f"{pair.data} (y_{part})"
     stored = pair.classes
     shape = () if stored is None else stored.shape
@@ -356,14 +330,14 @@ def _classes_of_archive(pair: Pair, part: str) -> list[int]:
 
 
 def _set_of(archive: Path, labels: Sequence[int]) -> PublishedSet | None:
-    """The set that an archive's name speaks of, if its labels are of that set."""
+    """Return the set that an archive's name says, if its labels are of that set."""
     match = _ARCHIVE.fullmatch(archive.stem)
     chosen = {"60": NTU60, "120": NTU120}[match[1]] if match else None
     return chosen if chosen is not None and max(labels) < len(chosen.class_names) else None
 
 
 def _split_name(place: Path) -> str:
-    """Name of the split of a folder, or of an archive."""
+    """Return the name of the split of a folder, or of an archive."""
     match = _ARCHIVE.fullmatch(place.stem)
     if match and place.suffix.lower() == ".npz":
         return ARCHIVE_SPLITS[match[2]]
@@ -386,7 +360,7 @@ def _pair(data: Path, labels: Path) -> Pair:
 
 
 def _map(path: Path) -> np.ndarray:
-    """Map an array into memory: what is not asked for is not read."""
+    """Map an array into memory: what is not used is not read."""
     plain_file(path)
     try:
         with warnings.catch_warnings():
@@ -407,7 +381,7 @@ def _map(path: Path) -> np.ndarray:
 
 
 def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
-    """Names, classes and lengths, 0 where these are not known."""
+    """Return names, classes and lengths, 0 where these are not known."""
     if pair.stored is not None:
         classes = _classes_of_archive(pair, part)
         return [f"{part}_{number}" for number in range(len(classes))], classes, [0] * len(classes)
@@ -466,13 +440,13 @@ def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
 
 @np.errstate(invalid="ignore")  # a NaN may signal
 def _thirds(pair: Pair) -> np.ndarray:
-    """Third channels of a few clips."""
+    """Return the third channels of a few clips."""
     rows = np.unique(np.linspace(0, pair.shape[0] - 1, LOOKED_AT).astype(int))
     return np.concatenate([pair.row(row)[..., 2].ravel() for row in rows.tolist()])
 
 
 def _moved(pos: np.ndarray) -> np.ndarray:
-    """(M, T, V) joints that are not at 0, and the one that was made the origin.
+    """Return (M, T, V) joints that are not at 0, and the one that was made the origin.
 
     CTR-GCN's scripts move a clip so that the middle of the first body's spine is at 0 in its first
     frame, and only there.
@@ -485,7 +459,7 @@ def _moved(pos: np.ndarray) -> np.ndarray:
 
 
 def _period(pos: np.ndarray) -> int:
-    """Frames after which a clip only repeats itself from its start, at least two; else all."""
+    """Return the frames (two or more) after which a clip only repeats itself, else all."""
     frames = pos.shape[1]
     flat = np.ascontiguousarray(pos.transpose(1, 0, 2, 3)).reshape(frames, -1)
     starts = np.flatnonzero((flat[2:] == flat[0]).all(axis=1)) + 2

@@ -10,10 +10,11 @@ A joint turns by its rotation channels from the left to the right, ``R = R1 @ R2
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,15 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_lines,
     read_numbers,
-    stamp_files,
 )
-from asgcn_dgl.data.formats.table import ClipTable, known_facts
-from asgcn_dgl.data.reader import Format, Reader
+from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.table import known_facts, tabled
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["BVHReader", "Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
+__all__ = ["Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
 
 logger = logging.getLogger(__name__)
 
@@ -418,40 +419,8 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.n
         return forward_kinematics(rotation, offset, hierarchy.parents)
 
 
-@dataclass(frozen=True)
-class BVHReader(Reader):
-    """Files of one skeleton.
-
-    Attributes
-    ----------
-    files
-        One a recording.
-    table
-        What ``clips.csv`` says of them.
-    options
-        Of :func:`read_bvh`.
-    """
-
-    files: tuple[Path, ...] = ()
-    table: ClipTable = field(default_factory=ClipTable)
-    options: Mapping[str, Any] | None = None
-
-    def read(self, index: int) -> Clip:
-        """Read one file."""
-        name = self.names[index]
-        label, meta = self.table.facts(name)
-        return read_bvh(
-            self.files[index],
-            self.layout,
-            name=name,
-            label=label,
-            meta=meta,
-            **(self.options or {}),
-        )
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        return [dict(self.options or {}), self.table.stamp(), stamp_files(self.files)]
+def _read(files: Sequence[Path], **options: Any) -> Clip:
+    return read_bvh(files[0], **options)
 
 
 def open_bvh(
@@ -460,7 +429,7 @@ def open_bvh(
     step: int = 1,
     positions: str = "replace",
     labels: str = "table",
-) -> BVHReader:
+) -> FolderReader:
     """Look at a folder of BVH files of one skeleton.
 
     Parameters
@@ -476,7 +445,7 @@ def open_bvh(
 
     Returns
     -------
-    BVHReader
+    FolderReader
         The layout is that of the first file.
 
     Raises
@@ -492,17 +461,15 @@ def open_bvh(
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
     check_names(names, files)
-    table = known_facts(root, names, labels)
-    return BVHReader(
-        tuple(names),
-        read_hierarchy(files[0]).layout(),
-        table.class_names,
-        table.splits,
-        tuple(files),
-        table,
-        {"scale": scale, "step": step, "positions": positions},
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
+    layout = read_hierarchy(files[0]).layout()
+    return tabled(
+        {name: [path] for name, path in zip(names, files, strict=True)},
+        layout,
+        known_facts(root, names, labels),
+        functools.partial(_read, layout=layout),
+        scale=scale,
+        step=step,
+        positions=positions,
     )
 
 

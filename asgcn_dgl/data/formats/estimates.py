@@ -101,6 +101,12 @@ def estimated_clip(
         places = np.where(known[..., None], places, 0)
     mask = known & (seen_joints(places, layout) if seen is None else seen)
     present = mask.any(axis=(1, 2))
+    if score is not None and not present.any() and (known & (score > 0)).any():
+        best = float(score[known].max())
+        raise InputError(
+            f"{(meta or {}).get('path', name)}: no joint has a score above {min_score:g}, the best "
+            f"has {best:.3g}; give a lower --options.min_score, or leave the recording out"
+        )
     if present.any() and not present.all():
         places, mask = places[present], mask[present]
         score = None if score is None else score[present]

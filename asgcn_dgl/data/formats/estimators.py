@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,17 +23,17 @@ from asgcn_dgl.data.files import (
     plain_name,
     read_json,
     shown,
-    stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import check_options, choose_layout, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
-from asgcn_dgl.data.formats.spreadsheet import first_row, read_cells, to_numbers
-from asgcn_dgl.data.formats.table import TABLE, ClipTable, known_facts
-from asgcn_dgl.data.reader import Format, Reader
+from asgcn_dgl.data.formats.spreadsheet import Dialect, first_row, read_cells, to_numbers
+from asgcn_dgl.data.formats.table import TABLE, known_facts, tabled
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "KINDS", "EstimatorReader", "Kind", "Poses", "open_estimates"]  # fmt: skip
+__all__ = ["FORMATS", "KINDS", "Kind", "Poses", "open_estimates"]  # fmt: skip
 
 _USUAL = {16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 26: "halpe26",
           133: "wholebody133"}  # fmt: skip
@@ -50,63 +49,33 @@ class Poses(NamedTuple):
     ----------
     places
         (M, T, V, d).
-    score
+    confidence
         (M, T, V); None where there are none.
     joints
         Names of the V joints; empty where the file does not say them.
     """
 
     places: np.ndarray
-    score: np.ndarray | None
+    confidence: np.ndarray | None
     joints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class EstimatorReader(Reader):
-    """Recordings of a pose estimator.
-
-    Attributes
-    ----------
-    files
-        Those of each recording.
-    load
-        Reader of a recording's files.
-    table
-        What ``clips.csv`` says.
-    min_score, score
-        See :func:`open_estimates`.
-    """
-
-    files: tuple[tuple[Path, ...], ...] = ()
-    load: Callable[[Sequence[Path]], Poses] | None = None
-    table: ClipTable = field(default_factory=ClipTable)
-    min_score: float = 0.0
-    score: bool = True
-
-    def read(self, index: int) -> Clip:
-        """Read one recording."""
-        assert self.load is not None
-        name, files = self.names[index], self.files[index]
-        place = str(files[0] if len(files) == 1 else files[0].parent)
-        poses = self.load(files)
-        label, facts = self.table.facts(name)
-        if poses.joints:
-            poses = _ordered(place, poses, self.layout)
-        return estimated_clip(
-            name,
-            self.layout,
-            poses.places,
-            poses.score,
-            min_score=self.min_score,
-            keep_score=self.score,
-            label=label,
-            meta={"path": place, **facts},
-        )
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        files = [path for each in self.files for path in each]
-        return [self.min_score, self.score, self.table.stamp(), stamp_files(files)]
+def _read(
+    files: Sequence[Path],
+    *,
+    load: Callable[[Sequence[Path]], Poses],
+    layout: SkeletonLayout,
+    name: str,
+    meta: Mapping[str, Any],
+    **options: Any,
+) -> Clip:
+    """Read one recording."""
+    place = str(files[0] if len(files) == 1 else files[0].parent)
+    poses = load(files)
+    if poses.joints:
+        poses = _ordered(place, poses, layout)
+    meta = {"path": place, **meta}
+    return estimated_clip(name, layout, poses.places, poses.confidence, meta=meta, **options)
 
 
 def _ordered(place: str, poses: Poses, layout: SkeletonLayout) -> Poses:
@@ -121,8 +90,8 @@ def _ordered(place: str, poses: Poses, layout: SkeletonLayout) -> Poses:
             f"({', '.join(poses.joints[:8])}, ...); name joints as the file does"
         )
     order = [poses.joints.index(joint) for joint in wanted]
-    score = None if poses.score is None else poses.score[..., order]
-    return Poses(poses.places[:, :, order], score, wanted)
+    found = poses.confidence
+    return Poses(poses.places[:, :, order], None if found is None else found[..., order], wanted)
 
 
 def open_estimates(
@@ -132,7 +101,7 @@ def open_estimates(
     min_score: float = 0.0,
     score: bool = True,
     labels: str = "table",
-) -> EstimatorReader:
+) -> FolderReader:
     """Look at what an estimator wrote.
 
     Parameters
@@ -168,21 +137,12 @@ def open_estimates(
     if not files:
         raise InputError(f"{root}: no file of {kind.title} in it; check the folder")
     found = kind.group(folder, files)
-    names = [plain_name(name, str(files[0])) for name, files in found.items()]
-    table = known_facts(root, names, labels)
-    return EstimatorReader(
-        tuple(names),
-        _layout(folder, found, kind.load, layout),
-        table.class_names,
-        table.splits,
-        tuple(found.values()),
-        kind.load,
-        table,
-        min_score,
-        score,
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
-    )
+    for name, each in found.items():
+        plain_name(name, str(each[0]))
+    chosen = _layout(folder, found, kind.load, layout)
+    read_files = functools.partial(_read, load=kind.load, layout=chosen)
+    table = known_facts(root, tuple(found), labels)
+    return tabled(found, chosen, table, read_files, min_score=min_score, keep_score=score)
 
 
 Found = dict[str, tuple[Path, ...]]
@@ -328,7 +288,7 @@ def _followed(
         what = "bodies of several numbers of joints" if shapes else "no body in any frame"
         raise InputError(f"{place}: {what}; leave the recording out")
     (joints, size), first, count = *shapes, min(frames), max(frames) - min(frames) + 1
-    persons = _follow(frames) if known is None else known
+    persons = _follow(frames, scored) if known is None else known
     everyone = dict.fromkeys(who for each in persons.values() for who in each)
     bodies = {who: body for body, who in enumerate(everyone)}
     size_of_all = 8 * len(bodies) * count * joints * size
@@ -340,7 +300,7 @@ def _followed(
     return Poses(poses[..., :-1], poses[..., -1]) if scored else Poses(poses, None)
 
 
-def _follow(frames: Frames) -> dict[int, list[str]]:
+def _follow(frames: Frames, scored: bool) -> dict[int, list[str]]:
     """Tell which detections are the same body: those whose boxes overlap most from frame to frame.
 
     A body that is lost keeps its identity for :data:`KEPT` frames, at its last place.
@@ -352,7 +312,7 @@ def _follow(frames: Frames) -> dict[int, list[str]]:
     count = 0
     for frame in sorted(frames):
         boxes = {who: each for who, each in boxes.items() if frame - each[0] <= KEPT}
-        found = [_box(pose) for pose in frames[frame]]
+        found = [_box(pose, scored) for pose in frames[frame]]
         last, chosen = list(boxes), [""] * len(found)
         overlaps = np.array([[_overlap(box, boxes[who][1]) for who in last] for box in found])
         overlaps = overlaps.reshape(len(found), len(last))
@@ -360,6 +320,9 @@ def _follow(frames: Frames) -> dict[int, list[str]]:
             if overlaps[row, column] > 0:
                 chosen[row] = last[column]
         for number, box in enumerate(found):
+            if not box.size:
+                chosen[number] = "nobody"
+                continue
             if not chosen[number]:
                 chosen[number], count = str(count), count + 1
             boxes[chosen[number]] = (frame, box)
@@ -367,12 +330,12 @@ def _follow(frames: Frames) -> dict[int, list[str]]:
     return persons
 
 
-def _box(pose: np.ndarray) -> np.ndarray:
+def _box(pose: np.ndarray, scored: bool) -> np.ndarray:
     """Box of the joints that were seen, and half its size about it, for those who move fast."""
-    places = pose[(pose[:, -1] > 0) & ~np.isnan(pose).any(axis=1), :2]
-    if not len(places):
-        return np.zeros((2, 1))
-    low, high = places.min(axis=0), places.max(axis=0)
+    seen = ~np.isnan(pose).any(axis=1) & (pose[:, -1] > 0 if scored else True)
+    if not seen.any():
+        return np.zeros((2, 0))
+    low, high = pose[seen, :2].min(axis=0), pose[seen, :2].max(axis=0)
     return np.stack([low - (high - low) / 2, high + (high - low) / 2])
 
 
@@ -440,9 +403,26 @@ def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
         yield entry["image_id"], entry["keypoints"], entry.get("idx")
 
 
-# DeepLabCut --------------------------------------------------------------------------------------
+# Tables ------------------------------------------------------------------------------------------
 
-_COORDINATES = ("x", "y", "z", "likelihood")
+#: Numbers of a joint, and what programs call them.
+_AXES = ("x", "y", "z", "score")
+_SCORES = ("score", "likelihood", "confidence", "visibility", "conf", "prob")
+
+#: Columns of a joint in a wide table: its name, then which of its numbers.
+_CELL = re.compile(rf"(.+?)[._ -]?(x|y|z|{'|'.join(_SCORES)})", re.IGNORECASE)
+
+#: Columns of whole rows, in lower letters: frames, and who a row shows.
+_FRAMES = ("frame", "frame_idx", "frame_index", "frame_id", "frame_number", "fnum", "frame_num")
+_BODIES = ("track", "track_id", "individual", "animal", "person", "person_id", "body", "id")
+
+#: For each animal that a row shows the columns of each joint.
+Columns = dict[str, dict[str, dict[str, int]]]
+
+
+def _axis(name: str) -> str:
+    name = name.lower()
+    return "score" if name in _SCORES else name
 
 
 def _is_deeplabcut(path: Path) -> bool:
@@ -455,53 +435,28 @@ def _is_deeplabcut(path: Path) -> bool:
 def _deeplabcut(files: Sequence[Path]) -> Poses:
     (path,) = files
     rows, dialect = read_cells(path)
-    names = {row[0].lower(): place for place, (_, row) in enumerate(rows[:4])}
-    if not {"bodyparts", "coords"} <= set(names) or len(rows) <= names["coords"] + 1:
-        raise InputError(f"{path}: no rows 'bodyparts', 'coords' and then of numbers; give a table "
-                         "as DeepLabCut writes it")  # fmt: skip
-    width = len(rows[names["coords"]][1])
-    heads = {name: rows[place][1] for name, place in names.items()}
-    columns = [n for n in range(1, width) if heads["coords"][n].lower() in _COORDINATES]
-    animals = heads.get("individuals", [""] * width)
-    cells = np.array(
-        [(row + [""] * width)[:width] for _, row in rows[names["coords"] + 1 :]], object
-    )
-    values, wrong = to_numbers(cells[:, columns], dialect)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+    heads = {row[0].lower(): (place, row) for place, (_, row) in enumerate(rows[:4], start=1)}
+    if not {"bodyparts", "coords"} <= set(heads):
         raise InputError(
-            f"{path}, line {rows[names['coords'] + 1 + row][0]}: "
-            f"{cells[row, columns[column]][:40]!r} where a number should be; correct the row"
+            f"{path}: no rows 'bodyparts' and 'coords'; give a table as DeepLabCut writes it"
         )
-    joints = tuple(dict.fromkeys(heads["bodyparts"][n] for n in columns))
-    bodies = tuple(dict.fromkeys(animals[n] for n in columns))
-    axes = [each for each in _COORDINATES if each in {heads["coords"][n].lower() for n in columns}]
-    poses = np.full((len(bodies), len(values), len(joints), len(axes)), np.nan)
-    for number, n in enumerate(columns):
-        body, joint = bodies.index(animals[n]), joints.index(heads["bodyparts"][n])
-        poses[body, :, joint, axes.index(heads["coords"][n].lower())] = values[:, number]
-    scored = axes[-1] == "likelihood"
-    return Poses(poses[..., : len(axes) - scored], poses[..., -1] if scored else None, joints)
-
-
-# Wide tables -------------------------------------------------------------------------------------
-
-#: Columns of a joint: its name, then which of its numbers.
-_CELL = re.compile(r"(.+?)[._ -]?(x|y|z|score|likelihood|confidence|visibility|conf|prob)", re.I)
-
-#: Columns of whole rows, in lower letters: frames, and who a row shows.
-_FRAMES = ("frame", "frame_idx", "frame_index", "frame_id", "frame_number", "fnum", "frame_num")
-_BODIES = ("track", "track_id", "individual", "animal", "person", "person_id", "body", "id")
+    begin, axes = heads["coords"]
+    animals = heads.get("individuals", (0, [""] * len(axes)))[1]
+    columns: Columns = {}
+    told = zip(animals, heads["bodyparts"][1], axes, strict=False)
+    for number, (animal, joint, axis) in enumerate(told):
+        if number and _axis(axis) in _AXES:
+            columns.setdefault(animal, {}).setdefault(joint, {})[_axis(axis)] = number
+    return _poses_of_table(path, rows[begin:], dialect, columns)
 
 
 def _joint_columns(head: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Columns of each joint: x, y, and where there are any z and score."""
+    """Columns of each joint of a wide table: x, y, and where there are any z and score."""
     joints: dict[str, dict[str, int]] = {}
     for number, name in enumerate(head):
         match = _CELL.fullmatch(name)
         if match and name.lower() != "instance.score":
-            what = match[2].lower()
-            joints.setdefault(match[1], {})[what if what in "xyz" else "score"] = number
+            joints.setdefault(match[1], {})[_axis(match[2])] = number
     return {joint: columns for joint, columns in joints.items() if {"x", "y"} <= set(columns)}
 
 
@@ -514,35 +469,54 @@ def _is_wide(path: Path) -> bool:
 def _wide(files: Sequence[Path]) -> Poses:
     (path,) = files
     ((_, head), *rows), dialect = read_cells(path)
-    joints = _joint_columns(head)
-    axes = [axis for axis in ("x", "y", "z") if all(axis in each for each in joints.values())]
-    scored = all("score" in each for each in joints.values())
-    columns = [each[axis] for each in joints.values() for axis in [*axes, *["score"] * scored]]
     lower = [name.lower() for name in head]
-    frame = next((lower.index(name) for name in _FRAMES if name in lower), None)
-    body = next((lower.index(name) for name in _BODIES if name in lower), None)
-    cells = np.array([(row + [""] * len(head))[: len(head)] for _, row in rows], object)
-    numbered = columns if frame is None else [*columns, frame]
-    values, wrong = to_numbers(cells[:, numbered], dialect)
-    if not len(rows) or wrong.any():
-        row, column = np.argwhere(wrong)[0] if len(rows) else (0, 0)
-        told = f"{cells[row, numbered[column]][:40]!r}" if len(rows) else "nothing"
-        line = rows[row][0] if len(rows) else 2
-        raise InputError(f"{path}, line {line}: {told} where a number should be; correct the row")
-    when = np.arange(len(rows)) if frame is None else values[:, -1]
+    frame, body = (
+        next((lower.index(name) for name in names if name in lower), None)
+        for names in (_FRAMES, _BODIES)
+    )
+    return _poses_of_table(path, rows, dialect, {"": _joint_columns(head)}, frame, body)
+
+
+def _poses_of_table(
+    path: Path,
+    rows: Sequence[tuple[int, list[str]]],
+    dialect: Dialect,
+    columns: Columns,
+    frame: int | None = None,
+    body: int | None = None,
+) -> Poses:
+    """Poses of rows; ``frame`` and ``body`` are the columns that number frames and name bodies."""
+    every = [each for joints in columns.values() for each in joints.values()]
+    numbered = sorted(n for each in every for n in each.values())
+    numbered += [] if frame is None else [frame]
+    width = max((len(row) for _, row in rows), default=0)
+    if not rows or not numbered or max(numbered) >= width:
+        raise InputError(f"{path}: no row of numbers for all of its columns; leave the file out")
+    cells = np.array([row + [""] * (width - len(row)) for _, row in rows], dtype=object)
+    values = np.full((len(rows), width + 1), np.nan)  # the last column: what a body has not
+    values[:, numbered], wrong = to_numbers(cells[:, numbered], dialect)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InputError(
+            f"{path}, line {rows[row][0]}: {cells[row, numbered[column]][:40]!r} where a number "
+            "should be; correct the row"
+        )
+    when = np.arange(len(rows)) if frame is None else values[:, frame]
     if not (np.abs(when) < 1e9).all() or (when != np.round(when)).any():
-        raise InputError(f"{path}: column {head[frame or 0]!r} is no number of a frame; correct it")
-    who = [row[body] if body is not None else "" for row in cells.tolist()]
-    shape = (len(rows), len(joints), len(axes) + scored)
-    found = values[:, : len(columns)].reshape(shape)
+        raise InputError(f"{path}: a frame's number is no whole number; correct it")
+    axes = [axis for axis in _AXES if all(axis in each for each in every)]
+    joints = tuple(dict.fromkeys(joint for each in columns.values() for joint in each))
     frames: Frames = {}
     known: dict[int, list[str]] = {}
-    for number, (at, person) in enumerate(zip(when.astype(int).tolist(), who, strict=True)):
-        frames.setdefault(at, []).append(found[number])
-        known.setdefault(at, []).append(person)
+    for animal, of_joint in columns.items():
+        places = [of_joint.get(joint, {}).get(axis, width) for joint in joints for axis in axes]
+        found = values[:, places].reshape(len(rows), len(joints), len(axes))
+        for number, at in enumerate(when.astype(int).tolist()):
+            frames.setdefault(at, []).append(found[number])
+            known.setdefault(at, []).append(animal if body is None else cells[number, body])
     tracked = all(len(set(each)) == len(each) for each in known.values())
-    poses = _followed(str(path), frames, known if tracked else None, scored)
-    return poses._replace(joints=tuple(joints))
+    poses = _followed(str(path), frames, known if tracked else None, scored="score" in axes)
+    return poses._replace(joints=joints)
 
 
 # Formats -----------------------------------------------------------------------------------------

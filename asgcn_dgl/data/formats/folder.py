@@ -34,9 +34,12 @@ class Protocol:
 
 @dataclass(frozen=True)
 class FolderReader(Reader):
-    """Recordings read by ``read_file(path, **options, **own)``, a file and ``own`` options each."""
+    """Recordings read by ``read_file(files, **options, **own)``, with ``own`` options each.
 
-    files: tuple[Path, ...] = ()
+    A recording is of one file, or of a tuple of files.
+    """
+
+    files: tuple[Any, ...] = ()
     read_file: Callable[..., Clip] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     own: tuple[Mapping[str, Any], ...] = ()
@@ -50,8 +53,13 @@ class FolderReader(Reader):
         return clip.check(known) if known and clip.label >= known else clip
 
     def stamp(self) -> object:
-        """Sizes and times of all files, and the options."""
-        return [stamp_files(self.files), dict(self.options), [dict(own) for own in self.own]]
+        """Sizes and times of all files, the options, and the splits."""
+        paths = [
+            path for each in self.files for path in (each if isinstance(each, tuple) else [each])
+        ]
+        splits = {name: [split.train, split.test] for name, split in self.splits.items()}
+        own = [dict(own) for own in self.own]
+        return [stamp_files(dict.fromkeys(paths)), dict(self.options), own, splits]
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,17 @@ See the page "Your own data" of the documentation.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name, stamp_files
+from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name
 from asgcn_dgl.data.formats.estimates import check_bodies, estimated_clip
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
     GivenLayout,
@@ -29,12 +30,13 @@ from asgcn_dgl.data.formats.table import (
     ClipTable,
     class_list,
     known_facts,
+    tabled,
 )
-from asgcn_dgl.data.reader import Format, Reader
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Missing", "OwnReader", "open_own", "read_arrays", "read_table_clip"]
+__all__ = ["Missing", "open_own", "read_arrays", "read_table_clip"]
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
@@ -227,13 +229,11 @@ def _clip(
     meta: Mapping[str, Any],
 ) -> Clip:
     if missing.nan == "error":
-        shown = ~np.isnan(pos) | ~(
-            np.ones_like(pos, bool) if mask is None else mask[..., None] != 0
-        )
-        if score is not None:
-            shown |= ~(score > missing.min_score)[..., None]
-        if not shown.all():
-            body, frame, joint, axis = (int(index) for index in np.argwhere(~shown)[0])
+        wrong = np.isnan(pos)
+        wrong &= True if mask is None else mask.astype(bool)[..., None]
+        wrong &= True if score is None else (score > missing.min_score)[..., None]
+        if wrong.any():
+            body, frame, joint, axis = (int(index) for index in np.argwhere(wrong)[0])
             raise InputError(
                 f"{meta.get('path', name)}: coordinate {axis + 1} of joint {joint + 1} "
                 f"({layout.joints[joint]}) of body {body + 1} in frame {frame + 1} is nan; repair "
@@ -252,43 +252,19 @@ def _clip(
     )
 
 
-@dataclass(frozen=True)
-class OwnReader(Reader):
-    """Recordings of an own set.
-
-    Attributes
-    ----------
-    places
-        For each recording its file, and where in it.
-    candidates
-        Layouts that a recording may have: the first of as many joints as it has.
-    table
-        Labels, numbers and splits.
-    missing
-        Which joints count as missing.
-    """
-
-    places: tuple[tuple[Path, str | None], ...] = ()
-    candidates: tuple[SkeletonLayout, ...] = ()
-    table: ClipTable = field(default_factory=ClipTable)
-    missing: Missing = USUAL
-
-    def read(self, index: int) -> Clip:
-        """Read one recording."""
-        name, (path, clip) = self.names[index], self.places[index]
-        label, meta = self.table.facts(name)
-        if clip is None:
-            return read_arrays(
-                path, self.candidates, missing=self.missing, name=name, label=label, meta=meta
-            )
-        return read_table_clip(
-            path, clip, self.layout, missing=self.missing, label=label, meta=meta
-        )
-
-    def stamp(self) -> object:
-        """Options, table, sizes and times of all files."""
-        files = dict.fromkeys(path for path, _ in self.places)
-        return [list(self.missing), self.table.stamp(), stamp_files(files)]
+def _read(
+    files: Sequence[Path],
+    *,
+    name: str,
+    label: int,
+    meta: Mapping[str, Any],
+    layouts: Sequence[SkeletonLayout],
+    **options: Any,
+) -> Clip:
+    known: dict[str, Any] = {"missing": Missing(**options), "label": label, "meta": meta}
+    if files[0].suffix.lower() == ".npz":
+        return read_arrays(files[0], layouts, name=name, **known)
+    return read_table_clip(files[0], name, layouts[0], **known)
 
 
 def open_own(
@@ -298,7 +274,7 @@ def open_own(
     min_score: float = 0.0,
     axes: str = "",
     labels: str = "table",
-) -> OwnReader:
+) -> FolderReader:
     """Look at a folder of own recordings.
 
     Parameters
@@ -324,7 +300,7 @@ def open_own(
 
     Returns
     -------
-    OwnReader
+    FolderReader
         An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by
         its ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``,
         ``setup``, ``replication`` and ``split`` of ``.npz`` files are taken.
@@ -343,54 +319,38 @@ def open_own(
     if not files:
         raise InputError(f"{root}: no recordings in it; give a folder of {', '.join(SUFFIXES)}")
     chosen = find_layouts(folder, layout)
-    names, places = _recordings(folder, files)
+    found = _recordings(folder, files)
     if labels == "table" and not (root.is_dir() and is_there(folder / TABLE)):
-        table = _facts_of_arrays(folder, names, places)
+        table = _facts_of_arrays(folder, found)
     else:
-        table = known_facts(folder, names, labels)
-    return OwnReader(
-        tuple(names),
-        chosen[0],
-        table.class_names,
-        table.splits,
-        tuple(places),
-        chosen,
-        table,
-        missing,
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
-    )
+        table = known_facts(folder, tuple(found), labels)
+    read_files = functools.partial(_read, layouts=chosen)
+    return tabled(found, chosen[0], table, read_files, **missing._asdict())
 
 
-def _recordings(
-    folder: Path, files: Sequence[Path]
-) -> tuple[list[str], list[tuple[Path, str | None]]]:
-    names: list[str] = []
-    places: list[tuple[Path, str | None]] = []
+def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """File of each recording, by its name."""
+    found: list[tuple[str, Path]] = []
     for path in files:
         if path.suffix.lower() == ".npz":
             name = path.relative_to(folder).with_suffix("").as_posix()
-            names.append(plain_name(name, str(path)))
-            places.append((path, None))
-            continue
-        for clip in clips_of_table(path):
-            names.append(clip)
-            places.append((path, clip))
-    check_names(names, [path for path, _ in places])
-    return names, places
+            found.append((plain_name(name, str(path)), path))
+        else:
+            found += [(clip, path) for clip in clips_of_table(path)]
+    check_names([name for name, _ in found], [path for _, path in found])
+    return {name: [path] for name, path in found}
 
 
-def _facts_of_arrays(
-    folder: Path, names: Sequence[str], places: Sequence[tuple[Path, str | None]]
-) -> ClipTable:
+def _facts_of_arrays(folder: Path, files: Mapping[str, Sequence[Path]]) -> ClipTable:
     """Take labels, numbers and the split out of the files themselves.
 
     Nothing is known of a file that cannot be read: to read its recording says why.
     """
     entries: dict[str, dict[str, str]] = {}
-    for name, (path, clip) in zip(names, places, strict=True):
+    for name, (path,) in files.items():
         try:
-            found = {} if clip else read_npz(path, ("label", "split", *NUMBERS), limit=2**16)
+            packed = path.suffix.lower() == ".npz"
+            found = read_npz(path, ("label", "split", *NUMBERS), limit=2**16) if packed else {}
         except InputError:
             found = {}
         entries[name] = {key: _one(path, key, array) for key, array in found.items()}

@@ -1,11 +1,11 @@
-"""Poses in files of their own, as PYSKL keeps those of Kinetics-400.
+"""Poses in separate files, as PYSKL keeps those of Kinetics-400.
 
-The annotations name for each video a file (``raw_file``) and the frame that each of N bodies stands
-in (``frame_inds``, from 0). That file is a pickle of many videos::
+The annotations name for each video a file (``raw_file``) and the frame of each of N bodies
+(``frame_inds``, from 0). That file is a pickle of many videos::
 
     {frame_dir: {"keypoint": (N, V, 3) of x, y and score}}
 
-Bodies have no identity over time: what a frame shows comes in no order.
+Bodies have no identity over time: those of a frame are in no order.
 """
 
 from __future__ import annotations
@@ -32,51 +32,25 @@ MAX_PARTS = 8
 
 
 class PoseFile(NamedTuple):
-    """Where the poses of a video are.
+    """Where the poses of a video are: the file, or None, and the annotation's name for it.
 
-    Attributes
-    ----------
-    path
-        The file; None where it was not found.
-    told
-        What the annotation calls it.
-    frames
-        T.
-    frame_of
-        (N,) frame of each body, from 0; in the annotation's file where it is long.
+    ``frame_of`` (N,) is the frame of each body, of ``frames`` T from 0.
     """
 
     path: Path | None
-    told: str
+    raw_file: str
     frames: int
     frame_of: PickledArray | tuple[int, ...]
 
     def load(self, place: str, name: str, bodies: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Read the poses.
+        """Read (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
 
-        Parameters
-        ----------
-        place
-            File and recording, for messages.
-        name
-            Of the recording.
-        bodies
-            How many of each frame's bodies are kept, those of the highest summed scores first;
-            None: all.
-
-        Returns
-        -------
-        pos, score
-            (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
-
-        Raises
-        ------
-        InputError
-            If the file or the video in it is absent, or does not fit the annotation.
+        ``bodies`` of each frame are kept, those of the highest summed scores first; None: all.
+        ``place`` names file and recording in messages, ``name`` is the recording's.
         """
         if self.path is None:
             raise InputError(
-                f"{place}: its poses are in {self.told!r}, which is not in the annotations' "
+                f"{place}: its poses are in {self.raw_file!r}, which is not in the annotations' "
                 "folder; unpack PYSKL's kpfiles there"
             )
         found = pose_of(self.path, name)
@@ -115,36 +89,24 @@ def pose_file(
 ) -> PoseFile:
     """Check what an annotation says of its poses.
 
-    Parameters
-    ----------
-    place
-        File and recording, for messages.
-    folder
-        Of the annotations.
-    entry
-        The annotation.
-    known
-        Files that were looked for, by what annotations call them; added to.
-
-    Raises
-    ------
-    InputError
-        If the entry is not as PYSKL writes it.
+    ``folder`` is that of the annotations; ``known`` caches the files by their names in annotations.
     """
-    told, frames = entry.get("raw_file"), entry.get("total_frames")
-    if not isinstance(told, str) or not told:
+    raw_file, frames = entry.get("raw_file"), entry.get("total_frames")
+    if not isinstance(raw_file, str) or not raw_file:
         raise InputError(
-            f"{place}: 'raw_file' is {shown(told)!r}, where the name of a file should be; correct "
-            "it"
+            f"{place}: 'raw_file' is {shown(raw_file)!r}, where the name of a file should be; "
+            "correct it"
         )
     if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
         raise InputError(
             f"{place}: 'total_frames' is {shown(frames)}, no number from 1; correct it"
         )
     check_memory(place, 24 * frames, "a clip")
-    if told not in known:
-        known[told] = find_pose_file(folder, told)
-    return PoseFile(known[told], shown(told), frames, _frame_of(place, entry.get("frame_inds")))
+    if raw_file not in known:
+        known[raw_file] = find_pose_file(folder, raw_file)
+    return PoseFile(
+        known[raw_file], shown(raw_file), frames, _frame_of(place, entry.get("frame_inds"))
+    )
 
 
 def _frame_of(place: str, value: Any) -> PickledArray | tuple[int, ...]:
@@ -160,25 +122,13 @@ def _frame_of(place: str, value: Any) -> PickledArray | tuple[int, ...]:
     raise InputError(f"{place}: 'frame_inds' is no list of whole numbers, one a body; correct it")
 
 
-def find_pose_file(folder: Path, told: str) -> Path | None:
-    """Look for a file that annotations speak of, in their folder and below it alone.
+def find_pose_file(folder: Path, raw_file: str) -> Path | None:
+    """Find a file that annotations in a folder name, in the folder and below it alone.
 
     Annotations name files by their place on the computer on which they were made: of
     ``data/k400/kpfiles/a.pkl`` as much of the end is taken as leads to a file.
-
-    Parameters
-    ----------
-    folder
-        Of the annotations.
-    told
-        What they say.
-
-    Returns
-    -------
-    Path or None
-        None where there is none.
     """
-    parts = PurePosixPath(told.replace("\\", "/")).parts
+    parts = PurePosixPath(raw_file.replace("\\", "/")).parts
     if ".." in parts:
         parts = parts[len(parts) - parts[::-1].index("..") :]
     parts = tuple(part for part in parts if part.strip("/") and ":" not in part)[-MAX_PARTS:]
@@ -193,13 +143,7 @@ def find_pose_file(folder: Path, told: str) -> Path | None:
 
 
 def pose_of(path: Path, name: str) -> PickledArray:
-    """Return where a video's poses stand in a file of many.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or has not this video, or holds something else for it.
-    """
+    """Return the poses of a video in a file of many."""
     found_file = plain_file(path)
     content = _content(path, found_file.st_size, found_file.st_mtime_ns)
     if name not in content:
@@ -223,7 +167,7 @@ def pose_of(path: Path, name: str) -> PickledArray:
 
 @functools.lru_cache(maxsize=AT_HAND)
 def _content(path: Path, size: int, written: int) -> dict[str, Any]:
-    """What a file holds for each video, kept for the videos that follow."""
+    """Return what a file holds for each video, cached for the videos that follow."""
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise InputError(
@@ -237,20 +181,7 @@ def _content(path: Path, size: int, written: int) -> dict[str, Any]:
 
 
 def joints_of(place: Path, files: Sequence[tuple[str, PoseFile]]) -> int:
-    """Number of joints of the first video whose poses are there.
-
-    Parameters
-    ----------
-    place
-        File of the annotations, for messages.
-    files
-        Names of recordings, and where their poses are.
-
-    Raises
-    ------
-    InputError
-        If there are none of any.
-    """
+    """Return the number of joints of the first video whose poses are there."""
     tried: set[Path] = set()
     first: InputError | None = None
     for name, held in files:
@@ -264,6 +195,6 @@ def joints_of(place: Path, files: Sequence[tuple[str, PoseFile]]) -> int:
     if first is not None:
         raise first
     raise InputError(
-        f"{place}: the poses are in {files[0][1].told!r} and other files, none of which is in the "
-        "annotations' folder; unpack PYSKL's kpfiles there"
+        f"{place}: the poses are in {files[0][1].raw_file!r} and other files, none of which is in "
+        "the annotations' folder; unpack PYSKL's kpfiles there"
     )

@@ -44,19 +44,13 @@ CHUNK = 200_000
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether the first line of a CSV file has most of the columns that are needed."""
+    """Tell whether the first line of a CSV file has most of the required columns."""
     head = {_column(cell) for cell in first_row(path)}
     return 2 * len(head & set(NEEDED)) > len(NEEDED)
 
 
 def clips_of_table(path: Path) -> list[str]:
-    """Return the names of the clips of a file, in order.
-
-    Raises
-    ------
-    InputError
-        If it is no table of such rows; the message names the row.
-    """
+    """Return the names of the clips of a file, in order."""
     table, _ = _load(path)
     return [str(name) for name in table["clip"].unique()]
 
@@ -64,30 +58,11 @@ def clips_of_table(path: Path) -> list[str]:
 def read_table(
     path: Path, clip: str, layout: SkeletonLayout
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Read a clip.
+    """Read positions (M, T, V, d), mask and scores (M, T, V) of a clip; T covers its frame numbers.
 
-    Parameters
-    ----------
-    path
-        The file.
-    clip
-        Name of the clip.
-    layout
-        V joints.
-
-    Returns
-    -------
-    pos, mask, score
-        (M, T, V, d), (M, T, V) and (M, T, V): T from the first to the last frame number; what no
-        row gives, or of which a coordinate is empty, is masked, and where there are no scores
-        what :func:`~asgcn_dgl.data.clip.seen_joints` takes for missing. Scores are None then, and
-        0 where empty.
-
-    Raises
-    ------
-    InputError
-        If a joint is not one of the layout's, two rows give the same, or the frame numbers lie
-        too far apart.
+    What no row gives, or of which a coordinate is empty, is masked, and without scores also what
+    :func:`~asgcn_dgl.data.clip.seen_joints` takes for missing. Scores are None then, and 0 where
+    empty. InputError for an unknown joint, two rows of one joint, or too many frames.
     """
     table, what = _load(path)
     rows = table[table["clip"] == clip]
@@ -147,14 +122,14 @@ def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.nd
 
 
 def _load(path: Path) -> tuple[pandas.DataFrame, str]:
-    """Rows of a file by line (CSV) or row (Parquet), and which of the two the numbers are."""
+    """Return the rows of a file by line (CSV) or row (Parquet), and which of the two."""
     found = check_size(path, MAX_FILE)
     return _read(path, found.st_size, found.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)
 def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
-    """Read a file, kept for the clips that follow."""
+    """Read a file, cached for the clips that follow."""
     try:
         import pandas
     except ImportError as error:
@@ -216,7 +191,7 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
 
 
 def _column(name: str) -> str:
-    """Name of a column in lower letters; the usual one where it has several."""
+    """Return the name of a column in lower case; the usual one where it has several."""
     name = str(name).strip().lower()
     return _ALIASES.get(name, name)
 
@@ -253,7 +228,7 @@ def _parquet(path: Path) -> Generator[pandas.DataFrame]:
 
 
 def _text(value: Any) -> str:
-    """A cell as it would be written in a CSV file."""
+    """Return a cell as a CSV file has it."""
     if value is None or value != value:
         return ""
     whole = isinstance(value, float) and value.is_integer()  # whole numbers beside empty cells
@@ -273,7 +248,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _converted(path: Path, what: str, chunk: pandas.DataFrame, dialect: Dialect) -> Any:
-    """Rows of text with their numbers as numbers; blank rows are left out."""
+    """Convert the numbers of text rows; blank rows are left out."""
     chunk = chunk.fillna("").apply(lambda column: column.astype(str).str.strip())
     chunk = chunk[(chunk != "").any(axis=1)].copy()
     frame = chunk["frame"].str.extract(f"^{_FRAME}$", expand=False)

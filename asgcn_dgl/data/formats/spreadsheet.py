@@ -1,4 +1,4 @@
-"""How a text table is written: its encoding, what separates its cells, which cells are empty.
+"""Dialects of text tables: encoding, delimiter, empty cells.
 
 Spreadsheet programs write ``a;b`` with decimal commas where the language has them, a first line
 ``sep=;``, a byte-order mark, UTF-16 as "Unicode text", and rows that end in empty cells.
@@ -33,17 +33,7 @@ _LOOKED_AT = 2**16
 
 
 class Dialect(NamedTuple):
-    """How a table is written.
-
-    Attributes
-    ----------
-    encoding
-        Name of it, as Python knows it.
-    delimiter
-        What separates cells.
-    skip
-        Lines before the head: 1 where the first says ``sep=;``.
-    """
+    """How a table is written; ``skip`` is 1 where its first line is ``sep=;``."""
 
     encoding: str
     delimiter: str
@@ -51,12 +41,12 @@ class Dialect(NamedTuple):
 
     @property
     def decimal(self) -> str:
-        """What a number's fraction begins with, beside a point."""
+        """The decimal separator, beside a point."""
         return "." if self.delimiter == "," else ","
 
 
 def dialect_of(path: Path) -> Dialect:
-    """Tell how a table is written: the encoding by all of it, the rest by its beginning."""
+    """Find how a table is written: the encoding by all of it, the rest by its start."""
     with path.open("rb") as file:
         start = file.read(_LOOKED_AT)
         encoding = "utf-8-sig"
@@ -79,13 +69,7 @@ def dialect_of(path: Path) -> Dialect:
 
 
 def read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], Dialect]:
-    """Read a table: each row with its line, without blank rows and empty columns at the end.
-
-    Raises
-    ------
-    InputError
-        If it is no text, or not a table.
-    """
+    """Read a table: each row with its line, without blank rows and empty columns at the end."""
     dialect = dialect_of(path)
     text = decoded(path, read_bytes(path), _OTHER)
     lines = io.StringIO(text, newline="")
@@ -118,20 +102,7 @@ def first_row(path: Path) -> list[str]:
 
 
 def to_numbers(texts: np.ndarray, dialect: Dialect) -> tuple[np.ndarray, np.ndarray]:
-    """Make numbers of cells.
-
-    Parameters
-    ----------
-    texts
-        Cells, an array of objects of any shape.
-    dialect
-        How the table is written.
-
-    Returns
-    -------
-    values, wrong
-        float64, NaN where a cell is empty; and where a cell is something else.
-    """
+    """Return cells (any shape) as float64, NaN where empty, and where they are something else."""
     plain = np.array([str(text).strip() for text in texts.ravel()], dtype=object)
     if dialect.decimal == ",":
         plain = np.array([text.replace(",", ".") for text in plain], dtype=object)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from asgcn_dgl.data.clip import RecordingName
+from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.spreadsheet import read_cells
 from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = [
     "TABLE",
@@ -24,6 +28,7 @@ __all__ = [
     "number_labels",
     "number_names",
     "splits_of",
+    "tabled",
 ]
 
 logger = logging.getLogger(__name__)
@@ -138,11 +143,47 @@ class ClipTable:
         """Numbers of each recording."""
         return tuple(UNKNOWN._replace(**self.numbers.get(name, {})) for name in names)
 
-    def stamp(self) -> object:
-        """All of it as JSON values."""
-        splits = {name: [split.train, split.test] for name, split in self.splits.items()}
-        numbers = {name: dict(known) for name, known in self.numbers.items()}
-        return [self.class_names, dict(self.labels), numbers, splits, dict(self.rates)]
+
+def tabled(
+    files: Mapping[str, Sequence[Path]],
+    layout: SkeletonLayout,
+    table: ClipTable,
+    read_files: Callable[..., Clip],
+    **options: Any,
+) -> FolderReader:
+    """Make a reader of recordings of one's own.
+
+    Parameters
+    ----------
+    files
+        Files of each recording, by its name.
+    layout
+        Of all bodies.
+    table
+        What is known of the recordings.
+    read_files
+        Called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip, and the options;
+        can be pickled.
+    **options
+        As JSON has them.
+    """
+    names = tuple(files)
+    facts = map(table.facts, names)
+    return FolderReader(
+        names,
+        layout,
+        table.class_names,
+        table.splits,
+        tuple(map(tuple, files.values())),
+        read_files,
+        options,
+        tuple(
+            {"name": name, "label": label, "meta": meta}
+            for name, (label, meta) in zip(names, facts, strict=True)
+        ),
+        labels=table.labels_of(names),
+        numbers=table.numbers_of(names),
+    )
 
 
 def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
@@ -222,10 +263,11 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
             column: "" if column != "clip" and text.lower() in _EMPTY else text
             for column, text in zip(head, row, strict=True)
         }
-        name = _known_name(plain_name(entry["clip"], place), known)
+        name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
         if name in entries or name not in known:
             why = "stands here twice" if name in entries else "is not among the recordings"
-            raise InputError(f"{place}: {name!r} {why}; take the line out or correct it")
+            like = f", which are called like {names[0]!r}" if names and name not in entries else ""
+            raise InputError(f"{place}: {name!r} {why}{like}; take the line out or correct it")
         entries[name] = entry
     missing = [name for name in names if name not in entries]
     if missing:
@@ -418,6 +460,14 @@ def number_labels(
     else:
         class_names = tuple(sorted(used))
         place_of = {name: number for number, name in enumerate(class_names)}
+    alike = Counter(name.casefold() for name in class_names)
+    doubtful = [name for name in class_names if alike[name.casefold()] > 1]
+    if doubtful:
+        logger.warning(
+            "%s: classes differ in capital letters alone: %s; write them alike if they are one",
+            place,
+            ", ".join(doubtful),
+        )
     if len(class_names) > MAX_CLASSES:
         raise InputError(f"{place}: {len(class_names)} classes; labels must be classes")
     return class_names, {name: place_of.get(text, -1) for name, text in labels.items()}

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from estimated import walkers, write_alphapose, write_deeplabcut, write_openpose
 from fuzz import check_reader
 from members import members
 
@@ -19,67 +20,6 @@ open_openpose, open_alphapose, open_deeplabcut, open_wide = (each.open for each 
 MOUSE = """joints: [nose, left_ear, right_ear, tail]
 bones: [[nose, left_ear], [nose, right_ear], [nose, tail]]
 """
-
-
-def walkers(frames=6, joints=25, bodies=2, seed=0):
-    """(M, T, V, 3) bodies that walk towards each other, in pixels, with scores."""
-    rng = np.random.default_rng(seed)
-    rest = (
-        rng.uniform(0, 60, (bodies, 1, joints, 2))
-        + 200 * np.arange(1, bodies + 1)[:, None, None, None]
-    )
-    step = np.array([4, -4])[np.arange(bodies) % 2][:, None, None] * np.arange(frames)[:, None]
-    pos = rest + np.stack([step, 0 * step], axis=-1)[:, :, :]
-    score = rng.uniform(0.2, 1, (bodies, frames, joints, 1))
-    return np.concatenate([pos + np.zeros((bodies, frames, joints, 1)), score], axis=-1).round(3)
-
-
-def write_openpose(folder, poses, video="video", first=0, key="pose_keypoints_2d"):
-    """A file a frame; in every other frame the persons come the other way round."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for frame in range(poses.shape[1]):
-        people = [
-            {"person_id": [-1], key: each.ravel().tolist(), "face_keypoints_2d": []}
-            for each in poses[:: -1 if frame % 2 else 1, frame]
-        ]
-        path = folder / f"{video}_{frame + first:012d}_keypoints.json"
-        path.write_text(json.dumps({"version": 1.3, "people": people}))
-
-
-def write_alphapose(path, poses, idx=True, ids="{}.jpg"):
-    entries = [
-        {
-            "image_id": ids.format(frame),
-            "category_id": 1,
-            "keypoints": poses[body, frame].ravel().tolist(),
-            "score": 2.5,
-            **({"idx": [float(body)]} if idx else {}),
-        }
-        for frame in range(poses.shape[1])
-        for body in (range(len(poses)) if frame % 2 else reversed(range(len(poses))))
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sorted(entries, key=lambda entry: entry["image_id"])))
-
-
-def write_deeplabcut(path, poses, joints, animals=(), scored=True):
-    coords = ("x", "y", "likelihood")[: 2 + scored]
-    columns = [
-        (animal, joint, axis)
-        for animal in (animals or ("",))
-        for joint in joints
-        for axis in coords
-    ]
-    rows = [["scorer", *["DLC_resnet50_mouseMay1shuffle1_1000"] * len(columns)]]
-    if animals:
-        rows.append(["individuals", *[animal for animal, _, _ in columns]])
-    rows.append(["bodyparts", *[joint for _, joint, _ in columns]])
-    rows.append(["coords", *[axis for _, _, axis in columns]])
-    for frame in range(poses.shape[1]):
-        values = poses[:, frame, :, : len(coords)].ravel()
-        rows.append([frame, *("" if np.isnan(value) else value for value in values)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
 
 
 def same(clip, poses):
@@ -118,6 +58,17 @@ def test_openpose_folders_frames_and_joints(tmp_path):
     assert clip.mask.all(axis=(0, 2)).tolist() == [True, True, False, False, True, True]
 
 
+def test_openpose_frames_come_by_number(tmp_path):
+    poses = walkers(frames=12, bodies=1)
+    write_openpose(tmp_path, poses)
+    for path in sorted(tmp_path.iterdir()):
+        number = int(path.name.split("_")[1])
+        path.rename(tmp_path / f"frame{number}_keypoints.json")
+    reader = open_openpose(tmp_path)
+    assert reader.names == ("frame",)
+    same(reader.read(0), poses)
+
+
 def test_openpose_joints_that_were_not_found(tmp_path):
     poses = walkers(bodies=1)
     poses[0, 2, 4] = 0
@@ -125,6 +76,8 @@ def test_openpose_joints_that_were_not_found(tmp_path):
     write_openpose(tmp_path, poses)
     clip = open_openpose(tmp_path, min_score=0.05).read(0)
     assert np.argwhere(~clip.mask).tolist() == [[0, 2, 4], [0, 3, 4]]
+    with pytest.raises(InputError, match=r"no joint has a score above 2, .*--options\.min_score"):
+        open_openpose(tmp_path, min_score=2.0).read(0)
 
 
 def test_openpose_in_space(tmp_path):
@@ -255,7 +208,7 @@ def test_bad_rows_of_deeplabcut_are_named(tmp_path):
     with pytest.raises(InputError, match="line 4: 'much' where a number should be"):
         open_deeplabcut(tmp_path)
     path.write_text("\n".join(good.splitlines()[:3]))
-    with pytest.raises(InputError, match="and then of numbers"):
+    with pytest.raises(InputError, match="no row of numbers"):
         open_deeplabcut(tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_a_supplied_layout_by_name(write, tmp_path):
 def test_there_must_be_one(tmp_path):
     with pytest.raises(InputError, match=r"no layout\.yaml in it; write one, or name a supplied"):
         find_layout(tmp_path)
-    with pytest.raises(InputError, match="'coco18' is neither a file nor one of cmu38"):
+    with pytest.raises(InputError, match="'coco18' is neither a file nor one of cmu25"):
         find_layout(tmp_path, "coco18")
 
 

@@ -242,7 +242,7 @@ def test_a_store_of_own_recordings(save, pos, tmp_path):
 def test_formats_are_known_by_name(save, pos, tmp_path):
     assert {"utkinect", "cmu", "h36m", "bvh", "own"} < set(FORMATS)
     assert set(format_options("own")) == {"layout", "nan", "min_score", "axes", "labels"}
-    assert set(format_options("cmu")) == {"step", "root_motion", "rest_pose", "extra"}
+    assert set(format_options("cmu")) == {"step", "root_motion", "rest_pose", "extra", "form"}
     save(keypoints=pos)
     assert open_data(tmp_path, "own", nan="missing").names == ("a",)
 

@@ -109,6 +109,12 @@ def test_clips_for_validation(tmp_path, parts, splits):
     assert find_table(tmp_path, NAMES).splits == splits
 
 
+def test_classes_that_differ_in_capitals_are_warned_of(tmp_path, caplog):
+    (tmp_path / "clips.csv").write_text("clip,label\na,Walk\nb,walk\nc\\d/,run\n")
+    assert find_table(tmp_path, NAMES).class_names == ("Walk", "run", "walk")
+    assert "capital letters alone: Walk, walk" in caplog.text
+
+
 def test_a_folder_without_a_table(tmp_path):
     assert find_table(tmp_path, NAMES) is None
 
