@@ -377,3 +377,16 @@ def test_commands_that_recognize_say_so(run, cmu_root, tmp_path, capsys):
         assert main(command) == 2
         said = capsys.readouterr().err
         assert "recogni" in said or "pretrained" in said
+
+
+def test_a_head_that_sees_the_last_frames_trains_and_predicts(tiny, clips_root, tmp_path):
+    """Through warm-up, joint training, an average of the weights, evaluation and prediction."""
+    run, out = tmp_path / "run", tmp_path / "found.json"
+    options = ["--model.future_head=dct", "--model.past_frames=4", "--prediction.loss=distance"]
+    assert main([*tiny, *options, "--optim.ema=0.9", f"--out={run}"]) == 0
+    found = json.loads((run / "metrics.json").read_text())["prediction"]
+    # It begins near the last pose repeated, and two epochs change little.
+    assert found["mpjpe"] < 2 * found["zero_velocity"]
+    file = min(clips_root.rglob("*.skeleton"))
+    assert main(["predict", str(run), str(file), "--out", str(out), "--future", "4"]) == 0
+    assert np.shape(json.loads(out.read_text())["clips"][0]["future"])[1] == 4
