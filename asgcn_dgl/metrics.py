@@ -298,7 +298,7 @@ def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     --------
     >>> whole = join_link_use([link_use([[[0.95]]]), link_use([[[0.2]], [[0.6]], [[0.1]]])])
     >>> whole["pairs"], whole["linked"], whole["types"][0]["strong"], whole["saturated"]
-    (4, 0.5, 0.25, [])
+    (4, 0.5, 0.25, [1])
     """
     parts = list(parts)
     if not parts:

@@ -61,7 +61,7 @@ def test_live_poses(follow, capsys):
     printed = capsys.readouterr().out
     # The window at the end of an action holds nearly all of it.
     for action in ("wave", "kick"):
-        ends = [each for each in found["told"] if found["actions"][each["frame"]] == action]
+        ends = [each for each in found["parsed"] if found["actions"][each["frame"]] == action]
         assert ends[-1]["class"] == action
     assert len(found["complaints"]) == 1 and "line 8" in printed
     assert abs(found["last"].probabilities - found["same"].probabilities).max() < 1e-5

@@ -175,7 +175,7 @@ def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
     return None
 
 
-def _median_point(points: np.ndarray, rounds: int = 50) -> np.ndarray:
+def _median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
