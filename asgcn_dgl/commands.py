@@ -44,6 +44,11 @@ Up = Annotated[
 def demo(
     *,
     out: Annotated[str, "Folder for everything."] = "runs/demo",
+    data: Annotated[
+        Literal["synthetic", "coordinated"],
+        "The generated set: actions of single limbs and of two people, or actions that differ by "
+        "which limbs move together.",
+    ] = "synthetic",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
     seeds: Annotated[
         int | None,
@@ -59,9 +64,9 @@ def demo(
     from asgcn_dgl.experiments.demo import demo, demo_seeds
 
     if seeds is None:
-        demo(Path(out), seed=seed)
+        demo(Path(out), seed=seed, data=data)
     else:
-        demo_seeds(Path(out), seeds, seed=seed)
+        demo_seeds(Path(out), seeds, seed=seed, data=data)
 
 
 def prepare(

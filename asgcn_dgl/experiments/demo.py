@@ -27,7 +27,8 @@ from asgcn_dgl.training.run import train
 
 __all__ = ["demo", "demo_seeds"]
 
-SET = "coordinated"
+#: The packaged configuration that each generated set is trained with.
+CONFIGS = {"synthetic": "demo", "coordinated": "coordinated"}
 CLIPS_PER_CLASS = 36
 SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
@@ -39,6 +40,7 @@ def demo(
     folder: str | Path,
     *,
     seed: int = 0,
+    data: str = "synthetic",
     config: RunConfig | None = None,
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
@@ -46,14 +48,16 @@ def demo(
     """Write a generated set, train on it with A-links and without, evaluate, draw, report.
 
     An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
-    ``report.html`` and ``demo.json``, whose content is returned. ``config`` is by default the
-    package's ``demo``. InputError if the folder holds runs of other options.
+    ``report.html`` and ``demo.json``, whose content is returned. ``data`` is the set,
+    ``"synthetic"``, or ``"coordinated"``, of which most actions differ by which limbs move
+    together; ``config`` is by default the package's for it. InputError if the folder holds runs of
+    other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
     if not 0 <= seed <= MOST_SEED:
         raise InputError(f"--seed must be from 0 to {MOST_SEED}, got {seed}")
-    found = _train_both(folder, seed, config, clips_per_class, subjects)
+    found = _train_both(folder, seed, data, config, clips_per_class, subjects)
     print("4/5  drawing")
     figures = draw_figures(
         folder / WITH_LINKS, folder / "figures", only=FIGURES, choice=Choice(threshold=THRESHOLD)
@@ -76,6 +80,7 @@ def demo_seeds(
     seeds: int,
     *,
     seed: int = 0,
+    data: str = "synthetic",
     config: RunConfig | None = None,
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
@@ -93,7 +98,7 @@ def demo_seeds(
     for number in range(seed, seed + seeds):
         print(f"seed {number}")
         rows.append(
-            _train_both(folder / f"seed{number}", number, config, clips_per_class, subjects)
+            _train_both(folder / f"seed{number}", number, data, config, clips_per_class, subjects)
         )
         write_json(folder / "seeds.json", _joined(rows))
     print(_table(rows))
@@ -101,11 +106,16 @@ def demo_seeds(
 
 
 def _train_both(
-    folder: Path, seed: int, config: RunConfig | None, clips_per_class: int, subjects: int
+    folder: Path,
+    seed: int,
+    data: str,
+    config: RunConfig | None,
+    clips_per_class: int,
+    subjects: int,
 ) -> dict[str, Any]:
     """Write the set and train both models; return their figures."""
-    config = copy.deepcopy(config or RunConfig.from_dict(packaged_config("demo") or {}))
-    config.data, config.root = SET, str(folder / "data")
+    config = copy.deepcopy(config or RunConfig.from_dict(packaged_config(CONFIGS[data]) or {}))
+    config.data, config.root = data, str(folder / "data")
     config.trainer.seed = seed
     without = copy.deepcopy(config)
     without.model.num_actional = 0
@@ -143,7 +153,7 @@ def _links(folder: Path, checkpoint: str, seed: int) -> dict[str, Any] | None:
     exhibits = examine(restored, [test.read(place) for place in range(len(test))], "A-links")
     use = links_used(exhibits)
     assert use is not None
-    area = planted_area(exhibits, seed=seed, data=SET)
+    area = planted_area(exhibits, seed=seed, data=restored.config.data)
     found = (None, None) if area is None else area
     return {**use, **dict(zip(("area", "constant_area"), found, strict=True))}
 
@@ -156,14 +166,14 @@ def _check_run(folder: Path, config: RunConfig) -> None:
 
 def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None:
     """Write the set, with a progress bar if one is wanted."""
-    total = clips_per_class * len(SETS[SET])
+    total = clips_per_class * len(SETS[config.data])
     steps = iter(track(range(total), "writing", config))
     write_synthetic(
         config.root,
         clips_per_class=clips_per_class,
         subjects=subjects,
         seed=config.trainer.seed,
-        actions=SET,
+        actions=config.data,
         progress=lambda done, of: next(steps),
     )
     next(steps, None)  # closes the bar
