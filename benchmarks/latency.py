@@ -93,10 +93,10 @@ def call(name: str, way: str, threads: int, folder: str) -> Call:
             "mask": np.ones((1, 1, FRAMES, layout.num_joints), dtype=bool),
         }
         return lambda: session.run(["logits"], given)
-    answer: Callable[..., Any] = torch.inference_mode()(
-        lambda: net(structure, feat, predict=False).logits
-    )
-    return answer if way == "torch" else torch.compile(answer)
+    answer: Callable[..., Any] = lambda: net(structure, feat, predict=False).logits  # noqa: E731
+    if way == "torch":
+        return torch.inference_mode()(answer)
+    return torch.no_grad()(torch.compile(answer))  # compiled code takes no tensor of inference
 
 
 def _answer(request: dict[str, Any]) -> dict[str, float]:
