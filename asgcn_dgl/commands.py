@@ -301,7 +301,7 @@ def live(
     top: Annotated[int, "Classes of an answer."] = 3,
     min_score: Annotated[float, "Joints whose score is not above this are missing."] = 0.0,
     max_pause: Annotated[
-        float, "Seconds without a frame after which the window starts anew."
+        float, "Seconds without a frame after which the window starts again."
     ] = 1.0,
     follow: Annotated[bool, "Wait for more at the end of the file."] = False,
     idle: Annotated[

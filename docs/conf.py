@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
         r"py:class",
         r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|PairGroup|Part|PlantedArea|Recorder|RunDir|RunSummary)",
     ),
-    (r"py:class", r"asgcn_dgl\..*\.(Seen|Take|Template)"),
+    (r"py:class", r"asgcn_dgl\..*\.(Model|Seen|Take|Template)"),
 ]
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else the fields of named tuples are described twice

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.reader import Origin, Reader, RecordingName
+from asgcn_dgl.data.reader import Derived, Reader, RecordingName
 from asgcn_dgl.data.transforms import resampled
-from asgcn_dgl.skeleton import SkeletonLayout
 
 __all__ = ["AtRate", "Resampled", "doubt_rates", "rate_of"]
 
@@ -51,10 +50,9 @@ class AtRate:
 
 
 @dataclass(frozen=True)
-class Resampled(Reader):
+class Resampled(Derived):
     """The recordings of another reader at one frame rate; see :meth:`of`."""
 
-    whole: Reader | None = None
     rate: float = 0.0
 
     @classmethod
@@ -73,10 +71,6 @@ class Resampled(Reader):
             rate=rate,
         )
 
-    def _whole(self) -> Reader:
-        assert self.whole is not None
-        return self.whole
-
     def read(self, index: int) -> Clip:
         """Read one recording."""
         return AtRate(self.rate)(self._whole().read(index))
@@ -84,16 +78,6 @@ class Resampled(Reader):
     def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording."""
         return self.numbers[index]
-
-    @property
-    def layouts(self) -> tuple[SkeletonLayout, ...]:
-        """All skeletons of the other reader."""
-        return self._whole().layouts
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Those of the other reader."""
-        return self._whole().origins
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""

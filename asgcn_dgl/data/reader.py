@@ -334,13 +334,33 @@ class ClipList(Reader):
 
 
 @dataclass(frozen=True)
-class Subset(Reader):
+class Derived(Reader):
+    """Recordings of another reader, ``whole``, and its skeletons and formats."""
+
+    whole: Reader | None = None
+
+    def _whole(self) -> Reader:
+        assert self.whole is not None
+        return self.whole
+
+    @property
+    def layouts(self) -> tuple[SkeletonLayout, ...]:
+        """All skeletons of the other reader."""
+        return self._whole().layouts
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Those of the other reader."""
+        return self._whole().origins
+
+
+@dataclass(frozen=True)
+class Subset(Derived):
     """Some recordings of another reader, in any order; see :meth:`of`.
 
     It has no splits of its own.
     """
 
-    whole: Reader | None = None
     indices: tuple[int, ...] = ()
 
     @classmethod
@@ -358,10 +378,6 @@ class Subset(Reader):
             indices=chosen,
         )
 
-    def _whole(self) -> Reader:
-        assert self.whole is not None
-        return self.whole
-
     def read(self, index: int) -> Clip:
         """Read one recording."""
         return self._whole().read(self.indices[index])
@@ -369,16 +385,6 @@ class Subset(Reader):
     def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording."""
         return self._whole().recording(self.indices[index])
-
-    @property
-    def layouts(self) -> tuple[SkeletonLayout, ...]:
-        """All skeletons of the other reader."""
-        return self._whole().layouts
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Those of the other reader."""
-        return self._whole().origins
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""

@@ -628,7 +628,7 @@ class LoopSample(UniformSample):
 
 
 @dataclass(frozen=True)
-class RandomSample:
+class RandomSample(UniformSample):
     """Draw frames from the whole clip, with repetition, in rising order.
 
     Some frames are seen several times and others not at all, so that the clip runs unevenly; the
@@ -651,14 +651,6 @@ class RandomSample:
     [0, 3, 6, 9]
     """
 
-    num_frames: int
-    random: bool = True
-    place: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_frames(self.num_frames)
-        _check_place(self.place)
-
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
         """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
         if self.random and rng is not None:
@@ -666,10 +658,6 @@ class RandomSample:
         moved = (self.place - 0.5) * (length - 1) / self.num_frames
         frame = np.linspace(0, length - 1, self.num_frames) + moved
         return np.clip(frame, 0, length - 1).astype(np.int64)
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
-        return clip.frames(self.index(clip.num_frames, rng))
 
 
 @dataclass(frozen=True)
@@ -701,7 +689,12 @@ def resampled(clip: Clip, place: np.ndarray) -> Clip:
     """Return the clip at (T,) places in time, interpolated between the frames around each."""
     before = place.astype(np.int64)
     after = np.minimum(before + 1, clip.num_frames - 1)
-    share = (place - before).astype(np.float32)[:, None, None]  # (T, 1, 1)
+    return blended(clip, before, after, place - before)
+
+
+def blended(clip: Clip, before: np.ndarray, after: np.ndarray, share: np.ndarray) -> Clip:
+    """Return the clip between pairs of its frames, (T,) each, by the share of the second."""
+    share = share.astype(np.float32)[:, None, None]  # (T, 1, 1)
     pos = (1 - share) * clip.pos[:, before] + share * clip.pos[:, after]
     if clip.mask.all():
         return clip.with_pos(pos, np.ones(pos.shape[:3], dtype=bool))

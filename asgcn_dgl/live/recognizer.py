@@ -15,6 +15,7 @@ import numpy as np
 from asgcn_dgl.data.clip import Clip, lacks_center
 from asgcn_dgl.data.formats.estimates import estimated_clip
 from asgcn_dgl.data.persons import rank_bodies
+from asgcn_dgl.data.transforms import blended
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.live.engines import Engine, load_engine
 from asgcn_dgl.live.tracks import Tracker
@@ -359,13 +360,7 @@ class Recognizer:
         before = np.where(exact, after, before)
         step = times[after] - times[before]
         share = np.where(step > 0, (wanted - times[before]) / np.maximum(step, 1e-12), 0.0)
-        share = share.clip(0, 1).astype(np.float32)[:, None]
-        first, second = clip.mask[:, before], clip.mask[:, after]
-        pos = (1 - share[..., None]) * clip.pos[:, before] + share[..., None] * clip.pos[:, after]
-        pos = np.where(first[..., None], pos, clip.pos[:, after])
-        pos = np.where(second[..., None], pos, clip.pos[:, before])
-        mask = np.where(share < 0.5, first, second)
-        return clip.with_pos(pos, mask)
+        return blended(clip, before, after, share.clip(0, 1))
 
     def _answered(
         self, clip: Clip, people: tuple[Hashable, ...], number: int, time: float | None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asgcn_dgl.lazy import on_demand
 from asgcn_dgl.models.config import PRESETS, ASGCNConfig
+from asgcn_dgl.models.pretrained import Pretrained
 
 if TYPE_CHECKING:
     from asgcn_dgl.models.asgcn import ASGCN, ASGCNOutput
@@ -38,6 +39,7 @@ __all__ = [
     "Exported",
     "ForecastOutput",
     "Forecaster",
+    "Pretrained",
     "import_weights",
     "write_onnx",
     "write_program",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from asgcn_dgl.models.config import ASGCNConfig, LinkMode
-from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
+from asgcn_dgl.models.config import ASGCNConfig, LinkMode, options_of
+from asgcn_dgl.models.pretrained import Pretrained
 from asgcn_dgl.nn import (
     AIM,
     ASGCNBlock,
@@ -58,7 +54,7 @@ class ASGCNOutput(NamedTuple):
     features: Tensor
 
 
-class ASGCN(nn.Module):
+class ASGCN(Pretrained, nn.Module):
     """Actional-structural graph convolutional network (Fig. 2).
 
     Parameters
@@ -96,11 +92,6 @@ class ASGCN(nn.Module):
 
     name: ClassVar[str] = "asgcn"
 
-    #: Names of the classes and how clips are prepared, where they are known; kept with the weights
-    #: by :meth:`save_pretrained`.
-    class_names: tuple[str, ...] = ()
-    preparation: Mapping[str, Any] = MappingProxyType({})
-
     def __init__(
         self,
         layouts: ASGCNConfig | SkeletonLayout | str | Sequence[SkeletonLayout | str],
@@ -113,12 +104,12 @@ class ASGCN(nn.Module):
         self.config = config
         self.layouts = as_layouts(config.layouts)
         conv: dict[str, Any] = {
-            **_options_of(ASGConv, config),
+            **options_of(ASGConv, config),
             "layouts": self.layouts if config.edge_mask else None,
             "offsets": self.layouts if config.structural_offsets else None,
             "shared": config.shared_weights,
         }
-        self.graph_builder = GraphBuilder(**_options_of(GraphBuilder, config))
+        self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
         self.in_feats = config.in_feats
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
@@ -224,44 +215,6 @@ class ASGCN(nn.Module):
         """
         data = (layouts, num_classes, in_feats)
         return cls(ASGCNConfig.preset(name, *data, name=cls.name, **overrides))
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ASGCN:
-        """Make a model from what ``model.config.to_dict()`` gave."""
-        return cls(ASGCNConfig.from_dict({"name": cls.name, **config}))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads.
-
-        Parameters
-        ----------
-        folder
-            Where to write; files there of these names are replaced.
-
-        Raises
-        ------
-        ImportError
-            Where safetensors is not installed.
-        """
-        save_pretrained(self, folder)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> ASGCN:
-        """Return a model that :meth:`save_pretrained` wrote, in evaluation mode.
-
-        Raises
-        ------
-        InputError
-            If the folder holds no such model, or files of it are damaged.
-        ImportError
-            Where safetensors is not installed.
-        """
-        config, values, weights = read_pretrained(folder)
-        model = cls(config)
-        fill(model, weights, folder)
-        model.class_names = tuple(values["class_names"])
-        model.preparation = values["preparation"]
-        return model.eval()
 
     def set_link_mode(self, mode: LinkMode) -> None:
         """Choose what A-links are in training, see :class:`ASGCNConfig`; it starts training mode.
@@ -475,12 +428,6 @@ class ASGCN(nn.Module):
 def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
     out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
     return out
-
-
-def _options_of(made: Callable[..., Any], config: ASGCNConfig) -> dict[str, Any]:
-    """Return the options of a model that a constructor takes by the same names."""
-    taken = inspect.signature(made).parameters.keys() - {"layouts", "in_feats"}
-    return {f.name: getattr(config, f.name) for f in fields(config) if f.name in taken}
 
 
 def _config(

@@ -6,14 +6,15 @@ in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 
-__all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream"]
+__all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream", "options_of"]
 
 LinkMode = Literal["sampled", "steady", "frozen"]
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "long_bone", "long_bone_motion"]
@@ -366,3 +367,9 @@ def _as_list(
 ) -> list[SkeletonLayout]:
     several = [layouts] if isinstance(layouts, SkeletonLayout | str) else layouts
     return [get_layout(each) for each in several]
+
+
+def options_of(made: Callable[..., Any], config: ASGCNConfig) -> dict[str, Any]:
+    """Return the options of a model that a constructor takes by the same names."""
+    taken = inspect.signature(made).parameters.keys() - {"layouts", "in_feats"}
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name in taken}

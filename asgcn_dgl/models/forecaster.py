@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from asgcn_dgl.models.config import ASGCNConfig
-from asgcn_dgl.models.pretrained import fill, read_pretrained, save_pretrained
-from asgcn_dgl.nn import AIMEncoder, ForecastNet, Links
+from asgcn_dgl.models.config import ASGCNConfig, options_of
+from asgcn_dgl.models.pretrained import Pretrained
+from asgcn_dgl.nn import AIMEncoder, ASGConv, ForecastNet, Links
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
@@ -36,7 +34,7 @@ class ForecastOutput(NamedTuple):
     links: Links | None
 
 
-class Forecaster(ForecastNet):
+class Forecaster(Pretrained, ForecastNet):
     r"""Forecast poses by residual graph blocks on the coefficients of a motion over time.
 
     The observed frames, followed by the last one repeated, are taken relative to the last pose and
@@ -88,11 +86,6 @@ class Forecaster(ForecastNet):
 
     name: ClassVar[str] = "forecaster"
 
-    #: Names of the actions and how clips are prepared, where they are known; kept with the weights
-    #: by :meth:`save_pretrained`.
-    class_names: tuple[str, ...] = ()
-    preparation: Mapping[str, Any] = MappingProxyType({})
-
     def __init__(
         self,
         layouts: ASGCNConfig | SkeletonLayout | str | Sequence[SkeletonLayout | str],
@@ -107,21 +100,10 @@ class Forecaster(ForecastNet):
             config = ASGCNConfig.preset("paper", layouts, 0, in_feats, name=self.name, **options)
         if config.name != self.name:
             raise ValueError(f"config.name must be {self.name!r}, got {config.name!r}")
-        structure: dict[str, Any] = {
-            "max_hop": config.max_hop,
-            "num_actional": config.num_actional,
-            "construction": config.construction,
-            "truncated": config.truncated,
-            "norm": config.norm,
-        }
         every = as_layouts(config.layouts)
         conv: dict[str, Any] = {
-            **structure,
-            "actional_weight": config.actional_weight,
-            "link_norm": config.link_norm,
-            "scale": config.scale,
+            **options_of(ASGConv, config),
             "layouts": every if config.edge_mask else None,
-            "bias": config.bias,
             "offsets": every if config.structural_offsets else None,
         }
         super().__init__(
@@ -136,7 +118,7 @@ class Forecaster(ForecastNet):
             conv=conv,
         )
         self.config, self.layouts, self.in_feats = config, every, config.in_feats
-        self.graph_builder = GraphBuilder(**structure, across_bodies=config.across_bodies)
+        self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
         }
@@ -158,44 +140,6 @@ class Forecaster(ForecastNet):
         super().reset_parameters()
         if self.encoder is not None:
             self.encoder.reset_parameters()
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Forecaster:
-        """Make a model from what ``model.config.to_dict()`` gave."""
-        return cls(ASGCNConfig.from_dict({"name": cls.name, **config}))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads.
-
-        Parameters
-        ----------
-        folder
-            Where to write; files there of these names are replaced.
-
-        Raises
-        ------
-        ImportError
-            Where safetensors is not installed.
-        """
-        save_pretrained(self, folder)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Forecaster:
-        """Return a model that :meth:`save_pretrained` wrote, in evaluation mode.
-
-        Raises
-        ------
-        InputError
-            If the folder holds no such model, or files of it are damaged.
-        ImportError
-            Where safetensors is not installed.
-        """
-        config, values, weights = read_pretrained(folder)
-        model = cls(config)
-        fill(model, weights, folder)
-        model.class_names = tuple(values["class_names"])
-        model.preparation = values["preparation"]
-        return model.eval()
 
     def forward(
         self,

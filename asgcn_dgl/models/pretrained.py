@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar, cast
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, write_json
@@ -18,38 +19,81 @@ from asgcn_dgl.schema import read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from asgcn_dgl.models.asgcn import ASGCN
-    from asgcn_dgl.models.forecaster import Forecaster
-
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "fill", "is_pretrained", "read_pretrained"]
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "Pretrained", "is_pretrained", "read_pretrained"]
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _FORMAT = 1
+Model = TypeVar("Model", bound="Pretrained")
+
+
+class Pretrained:
+    """What models have in common: they are made of a configuration, and saved with it."""
+
+    name: ClassVar[str]
+
+    #: The options; ``type(model)(model.config)`` makes such a model again.
+    config: ASGCNConfig
+    #: Names of the classes and how clips are prepared, where they are known; kept with the weights
+    #: by :meth:`save_pretrained`.
+    class_names: tuple[str, ...] = ()
+    preparation: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def from_config(cls: type[Model], config: Mapping[str, Any]) -> Model:
+        """Make a model from what ``model.config.to_dict()`` gave."""
+        return cast(Any, cls)(ASGCNConfig.from_dict({"name": cls.name, **config}))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which :meth:`from_pretrained` reads.
+
+        Parameters
+        ----------
+        folder
+            Where to write; files there of these names are replaced.
+
+        Raises
+        ------
+        ImportError
+            Where safetensors is not installed.
+        """
+        safetensors = _safetensors()
+        state = cast(Any, self).state_dict()
+        weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        folder = Path(folder)
+        with atomic_path(folder / WEIGHTS_FILE) as temporary:
+            safetensors.save_file(weights, temporary, {"format": "pt"})
+        write_json(
+            folder / CONFIG_FILE,
+            {
+                "asgcn_dgl": _FORMAT,
+                "model": self.config.to_dict(),
+                "class_names": list(self.class_names),
+                "preparation": dict(self.preparation),
+            },
+        )
+
+    @classmethod
+    def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
+        """Return a model that :meth:`save_pretrained` wrote, in evaluation mode.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no such model, or files of it are damaged.
+        ImportError
+            Where safetensors is not installed.
+        """
+        config, values, weights = read_pretrained(folder)
+        model = cast(Any, cls)(config)
+        _fill(model, weights, folder)
+        model.class_names = tuple(values["class_names"])
+        model.preparation = values["preparation"]
+        return cast(Model, model.eval())
 
 
 def is_pretrained(folder: str | Path) -> bool:
-    """Tell whether a folder holds a model of :func:`save_pretrained`."""
+    """Tell whether a folder holds a model of :meth:`Pretrained.save_pretrained`."""
     return all((Path(folder) / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
-
-
-def save_pretrained(model: ASGCN | Forecaster, folder: str | Path) -> None:
-    """Write a model, see :meth:`asgcn_dgl.models.ASGCN.save_pretrained`."""
-    safetensors = _safetensors()
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    folder = Path(folder)
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        safetensors.save_file(weights, temporary, {"format": "pt"})
-    write_json(
-        folder / CONFIG_FILE,
-        {
-            "asgcn_dgl": _FORMAT,
-            "model": model.config.to_dict(),
-            "class_names": list(model.class_names),
-            "preparation": dict(model.preparation),
-        },
-    )
 
 
 def read_pretrained(
@@ -97,7 +141,7 @@ class _Config(_Known):
     model: dict[str, Any]
 
 
-def fill(model: ASGCN | Forecaster, weights: Mapping[str, Tensor], folder: str | Path) -> None:
+def _fill(model: Any, weights: Mapping[str, Tensor], folder: str | Path) -> None:
     """Load weights, which give the model their type too."""
     floating = [value.dtype for value in weights.values() if value.is_floating_point()]
     try:

@@ -246,7 +246,7 @@ def load_model(path: str | Path) -> Restored:
 
 
 def _load_pretrained(folder: str | Path) -> Restored:
-    """Load what :meth:`ASGCN.save_pretrained` wrote."""
+    """Load what :meth:`Pretrained.save_pretrained` wrote."""
     name = read_pretrained(folder)[0].name
     model = _MODELS[name].from_pretrained(folder)
     try:
