@@ -225,22 +225,10 @@ def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
 
 
 def run_layers(given: Mapping[str, Any], command: str = "train") -> list[Layer]:
-    """Put together where the options of a run come from, the command line last.
+    """Return where the options of a run come from, the command line (``given``) last.
 
     The first is the configuration of the data set, or the one of the package that ``--config``
     names; a file that ``--config`` names changes parts of that of the data set.
-
-    Parameters
-    ----------
-    given
-        What was given on the command line, and nothing else.
-    command
-        The subcommand, for messages.
-
-    Raises
-    ------
-    InputError
-        If ``data`` or ``root`` is missing, or a file cannot be read.
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
     source = given.get("config")

@@ -34,17 +34,9 @@ __all__ = [
 
 
 def plain_file(path: str | Path) -> os.stat_result:
-    """Look at a file that shall be read: one that can be read to an end.
+    """Return size and time of a file that shall be read.
 
-    Returns
-    -------
-    stat_result
-        Its size and time.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a link to nothing, a folder, a pipe or a device.
+    InputError if it is absent, a link to nothing, a folder, a pipe or a device.
     """
     try:
         found = Path(path).stat()
@@ -79,15 +71,6 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     A reader, or a process that is killed, sees the old file or the new one, never half of one.
     Links are followed to their file; what is no file is an InputError.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with atomic_path(folder / "a.txt") as path:
-    ...     _ = path.write_text("whole")
-    >>> [p.name for p in folder.iterdir()]
-    ['a.txt']
     """
     path = check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,17 +70,6 @@ def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
     Its fields are annotated with plain types, ``Any``, unions, ``Literal``, ``list[X]`` or
     ``dict[str, X]``. A float is a finite number. InputError names an entry that is missing or
     wrong.
-
-    Examples
-    --------
-    >>> from typing import TypedDict
-    >>> class Figures(TypedDict):
-    ...     top1: float
-    ...     clips: int
-    >>> check_values({"top1": 50, "clips": "9"}, Figures, "metrics.json", "evaluate again")
-    Traceback (most recent call last):
-        ...
-    asgcn_dgl.errors.InputError: metrics.json: clips must be int, got '9'; evaluate again
     """
     found = _fault(values, kind)
     if found is not None:

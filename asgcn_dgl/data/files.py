@@ -14,27 +14,6 @@ import numpy as np
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import plain_file
 
-__all__ = [
-    "MAX_BYTES",
-    "check_memory",
-    "check_names",
-    "check_size",
-    "decoded",
-    "find_files",
-    "first_bytes",
-    "in_short",
-    "is_recording",
-    "is_there",
-    "plain_file",
-    "plain_name",
-    "read_bytes",
-    "read_json",
-    "read_lines",
-    "read_numbers",
-    "shown",
-    "stamp_files",
-]
-
 #: Larger files are refused, and so are arrays that would take more memory.
 MAX_BYTES = 2**27
 
@@ -67,13 +46,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
-    """Read the beginning of a file, by which its format is recognized.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is empty.
-    """
+    """Read the beginning of a file, by which its format is recognized."""
     plain_file(path)
     try:
         with Path(path).open("rb") as file:
@@ -145,9 +118,6 @@ def shown(value: object) -> str:
     """Return an unexpected value in at most 40 characters, for a message.
 
     Containers are named by type alone: a hostile file may nest or repeat them without end.
-
-    >>> shown("run"), shown(5), shown([[], []])
-    ('run', '5', 'a list')
     """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return (value if isinstance(value, str) else str(value))[:40]
@@ -166,33 +136,15 @@ def plain_name(text: str, place: str) -> str:
 
 
 def read_lines(path: str | Path, encoding: str = "") -> list[str]:
-    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is empty, larger than :data:`MAX_BYTES`, or no text.
-    """
+    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`."""
     text = decoded(path, read_bytes(path), encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
 
 
 def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
-    """Return the text of a file: UTF-8, or UTF-16 where it begins so.
+    """Return the text of a file: UTF-8, or UTF-16 where it begins so; else in ``encoding``.
 
-    Parameters
-    ----------
-    path
-        The file, for messages.
-    data
-        What it holds.
-    encoding
-        What text is in that is neither; what it has no letters for is replaced. Left out: none.
-
-    Raises
-    ------
-    InputError
-        If it is no such text; the message names the line.
+    InputError names the line of what is no such text.
     """
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -208,13 +160,7 @@ def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
 
 
 def read_json(path: str | Path, limit: int = MAX_BYTES) -> Any:
-    """Read a JSON file, in which no key may stand twice in an object.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is larger than ``limit``, or is no JSON.
-    """
+    """Read a JSON file, in which an object has a key once."""
     check_size(path, limit)
     try:
         return json.loads(read_bytes(path), object_pairs_hook=_once)

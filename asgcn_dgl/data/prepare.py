@@ -30,8 +30,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, locked, write_json
 from asgcn_dgl.workers import pool_of, submit
 
-__all__ = ["Summary", "prepare"]
-
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 

@@ -12,8 +12,6 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.reader import Derived, Reader, RecordingName
 from asgcn_dgl.data.transforms import resampled
 
-__all__ = ["AtRate", "Resampled", "doubt_rates", "rate_of"]
-
 
 def rate_of(clip: Clip) -> float:
     """Return the frames a second of a clip; 0 where they are not known."""
@@ -26,14 +24,6 @@ class AtRate:
 
     A clip whose own rate (``fps`` of its ``meta``) is not known is unchanged. Missing joints are
     treated as by :class:`~asgcn_dgl.data.Resample`.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.skeleton import get_layout
-    >>> pos = np.arange(1.0, 61.0)[None, :, None, None] * np.ones((1, 60, 25, 3))
-    >>> clip = Clip.from_positions("a", get_layout("ntu25"), pos, meta={"fps": 60})
-    >>> AtRate(30)(clip).pos[0, :4, 0, 0].tolist()
-    [1.0, 3.0, 5.0, 7.0]
     """
 
     rate: float

@@ -20,8 +20,6 @@ from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["ClipList", "Format", "Joined", "Origin", "Reader", "Split", "Subset"]
-
 #: What is known of a recording of which nothing is known.
 UNKNOWN = RecordingName(-1, -1, -1, -1, -1)
 
@@ -267,7 +265,7 @@ def numbered_classes(labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def kind_of_error(message: str) -> str:
-    """Return a message without the file and the place in it, so that similar ones count together.
+    """Return a message without the file and the place in it, so that similar ones count as one.
 
     Examples
     --------

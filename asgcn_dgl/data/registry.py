@@ -28,8 +28,6 @@ from asgcn_dgl.data.reader import Format, Joined, Origin, Reader, numbered_class
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "format_options", "open_data", "open_file", "recognize"]
-
 #: The formats by name. A folder or file is of the first one that recognizes it.
 FORMATS: Mapping[str, Format] = {
     each.name: each

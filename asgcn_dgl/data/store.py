@@ -36,8 +36,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.schema import check_values, parse_json
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
-
 KIND = "asgcn_dgl store"
 VERSION = 2
 
@@ -347,6 +345,7 @@ FORMAT = Format("store", open_store, is_store, "store")
 
 
 def sha256(path: Path) -> str:
+    """Return the checksum of a file."""
     try:
         digest = hashlib.sha256()
         with path.open("rb") as file:

@@ -14,8 +14,6 @@ from asgcn_dgl.data.rates import doubt_rates, rate_of
 from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["Doubt", "Survey", "body_size", "doubt_unit", "survey"]
-
 FEW_FRAMES = 8
 MUCH_MISSING = 0.3  # of a clip's joints
 UNSTEADY_BONES = 0.25  # median over bones of the standard deviation of their length, of its mean

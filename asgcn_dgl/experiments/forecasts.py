@@ -32,36 +32,13 @@ from asgcn_dgl.viz.page import Page, Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "FORECAST_FIGURES",
-    "Forecasts",
-    "draw_forecasts",
-    "forecast_page",
-    "is_forecaster",
-    "open_forecasts",
-]
-
 Floats = npt.NDArray[np.floating]
 _DRAWN = 40  # windows among which a typical one is looked for
 
 
 @dataclass(frozen=True, eq=False)
 class Forecasts:
-    """A run of a forecaster that was evaluated, opened to be looked at.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    restored
-        Its model.
-    windows
-        All windows of the test recordings.
-    metrics
-        What ``metrics.json`` holds.
-    checkpoint
-        Name of the checkpoint.
-    """
+    """A run of a forecaster that was evaluated: its folder, model, test windows and figures."""
 
     run: RunDir
     restored: Restored
@@ -80,13 +57,7 @@ class Forecasts:
         return sorted(set(chosen))
 
     def place(self, name: str) -> int:
-        """Return the number of a window by the name of its recording and its first frame.
-
-        Raises
-        ------
-        InputError
-            If there is none of that name.
-        """
+        """Return the number of a window by the name of its recording and its first frame."""
         names = [self.windows.names[number] for number in self.windows.recording]
         known = [f"{n}@{at}" for n, at in zip(names, self.windows.start, strict=True)]
         if name not in known:
@@ -158,22 +129,7 @@ def is_forecaster(folder: str | Path) -> bool:
 def open_forecasts(
     folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
 ) -> Forecasts:
-    """Open an evaluated run of a forecaster.
-
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-
-    Raises
-    ------
-    InputError
-        If the run is not evaluated, is no forecaster's, or its files or its data cannot be used.
-    """
+    """Open an evaluated run of a forecaster."""
     run = RunDir(Path(folder))
     metrics = read_figures(run.metrics)
     if "actions" not in metrics:
@@ -253,11 +209,6 @@ def draw_forecasts(
     """Draw the figures of an evaluated forecaster, see ``asgcn_dgl.experiments.figures``.
 
     ``clip`` is the name of a window: that of its recording, ``@``, and its first frame.
-
-    Raises
-    ------
-    InputError
-        If a figure or window is unknown, or the run or its data cannot be used.
     """
     unknown = sorted(set(only or ()) - set(FORECAST_FIGURES))
     if unknown:

@@ -29,8 +29,6 @@ from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.stance import guess_up
 
-__all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
-
 Ints = npt.NDArray[np.int64]
 
 #: Figures that the report shows.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from asgcn_dgl import metrics
 from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["class_links", "link_matrix", "links_used", "warnings_of"]
-
 Floats = npt.NDArray[np.float64]
 
 

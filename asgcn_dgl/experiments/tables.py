@@ -25,8 +25,6 @@ from asgcn_dgl.training.run import train
 from asgcn_dgl.training.views import SUITED
 from asgcn_dgl.workers import pool_of, submit
 
-__all__ = ["Job", "make_table", "markdown"]
-
 # What a run may change from one sitting to the next without becoming another.
 _PLACES = {
     "clips": ("workers", "cache"),

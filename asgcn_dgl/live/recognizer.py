@@ -23,8 +23,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import ClipsConfig
 from asgcn_dgl.training.preparation import BY_FRAME, prepared, undo_alignment
 
-__all__ = ["Answer", "Recognizer"]
-
 #: Frames of a window that nobody chose, at most.
 LONGEST = 300
 

@@ -29,16 +29,6 @@ from asgcn_dgl.schema import check_values
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import LOCK, RunDir
 
-__all__ = [
-    "RECORD",
-    "Restored",
-    "load_checkpoint",
-    "load_model",
-    "make_record",
-    "versions",
-    "write_model",
-]
-
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
 
@@ -139,13 +129,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
-    """Refuse weights that are not numbers.
-
-    Raises
-    ------
-    InputError
-        If one is NaN or infinite; the message names it.
-    """
+    """Refuse weights that are NaN or infinite."""
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{path}: weight {name} is not finite; {ANOTHER}")
@@ -300,13 +284,7 @@ def write_model(
 
 
 def model_weights(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
-    """Return the model's weights out of a training module's state, averaged ones first.
-
-    Raises
-    ------
-    InputError
-        If the state, which is of the file ``path``, holds none, or one is not finite.
-    """
+    """Return the model's weights out of a training module's state, averaged ones first."""
     for prefix in ("average.module.", "model."):
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if weights:

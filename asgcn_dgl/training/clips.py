@@ -35,16 +35,6 @@ from asgcn_dgl.training.progress import progress_wanted
 from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.views import suited
 
-__all__ = [
-    "RunClips",
-    "clips_to_test",
-    "evaluation_loader",
-    "load",
-    "make_dataset",
-    "open_run",
-    "run_layouts",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Clips whose bodies are measured.

@@ -18,16 +18,6 @@ from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.scoring import interval_percents
 from asgcn_dgl.training.units import unit_of
 
-__all__ = [
-    "RunSummary",
-    "choose_weights",
-    "fuse",
-    "fusion_table",
-    "list_runs",
-    "read_scores",
-    "runs_table",
-]
-
 MOST_CHOSEN = 6  # runs: 3003 sums of ten tenths
 CHOOSE_ELSEWHERE = (
     "weights are chosen on clips held out of the training clips: train with clips.validation, "

@@ -17,24 +17,6 @@ from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
 from asgcn_dgl.skeleton import layout_names
 
-__all__ = [
-    "OF_THE_DATA",
-    "SECTIONS",
-    "AIMConfig",
-    "ClipsConfig",
-    "ForecastConfig",
-    "LoggerName",
-    "OptimConfig",
-    "PredictionConfig",
-    "RunConfig",
-    "TrainerConfig",
-    "packaged_config",
-    "packaged_configs",
-    "read_yaml",
-    "yaml_text",
-]
-
-
 #: Where a run can log beside its CSV files.
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 #: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
@@ -763,13 +745,7 @@ def yaml_text(value: object) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the options in a YAML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not YAML, or is not a mapping.
-    """
+    """Return the options in a YAML file."""
     yaml = _yaml()
     if not Path(path).is_file():
         raise InputError(

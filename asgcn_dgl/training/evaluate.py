@@ -31,8 +31,6 @@ from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
-__all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
-
 logger = logging.getLogger(__name__)
 
 

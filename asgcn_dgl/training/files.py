@@ -14,8 +14,6 @@ from asgcn_dgl.models.pretrained import is_pretrained
 from asgcn_dgl.schema import read_json
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
-__all__ = ["DIVERGED", "LOCK", "RunDir", "next_run_dir", "read_figures"]
-
 LOCK = ".lock"  # there while a process writes results
 DIVERGED = "diverged: "  # begins the last line of the log of such a run
 

@@ -24,8 +24,6 @@ from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
 from asgcn_dgl.training.modules import Phase
 from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups
 
-__all__ = ["ForecastData", "ForecastTraining", "forecast_loss"]
-
 
 def forecast_loss(
     future: Tensor,

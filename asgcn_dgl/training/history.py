@@ -9,8 +9,6 @@ from typing import TypedDict
 
 from asgcn_dgl.schema import check_values, parse_json, read_whole
 
-__all__ = ["History", "read_history"]
-
 History = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 

@@ -32,8 +32,6 @@ from asgcn_dgl.training.scoring import (
     masked_mse,
 )
 
-__all__ = ["AIMWarmUp", "JointTraining", "Phase"]
-
 
 class Phase(pl.LightningModule):
     """Common to both phases: seeds, checks for finite numbers, the record in checkpoints.

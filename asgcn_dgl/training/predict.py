@@ -24,8 +24,6 @@ from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
 from asgcn_dgl.training.preparation import TakeLayout, body_steps, undo_alignment
 
-__all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -176,13 +174,7 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
 
 
 def check_outputs(out: ASGCNOutput, source: str) -> None:
-    """Refuse scores and poses that are not numbers.
-
-    Raises
-    ------
-    InputError
-        If one is NaN or infinite.
-    """
+    """Refuse scores and poses that are not finite."""
     for what, values in (("scores", out.logits), ("future poses", out.future)):
         if values is not None and not bool(torch.isfinite(values).all()):
             raise InputError(

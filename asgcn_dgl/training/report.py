@@ -10,8 +10,6 @@ import numpy as np
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.units import Unit, unit_of
 
-__all__ = ["columns", "duration", "format_figures", "format_summary"]
-
 CLASSES_SHOWN = 10
 
 

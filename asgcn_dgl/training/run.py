@@ -60,8 +60,6 @@ from asgcn_dgl.training.pictures import LinkPictures
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import format_figures, format_summary
 
-__all__ = ["joint_phase", "train"]
-
 Record = Mapping[str, Any]
 
 # What a resumed run cannot change: its clips, its numbers, and whose state its checkpoints hold.

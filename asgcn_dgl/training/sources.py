@@ -10,8 +10,6 @@ from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.options import renamed
 from asgcn_dgl.training.config import SECTIONS, RunConfig, yaml_text
 
-__all__ = ["COMMAND_LINE", "Layer", "Sources", "config_of", "merge_layers"]
-
 COMMAND_LINE = "command line"
 _SIZES = frozenset(name for preset in PRESETS.values() for name in preset)
 
@@ -82,13 +80,7 @@ class Sources:
 
 
 def config_of(layers: Sequence[Layer]) -> RunConfig:
-    """Build the options of a run from their layers.
-
-    Raises
-    ------
-    InputError
-        If an option is unknown, of the wrong type, or breaks its rule; the message names the layer.
-    """
+    """Build the options of a run from their layers; InputError names the layer of a wrong one."""
     try:
         return RunConfig.from_dict(merge_layers(layers))
     except (TypeError, ValueError) as error:

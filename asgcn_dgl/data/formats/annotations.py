@@ -55,8 +55,6 @@ from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["NORMALIZATIONS", "Annotation", "AnnotationReader", "open_annotations"]
-
 logger = logging.getLogger(__name__)
 
 #: What becomes of pixels, see :func:`open_annotations`.
@@ -204,35 +202,9 @@ def open_annotations(
 ) -> AnnotationReader:
     """Open an annotation pickle, or a folder that holds one.
 
-    Parameters
-    ----------
-    layout
-        Name of a supplied layout, or a layout file. Default: the usual one of so many joints (25
-        and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two of OpenPose,
-        COCO-WholeBody's).
-    normalize
-        ``"centred"``: pixels, x by the picture's width and y by its height, less 0.5, as
-        Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``: from the
-        middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses in space are
-        unchanged.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        Keep the score as the last coordinate of each joint of a picture.
-    bodies
-        For sets whose poses are in separate files (Kinetics-400), in which bodies have no order
-        over time: so many of each frame's bodies are kept, those of the highest scores; by default
-        two. An error for other sets.
-    third
-        Whether the third of three coordinates is a ``"depth"`` or a ``"score"``. ``"auto"``: as for
-        arrays; beside ``keypoint_score`` a depth.
-
-    Returns
-    -------
-    AnnotationReader
-        ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
-        ``split1``, ``train`` and ``val`` the split ``split``. Names of classes are from
-        ``classes.txt`` beside the file.
+    The page "Annotations" has the options. ``xsub_train`` and ``xsub_val`` make the split ``xsub``,
+    ``train1`` and ``test1`` the split ``split1``, ``train`` and ``val`` the split ``split``. Names
+    of classes are from ``classes.txt`` beside the file.
     """
     if normalize not in NORMALIZATIONS:
         raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")

@@ -54,8 +54,6 @@ from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 
-__all__ = ["ArrayReader", "open_arrays"]
-
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
 LABELS = "{}_label.pkl"
@@ -159,37 +157,11 @@ def open_arrays(
     score: bool = True,
     third: str = "auto",
 ) -> ArrayReader:
-    """Open a folder of arrays, or one ``.npy`` or ``.npz`` file.
+    """Open a folder of arrays, or one ``.npy`` or ``.npz`` file; the page "Arrays" has the options.
 
-    The folder holds ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
-    same for ``val``, or one ``.npz`` as CTR-GCN writes it. Lengths of clips are from
-    ``train_num_frame.npy``, or from a third list in the pickle, where there is either; names of
-    classes are from ``classes.txt``.
-
-    Parameters
-    ----------
-    layout
-        Name of a supplied layout, or a layout file. Default: ``layout.yaml`` in the folder, else
-        the usual one of V joints (25 NTU's, 18 OpenPose's, 20 Kinect v1's, 17 COCO's).
-    padding
-        How clips were padded to T frames, where lengths are not known. ``"zeros"``: zeros at the
-        end are left out. ``"repeat"``: so is what exactly repeats the frames before it from the
-        start, as 2s-AGCN and AS-GCN pad clips.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        Keep the score as the last coordinate of each joint.
-    third
-        Whether the third channel is a ``"depth"`` or a ``"score"``. ``"auto"``: a score of layouts
-        of pictures (COCO's, OpenPose's, MPII's, Halpe's), else a depth; required for other layouts
-        where the values are from 0 to 1.
-
-    Returns
-    -------
-    ArrayReader
-        The split has the name of the folder where that is ``xsub``, ``xview`` or ``xset``, else
-        ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub``
-        and ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
+    The split has the name of the folder where that is ``xsub``, ``xview`` or ``xset``, else
+    ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
+    ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
     if padding not in ("zeros", "repeat"):
         raise InputError(f"padding must be zeros or repeat, got {padding!r}")

@@ -36,8 +36,6 @@ from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
-
 logger = logging.getLogger(__name__)
 
 CHANNELS = {
@@ -64,18 +62,10 @@ _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The head of a BVH file.
+    """The head of a BVH file: V joints, their parents (-1 for the root, the first), bones (V, 3).
 
-    Attributes
-    ----------
-    joints
-        Names of the V joints; the end of a chain is called ``PARENT_end``.
-    parents
-        Parent of each joint, -1 for the root, which is the first.
-    offsets
-        (V, 3) bones, units of the file.
-    channels
-        (joint, ``"position"`` or ``"rotation"``, axis) of each number of a frame.
+    The end of a chain is called ``PARENT_end``. ``channels`` has joint, ``"position"`` or
+    ``"rotation"``, and axis of each number of a frame.
     """
 
     joints: tuple[str, ...]
@@ -194,13 +184,7 @@ class _Words:
 
 
 def read_hierarchy(path: str | Path) -> Hierarchy:
-    """Read the head of a BVH file.
-
-    Raises
-    ------
-    InputError
-        If it is none; the message names the line.
-    """
+    """Read the head of a BVH file."""
     return _head(Path(path), read_lines(path, _ENCODING))[0]
 
 
@@ -430,28 +414,9 @@ def open_bvh(
     positions: str = "replace",
     labels: str = "table",
 ) -> FolderReader:
-    """Look at a folder of BVH files of one skeleton.
+    """Look at a folder of BVH files of one skeleton, or one file; the page "BVH" has the options.
 
-    Parameters
-    ----------
-    root
-        Folder that holds the files, at any depth, and possibly a table ``clips.csv`` of labels
-        and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
-    scale, step, positions
-        See :func:`read_bvh`.
-    labels
-        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
-        below the root.
-
-    Returns
-    -------
-    FolderReader
-        The layout is that of the first file.
-
-    Raises
-    ------
-    InputError
-        If there is no file, or the first cannot be used.
+    The layout is that of the first file.
     """
     _check(scale, step, positions)
     root = Path(root)

@@ -38,8 +38,6 @@ from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["BODIES", "open_kinetics", "read_kinetics"]
-
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
 

@@ -29,22 +29,11 @@ from asgcn_dgl.data.files import (
     read_lines,
     read_numbers,
 )
-from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
-
-__all__ = [
-    "CMU",
-    "H36M",
-    "Recorder",
-    "angles_to_positions",
-    "open_cmu",
-    "open_h36m",
-    "read_angles",
-    "read_mocap",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -96,47 +85,10 @@ _OFFSETS = {
 
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
-CMU = Recorder(
-    "cmu",
-    "cmu38",
-    _OFFSETS["cmu38"],
-    70.0,
-    (
-        "basketball",
-        "basketball_signal",
-        "directing_traffic",
-        "jumping",
-        "running",
-        "soccer",
-        "walking",
-        "washwindow",
-    ),
-)
+CMU = Recorder("cmu", "cmu38", _OFFSETS["cmu38"], 70.0, CLASS_NAMES["cmu"])
 
 #: Human3.6M.
-H36M = Recorder(
-    "h36m",
-    "h36m32",
-    _OFFSETS["h36m32"],
-    1.0,
-    (
-        "directions",
-        "discussion",
-        "eating",
-        "greeting",
-        "phoning",
-        "posing",
-        "purchases",
-        "sitting",
-        "sittingdown",
-        "smoking",
-        "takingphoto",
-        "waiting",
-        "walking",
-        "walkingdog",
-        "walkingtogether",
-    ),
-)
+H36M = Recorder("h36m", "h36m32", _OFFSETS["h36m32"], 1.0, CLASS_NAMES["h36m"])
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:

@@ -19,13 +19,17 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
 from asgcn_dgl.data.files import first_bytes, read_bytes
-from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
+from asgcn_dgl.data.formats.folder import (
+    FolderReader,
+    Protocol,
+    PublishedSet,
+    parse_name,
+    read_names,
+)
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
-
-__all__ = ["FORMATS", "NTU60", "NTU120", "parse_ntu_name", "read_ntu", "read_sample_names"]
 
 #: The 120 actions, as the set's authors list them (repository ``shahroudy/NTURGB-D``, README; two
 #: slips corrected: "put on glasses", "quiet"). The first 60 are those of NTU RGB+D 60.
@@ -49,7 +53,14 @@ _COLUMNS = (0, 1, 2, 11)
 _NUMBER = re.compile(
     r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+_NAME = re.compile(
+    "".join(
+        rf"{letter}(?P<{name}>(?!000)\d{{3}})"
+        for letter, name in zip(
+            "SCPRA", ("setup", "camera", "subject", "replication", "action"), strict=True
+        )
+    )
+)
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
 
@@ -64,15 +75,7 @@ def parse_ntu_name(name: str | Path) -> RecordingName:
     >>> parse_ntu_name("S001C003P008R002A058.skeleton")
     RecordingName(action=58, subject=8, camera=3, setup=1, replication=2)
     """
-    match = _NAME.fullmatch(Path(name).stem)
-    numbers = [int(part) for part in match.groups()] if match else [0]
-    if 0 in numbers:
-        raise InputError(
-            f"{name}: the name is not of the form SsssCcccPpppRrrrAaaa with numbers from 001; "
-            "rename the file as the data set has it, or move it out of the folder"
-        )
-    setup, camera, subject, replication, action = numbers
-    return RecordingName(action, subject, camera, setup, replication)
+    return parse_name(name, _NAME, "SsssCcccPpppRrrrAaaa with numbers from 001")
 
 
 def read_ntu(

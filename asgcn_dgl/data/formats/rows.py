@@ -24,8 +24,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["clips_of_table", "is_table", "read_table"]
-
 NEEDED = ("clip", "frame", "joint", "x", "y")
 ALLOWED = (*NEEDED, "z", "body", "score")
 NUMBERS = ("x", "y", "z", "score")

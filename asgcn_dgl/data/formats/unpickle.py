@@ -20,8 +20,6 @@ import numpy as np
 from asgcn_dgl.data.files import in_short, plain_file, shown
 from asgcn_dgl.errors import InputError
 
-__all__ = ["PickledArray", "read_pickle"]
-
 #: Instructions that are followed at most; a set of a hundred thousand recordings takes ten million.
 MAX_STEPS = 40_000_000
 

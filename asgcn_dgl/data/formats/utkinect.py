@@ -18,29 +18,16 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import first_bytes, read_lines, read_numbers
-from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "Span", "open_utkinect", "read_spans", "read_video"]
-
 logger = logging.getLogger(__name__)
 
 #: The ten actions, in the order of the labels.
-CLASS_NAMES = (
-    "walk",
-    "sitDown",
-    "standUp",
-    "pickUp",
-    "carry",
-    "throw",
-    "push",
-    "pull",
-    "waveHands",
-    "clapHands",
-)
+ACTIONS = CLASS_NAMES["utkinect"]
 
 LABELS = "actionLabel.txt"
 SPLITS = "tr_te_splits.mat"
@@ -116,10 +103,10 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
 
 def _span(place: str, video: str, fields: list[str], line: int) -> Span:
     action = fields[0].removesuffix(":")
-    if not video or len(fields) != 3 or action not in CLASS_NAMES:
+    if not video or len(fields) != 3 or action not in ACTIONS:
         raise InputError(
             f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one "
-            f"(walk: 252 390) should stand, of the actions {', '.join(CLASS_NAMES)}; copy "
+            f"(walk: 252 390) should stand, of the actions {', '.join(ACTIONS)}; copy "
             f"{LABELS} again from its source"
         )
     if fields[1] == fields[2] == "NaN":
@@ -190,7 +177,7 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
         meta |= {"subject": int(match[1]), "replication": int(match[2])}  # type: ignore[dict-item]
     label = -1
     if span is not None:
-        label = CLASS_NAMES.index(span.action)
+        label = ACTIONS.index(span.action)
         meta["path"] = f"{path} ({span.action})"
     return Clip.from_positions(
         path.stem if span is None else span.name,
@@ -290,13 +277,13 @@ def _reader(
             for path, span in zip(videos, spans, strict=True)
         ),
         get_layout("kinectv1_20"),
-        CLASS_NAMES,
+        ACTIONS,
         splits,
         tuple(videos),
         read_span,
         {"gaps": gaps},
         tuple({"span": span} for span in spans),
-        labels=tuple(-1 if span is None else CLASS_NAMES.index(span.action) for span in spans),
+        labels=tuple(-1 if span is None else ACTIONS.index(span.action) for span in spans),
         numbers=tuple(numbers),
     )
 

@@ -12,7 +12,7 @@ from members import members
 from scipy import io
 
 from asgcn_dgl.data.formats.utkinect import (
-    CLASS_NAMES,
+    ACTIONS,
     open_utkinect,
     read_span,
     read_spans,
@@ -76,7 +76,7 @@ def test_sequences_and_splits(root, caplog):
     assert "line 99: no frames (NaN) of s10_e02_carry; it is left out" in " ".join(
         caplog.text.split()
     )
-    assert len(source) == 79 and source.class_names == CLASS_NAMES
+    assert len(source) == 79 and source.class_names == ACTIONS
     assert list(source.splits)[:11] == [*(f"five_{n}" for n in range(1, 11)), "sequence_s01_e01"]
     assert len(source.splits) == 30
     subjects = write_splits(root / "again.mat")
@@ -97,7 +97,7 @@ def test_spans_take_their_frames(root):
     for action, inside in (("walk", [0, 1, 2]), ("sitDown", [3]), ("carry", [4, 5])):
         clip = source.read(source.names.index(f"s03_e02_{action}"))
         np.testing.assert_allclose(clip.pos[0], pos[inside], atol=1e-6)  # repeats are kept
-        assert CLASS_NAMES[clip.label] == action
+        assert ACTIONS[clip.label] == action
         assert (clip.meta["subject"], clip.meta["replication"]) == (3, 2)
     assert number.tolist() == list(NUMBERS)
     assert source.read(source.names.index("s03_e02_push")).num_frames == 1
