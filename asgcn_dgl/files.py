@@ -22,16 +22,6 @@ try:
 except ImportError:  # a system without these locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "append_line",
-    "atomic_path",
-    "check_target",
-    "locked",
-    "plain_file",
-    "write_json",
-    "write_npz",
-]
-
 
 def plain_file(path: str | Path) -> os.stat_result:
     """Return size and time of a file that shall be read.
@@ -43,10 +33,22 @@ def plain_file(path: str | Path) -> os.stat_result:
         reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
         reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise unreadable(path, error) from error
     if reason:
         raise InputError(f"{path}: cannot be read ({reason}); check the path")
     return found
+
+
+def unreadable(path: str | Path, error: Exception) -> InputError:
+    """Return the error of a file that the system does not let read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"{path}: cannot be read ({reason.lower()}); check the path")
+
+
+def in_short(error: Exception) -> str:
+    """Return the message of another library's error on one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def check_target(path: str | Path) -> Path:

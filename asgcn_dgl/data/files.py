@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import plain_file
+from asgcn_dgl.files import plain_file, unreadable
+from asgcn_dgl.schema import parse_json
 
 #: Larger files are refused, and so are arrays that would take more memory.
 MAX_BYTES = 2**27
@@ -35,14 +35,7 @@ def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
 def read_bytes(path: str | Path) -> bytes:
     """Read a file that is neither empty nor larger than ``MAX_BYTES``."""
     check_size(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
-    if not data or data.isspace():
-        raise InputError(f"{path}: the file is empty; copy it again from its source")
-    return data
+    return first_bytes(path, -1)
 
 
 def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
@@ -52,8 +45,7 @@ def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
         with Path(path).open("rb") as file:
             data = file.read(count)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+        raise unreadable(path, error) from error
     if not data or data.isspace():
         raise InputError(f"{path}: the file is empty; copy it again from its source")
     return data
@@ -108,12 +100,6 @@ def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
         first[name] = path
 
 
-def in_short(error: Exception) -> str:
-    """Return the message of another library's error on one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
 def shown(value: object) -> str:
     """Return an unexpected value in at most 40 characters, for a message.
 
@@ -162,27 +148,7 @@ def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
 def read_json(path: str | Path, limit: int = MAX_BYTES) -> Any:
     """Read a JSON file, in which an object has a key once."""
     check_size(path, limit)
-    try:
-        return json.loads(read_bytes(path), object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
-            f"{_AGAIN}"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"{path}: JSON nested too deep for a recording; remove it") from error
-    except ValueError as error:  # a key twice, no text, or numbers beyond all bounds
-        raise InputError(f"{path}: not valid JSON ({in_short(error)}); {_AGAIN}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore
-        raise ValueError(f"{twice[:40]!r} stands twice in one object")
-    return found
+    return parse_json(read_bytes(path), path, _AGAIN, finite=False)
 
 
 def check_memory(path: str | Path, size: int, what: str) -> None:

@@ -29,15 +29,10 @@ class HandleMissing:
         missing joints of a body that is seen at all count as seen at the origin, as in published
         implementations.
     max_gap
-        Longest gap, in frames, that is filled, for ``"interpolate"``; None for any.
+        Longest gap, in frames, that ``"interpolate"`` fills; None for any.
     max_missing
-        Share of the joints of all bodies above which a frame is dropped, for ``"drop"``; joints
-        that are never seen do not count. The fullest frames stay, if all would go.
-
-    Raises
-    ------
-    ValueError
-        For another policy, or a number out of range.
+        Share of the joints of all bodies above which ``"drop"`` leaves a frame out; joints that are
+        never seen do not count. The fullest frames stay, if all would go.
 
     Examples
     --------

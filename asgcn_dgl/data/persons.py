@@ -180,16 +180,10 @@ class JoinTracks:
     """Join tracks of one person that the sensor lost and found again under another identity.
 
     Two tracks belong together where they share no frame, and wherever one follows the other the
-    body is found about where it was lost. Tracks are taken in the order in which they begin; each
-    goes to the fitting one whose jump is smallest.
-
-    Parameters
-    ----------
-    max_gap
-        Frames that a person may be lost.
-    max_jump
-        How far the joints may move on the whole meanwhile, in sizes of the body (the diagonal of
-        the box around its joints).
+    body is found about where it was lost: after at most ``max_gap`` frames, with joints that have
+    moved on the whole by at most ``max_jump`` sizes of the body (the diagonal of the box around its
+    joints). Tracks are taken in the order in which they begin; each goes to the fitting one whose
+    jump is smallest.
     """
 
     max_gap: int = 30

@@ -30,10 +30,11 @@ from typing import Any, TypedDict
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import in_short, read_bytes, shown
+from asgcn_dgl.data.files import read_bytes, shown
 from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.schema import check_values, parse_json
+from asgcn_dgl.files import in_short
+from asgcn_dgl.schema import check_values, parse_object
 from asgcn_dgl.skeleton import SkeletonLayout
 
 KIND = "asgcn_dgl store"
@@ -63,36 +64,16 @@ _REPLACED = (
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 
-@dataclass(frozen=True)
 class StoreFiles:
     """The files of a store, by name."""
 
-    path: Path
-
-    @property
-    def header(self) -> Path:
-        """What the store is."""
-        return self.path / "header.json"
-
-    @property
-    def index(self) -> Path:
-        """One row a recording."""
-        return self.path / "index.npy"
-
-    @property
-    def names(self) -> Path:
-        """One name a line."""
-        return self.path / "names.txt"
-
-    @property
-    def splits(self) -> Path:
-        """Which recordings train and test."""
-        return self.path / "splits.npy"
-
-    @property
-    def dropped(self) -> Path:
-        """What could not be used, and why."""
-        return self.path / "dropped.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header = path / "header.json"
+        self.index = path / "index.npy"
+        self.names = path / "names.txt"
+        self.splits = path / "splits.npy"
+        self.dropped = path / "dropped.json"
 
     def shard(self, number: int, what: str) -> Path:
         """Positions (``"pos"``) or masks (``"mask"``) of a shard."""
@@ -295,7 +276,7 @@ def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
         )
     remedy = f"not the header of a store; {_DAMAGED}"
     text = read_bytes(files.header)
-    header = parse_json(text, files.header, remedy)
+    header = parse_object(text, files.header, remedy)
     kind, version = (header.get(name) for name in ("kind", "version"))
     if kind != KIND or type(version) is not int or version != VERSION:
         raise InputError(

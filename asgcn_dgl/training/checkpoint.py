@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
-from asgcn_dgl.data.files import in_short, shown
+from asgcn_dgl.data.files import shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, plain_file
+from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
@@ -110,7 +110,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{path}: not a whole checkpoint ({first[:120]}); {ANOTHER}") from error

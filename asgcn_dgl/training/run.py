@@ -10,9 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
-from asgcn_dgl.data.files import in_short
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import write_json, write_npz
+from asgcn_dgl.files import in_short, write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory

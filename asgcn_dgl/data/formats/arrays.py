@@ -53,6 +53,7 @@ from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import unreadable
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -343,8 +344,7 @@ def _map(path: Path) -> np.ndarray:
                 raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
             return array
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # numpy lets through whatever a damaged header leads to
         raise InputError(
             f"{path}: not an array of numbers, or truncated ({str(error)[:100]}); write it again "

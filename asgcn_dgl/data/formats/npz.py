@@ -17,8 +17,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
+from asgcn_dgl.data.files import MAX_BYTES, check_size, plain_file
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short, unreadable
 
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
@@ -106,7 +107,7 @@ def _opened(
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # zipfile and numpy let through whatever a damaged file leads to
         raise InputError(
             f"{path}: {in_short(error)}; write it again with numpy.savez, plain arrays only"

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
-from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
+from asgcn_dgl.data.files import check_memory, check_size, plain_name
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout
 
 if TYPE_CHECKING:
