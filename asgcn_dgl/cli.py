@@ -153,7 +153,7 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="asgcn-dgl",
         description="Actional-structural graph convolutions: recognize what a skeleton does, and "
-        "predict how it goes on.",
+        "predict its next poses.",
         version=__version__,
         allow_abbrev=False,
         exit_on_error=False,

@@ -183,7 +183,7 @@ def _fault(
     for number, line in enumerate(lines, start=first):
         fields = line.split(delimiter or None)
         if len(fields) != columns:
-            found = f"{len(fields)} numbers where {columns} should stand"
+            found = f"{len(fields)} numbers instead of {columns}"
             return InputError(f"{path}, line {number}: {found}; {_AGAIN}")
         for place, text in enumerate(fields, start=1):
             try:

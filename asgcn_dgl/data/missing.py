@@ -24,7 +24,7 @@ class HandleMissing:
     policy
         ``"mask"``: nothing is done; networks leave missing joints out. ``"interpolate"``: a joint
         that is missing for a while moves evenly from where it was last seen to where it is seen
-        next, and stands still before the first and after the last time; one that is never seen
+        next, and does not move before the first and after the last time; one that is never seen
         stays missing. ``"drop"``: frames that miss too many joints are left out. ``"zero"``:
         missing joints of a body that is seen at all count as seen at the origin, as in published
         implementations.

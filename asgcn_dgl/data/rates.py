@@ -86,11 +86,11 @@ def doubt_rates(rates: Iterable[float]) -> str:
     known = sorted(rate for rate in found if rate)
     if len(known) < 2 and not (known and found[0]):
         return ""
-    told = ", ".join(f"{rate:g}: {found[rate]}" for rate in known)
+    counts = ", ".join(f"{rate:g}: {found[rate]}" for rate in known)
     if found[0]:
-        told += f", not told: {found[0]}"
+        counts += f", unknown: {found[0]}"
     return (
-        f"frames a second differ ({told} recordings), so that steps from frame to frame mean "
+        f"frames a second differ ({counts} recordings), so that steps from frame to frame mean "
         f"different times; train with --clips.rate {known[0]:g}"
-        + (", and tell the rates (fps)" if found[0] else "")
+        + (", and give the rates (fps)" if found[0] else "")
     )

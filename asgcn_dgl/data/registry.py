@@ -228,4 +228,4 @@ def _roots(root: str | Path | Sequence[str | Path]) -> list[Path]:
 def _check_apart(roots: Sequence[Path]) -> None:
     for first, second in ((a, b) for a in roots for b in roots if a is not b):
         if second.is_relative_to(first):
-            raise InputError(f"{second}: lies in {first}; give folders that are apart")
+            raise InputError(f"{second}: is inside {first}; give separate folders")

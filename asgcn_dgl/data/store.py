@@ -118,7 +118,7 @@ class Store(Reader):
             self._check_current()
         whole = len(pos) == size * self.num_dims and len(bits) == -(-size // 8)
         if not whole or min(bodies, frames, pos_at, mask_at) < 0:
-            raise InputError(f"{self.path / 'index.npy'}: row {index} is none; {_DAMAGED}")
+            raise InputError(f"{self.path / 'index.npy'}: row {index} is invalid; {_DAMAGED}")
         mask = np.unpackbits(bits, count=size).astype(bool)
         known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
         rate = self.rate(index)
@@ -287,7 +287,7 @@ def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
     return header, hashlib.sha256(text).hexdigest()
 
 
-Stamp = tuple[int, int, int]  # by which a file is told from another of its name
+Stamp = tuple[int, int, int]  # what distinguishes a file from another of its name
 
 
 def _stamp(path: Path) -> Stamp:

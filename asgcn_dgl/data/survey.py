@@ -67,8 +67,10 @@ class Survey:
             f"missing joints: {100 * self.missing:.2f} %" + _worst(self.missing_joints),
         ]
         if self.rates:
-            told = [f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())]
-            lines.insert(1, "frames a second: " + ", ".join(told))
+            counts = [
+                f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
+            ]
+            lines.insert(1, "frames a second: " + ", ".join(counts))
         for name, (train, test) in self.splits.items():
             lines.append(f"split {name}: {train} train, {test} test")
         width = max((len(name) for name in self.classes), default=0)

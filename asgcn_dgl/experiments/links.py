@@ -71,7 +71,7 @@ def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
         return []
     return [
         f"A-links of type {kind} link {use['types'][kind - 1]['linked']:.0%} of all pairs of "
-        "joints with a probability above 0.5: they hardly tell pairs or actions apart; train with "
+        "joints with a probability above 0.5: they hardly distinguish pairs or actions; train with "
         "more aim.joint_kl"
         for kind in use["saturated"]
     ]

@@ -54,7 +54,7 @@ class Job:
         file = self.run.metrics if self.split == "test" else self.run.validation
         if not file.is_file():
             return None
-        found = read_figures(file, "remove it and go on")
+        found = read_figures(file, "remove it and run the command again")
         if "top1" not in found:
             raise InputError(
                 f"{file}: holds no accuracy; with --split validation some training clips must be "

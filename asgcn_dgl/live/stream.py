@@ -189,7 +189,7 @@ def follow(
                 if begun:
                     yield begun
                 return
-            if os.fstat(file.fileno()).st_size < file.tell():  # cut short: written anew
+            if os.fstat(file.fileno()).st_size < file.tell():  # cut short: written again
                 file.seek(0)
                 begun = b""
             time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Who is who from one frame to the next, where the pose estimator does not tell."""
+"""Who is who from one frame to the next, where the pose estimator does not say."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class RunClips:
         if len(self.set.class_names) < 2:
             raise InputError(
                 f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
-                "there is nothing to tell apart"
+                "there is nothing to distinguish"
             )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split

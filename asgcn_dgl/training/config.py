@@ -88,7 +88,7 @@ class ClipsConfig:
         bodies where that is far from 1.
     rate
         Frames a second that recordings are brought to first, by interpolation; those that do not
-        tell theirs stay as they are. None: their own, which should be the same.
+        say theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.

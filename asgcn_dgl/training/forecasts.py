@@ -125,7 +125,7 @@ def _mean(
     """Mean error of each window by frame, (B, T'): over joints, or by their weight in a body."""
     rows = torch.ones_like(error) if weight is None else weight.unsqueeze(1).expand_as(error)
     total = error.new_zeros(len(bodies), error.shape[1])
-    # Of what is seen in part, the joints seen stand for all.
+    # Where joints are missing the mean is over those that are seen.
     seen = total.index_add(0, clip, rows * mask)
     whole = total.index_add(0, clip, rows) / bodies.unsqueeze(1)
     size = torch.ones_like(whole) if weight is None else whole

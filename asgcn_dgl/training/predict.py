@@ -184,7 +184,7 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
 
 
 def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
-    """Forecast how a clip goes on, from its last frames at the model's rate."""
+    """Forecast the poses after a clip from its last frames at the model's rate."""
     config = restored.config
     if config.clips.layout is not None:
         clip = TakeLayout(get_layout(config.clips.layout))(clip)

@@ -76,7 +76,7 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
     ]
     if use["saturated"]:
         kinds = ", ".join(map(str, use["saturated"]))
-        lines.append(f"  A-links that tell little: over a quarter of all pairs, type {kinds}")
+        lines.append(f"  A-links that say little: over a quarter of all pairs, type {kinds}")
     return lines
 
 

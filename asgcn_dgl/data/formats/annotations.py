@@ -297,9 +297,9 @@ def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
     for each in annotations:
         seen[each.name] = seen.get(each.name, 0) + 1
         if seen[each.name] > 1:
-            told = f"{path}: {each.name!r} stands in it twice; keep one of the two"
+            fault = f"{path}: duplicate name {each.name!r}; keep one of the two"
             name = f"{each.name} ({seen[each.name]})"
-            each = each._replace(name=name, fault=each.fault or told)
+            each = each._replace(name=name, fault=each.fault or fault)
         found.append(each)
     return found
 
@@ -328,11 +328,11 @@ def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation
     """Return the annotation, as a fault where it does not have the joints of most others."""
     if not isinstance(each.pos, PickledArray) or each.pos.shape[2:] == (joints, dims):
         return each
-    told = (
+    fault = (
         f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} coordinates, "
         f"where others have {joints} of {dims}; split the file"
     )
-    return each._replace(fault=each.fault or told)
+    return each._replace(fault=each.fault or fault)
 
 
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
@@ -340,9 +340,9 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
     try:
         return _checked(path, number, entry, known)
     except InputError as error:
-        told = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
+        given = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
         try:
-            name = plain_name(told, "") if isinstance(told, str) else ""
+            name = plain_name(given, "") if isinstance(given, str) else ""
         except InputError:
             name = ""
         return Annotation(name or f"annotation {number + 1}", -1, None, None, None, str(error))
@@ -439,7 +439,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dic
         if not all(isinstance(member, str) for member in members):
             raise InputError(f"{path}: the split {shown(key)!r} holds what is no name; correct it")
         if len(set(members)) < len(members):
-            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; take one out")
+            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; remove one")
         absent = [member for member in members if member not in known]
         if absent:
             logger.warning(

@@ -185,7 +185,7 @@ def open_arrays(
     check_names(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
-        raise InputError(f"{root}: arrays of different joints or channels; prepare each apart")
+        raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
     folder = root.parent if root.is_file() else root
     archive = pairs[0].data if pairs[0].stored else None
     chosen = ntu_set(names) if archive is None else _set_of(archive, labels)

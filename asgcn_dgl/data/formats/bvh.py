@@ -154,7 +154,7 @@ class _Words:
         assert self._next is not None
         self.line = self._next[0]
         if not word or (wanted and word.upper() != wanted.upper()):
-            raise self.error(f"{word[:40]!r} where {wanted or 'a word'} should stand")
+            raise self.error(f"{word[:40]!r} instead of {wanted or 'a word'}")
         self._next = None
         return word
 
@@ -166,7 +166,7 @@ class _Words:
         except ValueError:
             value = np.nan
         if not np.isfinite(value):
-            raise self.error(f"{word[:40]!r} where a number should stand")
+            raise self.error(f"{word[:40]!r} instead of a number")
         return value
 
     def name(self) -> str:
@@ -224,7 +224,7 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
         if kind == "END":
             words.take("SITE")
         elif kind != "JOINT":
-            raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
+            raise words.error(f"{kind[:40]!r} instead of JOINT, End Site or }}")
         if not joints[stack[-1]]:
             raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
@@ -254,7 +254,7 @@ def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
     for _ in range(int(count)):
         word = words.take()
         if word.lower() not in CHANNELS:
-            raise words.error(f"{word[:40]!r} where a channel such as Xrotation should stand")
+            raise words.error(f"{word[:40]!r} instead of a channel such as Xrotation")
         kind, axis = CHANNELS[word.lower()]
         if (joint, kind, axis) in found:
             raise words.error(f"channel {word} twice")
@@ -286,7 +286,7 @@ def read_bvh(
     step
         Keep every step-th frame.
     positions
-        Meaning of a joint's position channels. ``"replace"``: they stand in the place of its
+        Meaning of a joint's position channels. ``"replace"``: they replace its
         offset. ``"add"``: they are added to it; programs differ. The two agree where the root's
         offset is zero and only the root has such channels.
     name, label, meta
@@ -336,11 +336,11 @@ def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> Skelet
     if layout.joints != hierarchy.joints or set(layout.bones) != bones:
         other = next(
             (name for name in hierarchy.joints if name not in layout.joints),
-            "the same joints, otherwise joined or ordered",
+            "the same joints with other bones or in another order",
         )
         raise InputError(
             f"{path}: its skeleton ({len(hierarchy.joints)} joints, among them {other}) is not "
-            f"{layout.name!r} of the other files; prepare files of each skeleton apart"
+            f"{layout.name!r} of the other files; prepare the files of each skeleton separately"
         )
     return layout
 
@@ -365,8 +365,8 @@ def _motion(
             value = -1.0
         if not 0 < value < 1e9:
             raise InputError(
-                f"{path}, line {number}: {text.strip()[:40]!r} where a line such as {what!r} "
-                "should stand; the file is damaged: export it again"
+                f"{path}, line {number}: {text.strip()[:40]!r} instead of a line such as {what!r}; "
+                "the file is damaged: export it again"
             )
         found.append(value)
     frames, seconds = found

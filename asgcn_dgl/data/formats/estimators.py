@@ -404,8 +404,8 @@ def _deeplabcut(files: Sequence[Path]) -> Poses:
     begin, axes = heads["coords"]
     animals = heads.get("individuals", (0, [""] * len(axes)))[1]
     columns: Columns = {}
-    told = zip(animals, heads["bodyparts"][1], axes, strict=False)
-    for number, (animal, joint, axis) in enumerate(told):
+    cells = zip(animals, heads["bodyparts"][1], axes, strict=False)
+    for number, (animal, joint, axis) in enumerate(cells):
         if number and _axis(axis) in _AXES:
             columns.setdefault(animal, {}).setdefault(joint, {})[_axis(axis)] = number
     return _poses_of_table(path, rows[begin:], dialect, columns)

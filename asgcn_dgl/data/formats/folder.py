@@ -140,7 +140,7 @@ class PublishedSet:
             raise InputError(
                 f"{self.name}: the {train + test} files are the whole set, which protocol "
                 f"{protocol!r} splits into {expected[0]} training and {expected[1]} test files, "
-                f"but their names say {train} and {test}; files are renamed or stand in for "
+                f"but their names say {train} and {test}; files are renamed or replaced by "
                 "others: copy the set again from its source"
             )
 

@@ -150,7 +150,7 @@ def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndar
         if not 0 <= number < MAX_FRAMES:
             raise InputError(f"{path}, frame {number}: not from 0 to {MAX_FRAMES - 1}; correct it")
         if number in seen:
-            raise InputError(f"{path}: frame {number} stands in it twice; take one out")
+            raise InputError(f"{path}: duplicate frame {number}; remove one")
         seen.add(number)
         numbers.append(number)
         people.append(found[:most])

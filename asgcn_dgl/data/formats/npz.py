@@ -99,7 +99,7 @@ def _opened(
             warnings.simplefilter("error")  # numpy warns of headers that it had to repair
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
-                raise ValueError("an array stands in it twice")
+                raise ValueError("two arrays have one name")
             yield (
                 archive,
                 [each for each in members if each.filename.removesuffix(".npy") in names],
@@ -147,7 +147,7 @@ def _find_member(
     file.seek(member.header_offset)
     local = file.read(30)
     if len(local) < 30 or not local.startswith(_LOCAL):
-        raise ValueError(f"{member.filename} does not stand where the directory says")
+        raise ValueError(f"{member.filename} is not where the directory says")
     begin = member.header_offset + 30 + sum(struct.unpack_from("<HH", local, 26))
     with archive.open(member) as content:
         shape, fortran, dtype, count = _announced(content, member)

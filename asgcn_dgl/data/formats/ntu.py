@@ -180,7 +180,7 @@ class _Text:
     def count(self, line: int, what: str) -> int:
         text = self.line(line, what).strip()
         if not text.isdigit() or len(text) > 9:
-            raise self.error(line, f"{text[:40]!r} where {what} should stand; {_AGAIN}")
+            raise self.error(line, f"{text[:40]!r} instead of {what}; {_AGAIN}")
         return int(text)
 
 
@@ -202,9 +202,7 @@ def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
             heads.append(at)
             at += BODY_LINES
     if at <= len(text.lines):
-        raise text.error(
-            at, f"the file goes on after the last of its {num_frames} frames; {_AGAIN}"
-        )
+        raise text.error(at, f"more lines after the last of its {num_frames} frames; {_AGAIN}")
     if not heads:
         raise text.error(
             1,
@@ -220,8 +218,8 @@ def _check_head(text: _Text, at: int, place: str) -> None:
     if len(fields) != BODY_FIELDS or not fields[0].isdigit():
         raise text.error(
             at,
-            f"{' '.join(fields)[:40]!r} where the {BODY_FIELDS} fields of a body of {place} should "
-            f"stand; {_AGAIN}",
+            f"{' '.join(fields)[:40]!r} instead of the {BODY_FIELDS} fields of a body of {place}; "
+            f"{_AGAIN}",
         )
     joints = text.count(at + 1, f"the number of joints of a body of {place}")
     if joints != NUM_JOINTS:
@@ -268,7 +266,7 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
             if not _NUMBER.fullmatch(fields[column]):
                 fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
                 return text.error(_line(starts, index), fault)
-    return text.error(starts[0], f"its joints, or those of a later body, are no numbers; {_AGAIN}")
+    return text.error(starts[0], f"its joints, or those of a later body, are not numbers; {_AGAIN}")
 
 
 def _row_fault(row: str, values: np.ndarray) -> str:

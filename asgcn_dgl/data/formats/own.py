@@ -91,7 +91,7 @@ def read_arrays(
     if not numbers or pos.shape[axes.index("C")] not in (2, 3):
         raise InputError(
             f"{path}: keypoints are {pos.dtype} {pos.shape}, where numbers of {_named(axes)} "
-            "should be, 2 or 3 coordinates; another order is told by --options.axes, such as TMVC"
+            "should be, 2 or 3 coordinates; give another order by --options.axes, such as TMVC"
         )
     seen: dict[str, np.ndarray] = {}
     shape = tuple(size for size, axis in zip(pos.shape, axes, strict=True) if axis != "C")
@@ -293,7 +293,7 @@ def _recognizes(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         names = names_in_npz(path)
-        return not names or "keypoints" in names  # a damaged one is told by its reader
+        return not names or "keypoints" in names  # its reader reports a damaged one
     return suffix == ".parquet" or (suffix == ".csv" and is_table(path))
 
 

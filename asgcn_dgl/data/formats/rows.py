@@ -88,8 +88,8 @@ def read_table(
     if len(twice):
         row = int(order[twice + 1].min())
         raise InputError(
-            f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is there "
-            "twice; take one out, or tell bodies apart by a column 'body'"
+            f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is "
+            "repeated; remove one, or distinguish bodies by a column 'body'"
         )
     pos, mask = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool)
     pos[number] = np.where(absent[:, None], 0.0, values)

@@ -26,7 +26,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 #: What spreadsheet programs write that is not Unicode.
 _OTHER = "cp1252"
 
-#: Bytes by which the dialect is told.
+#: Bytes by which the dialect is recognized.
 _LOOKED_AT = 2**16
 
 

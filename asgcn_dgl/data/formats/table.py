@@ -186,9 +186,9 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         }
         name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
         if name in entries or name not in known:
-            why = "stands here twice" if name in entries else "is not among the recordings"
+            why = "is repeated" if name in entries else "is not among the recordings"
             like = f", which are called like {names[0]!r}" if names and name not in entries else ""
-            raise InputError(f"{place}: {name!r} {why}{like}; take the line out or correct it")
+            raise InputError(f"{place}: {name!r} {why}{like}; remove the line or correct it")
         entries[name] = entry
     missing = [name for name in names if name not in entries]
     if missing:
@@ -297,7 +297,7 @@ def class_list(root: Path) -> tuple[str, ...]:
     names = tuple(line.strip() for line in read_lines(path) if line.strip())
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise InputError(f"{path}: the class {name[:40]!r} stands there twice; take one out")
+            raise InputError(f"{path}: duplicate class {name[:40]!r}; remove one")
     return names
 
 

@@ -79,7 +79,7 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
             span = _span(place, video, fields, number)
         key = video if span is None else span.name
         if key in seen:
-            raise InputError(f"{place}: {key} stands in the file twice; take one out")
+            raise InputError(f"{place}: duplicate {key}; remove one")
         seen.add(key)
         if span is not None:
             found.append(span)
@@ -106,13 +106,13 @@ def _span(place: str, video: str, fields: list[str], line: int) -> Span:
     if not video or len(fields) != 3 or action not in ACTIONS:
         raise InputError(
             f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one "
-            f"(walk: 252 390) should stand, of the actions {', '.join(ACTIONS)}; copy "
+            f"(walk: 252 390) should be, of the actions {', '.join(ACTIONS)}; copy "
             f"{LABELS} again from its source"
         )
     if fields[1] == fields[2] == "NaN":
         return Span(video, action, -1, -1, line)
     if not all(re.fullmatch(r"[0-9]{1,9}", text) for text in fields[1:]):
-        raise InputError(f"{place}: {' '.join(fields[1:])[:40]!r} are no two frame numbers")
+        raise InputError(f"{place}: {' '.join(fields[1:])[:40]!r} are not two frame numbers")
     first, last = int(fields[1]), int(fields[2])
     if last < first:
         raise InputError(f"{place}: the span ends at {last}, before it begins at {first}")

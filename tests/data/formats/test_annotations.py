@@ -301,7 +301,7 @@ def test_entries_as_people_write_them(save):
         (flat("bad", label="run"), "'label' is no class number"),
         (flat("bad", total_frames=9), "'total_frames' is 9"),
         (flat("bad", joints=18), "18 joints of 2 coordinates, where others have 17 of 2"),
-        (flat("b"), "'b' stands in it twice"),
+        (flat("b"), "duplicate name 'b'"),
         (flat("bad", bodies=30, frames=2), "30 bodies over 2 frames"),
     ],
 )

@@ -152,7 +152,7 @@ def test_h36m_folders(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda s: s.replace(",", " ", 1), "line 1: 116 numbers where 117 should stand"),
+        (lambda s: s.replace(",", " ", 1), "line 1: 116 numbers instead of 117"),
         (lambda s: s + "1,2,3\n", "line 7: 3 numbers where 117"),
         (lambda s: "\n" + s, "line 1: .*numbers where 117"),
         (lambda s: s.replace(s.split(",")[5], "nan", 1), "'nan' in column 6 is not a finite"),
