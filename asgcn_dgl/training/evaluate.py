@@ -80,34 +80,36 @@ def _evaluate(
         config.clips.num_clips = num_clips
     if mirrored is not None:
         config.clips.mirrored = mirrored
+    if compare and not isinstance(restored.model, Forecaster):
+        raise InputError("--compare: published figures are of forecasters; this run recognizes")
     set_threads(config)
     started = time.perf_counter()
-    if isinstance(restored.model, Forecaster):
-        split = config.clips.protocol or data.default_split
-        result = test_forecaster(restored, clips_to_test(data, config), "test", split, file)
-        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
-        write_json(run.metrics, result)
-        print(format_forecasts(result, compare=compare))
-        print(f"written: {run.metrics}")
-        return result
-    if compare:
-        raise InputError("--compare: published figures are of forecasters; this run recognizes")
-    datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
-    recognition, prediction = score(restored.model, datasets, config, "test")
-    result = figures(
-        restored,
-        recognition,
-        prediction,
-        split="test",
-        protocol=config.clips.protocol or data.default_split,
-        checkpoint=file.stem,
-    )
+    protocol = config.clips.protocol or data.default_split
+    result, scores = measure(restored, clips_to_test(data, config), "test", protocol, file)
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
-    write_npz(run.scores, **recognition.arrays(restored.class_names))
+    if scores:
+        write_npz(run.scores, **scores)
     write_json(run.metrics, result)
-    print(format_figures(result))
-    print(f"written: {run.metrics} and {run.scores}")
+    print(format_result(result, compare))
+    print(f"written: {run.metrics}{f' and {run.scores}' if scores else ''}")
     return result
+
+
+def measure(
+    restored: Restored, clips: Reader | Sequence[Clip], split: str, protocol: str, file: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of clips, and what a file of scores holds; a forecaster has none."""
+    if isinstance(restored.model, Forecaster):
+        return test_forecaster(restored, clips, split, protocol, file), {}
+    datasets = evaluation_datasets(clips, restored.model, restored.config)
+    scores = score(restored.model, datasets, restored.config, split)
+    found = figures(restored, *scores, split=split, protocol=protocol, checkpoint=file.stem)
+    return found, scores[0].arrays(restored.class_names)
+
+
+def format_result(result: dict[str, Any], compare: bool = False) -> str:
+    """Return the figures of an evaluation as tables."""
+    return format_forecasts(result, compare) if "actions" in result else format_figures(result)
 
 
 def _compare_origins(restored: Restored, data: Reader) -> None:
