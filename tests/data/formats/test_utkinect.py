@@ -153,7 +153,7 @@ def test_lost_joints_stay_lost(tmp_path):
         ("s01_e01\nwalk: 1\n", "line 2: 'walk: 1' where"),
         ("s01_e01\nwalk: 1 2 3\n", "line 2: 'walk: 1 2 3' where"),
         ("s01_e01\nwalk: 1 x\n", "line 2: '1 x' are not two frame numbers"),
-        ("s01_e01\nwalk: NaN 4\n", "line 2: 'NaN 4' are no two"),
+        ("s01_e01\nwalk: NaN 4\n", "line 2: 'NaN 4' are not two"),
         ("s01_e01\nwalk: 5 4\n", "line 2: the span ends at 4, before it begins at 5"),
         ("s01_e01\nwalk: 1 2\nwalk: 3 4\n", "line 3: duplicate s01_e01_walk"),
         ("s01_e01\nwalk: 1 2\ns01_e01\n", "line 3: duplicate s01_e01"),
