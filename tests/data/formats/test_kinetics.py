@@ -215,7 +215,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(ANYTHING, st.sampled_from(["data", "label_index", "frame_index", "skeleton", "body",
                                   "pose", "score"]))  # fmt: skip
 def test_any_value_anywhere_gives_a_clip_or_an_error(tmp_path_factory, value, where):
