@@ -171,11 +171,11 @@ def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
         seen = clip.mask[body][:, [right, left]].all(axis=1)
         if seen.any():
             places = clip.places[body, seen, :, :coords].astype(np.float64)
-            return _median_point(places[:, right] - places[:, left])
+            return median_point(places[:, right] - places[:, left])
     return None
 
 
-def _median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
+def median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
