@@ -63,7 +63,7 @@ class Resampled(Derived):
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        return AtRate(self.rate)(self._whole().read(index))
+        return AtRate(self.rate)(self.whole.read(index))
 
     def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording."""
@@ -71,7 +71,7 @@ class Resampled(Derived):
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
-        return [self.rate, self._whole().stamp()]
+        return [self.rate, self.whole.stamp()]
 
 
 def doubt_rates(rates: Iterable[float]) -> str:

@@ -151,6 +151,22 @@ class Restored:
     origins: tuple[Origin, ...] = ()
     scored: bool | None = None
 
+    def facts(self, split: str, protocol: str, checkpoint: str) -> dict[str, Any]:
+        """Return what the figures of an evaluation are of, in plain values."""
+        config = self.config
+        return {
+            "dataset": config.data,
+            "protocol": protocol,
+            "stream": config.stream,
+            "dims": self.model.config.in_feats,
+            "split": split,
+            "checkpoint": checkpoint,
+            "epoch": self.epoch,
+            "seed": config.trainer.seed,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "versions": versions(),
+        }
+
     def check_data(self, data: Reader) -> None:
         """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
         numbered = _numbered(self.model)  # names of imported weights that came without any

@@ -16,7 +16,7 @@ from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.training.batches import Loader, killed_workers
 from asgcn_dgl.training.build import device_of, set_threads
-from asgcn_dgl.training.checkpoint import Restored, load_model, versions
+from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import (
     clips_to_test,
     evaluation_loader,
@@ -206,11 +206,7 @@ def figures(
     """Return the figures of an evaluation in plain values, with what they were found with."""
     config = restored.config
     return {
-        "dataset": config.data,
-        "protocol": protocol,
-        "stream": config.stream,
-        "dims": restored.model.config.in_feats,
-        "split": split,
+        **restored.facts(split, protocol, checkpoint),
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,
         "mirrored": config.clips.mirrored,
@@ -219,9 +215,4 @@ def figures(
         "link_use": recognition.link_use(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
         "prediction": prediction.summary(1.0 if config.clips.box else config.clips.unit or 1.0),
-        "checkpoint": checkpoint,
-        "epoch": restored.epoch,
-        "seed": config.trainer.seed,
-        "parameters": sum(p.numel() for p in restored.model.parameters()),
-        "versions": versions(),
     }

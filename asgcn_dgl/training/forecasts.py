@@ -19,7 +19,7 @@ from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.build import device_of
-from asgcn_dgl.training.checkpoint import Restored, versions
+from asgcn_dgl.training.checkpoint import Restored
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import track
@@ -203,11 +203,7 @@ def forecast_figures(
     mean = np.mean(list(scores.by_label().values()), axis=0)
     unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
     return {
-        "dataset": config.data,
-        "protocol": protocol,
-        "stream": config.stream,
-        "dims": restored.model.config.in_feats,
-        "split": split,
+        **restored.facts(split, protocol, checkpoint),
         "clips": len({int(number) for number in windows.recording}),
         "windows": len(windows),
         "joints": {"modeled": joints, "all": joints if rules is None else rules.joints},
@@ -222,11 +218,6 @@ def forecast_figures(
             "mpjpe_per_frame": (unit * mean[1]).tolist(),
             "zero_velocity_per_frame": (unit * mean[still]).tolist(),
         },
-        "checkpoint": checkpoint,
-        "epoch": restored.epoch,
-        "seed": config.trainer.seed,
-        "parameters": sum(p.numel() for p in restored.model.parameters()),
-        "versions": versions(),
     }
 
 
