@@ -26,6 +26,7 @@ from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import LOCK, RunDir
 
@@ -185,14 +186,19 @@ class Restored:
             if given:
                 fits = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
             if not fits:
-                names = ", ".join(each.name for each in self.model.layouts)
-                raise InputError(
-                    f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
-                    f"trained on ({names}); use a run trained on such clips"
-                )
+                raise self._unknown(data.place, layout)
+
+    def _unknown(self, place: str, layout: SkeletonLayout) -> InputError:
+        names = ", ".join(each.name for each in self.model.layouts)
+        return InputError(
+            f"{place}: its skeleton {layout.name!r} is not one that the model was trained on "
+            f"({names}); use a run trained on such clips"
+        )
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip with other coordinates than the training clips, a score included."""
+        """Refuse a clip of another skeleton or with other coordinates, a score included."""
+        if clip.layout not in self.model.layouts:
+            raise self._unknown(clip.source, clip.layout)
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
