@@ -20,17 +20,7 @@ def _turned(leader: Floats) -> Floats:
     return turned
 
 
-def _square(leader: Floats) -> Floats:
-    return (leader**2 - 1.0) / np.sqrt(2.0)
-
-
-def _absolute(leader: Floats) -> Floats:
-    return (np.abs(leader) - np.sqrt(2.0 / np.pi)) / np.sqrt(1.0 - 2.0 / np.pi)
-
-
-def _product(leader: Floats) -> Floats:
-    return leader * np.roll(leader, 1, axis=-1)
-
+_MEAN = np.sqrt(2.0 / np.pi)  # of the absolute value of a standard normal number
 
 # Each maps standard normal coordinates (..., d) to others of mean 0 and variance 1.
 _MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
@@ -38,9 +28,9 @@ _MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
         "plain": np.asarray,
         "lagged": np.asarray,
         "turned": _turned,
-        "square": _square,
-        "absolute": _absolute,
-        "product": _product,
+        "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
+        "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
+        "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
     }
 )
 COUPLINGS = tuple(_MAPS)

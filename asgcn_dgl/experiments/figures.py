@@ -214,10 +214,6 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _skeleton(scene: Scene) -> Figure:
-    return scene.draw(viz.draw_skeleton, names=True)
-
-
 def _s_links(scene: Scene) -> Figure:
     hops = scene.gallery.restored.model.config.max_hop
     pose = scene.pose(scene.clip)
@@ -249,14 +245,6 @@ def _class_links(scene: Scene, count: int, columns: int) -> Figure:
         columns=columns,
         title=f"A-links of mean probability > {threshold:g}",
     )
-
-
-def _fig8(scene: Scene) -> Figure:
-    return _class_links(scene, 3, 3)
-
-
-def _a_links(scene: Scene) -> Figure:
-    return _class_links(scene, len(scene.gallery.class_names), 5)
 
 
 def _a_links_clip(scene: Scene) -> Figure:
@@ -418,9 +406,9 @@ def _curves(scene: Scene) -> Figure:
 
 #: How each figure is drawn, by name.
 FIGURES: dict[str, Callable[[Scene], Any]] = {
-    "skeleton": _skeleton,
+    "skeleton": lambda scene: scene.draw(viz.draw_skeleton, names=True),
     "s_links": _s_links,
-    "a_links": _a_links,
+    "a_links": lambda scene: _class_links(scene, len(scene.gallery.class_names), 5),
     "a_links_clip": _a_links_clip,
     "link_matrices": _link_matrices,
     "responses_time": _responses_time,
@@ -432,7 +420,7 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "per_class": _per_class,
     "curves": _curves,
     "fig3": _fig3,
-    "fig8": _fig8,
+    "fig8": lambda scene: _class_links(scene, 3, 3),
     "fig9": _fig9,
     "fig10": _prediction,
 }

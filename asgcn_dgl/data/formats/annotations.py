@@ -51,7 +51,7 @@ from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.reader import Format, Origin, Reader, Split
+from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -172,23 +172,14 @@ class AnnotationReader(Reader):
 
     def __reduce__(self) -> Any:
         # A worker process reads the file itself; to send it all poses would take longer.
-        return _open_again, (self.path, self.layout, self.normalize, self.min_score, self.score,
-                             self.bodies, self.flat, self.origin)  # fmt: skip
+        options = (self.normalize, self.min_score, self.score)
+        facts = {"bodies": self.bodies, "origin": self.origin, "place": str(self.path)}
+        third = "score" if self.flat else "depth"
+        return _open_again, (facts, self.path, (self.layout,), *options, None, third)
 
 
-def _open_again(
-    path: Path,
-    layout: SkeletonLayout,
-    normalize: str,
-    min_score: float,
-    score: bool,
-    bodies: int | None,
-    flat: bool,
-    origin: Origin | None,
-) -> AnnotationReader:
-    third = "score" if flat else "depth"
-    held = open_annotations(path, (layout,), normalize, min_score, score, third=third)
-    return replace(held, bodies=bodies, origin=origin, place=str(path))
+def _open_again(facts: Mapping[str, Any], *options: Any) -> AnnotationReader:
+    return replace(open_annotations(*options), **facts)
 
 
 def open_annotations(

@@ -331,10 +331,6 @@ NTU120_MISSING = "NTU_RGBD120_samples_with_missing_skeletons.txt"
 _OLDER_LIST = "samples_with_missing_skeletons.txt"
 
 
-def _label(name: RecordingName) -> int:
-    return name.action - 1
-
-
 def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> PublishedSet:
     return PublishedSet(
         name,
@@ -344,7 +340,7 @@ def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> Publishe
         read=read_ntu,
         parse=parse_ntu_name,
         stem=_NAME,
-        label=_label,
+        label=lambda name: name.action - 1,
         **others,
     )
 

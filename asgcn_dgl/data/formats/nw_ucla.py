@@ -130,10 +130,6 @@ def _label(path: Path, content: dict[str, Any]) -> int:
     return label - 1
 
 
-def _label_of(name: RecordingName) -> int:
-    return ACTION_NUMBERS.index(name.action)
-
-
 NW_UCLA = PublishedSet(
     "nw_ucla",
     "kinectv1_20",
@@ -143,7 +139,7 @@ NW_UCLA = PublishedSet(
     read=read_nw_ucla,
     parse=parse_nw_ucla_name,
     stem=_NAME,
-    label=_label_of,
+    label=lambda name: ACTION_NUMBERS.index(name.action),
     counts={1484: {"xview": (1020, 464)}},
 )
 

@@ -63,8 +63,7 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
     """
     if nan_spans not in ("drop", "between"):
         raise InputError(f"nan_spans must be drop or between, got {nan_spans!r}")
-    found: list[Span] = []
-    nan: list[Span] = []
+    spans: list[Span] = []
     seen: set[str] = set()
     video = ""
     for number, text in enumerate(read_lines(path), start=1):
@@ -73,22 +72,19 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
             continue
         place = f"{path}, line {number}"
         if len(fields) == 1 and _VIDEO.fullmatch(fields[0]):
-            video = fields[0]
-            span = None
+            key = video = fields[0]
         else:
-            span = _span(place, video, fields, number)
-        key = video if span is None else span.name
+            spans.append(_span(place, video, fields, number))
+            key = spans[-1].name
         if key in seen:
             raise InputError(f"{place}: duplicate {key}; remove one")
         seen.add(key)
-        if span is not None:
+    found = []
+    for at, span in enumerate(spans):
+        if span.first >= 0:
             found.append(span)
-            if span.first < 0:
-                nan.append(span)
-    for span in nan:
-        at = found.index(span)
-        if nan_spans == "between":
-            found[at] = _between(path, found, at)
+        elif nan_spans == "between":
+            found.append(_between(path, spans, at))
         else:
             logger.warning(
                 "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
@@ -97,7 +93,6 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
                 span.line,
                 span.name,
             )
-            found.remove(span)
     return found
 
 
