@@ -17,6 +17,7 @@ from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import find_up
 from asgcn_dgl.models import Forecaster
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, open_run
@@ -148,23 +149,38 @@ def open_forecasts(
     return Forecasts(run, restored, windows, metrics, file.stem)
 
 
-def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+def draw_future(layout: SkeletonLayout, exhibit: Exhibit, unit: Unit, **options: Any) -> Figure:
+    """Draw the poses that a model predicts of a clip, and the true ones beside them."""
     body, start = exhibit.leader, exhibit.num_frames - exhibit.steps
     assert exhibit.future is not None
     wanted = [round((k + 1) * exhibit.steps / 5) for k in range(5)] if exhibit.steps >= 5 else None
-    layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
     return viz.draw_prediction(
         layout,
         exhibit.future[body] * unit.factor,
         exhibit.pos[body, start:] * unit.factor,
         mask=exhibit.mask[body, start:],
-        last=exhibit.pos[body, start - 1] * unit.factor,
-        frames=wanted,
-        title=f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})",
+        last=_last_pose(exhibit, body, start) * unit.factor,
+        frames=[round((k + 1) * exhibit.steps / 5) for k in range(5)]
+        if exhibit.steps > 4
+        else None,
         unit=unit.name,
-        up=up,
-        page_width=width,
+        **options,
     )
+
+
+def _last_pose(clip: Exhibit, body: int, start: int) -> Floats:
+    """Return the last position of each joint before a frame, NaN where it was never seen."""
+    mask, pos = clip.mask[body, :start], clip.pos[body, :start]
+    frame = start - 1 - np.argmax(mask[::-1], axis=0)
+    last = pos[frame, np.arange(pos.shape[1])]
+    known = np.asarray(mask.any(axis=0))
+    return np.where(known[:, None], last, np.nan)
+
+
+def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+    layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
+    title = f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})"
+    return draw_future(layout, exhibit, unit, title=title, up=up, page_width=width)
 
 
 def _errors(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
