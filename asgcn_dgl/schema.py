@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import in_short, plain_file, unreadable
-from asgcn_dgl.options import type_text
+from asgcn_dgl.options import accepts, type_text
 
 __all__ = ["check_values", "parse_json", "parse_object", "read_json", "read_whole"]
 
@@ -103,14 +103,6 @@ class _Fault:
 
 def _fault(value: Any, kind: Any) -> _Fault | None:
     """Say what is wrong with a value, None where it is of its type."""
-    if isinstance(kind, type) and kind in (str, int, bool):
-        good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        return None if good else _wrong(type_text(kind), value)
-    if kind is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if good and math.isfinite(value) else _wrong("a finite number", value)
-    if kind is Any:
-        return None
     if is_typeddict(kind):
         if not isinstance(value, Mapping):
             return _wrong("a group of entries", value)
@@ -130,8 +122,6 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
         # of a value that is there, what the part says that is not None
         inner = [each for each in args if each is not type(None)]
         return faults[args.index(inner[0])] if len(inner) == 1 else _wrong(type_text(kind), value)
-    if origin is Literal:
-        return None if value in args else _wrong(type_text(kind), value)
     if origin is list:
         if not isinstance(value, list | tuple):
             return _wrong("a list", value)
@@ -140,7 +130,9 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             return _wrong("entries by name", value)
         return _first((name, each, args[1]) for name, each in value.items())
-    return None if isinstance(value, kind) else _wrong(type_text(kind), value)
+    if accepts(kind, value) and (kind is not float or math.isfinite(value)):
+        return None
+    return _wrong("a finite number" if kind is float else type_text(kind), value)
 
 
 def _first(entries: Iterable[tuple[str, Any, Any]]) -> _Fault | None:

@@ -160,9 +160,7 @@ def draw_future(layout: SkeletonLayout, exhibit: Exhibit, unit: Unit, **options:
         exhibit.pos[body, start:] * unit.factor,
         mask=exhibit.mask[body, start:],
         last=_last_pose(exhibit, body, start) * unit.factor,
-        frames=[round((k + 1) * exhibit.steps / 5) for k in range(5)]
-        if exhibit.steps > 4
-        else None,
+        frames=wanted,
         unit=unit.name,
         **options,
     )
