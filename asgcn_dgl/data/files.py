@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,18 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return (value if isinstance(value, str) else str(value))[:40]
     return f"a {type(value).__name__}"
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Refuse an option that is none of its values."""
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_step(step: object) -> None:
+    """Refuse an option ``step`` that is no whole number from 1."""
+    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
+        raise InputError(f"step must be a whole number from 1, got {step!r}")
 
 
 def plain_name(text: str, place: str) -> str:

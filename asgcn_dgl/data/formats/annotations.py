@@ -26,6 +26,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, seen_joints
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     find_files,
     is_recording,
@@ -197,8 +198,7 @@ def open_annotations(
     ``train1`` and ``test1`` the split ``split1``, ``train`` and ``val`` the split ``split``. Names
     of classes are from ``classes.txt`` beside the file.
     """
-    if normalize not in NORMALIZATIONS:
-        raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
+    check_choice("normalize", normalize, NORMALIZATIONS)
     check_options(min_score, score, third)
     root = Path(root)
     # Files of poses may lie in folders below.

@@ -24,6 +24,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
     is_recording,
@@ -164,8 +165,7 @@ def open_arrays(
     ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
     ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
-    if padding not in ("zeros", "repeat"):
-        raise InputError(f"padding must be zeros or repeat, got {padding!r}")
+    check_choice("padding", padding, ("zeros", "repeat"))
     check_options(min_score, score, third)
     root = Path(root)
     found = _pairs(root)

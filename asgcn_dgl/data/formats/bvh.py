@@ -22,8 +22,10 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
+    check_step,
     find_files,
     plain_name,
     read_lines,
@@ -325,10 +327,8 @@ def read_bvh(
 def _check(scale: float, step: int, positions: str) -> None:
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1e6:
         raise InputError(f"scale must be a number above 0, got {scale!r}")
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise InputError(f"step must be a whole number from 1, got {step!r}")
-    if positions not in ("replace", "add"):
-        raise InputError(f"positions must be replace or add, got {positions!r}")
+    check_step(step)
+    check_choice("positions", positions, ("replace", "add"))
 
 
 def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> SkeletonLayout:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, nonzero, seen_joints
+from asgcn_dgl.data.files import check_choice
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import (
     GivenLayout,
@@ -116,8 +117,7 @@ def _tell_unrated(place: str, joints: tuple[str, ...]) -> None:
 
 def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
     """Refuse a threshold that is no number, and other options that are none of their values."""
-    if third not in THIRDS:
-        raise InputError(f"third must be one of {', '.join(THIRDS)}, got {third!r}")
+    check_choice("third", third, THIRDS)
     number = isinstance(min_score, int | float) and not isinstance(min_score, bool)
     if not number or min_score != min_score:
         raise InputError(f"min_score must be a number, got {min_score!r}")

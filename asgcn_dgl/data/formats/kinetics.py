@@ -21,6 +21,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
     first_bytes,
@@ -82,8 +83,7 @@ def read_kinetics(
     missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
     ``known`` must agree with the file.
     """
-    if bodies not in BODIES:
-        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    check_choice("bodies", bodies, BODIES)
     path = Path(path)
     known = Known() if known is None else known
     if not known.has_skeleton:
@@ -209,8 +209,7 @@ def open_kinetics(
     are among the recordings, and reading one is an error, so that they are counted as dropped.
     Options as for :func:`read_kinetics`.
     """
-    if bodies not in BODIES:
-        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    check_choice("bodies", bodies, BODIES)
     check_options(min_score, score)
     root = Path(root)
     make = functools.partial(

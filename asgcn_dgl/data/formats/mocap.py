@@ -22,8 +22,10 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
+    check_step,
     find_files,
     first_bytes,
     read_lines,
@@ -169,14 +171,10 @@ def read_mocap(
 
 
 def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise InputError(f"step must be a whole number from 1, got {step!r}")
-    if root_motion not in ROOTS:
-        raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
-    if rest_pose not in ("drop", "keep"):
-        raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
-    if form not in FORMS:
-        raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    check_step(step)
+    check_choice("root_motion", root_motion, ROOTS)
+    check_choice("rest_pose", rest_pose, ("drop", "keep"))
+    check_choice("form", form, FORMS)
 
 
 def open_cmu(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import first_bytes, is_there, read_lines
+from asgcn_dgl.data.files import check_choice, first_bytes, is_there, read_lines
 from asgcn_dgl.data.formats.folder import (
     CLASS_NAMES,
     FolderReader,
@@ -137,8 +137,8 @@ def open_msr_action3d(
     ``used``: only the sequences listed in ``files_used_in_cvpr12_paper.txt``, where that lies in
     the folder.
     """
-    if subset is not None and subset not in SUBSETS:
-        raise InputError(f"subset must be one of {', '.join(SUBSETS)}, got {subset!r}")
+    if subset is not None:
+        check_choice("subset", subset, SUBSETS)
     if not isinstance(used, bool):
         raise InputError(f"used must be true or false, got {used!r}")
     found = MSR_ACTION3D.open(root, subset=subset)

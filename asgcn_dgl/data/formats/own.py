@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name
-from asgcn_dgl.data.formats.estimates import check_bodies, estimated_clip
+from asgcn_dgl.data.files import check_choice, check_names, find_files, is_there, plain_name
+from asgcn_dgl.data.formats.estimates import check_bodies, check_options, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
@@ -48,11 +48,8 @@ class Missing(NamedTuple):
 
     def check(self) -> Missing:
         """Refuse other values."""
-        if self.nan not in ("error", "missing"):
-            raise InputError(f"nan must be error or missing, got {self.nan!r}")
-        score = self.min_score
-        if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
-            raise InputError(f"min_score must be a number, got {score!r}")
+        check_choice("nan", self.nan, ("error", "missing"))
+        check_options(self.min_score, True)
         if self.axes and sorted(self.axes) not in (sorted("MTVC"), sorted("TVC")):
             raise InputError(
                 f"axes must be the letters T, V and C, and M where there are bodies, in the order "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.files import check_choice, is_there, plain_name, read_lines
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.spreadsheet import read_cells
 from asgcn_dgl.data.reader import UNKNOWN, Split
@@ -146,8 +146,7 @@ def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> Clip
     With ``labels`` ``"table"`` that is what :func:`find_table` finds; with ``"folder"`` a
     recording's class is the folder below the root that it is in.
     """
-    if labels not in ("table", "folder"):
-        raise InputError(f"labels must be table or folder, got {labels!r}")
+    check_choice("labels", labels, ("table", "folder"))
     if not root.is_dir():
         return ClipTable()
     if labels == "table":

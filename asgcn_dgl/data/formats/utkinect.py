@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import first_bytes, read_lines, read_numbers
+from asgcn_dgl.data.files import check_choice, first_bytes, read_lines, read_numbers
 from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
@@ -61,8 +61,7 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
     warning (the published results are on the 199 others); ``"between"`` takes what lies between its
     neighbors.
     """
-    if nan_spans not in ("drop", "between"):
-        raise InputError(f"nan_spans must be drop or between, got {nan_spans!r}")
+    check_choice("nan_spans", nan_spans, ("drop", "between"))
     spans: list[Span] = []
     seen: set[str] = set()
     video = ""
@@ -151,8 +150,7 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
     into one frame. ``gaps="keep"``: all poses in turn, as published recipes have them.
     ``"interpolate"``: poses at every second number, linearly; repeated numbers give their mean.
     """
-    if gaps not in ("keep", "interpolate"):
-        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    check_choice("gaps", gaps, ("keep", "interpolate"))
     path = Path(path)
     number, pos = read_video(path)
     if span is not None:
@@ -215,8 +213,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     that video tests, all others train. ``nan_spans``: see :func:`read_spans`; ``gaps``:
     :func:`read_span`.
     """
-    if gaps not in ("keep", "interpolate"):
-        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    check_choice("gaps", gaps, ("keep", "interpolate"))
     root = Path(root)
     if root.is_file():
         return _open_video(root, nan_spans, gaps)
