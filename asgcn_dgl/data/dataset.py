@@ -18,7 +18,7 @@ from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.samples import last_pose, make_sampler, observe
 from asgcn_dgl.data.streams import STREAMS
-from asgcn_dgl.data.transforms import RandomFlip, Transform
+from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -165,6 +165,8 @@ class SkeletonDataset(Dataset[Sample]):
         if num_clips < 1:
             raise ValueError(f"num_clips must be at least 1, got {num_clips}")
         self.transform = transform
+        last = transform.transforms[-1:] if isinstance(transform, Compose) else (transform,)
+        self._box = next((step for step in last if isinstance(step, FitBox)), None)
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames
@@ -245,6 +247,8 @@ class SkeletonDataset(Dataset[Sample]):
         epoch, index = draw
         steps = self.future_frames
         past = clip.frames(slice(0, clip.num_frames - steps)) if observed else clip
+        if observed and self._box is not None:  # what follows must not show in what is observed
+            clip, past = self._box.fitted(clip, past), self._box(past)
         last, known = last_pose(past)
         shape = (clip.num_bodies, steps, clip.layout.num_joints)
         future = np.zeros((*shape, clip.num_dims), dtype=np.float32)

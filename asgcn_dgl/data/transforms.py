@@ -480,11 +480,18 @@ class FitBox:
     clip was, and how large, is lost with it, and so is the meter: predicted poses and their errors
     are in the box's unit. The published preparation of Northwestern-UCLA, which CTR-GCN and others
     share, does this after its random turns.
+
+    As the last transform of a :class:`SkeletonDataset` it is fitted to the observed frames of a
+    clip, and its future moves with them.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
-        seen = clip.places[clip.mask]  # (n, d)
+        return self.fitted(clip, clip)
+
+    def fitted(self, clip: Clip, part: Clip) -> Clip:
+        """Return ``clip`` moved by the least and largest values of a part of it."""
+        seen = part.places[part.mask]  # (n, d)
         if not len(seen):
             return clip
         low, high = seen.min(axis=0), seen.max(axis=0)
