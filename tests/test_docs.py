@@ -36,7 +36,11 @@ def blocks(page):
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))],
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name == "export.md" else [])
+        for page in PAGES
+        if BLOCK.search(page.read_text(encoding="utf-8"))
+    ],
     ids=lambda page: page.relative_to(DOCS).as_posix(),
 )
 def test_blocks_run(page, monkeypatch, tmp_path):
