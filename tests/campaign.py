@@ -49,7 +49,7 @@ from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.data import open_store
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.compare import fuse, list_runs, runs_table
+from asgcn_dgl.training.compare import fuse, list_runs, read_scores, runs_table
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.history import read_history
 
@@ -335,9 +335,6 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
         for number in range(len(opened)):
             opened.read(number)
 
-    def scores(file: Path) -> Callable[[], Any]:
-        return lambda: fuse([mine, other], choose=file == run_dir.validation_scores)
-
     def checkpoint(name: str) -> tuple[Path, Callable[[], Any]]:
         file = run_dir.checkpoints / name
         return file, lambda: load_model(file)
@@ -349,10 +346,10 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
         (*checkpoint("best.ckpt"), [predict, evaluate]),
         (*checkpoint("last.ckpt"), [_resume(mine), [*predict, "--checkpoint=last"]]),
         (*checkpoint("aim.ckpt"), [_resume(mine)]),
-        (run_dir.scores, scores(run_dir.scores), [fused, page]),
+        (run_dir.scores, lambda: read_scores(run_dir), [fused, page]),
         (
             run_dir.validation_scores,
-            scores(run_dir.validation_scores),
+            lambda: fuse([mine, other], choose=True),
             [[*fused, "--choose-weights"]],
         ),
         (run_dir.metrics, table, [listed, page]),
