@@ -176,17 +176,27 @@ def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
 
 
 def _median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
-    """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
+    """Geometric median of (n, d) points, to a millionth of their spread.
+
+    Weiszfeld's iteration; at one of the points it goes on as Vardi and Zhang, The multivariate
+    L1-median and associated data depth, PNAS 2000, have it, since it would stay there.
+    """
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
     if least == 0:
         return median
     for _ in range(rounds):
-        weight = 1 / np.maximum(np.linalg.norm(points - median, axis=1), least)
-        moved = weight @ points / weight.sum()
-        done = float(np.linalg.norm(moved - median)) <= least
-        median = moved
-        if done:
+        away = points - median
+        distance = np.linalg.norm(away, axis=1)
+        there = distance <= least
+        weight = np.where(there, 0, 1 / np.maximum(distance, least))
+        pull = weight @ away
+        strength = float(np.linalg.norm(pull))
+        if strength <= there.sum():  # the points elsewhere do not pull it off this one
+            break
+        step = (1 - there.sum() / strength) * pull / weight.sum()
+        median = median + step
+        if float(np.linalg.norm(step)) <= least:
             break
     return np.asarray(median)
 
@@ -477,9 +487,9 @@ class FitBox:
         x' = 2\, \frac{x - \min x}{\max x - \min x} - 1
 
     over all bodies, frames and joints that are seen; an axis without extent becomes 0. Where the
-    clip was, and how large, is lost with it, and so is the meter: predicted poses and their errors
-    are in the box's unit. The published preparation of Northwestern-UCLA, which CTR-GCN and others
-    share, does this after its random turns.
+    clip was, and how large, is lost with it: predicted poses are in the box's unit. The published
+    preparation of Northwestern-UCLA, which CTR-GCN and others share, does this after its random
+    turns.
 
     As the last transform of a :class:`SkeletonDataset` it is fitted to the observed frames of a
     clip, and its future moves with them.
@@ -487,16 +497,20 @@ class FitBox:
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
-        return self.fitted(clip, clip)
+        return self.fitted(clip, clip)[0]
 
-    def fitted(self, clip: Clip, part: Clip) -> Clip:
-        """Return ``clip`` moved by the least and largest values of a part of it."""
+    def fitted(self, clip: Clip, part: Clip) -> tuple[Clip, np.ndarray]:
+        """Return ``clip`` moved by the least and largest values of a part of it, and its unit.
+
+        The unit is the length (d,) that is 1 afterwards, along each axis.
+        """
         seen = part.places[part.mask]  # (n, d)
         if not len(seen):
-            return clip
+            return clip, np.ones(clip.num_places)
         low, high = seen.min(axis=0), seen.max(axis=0)
         extent = np.where(high > low, high - low, 1)
-        return clip.with_places(np.where(high > low, 2 * (clip.places - low) / extent - 1, 0))
+        places = np.where(high > low, 2 * (clip.places - low) / extent - 1, 0)
+        return clip.with_places(places), extent / 2
 
 
 # Choice of frames --------------------------------------------------------------------------------

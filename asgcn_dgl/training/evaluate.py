@@ -218,7 +218,7 @@ def figures(
         **recognition.details(),
         "link_use": recognition.link_use(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
-        "prediction": prediction.summary(1.0 if config.clips.box else config.clips.unit or 1.0),
+        "prediction": prediction.summary(config.clips.unit or 1.0),
         "checkpoint": checkpoint,
         "epoch": restored.epoch,
         "seed": config.trainer.seed,

@@ -161,10 +161,12 @@ class PredictionScores:
         if out.future is None:
             return
         known = batch.future_mask.any(dim=1)
+        unit = 1.0 if batch.unit is None else batch.unit[known].unsqueeze(1)
         target = batch.future[known]
-        self._future.append(out.future.detach().float()[known].cpu())
-        self._target.append(target.cpu())
-        self._still.append(batch.last[known].unsqueeze(1).expand_as(target).cpu())
+        still = batch.last[known].unsqueeze(1).expand_as(target)
+        self._future.append((unit * out.future.detach().float()[known]).cpu())
+        self._target.append((unit * target).cpu())
+        self._still.append((unit * still).cpu())
         self._mask.append(batch.future_mask[known].cpu())
         self.clips += len(batch)
 

@@ -96,6 +96,13 @@ def test_the_box_is_that_of_the_observed_frames(make_clip):
     low, high = (end(clip.pos[:, :20], axis=(0, 1, 2)) for end in (np.min, np.max))
     expected = 2 * (far.pos[:, 20:] - low) / (high - low) - 1
     np.testing.assert_allclose(second.future, expected, atol=1e-4)
+    np.testing.assert_allclose(second.unit, (high - low) / 2, rtol=1e-5)
+    plain = SkeletonDataset([clip], num_frames=20, mode="observed")[0]
+    assert plain.unit is None
+    batch = collate([first, plain], GraphBuilder())
+    assert (batch.unit[25:] == 1).all() and batch.unit.shape == (50, 3)
+    np.testing.assert_allclose(batch.unit[:25], np.tile(first.unit, (25, 1)))
+    assert collate([plain], GraphBuilder()).unit is None
 
 
 def test_streams_are_made_before_frames_are_chosen(make_clip):
