@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(arguments: Sequence[str] | None) -> Namespace:
-    parser = build_parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    # Options before the command take no value: the first name of a command is the command.
+    parser = build_parser(next((word for word in words if word in COMMANDS), ""))
     try:
         return parser.parse_args(arguments, defaults=False)
     except ArgumentError:
@@ -144,8 +146,14 @@ def _moved(text: str) -> str:
     return "".join(found)
 
 
-def build_parser() -> ArgumentParser:
-    """Make the parser of all commands from their signatures."""
+def build_parser(only: str | None = None) -> ArgumentParser:
+    """Make the parser of all commands from their signatures.
+
+    Parameters
+    ----------
+    only
+        The one command whose parameters are needed, which is faster; ``""`` for none.
+    """
     parser = ArgumentParser(
         prog="asgcn-dgl",
         description="Actional-structural graph convolutions: recognize what a skeleton does, and "
@@ -158,7 +166,8 @@ def build_parser() -> ArgumentParser:
     for name, function in COMMANDS.items():
         text = inspect.getdoc(function) or ""
         sub = ArgumentParser(description=text, allow_abbrev=False, exit_on_error=False)
-        _add_parameters(sub, function)
+        if only in (None, name):
+            _add_parameters(sub, function)
         commands.add_subcommand(name, sub, help=text.splitlines()[0])
     return parser
 

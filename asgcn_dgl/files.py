@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from asgcn_dgl.errors import InputError
 
 try:
@@ -101,6 +99,8 @@ def write_json(path: str | Path, values: Any) -> None:
 
 def write_npz(path: str | Path, **arrays: Any) -> None:
     """Write arrays as a compressed ``.npz``, atomically."""
+    import numpy as np  # here: the command's help needs none of it
+
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

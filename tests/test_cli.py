@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import yaml
 
 pytest.importorskip("jsonargparse")
 
+from asgcn_dgl import cli
 from asgcn_dgl.cli import main, run_options
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.models.config import PRESETS
@@ -50,11 +52,20 @@ def test_every_option_is_explained(command, capsys):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from asgcn_dgl.cli import build_parser; build_parser().format_help(); "
-        "heavy = ('torch', 'dgl', 'pytorch_lightning', 'matplotlib'); "
+        "heavy = ('numpy', 'torch', 'dgl', 'pytorch_lightning', 'matplotlib'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_options_are_declared_for_the_command_that_is_run(monkeypatch):
+    declared = []
+    monkeypatch.setattr(cli, "_add_parameters", lambda _, function: declared.append(function))
+    for arguments in (["--help"], ["runs", "--help"], ["no-command", "runs"]):
+        with contextlib.suppress(SystemExit):
+            main(arguments)
+    assert declared == [COMMANDS["runs"], COMMANDS["runs"]]
 
 
 def test_version(capsys):

@@ -15,7 +15,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
-from asgcn_dgl.skeleton import layout_names
 
 #: Where a run can log beside its CSV files.
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
@@ -169,6 +168,8 @@ class ClipsConfig:
         _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
         _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
+            from asgcn_dgl.skeleton import layout_names
+
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
         for name in ("flip", "lose"):
