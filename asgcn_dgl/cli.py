@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 
 from asgcn_dgl import __version__
 from asgcn_dgl.commands import COMMANDS
@@ -174,12 +174,12 @@ def build_parser(only: str | None = None) -> ArgumentParser:
 
 def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> None:
     """Add what a function takes: positional arguments, options, and the options of a run."""
-    hints = get_type_hints(function, include_extras=True)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if hints[name] is Sources:
+    # get_type_hints would make an annotation whose default is None another one on Python 3.10
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.annotation is Sources:
             _add_run_options(parser)
             continue
-        kind, text = get_args(hints[name])
+        kind, text = get_args(parameter.annotation)
         options: dict[str, Any] = {"help": text}
         required = parameter.default is parameter.empty
         lists = [each for each in (kind, *get_args(kind)) if each == list[str]]
