@@ -11,7 +11,7 @@ import yaml
 pytest.importorskip("jsonargparse")
 
 from asgcn_dgl import cli
-from asgcn_dgl.cli import main, run_config
+from asgcn_dgl.cli import main, run_options
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.training.config import packaged_config
@@ -115,7 +115,7 @@ def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp
     file.write_text("model: {dropout: 0.3}\ntrainer:\n")
     command = ["train", "--data=own", "--root=there", f"--config={file}", "--trainer.seed=5"]
     assert main(command) == 0
-    recipe = run_config({"data": "own", "root": "there"})
+    recipe = run_options({"data": "own", "root": "there"}).config()
     recipe.model.dropout, recipe.trainer.seed = 0.3, 5
     assert asked[0][0] == recipe
     assert main([*command, "--print-config"]) == 0
@@ -131,7 +131,9 @@ def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp
 
 
 def test_a_preset_replaces_the_sizes_of_the_set():
-    config = run_config({"data": "nw_ucla", "root": "there", "model": {"preset": "small"}})
+    config = run_options(
+        {"data": "nw_ucla", "root": "there", "model": {"preset": "small"}}
+    ).config()
     assert config.model.channels == [32, 32, 64, 64, 128, 128]
     assert config.model.aim_hidden == 64
     assert config.model.link_norm == "self_loop"  # the set's own
@@ -146,7 +148,7 @@ def test_a_mistake_names_the_file_that_it_is_in(tmp_path, capsys):
 
 
 def test_packaged_configuration_by_name():
-    config = run_config({"data": "ntu60", "root": "there", "config": "paper"})
+    config = run_options({"data": "ntu60", "root": "there", "config": "paper"}).config()
     assert config.optim.schedule == "step"
     assert config.data == "ntu60"
 

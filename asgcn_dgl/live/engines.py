@@ -15,8 +15,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
-__all__ = ["Engine", "OnnxEngine", "TorchEngine", "load_engine"]
-
 METADATA = "asgcn_dgl"  # key of the metadata in an ONNX file, as asgcn_dgl.models.exporting writes
 
 

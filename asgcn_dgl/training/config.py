@@ -16,24 +16,6 @@ from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
 
-__all__ = [
-    "OF_THE_DATA",
-    "SECTIONS",
-    "AIMConfig",
-    "ClipsConfig",
-    "ForecastConfig",
-    "LoggerName",
-    "OptimConfig",
-    "PredictionConfig",
-    "RunConfig",
-    "TrainerConfig",
-    "packaged_config",
-    "packaged_configs",
-    "read_yaml",
-    "yaml_text",
-]
-
-
 #: Where a run can log beside its CSV files.
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 #: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
@@ -105,7 +87,7 @@ class ClipsConfig:
         bodies where that is far from 1.
     rate
         Frames a second that recordings are brought to first, by interpolation; those that do not
-        tell theirs stay as they are. None: their own, which should be the same.
+        say theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -764,13 +746,7 @@ def yaml_text(value: object) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the options in a YAML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not YAML, or is not a mapping.
-    """
+    """Return the options in a YAML file."""
     yaml = _yaml()
     if not Path(path).is_file():
         raise InputError(

@@ -37,17 +37,7 @@ def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean distance over the joints and frames that are known.
-
-    Parameters
-    ----------
-    future, target, mask
-        As for :func:`masked_mse`.
-
-    Returns
-    -------
-    Tensor
-        One number; 0 where nothing is known.
+    """Mean distance over the joints and frames that are known, as for :func:`masked_mse`.
 
     Examples
     --------
