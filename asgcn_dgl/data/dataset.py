@@ -171,7 +171,8 @@ class SkeletonDataset(Dataset[Sample]):
             raise ValueError(f"num_clips must be at least 1, got {num_clips}")
         self.transform = transform
         self._steps = transform.transforms if isinstance(transform, Compose) else (transform,)
-        self._box = self._steps[-1] if isinstance(self._steps[-1], FitBox) else None
+        last = self._steps[-1] if self._steps else None  # a Compose may be of nothing
+        self._box = last if isinstance(last, FitBox) else None
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames

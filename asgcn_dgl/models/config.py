@@ -264,6 +264,12 @@ class ASGCNConfig(_OfTheData):
             f"as many as strides ({len(self.strides)}), at least one",
             self.channels,
         )
+        check(
+            0 < len(self.streams) == len(set(self.streams)),
+            "streams",
+            "at least one, each once",
+            self.streams,
+        )
         self._check_sizes()
         for name, value in _FIXED.items() if self.name == "stgcn" else ():
             check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))

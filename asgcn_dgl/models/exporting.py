@@ -10,6 +10,7 @@ last frames that exist.
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import math
@@ -255,7 +256,15 @@ def write_program(program: ClipProgram, path: str | Path) -> Exported:
     return Exported(Path(path), Path(path).stat().st_size, difference)
 
 
+def exports() -> bool:
+    """Say whether torch is new enough to export a model: 2.6 is not."""
+    known = inspect.signature(torch.export.export).parameters
+    return "prefer_deferred_runtime_asserts_over_guards" in known
+
+
 def _exported(program: ClipProgram, takes_last: bool = False) -> torch.export.ExportedProgram:
+    if not exports():
+        raise InputError(f"torch {torch.__version__} cannot export a model; take a newer torch")
     least = program.least_frames
     clips = torch.export.Dim("clips", min=2, max=2**16)
     free = {0: clips, 2: torch.export.Dim("frames", min=least, max=FRAMES)}

@@ -6,6 +6,7 @@ from strategies import chain
 from torch.nn import functional as F
 
 from asgcn_dgl.models import ASGCN
+from asgcn_dgl.models.exporting import exports
 from asgcn_dgl.nn import PooledAttention
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
@@ -88,6 +89,7 @@ def test_that_test_sees_a_number_that_is_read():
         Careless(4).to("meta")(graph, torch.randn(3, 2, 4, device="meta"))
 
 
+@pytest.mark.skipif(not exports(), reason="this torch lets it pass")
 def test_that_test_sees_an_index_that_stays_on_the_cpu():
     feat = torch.randn(3, 2, 4, device="meta")
     with pytest.raises((RuntimeError, NotImplementedError)):

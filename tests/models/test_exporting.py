@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from asgcn_dgl.models import ASGCN, STGCN, Forecaster
-from asgcn_dgl.models.exporting import METADATA, ClipProgram, write_onnx, write_program
+from asgcn_dgl.errors import InputError
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster, exporting
+from asgcn_dgl.models.exporting import METADATA, ClipProgram, exports, write_onnx, write_program
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -37,6 +38,7 @@ def same(got, expected):
         torch.testing.assert_close(torch.as_tensor(ours), theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(not exports(), reason="this torch is too old to export models")
 @pytest.mark.parametrize(
     ("bodies", "options"),
     [
@@ -104,6 +106,7 @@ def forecaster(**options):
     return model
 
 
+@pytest.mark.skipif(not exports(), reason="this torch is too old to export models")
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"num_actional": 2}])
 def test_a_forecaster_is_a_file(tmp_path, options):
@@ -147,6 +150,7 @@ def test_the_head_of_coefficients_takes_the_last_frames():
     assert float((moved[2] - expected[2]).abs().min()) > 0.5
 
 
+@pytest.mark.skipif(not exports(), reason="this torch is too old to export models")
 def test_a_program_of_torch_equals_the_model(tmp_path):
     program = made(2)
     written = write_program(program, tmp_path / "model.pt2")
@@ -186,12 +190,21 @@ def test_an_absent_body_is_a_masked_one():
     torch.testing.assert_close(both[2][:, 0], one[2][:, 0])
 
 
+@pytest.mark.skipif(not exports(), reason="this torch is too old to export models")
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     program = ClipProgram(STGCN("hand21", 3, channels=(4,), strides=(1,)))
     monkeypatch.setattr("asgcn_dgl.models.exporting._compare", lambda *_: np.nan)
     with pytest.raises(ValueError, match="not written"):
         write_program(program, tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_torch_that_is_too_old_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "exports", lambda: False)
+    for write, name in ((write_onnx, "model.onnx"), (write_program, "model.pt2")):
+        with pytest.raises(InputError, match="cannot export a model; take a newer torch"):
+            write(made(1), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_options_are_named():

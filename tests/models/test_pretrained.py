@@ -58,6 +58,12 @@ def test_damaged_files_are_named(tmp_path):
         config.write_text(values)
         with pytest.raises(InputError, match=r"config\.json"):
             ASGCN.from_pretrained(tmp_path)
+    for streams in ([], ["joint", "joint"]):
+        other = json.loads(held)
+        other["model"]["streams"] = streams
+        config.write_text(json.dumps(other))
+        with pytest.raises(InputError, match=r"config\.json.*streams must be at least one, each"):
+            ASGCN.from_pretrained(tmp_path)
     other = json.loads(held)
     other["model"]["num_classes"] = 5
     config.write_text(json.dumps(other))
