@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.frames import joint_index, zero_missing
+from asgcn_dgl.ops.kept import kept
 
 
 class Statistics:
@@ -61,6 +62,18 @@ class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
         assert self.running_mean is not None and self.running_var is not None
         gain = self.weight * torch.rsqrt(self.running_var + self.eps)
         return gain, self.bias - self.running_mean * gain
+
+    def joined(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return weight (O, ...) and bias (O,) of a linear map and this norm after it, as one."""
+        assert self.running_mean is not None and self.running_var is not None
+
+        def make() -> tuple[Tensor, Tensor]:
+            gain, shift = self.steady()
+            joint = weight * gain.view(-1, *(1,) * (weight.dim() - 1))
+            return joint, shift if bias is None else torch.addcmul(shift, bias, gain)
+
+        sources = [weight, self.weight, self.bias, self.running_mean, self.running_var]
+        return kept(make, "joined", *sources, *(() if bias is None else (bias,)))
 
     def _by_running_statistics(self, rows: Tensor) -> Tensor:
         return F.batch_norm(

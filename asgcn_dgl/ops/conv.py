@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from asgcn_dgl.ops.blocks import BlockConv, Entries
+from asgcn_dgl.ops.blocks import (
+    BlockConv,
+    by_relation,
+    pair_operators,
+    plan_of,
+    relation_operators,
+)
+from asgcn_dgl.ops.kept import kept
 from asgcn_dgl.ops.pairs import dense_links
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
-from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
 ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
 LINK_NORMS = ("paper", "self_loop", "none")
@@ -26,7 +29,7 @@ LINK_NORMS = ("paper", "self_loop", "none")
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
 #: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
-FEW_ROWS = 48
+FEW_ROWS = 72
 #: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
 HALF_ROWS = 512
 
@@ -300,16 +303,19 @@ def _on_part(
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
         return _add(out, bias)
-    plan = _plan(builder, part.layout, bones.relations)
-    weight = structural.weight.to(x.dtype)
+    plan = plan_of(builder, part.layout, bones.relations)
+    weight, sources = structural.weight.to(x.dtype), (structural.weight, bones.mask)
+    operators = pair_operators if engine == "pairs" else relation_operators
+    made = kept(
+        lambda: operators(plan, bones.value(), structural.weight),
+        (plan, engine),
+        *(each for each in sources if each is not None),
+    )
     if engine == "pairs":
-        values, merged = _made(plan, bones, structural.weight, _pair_operators)
-        out = BlockConv.apply(
-            x, plan.entries, values, weight, merged.to(x.dtype), links, link_weight
-        )
+        values, merged = made
+        out = BlockConv.apply(x, plan, values, weight, merged.to(x.dtype), links, link_weight)
     else:
-        made = _made(plan, bones, structural.weight, _relation_operators)
-        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
+        out = by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
     if bones.offset is not None:
@@ -358,7 +364,7 @@ def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
     if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
         none = x.new_empty(0)
-        return BlockConv.apply(x, NO_ENTRIES, none, None, None, links, weight)
+        return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
     types = links.shape[1]
     mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
@@ -458,11 +464,6 @@ class _Bones:
         """Return the operator entries times the masks, (S,)."""
         return self.entry if self.mask is None else self.entry * self.mask.to(self.entry.dtype)
 
-    @property
-    def mask_is_inference(self) -> bool:
-        """Whether torch does not count changes of the masks."""
-        return self.mask is not None and self.mask.is_inference()
-
     def dense(self) -> Tensor:
         """Return the operators as (R, V, V), offsets included."""
         joints, all_relations = self.part.layout.num_joints, len(self.part.template.bounds) - 1
@@ -501,199 +502,3 @@ def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
             "builder's max_hop, construction and norm"
         )
     return table[key]
-
-
-NO_ENTRIES = Entries((), np.zeros(0, np.int64), ())
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """How a CPU goes over the links of a layout.
-
-    Attributes
-    ----------
-    entries
-        Linked pairs of joints.
-    merged_slots, merged_place
-        Entries of the pairs that several relations join, and the index of each in a flat
-        (pairs, R) array.
-    merged_relations
-        Relations that have any of them.
-    merged_senders, merged_receivers
-        Joints of these pairs; a full slice where they are all joints in order.
-    rows
-        For each relation how many rows are transformed by its weight, in the order of the rows.
-    take
-        (S, V) ones: joints that a row takes as they are.
-    take_slots, take_place
-        Entries that a row takes joints by, and the index of each in a flat (S, V) array.
-    give
-        (V, S) ones: joints that are given a row as it is.
-    give_slots, give_place
-        Entries that joints are given a row by, and the index of each in a flat (V, S) array.
-    """
-
-    entries: Entries
-    merged_slots: np.ndarray
-    merged_place: np.ndarray
-    merged_relations: tuple[int, ...]
-    merged_senders: slice | Tensor
-    merged_receivers: slice | Tensor
-    rows: tuple[tuple[int, int], ...]
-    take: np.ndarray
-    take_slots: np.ndarray
-    take_place: np.ndarray
-    give: np.ndarray
-    give_slots: np.ndarray
-    give_place: np.ndarray
-
-
-@lru_cache(maxsize=256)
-def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> _Plan:
-    """Split the entries of some relations: pairs that several relations join are merged."""
-    template, joints = builder.template(layout), layout.num_joints
-    number = {relation: k for k, relation in enumerate(relations)}
-    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for slot, relation in enumerate(template.relation.tolist()):
-        if relation in number:
-            pair = (int(template.dst[slot]), int(template.src[slot]))
-            pairs.setdefault(pair, []).append((number[relation], slot))
-    single = [(*pair, *found[0]) for pair, found in pairs.items() if len(found) == 1]
-    single.sort(key=lambda entry: (entry[2], entry[0]))
-    several = {pair: found for pair, found in pairs.items() if len(found) > 1}
-    merged = [
-        (slot, k * len(relations) + relation, relation)
-        for k, found in enumerate(several.values())
-        for relation, slot in found
-    ]
-    rows: list[tuple[int, int]] = []
-    ones: dict[str, list[tuple[int, int]]] = {"take": [], "give": []}
-    held: dict[str, list[tuple[int, int, int]]] = {"take": [], "give": []}
-    total = 0
-    for relation in range(len(relations)):
-        own = [(i, j, slot) for i, j, r, slot in single if r == relation]
-        receivers, senders = sorted({i for i, *_ in own}), sorted({j for _, j, _ in own})
-        mix = len(receivers) <= len(senders)  # mix first, or transform first
-        place = {joint: total + k for k, joint in enumerate(receivers if mix else senders)}
-        ones["give" if mix else "take"] += [(joint, row) for joint, row in place.items()]
-        held["take" if mix else "give"] += [
-            (slot, place[i if mix else j], j if mix else i) for i, j, slot in own
-        ]
-        rows += [(relation, len(place))] if place else []
-        total += len(place)
-    take, give = np.zeros((total, joints)), np.zeros((joints, total))
-    for joint, row in ones["take"]:
-        take[row, joint] = 1.0
-    for joint, row in ones["give"]:
-        give[joint, row] = 1.0
-    merged_slots, merged_place, used = _columns(merged)
-    take_slots, take_rows, take_joints = _columns(held["take"])
-    give_slots, give_rows, give_joints = _columns(held["give"])
-    entries = Entries(
-        tuple((i, j, relation) for i, j, relation, _ in single),
-        np.asarray([slot for *_, slot in single], dtype=np.int64),
-        tuple(several),
-    )
-    return _Plan(
-        entries,
-        merged_slots,
-        merged_place,
-        tuple(np.unique(used).tolist()),
-        _index([j for _, j in several], joints),
-        _index([i for i, _ in several], joints),
-        tuple(rows),
-        take,
-        take_slots,
-        take_rows * joints + take_joints,
-        give,
-        give_slots,
-        give_joints * total + give_rows,
-    )
-
-
-def _index(chosen: list[int], joints: int) -> slice | Tensor:
-    return slice(None) if chosen == list(range(joints)) else torch.tensor(chosen)
-
-
-def _columns(rows: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, ...]:
-    return tuple(np.ascontiguousarray(np.asarray(rows, dtype=np.int64).reshape(-1, 3).T))
-
-
-def _placed(start: np.ndarray, place: np.ndarray, value: Tensor, slots: np.ndarray) -> Tensor:
-    """Put entries into a matrix of constants."""
-    chosen = value.index_select(0, torch.from_numpy(slots))
-    flat = torch.from_numpy(start).to(value.dtype).flatten()
-    return flat.scatter(0, torch.from_numpy(place), chosen).view(start.shape)
-
-
-def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
-    """Matrices (pairs, D, O) of the pairs that several relations join."""
-    start = np.zeros((len(plan.entries.merged), len(weight)))
-    share = _placed(start, plan.merged_place, value, plan.merged_slots)
-    used = list(plan.merged_relations)
-    if len(used) < len(weight):
-        share, weight = share[:, used], weight[used]
-    return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
-
-
-def _pair_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """Values of single entries, and matrices of merged pairs."""
-    values = value.index_select(0, torch.from_numpy(plan.entries.slots))
-    return values, _merge(plan, value, weight)
-
-
-def _relation_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """Matrices of merged pairs, and those by which rows take joints and joints are given rows."""
-    return (
-        _merge(plan, value, weight),
-        _placed(plan.take, plan.take_place, value, plan.take_slots),
-        _placed(plan.give, plan.give_place, value, plan.give_slots),
-    )
-
-
-Make = Callable[[_Plan, Tensor, Tensor], tuple[Tensor, ...]]
-_KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-
-
-def _made(plan: _Plan, bones: _Bones, weight: Tensor, make: Make) -> tuple[Tensor, ...]:
-    """Operators made of weights and masks; kept without gradients until these change."""
-    if torch.is_grad_enabled() or weight.is_inference() or bones.mask_is_inference:
-        return make(plan, bones.value(), weight)
-    # Changes through `.data` are not counted by torch: the sums see them.
-    sources = (weight,) if bones.mask is None else (weight, bones.mask)
-    state = tuple((each._version, float(each.sum())) for each in sources)
-    kept = _KEPT.setdefault(weight, {})
-    key = (id(plan), id(bones.mask), make)
-    if key not in kept or kept[key][0] != state:
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = (state, make(plan, bones.value(), weight))
-    found: tuple[Tensor, ...] = kept[key][1]
-    return found
-
-
-def _by_relation(
-    x: Tensor, plan: _Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
-) -> Tensor:
-    """Relation by relation, transforming the side with fewer joints."""
-    joints, frames = x.shape[0], x.shape[1] * x.shape[2]
-    total: Tensor | None = None
-    if plan.entries.merged:
-        product = torch.bmm(x.flatten(1, 2)[plan.merged_senders], merged).flatten(1)
-        total = product
-        if isinstance(plan.merged_receivers, Tensor):
-            total = product.new_zeros(joints, product.shape[1])
-            total = total.index_add(0, plan.merged_receivers, product)
-    if plan.rows:
-        parts = (take @ x.flatten(1)).view(len(take) * frames, x.shape[-1])
-        sent = torch.cat(
-            [
-                part @ weight[relation]
-                for part, (relation, _) in zip(
-                    parts.split([count * frames for _, count in plan.rows]), plan.rows, strict=True
-                )
-            ]
-        ).view(len(take), frames * weight.shape[-1])
-        total = give @ sent if total is None else torch.addmm(total, give, sent)
-    if total is None:
-        return x.new_zeros(*x.shape[:-1], weight.shape[-1])
-    return total.view(*x.shape[:-1], weight.shape[-1])
