@@ -84,11 +84,11 @@ class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
 
     def _by_running_statistics(self, rows: Tensor) -> Tensor:
         mean, var, own = self.running_mean, self.running_var, self.weight
-        constant = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if constant and mean is not None and var is not None and own is not None:
-            if rows.dtype == own.dtype and rows.device.type == "cpu":  # half of torch's time
-                gain, shift = kept(self.steady, "steady", own, self.bias, mean, var)
-                return torch.addcmul(shift, rows, gain)
+        eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
+        same = mean is not None and own is not None and rows.dtype == own.dtype
+        if eager and same and not torch.is_grad_enabled():  # in half of torch's time
+            gain, shift = kept(self.steady, "steady", own, self.bias, mean, var)
+            return torch.addcmul(shift, rows, gain)
         return F.batch_norm(
             rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
         )

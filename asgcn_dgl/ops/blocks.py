@@ -176,7 +176,9 @@ def by_relation(
     if plan.several:
         own = x.flatten(1, 2)
         if plan.senders is None or plan.receivers is None:
-            total = torch.baddbmm(total.view(joints, frames, weight.shape[-1]), own, merged)
+            total = total.view(joints, frames, weight.shape[-1])
+            grads = torch.is_grad_enabled()
+            total = total.baddbmm(own, merged) if grads else total.baddbmm_(own, merged)
         else:
             found = torch.bmm(own[plan.senders], merged).flatten(1)
             total = total.index_add(0, plan.receivers, found)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -248,7 +249,7 @@ def _on_structure(
     own: Sequence[Tensor | None] = (None,) * len(structure.parts)
     totals = []
     if actional is not None:
-        _check_types(structure.builder.actional_etypes, actional.etypes)
+        _places(structure.builder, tuple(actional.etypes), "actional_etypes")
         matrices = _given_matrices(structure, actional)
         if structure.builder.across_bodies:
             totals.append(_across_bodies(structure, rows, actional.expanded(), matrices))
@@ -317,7 +318,8 @@ def _on_part(
     else:
         out = by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
         if links is not None and link_weight is not None:
-            out = out + _linked(x, links, link_weight)
+            found = _linked(x, links, link_weight)
+            out = out + found if torch.is_grad_enabled() else out.add_(found)
     if bones.offset is not None:
         out = out + _mixed(x, bones.offset.to(x.dtype), weight[: len(bones.offset)])
     return _add(out, bias)
@@ -367,6 +369,10 @@ def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
         return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
     types = links.shape[1]
+    if bodies == 1:  # transform, then mix: all types at once
+        sent = torch.matmul(x.flatten(0, 2), weight).view(types * joints, -1)  # (C V, F O)
+        out = links[0].transpose(0, 1).flatten(1) @ sent
+        return out.view(joints, bodies, frames, weight.shape[-1])
     mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
     rows = mixed.view(bodies, types, joints, frames, feats).permute(2, 0, 3, 1, 4)
     out = rows.reshape(joints * bodies * frames, types * feats) @ weight.flatten(0, 1)
@@ -434,7 +440,10 @@ def _add(out: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias.to(out.dtype)
 
 
-def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
+@lru_cache(maxsize=256)
+def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
+    """Return the numbers of edge types among all of the builder's."""
+    there: tuple[str, ...] = getattr(builder, kind)
     missing = [etype for etype in wanted if etype not in there]
     if missing:
         raise ValueError(
@@ -442,6 +451,7 @@ def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
             f"{sorted(there)}: build it with GraphBuilder and the layer's max_hop, "
             "construction and num_actional, or name the layer's etypes"
         )
+    return tuple(there.index(etype) for etype in wanted)
 
 
 @dataclass(frozen=True)
@@ -485,12 +495,10 @@ class _Bones:
 
 
 def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
-    there = builder.structural_etypes
-    _check_types(there, structural.etypes)
+    relations = _places(builder, tuple(structural.etypes), "structural_etypes")
     entry, key = part.entry.to(structural.weight.dtype), part.template.key
     mask = None if structural.masks is None else _of(structural.masks, key, "masks")
     offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
-    relations = tuple(there.index(etype) for etype in structural.etypes)
     return _Bones(part, relations, builder, entry, mask, offset, structural.bias)
 
 
