@@ -83,11 +83,12 @@ class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
         return kept(make, "joined", *sources, *(() if bias is None else (bias,)))
 
     def _by_running_statistics(self, rows: Tensor) -> Tensor:
-        mean, var, own = self.running_mean, self.running_var, self.weight
+        mean, var = self.running_mean, self.running_var
         eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
-        same = mean is not None and own is not None and rows.dtype == own.dtype
-        if eager and same and not torch.is_grad_enabled():  # in half of torch's time
-            gain, shift = kept(self.steady, "steady", own, self.bias, mean, var)
+        constant = eager and self.affine and not torch.is_grad_enabled()
+        if constant and mean is not None and var is not None and rows.dtype == self.weight.dtype:
+            # Half of torch's time.
+            gain, shift = kept(self.steady, "steady", self.weight, self.bias, mean, var)
             return torch.addcmul(shift, rows, gain)
         return F.batch_norm(
             rows, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps

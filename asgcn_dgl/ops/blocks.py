@@ -118,14 +118,17 @@ def plan_of(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int,
         rows.append((relation, total, total + len(place)))
         total += len(place)
     whole = list(several) == [(joint, joint) for joint in range(joints)]
-    ends = [None if whole else torch.tensor([pair[k] for pair in several]) for k in (1, 0)]
+    receivers_of, senders_of = (
+        None if whole else torch.tensor([pair[k] for pair in several]) for k in (0, 1)
+    )
     return Plan(
         tuple((i, j, relation) for i, j, relation, _ in single),
         torch.tensor([slot for *_, slot in single], dtype=torch.long),
         tuple(several),
         Sparse.of(share, (len(several), len(relations))),
         sorted({relation for _, relation, _ in share}),
-        *ends,
+        senders_of,
+        receivers_of,
         tuple(rows),
         Sparse.of(take, (total, joints)),
         Sparse.of(give, (joints, total)),

@@ -20,7 +20,7 @@ from asgcn_dgl.ops.blocks import (
     relation_operators,
 )
 from asgcn_dgl.ops.kept import kept
-from asgcn_dgl.ops.pairs import dense_links
+from asgcn_dgl.ops.pairs import HALF, dense_links
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
 
@@ -66,23 +66,12 @@ def use_engine(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Structural:
-    """The structural half of a convolution.
+    """The structural half of a convolution: R edge types and their weights (R, D, O).
 
-    Attributes
-    ----------
-    etypes
-        R edge types.
-    weight
-        (R, D, O).
-    masks
-        (S,) masks of each structure by its key, or None.
-    offsets
-        (R', V, V) additive operators of the first relations of each structure by its key, or None.
-    bias
-        (R, O) added to what is sent along each relation, or None.
-    factors
-        (R,) where relations share weights: relation r has ``factors[r] * weight[r % P]`` of a
-        ``weight`` (P, D, O). None where each has its own.
+    ``masks`` are (S,) for each structure by its key, ``offsets`` (R', V, V) additive operators of
+    the first relations, ``bias`` (R, O) is added to what is sent along each relation. With
+    ``factors`` (R,) relations share weights (P, D, O): relation r has ``factors[r] * weight[r %
+    P]``.
     """
 
     etypes: Sequence[str]
@@ -108,16 +97,9 @@ class Structural:
 
 @dataclass(frozen=True)
 class LinkMatrices:
-    """A-links of a batch as normalized matrices, made once for all layers.
+    """A-links of a batch, made once for all layers.
 
-    Attributes
-    ----------
-    weight
-        (E, C) strengths.
-    norm
-        How the matrices are normalized.
-    matrices
-        (units, C, J, J) of each group of units.
+    Strengths (E, C) and normalized matrices (units, C, J, J) of each group of units.
     """
 
     weight: Tensor
@@ -127,26 +109,12 @@ class LinkMatrices:
 
 @dataclass(frozen=True)
 class Actional:
-    """The actional half of a convolution.
+    """The actional half of a convolution: C edge types and their weights (C, D, O).
 
-    Attributes
-    ----------
-    etypes
-        C edge types.
-    weight
-        (C, D, O).
-    links
-        (E, C) link strengths, their matrices, or C tensors (E_c,) where the types have edges of
-        their own.
-    norm
-        ``"paper"`` (D^-1 A), ``"self_loop"`` (D^-1 (A + I)) or ``"none"`` (A).
-    bias
-        (C, O) added to what is sent along each type, or None.
-    factor
-        Factor on the result: λ and ``scale``.
-    factors
-        (C,) where the types share a ``weight`` (1, D, O), times ``factors[c]`` each; None where
-        each has its own.
+    ``links`` are the strengths (E, C), their matrices, or C tensors (E_c,) where the types have
+    edges of their own; ``norm`` one of ``LINK_NORMS``; ``bias`` (C, O) is added to what is sent
+    along each type; ``factor`` (λ times ``scale``) multiplies the result. With ``factors`` (C,) the
+    types share a weight (1, D, O), times ``factors[c]`` each.
     """
 
     etypes: Sequence[str]
@@ -212,10 +180,9 @@ def _convolve(
             raise ValueError(
                 f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
             )
-    middle = feat.shape[1:-1]
-    rows = feat.reshape(feat.shape[0], math.prod(middle), feat.shape[-1])  # (N, F, D)
+    rows = feat.reshape(feat.shape[0], math.prod(feat.shape[1:-1]), feat.shape[-1])  # (N, F, D)
     out = _rows_out(graph, rows, structural, actional)
-    return out.view(feat.shape[0], *middle, weights[0].shape[-1])
+    return out.view(*feat.shape[:-1], weights[0].shape[-1])
 
 
 def _rows_out(
@@ -229,12 +196,11 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.message_passing_conv(graph, rows, structural, actional)
-    merges = structural is not None and structural.factors is not None
-    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and not merges:
-        few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
-        few = few and not (structural is not None and structural.is_full)
-        if few and not torch.compiler.is_compiling():
-            return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
+    merges = structural is not None and (structural.factors is not None or structural.is_full)
+    half = rows.device.type == "cpu" and rows.dtype in HALF and not torch.compiler.is_compiling()
+    few = half and rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+    if few and not merges:
+        return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
 
 
@@ -291,7 +257,8 @@ def _on_part(
     if engine not in ("mixed", "product"):
         structural = structural.expanded()
     bones = _bones(builder, part, structural)
-    bias = _sum(bias, bones.bias())
+    own = bones.bias()
+    bias = own if bias is None else bias if own is None else bias + own
     if engine in ("mixed", "product"):
         operators, weight = bones.dense(), structural.weight.to(x.dtype)
         if structural.factors is not None:
@@ -430,12 +397,6 @@ def _link_bias(actional: Actional | None, links: Tensor | None) -> Tensor | None
     return torch.einsum("bcv,co->vbo", share, actional.bias.to(share.dtype)).unsqueeze(2)
 
 
-def _sum(left: Tensor | None, right: Tensor | None) -> Tensor | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right
-
-
 def _add(out: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias.to(out.dtype)
 
@@ -456,15 +417,10 @@ def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[
 
 @dataclass(frozen=True)
 class _Bones:
-    """Structural operators of one layout for one layer, and which relations they are of.
-
-    ``entry`` and ``mask`` are (S,), ``offset`` (R', V, V), ``relation_bias`` (R, O); the latter
-    three may be None.
-    """
+    """Structural operators of one layout for one layer, and which relations they are of."""
 
     part: Part
     relations: tuple[int, ...]
-    builder: GraphBuilder
     entry: Tensor
     mask: Tensor | None
     offset: Tensor | None
@@ -499,7 +455,7 @@ def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
     entry, key = part.entry.to(structural.weight.dtype), part.template.key
     mask = None if structural.masks is None else _of(structural.masks, key, "masks")
     offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
-    return _Bones(part, relations, builder, entry, mask, offset, structural.bias)
+    return _Bones(part, relations, entry, mask, offset, structural.bias)
 
 
 def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
