@@ -87,6 +87,7 @@ class Plan:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)  # a plan made in inference must serve training too
 def plan_of(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> Plan:
     """Split the entries of some relations: pairs that several relations join are merged."""
     template, joints = builder.template(layout), layout.num_joints
