@@ -401,9 +401,14 @@ def _add(out: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias.to(out.dtype)
 
 
-@lru_cache(maxsize=256)
 def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
     """Return the numbers of edge types among all of the builder's."""
+    # torch.compile warns of caches.
+    find = _find if torch.compiler.is_compiling() else _found
+    return find(builder, wanted, kind)
+
+
+def _find(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
     there: tuple[str, ...] = getattr(builder, kind)
     missing = [etype for etype in wanted if etype not in there]
     if missing:
@@ -413,6 +418,9 @@ def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[
             "construction and num_actional, or name the layer's etypes"
         )
     return tuple(there.index(etype) for etype in wanted)
+
+
+_found = lru_cache(maxsize=256)(_find)
 
 
 @dataclass(frozen=True)
