@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from strategies import needs_dgl
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,6 +18,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
+@needs_dgl
 def test_example_runs_as_printed():
     (example,) = blocks("python")
     done = subprocess.run(
@@ -30,6 +32,7 @@ def test_example_runs_as_printed():
     assert done.stdout.strip() == "torch.Size([3, 5])"
 
 
+@needs_dgl
 def test_example_runs_under_autocast():
     (example,) = blocks("python")
     lines = [

@@ -171,7 +171,7 @@ class ASGCNBlock(nn.Module):
         if isinstance(self.temporal, MultiBranchTemporalConv):
             out = self.temporal(graph, hidden, mask)
         elif norm is not None and norm.is_steady:
-            return zero_missing(self.temporal(graph, hidden, norm.steady()), later)
+            return zero_missing(self.temporal(graph, hidden, norm), later)
         else:
             out = self.temporal(graph, hidden)
         return zero_missing(out, later) if norm is None else norm(out, later)
@@ -216,9 +216,8 @@ class ASGCNBlock(nn.Module):
             return zero_missing(aligned, mask)
         if not self.shortcut_norm.is_steady:
             return self.shortcut_norm(self.shortcut(aligned), mask)
-        gain, shift = self.shortcut_norm.steady()
-        weight = self.shortcut.weight * gain.unsqueeze(1)
-        return zero_missing(F.linear(aligned, weight, shift), mask)
+        weight, bias = self.shortcut_norm.joined(self.shortcut.weight)
+        return zero_missing(F.linear(aligned, weight, bias), mask)
 
 
 def _added(out: Tensor, feat: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from asgcn_dgl.nn.masks import EdgeMasks
 from asgcn_dgl.nn.offsets import StructuralOffsets
 from asgcn_dgl.ops import Structural, relational_conv
+from asgcn_dgl.ops.kept import check_kept
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, structural_etypes
 
 ONE_HOP = 3  # relations of one hop, which come first in either construction
@@ -127,6 +128,11 @@ class SGConv(nn.Module):
             self.masks.reset_parameters()
         if self.offsets is not None:
             self.offsets.reset_parameters()
+
+    def train(self, mode: bool = True) -> SGConv:
+        """Set training mode."""
+        check_kept()
+        return super().train(mode)
 
     def term(self) -> Structural:
         """Return what the convolution needs of this layer."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 
 
@@ -87,13 +88,11 @@ class TemporalConv(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(
-        self, graph: Any, feat: Tensor, norm: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, graph: Any, feat: Tensor, norm: MaskedBatchNorm | None = None) -> Tensor:
         """Convolve (N, T, D) over time to (N, T', O); (N, D) is one frame.
 
-        T' = floor((T + 2 padding - kernel_size) / stride) + 1. ``graph`` is not used. ``norm`` is
-        gain and shift (O,) of a batch norm that follows, to be joined with the convolution.
+        T' = floor((T + 2 padding - kernel_size) / stride) + 1. ``graph`` is not used. ``norm`` is a
+        batch norm that follows, to be joined with the convolution by its running statistics.
         """
         if feat.dim() == 2:
             return self.forward(graph, feat.unsqueeze(1), norm).squeeze(1)
@@ -106,9 +105,7 @@ class TemporalConv(nn.Module):
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
         if norm is not None:
-            gain, shift = norm
-            weight = weight * gain.view(-1, 1, 1, 1)
-            bias = shift if bias is None else torch.addcmul(shift, bias, gain)
+            weight, bias = norm.joined(weight, bias)
         return convolve_frames(feat, weight, bias, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from asgcn_dgl.ops.blocks import BlockConv, Entries
-from asgcn_dgl.ops.pairs import dense_links
+from asgcn_dgl.ops.blocks import (
+    BlockConv,
+    by_relation,
+    pair_operators,
+    plan_of,
+    relation_operators,
+)
+from asgcn_dgl.ops.kept import kept
+from asgcn_dgl.ops.pairs import HALF, dense_links
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
-from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
 ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
 LINK_NORMS = ("paper", "self_loop", "none")
@@ -26,7 +30,7 @@ LINK_NORMS = ("paper", "self_loop", "none")
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
 #: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
-FEW_ROWS = 48
+FEW_ROWS = 72
 #: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
 HALF_ROWS = 512
 
@@ -62,23 +66,12 @@ def use_engine(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Structural:
-    """The structural half of a convolution.
+    """The structural half of a convolution: R edge types and their weights (R, D, O).
 
-    Attributes
-    ----------
-    etypes
-        R edge types.
-    weight
-        (R, D, O).
-    masks
-        (S,) masks of each structure by its key, or None.
-    offsets
-        (R', V, V) additive operators of the first relations of each structure by its key, or None.
-    bias
-        (R, O) added to what is sent along each relation, or None.
-    factors
-        (R,) where relations share weights: relation r has ``factors[r] * weight[r % P]`` of a
-        ``weight`` (P, D, O). None where each has its own.
+    ``masks`` are (S,) for each structure by its key, ``offsets`` (R', V, V) additive operators of
+    the first relations, ``bias`` (R, O) is added to what is sent along each relation. With
+    ``factors`` (R,) relations share weights (P, D, O): relation r has ``factors[r] * weight[r %
+    P]``.
     """
 
     etypes: Sequence[str]
@@ -104,16 +97,9 @@ class Structural:
 
 @dataclass(frozen=True)
 class LinkMatrices:
-    """A-links of a batch as normalized matrices, made once for all layers.
+    """A-links of a batch, made once for all layers.
 
-    Attributes
-    ----------
-    weight
-        (E, C) strengths.
-    norm
-        How the matrices are normalized.
-    matrices
-        (units, C, J, J) of each group of units.
+    Strengths (E, C) and normalized matrices (units, C, J, J) of each group of units.
     """
 
     weight: Tensor
@@ -123,26 +109,12 @@ class LinkMatrices:
 
 @dataclass(frozen=True)
 class Actional:
-    """The actional half of a convolution.
+    """The actional half of a convolution: C edge types and their weights (C, D, O).
 
-    Attributes
-    ----------
-    etypes
-        C edge types.
-    weight
-        (C, D, O).
-    links
-        (E, C) link strengths, their matrices, or C tensors (E_c,) where the types have edges of
-        their own.
-    norm
-        ``"paper"`` (D^-1 A), ``"self_loop"`` (D^-1 (A + I)) or ``"none"`` (A).
-    bias
-        (C, O) added to what is sent along each type, or None.
-    factor
-        Factor on the result: λ and ``scale``.
-    factors
-        (C,) where the types share a ``weight`` (1, D, O), times ``factors[c]`` each; None where
-        each has its own.
+    ``links`` are the strengths (E, C), their matrices, or C tensors (E_c,) where the types have
+    edges of their own; ``norm`` one of ``LINK_NORMS``; ``bias`` (C, O) is added to what is sent
+    along each type; ``factor`` (λ times ``scale``) multiplies the result. With ``factors`` (C,) the
+    types share a weight (1, D, O), times ``factors[c]`` each.
     """
 
     etypes: Sequence[str]
@@ -208,10 +180,9 @@ def _convolve(
             raise ValueError(
                 f"feat must have {weight.shape[1]} features as the layer has, got {feat.shape[-1]}"
             )
-    middle = feat.shape[1:-1]
-    rows = feat.reshape(feat.shape[0], math.prod(middle), feat.shape[-1])  # (N, F, D)
+    rows = feat.reshape(feat.shape[0], math.prod(feat.shape[1:-1]), feat.shape[-1])  # (N, F, D)
     out = _rows_out(graph, rows, structural, actional)
-    return out.view(feat.shape[0], *middle, weights[0].shape[-1])
+    return out.view(*feat.shape[:-1], weights[0].shape[-1])
 
 
 def _rows_out(
@@ -225,12 +196,11 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.message_passing_conv(graph, rows, structural, actional)
-    merges = structural is not None and structural.factors is not None
-    if rows.device.type == "cpu" and rows.dtype in (torch.bfloat16, torch.float16) and not merges:
-        few = rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
-        few = few and not (structural is not None and structural.is_full)
-        if few and not torch.compiler.is_compiling():
-            return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
+    merges = structural is not None and (structural.factors is not None or structural.is_full)
+    half = rows.device.type == "cpu" and rows.dtype in HALF and not torch.compiler.is_compiling()
+    few = half and rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+    if few and not merges:
+        return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
 
 
@@ -245,7 +215,7 @@ def _on_structure(
     own: Sequence[Tensor | None] = (None,) * len(structure.parts)
     totals = []
     if actional is not None:
-        _check_types(structure.builder.actional_etypes, actional.etypes)
+        _places(structure.builder, tuple(actional.etypes), "actional_etypes")
         matrices = _given_matrices(structure, actional)
         if structure.builder.across_bodies:
             totals.append(_across_bodies(structure, rows, actional.expanded(), matrices))
@@ -287,7 +257,8 @@ def _on_part(
     if engine not in ("mixed", "product"):
         structural = structural.expanded()
     bones = _bones(builder, part, structural)
-    bias = _sum(bias, bones.bias())
+    own = bones.bias()
+    bias = own if bias is None else bias if own is None else bias + own
     if engine in ("mixed", "product"):
         operators, weight = bones.dense(), structural.weight.to(x.dtype)
         if structural.factors is not None:
@@ -300,18 +271,22 @@ def _on_part(
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
         return _add(out, bias)
-    plan = _plan(builder, part.layout, bones.relations)
-    weight = structural.weight.to(x.dtype)
+    plan = plan_of(builder, part.layout, bones.relations)
+    weight, sources = structural.weight.to(x.dtype), (structural.weight, bones.mask)
+    operators = pair_operators if engine == "pairs" else relation_operators
+    made = kept(
+        lambda: operators(plan, bones.value(), structural.weight),
+        (plan, engine),
+        *(each for each in sources if each is not None),
+    )
     if engine == "pairs":
-        values, merged = _made(plan, bones, structural.weight, _pair_operators)
-        out = BlockConv.apply(
-            x, plan.entries, values, weight, merged.to(x.dtype), links, link_weight
-        )
+        values, merged = made
+        out = BlockConv.apply(x, plan, values, weight, merged.to(x.dtype), links, link_weight)
     else:
-        made = _made(plan, bones, structural.weight, _relation_operators)
-        out = _by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
+        out = by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
         if links is not None and link_weight is not None:
-            out = out + _linked(x, links, link_weight)
+            found = _linked(x, links, link_weight)
+            out = out + found if torch.is_grad_enabled() else out.add_(found)
     if bones.offset is not None:
         out = out + _mixed(x, bones.offset.to(x.dtype), weight[: len(bones.offset)])
     return _add(out, bias)
@@ -358,9 +333,13 @@ def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
     if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
         none = x.new_empty(0)
-        return BlockConv.apply(x, NO_ENTRIES, none, None, None, links, weight)
+        return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
     types = links.shape[1]
+    if bodies == 1:  # transform, then mix: all types at once
+        sent = torch.matmul(x.flatten(0, 2), weight).view(types * joints, -1)  # (C V, F O)
+        out = links[0].transpose(0, 1).flatten(1) @ sent
+        return out.view(joints, bodies, frames, weight.shape[-1])
     mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
     rows = mixed.view(bodies, types, joints, frames, feats).permute(2, 0, 3, 1, 4)
     out = rows.reshape(joints * bodies * frames, types * feats) @ weight.flatten(0, 1)
@@ -418,17 +397,19 @@ def _link_bias(actional: Actional | None, links: Tensor | None) -> Tensor | None
     return torch.einsum("bcv,co->vbo", share, actional.bias.to(share.dtype)).unsqueeze(2)
 
 
-def _sum(left: Tensor | None, right: Tensor | None) -> Tensor | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right
-
-
 def _add(out: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias.to(out.dtype)
 
 
-def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
+def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
+    """Return the numbers of edge types among all of the builder's."""
+    # torch.compile warns of caches.
+    find = _find if torch.compiler.is_compiling() else _found
+    return find(builder, wanted, kind)
+
+
+def _find(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
+    there: tuple[str, ...] = getattr(builder, kind)
     missing = [etype for etype in wanted if etype not in there]
     if missing:
         raise ValueError(
@@ -436,19 +417,18 @@ def _check_types(there: Sequence[str], wanted: Sequence[str]) -> None:
             f"{sorted(there)}: build it with GraphBuilder and the layer's max_hop, "
             "construction and num_actional, or name the layer's etypes"
         )
+    return tuple(there.index(etype) for etype in wanted)
+
+
+_found = lru_cache(maxsize=256)(_find)
 
 
 @dataclass(frozen=True)
 class _Bones:
-    """Structural operators of one layout for one layer, and which relations they are of.
-
-    ``entry`` and ``mask`` are (S,), ``offset`` (R', V, V), ``relation_bias`` (R, O); the latter
-    three may be None.
-    """
+    """Structural operators of one layout for one layer, and which relations they are of."""
 
     part: Part
     relations: tuple[int, ...]
-    builder: GraphBuilder
     entry: Tensor
     mask: Tensor | None
     offset: Tensor | None
@@ -457,11 +437,6 @@ class _Bones:
     def value(self) -> Tensor:
         """Return the operator entries times the masks, (S,)."""
         return self.entry if self.mask is None else self.entry * self.mask.to(self.entry.dtype)
-
-    @property
-    def mask_is_inference(self) -> bool:
-        """Whether torch does not count changes of the masks."""
-        return self.mask is not None and self.mask.is_inference()
 
     def dense(self) -> Tensor:
         """Return the operators as (R, V, V), offsets included."""
@@ -484,13 +459,11 @@ class _Bones:
 
 
 def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
-    there = builder.structural_etypes
-    _check_types(there, structural.etypes)
+    relations = _places(builder, tuple(structural.etypes), "structural_etypes")
     entry, key = part.entry.to(structural.weight.dtype), part.template.key
     mask = None if structural.masks is None else _of(structural.masks, key, "masks")
     offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
-    relations = tuple(there.index(etype) for etype in structural.etypes)
-    return _Bones(part, relations, builder, entry, mask, offset, structural.bias)
+    return _Bones(part, relations, entry, mask, offset, structural.bias)
 
 
 def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
@@ -501,199 +474,3 @@ def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
             "builder's max_hop, construction and norm"
         )
     return table[key]
-
-
-NO_ENTRIES = Entries((), np.zeros(0, np.int64), ())
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """How a CPU goes over the links of a layout.
-
-    Attributes
-    ----------
-    entries
-        Linked pairs of joints.
-    merged_slots, merged_place
-        Entries of the pairs that several relations join, and the index of each in a flat
-        (pairs, R) array.
-    merged_relations
-        Relations that have any of them.
-    merged_senders, merged_receivers
-        Joints of these pairs; a full slice where they are all joints in order.
-    rows
-        For each relation how many rows are transformed by its weight, in the order of the rows.
-    take
-        (S, V) ones: joints that a row takes as they are.
-    take_slots, take_place
-        Entries that a row takes joints by, and the index of each in a flat (S, V) array.
-    give
-        (V, S) ones: joints that are given a row as it is.
-    give_slots, give_place
-        Entries that joints are given a row by, and the index of each in a flat (V, S) array.
-    """
-
-    entries: Entries
-    merged_slots: np.ndarray
-    merged_place: np.ndarray
-    merged_relations: tuple[int, ...]
-    merged_senders: slice | Tensor
-    merged_receivers: slice | Tensor
-    rows: tuple[tuple[int, int], ...]
-    take: np.ndarray
-    take_slots: np.ndarray
-    take_place: np.ndarray
-    give: np.ndarray
-    give_slots: np.ndarray
-    give_place: np.ndarray
-
-
-@lru_cache(maxsize=256)
-def _plan(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> _Plan:
-    """Split the entries of some relations: pairs that several relations join are merged."""
-    template, joints = builder.template(layout), layout.num_joints
-    number = {relation: k for k, relation in enumerate(relations)}
-    pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for slot, relation in enumerate(template.relation.tolist()):
-        if relation in number:
-            pair = (int(template.dst[slot]), int(template.src[slot]))
-            pairs.setdefault(pair, []).append((number[relation], slot))
-    single = [(*pair, *found[0]) for pair, found in pairs.items() if len(found) == 1]
-    single.sort(key=lambda entry: (entry[2], entry[0]))
-    several = {pair: found for pair, found in pairs.items() if len(found) > 1}
-    merged = [
-        (slot, k * len(relations) + relation, relation)
-        for k, found in enumerate(several.values())
-        for relation, slot in found
-    ]
-    rows: list[tuple[int, int]] = []
-    ones: dict[str, list[tuple[int, int]]] = {"take": [], "give": []}
-    held: dict[str, list[tuple[int, int, int]]] = {"take": [], "give": []}
-    total = 0
-    for relation in range(len(relations)):
-        own = [(i, j, slot) for i, j, r, slot in single if r == relation]
-        receivers, senders = sorted({i for i, *_ in own}), sorted({j for _, j, _ in own})
-        mix = len(receivers) <= len(senders)  # mix first, or transform first
-        place = {joint: total + k for k, joint in enumerate(receivers if mix else senders)}
-        ones["give" if mix else "take"] += [(joint, row) for joint, row in place.items()]
-        held["take" if mix else "give"] += [
-            (slot, place[i if mix else j], j if mix else i) for i, j, slot in own
-        ]
-        rows += [(relation, len(place))] if place else []
-        total += len(place)
-    take, give = np.zeros((total, joints)), np.zeros((joints, total))
-    for joint, row in ones["take"]:
-        take[row, joint] = 1.0
-    for joint, row in ones["give"]:
-        give[joint, row] = 1.0
-    merged_slots, merged_place, used = _columns(merged)
-    take_slots, take_rows, take_joints = _columns(held["take"])
-    give_slots, give_rows, give_joints = _columns(held["give"])
-    entries = Entries(
-        tuple((i, j, relation) for i, j, relation, _ in single),
-        np.asarray([slot for *_, slot in single], dtype=np.int64),
-        tuple(several),
-    )
-    return _Plan(
-        entries,
-        merged_slots,
-        merged_place,
-        tuple(np.unique(used).tolist()),
-        _index([j for _, j in several], joints),
-        _index([i for i, _ in several], joints),
-        tuple(rows),
-        take,
-        take_slots,
-        take_rows * joints + take_joints,
-        give,
-        give_slots,
-        give_joints * total + give_rows,
-    )
-
-
-def _index(chosen: list[int], joints: int) -> slice | Tensor:
-    return slice(None) if chosen == list(range(joints)) else torch.tensor(chosen)
-
-
-def _columns(rows: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, ...]:
-    return tuple(np.ascontiguousarray(np.asarray(rows, dtype=np.int64).reshape(-1, 3).T))
-
-
-def _placed(start: np.ndarray, place: np.ndarray, value: Tensor, slots: np.ndarray) -> Tensor:
-    """Put entries into a matrix of constants."""
-    chosen = value.index_select(0, torch.from_numpy(slots))
-    flat = torch.from_numpy(start).to(value.dtype).flatten()
-    return flat.scatter(0, torch.from_numpy(place), chosen).view(start.shape)
-
-
-def _merge(plan: _Plan, value: Tensor, weight: Tensor) -> Tensor:
-    """Matrices (pairs, D, O) of the pairs that several relations join."""
-    start = np.zeros((len(plan.entries.merged), len(weight)))
-    share = _placed(start, plan.merged_place, value, plan.merged_slots)
-    used = list(plan.merged_relations)
-    if len(used) < len(weight):
-        share, weight = share[:, used], weight[used]
-    return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
-
-
-def _pair_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """Values of single entries, and matrices of merged pairs."""
-    values = value.index_select(0, torch.from_numpy(plan.entries.slots))
-    return values, _merge(plan, value, weight)
-
-
-def _relation_operators(plan: _Plan, value: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """Matrices of merged pairs, and those by which rows take joints and joints are given rows."""
-    return (
-        _merge(plan, value, weight),
-        _placed(plan.take, plan.take_place, value, plan.take_slots),
-        _placed(plan.give, plan.give_place, value, plan.give_slots),
-    )
-
-
-Make = Callable[[_Plan, Tensor, Tensor], tuple[Tensor, ...]]
-_KEPT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-
-
-def _made(plan: _Plan, bones: _Bones, weight: Tensor, make: Make) -> tuple[Tensor, ...]:
-    """Operators made of weights and masks; kept without gradients until these change."""
-    if torch.is_grad_enabled() or weight.is_inference() or bones.mask_is_inference:
-        return make(plan, bones.value(), weight)
-    # Changes through `.data` are not counted by torch: the sums see them.
-    sources = (weight,) if bones.mask is None else (weight, bones.mask)
-    state = tuple((each._version, float(each.sum())) for each in sources)
-    kept = _KEPT.setdefault(weight, {})
-    key = (id(plan), id(bones.mask), make)
-    if key not in kept or kept[key][0] != state:
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = (state, make(plan, bones.value(), weight))
-    found: tuple[Tensor, ...] = kept[key][1]
-    return found
-
-
-def _by_relation(
-    x: Tensor, plan: _Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
-) -> Tensor:
-    """Relation by relation, transforming the side with fewer joints."""
-    joints, frames = x.shape[0], x.shape[1] * x.shape[2]
-    total: Tensor | None = None
-    if plan.entries.merged:
-        product = torch.bmm(x.flatten(1, 2)[plan.merged_senders], merged).flatten(1)
-        total = product
-        if isinstance(plan.merged_receivers, Tensor):
-            total = product.new_zeros(joints, product.shape[1])
-            total = total.index_add(0, plan.merged_receivers, product)
-    if plan.rows:
-        parts = (take @ x.flatten(1)).view(len(take) * frames, x.shape[-1])
-        sent = torch.cat(
-            [
-                part @ weight[relation]
-                for part, (relation, _) in zip(
-                    parts.split([count * frames for _, count in plan.rows]), plan.rows, strict=True
-                )
-            ]
-        ).view(len(take), frames * weight.shape[-1])
-        total = give @ sent if total is None else torch.addmm(total, give, sent)
-    if total is None:
-        return x.new_zeros(*x.shape[:-1], weight.shape[-1])
-    return total.view(*x.shape[:-1], weight.shape[-1])

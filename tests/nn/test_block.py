@@ -4,6 +4,7 @@ import torch
 from strategies import SUPPLIED, chain, float64
 
 from asgcn_dgl.nn import ASGCNBlock
+from asgcn_dgl.ops import use_engine
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
 
@@ -125,3 +126,31 @@ def test_conv_residual_is_added_before_the_relu(widths, masked, training):
         expected = block.temporal_norm(block.temporal(graph, inner), mask).relu()
         got = block(graph, feat, mask=mask)
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("change", ["in place", "data", "state_dict"])
+@pytest.mark.parametrize("engine", ["pairs", "relations"])
+def test_evaluation_sees_every_change_of_a_parameter(engine, change):
+    """What is made of the weights is kept without gradients, until one of them changes."""
+    layout = get_layout("coco17")
+    graph = GraphBuilder(max_hop=2, num_actional=1).structure(layout)
+    conv = {"max_hop": 2, "num_actional": 1, "layouts": layout}
+    block = ASGCNBlock(2, 4, 3, conv=conv).eval()
+    feat, links = torch.randn(17, 5, 2), torch.rand(17 * 16, 1)
+    for name, tensor in block.state_dict(keep_vars=True).items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        with torch.no_grad(), use_engine(engine):
+            before = block(graph, feat, links)
+            assert torch.equal(block(graph, feat, links), before)
+            if change == "state_dict":
+                state = {key: value.clone() for key, value in block.state_dict().items()}
+                block.load_state_dict({**state, name: state[name] + 0.5})
+            else:
+                (tensor.data if change == "data" else tensor).add_(0.5)
+                block.eval()  # torch does not count changes through `.data`
+            after = block(graph, feat, links)
+            assert not torch.equal(before, after), name
+        # With gradients nothing is kept.
+        with use_engine(engine):
+            torch.testing.assert_close(block(graph, feat, links), after)

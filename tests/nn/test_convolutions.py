@@ -65,6 +65,9 @@ def compare(kinds, bodies, *, engine="auto", frames=2, in_feats=3, out_feats=2, 
         theirs = dense_asgc(conv, kinds, bodies, feat, links, builder)
         with use_engine(engine):
             ours = conv(graph, feat, links if types else None)
+            with torch.no_grad():
+                constant = conv(graph, feat, links if types else None)
+        torch.testing.assert_close(constant, theirs)
         probe = torch.randn_like(theirs)
         expected = torch.autograd.grad((theirs * probe).sum(), inputs, allow_unused=True)
         got = torch.autograd.grad((ours * probe).sum(), inputs, allow_unused=True)
