@@ -273,9 +273,9 @@ def _on_part(
         return _add(out, bias)
     plan = plan_of(builder, part.layout, bones.relations)
     weight, sources = structural.weight.to(x.dtype), (structural.weight, bones.mask)
-    operators = pair_operators if engine == "pairs" else relation_operators
+    joined = pair_operators if engine == "pairs" else relation_operators
     made = kept(
-        lambda: operators(plan, bones.value(), structural.weight),
+        lambda: joined(plan, bones.value(), structural.weight),
         (plan, engine),
         *(each for each in sources if each is not None),
     )
