@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -130,7 +130,7 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             return _wrong("entries by name", value)
         return _first((name, each, args[1]) for name, each in value.items())
-    if accepts(kind, value) and (kind is not float or math.isfinite(value)):
+    if accepts(kind, value) and (kind is not float or abs(value) <= sys.float_info.max):
         return None
     return _wrong("a finite number" if kind is float else type_text(kind), value)
 

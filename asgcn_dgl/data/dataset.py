@@ -227,14 +227,30 @@ class SkeletonDataset(Dataset[Sample]):
         if not 0 <= index < len(self) or epoch < 0:
             raise IndexError(f"clip {index} of {len(self)} in pass {epoch}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        clip = self.clip(index)
-        if self._box is not None:  # fitted at the end, to what is observed
-            clip = Compose(*self._steps[:-1])(clip, rng)
-        elif self.transform is not None:
-            clip = self.transform(clip, rng)
+        clip = self._moved(self.clip(index), rng)
         if self.mirrored and not self.training and epoch // self.num_clips % 2:
             clip = RandomFlip(1.0)(clip, rng)
         return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
+
+    def aligned(self, index: int) -> Clip:
+        """Return clip ``index`` whole, as it lies in its sample, without augmentation."""
+        clip = self._moved(self.clip(index), np.random.default_rng(0))
+        long_enough = clip.num_frames >= self.future_frames + 2
+        return self._boxed(clip, self.mode == "observed" and long_enough)[0]
+
+    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        if self._box is not None:  # fitted at the end, to what is observed
+            return Compose(*self._steps[:-1])(clip, rng)
+        return clip if self.transform is None else self.transform(clip, rng)
+
+    def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
+        """Return the clip and its observed part in the box, if there is one, and its unit."""
+        past = clip.frames(slice(0, clip.num_frames - self.future_frames)) if observed else clip
+        if self._box is None:
+            return clip, past, None
+        clip, places = self._box.fitted(clip, past)  # what follows must not show in it
+        past = clip.frames(slice(0, past.num_frames)) if observed else clip
+        return clip, past, np.append(places, np.ones(clip.num_dims - len(places)))
 
     def _load(self, index: int) -> Clip:
         return self.reader.read(index).check(self.num_classes).trimmed()
@@ -254,12 +270,7 @@ class SkeletonDataset(Dataset[Sample]):
     ) -> Sample:
         epoch, index = draw
         steps = self.future_frames
-        past = clip.frames(slice(0, clip.num_frames - steps)) if observed else clip
-        unit = None
-        if self._box is not None:  # what follows must not show in what is observed
-            (clip, places), past = self._box.fitted(clip, past), self._box(past)
-            unit = np.ones(clip.num_dims, dtype=np.float32)
-            unit[: len(places)] = places
+        clip, past, unit = self._boxed(clip, observed)
         last, known = last_pose(past)
         shape = (clip.num_bodies, steps, clip.layout.num_joints)
         future = np.zeros((*shape, clip.num_dims), dtype=np.float32)
@@ -282,7 +293,7 @@ class SkeletonDataset(Dataset[Sample]):
             name=clip.name,
             index=index,
             recent=seen.recent if self.past_frames else None,
-            unit=unit,
+            unit=None if unit is None else unit.astype(np.float32),
         )
 
 

@@ -112,7 +112,7 @@ def shown(value: object) -> str:
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Refuse an option that is none of its values."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 

@@ -473,8 +473,8 @@ class FitBox:
     preparation of Northwestern-UCLA, which CTR-GCN and others share, does this after its random
     turns.
 
-    As the last transform of a :class:`SkeletonDataset` it is fitted to the observed frames of a
-    clip, and its future moves with them.
+    As the last transform of a :class:`SkeletonDataset`, in no further :class:`Compose`, it is
+    fitted to the observed frames of a clip, and its future moves with them.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:

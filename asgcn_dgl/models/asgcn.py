@@ -26,7 +26,7 @@ from asgcn_dgl.nn import (
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.frames import as_mask, hold_missing, last_frame, zero_missing
+from asgcn_dgl.ops.frames import as_mask, hold_last, last_frame, last_frames, zero_missing
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
 
@@ -360,8 +360,8 @@ class ASGCN(Pretrained, nn.Module):
         """
         if not isinstance(self.prediction, ForecastHead):
             return last_frame(feat, mask)
-        held = feat if mask is None else hold_missing(feat, mask)
-        return held[:, -self.config.past_frames :]
+        count = self.config.past_frames
+        return last_frames(feat, count) if mask is None else hold_last(feat, mask, count)
 
     def _compute(
         self,

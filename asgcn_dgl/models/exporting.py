@@ -183,12 +183,11 @@ class ClipProgram(nn.Module):
         """Frames of the shortest clip that a program of torch takes."""
         config = self.model.config
         if isinstance(self.model, Forecaster):
-            return config.past_frames + 1
+            return 2
         shrinks = 1
         if "future" in self.outputs and config.future_head in ("paper", "published"):
             shrinks = 16
-        least = shrinks * math.prod(config.strides) + 1
-        return max(least, config.past_frames + 1) if self.poses == "recent" else least
+        return shrinks * math.prod(config.strides) + 1
 
     def metadata(self) -> dict[str, Any]:
         """Return what the use of a file needs to know, in plain values."""

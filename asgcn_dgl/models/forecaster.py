@@ -14,7 +14,7 @@ from asgcn_dgl.nn import AIMEncoder, ASGConv, ForecastNet, Links
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
-from asgcn_dgl.ops.frames import as_mask, hold_missing
+from asgcn_dgl.ops.frames import as_mask, hold_last, last_frames
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 from asgcn_dgl.skeleton.graph import check_structures, structure_of
 
@@ -196,14 +196,11 @@ class Forecaster(Pretrained, ForecastNet):
     def _observed(self, feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Last P frames without gaps, (N, P, d), and which joints were seen, (N,)."""
         count = self.config.past_frames
-        past, seen = feat[:, -count:], None
-        if mask is not None:
-            here = mask[:, -count:]
-            past, seen = hold_missing(past, here), here.any(dim=1)
-        missing = count - past.shape[1]
-        if missing > 0:
-            past = torch.cat([past[:, :1].expand(-1, missing, -1), past], dim=1)
-        return past, seen
+        past = last_frames(feat, count)
+        if mask is None:
+            return past, None
+        here = last_frames(mask, count)
+        return hold_last(past, here, count), here.any(dim=1)
 
     def _step(
         self, graph: Any, past: Tensor, seen: Tensor | None, generator: torch.Generator | None

@@ -131,8 +131,13 @@ def frame_mean(feat: Tensor, mask: Tensor | None = None) -> Tensor:
     return zero_missing(feat, mask).sum(dim=1) / here.sum(dim=1).clamp(min=1)
 
 
-def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
-    """Let a joint that is missing stay where it was last, or where it appears first.
+def last_frames(feat: Tensor, count: int) -> Tensor:
+    """Return the last ``count`` frames of (N, T, ...), the first repeated before fewer."""
+    return feat.index_select(1, _last_frames(feat, count))
+
+
+def hold_last(feat: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Return the last frames with missing joints where they were last, or where they appear first.
 
     Parameters
     ----------
@@ -140,25 +145,32 @@ def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
         (N, T, D).
     mask
         (N, T) bool.
+    count
+        P, how many frames; before fewer the first is repeated.
 
     Returns
     -------
     Tensor
-        (N, T, D), zeros for a joint that exists in no frame.
+        (N, P, D), zeros for a joint that exists in no frame.
     """
     frames = mask.shape[1]
-    time = torch.arange(frames, device=mask.device).expand_as(mask)
-    seen = time.masked_fill(~mask, -1)
+    time = torch.arange(frames, device=mask.device)
+    wanted = _last_frames(feat, count)
+    seen = time.expand_as(mask).masked_fill(~mask, -1)
     if torch.compiler.is_compiling():  # ONNX has no running maximum
-        steps = torch.arange(frames, device=mask.device)
-        earlier = steps.unsqueeze(1) >= steps
-        before = seen.unsqueeze(1).expand(-1, frames, -1).masked_fill(~earlier, -1).amax(dim=2)
+        earlier = wanted.unsqueeze(1) >= time  # (P, T)
+        before = seen.unsqueeze(1).expand(-1, count, -1).masked_fill(~earlier, -1).amax(dim=2)
     else:
-        before = seen.cummax(dim=1).values
-    first = time.masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
+        before = seen.cummax(dim=1).values.index_select(1, wanted)
+    first = time.expand_as(mask).masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
     place = torch.where(before >= 0, before, first)
-    held = feat.gather(1, place.unsqueeze(-1).expand_as(feat))
-    return zero_missing(held, mask.any(dim=1, keepdim=True).expand_as(mask))
+    held = feat.gather(1, place.unsqueeze(-1).expand(-1, -1, feat.shape[2]))
+    return zero_missing(held, mask.any(dim=1, keepdim=True).expand_as(place))
+
+
+def _last_frames(feat: Tensor, count: int) -> Tensor:
+    steps = torch.arange(count, device=feat.device) + feat.shape[1] - count
+    return steps.clamp(min=0)
 
 
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:

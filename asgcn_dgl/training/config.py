@@ -110,8 +110,8 @@ class ClipsConfig:
     lose
         Probability that a joint is lost for a while, at random, while training.
     box
-        After alignment and augmentation, bring each axis of the whole clip to [-1, 1] by its own
-        least and largest value. Predicted poses and their errors are in the box's unit then.
+        After alignment and augmentation, bring each axis of the clip to [-1, 1] by its own least
+        and largest value, of the observed frames where a future is predicted.
     repeat
         How often an epoch of joint training goes over the training clips.
     workers
@@ -563,6 +563,8 @@ class RunConfig:
             ("clips", "stream", "joint"),
             ("trainer", "accumulate", 1),
             ("trainer", "early_stop", None),
+            ("clips", "box", False),
+            ("clips", "views", "given"),
             *((("clips", "flip", 0),) if self.forecast.form == "angles" else ()),
         ):
             value = getattr(getattr(self, section), name)

@@ -213,8 +213,7 @@ def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.n
     raw = dataset.clip(index)
     assert isinstance(dataset.transform, Compose)
     by_frame = any(isinstance(step, PublishedView) for step in dataset.transform.transforms)
-    aligned = dataset.transform(raw, np.random.default_rng(0))
-    return undo_alignment(poses, raw, aligned, by_frame)
+    return undo_alignment(poses, raw, dataset.aligned(index), by_frame)
 
 
 def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> str:

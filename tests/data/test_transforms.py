@@ -184,7 +184,7 @@ def test_the_shoulders_of_all_frames_outvote_those_of_a_few(chain):
 @settings(deadline=None, max_examples=40)
 @example(11, 75, 0.0)  # the coordinates' medians lie at one of the points
 @given(st.integers(1, 15), st.integers(0, 99), st.sampled_from([0.0, 2.0]))
-def test_themedian_point_has_the_least_sum_of_distances(count, seed, outlier):
+def test_the_median_point_has_the_least_sum_of_distances(count, seed, outlier):
     points = rng(seed).normal(size=(count, 2))
     points[: count // 3] += 50 * outlier
     median = median_point(points)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCNConfig, Forecaster
 from asgcn_dgl.nn import ForecastBlock
-from asgcn_dgl.ops.frames import hold_missing
+from asgcn_dgl.ops.frames import hold_last
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 from asgcn_dgl.skeleton.graph import dgl_installed
 
@@ -162,7 +162,7 @@ def test_a_joint_that_is_gone_stays_where_it_was():
     feat = torch.arange(5.0).view(1, 5, 1).repeat(4, 1, 1)
     mask = torch.tensor([[1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]).bool()
     expected = [[0, 1, 2, 3, 4], [1, 1, 1, 1, 4], [2, 2, 2, 2, 2], [0, 0, 0, 0, 0]]
-    assert hold_missing(feat, mask).squeeze(-1).tolist() == expected
+    assert hold_last(feat, mask, mask.shape[1]).squeeze(-1).tolist() == expected
 
 
 @pytest.mark.skipif(not dgl_installed(), reason="DGL is not installed")

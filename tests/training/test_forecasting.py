@@ -372,11 +372,9 @@ def test_commands_that_recognize_say_so(run, cmu_root, tmp_path, capsys):
         ["find-lr", *base],
         ["tables", "links", *base, f"--out={tmp_path / 'tables'}"],
         ["live", str(run)],
-        ["export", str(run), "--to", "onnx", "--out", str(tmp_path / "model.onnx")],
     ):
         assert main(command) == 2
-        said = capsys.readouterr().err
-        assert "recogni" in said or "pretrained" in said
+        assert "recogni" in capsys.readouterr().err
 
 
 def test_a_head_that_sees_the_last_frames_trains_and_predicts(tiny, clips_root, tmp_path):

@@ -91,6 +91,11 @@ def test_poses_come_back_where_each_axis_was_scaled_by_itself(files, scale):
     poses = move(raw, np.random.default_rng(0)).pos
     seen = raw.mask
     np.testing.assert_allclose(as_recorded(poses, dataset, 0)[seen], raw.pos[seen], atol=1e-4)
+    observed = SkeletonDataset([clip], transform=move, num_frames=None, mode="observed")
+    future, seen = raw.pos[:, -10:], observed[0].future_mask
+    assert seen.any()
+    back = as_recorded(observed[0].future, observed, 0)
+    np.testing.assert_allclose(back[seen], future[seen], atol=1e-4)
 
 
 def test_future_of_the_chosen_body_stands_where_it_does(trained, files):

@@ -203,7 +203,5 @@ def read_names(path: str | Path, stem: re.Pattern[str]) -> frozenset[str]:
     """Read all names of the pattern ``stem`` in a text file; other text is ignored."""
     found = frozenset(match[0] for line in read_lines(path) for match in stem.finditer(line))
     if not found:
-        raise InputError(
-            f"{path}: no name of the form {stem.pattern} in it; give a list of recordings"
-        )
+        raise InputError(f"{path}: no name of a recording in it; give a list of recordings")
     return found

@@ -292,7 +292,7 @@ def test_lists_of_samples(tmp_path):
     path.write_text("Samples that miss skeletons:\n\n- S001C001P001R001A001, and others\n")
     assert read_sample_names(path) == {"S001C001P001R001A001"}
     path.write_text("Samples that miss skeletons\n")
-    with pytest.raises(InputError, match=r"list\.txt: no name of the form"):
+    with pytest.raises(InputError, match=r"list\.txt: no name of a recording"):
         read_sample_names(path)
 
 
