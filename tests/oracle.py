@@ -175,11 +175,15 @@ def decode(decoder, feat, links, pred_steps=1):
                 x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first]
             )
             h = hidden @ decoder.joint_second.weight[c] + decoder.joint_second.bias[c]
-            w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
-            pair = torch.cat(
-                [h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1
-            )
-            z = elu(pair @ w1 + decoder.link_receiver.bias[c])
+            if decoder.link_receiver is None:
+                z = elu(h @ decoder.link_sender.weight[c] + decoder.link_sender.bias[c])
+                z = z[None].expand(size, -1, -1)
+            else:
+                w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
+                pair = torch.cat(
+                    [h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1
+                )
+                z = elu(pair @ w1 + decoder.link_receiver.bias[c])
             q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
             messages.append(links[c][:, :, None] * q)
         q = sum(messages)  # (V, V, H)

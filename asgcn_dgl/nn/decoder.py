@@ -15,6 +15,8 @@ from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, in_pieces, pairs_of, recomputed
 
+MESSAGES = ("pairs", "senders")
+
 
 class AIMDecoder(nn.Module):
     r"""Predict poses along A-links (Sec. 4.1, steps a to d).
@@ -45,6 +47,9 @@ class AIMDecoder(nn.Module):
         Predict the change of the pose, not the pose.
     dropout
         Dropout inside the perceptrons.
+    messages
+        ``"pairs"``, or ``"senders"``: :math:`f_e^{(c)}` sees joint j alone. In messages of pairs
+        joint i also hears of itself, whoever sends, so that links to joints at rest pay too.
     etype
         Name of the edge type that holds the ordered pairs.
 
@@ -69,10 +74,14 @@ class AIMDecoder(nn.Module):
         reduce: str = "mean",
         residual: bool = True,
         dropout: float = 0.0,
+        messages: str = "pairs",
         etype: str = "actional_1",
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, num_actional=num_actional, hidden_feats=hidden_feats)
+        if messages not in MESSAGES:
+            raise ValueError(f"messages must be 'pairs' or 'senders', got {messages!r}")
+        self.messages = messages
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
         self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
@@ -82,8 +91,9 @@ class AIMDecoder(nn.Module):
         # f_v of all types; f_e's first map parted into what receiver and sender contribute.
         self.joint_first = nn.Linear(in_feats, types * width)
         self.joint_second = TypedLinear(types, width, width)
-        self.link_receiver = TypedLinear(types, width, width)
-        self.link_sender = TypedLinear(types, width, width, bias=False)
+        pairs = messages == "pairs"
+        self.link_receiver = TypedLinear(types, width, width) if pairs else None
+        self.link_sender = TypedLinear(types, width, width, bias=not pairs)
         self.link_second = TypedLinear(types, width, width)
         self.gru = nn.GRU(width + in_feats, width, batch_first=True)
         self.out = MLP(width, width, in_feats, dropout=dropout)
@@ -93,7 +103,8 @@ class AIMDecoder(nn.Module):
         """Draw all weights; the output starts near zero, so that the last pose is guessed."""
         self.joint_first.reset_parameters()
         for layer in (self.joint_second, self.link_receiver, self.link_sender, self.link_second):
-            layer.reset_parameters()
+            if layer is not None:
+                layer.reset_parameters()
         self.gru.reset_parameters()
         self.out.reset_parameters()
         nn.init.normal_(self.out.second.weight, std=1e-2)
@@ -151,9 +162,12 @@ class AIMDecoder(nn.Module):
         hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
         hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
         shape = (self.num_actional, joints, frames, self.hidden_feats)
-        receiver = self._link_first(self.link_receiver, hidden).view(shape)
         sender = self._link_first(self.link_sender, hidden).view(shape)
+        receiver = None
+        if self.link_receiver is not None:
+            receiver = self._link_first(self.link_receiver, hidden).view(shape)
         if self.reduce == "max":
+            receiver = torch.zeros_like(sender) if receiver is None else receiver
             size = self.num_actional * self.hidden_feats * len(edge_weight)
             parts = [
                 recomputed(partial(self._largest, pairs), near, far, edge_weight)
@@ -161,7 +175,10 @@ class AIMDecoder(nn.Module):
             ]
             return torch.cat(parts, dim=1)
         # f_e's second map is linear: it follows the mean over senders.
-        mean = pairs.average(receiver.flatten(2), sender.flatten(2), edge_weight)  # (C, N, T H)
+        if receiver is None:
+            mean = pairs.mix(F.elu(sender).flatten(2), edge_weight)  # (C, N, T H)
+        else:
+            mean = pairs.average(receiver.flatten(2), sender.flatten(2), edge_weight)
         rows = mean.reshape(self.num_actional, joints * frames, -1)
         mapped = torch.bmm(rows, self.link_second.weight).sum(dim=0)
         assert self.link_second.bias is not None
@@ -207,7 +224,7 @@ class AIMDecoder(nn.Module):
         """Say the options."""
         return (
             f"{self.in_feats}, num_actional={self.num_actional}, hidden_feats={self.hidden_feats}, "
-            f"reduce={self.reduce!r}, residual={self.residual}"
+            f"reduce={self.reduce!r}, residual={self.residual}, messages={self.messages!r}"
         )
 
 

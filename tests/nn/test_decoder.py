@@ -22,9 +22,12 @@ def setup(bodies=2, joints=4, frames=5, **options):
 @pytest.mark.parametrize("pred_steps", [1, 3])
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 @pytest.mark.parametrize("residual", [True, False])
-def test_equals_the_stepwise_formula(residual, reduce, pred_steps):
+@pytest.mark.parametrize("messages", ["pairs", "senders"])
+def test_equals_the_stepwise_formula(messages, residual, reduce, pred_steps):
     with float64():
-        graph, decoder, feat, links = setup(2, reduce=reduce, residual=residual)
+        graph, decoder, feat, links = setup(
+            2, reduce=reduce, residual=residual, messages=messages
+        )
         feat.requires_grad_()
         links.requires_grad_()
         inputs = [feat, links, *decoder.parameters()]
@@ -238,3 +241,34 @@ def test_starts_near_the_last_pose():
 def test_errors_name_argument_rule_and_value(call, message):
     with pytest.raises(ValueError, match=message):
         call(*setup())
+
+
+@pytest.mark.parametrize("messages", ["pairs", "senders"])
+def test_messages_of_senders_say_nothing_of_the_receiver(messages):
+    graph, decoder, feat, _ = setup(1, frames=2, messages=messages)
+    links = torch.ones(graph.num_edges("actional_1"), 2)
+    pairs = pairs_of(graph)
+    other = feat.clone()
+    other[0] += 1.0
+    moved = decoder._messages(pairs, other, links) - decoder._messages(pairs, feat, links)
+    assert (moved[0].abs().max() > 1e-6) == (messages == "pairs")
+    assert moved[1:].abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("counts", [[1, 1], [1, 2]])
+def test_messages_of_senders_are_the_same_on_edges(counts):
+    with float64():
+        graph = GraphBuilder(max_hop=1, num_actional=2, across_bodies=True).structure(
+            [chain(4)] * 2, counts
+        )
+        src, dst = graph.edges(etype="actional_1")
+        sender = torch.randn(2, graph.num_nodes(), 5)
+        links = torch.rand(len(src), 2)
+        found = pairs_of(graph).mix(sender, links)
+        expected = EdgePairs(graph.num_nodes(), src, dst).mix(sender, links)
+    torch.testing.assert_close(found, expected)
+
+
+def test_unknown_messages_are_refused():
+    with pytest.raises(ValueError, match=r"messages must be.*'all'"):
+        AIMDecoder(3, 2, messages="all")
