@@ -148,8 +148,8 @@ class ASGCNConfig(_OfTheData):
         so that links follow from movement alone; false: its positions (the paper).
     aim_messages
         What the decoder of the inference module sends along a link: a function of the 'pairs' of
-        joints (the paper), or of the 'senders' alone, so that only a link to a joint that says
-        something new helps.
+        joints (the paper), or of the 'motion' of the sender, so that a joint at rest sends nothing
+        and a link to it does not pay.
     aim_variance
         σ², variance of the poses that the inference module predicts, squared units of the data.
     link_mode
@@ -238,7 +238,7 @@ class ASGCNConfig(_OfTheData):
     aim_hidden: int = 128
     aim_dropout: float = 0.5
     aim_centered: bool = False
-    aim_messages: Literal["pairs", "senders"] = "pairs"
+    aim_messages: Literal["pairs", "motion"] = "pairs"
     aim_variance: float = 5e-4
     link_mode: LinkMode = "sampled"
     across_bodies: bool = False

@@ -149,7 +149,11 @@ def _action(draw_pair: Callable[[Take], tuple[Limb, Limb]], way: str) -> Action:
     return act
 
 
-_PAIRS = {"hands": (1, _hands), "hand and foot": (1, _hand_and_foot), "hands of two": (2, _hands_of_two)}
+_PAIRS = {
+    "hands": (1, _hands),
+    "hand and foot": (1, _hand_and_foot),
+    "hands of two": (2, _hands_of_two),
+}
 
 # Class name, number of persons, typical duration in seconds, function.
 COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
