@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 
 from asgcn_dgl import __version__
 from asgcn_dgl.commands import COMMANDS
@@ -32,7 +32,7 @@ from asgcn_dgl.training.config import (
     read_yaml,
 )
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources, config_of
+from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources
 
 try:
     from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
@@ -41,7 +41,7 @@ except ImportError as error:
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
     ) from error
 
-__all__ = ["build_parser", "main", "run_config", "run_layers"]
+__all__ = ["build_parser", "main", "run_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
-        parameters = inspect.signature(COMMANDS[command]).parameters
-        if "run" in parameters:
+        if "run" in inspect.signature(COMMANDS[command]).parameters:
             own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
-            layers = run_layers(given, command)
-            given = {**own, "run": config_of(layers)}
-            if "sources" in parameters:
-                given["sources"] = Sources(layers)
+            given = {**own, "run": run_options(given, command)}
         # A parameter cannot have the name of a keyword of Python: --from is from_.
         with _terminable():
             COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
@@ -106,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(arguments: Sequence[str] | None) -> Namespace:
-    parser = build_parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    # Options before the command take no value: the first name of a command is the command.
+    parser = build_parser(next((word for word in words if word in COMMANDS), ""))
     try:
         return parser.parse_args(arguments, defaults=False)
     except ArgumentError:
@@ -148,12 +146,18 @@ def _moved(text: str) -> str:
     return "".join(found)
 
 
-def build_parser() -> ArgumentParser:
-    """Make the parser of all commands from their signatures."""
+def build_parser(only: str | None = None) -> ArgumentParser:
+    """Make the parser of all commands from their signatures.
+
+    Parameters
+    ----------
+    only
+        The one command whose parameters are needed, which is faster; ``""`` for none.
+    """
     parser = ArgumentParser(
         prog="asgcn-dgl",
         description="Actional-structural graph convolutions: recognize what a skeleton does, and "
-        "predict how it goes on.",
+        "predict its next poses.",
         version=__version__,
         allow_abbrev=False,
         exit_on_error=False,
@@ -162,21 +166,20 @@ def build_parser() -> ArgumentParser:
     for name, function in COMMANDS.items():
         text = inspect.getdoc(function) or ""
         sub = ArgumentParser(description=text, allow_abbrev=False, exit_on_error=False)
-        _add_parameters(sub, function)
+        if only in (None, name):
+            _add_parameters(sub, function)
         commands.add_subcommand(name, sub, help=text.splitlines()[0])
     return parser
 
 
 def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> None:
     """Add what a function takes: positional arguments, options, and the options of a run."""
-    hints = get_type_hints(function, include_extras=True)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if hints[name] is RunConfig:
+    # get_type_hints would make an annotation whose default is None another one on Python 3.10
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.annotation is Sources:
             _add_run_options(parser)
             continue
-        if name == "sources":  # made beside the options of the run
-            continue
-        kind, text = get_args(hints[name])
+        kind, text = get_args(parameter.annotation)
         options: dict[str, Any] = {"help": text}
         required = parameter.default is parameter.empty
         lists = [each for each in (kind, *get_args(kind)) if each == list[str]]
@@ -219,28 +222,11 @@ def _add_run_options(parser: ArgumentParser) -> None:
         parser.add_class_arguments(section, name, skip=set(OF_THE_DATA))
 
 
-def run_config(given: Mapping[str, Any], command: str = "train") -> RunConfig:
-    """Return the options of a run, see :func:`run_layers`."""
-    return config_of(run_layers(given, command))
-
-
-def run_layers(given: Mapping[str, Any], command: str = "train") -> list[Layer]:
-    """Put together where the options of a run come from, the command line last.
+def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
+    """Return where the options of a run come from, the command line (``given``) last.
 
     The first is the configuration of the data set, or the one of the package that ``--config``
     names; a file that ``--config`` names changes parts of that of the data set.
-
-    Parameters
-    ----------
-    given
-        What was given on the command line, and nothing else.
-    command
-        The subcommand, for messages.
-
-    Raises
-    ------
-    InputError
-        If ``data`` or ``root`` is missing, or a file cannot be read.
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
     source = given.get("config")
@@ -256,7 +242,7 @@ def run_layers(given: Mapping[str, Any], command: str = "train") -> list[Layer]:
     for name in ("data", "root"):
         if not any(name in layer.values for layer in layers):
             raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
-    return [layer for layer in layers if layer.values]
+    return Sources([layer for layer in layers if layer.values])
 
 
 def _resumed(given: Mapping[str, Any]) -> Layer:

@@ -1,9 +1,8 @@
 """What the subcommands of ``asgcn-dgl`` do.
 
 The signature of a function is its command line: parameters are positional arguments, keyword-only
-parameters are options, and an annotation holds the type and the help. ``run`` is the
-options of a run, see :class:`~asgcn_dgl.training.config.RunConfig`. Nothing heavy is imported
-before a command runs.
+parameters are options, and an annotation holds the type and the help. ``run`` is the options of a
+run, with where each is from. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import TableName
-from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.sources import Sources
 from asgcn_dgl.training.units import UnitName
 
@@ -150,8 +148,7 @@ def inspect(
 
 def train(
     *,
-    run: RunConfig,
-    sources: Sources | None = None,
+    run: Sources,
     out: Annotated[str | None, "Folder of the run. Left out: runs/DATA-1, -2, ..."] = None,
     resume: Annotated[bool, "Continue the run in --out, which keeps its configuration."] = False,
     init: Annotated[
@@ -175,28 +172,28 @@ def train(
     Options come from the defaults below, then from the configuration of the data set, then from a
     file given with --config, then from the command line.
     """
-    sources = sources or Sources([])
     if print_config:
-        print(sources.to_yaml(run), end="")
+        print(run.to_yaml(), end="")
         return
+    config = run.config()
     from asgcn_dgl.training.files import next_run_dir
     from asgcn_dgl.training.run import train
 
-    folder = next_run_dir(run.data) if out is None else Path(out)
+    folder = next_run_dir(config.data) if out is None else Path(out)
     train(
-        run,
+        config,
         folder,
         resume=resume,
         test=evaluate,
         init=init,
         init_part=init_part,
-        note=str(sources),
+        note=str(run),
     )
 
 
 def find_lr(
     *,
-    run: RunConfig,
+    run: Sources,
     lowest: Annotated[float, "First learning rate."] = 1e-4,
     highest: Annotated[float, "Last learning rate."] = 2.0,
     steps: Annotated[int, "Steps of the optimizer, at most."] = 100,
@@ -209,7 +206,7 @@ def find_lr(
     """
     from asgcn_dgl.training.lr_finder import find_lr
 
-    find_lr(run, lowest=lowest, highest=highest, steps=steps, out=out)
+    find_lr(run.config(), lowest=lowest, highest=highest, steps=steps, out=out)
 
 
 def evaluate(
@@ -588,7 +585,7 @@ def fuse(
 def tables(
     table: Annotated[TableName, "Which table."],
     *,
-    run: RunConfig,
+    run: Sources,
     out: Annotated[str, "Folder of the runs and tables."],
     seeds: Annotated[int, "Runs of each cell: seeds 0, 1, ..."] = 3,
     split: Annotated[
@@ -608,7 +605,9 @@ def tables(
     """
     from asgcn_dgl.experiments.tables import make_table
 
-    make_table(table, run, Path(out), seeds=seeds, split=split, dry_run=dry_run, at_once=at_once)
+    make_table(
+        table, run.config(), Path(out), seeds=seeds, split=split, dry_run=dry_run, at_once=at_once
+    )
 
 
 def _need_viz() -> None:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from asgcn_dgl.errors import InputError
 
 try:
@@ -22,39 +20,33 @@ try:
 except ImportError:  # a system without these locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "append_line",
-    "atomic_path",
-    "check_target",
-    "locked",
-    "plain_file",
-    "write_json",
-    "write_npz",
-]
-
 
 def plain_file(path: str | Path) -> os.stat_result:
-    """Look at a file that shall be read: one that can be read to an end.
+    """Return size and time of a file that shall be read.
 
-    Returns
-    -------
-    stat_result
-        Its size and time.
-
-    Raises
-    ------
-    InputError
-        If it is absent, a link to nothing, a folder, a pipe or a device.
+    InputError if it is absent, a link to nothing, a folder, a pipe or a device.
     """
     try:
         found = Path(path).stat()
         reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
         reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise unreadable(path, error) from error
     if reason:
         raise InputError(f"{path}: cannot be read ({reason}); check the path")
     return found
+
+
+def unreadable(path: str | Path, error: Exception) -> InputError:
+    """Return the error of a file that the system does not let read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"{path}: cannot be read ({reason.lower()}); check the path")
+
+
+def in_short(error: Exception) -> str:
+    """Return the message of another library's error on one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def check_target(path: str | Path) -> Path:
@@ -79,15 +71,6 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     A reader, or a process that is killed, sees the old file or the new one, never half of one.
     Links are followed to their file; what is no file is an InputError.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with atomic_path(folder / "a.txt") as path:
-    ...     _ = path.write_text("whole")
-    >>> [p.name for p in folder.iterdir()]
-    ['a.txt']
     """
     path = check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +99,8 @@ def write_json(path: str | Path, values: Any) -> None:
 
 def write_npz(path: str | Path, **arrays: Any) -> None:
     """Write arrays as a compressed ``.npz``, atomically."""
+    import numpy as np  # here: the command's help needs none of it
+
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

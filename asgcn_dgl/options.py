@@ -9,7 +9,7 @@ from dataclasses import fields
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["RENAMED", "check", "check_types", "plain", "renamed", "type_text"]
+__all__ = ["RENAMED", "accepts", "check", "check_types", "plain", "renamed", "type_text"]
 
 #: Options of version 0.1.0 before its release, and where they are now. Files with the old names
 #: (``config.yaml`` of a run, the record of a checkpoint) are read as if they had the new ones.
@@ -47,24 +47,25 @@ def check_types(options: Any, prefix: str = "") -> None:
         value, kind = getattr(options, field.name), hints[field.name]
         if isinstance(value, tuple):
             setattr(options, field.name, value := list(value))
-        elif isinstance(value, str) and _accepts(kind, 0.5) and not _accepts(kind, value):
+        elif isinstance(value, str) and accepts(kind, 0.5) and not accepts(kind, value):
             with contextlib.suppress(ValueError):  # refused below
                 setattr(options, field.name, value := float(value))
-        check(_accepts(kind, value), prefix + field.name, type_text(kind), value)
+        check(accepts(kind, value), prefix + field.name, type_text(kind), value)
 
 
-def _accepts(kind: Any, value: Any) -> bool:
+def accepts(kind: Any, value: Any) -> bool:
+    """Tell whether a value is of a type; a number that is whole counts as a float."""
     if kind is Any:
         return True
     if kind is None or kind is type(None):
         return value is None
     origin = get_origin(kind)
     if origin in (Union, UnionType):
-        return any(_accepts(each, value) for each in get_args(kind))
+        return any(accepts(each, value) for each in get_args(kind))
     if origin is Literal:
         return any(value == each and type(value) is type(each) for each in get_args(kind))
     if origin is list:
-        return isinstance(value, list) and all(_accepts(get_args(kind)[0], v) for v in value)
+        return isinstance(value, list) and all(accepts(get_args(kind)[0], v) for v in value)
     if kind in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, (int, float) if kind is float else kind)

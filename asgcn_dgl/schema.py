@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import plain_file
-from asgcn_dgl.options import type_text
+from asgcn_dgl.files import in_short, plain_file, unreadable
+from asgcn_dgl.options import accepts, type_text
 
-__all__ = ["check_values", "parse_json", "read_json", "read_whole"]
+__all__ = ["check_values", "parse_json", "parse_object", "read_json", "read_whole"]
 
 #: A larger file is not one of ours.
 MAX_BYTES = 2**28
@@ -27,7 +28,7 @@ def read_json(path: Path, kind: Any, remedy: str, need: Collection[str] = ()) ->
     More entries may be in it; those in ``need`` must be, beside those that ``kind`` requires.
     ``remedy`` is for messages about damage.
     """
-    values = parse_json(read_whole(path), path, remedy)
+    values = parse_object(read_whole(path), path, remedy)
     check_values(values, kind, path, remedy)
     for name in need:
         if name not in values:
@@ -42,26 +43,37 @@ def read_whole(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
 
 
-def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
-    """Parse JSON of an object; ``finite`` refuses Python's NaN and infinities."""
-    try:
-        values = json.loads(text, parse_constant=_refuse if finite else None)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({_short(error)}); {remedy}") from error
+def parse_object(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> dict[str, Any]:
+    """Parse JSON of an object, see :func:`parse_json`."""
+    values = parse_json(text, path, remedy, finite)
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no object of JSON; {remedy}")
     return values
+
+
+def parse_json(text: bytes, path: str | Path, remedy: str, finite: bool = True) -> Any:
+    """Parse JSON that has each key of an object once; ``finite`` refuses NaN and infinities."""
+    try:
+        constant = _refuse if finite else None
+        return json.loads(text, parse_constant=constant, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({in_short(error)}); {remedy}") from error
 
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, of which JSON's reader would silently keep the last of two entries."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"key {repeated[:40]!r} repeated in an object")
+    return found
 
 
 def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
@@ -70,17 +82,6 @@ def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
     Its fields are annotated with plain types, ``Any``, unions, ``Literal``, ``list[X]`` or
     ``dict[str, X]``. A float is a finite number. InputError names an entry that is missing or
     wrong.
-
-    Examples
-    --------
-    >>> from typing import TypedDict
-    >>> class Figures(TypedDict):
-    ...     top1: float
-    ...     clips: int
-    >>> check_values({"top1": 50, "clips": "9"}, Figures, "metrics.json", "evaluate again")
-    Traceback (most recent call last):
-        ...
-    asgcn_dgl.errors.InputError: metrics.json: clips must be int, got '9'; evaluate again
     """
     found = _fault(values, kind)
     if found is not None:
@@ -102,14 +103,6 @@ class _Fault:
 
 def _fault(value: Any, kind: Any) -> _Fault | None:
     """Say what is wrong with a value, None where it is of its type."""
-    if isinstance(kind, type) and kind in (str, int, bool):
-        good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        return None if good else _wrong(type_text(kind), value)
-    if kind is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if good and math.isfinite(value) else _wrong("a finite number", value)
-    if kind is Any:
-        return None
     if is_typeddict(kind):
         if not isinstance(value, Mapping):
             return _wrong("a group of entries", value)
@@ -129,8 +122,6 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
         # of a value that is there, what the part says that is not None
         inner = [each for each in args if each is not type(None)]
         return faults[args.index(inner[0])] if len(inner) == 1 else _wrong(type_text(kind), value)
-    if origin is Literal:
-        return None if value in args else _wrong(type_text(kind), value)
     if origin is list:
         if not isinstance(value, list | tuple):
             return _wrong("a list", value)
@@ -139,7 +130,9 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             return _wrong("entries by name", value)
         return _first((name, each, args[1]) for name, each in value.items())
-    return None if isinstance(value, kind) else _wrong(type_text(kind), value)
+    if accepts(kind, value) and (kind is not float or math.isfinite(value)):
+        return None
+    return _wrong("a finite number" if kind is float else type_text(kind), value)
 
 
 def _first(entries: Iterable[tuple[str, Any, Any]]) -> _Fault | None:

@@ -13,6 +13,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,26 @@ def encoder(bodies: int) -> Callable[[], Any]:
     return both
 
 
+def start(*arguments: str) -> Callable[[], Any]:
+    """A command in a process of its own, from the interpreter's start to its end."""
+    code = "import sys; from asgcn_dgl.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def opening() -> Callable[[], Any]:
+    """Open a store of 390 clips."""
+    from asgcn_dgl.cli import main
+    from asgcn_dgl.data import open_store
+    from asgcn_dgl.data.synthetic import write_synthetic
+
+    folder = tempfile.TemporaryDirectory()  # as long as the call
+    clips, store = f"{folder.name}/clips", f"{folder.name}/store"
+    write_synthetic(clips, clips_per_class=30)
+    main(["prepare", "--data=synthetic", f"--root={clips}", f"--out={store}"])
+    return lambda: (folder, open_store(store))
+
+
 PAPER = {"dropout": 0.0, "aim_dropout": 0.0}
 ROWS: dict[str, Callable[[], Callable[[], Any]]] = {
     f"ASGConv {feats}, {bodies} x 25 x {frames}, {'forward + backward' if back else 'forward'}": (
@@ -154,6 +175,9 @@ ROWS: dict[str, Callable[[], Callable[[], Any]]] = {
     "NW-UCLA recognition, one clip x 40": lambda: model("kinectv1_20", [1], 40, UCLA, "recognize"),
     "demo recognition, one clip x 64": lambda: model("ntu25", [1], 64, DEMO, "recognize"),
     "AIMEncoder, 64 x 25 x 50, forward + backward": lambda: encoder(64),
+    "start, --help": lambda: start("--help"),
+    "start, train --help": lambda: start("train", "--help"),
+    "open a store of 390 clips": opening,
 }
 
 

@@ -49,7 +49,7 @@ from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.data import open_store
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.checkpoint import load_model
-from asgcn_dgl.training.compare import fuse, list_runs, runs_table
+from asgcn_dgl.training.compare import fuse, list_runs, read_scores, runs_table
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.history import read_history
 
@@ -335,30 +335,27 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
         for number in range(len(opened)):
             opened.read(number)
 
-    def scores(file: Path) -> Callable[[], Any]:
-        return lambda: fuse([mine, other], choose=file == run_dir.validation_scores)
-
     def checkpoint(name: str) -> tuple[Path, Callable[[], Any]]:
         file = run_dir.checkpoints / name
         return file, lambda: load_model(file)
 
-    evaluate, table = ["evaluate", str(mine)], lambda: runs_table(list_runs(work))
+    evaluate, table = ["evaluate", str(mine)], lambda: runs_table(list_runs(mine))
     again = ["predict", str(saved), base.clip]
     # the file, how it is read, and commands that use it
     targets: list[tuple[Path, Callable[[], Any], list[list[str]]]] = [
         (*checkpoint("best.ckpt"), [predict, evaluate]),
         (*checkpoint("last.ckpt"), [_resume(mine), [*predict, "--checkpoint=last"]]),
         (*checkpoint("aim.ckpt"), [_resume(mine)]),
-        (run_dir.scores, scores(run_dir.scores), [fused, page]),
+        (run_dir.scores, lambda: read_scores(run_dir), [fused, page]),
         (
             run_dir.validation_scores,
-            scores(run_dir.validation_scores),
+            lambda: fuse([mine, other], choose=True),
             [[*fused, "--choose-weights"]],
         ),
         (run_dir.metrics, table, [listed, page]),
         (
             run_dir.validation,
-            lambda: runs_table(list_runs(work)),
+            table,
             [listed, ["evaluate", str(mine)]],
         ),
         (
@@ -393,13 +390,15 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
                 if bad:
                     kept = base.work / f"bad-{len(tally.bad)}-{path.name}"
                     kept.write_bytes(mutants[first + number])
-            command = commands[first // 50 % len(commands)]
-            path.write_bytes(mutants[first])
-            outcome = run(*command, prepare=_with_little_memory)
-            tally.take(outcome, f"{path.name} {command[0]}", statuses=(0, 1, 2))
+            if first % 100 == 0:  # a command takes as long as ten reads
+                command = commands[first // 100 % len(commands)]
+                path.write_bytes(mutants[first])
+                outcome = run(*command, prepare=_with_little_memory)
+                tally.take(outcome, f"{path.name} {command[0]}", statuses=(0, 1, 2))
             for each, whole in content.items():
                 if not each.is_file() or each.read_bytes() != whole:
                     each.write_bytes(whole)
+        print(f"  {path.name}: not allowed {len(tally.bad)}", flush=True)
     return tally
 
 

@@ -59,6 +59,14 @@ def default_allocator():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cuts():
+    """Do not wait for the disk: a test's files have to survive killed processes alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
+
+
 # As small as a run can be that still has every part.
 TINY = [
     "--clips.num_frames=12",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import yaml
 
 pytest.importorskip("jsonargparse")
 
-from asgcn_dgl.cli import main, run_config
+from asgcn_dgl import cli
+from asgcn_dgl.cli import main, run_options
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.training.config import packaged_config
@@ -50,11 +52,20 @@ def test_every_option_is_explained(command, capsys):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from asgcn_dgl.cli import build_parser; build_parser().format_help(); "
-        "heavy = ('torch', 'dgl', 'pytorch_lightning', 'matplotlib'); "
+        "heavy = ('numpy', 'torch', 'dgl', 'pytorch_lightning', 'matplotlib'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_options_are_declared_for_the_command_that_is_run(monkeypatch):
+    declared = []
+    monkeypatch.setattr(cli, "_add_parameters", lambda _, function: declared.append(function))
+    for arguments in (["--help"], ["runs", "--help"], ["no-command", "runs"]):
+        with contextlib.suppress(SystemExit):
+            main(arguments)
+    assert declared == [COMMANDS["runs"], COMMANDS["runs"]]
 
 
 def test_version(capsys):
@@ -104,7 +115,7 @@ def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp
     file.write_text("model: {dropout: 0.3}\ntrainer:\n")
     command = ["train", "--data=own", "--root=there", f"--config={file}", "--trainer.seed=5"]
     assert main(command) == 0
-    recipe = run_config({"data": "own", "root": "there"})
+    recipe = run_options({"data": "own", "root": "there"}).config()
     recipe.model.dropout, recipe.trainer.seed = 0.3, 5
     assert asked[0][0] == recipe
     assert main([*command, "--print-config"]) == 0
@@ -120,7 +131,9 @@ def test_a_partial_file_on_an_own_set_changes_that_part_of_its_recipe(asked, tmp
 
 
 def test_a_preset_replaces_the_sizes_of_the_set():
-    config = run_config({"data": "nw_ucla", "root": "there", "model": {"preset": "small"}})
+    config = run_options(
+        {"data": "nw_ucla", "root": "there", "model": {"preset": "small"}}
+    ).config()
     assert config.model.channels == [32, 32, 64, 64, 128, 128]
     assert config.model.aim_hidden == 64
     assert config.model.link_norm == "self_loop"  # the set's own
@@ -135,7 +148,7 @@ def test_a_mistake_names_the_file_that_it_is_in(tmp_path, capsys):
 
 
 def test_packaged_configuration_by_name():
-    config = run_config({"data": "ntu60", "root": "there", "config": "paper"})
+    config = run_options({"data": "ntu60", "root": "there", "config": "paper"}).config()
     assert config.optim.schedule == "step"
     assert config.data == "ntu60"
 

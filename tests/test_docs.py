@@ -36,7 +36,11 @@ def blocks(page):
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))],
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name == "export.md" else [])
+        for page in PAGES
+        if BLOCK.search(page.read_text(encoding="utf-8"))
+    ],
     ids=lambda page: page.relative_to(DOCS).as_posix(),
 )
 def test_blocks_run(page, monkeypatch, tmp_path):
@@ -163,7 +167,7 @@ def commands(page):
 @pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *OTHERS], ids=lambda page: page.name)
 def test_commands_parse(page, tmp_path, monkeypatch):
     pytest.importorskip("jsonargparse")
-    from asgcn_dgl.cli import build_parser, run_config
+    from asgcn_dgl.cli import build_parser, run_options
 
     monkeypatch.chdir(tmp_path)
     for options in re.findall(r"^```yaml\n(.*?)^```$", read(page), flags=re.DOTALL | re.MULTILINE):
@@ -173,7 +177,7 @@ def test_commands_parse(page, tmp_path, monkeypatch):
         given = parser.parse_args(words, defaults=False)
         options = given[given.command].as_dict()
         if given.command in ("train", "tables", "find-lr") and not options.get("resume"):
-            run_config(options, given.command)  # the options fit the configuration
+            run_options(options, given.command).config()  # the options fit the configuration
 
 
 def test_commands_are_found():

@@ -42,6 +42,8 @@ class Batch:
         (B,) bodies of each clip, on the CPU.
     recent
         (N, P, D) last observed positions, where the samples have them, else None.
+    unit
+        (N, D) length that is 1 along each axis, where that is not the clips' own unit, else None.
     """
 
     structure: SkeletonBatch
@@ -54,6 +56,7 @@ class Batch:
     names: list[str]
     num_bodies: torch.Tensor
     recent: torch.Tensor | None = None
+    unit: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Clips, B."""
@@ -81,7 +84,7 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory(), structure=self.structure.pin_memory())
 
     def _map(self, change: Any, **others: Any) -> Batch:
-        tensors = ("feat", "mask", "label", "last", "future", "future_mask", "recent")
+        tensors = ("feat", "mask", "label", "last", "future", "future_mask", "recent", "unit")
         changed = {name: change(getattr(self, name)) for name in tensors if self._has(name)}
         return replace(self, **changed, **others)
 
@@ -134,6 +137,7 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
         names=[sample.name for sample in samples],
         num_bodies=torch.from_numpy(counts),
         recent=_recent(samples, bodies),
+        unit=_unit(samples, counts),
     )
 
 
@@ -144,6 +148,16 @@ def _recent(samples: Sequence[Sample], bodies: list[np.ndarray]) -> torch.Tensor
     return _joints_first(
         [each[which] for each, which in zip(given, bodies, strict=True) if each is not None]
     )
+
+
+def _unit(samples: Sequence[Sample], counts: np.ndarray) -> torch.Tensor | None:
+    if all(sample.unit is None for sample in samples):
+        return None
+    units = [
+        np.ones(s.future.shape[3], dtype=np.float32) if s.unit is None else s.unit for s in samples
+    ]
+    joints = np.array([sample.layout.num_joints for sample in samples], dtype=np.int64)
+    return torch.from_numpy(np.repeat(np.stack(units), counts * joints, axis=0))
 
 
 def present_bodies(sample: Sample) -> np.ndarray:

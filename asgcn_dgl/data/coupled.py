@@ -14,37 +14,23 @@ from asgcn_dgl.skeleton import SkeletonLayout
 Floats = npt.NDArray[np.float64]
 
 
-def _same(leader: Floats) -> Floats:
-    return leader
-
-
 def _turned(leader: Floats) -> Floats:
     turned = np.roll(leader, 1, axis=-1)
     turned[..., 0] *= -1.0
     return turned
 
 
-def _square(leader: Floats) -> Floats:
-    return (leader**2 - 1.0) / np.sqrt(2.0)
-
-
-def _absolute(leader: Floats) -> Floats:
-    return (np.abs(leader) - np.sqrt(2.0 / np.pi)) / np.sqrt(1.0 - 2.0 / np.pi)
-
-
-def _product(leader: Floats) -> Floats:
-    return leader * np.roll(leader, 1, axis=-1)
-
+_MEAN = np.sqrt(2.0 / np.pi)  # of the absolute value of a standard normal number
 
 # Each maps standard normal coordinates (..., d) to others of mean 0 and variance 1.
 _MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
     {
-        "plain": _same,
-        "lagged": _same,
+        "plain": np.asarray,
+        "lagged": np.asarray,
         "turned": _turned,
-        "square": _square,
-        "absolute": _absolute,
-        "product": _product,
+        "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
+        "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
+        "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
     }
 )
 COUPLINGS = tuple(_MAPS)
@@ -120,7 +106,22 @@ def coupled_motion(
     ((4, 6, 50, 3), [2, 2, 2, 2])
     """
     size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
-    _check(num_clips, size, num_frames, num_dims, num_links, couplings, max_lag)
+    counts = {
+        **{"num_clips": num_clips, "joints": size, "num_frames": num_frames},
+        **{"num_dims": num_dims, "max_lag": max_lag},
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if not 0 <= num_links <= size // 2:
+        raise ValueError(
+            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}"
+        )
+    unknown = [name for name in couplings if name not in COUPLINGS]
+    if unknown or not couplings:
+        raise ValueError(f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}")
+    if num_dims < 2 and "product" in couplings:
+        raise ValueError(f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
     if not smoothness > 0 or not amplitude > 0 or not noise >= 0:
         raise ValueError(
             "smoothness and amplitude must be positive and noise at least 0, got "
@@ -184,33 +185,3 @@ def _follow(
         frame = max_lag - lag[:, None] + np.arange(frames)
         out[chosen] = _MAPS[name](leader[chosen[:, None], frame])
     return out
-
-
-def _check(
-    num_clips: int,
-    size: int,
-    num_frames: int,
-    num_dims: int,
-    num_links: int,
-    couplings: Sequence[str],
-    max_lag: int,
-) -> None:
-    counts = {
-        "num_clips": num_clips,
-        "joints": size,
-        "num_frames": num_frames,
-        "num_dims": num_dims,
-        "max_lag": max_lag,
-    }
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
-    if not 0 <= num_links <= size // 2:
-        raise ValueError(
-            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}"
-        )
-    unknown = [name for name in couplings if name not in COUPLINGS]
-    if unknown or not couplings:
-        raise ValueError(f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}")
-    if num_dims < 2 and "product" in couplings:
-        raise ValueError(f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")

@@ -18,7 +18,7 @@ from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.samples import last_pose, make_sampler, observe
 from asgcn_dgl.data.streams import STREAMS
-from asgcn_dgl.data.transforms import RandomFlip, Transform
+from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -52,6 +52,10 @@ class Sample:
         Name of the recording.
     index
         Place in the dataset.
+    recent
+        (M, P, V, D) float32 last observed positions, where the dataset gives them.
+    unit
+        (D,) float32 length that is 1 along each axis, where that is not the clip's own unit.
     """
 
     feat: np.ndarray
@@ -64,6 +68,7 @@ class Sample:
     name: str
     index: int
     recent: np.ndarray | None = None
+    unit: np.ndarray | None = None
 
 
 class SkeletonDataset(Dataset[Sample]):
@@ -165,6 +170,8 @@ class SkeletonDataset(Dataset[Sample]):
         if num_clips < 1:
             raise ValueError(f"num_clips must be at least 1, got {num_clips}")
         self.transform = transform
+        self._steps = transform.transforms if isinstance(transform, Compose) else (transform,)
+        self._box = self._steps[-1] if isinstance(self._steps[-1], FitBox) else None
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames
@@ -220,7 +227,9 @@ class SkeletonDataset(Dataset[Sample]):
             raise IndexError(f"clip {index} of {len(self)} in pass {epoch}")
         rng = np.random.default_rng([self.seed, epoch, index])
         clip = self.clip(index)
-        if self.transform is not None:
+        if self._box is not None:  # fitted at the end, to what is observed
+            clip = Compose(*self._steps[:-1])(clip, rng)
+        elif self.transform is not None:
             clip = self.transform(clip, rng)
         if self.mirrored and not self.training and epoch // self.num_clips % 2:
             clip = RandomFlip(1.0)(clip, rng)
@@ -245,6 +254,11 @@ class SkeletonDataset(Dataset[Sample]):
         epoch, index = draw
         steps = self.future_frames
         past = clip.frames(slice(0, clip.num_frames - steps)) if observed else clip
+        unit = None
+        if self._box is not None:  # what follows must not show in what is observed
+            (clip, places), past = self._box.fitted(clip, past), self._box(past)
+            unit = np.ones(clip.num_dims, dtype=np.float32)
+            unit[: len(places)] = places
         last, known = last_pose(past)
         shape = (clip.num_bodies, steps, clip.layout.num_joints)
         future = np.zeros((*shape, clip.num_dims), dtype=np.float32)
@@ -267,6 +281,7 @@ class SkeletonDataset(Dataset[Sample]):
             name=clip.name,
             index=index,
             recent=seen.recent if self.past_frames else None,
+            unit=unit,
         )
 
 

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import plain_file
-
-__all__ = [
-    "MAX_BYTES",
-    "check_memory",
-    "check_names",
-    "check_size",
-    "decoded",
-    "find_files",
-    "first_bytes",
-    "in_short",
-    "is_recording",
-    "is_there",
-    "plain_file",
-    "plain_name",
-    "read_bytes",
-    "read_json",
-    "read_lines",
-    "read_numbers",
-    "shown",
-    "stamp_files",
-]
+from asgcn_dgl.files import plain_file, unreadable
+from asgcn_dgl.schema import parse_json
 
 #: Larger files are refused, and so are arrays that would take more memory.
 MAX_BYTES = 2**27
@@ -56,31 +35,17 @@ def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
 def read_bytes(path: str | Path) -> bytes:
     """Read a file that is neither empty nor larger than ``MAX_BYTES``."""
     check_size(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
-    if not data or data.isspace():
-        raise InputError(f"{path}: the file is empty; copy it again from its source")
-    return data
+    return first_bytes(path, -1)
 
 
 def first_bytes(path: str | Path, count: int = 2**16) -> bytes:
-    """Read the beginning of a file, by which its format is recognized.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is empty.
-    """
+    """Read the beginning of a file, by which its format is recognized."""
     plain_file(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(count)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+        raise unreadable(path, error) from error
     if not data or data.isspace():
         raise InputError(f"{path}: the file is empty; copy it again from its source")
     return data
@@ -135,23 +100,26 @@ def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
         first[name] = path
 
 
-def in_short(error: Exception) -> str:
-    """Return the message of another library's error on one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
 def shown(value: object) -> str:
     """Return an unexpected value in at most 40 characters, for a message.
 
     Containers are named by type alone: a hostile file may nest or repeat them without end.
-
-    >>> shown("run"), shown(5), shown([[], []])
-    ('run', '5', 'a list')
     """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return (value if isinstance(value, str) else str(value))[:40]
     return f"a {type(value).__name__}"
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Refuse an option that is none of its values."""
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_step(step: object) -> None:
+    """Refuse an option ``step`` that is no whole number from 1."""
+    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
+        raise InputError(f"step must be a whole number from 1, got {step!r}")
 
 
 def plain_name(text: str, place: str) -> str:
@@ -166,33 +134,15 @@ def plain_name(text: str, place: str) -> str:
 
 
 def read_lines(path: str | Path, encoding: str = "") -> list[str]:
-    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is empty, larger than :data:`MAX_BYTES`, or no text.
-    """
+    """Read the lines of a text file, without trailing blank ones; see :func:`decoded`."""
     text = decoded(path, read_bytes(path), encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
 
 
 def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
-    """Return the text of a file: UTF-8, or UTF-16 where it begins so.
+    """Return the text of a file: UTF-8, or UTF-16 where it begins so; else in ``encoding``.
 
-    Parameters
-    ----------
-    path
-        The file, for messages.
-    data
-        What it holds.
-    encoding
-        What text is in that is neither; what it has no letters for is replaced. Left out: none.
-
-    Raises
-    ------
-    InputError
-        If it is no such text; the message names the line.
+    InputError names the line of what is no such text.
     """
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -208,35 +158,9 @@ def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
 
 
 def read_json(path: str | Path, limit: int = MAX_BYTES) -> Any:
-    """Read a JSON file, in which no key may stand twice in an object.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is larger than ``limit``, or is no JSON.
-    """
+    """Read a JSON file, in which an object has a key once."""
     check_size(path, limit)
-    try:
-        return json.loads(read_bytes(path), object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
-            f"{_AGAIN}"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"{path}: JSON nested too deep for a recording; remove it") from error
-    except ValueError as error:  # a key twice, no text, or numbers beyond all bounds
-        raise InputError(f"{path}: not valid JSON ({in_short(error)}); {_AGAIN}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object, of which JSON's reader would keep the last of two entries without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore
-        raise ValueError(f"{twice[:40]!r} stands twice in one object")
-    return found
+    return parse_json(read_bytes(path), path, _AGAIN, finite=False)
 
 
 def check_memory(path: str | Path, size: int, what: str) -> None:
@@ -271,7 +195,7 @@ def _fault(
     for number, line in enumerate(lines, start=first):
         fields = line.split(delimiter or None)
         if len(fields) != columns:
-            found = f"{len(fields)} numbers where {columns} should stand"
+            found = f"{len(fields)} numbers instead of {columns}"
             return InputError(f"{path}, line {number}: {found}; {_AGAIN}")
         for place, text in enumerate(fields, start=1):
             try:

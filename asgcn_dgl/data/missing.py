@@ -24,20 +24,15 @@ class HandleMissing:
     policy
         ``"mask"``: nothing is done; networks leave missing joints out. ``"interpolate"``: a joint
         that is missing for a while moves evenly from where it was last seen to where it is seen
-        next, and stands still before the first and after the last time; one that is never seen
+        next, and does not move before the first and after the last time; one that is never seen
         stays missing. ``"drop"``: frames that miss too many joints are left out. ``"zero"``:
         missing joints of a body that is seen at all count as seen at the origin, as in published
         implementations.
     max_gap
-        Longest gap, in frames, that is filled, for ``"interpolate"``; None for any.
+        Longest gap, in frames, that ``"interpolate"`` fills; None for any.
     max_missing
-        Share of the joints of all bodies above which a frame is dropped, for ``"drop"``; joints
-        that are never seen do not count. The fullest frames stay, if all would go.
-
-    Raises
-    ------
-    ValueError
-        For another policy, or a number out of range.
+        Share of the joints of all bodies above which ``"drop"`` leaves a frame out; joints that are
+        never seen do not count. The fullest frames stay, if all would go.
 
     Examples
     --------

@@ -19,13 +19,6 @@ def energy(pos: np.ndarray, mask: np.ndarray) -> float:
 
     Taken over all joints and frames where the mask (T, V) is True, as the published preparations of
     NTU RGB+D do; furniture that the sensor took for bodies hardly moves.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pos = np.array([[[0.0, 1.0]], [[2.0, 1.0]], [[9.0, 9.0]]])  # T = 3, V = 1, d = 2
-    >>> energy(pos, np.array([[True], [True], [False]]))
-    1.0
     """
     if not mask.any():
         return 0.0
@@ -76,15 +69,7 @@ def rank_bodies(clip: Clip, rule: str = "energy") -> np.ndarray:
 
 @dataclass(frozen=True)
 class SelectBodies:
-    """Keep the best bodies, best first.
-
-    Parameters
-    ----------
-    max_bodies
-        M, bodies to keep at most; None for all that are seen.
-    rule
-        See :func:`rank_bodies`.
-    """
+    """Keep the best ``max_bodies`` bodies (None: all) by a rule of :func:`rank_bodies`."""
 
     max_bodies: int | None = 2
     rule: str = "energy"
@@ -195,16 +180,10 @@ class JoinTracks:
     """Join tracks of one person that the sensor lost and found again under another identity.
 
     Two tracks belong together where they share no frame, and wherever one follows the other the
-    body is found about where it was lost. Tracks are taken in the order in which they begin; each
-    goes to the fitting one whose jump is smallest.
-
-    Parameters
-    ----------
-    max_gap
-        Frames that a person may be lost.
-    max_jump
-        How far the joints may move on the whole meanwhile, in sizes of the body (the diagonal of
-        the box around its joints).
+    body is found about where it was lost: after at most ``max_gap`` frames, with joints that have
+    moved on the whole by at most ``max_jump`` sizes of the body (the diagonal of the box around its
+    joints). Tracks are taken in the order in which they begin; each goes to the fitting one whose
+    jump is smallest.
     """
 
     max_gap: int = 30

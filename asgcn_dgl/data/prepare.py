@@ -30,8 +30,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, locked, write_json
 from asgcn_dgl.workers import pool_of, submit
 
-__all__ = ["Summary", "prepare"]
-
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 
@@ -97,7 +95,7 @@ def prepare(
     progress
         Called with the recordings that are done, and all.
     """
-    out = Path(os.path.realpath(out))  # a link goes on to lead to the store
+    out = Path(os.path.realpath(out))  # a link leads to the new store too
     if not len(reader):
         raise InputError(f"{out}: the reader holds no recording; nothing is written")
     if workers < 0 or shard < 1:
@@ -176,7 +174,7 @@ def _plan_file(part: Path) -> Path:
 
 
 def _begin(part: Path, reader: Reader, shard: int) -> None:
-    """Make the folder, or go on in it if it was begun with the same recordings."""
+    """Make the folder, or continue in it if it was begun with the same recordings."""
     plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
     file = _plan_file(part)
     if file.is_file():
@@ -296,7 +294,7 @@ def _read_list(part: Path, number: int) -> dict[str, Any]:
     file = _list_file(part, number)
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        # A shard that has lost what stands in its list, in a crash of the machine for example.
+        # A shard that has lost what is in its list, in a crash of the machine for example.
         if not all(len(found[name]) >= 0 for name in ("rows", "names", "dropped", "dims")):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -321,7 +319,7 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
         raise InputError(
             "recordings of "
             + " and ".join(f"{n} coordinates{', a score' * scored}" for n, scored in dims)
-            + " cannot share a store; prepare each apart"
+            + " cannot share a store; prepare each separately"
         )
     files, table = StoreFiles(part), np.array(rows, dtype=INDEX)
     with atomic_path(files.index) as path:

@@ -12,8 +12,6 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.reader import Derived, Reader, RecordingName
 from asgcn_dgl.data.transforms import resampled
 
-__all__ = ["AtRate", "Resampled", "doubt_rates", "rate_of"]
-
 
 def rate_of(clip: Clip) -> float:
     """Return the frames a second of a clip; 0 where they are not known."""
@@ -26,14 +24,6 @@ class AtRate:
 
     A clip whose own rate (``fps`` of its ``meta``) is not known is unchanged. Missing joints are
     treated as by :class:`~asgcn_dgl.data.Resample`.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.skeleton import get_layout
-    >>> pos = np.arange(1.0, 61.0)[None, :, None, None] * np.ones((1, 60, 25, 3))
-    >>> clip = Clip.from_positions("a", get_layout("ntu25"), pos, meta={"fps": 60})
-    >>> AtRate(30)(clip).pos[0, :4, 0, 0].tolist()
-    [1.0, 3.0, 5.0, 7.0]
     """
 
     rate: float
@@ -73,7 +63,7 @@ class Resampled(Derived):
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        return AtRate(self.rate)(self._whole().read(index))
+        return AtRate(self.rate)(self.whole.read(index))
 
     def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording."""
@@ -81,7 +71,7 @@ class Resampled(Derived):
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
-        return [self.rate, self._whole().stamp()]
+        return [self.rate, self.whole.stamp()]
 
 
 def doubt_rates(rates: Iterable[float]) -> str:
@@ -96,11 +86,11 @@ def doubt_rates(rates: Iterable[float]) -> str:
     known = sorted(rate for rate in found if rate)
     if len(known) < 2 and not (known and found[0]):
         return ""
-    told = ", ".join(f"{rate:g}: {found[rate]}" for rate in known)
+    counts = ", ".join(f"{rate:g}: {found[rate]}" for rate in known)
     if found[0]:
-        told += f", not told: {found[0]}"
+        counts += f", unknown: {found[0]}"
     return (
-        f"frames a second differ ({told} recordings), so that steps from frame to frame mean "
+        f"frames a second differ ({counts} recordings), so that steps from frame to frame mean "
         f"different times; train with --clips.rate {known[0]:g}"
-        + (", and tell the rates (fps)" if found[0] else "")
+        + (", and give the rates (fps)" if found[0] else "")
     )

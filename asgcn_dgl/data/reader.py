@@ -20,8 +20,6 @@ from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["ClipList", "Format", "Joined", "Origin", "Reader", "Split", "Subset"]
-
 #: What is known of a recording of which nothing is known.
 UNKNOWN = RecordingName(-1, -1, -1, -1, -1)
 
@@ -267,7 +265,7 @@ def numbered_classes(labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def kind_of_error(message: str) -> str:
-    """Return a message without the file and the place in it, so that similar ones count together.
+    """Return a message without the file and the place in it, so that similar ones count as one.
 
     Examples
     --------
@@ -337,21 +335,17 @@ class ClipList(Reader):
 class Derived(Reader):
     """Recordings of another reader, ``whole``, and its skeletons and formats."""
 
-    whole: Reader | None = None
-
-    def _whole(self) -> Reader:
-        assert self.whole is not None
-        return self.whole
+    whole: Reader = field(kw_only=True)
 
     @property
     def layouts(self) -> tuple[SkeletonLayout, ...]:
         """All skeletons of the other reader."""
-        return self._whole().layouts
+        return self.whole.layouts
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Those of the other reader."""
-        return self._whole().origins
+        return self.whole.origins
 
 
 @dataclass(frozen=True)
@@ -380,15 +374,15 @@ class Subset(Derived):
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        return self._whole().read(self.indices[index])
+        return self.whole.read(self.indices[index])
 
     def recording(self, index: int) -> RecordingName:
         """Return the numbers of a recording."""
-        return self._whole().recording(self.indices[index])
+        return self.whole.recording(self.indices[index])
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
-        return [list(self.indices), self._whole().stamp()]
+        return [list(self.indices), self.whole.stamp()]
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,6 @@ from asgcn_dgl.data.reader import Format, Joined, Origin, Reader, numbered_class
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "format_options", "open_data", "open_file", "recognize"]
-
 #: The formats by name. A folder or file is of the first one that recognizes it.
 FORMATS: Mapping[str, Format] = {
     each.name: each
@@ -230,4 +228,4 @@ def _roots(root: str | Path | Sequence[str | Path]) -> list[Path]:
 def _check_apart(roots: Sequence[Path]) -> None:
     for first, second in ((a, b) for a in roots for b in roots if a is not b):
         if second.is_relative_to(first):
-            raise InputError(f"{second}: lies in {first}; give folders that are apart")
+            raise InputError(f"{second}: is inside {first}; give separate folders")

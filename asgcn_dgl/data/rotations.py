@@ -89,7 +89,7 @@ def forward_kinematics(
     pos = np.empty(offset.shape)
     for joint, parent in enumerate(parents):
         if parent >= joint:
-            raise ValueError(f"parents must stand before their joints, got {parent} of {joint}")
+            raise ValueError(f"parents must precede their joints, got {parent} of {joint}")
         if parent < 0:
             turned[:, joint], pos[:, joint] = rotation[:, joint], offset[:, joint]
             continue

@@ -10,8 +10,6 @@ from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.streams import to_stream
 from asgcn_dgl.data.transforms import Transform, frame_sampler
 
-__all__ = ["Seen", "last_pose", "make_sampler", "observe"]
-
 
 class Seen(NamedTuple):
     """What a model sees of a clip: features and mask (M, T, V), 0 where missing, and the last pose.

@@ -30,13 +30,12 @@ from typing import Any, TypedDict
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import in_short, read_bytes, shown
+from asgcn_dgl.data.files import read_bytes, shown
 from asgcn_dgl.data.reader import Format, Origin, Reader, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.schema import check_values, parse_json
+from asgcn_dgl.files import in_short
+from asgcn_dgl.schema import check_values, parse_object
 from asgcn_dgl.skeleton import SkeletonLayout
-
-__all__ = ["INDEX", "VERSION", "Store", "StoreFiles", "open_store"]
 
 KIND = "asgcn_dgl store"
 VERSION = 2
@@ -65,36 +64,16 @@ _REPLACED = (
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 
-@dataclass(frozen=True)
 class StoreFiles:
     """The files of a store, by name."""
 
-    path: Path
-
-    @property
-    def header(self) -> Path:
-        """What the store is."""
-        return self.path / "header.json"
-
-    @property
-    def index(self) -> Path:
-        """One row a recording."""
-        return self.path / "index.npy"
-
-    @property
-    def names(self) -> Path:
-        """One name a line."""
-        return self.path / "names.txt"
-
-    @property
-    def splits(self) -> Path:
-        """Which recordings train and test."""
-        return self.path / "splits.npy"
-
-    @property
-    def dropped(self) -> Path:
-        """What could not be used, and why."""
-        return self.path / "dropped.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header = path / "header.json"
+        self.index = path / "index.npy"
+        self.names = path / "names.txt"
+        self.splits = path / "splits.npy"
+        self.dropped = path / "dropped.json"
 
     def shard(self, number: int, what: str) -> Path:
         """Positions (``"pos"``) or masks (``"mask"``) of a shard."""
@@ -139,7 +118,7 @@ class Store(Reader):
             self._check_current()
         whole = len(pos) == size * self.num_dims and len(bits) == -(-size // 8)
         if not whole or min(bodies, frames, pos_at, mask_at) < 0:
-            raise InputError(f"{self.path / 'index.npy'}: row {index} is none; {_DAMAGED}")
+            raise InputError(f"{self.path / 'index.npy'}: row {index} is invalid; {_DAMAGED}")
         mask = np.unpackbits(bits, count=size).astype(bool)
         known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
         rate = self.rate(index)
@@ -297,7 +276,7 @@ def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
         )
     remedy = f"not the header of a store; {_DAMAGED}"
     text = read_bytes(files.header)
-    header = parse_json(text, files.header, remedy)
+    header = parse_object(text, files.header, remedy)
     kind, version = (header.get(name) for name in ("kind", "version"))
     if kind != KIND or type(version) is not int or version != VERSION:
         raise InputError(
@@ -308,7 +287,7 @@ def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
     return header, hashlib.sha256(text).hexdigest()
 
 
-Stamp = tuple[int, int, int]  # by which a file is told from another of its name
+Stamp = tuple[int, int, int]  # what distinguishes a file from another of its name
 
 
 def _stamp(path: Path) -> Stamp:
@@ -347,6 +326,7 @@ FORMAT = Format("store", open_store, is_store, "store")
 
 
 def sha256(path: Path) -> str:
+    """Return the checksum of a file."""
     try:
         digest = hashlib.sha256()
         with path.open("rb") as file:

@@ -14,8 +14,6 @@ from asgcn_dgl.data.rates import doubt_rates, rate_of
 from asgcn_dgl.data.reader import Reader, numbered_classes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["Doubt", "Survey", "body_size", "doubt_unit", "survey"]
-
 FEW_FRAMES = 8
 MUCH_MISSING = 0.3  # of a clip's joints
 UNSTEADY_BONES = 0.25  # median over bones of the standard deviation of their length, of its mean
@@ -69,8 +67,10 @@ class Survey:
             f"missing joints: {100 * self.missing:.2f} %" + _worst(self.missing_joints),
         ]
         if self.rates:
-            told = [f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())]
-            lines.insert(1, "frames a second: " + ", ".join(told))
+            counts = [
+                f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
+            ]
+            lines.insert(1, "frames a second: " + ", ".join(counts))
         for name, (train, test) in self.splits.items():
             lines.append(f"split {name}: {train} train, {test} test")
         width = max((len(name) for name in self.classes), default=0)
@@ -114,31 +114,20 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
     if not len(reader):
         raise InputError("the reader holds no recording; there is nothing to look at")
     layout = reader.layout
-    labels: list[int] = []
-    bodies: dict[int, int] = {}
-    frames: list[int] = []
-    rates: dict[float, int] = {}
+    clips: list[tuple[int, int, int, float, float]] = []
     seen, places = np.zeros(layout.num_joints), 0
-    lengths: list[np.ndarray] = []
-    spreads: list[np.ndarray] = []
-    sizes: list[float] = []
+    measured: list[tuple[np.ndarray, np.ndarray]] = []
     doubts: list[Doubt] = []
     for done, clip in enumerate(reader, start=1):
-        labels.append(clip.label)
-        bodies[clip.num_bodies] = bodies.get(clip.num_bodies, 0) + 1
-        frames.append(clip.num_frames)
-        rate = rate_of(clip)
-        if rate:
-            rates[rate] = rates.get(rate, 0) + 1
+        size = (clip.num_bodies, clip.num_frames)
+        clips.append((clip.label, *size, rate_of(clip), body_size(clip)))
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames
-        mean, spread = bone_lengths(clip)
-        lengths.append(mean)
-        spreads.append(spread)
-        sizes.append(body_size(clip))
-        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, mean, spread)]
+        measured.append(bone_lengths(clip))
+        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, *measured[-1])]
         if progress is not None:
             progress(done, len(reader))
+    labels, bodies, frames, rates, sizes = zip(*clips, strict=True)
     names = reader.class_names or numbered_classes(labels)
     missing = 1 - seen / places
     return Survey(
@@ -146,12 +135,12 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
         classes={name: labels.count(number) for number, name in enumerate(names)},
         unlabelled=sum(label < 0 for label in labels),
         splits={name: (len(split.train), len(split.test)) for name, split in reader.splits.items()},
-        bodies=bodies,
+        bodies=dict(Counter(bodies)),
         frames=(min(frames), float(np.median(frames)), max(frames)),
-        rates=rates,
+        rates=dict(Counter(rate for rate in rates if rate)),
         missing=float(missing.mean()),
         missing_joints=dict(zip(layout.joints, missing.tolist(), strict=True)),
-        bones=_bones(reader, lengths, spreads),
+        bones=_bones(reader, measured),
         size=float(np.median(sizes)),
         doubts=tuple(doubts),
     )
@@ -172,10 +161,10 @@ def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bones(
-    reader: Reader, lengths: list[np.ndarray], spreads: list[np.ndarray]
+    reader: Reader, measured: list[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, tuple[float, float]]:
     found = {}
-    all_lengths, all_spreads = np.array(lengths), np.array(spreads)
+    all_lengths, all_spreads = map(np.array, zip(*measured, strict=True))
     for number, (near, far) in enumerate(reader.layout.bones):
         length, spread = all_lengths[:, number], all_spreads[:, number]
         here = np.isfinite(length)

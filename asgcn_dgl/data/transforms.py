@@ -171,22 +171,32 @@ def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
         seen = clip.mask[body][:, [right, left]].all(axis=1)
         if seen.any():
             places = clip.places[body, seen, :, :coords].astype(np.float64)
-            return _median_point(places[:, right] - places[:, left])
+            return median_point(places[:, right] - places[:, left])
     return None
 
 
-def _median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
-    """Geometric median of (n, d) points, to a millionth of their spread (Weiszfeld)."""
+def median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
+    """Geometric median of (n, d) points, to a millionth of their spread.
+
+    Weiszfeld's iteration; at one of the points it continues as Vardi and Zhang, The multivariate
+    L1-median and associated data depth, PNAS 2000, do, since it would stay there.
+    """
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
     if least == 0:
         return median
     for _ in range(rounds):
-        weight = 1 / np.maximum(np.linalg.norm(points - median, axis=1), least)
-        moved = weight @ points / weight.sum()
-        done = float(np.linalg.norm(moved - median)) <= least
-        median = moved
-        if done:
+        away = points - median
+        distance = np.linalg.norm(away, axis=1)
+        there = distance <= least
+        weight = np.where(there, 0, 1 / np.maximum(distance, least))
+        pull = weight @ away
+        strength = float(np.linalg.norm(pull))
+        if strength <= there.sum():  # the points elsewhere do not pull it off this one
+            break
+        step = (1 - there.sum() / strength) * pull / weight.sum()
+        median = median + step
+        if float(np.linalg.norm(step)) <= least:
             break
     return np.asarray(median)
 
@@ -195,14 +205,10 @@ def _median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
 class PublishedView:
     """Place poses of Kinect as a published code prepares NTU RGB+D.
 
-    The origin is the upper end of the first body's spine; then both turns of
-    :class:`ViewNormalize` as published. Needs three coordinates.
-
-    Parameters
-    ----------
-    every_frame
-        Take the origin in each frame that shows it (2s-AGCN, AS-GCN). False takes it in the first
-        frame, and leaves out frames without the first body (PYSKL's ``PreNormalize3D``).
+    The origin is the upper end of the first body's spine; then both turns of :class:`ViewNormalize`
+    as published. Needs three coordinates. With ``every_frame`` the origin is taken in each frame
+    that shows it (2s-AGCN, AS-GCN); else in the first, and frames without the first body are left
+    out (PYSKL's ``PreNormalize3D``).
     """
 
     every_frame: bool = False
@@ -307,14 +313,9 @@ def _turn(angle: float, first: int, second: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RandomScale:
-    """Scale the clip about the origin.
+    """Scale the clip about the origin by a factor drawn from [``low``, ``high``].
 
-    Parameters
-    ----------
-    low, high
-        The factor is drawn from [low, high].
-    per_axis
-        Draw one factor for each coordinate axis instead of one for all.
+    ``per_axis`` draws a factor for each coordinate axis instead.
     """
 
     low: float = 0.5
@@ -421,19 +422,10 @@ class RandomLoss:
 class RandomMove:
     """Drift of a hand-held camera: turn, scale and shift in the x-y plane, changing over time.
 
-    The random moving of ST-GCN's and AS-GCN's published configurations: values are drawn at a
-    few key frames and interpolated linearly between them.
-
-    Parameters
-    ----------
-    max_degrees
-        Angles at the key frames are drawn from [-max, max].
-    scale
-        Range that the factors are drawn from.
-    max_shift
-        Shifts along x and y are drawn from [-max, max], in the unit of the positions.
-    keys
-        Key frames, spread evenly over the clip, at least 2.
+    The random moving of ST-GCN's and AS-GCN's published configurations. At ``keys`` key frames that
+    are spread evenly over the clip, an angle is drawn from [-``max_degrees``, ``max_degrees``], a
+    factor from ``scale``, and shifts along x and y from [-``max_shift``, ``max_shift``], in the
+    unit of the positions; they are interpolated linearly between.
     """
 
     max_degrees: float = 10.0
@@ -477,19 +469,30 @@ class FitBox:
         x' = 2\, \frac{x - \min x}{\max x - \min x} - 1
 
     over all bodies, frames and joints that are seen; an axis without extent becomes 0. Where the
-    clip was, and how large, is lost with it, and so is the meter: predicted poses and their errors
-    are in the box's unit. The published preparation of Northwestern-UCLA, which CTR-GCN and others
-    share, does this after its random turns.
+    clip was, and how large, is lost with it: predicted poses are in the box's unit. The published
+    preparation of Northwestern-UCLA, which CTR-GCN and others share, does this after its random
+    turns.
+
+    As the last transform of a :class:`SkeletonDataset` it is fitted to the observed frames of a
+    clip, and its future moves with them.
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
-        seen = clip.places[clip.mask]  # (n, d)
+        return self.fitted(clip, clip)[0]
+
+    def fitted(self, clip: Clip, part: Clip) -> tuple[Clip, np.ndarray]:
+        """Return ``clip`` moved by the least and largest values of a part of it, and its unit.
+
+        The unit is the length (d,) that is 1 afterwards, along each axis.
+        """
+        seen = part.places[part.mask]  # (n, d)
         if not len(seen):
-            return clip
+            return clip, np.ones(clip.num_places)
         low, high = seen.min(axis=0), seen.max(axis=0)
         extent = np.where(high > low, high - low, 1)
-        return clip.with_places(np.where(high > low, 2 * (clip.places - low) / extent - 1, 0))
+        places = np.where(high > low, 2 * (clip.places - low) / extent - 1, 0)
+        return clip.with_places(places), extent / 2
 
 
 # Choice of frames --------------------------------------------------------------------------------
@@ -497,14 +500,10 @@ class FitBox:
 
 @dataclass(frozen=True)
 class Crop:
-    """Keep a contiguous stretch of the clip.
+    """Keep a contiguous stretch of the clip, at least one frame.
 
-    Parameters
-    ----------
-    low, high
-        Share of the frames to keep, drawn from [low, high]; at least one frame is kept.
-    random
-        False keeps the middle ``high`` share instead.
+    The share of the frames to keep is drawn from [``low``, ``high``]; without ``random`` it is the
+    middle ``high`` share.
     """
 
     low: float = 0.5
@@ -528,15 +527,9 @@ class Crop:
 class RandomSpeed:
     """Play the clip faster and slower, by linear interpolation over time.
 
-    Speeds are drawn at a few key frames and change linearly between them; the clip grows or
-    shrinks by their mean. Missing joints are treated as by :class:`Resample`.
-
-    Parameters
-    ----------
-    low, high
-        Range of the speeds, 1 being that of the recording; drawn evenly in ratios.
-    keys
-        Key frames, spread evenly over the clip, at least 1: one speed for all of it.
+    Speeds, of which 1 is that of the recording, are drawn evenly in ratios from [``low``, ``high``]
+    at ``keys`` key frames that are spread evenly over the clip, and change linearly between them;
+    the clip grows or shrinks by their mean. Missing joints are treated as by :class:`Resample`.
     """
 
     low: float = 0.8
@@ -604,14 +597,8 @@ class UniformSample:
 class LoopSample(UniformSample):
     """Like :class:`UniformSample`, but a shorter clip goes round, as PYSKL does it.
 
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    random
-        Draw the frame that a shorter clip begins with, and the place in each segment.
-    place
-        Where in a shorter clip and in each segment, from 0 to 1, if it is not drawn.
+    ``random`` draws the frame that a shorter clip begins with too, and ``place`` is where it begins
+    if it is not drawn.
 
     Examples
     --------
@@ -633,17 +620,7 @@ class RandomSample(UniformSample):
 
     Some frames are seen several times and others not at all, so that the clip runs unevenly; the
     published preparation of Northwestern-UCLA does so. If none is drawn the frames are spread
-    evenly from the first to the last.
-
-    Parameters
-    ----------
-    num_frames
-        Frames of the result.
-    random
-        Draw them.
-    place
-        Where the even frames lie, if they are not drawn: moved by the share ``place - 1/2`` of
-        their distance.
+    evenly from the first to the last, moved by the share ``place - 1/2`` of their distance.
 
     Examples
     --------
@@ -662,15 +639,10 @@ class RandomSample(UniformSample):
 
 @dataclass(frozen=True)
 class Resample:
-    """Stretch or squeeze the clip to a number of frames by linear interpolation over time.
+    """Stretch or squeeze the clip to ``num_frames`` by linear interpolation over time.
 
-    A joint counts as seen where the nearer of the two frames saw it; where only one of the two
-    did, its position is taken.
-
-    Parameters
-    ----------
-    num_frames
-        Frames of the result; the first and last frames stay the first and last.
+    The first and last frames stay the first and last. A joint counts as seen where the nearer of
+    the two frames saw it; where only one of the two did, its position is taken.
     """
 
     num_frames: int
@@ -706,11 +678,7 @@ def blended(clip: Clip, before: np.ndarray, after: np.ndarray, share: np.ndarray
 
 @dataclass(frozen=True)
 class _Sized:
-    """A clip cut to so many frames at most.
-
-    ``keep`` says which frames of a longer one stay: ``"middle"``, ``"end"``, ``"random"``, or where
-    they lie, from 0 (the first) to 1 (the last).
-    """
+    """A clip cut to so many frames at most; ``keep`` as for :class:`ZeroPad`."""
 
     num_frames: int
     keep: str | float = "middle"

@@ -16,8 +16,6 @@ from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
 
 CONSTANT = 1e-4  # the standard deviation of a coordinate that does not change, as published
 
-__all__ = ["Augment", "WindowSet", "frame_step"]
-
 
 def frame_step(recorded: float | None, wanted: float | None) -> int:
     """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown.
@@ -34,18 +32,11 @@ def frame_step(recorded: float | None, wanted: float | None) -> int:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of windows while training, of a window as a whole.
+    """Random changes of a window as a whole while training.
 
-    Parameters
-    ----------
-    flip
-        Probability that left and right change places, and x its sign.
-    reverse
-        Probability that time runs backwards.
-    slow
-        Slowest speed that a window is played at, 0 to 1; half of the windows keep their own.
-    noise
-        Standard deviation of noise on the seen frames, in the clips' unit.
+    ``flip`` is the probability that left and right change places, and x its sign; ``reverse`` that
+    time runs backwards. Half of the windows are played at a speed from ``slow`` to 1. ``noise`` is
+    the standard deviation of noise on the seen frames, in the clips' unit.
     """
 
     flip: float = 0.0
@@ -56,16 +47,9 @@ class Augment:
 
 @dataclass(frozen=True)
 class _Group:
-    """All frames of the recordings of one layout and number of bodies, one after another.
+    """Recordings of one layout and number of bodies, one after another: ``pos`` (F, M, V, d).
 
-    Attributes
-    ----------
-    layout, bodies
-        What they share.
-    pos
-        (F, M, V, d).
-    mask
-        (F, M, V) bool, None where all is seen.
+    ``mask`` (F, M, V) is None where all is seen.
     """
 
     layout: SkeletonLayout
@@ -77,38 +61,13 @@ class _Group:
 class WindowSet:
     """All windows of recordings, drawn by number.
 
-    The recordings are held in memory once; a window is gathered when it is asked for.
-
-    Parameters
-    ----------
-    clips
-        Recordings; those that are too short for a window have none.
-    past, future
-        P and T', frames that are seen and that follow.
-    rate
-        Frames a second of the windows: every so many of a recording that says its own
-        (``meta["fps"]``) are taken; None for all.
-    every_start
-        Whether windows begin at each recorded frame, or at the frames that are taken, from the
-        first, alone.
-
-    Attributes
-    ----------
-    names
-        Name of each recording.
-    steps
-        For each recording how many of its frames make one of a window.
-    start
-        (W,) first recorded frame of each window.
-    recording
-        (W,) number of the recording that each window is of.
-    label
-        (W,) class of the recording.
-
-    Raises
-    ------
-    InputError
-        If no recording is long enough.
+    Recordings are held in memory once, a window is gathered when it is asked for. It has ``past``
+    frames that are seen and ``future`` ones that follow, at ``rate`` frames a second where a
+    recording says its own (``meta["fps"]``). Windows begin at each recorded frame with
+    ``every_start``, else only at the frames that are taken. ``start`` (W,), ``recording`` (W,) and
+    ``label`` (W,) say of each window its first recorded frame, recording and class; ``names`` and
+    ``steps`` of each recording its name and how many frames make one of a window. InputError if no
+    recording is long enough.
 
     Examples
     --------
@@ -172,10 +131,7 @@ class WindowSet:
     def shares(self, balance: float) -> np.ndarray:
         """Return the probability of each window to be drawn, (W,).
 
-        Parameters
-        ----------
-        balance
-            1: all windows are as probable; 0: all classes are; between: in between.
+        With ``balance`` 1 all windows are as probable, with 0 all classes.
         """
         _, which, counts = np.unique(self.label, return_inverse=True, return_counts=True)
         weight = counts.astype(np.float64)[which] ** (balance - 1)
@@ -193,18 +149,9 @@ class WindowSet:
         augment: Augment | None = None,
         generator: torch.Generator | None = None,
     ) -> Batch:
-        """Gather windows; those of one layout and number of bodies come together.
+        """Gather windows by number; those of one layout and number of bodies come together.
 
-        Parameters
-        ----------
-        chosen
-            Numbers of windows.
-        builder
-            Makes the structure: the model's ``graph_builder``.
-        augment
-            Random changes, drawn from ``generator``.
-        generator
-            Source of chance.
+        ``builder`` is the model's ``graph_builder``; ``augment`` draws from ``generator``.
         """
         chosen = np.asarray(chosen)
         groups = self._group[chosen]

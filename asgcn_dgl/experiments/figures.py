@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.forecasts import draw_forecasts, is_forecaster
+from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster
 from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -214,10 +214,6 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _skeleton(scene: Scene) -> Figure:
-    return scene.draw(viz.draw_skeleton, names=True)
-
-
 def _s_links(scene: Scene) -> Figure:
     hops = scene.gallery.restored.model.config.max_hop
     pose = scene.pose(scene.clip)
@@ -249,14 +245,6 @@ def _class_links(scene: Scene, count: int, columns: int) -> Figure:
         columns=columns,
         title=f"A-links of mean probability > {threshold:g}",
     )
-
-
-def _fig8(scene: Scene) -> Figure:
-    return _class_links(scene, 3, 3)
-
-
-def _a_links(scene: Scene) -> Figure:
-    return _class_links(scene, len(scene.gallery.class_names), 5)
 
 
 def _a_links_clip(scene: Scene) -> Figure:
@@ -361,30 +349,10 @@ def _prediction(scene: Scene) -> Figure:
             f"{clip.name}: has no prediction (the clip is too short, or the model has no "
             "prediction head); give another --clip"
         )
-    body, start = clip.leader, clip.num_frames - clip.steps
     data = scene.gallery.restored.config.data
-    unit, factor = unit_of(data, clip.pos.shape[3], scene.choice.unit)
-    wanted = [round((k + 1) * clip.steps / 5) for k in range(5)] if clip.steps >= 5 else None
-    return scene.draw(
-        viz.draw_prediction,
-        clip.future[body] * factor,
-        clip.pos[body, start:] * factor,
-        mask=clip.mask[body, start:],
-        last=_last_pose(clip, body, start) * factor,
-        frames=wanted,
-        title=f"Predicted and true poses: {scene.title(clip)}",
-        unit=unit,
-        up=scene.up,
-    )
-
-
-def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]:
-    """Return the last position of each joint before a frame, NaN where it was never seen."""
-    mask, pos = clip.mask[body, :start], clip.pos[body, :start]
-    frame = start - 1 - np.argmax(mask[::-1], axis=0)
-    last = pos[frame, np.arange(pos.shape[1])]
-    known = np.asarray(mask.any(axis=0))
-    return np.where(known[:, None], last, np.nan)
+    unit = unit_of(data, clip.pos.shape[3], scene.choice.unit)
+    title = f"Predicted and true poses: {scene.title(clip)}"
+    return scene.draw(draw_future, clip, unit, title=title, up=scene.up)
 
 
 def _strip(scene: Scene) -> Figure:
@@ -418,9 +386,9 @@ def _curves(scene: Scene) -> Figure:
 
 #: How each figure is drawn, by name.
 FIGURES: dict[str, Callable[[Scene], Any]] = {
-    "skeleton": _skeleton,
+    "skeleton": lambda scene: scene.draw(viz.draw_skeleton, names=True),
     "s_links": _s_links,
-    "a_links": _a_links,
+    "a_links": lambda scene: _class_links(scene, len(scene.gallery.class_names), 5),
     "a_links_clip": _a_links_clip,
     "link_matrices": _link_matrices,
     "responses_time": _responses_time,
@@ -432,7 +400,7 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "per_class": _per_class,
     "curves": _curves,
     "fig3": _fig3,
-    "fig8": _fig8,
+    "fig8": lambda scene: _class_links(scene, 3, 3),
     "fig9": _fig9,
     "fig10": _prediction,
 }

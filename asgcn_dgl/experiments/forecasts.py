@@ -17,6 +17,7 @@ from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import find_up
 from asgcn_dgl.models import Forecaster
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, open_run
@@ -32,36 +33,13 @@ from asgcn_dgl.viz.page import Page, Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "FORECAST_FIGURES",
-    "Forecasts",
-    "draw_forecasts",
-    "forecast_page",
-    "is_forecaster",
-    "open_forecasts",
-]
-
 Floats = npt.NDArray[np.floating]
 _DRAWN = 40  # windows among which a typical one is looked for
 
 
 @dataclass(frozen=True, eq=False)
 class Forecasts:
-    """A run of a forecaster that was evaluated, opened to be looked at.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    restored
-        Its model.
-    windows
-        All windows of the test recordings.
-    metrics
-        What ``metrics.json`` holds.
-    checkpoint
-        Name of the checkpoint.
-    """
+    """A run of a forecaster that was evaluated: its folder, model, test windows and figures."""
 
     run: RunDir
     restored: Restored
@@ -80,13 +58,7 @@ class Forecasts:
         return sorted(set(chosen))
 
     def place(self, name: str) -> int:
-        """Return the number of a window by the name of its recording and its first frame.
-
-        Raises
-        ------
-        InputError
-            If there is none of that name.
-        """
+        """Return the number of a window by the name of its recording and its first frame."""
         names = [self.windows.names[number] for number in self.windows.recording]
         known = [f"{n}@{at}" for n, at in zip(names, self.windows.start, strict=True)]
         if name not in known:
@@ -158,22 +130,7 @@ def is_forecaster(folder: str | Path) -> bool:
 def open_forecasts(
     folder: str | Path, *, checkpoint: str = "auto", root: str | Path | None = None
 ) -> Forecasts:
-    """Open an evaluated run of a forecaster.
-
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    checkpoint
-        'best', 'last' or 'auto'.
-    root
-        Folder of the data set, if it is not where training found it.
-
-    Raises
-    ------
-    InputError
-        If the run is not evaluated, is no forecaster's, or its files or its data cannot be used.
-    """
+    """Open an evaluated run of a forecaster."""
     run = RunDir(Path(folder))
     metrics = read_figures(run.metrics)
     if "actions" not in metrics:
@@ -192,23 +149,36 @@ def open_forecasts(
     return Forecasts(run, restored, windows, metrics, file.stem)
 
 
-def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+def draw_future(layout: SkeletonLayout, exhibit: Exhibit, unit: Unit, **options: Any) -> Figure:
+    """Draw the poses that a model predicts of a clip, and the true ones beside them."""
     body, start = exhibit.leader, exhibit.num_frames - exhibit.steps
     assert exhibit.future is not None
     wanted = [round((k + 1) * exhibit.steps / 5) for k in range(5)] if exhibit.steps >= 5 else None
-    layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
     return viz.draw_prediction(
         layout,
         exhibit.future[body] * unit.factor,
         exhibit.pos[body, start:] * unit.factor,
         mask=exhibit.mask[body, start:],
-        last=exhibit.pos[body, start - 1] * unit.factor,
+        last=_last_pose(exhibit, body, start) * unit.factor,
         frames=wanted,
-        title=f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})",
         unit=unit.name,
-        up=up,
-        page_width=width,
+        **options,
     )
+
+
+def _last_pose(clip: Exhibit, body: int, start: int) -> Floats:
+    """Return the last position of each joint before a frame, NaN where it was never seen."""
+    mask, pos = clip.mask[body, :start], clip.pos[body, :start]
+    frame = start - 1 - np.argmax(mask[::-1], axis=0)
+    last = pos[frame, np.arange(pos.shape[1])]
+    known = np.asarray(mask.any(axis=0))
+    return np.where(known[:, None], last, np.nan)
+
+
+def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
+    layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
+    title = f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})"
+    return draw_future(layout, exhibit, unit, title=title, up=up, page_width=width)
 
 
 def _errors(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
@@ -253,11 +223,6 @@ def draw_forecasts(
     """Draw the figures of an evaluated forecaster, see ``asgcn_dgl.experiments.figures``.
 
     ``clip`` is the name of a window: that of its recording, ``@``, and its first frame.
-
-    Raises
-    ------
-    InputError
-        If a figure or window is unknown, or the run or its data cannot be used.
     """
     unknown = sorted(set(only or ()) - set(FORECAST_FIGURES))
     if unknown:

@@ -29,8 +29,6 @@ from asgcn_dgl.training.progress import track
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.stance import guess_up
 
-__all__ = ["Gallery", "check_threshold", "examine", "find_up", "open_gallery"]
-
 Ints = npt.NDArray[np.int64]
 
 #: Figures that the report shows.
@@ -205,7 +203,8 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
     Positions are in the coordinates of the recordings. A clip of fewer than T' + 2 frames has no
     prediction. InputError if a clip's skeleton is not one that the model was trained on.
     """
-    _check_layouts(restored, clips)
+    for clip in clips:
+        restored.check_clip(clip)
     model, config = restored.model, restored.config
     steps = model.config.future_frames
     device = device_of(config)
@@ -241,16 +240,6 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
             )
     model.cpu()
     return found
-
-
-def _check_layouts(restored: Restored, clips: Sequence[Clip]) -> None:
-    known = {layout.name: layout for layout in restored.model.layouts}
-    for clip in clips:
-        if clip.layout not in known.values():
-            raise InputError(
-                f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model was "
-                f"trained on ({', '.join(known)}); use a run trained on such clips"
-            )
 
 
 def _run(

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from asgcn_dgl import metrics
 from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["class_links", "link_matrix", "links_used", "warnings_of"]
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -73,7 +71,7 @@ def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
         return []
     return [
         f"A-links of type {kind} link {use['types'][kind - 1]['linked']:.0%} of all pairs of "
-        "joints with a probability above 0.5: they hardly tell pairs or actions apart; train with "
+        "joints with a probability above 0.5: they hardly distinguish pairs or actions; train with "
         "more aim.joint_kl"
         for kind in use["saturated"]
     ]

@@ -13,8 +13,6 @@ from asgcn_dgl.data.formats.ntu import parse_ntu_name
 from asgcn_dgl.data.synthetic import LIMBS, SETS, moving_together
 from asgcn_dgl.viz.exhibit import Exhibit
 
-__all__ = ["PlantedArea", "limb_of_joints", "planted_area", "planted_pairs"]
-
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]
 
@@ -53,13 +51,8 @@ def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinate
 class PlantedArea(NamedTuple):
     """Areas under the ROC curve, 0.5 for a guess and 1 for A-links where they should be.
 
-    Attributes
-    ----------
-    found
-        Of the A-links.
-    constant
-        Of the best links that are the same in every clip: each pair of joints is linked by the
-        share of clips in which it moves together. More needs a look at the clip.
+    ``found`` is of the A-links. ``constant`` is of the best links that are the same in every clip:
+    each pair of joints is linked by the share of clips in which it moves together.
     """
 
     found: float

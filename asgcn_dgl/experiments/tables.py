@@ -25,8 +25,6 @@ from asgcn_dgl.training.run import train
 from asgcn_dgl.training.views import SUITED
 from asgcn_dgl.workers import pool_of, submit
 
-__all__ = ["Job", "make_table", "markdown"]
-
 # What a run may change from one sitting to the next without becoming another.
 _PLACES = {
     "clips": ("workers", "cache"),
@@ -56,7 +54,7 @@ class Job:
         file = self.run.metrics if self.split == "test" else self.run.validation
         if not file.is_file():
             return None
-        found = read_figures(file, "remove it and go on")
+        found = read_figures(file, "remove it and run the command again")
         if "top1" not in found:
             raise InputError(
                 f"{file}: holds no accuracy; with --split validation some training clips must be "
@@ -75,7 +73,7 @@ class Job:
     def check(self) -> None:
         """Refuse a folder that holds a run of other options."""
         if self.run.config_file.is_file():
-            differing = _differing(_essence(self.run.read_config()), _essence(self.config))
+            differing = differing_options(self.run.read_config(), self.config)
             if differing:
                 raise InputError(
                     f"{self.run.path}: holds a run whose {', '.join(differing)} differ; give "
@@ -93,8 +91,9 @@ class Job:
             )
 
 
-def _differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """Return the options that differ, without those that were left to the clips to decide."""
+def differing_options(kept: RunConfig, asked: RunConfig) -> list[str]:
+    """Return the options of two runs that differ, without those left to the clips to decide."""
+    there, here = _essence(kept), _essence(asked)
     left = {"clips.unit"} if here["clips.unit"] is None else set()
     if here["clips.views"] != "given":
         left |= {"clips.views", *(f"clips.{name}" for each in SUITED.values() for name in each)}

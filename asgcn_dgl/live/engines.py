@@ -15,8 +15,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
-__all__ = ["Engine", "OnnxEngine", "TorchEngine", "load_engine"]
-
 METADATA = "asgcn_dgl"  # key of the metadata in an ONNX file, as asgcn_dgl.models.exporting writes
 
 
@@ -188,7 +186,7 @@ class OnnxEngine:
                 "'asgcn-dgl export --to onnx'"
             ) from error
         inputs = (*self._session.get_inputs(), *self._session.get_overridable_initializers())
-        self._takes_last = "last" in [each.name for each in inputs]
+        self._inputs = {each.name for each in inputs}
         if "logits" not in self._outputs:
             raise InputError(f"{path}: gives no logits; export it with outputs logits, future")
 
@@ -197,12 +195,12 @@ class OnnxEngine:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Compute; there may be fewer bodies than the file is for, and more have been left out."""
         bodies = len(seen.feat)
-        feat, mask, last = (
-            _filled(each, self._bodies)[None] for each in (seen.feat, seen.mask, seen.last)
-        )
-        given = {"pos": feat.astype(np.float32), "mask": mask}
-        if self._takes_last:
-            given["last"] = last.astype(np.float32)
+        given = {"pos": seen.feat, "mask": seen.mask, "last": seen.last, "recent": seen.recent}
+        given = {
+            name: _filled(array, self._bodies)[None].astype(bool if name == "mask" else np.float32)
+            for name, array in given.items()
+            if name in self._inputs
+        }
         names = ["logits", "future"] if predict else ["logits"]
         found = self._session.run(names, given)
         return found[0][0], found[1][0, :bodies] if predict else None
@@ -221,6 +219,7 @@ def _facts(values: Mapping[str, Any]) -> Facts:
         int(values["coordinates"]),
         preparation.get("scored"),
         int(values["future_frames"]) if "future" in values["outputs"] else 0,
+        int(values.get("past_frames", 0)),
         most=int(values["bodies"]),
     )
 

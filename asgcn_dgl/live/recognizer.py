@@ -23,8 +23,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import ClipsConfig
 from asgcn_dgl.training.preparation import BY_FRAME, prepared, undo_alignment
 
-__all__ = ["Answer", "Recognizer"]
-
 #: Frames of a window that nobody chose, at most.
 LONGEST = 300
 
@@ -92,7 +90,7 @@ class Recognizer:
     min_score
         Joints whose score is not above this are missing.
     max_pause
-        Seconds without a frame after which the window starts anew.
+        Seconds without a frame after which the window starts again.
     layout
         Which layout, of a model that serves several.
     tracker
@@ -287,7 +285,7 @@ class Recognizer:
         return places, given
 
     def _clock(self, time: float | None) -> float:
-        """Return the time of the frame, or its number; start anew after a pause."""
+        """Return the time of the frame, or its number; start again after a pause."""
         if self._timed is not None and self._timed != (time is not None):
             raise InputError("time must be given with all frames or with none")
         if time is None:

@@ -16,8 +16,6 @@ import numpy as np
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.live.recognizer import Answer, Recognizer
 
-__all__ = ["Frame", "follow", "live", "parse_line", "run", "say"]
-
 LONGEST_LINE = 2**24  # bytes; a longer one is no frame
 WAIT = 0.05  # seconds between two looks at a file that grows
 
@@ -191,7 +189,7 @@ def follow(
                 if begun:
                     yield begun
                 return
-            if os.fstat(file.fileno()).st_size < file.tell():  # cut short: written anew
+            if os.fstat(file.fileno()).st_size < file.tell():  # cut short: written again
                 file.seek(0)
                 begun = b""
             time.sleep(pause)
@@ -253,21 +251,9 @@ def live(
 
 
 def run(model: str | Path, source: str, options: Mapping[str, Any], **others: Any) -> None:
-    """Be the command ``live``: Ctrl-C and a reader that goes away end it without a word.
+    """Run the command ``live``: Ctrl-C and a reader that goes away end it without a message.
 
-    Parameters
-    ----------
-    model, source
-        As for :meth:`Recognizer.load` and :func:`live`.
-    options
-        Of :meth:`Recognizer.load`.
-    **others
-        Of :func:`live`.
-
-    Raises
-    ------
-    InputError
-        If the model or an option cannot be used.
+    ``options`` are those of :meth:`Recognizer.load`, ``others`` of :func:`live`.
     """
     if others.get("top", 1) < 1:
         raise InputError(f"--top must be at least 1, got {others['top']}")

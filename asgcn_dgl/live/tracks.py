@@ -1,12 +1,10 @@
-"""Who is who from one frame to the next, where the pose estimator does not tell."""
+"""Who is who from one frame to the next, where the pose estimator does not say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = ["Tracker"]
 
 
 @dataclass

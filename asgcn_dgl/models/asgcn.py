@@ -330,7 +330,7 @@ class ASGCN(Pretrained, nn.Module):
         feat = zero_missing(feat, mask)
         pose = last
         if pose is None and predict and self.prediction is not None:
-            pose = self._last_poses(feat, mask)
+            pose = self.last_poses(feat, mask)
         if not self.config.masked:
             mask = None
         if self.config.fixed_bodies is None:
@@ -354,8 +354,12 @@ class ASGCN(Pretrained, nn.Module):
             out.features[nodes],
         )
 
-    def _last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
-        """Return what the prediction head is given of the features, where nothing else is."""
+    def last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the poses that the prediction head starts from, where no others are given.
+
+        (N, D) of the last frame that exists, or (N, P, D) for the head 'dct', of features
+        (N, T, D) without gaps in it and a mask (N, T).
+        """
         if not isinstance(self.prediction, ForecastHead):
             return last_frame(feat, mask)
         held = feat if mask is None else hold_missing(feat, mask)

@@ -1,18 +1,17 @@
 """The options of a model, declared once.
 
 The constructor's keywords, the section ``model`` of a YAML file, the command's help and the record
-in a checkpoint all read :class:`ASGCNConfig`. Nothing here imports torch.
+in a checkpoint all read :class:`ASGCNConfig`. To import it imports neither torch nor numpy.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from asgcn_dgl.options import check, check_types, plain, renamed
-from asgcn_dgl.skeleton.layouts import SkeletonLayout, get_layout
 
 __all__ = ["PRESETS", "ASGCNConfig", "LinkMode", "Stream", "options_of"]
 
@@ -362,6 +361,8 @@ class ASGCNConfig(_OfTheData):
         ValueError
             If an option is unknown or breaks its rule.
         """
+        from asgcn_dgl.skeleton import SkeletonLayout
+
         options: dict[str, Any] = renamed({"model": values})["model"]
         known = [f.name for f in fields(cls)]
         for name in options:
@@ -371,9 +372,9 @@ class ASGCNConfig(_OfTheData):
         return cls.preset("paper", **options)
 
 
-def _as_list(
-    layouts: SkeletonLayout | str | Sequence[SkeletonLayout | str],
-) -> list[SkeletonLayout]:
+def _as_list(layouts: Any) -> list[Any]:
+    from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+
     several = [layouts] if isinstance(layouts, SkeletonLayout | str) else layouts
     return [get_layout(each) for each in several]
 

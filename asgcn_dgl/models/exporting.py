@@ -2,8 +2,10 @@
 
 Both take ``pos`` (clips, bodies, frames, joints, coordinates) and ``mask`` (clips, bodies, frames,
 joints), true where a joint exists; a body that is absent is masked everywhere. The numbers of clips
-and frames are free. An ONNX file with future poses also takes ``last`` (clips, bodies, joints,
-coordinates), the last pose, which may be left out where it is the last frame that exists.
+and frames are free. An ONNX file of a recognizer with future poses also takes ``last`` (clips,
+bodies, joints, coordinates), the last pose, or, for the prediction head 'dct', ``recent`` (clips,
+bodies, past frames, joints, coordinates), the last poses; both may be left out where they are the
+last frames that exist.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from torch import Tensor, nn
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.models.asgcn import ASGCN
-from asgcn_dgl.ops.frames import last_frame, zero_missing
+from asgcn_dgl.models.forecaster import Forecaster
+from asgcn_dgl.ops.frames import zero_missing
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 __all__ = ["METADATA", "OUTPUTS", "ClipProgram", "Exported", "write_onnx", "write_program"]
@@ -36,7 +39,6 @@ METADATA = "asgcn_dgl"
 
 LIMIT = 1e-3  # largest difference from the model, by its largest output, with which a file is kept
 FRAMES = 8192  # at most
-_INPUTS = ("pos", "mask", "last")
 
 
 @dataclass(frozen=True)
@@ -87,19 +89,18 @@ class ClipProgram(nn.Module):
 
     def __init__(
         self,
-        model: ASGCN,
+        model: ASGCN | Forecaster,
         bodies: int = 1,
         outputs: Sequence[str] | None = None,
         layout: SkeletonLayout | str | None = None,
     ) -> None:
         super().__init__()
-        has = {
-            "logits": True,
-            "links": model.aim is not None,
-            # The head 'dct' needs poses as recorded, before frames are chosen: files have no place
-            # for them.
-            "future": model.prediction is not None and model.config.future_head != "dct",
-        }
+        self.poses: str | None = None  # the input of last poses
+        if isinstance(model, Forecaster):
+            has = {"logits": False, "links": model.encoder is not None, "future": True}
+        else:
+            future = model.prediction is not None
+            has = {"logits": True, "links": model.aim is not None, "future": future}
         self.outputs = tuple(name for name in OUTPUTS if has[name]) if outputs is None else outputs
         for name in self.outputs:
             if not has.get(name, False):
@@ -114,13 +115,16 @@ class ClipProgram(nn.Module):
         self.layout = model.layouts[0] if layout is None else get_layout(layout)
         if self.layout not in model.layouts:
             raise ValueError(f"layout must be one of {', '.join(names)}, got {self.layout.name!r}")
+        if isinstance(model, ASGCN) and "future" in self.outputs:
+            self.poses = "recent" if model.config.future_head == "dct" else "last"
         self.model, self.bodies = model.eval(), bodies
 
     def forward(self, pos: Tensor, mask: Tensor, last: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs for positions (B, M, T, V, D) and a mask (B, M, T, V).
 
-        ``last`` (B, M, V, D) holds the last observed positions, which predicted poses start from;
-        None, or NaN in it, for those of the last frame that exists.
+        ``last`` holds the last observed positions, which predicted poses start from: (B, M, V, D),
+        or (B, M, P, V, D) of the last P frames for the prediction head 'dct'; None, or NaN in it,
+        for those of the last frames that exist.
 
         Logits (B, K); probabilities of the A-links (B, M, V (V - 1), C + 1), the ghost first, pairs
         by receiver, or (B, M V (M V - 1), C + 1) across bodies; future poses (B, M, T', V, D).
@@ -132,11 +136,21 @@ class ClipProgram(nn.Module):
         structure = builder.uniform(self.layout, clips, self.bodies, like=pos)
         feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
         here = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
-        if last is not None:
-            pose = last_frame(zero_missing(feat, here), here).view(clips, bodies, joints, dims)
-            last = torch.where(last.isnan(), pose, last).reshape(clips * bodies * joints, dims)
-        out = self.model(structure, feat, here, last, predict="future" in self.outputs)
-        made = {"logits": out.logits}
+        model = self.model
+        if isinstance(model, Forecaster):
+            out: Any = model(structure, feat, here)
+        else:
+            if last is not None:
+                if self.poses == "recent":
+                    last = last.transpose(2, 3)
+                own = model.last_poses(zero_missing(feat, here), here)
+                # The default of the input has one clip, so that this is where shapes must meet.
+                own = own.view(clips, bodies, joints, *last.shape[3:])
+                last = torch.where(last.isnan(), own, last).flatten(0, 2)
+            out = model(structure, feat, here, last, predict="future" in self.outputs)
+        made: dict[str, Tensor] = {}
+        if "logits" in self.outputs:
+            made["logits"] = out.logits
         if "links" in self.outputs:
             total = self.bodies * joints
             pairs = (total * (total - 1),)
@@ -157,16 +171,23 @@ class ClipProgram(nn.Module):
         return pos, torch.rand(shape, generator=draw) > 0.1
 
     def no_pose(self, clips: int) -> Tensor:
-        """Return a ``last`` that leaves the last pose to the frames."""
+        """Return a ``last`` that leaves the last poses to the frames."""
         like = next(self.model.parameters())
-        shape = (clips, self.bodies, self.layout.num_joints, self.model.in_feats)
+        past = (self.model.config.past_frames,) if self.poses == "recent" else ()
+        shape = (clips, self.bodies, *past, self.layout.num_joints, self.model.in_feats)
         return torch.full(shape, math.nan, dtype=like.dtype)
 
     @property
     def least_frames(self) -> int:
         """Frames of the shortest clip that a program of torch takes."""
-        shrinks = 16 if "future" in self.outputs else 1  # by the prediction head
-        return shrinks * math.prod(self.model.config.strides) + 1
+        config = self.model.config
+        if isinstance(self.model, Forecaster):
+            return config.past_frames + 1
+        shrinks = 1
+        if "future" in self.outputs and config.future_head in ("paper", "published"):
+            shrinks = 16
+        least = shrinks * math.prod(config.strides) + 1
+        return max(least, config.past_frames + 1) if self.poses == "recent" else least
 
     def metadata(self) -> dict[str, Any]:
         """Return what the use of a file needs to know, in plain values."""
@@ -178,6 +199,7 @@ class ClipProgram(nn.Module):
             "bodies": self.bodies,
             "coordinates": self.model.in_feats,
             "future_frames": self.model.config.future_frames,
+            "past_frames": self.model.config.past_frames if self.poses == "recent" else 0,
             "outputs": list(self.outputs),
         }
 
@@ -188,18 +210,19 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
     InputError if it would not; ImportError where onnx, onnxscript or onnxruntime is not installed.
     """
     runtime = _runtime()
-    takes_last = "future" in program.outputs
+    poses = program.poses
+    names = ["pos", "mask", *([] if poses is None else [poses])]
     with _quiet():
         made = torch.onnx.export(
-            _exported(program, takes_last),
+            _exported(program, poses is not None),
             dynamo=True,
-            input_names=["pos", "mask", "last"][: 2 + takes_last],
+            input_names=names,
             output_names=list(program.outputs),
             verbose=False,
         )
     assert made is not None
-    if takes_last:
-        _give_default(made.model.graph, "last", program.no_pose(1).numpy())
+    if poses is not None:
+        _give_default(made.model.graph, poses, program.no_pose(1).numpy())
     made.model.metadata_props[METADATA] = json.dumps(program.metadata())
     with atomic_path(path) as temporary:
         made.save(temporary)
@@ -208,10 +231,10 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
             program,
             lambda *given: [
                 torch.from_numpy(each)
-                for each in session.run(None, dict(zip(_INPUTS, map(_array, given), strict=False)))
+                for each in session.run(None, dict(zip(names, map(_array, given), strict=False)))
             ],
             (1, 3),
-            takes_last,
+            poses is not None,
         )
         _check(difference, path)
     opset = made.model.opset_imports[""]
@@ -273,7 +296,8 @@ def _compare(
                 continue
             given: tuple[Tensor, ...] = program.example(number, frames, seed=frames)
             if takes_last and number > 1:  # else it is left out
-                given = (*given, given[0][:, :, 0])
+                past = program.no_pose(number).shape[2] if program.poses == "recent" else 0
+                given = (*given, given[0][:, :, :past] if past else given[0][:, :, 0])
             for got, wanted in zip(run(*given), program(*given), strict=True):
                 scale = max(1.0, float(wanted.abs().max()))
                 worst = max(worst, float((got - wanted).abs().max()) / scale)

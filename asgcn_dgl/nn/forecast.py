@@ -228,7 +228,7 @@ class ForecastNet(nn.Module):
         """Future motion relative to the last pose, (N, T', d)."""
         matrix = self.transform[:, self.past_frames :].to(coefficients.dtype)
         with torch.autocast(matrix.device.type, enabled=False):
-            change = coefficients.view(len(coefficients), self.pose_feats, -1) @ matrix
+            change = coefficients.unflatten(1, (self.pose_feats, -1)) @ matrix
         return change.transpose(1, 2) * self.unit
 
 

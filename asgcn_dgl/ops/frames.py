@@ -148,7 +148,13 @@ def hold_missing(feat: Tensor, mask: Tensor) -> Tensor:
     """
     frames = mask.shape[1]
     time = torch.arange(frames, device=mask.device).expand_as(mask)
-    before = time.masked_fill(~mask, -1).cummax(dim=1).values
+    seen = time.masked_fill(~mask, -1)
+    if torch.compiler.is_compiling():  # ONNX has no running maximum
+        steps = torch.arange(frames, device=mask.device)
+        earlier = steps.unsqueeze(1) >= steps
+        before = seen.unsqueeze(1).expand(-1, frames, -1).masked_fill(~earlier, -1).amax(dim=2)
+    else:
+        before = seen.cummax(dim=1).values
     first = time.masked_fill(~mask, frames - 1).amin(dim=1, keepdim=True)
     place = torch.where(before >= 0, before, first)
     held = feat.gather(1, place.unsqueeze(-1).expand_as(feat))

@@ -12,8 +12,6 @@ from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 
-__all__ = ["AveragedModel"]
-
 SELDOM = 8  # steps between two batches that the averaged model sees, at most
 
 

@@ -14,8 +14,6 @@ from asgcn_dgl.data import EpochSampler, Sample, SkeletonDataset, collate
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder
 
-__all__ = ["EpochBatches", "Loader", "killed_workers", "ordered_loader"]
-
 Loader = DataLoader[Sample]
 
 
@@ -49,13 +47,7 @@ def ordered_loader(
 
 @contextmanager
 def killed_workers() -> Iterator[None]:
-    """Say in a line that a process of a loader was killed.
-
-    Raises
-    ------
-    InputError
-        If one was.
-    """
+    """Report in a line that a process of a loader was killed."""
     try:
         yield
     except RuntimeError as error:

@@ -14,8 +14,6 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.parallel import count_processes
 
-__all__ = ["build_model", "check_devices", "device_of", "precision_of", "set_threads"]
-
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 #: What torch calls the instructions of CPUs that multiply in bfloat16.
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")

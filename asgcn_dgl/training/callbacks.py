@@ -20,8 +20,6 @@ from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
 
-__all__ = ["AtomicCheckpointIO", "EpochLog", "ProgressBar", "SaveCheckpoints", "say"]
-
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
     """Print a line, above a progress bar, and add it to the log file; in the first process only."""

@@ -20,24 +20,15 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.data import Clip, Origin, Reader
-from asgcn_dgl.data.files import in_short, shown
+from asgcn_dgl.data.files import shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, plain_file
+from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import LOCK, RunDir
-
-__all__ = [
-    "RECORD",
-    "Restored",
-    "load_checkpoint",
-    "load_model",
-    "make_record",
-    "versions",
-    "write_model",
-]
 
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
@@ -120,7 +111,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{path}: not a whole checkpoint ({first[:120]}); {ANOTHER}") from error
@@ -139,13 +130,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
-    """Refuse weights that are not numbers.
-
-    Raises
-    ------
-    InputError
-        If one is NaN or infinite; the message names it.
-    """
+    """Refuse weights that are NaN or infinite."""
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{path}: weight {name} is not finite; {ANOTHER}")
@@ -167,6 +152,22 @@ class Restored:
     origins: tuple[Origin, ...] = ()
     scored: bool | None = None
 
+    def facts(self, split: str, protocol: str, checkpoint: str) -> dict[str, Any]:
+        """Return what the figures of an evaluation are of, in plain values."""
+        config = self.config
+        return {
+            "dataset": config.data,
+            "protocol": protocol,
+            "stream": config.stream,
+            "dims": self.model.config.in_feats,
+            "split": split,
+            "checkpoint": checkpoint,
+            "epoch": self.epoch,
+            "seed": config.trainer.seed,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "versions": versions(),
+        }
+
     def check_data(self, data: Reader) -> None:
         """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
         numbered = _numbered(self.model)  # names of imported weights that came without any
@@ -185,14 +186,19 @@ class Restored:
             if given:
                 fits = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
             if not fits:
-                names = ", ".join(each.name for each in self.model.layouts)
-                raise InputError(
-                    f"{data.place}: its skeleton {layout.name!r} is not one that the model was "
-                    f"trained on ({names}); use a run trained on such clips"
-                )
+                raise self._unknown(data.place, layout)
+
+    def _unknown(self, place: str, layout: SkeletonLayout) -> InputError:
+        names = ", ".join(each.name for each in self.model.layouts)
+        return InputError(
+            f"{place}: its skeleton {layout.name!r} is not one that the model was trained on "
+            f"({names}); use a run trained on such clips"
+        )
 
     def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip with other coordinates than the training clips, a score included."""
+        """Refuse a clip of another skeleton or with other coordinates, a score included."""
+        if clip.layout not in self.model.layouts:
+            raise self._unknown(clip.source, clip.layout)
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
@@ -300,13 +306,7 @@ def write_model(
 
 
 def model_weights(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
-    """Return the model's weights out of a training module's state, averaged ones first.
-
-    Raises
-    ------
-    InputError
-        If the state, which is of the file ``path``, holds none, or one is not finite.
-    """
+    """Return the model's weights out of a training module's state, averaged ones first."""
     for prefix in ("average.module.", "model."):
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if weights:

@@ -35,16 +35,6 @@ from asgcn_dgl.training.progress import progress_wanted
 from asgcn_dgl.training.protocols import PROTOCOLS
 from asgcn_dgl.training.views import suited
 
-__all__ = [
-    "RunClips",
-    "clips_to_test",
-    "evaluation_loader",
-    "load",
-    "make_dataset",
-    "open_run",
-    "run_layouts",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Clips whose bodies are measured.
@@ -218,7 +208,7 @@ class RunClips:
         if len(self.set.class_names) < 2:
             raise InputError(
                 f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
-                "there is nothing to tell apart"
+                "there is nothing to distinguish"
             )
         options = config.clips
         self.protocol = options.protocol or self.set.default_split

@@ -18,16 +18,6 @@ from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.scoring import interval_percents
 from asgcn_dgl.training.units import unit_of
 
-__all__ = [
-    "RunSummary",
-    "choose_weights",
-    "fuse",
-    "fusion_table",
-    "list_runs",
-    "read_scores",
-    "runs_table",
-]
-
 MOST_CHOSEN = 6  # runs: 3003 sums of ten tenths
 CHOOSE_ELSEWHERE = (
     "weights are chosen on clips held out of the training clips: train with clips.validation, "
@@ -284,11 +274,11 @@ def _fault(names: np.ndarray, labels: np.ndarray, shares: np.ndarray, classes: n
     if labels.shape != names.shape or labels.dtype.kind not in "iu":
         return "labels is not a whole number for each name"
     if labels.min() < -1 or labels.max() >= len(classes):
-        return f"labels holds what is none of {len(classes)} classes"
+        return f"labels holds a number that is not one of {len(classes)} classes"
     if shares.shape != (len(names), len(classes)) or shares.dtype.kind != "f":
         return "probabilities is not a number for each name and class"
     if not np.isfinite(shares).all() or shares.min() < 0 or np.ptp(shares.sum(axis=1)) > 0.01:
-        return "probabilities holds what is none"
+        return "probabilities holds rows that are not probabilities"
     return ""
 
 

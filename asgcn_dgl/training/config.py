@@ -15,25 +15,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
-from asgcn_dgl.skeleton import layout_names
-
-__all__ = [
-    "OF_THE_DATA",
-    "SECTIONS",
-    "AIMConfig",
-    "ClipsConfig",
-    "ForecastConfig",
-    "LoggerName",
-    "OptimConfig",
-    "PredictionConfig",
-    "RunConfig",
-    "TrainerConfig",
-    "packaged_config",
-    "packaged_configs",
-    "read_yaml",
-    "yaml_text",
-]
-
 
 #: Where a run can log beside its CSV files.
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
@@ -106,7 +87,7 @@ class ClipsConfig:
         bodies where that is far from 1.
     rate
         Frames a second that recordings are brought to first, by interpolation; those that do not
-        tell theirs stay as they are. None: their own, which should be the same.
+        say theirs stay as they are. None: their own, which should be the same.
     rotate
         Largest angle of the random rotation while training, in degrees: one number, or one for each
         of the axes x, y and z.
@@ -187,6 +168,8 @@ class ClipsConfig:
         _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
         _check_positive(self, "clips", ("unit", "rate"))
         if self.layout is not None:
+            from asgcn_dgl.skeleton import layout_names
+
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
         for name in ("flip", "lose"):
@@ -763,13 +746,7 @@ def yaml_text(value: object) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the options in a YAML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not YAML, or is not a mapping.
-    """
+    """Return the options in a YAML file."""
     yaml = _yaml()
     if not Path(path).is_file():
         raise InputError(

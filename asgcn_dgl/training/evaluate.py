@@ -16,7 +16,7 @@ from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.training.batches import Loader, killed_workers
 from asgcn_dgl.training.build import device_of, set_threads
-from asgcn_dgl.training.checkpoint import Restored, load_model, versions
+from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import (
     clips_to_test,
     evaluation_loader,
@@ -30,8 +30,6 @@ from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
 from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
-
-__all__ = ["evaluate", "evaluation_datasets", "figures", "score"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,34 +80,36 @@ def _evaluate(
         config.clips.num_clips = num_clips
     if mirrored is not None:
         config.clips.mirrored = mirrored
+    if compare and not isinstance(restored.model, Forecaster):
+        raise InputError("--compare: published figures are of forecasters; this run recognizes")
     set_threads(config)
     started = time.perf_counter()
-    if isinstance(restored.model, Forecaster):
-        split = config.clips.protocol or data.default_split
-        result = test_forecaster(restored, clips_to_test(data, config), "test", split, file)
-        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
-        write_json(run.metrics, result)
-        print(format_forecasts(result, compare=compare))
-        print(f"written: {run.metrics}")
-        return result
-    if compare:
-        raise InputError("--compare: published figures are of forecasters; this run recognizes")
-    datasets = evaluation_datasets(clips_to_test(data, config), restored.model, config)
-    recognition, prediction = score(restored.model, datasets, config, "test")
-    result = figures(
-        restored,
-        recognition,
-        prediction,
-        split="test",
-        protocol=config.clips.protocol or data.default_split,
-        checkpoint=file.stem,
-    )
+    protocol = config.clips.protocol or data.default_split
+    result, scores = measure(restored, clips_to_test(data, config), "test", protocol, file)
     result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
-    write_npz(run.scores, **recognition.arrays(restored.class_names))
+    if scores:
+        write_npz(run.scores, **scores)
     write_json(run.metrics, result)
-    print(format_figures(result))
-    print(f"written: {run.metrics} and {run.scores}")
+    print(format_result(result, compare))
+    print(f"written: {run.metrics}{f' and {run.scores}' if scores else ''}")
     return result
+
+
+def measure(
+    restored: Restored, clips: Reader | Sequence[Clip], split: str, protocol: str, file: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of clips, and what a file of scores holds; a forecaster has none."""
+    if isinstance(restored.model, Forecaster):
+        return test_forecaster(restored, clips, split, protocol, file), {}
+    datasets = evaluation_datasets(clips, restored.model, restored.config)
+    scores = score(restored.model, datasets, restored.config, split)
+    found = figures(restored, *scores, split=split, protocol=protocol, checkpoint=file.stem)
+    return found, scores[0].arrays(restored.class_names)
+
+
+def format_result(result: dict[str, Any], compare: bool = False) -> str:
+    """Return the figures of an evaluation as tables."""
+    return format_forecasts(result, compare) if "actions" in result else format_figures(result)
 
 
 def _compare_origins(restored: Restored, data: Reader) -> None:
@@ -206,11 +206,7 @@ def figures(
     """Return the figures of an evaluation in plain values, with what they were found with."""
     config = restored.config
     return {
-        "dataset": config.data,
-        "protocol": protocol,
-        "stream": config.stream,
-        "dims": restored.model.config.in_feats,
-        "split": split,
+        **restored.facts(split, protocol, checkpoint),
         "clips": len(recognition.names),
         "num_clips": config.clips.num_clips,
         "mirrored": config.clips.mirrored,
@@ -218,10 +214,5 @@ def figures(
         **recognition.details(),
         "link_use": recognition.link_use(),
         "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
-        "prediction": prediction.summary(1.0 if config.clips.box else config.clips.unit or 1.0),
-        "checkpoint": checkpoint,
-        "epoch": restored.epoch,
-        "seed": config.trainer.seed,
-        "parameters": sum(p.numel() for p in restored.model.parameters()),
-        "versions": versions(),
+        "prediction": prediction.summary(config.clips.unit or 1.0),
     }

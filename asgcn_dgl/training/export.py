@@ -51,8 +51,6 @@ def export(
                 *(target, restored.model, names, config, restored.origins, restored.scored)
             )
             return f"written: {place}"
-        if restored.model.name == "forecaster":
-            raise ValueError("a forecaster can be written --to pretrained or --to checkpoint alone")
         fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
         program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
         return str((write_onnx if to == "onnx" else write_program)(program, target))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,8 +12,6 @@ from asgcn_dgl.files import atomic_path, locked
 from asgcn_dgl.models.pretrained import is_pretrained
 from asgcn_dgl.schema import read_json
 from asgcn_dgl.training.config import RunConfig, read_yaml
-
-__all__ = ["DIVERGED", "LOCK", "RunDir", "next_run_dir", "read_figures"]
 
 LOCK = ".lock"  # there while a process writes results
 DIVERGED = "diverged: "  # begins the last line of the log of such a run
@@ -63,51 +60,19 @@ def read_figures(
     return read_json(path, Figures, remedy, need)
 
 
-@dataclass(frozen=True)
 class RunDir:
     """The files of a run, by name."""
 
-    path: Path
-
-    @property
-    def config_file(self) -> Path:
-        """The options of the run."""
-        return self.path / "config.yaml"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of ``aim.ckpt``, ``best.ckpt`` and ``last.ckpt``."""
-        return self.path / "checkpoints"
-
-    @property
-    def metrics(self) -> Path:
-        """What evaluation found on the test clips."""
-        return self.path / "metrics.json"
-
-    @property
-    def validation(self) -> Path:
-        """What training found on the clips held out of the training clips."""
-        return self.path / "validation.json"
-
-    @property
-    def scores(self) -> Path:
-        """Scores of each test clip."""
-        return self.path / "scores.npz"
-
-    @property
-    def validation_scores(self) -> Path:
-        """Scores of each clip that was held out."""
-        return self.path / "validation_scores.npz"
-
-    @property
-    def log(self) -> Path:
-        """One line for each epoch."""
-        return self.path / "train.log"
-
-    @property
-    def history(self) -> Path:
-        """Figures of each epoch, a line of JSON each."""
-        return self.path / "history.jsonl"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.yaml"  # options
+        self.checkpoints = path / "checkpoints"  # aim.ckpt, best.ckpt and last.ckpt
+        self.metrics = path / "metrics.json"  # figures of the test clips
+        self.validation = path / "validation.json"  # of the clips held out of the training clips
+        self.scores = path / "scores.npz"  # of each test clip
+        self.validation_scores = path / "validation_scores.npz"  # of each clip held out
+        self.log = path / "train.log"  # a line for each epoch
+        self.history = path / "history.jsonl"  # figures of each epoch, a line of JSON each
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -129,12 +94,10 @@ class RunDir:
 
     def halves(self) -> list[Path]:
         """Return the files that a killed process was writing."""
-        names = ("config.yaml", "metrics.json", "validation.json", "scores.npz")
-        found = [each for name in (*names, "validation_scores.npz") for each in self._halves(name)]
+        written = (self.config_file, self.metrics, self.validation, self.scores)
+        names = [file.name for file in (*written, self.validation_scores)]
+        found = [each for name in names for each in self.path.glob(f".{name}.*")]
         return found + list(self.checkpoints.glob(".*.ckpt.*"))
-
-    def _halves(self, name: str) -> list[Path]:
-        return list(self.path.glob(f".{name}.*"))
 
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""

@@ -15,8 +15,6 @@ from asgcn_dgl.training.clips import run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import model_file
 
-__all__ = ["InitPart", "start_config", "start_model", "take_layout", "take_weights"]
-
 InitPart = Literal["all", "backbone"]
 
 HEAD = "recognition."

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asgcn_dgl.data import Batch, Clip, Reader
@@ -22,9 +19,7 @@ from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
 from asgcn_dgl.training.modules import Phase
-from asgcn_dgl.training.optim import learning_rate_factor, parameter_groups
-
-__all__ = ["ForecastData", "ForecastTraining", "forecast_loss"]
+from asgcn_dgl.training.optim import parameter_groups
 
 
 def forecast_loss(
@@ -210,10 +205,6 @@ class ForecastTraining(Phase):
         self.average = None if decay is None else AveragedModel(model, decay)
         self.unit = model.config.motion_unit
 
-    def evaluated(self) -> Any:
-        """Return the model that evaluation uses: the averaged one, if there is one."""
-        return self.model if self.average is None else self.average.module
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, in units of ``motion_unit``."""
         future = self.model(batch.structure, batch.feat, batch.mask).future.float()
@@ -252,16 +243,3 @@ class ForecastTraining(Phase):
             self.model, lr=self.optim.lr, weight_decay=self.optim.weight_decay
         )
         return AdamW(groups, lr=self.optim.lr, betas=(0.9, 0.99))
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimizer and its schedule, which moves with each step."""
-        optimizer = self.make_optimizer()
-        if self.trainer.train_dataloader is None:  # the batches of an epoch are not counted yet
-            self.trainer.fit_loop.setup_data()
-        steps = max(1, math.ceil(self.trainer.num_training_batches))
-        factor = learning_rate_factor(self.optim, steps, self.trainer.max_epochs or 1)
-        schedule = LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }

@@ -19,7 +19,7 @@ from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.build import device_of
-from asgcn_dgl.training.checkpoint import Restored, versions
+from asgcn_dgl.training.checkpoint import Restored
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.preparation import make_transform
 from asgcn_dgl.training.progress import track
@@ -27,32 +27,11 @@ from asgcn_dgl.training.protocols import PROTOCOLS, Protocol, horizon_frames
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.units import Unit, unit_of
 
-__all__ = [
-    "ForecastScores",
-    "InOrder",
-    "forecast_figures",
-    "format_forecasts",
-    "make_windows",
-    "protocol_of",
-    "score_forecasts",
-    "test_forecaster",
-]
-
 
 def make_windows(
     clips: Reader | Sequence[Clip], config: RunConfig, *, every_start: bool = False
 ) -> WindowSet:
-    """Return the windows of recordings as a forecaster of a run sees them.
-
-    Parameters
-    ----------
-    clips
-        Recordings.
-    config
-        Options of the run.
-    every_start
-        Let windows begin at each recorded frame, see :class:`~asgcn_dgl.data.windows.WindowSet`.
-    """
+    """Return the windows of recordings as a forecaster of a run sees them."""
     prepare = make_transform(config.clips, training=False)
     random = np.random.default_rng(0)
     whole = clips if isinstance(clips, Reader) else list(clips)
@@ -87,13 +66,8 @@ class InOrder(Dataset[Batch]):
 class ForecastScores:
     """Errors of windows: of the forecast and of zero velocity, by frame.
 
-    Parameters
-    ----------
-    weights
-        (2, V) weight of each joint in the two means over all joints of the set.
-    angles
-        (V, 3) bool, the exponential maps that change, where positions are such; None: they are
-        places.
+    ``weights`` (2, V) weigh the joints in the two means over all joints of the set. ``angles`` (V,
+    3) says of exponential maps which change; None for positions.
     """
 
     weights: np.ndarray
@@ -151,7 +125,7 @@ def _mean(
     """Mean error of each window by frame, (B, T'): over joints, or by their weight in a body."""
     rows = torch.ones_like(error) if weight is None else weight.unsqueeze(1).expand_as(error)
     total = error.new_zeros(len(bodies), error.shape[1])
-    # Of what is seen in part, the joints seen stand for all.
+    # Where joints are missing the mean is over those that are seen.
     seen = total.index_add(0, clip, rows * mask)
     whole = total.index_add(0, clip, rows) / bodies.unsqueeze(1)
     size = torch.ones_like(whole) if weight is None else whole
@@ -179,21 +153,7 @@ def score_forecasts(
     label: str,
     protocol: Protocol | None = None,
 ) -> ForecastScores:
-    """Forecast all windows.
-
-    Parameters
-    ----------
-    model
-        The forecaster; it is left in evaluation mode.
-    windows
-        The windows.
-    config
-        Options of the run.
-    label
-        What the progress bar says.
-    protocol
-        The set's, which weighs the joints; None: all alike.
-    """
+    """Forecast all windows; the protocol, where there is one, weighs the joints."""
     device = device_of(config)
     model.to(device).eval()
     names = model.layouts[0].joints
@@ -223,23 +183,7 @@ def forecast_figures(
     protocol: str,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Return the figures of an evaluation in plain values, errors in the clips' unit.
-
-    Parameters
-    ----------
-    restored
-        The model that was evaluated.
-    scores
-        Its scores.
-    windows
-        The windows that they are of.
-    split
-        Which recordings: 'validation' or 'test'.
-    protocol
-        Name of the split that they are of.
-    checkpoint
-        Name of the checkpoint.
-    """
+    """Return the figures of an evaluation in plain values, errors in the clips' unit."""
     config = restored.config
     rules = protocol_of(config)
     rate = config.forecast.rate or 25.0
@@ -259,11 +203,7 @@ def forecast_figures(
     mean = np.mean(list(scores.by_label().values()), axis=0)
     unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
     return {
-        "dataset": config.data,
-        "protocol": protocol,
-        "stream": config.stream,
-        "dims": restored.model.config.in_feats,
-        "split": split,
+        **restored.facts(split, protocol, checkpoint),
         "clips": len({int(number) for number in windows.recording}),
         "windows": len(windows),
         "joints": {"modeled": joints, "all": joints if rules is None else rules.joints},
@@ -278,11 +218,6 @@ def forecast_figures(
             "mpjpe_per_frame": (unit * mean[1]).tolist(),
             "zero_velocity_per_frame": (unit * mean[still]).tolist(),
         },
-        "checkpoint": checkpoint,
-        "epoch": restored.epoch,
-        "seed": config.trainer.seed,
-        "parameters": sum(p.numel() for p in restored.model.parameters()),
-        "versions": versions(),
     }
 
 
@@ -321,15 +256,7 @@ def _eight(windows: WindowSet, rules: Protocol, past: int) -> dict[int, np.ndarr
 
 
 def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
-    """Return the figures of a forecaster as tables to read.
-
-    Parameters
-    ----------
-    result
-        What :func:`forecast_figures` returned.
-    compare
-        Add the figures that are published for the set.
-    """
+    """Return the figures of a forecaster as tables, ``compare`` with published ones beside them."""
     turned = result["form"] == "angles"
     unit = Unit("", 1.0) if turned else unit_of(result["dataset"], result["dims"])
     joints = result["joints"]

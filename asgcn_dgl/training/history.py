@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from asgcn_dgl.schema import check_values, parse_json, read_whole
-
-__all__ = ["History", "read_history"]
+from asgcn_dgl.schema import check_values, parse_object, read_whole
 
 History = Mapping[str, Mapping[str, Mapping[int, float]]]
 
@@ -64,7 +62,7 @@ def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
     for number, line in enumerate(lines, start=1):
         remedy = "remove the line, or the file to go without curves"
         place = f"{file}: line {number}"
-        values = parse_json(line, place, remedy, finite=False)  # a loss may have been NaN
+        values = parse_object(line, place, remedy, finite=False)  # a loss may have been NaN
         check_values(values, _Line, place, remedy)
         phase, epoch = values.pop("phase"), values.pop("epoch")
         check_values(values, dict[str, int | float], place, remedy)

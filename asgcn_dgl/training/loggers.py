@@ -12,19 +12,11 @@ from pytorch_lightning.loggers.mlflow import MLFlowLogger
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.config import LoggerName
 
-__all__ = ["check_loggers", "close_loggers", "make_loggers"]
-
 PROJECT = "asgcn_dgl"
 
 
 def check_loggers(names: Collection[LoggerName]) -> str:
-    """Refuse loggers whose package is missing; return a line for the log, or ``""``.
-
-    Raises
-    ------
-    InputError
-        If W&B or MLflow is asked for and not installed.
-    """
+    """Refuse loggers whose package is missing; return a line for the log, or ``""``."""
     for name in names:
         if name != "tensorboard" and find_spec(name) is None:
             raise InputError(

@@ -22,8 +22,6 @@ from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import joint_phase
 
-__all__ = ["find_lr"]
-
 CLEAR_FALL = 0.05  # of the first loss: less may be noise
 ROWS = 12  # of the printed table
 

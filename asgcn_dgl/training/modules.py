@@ -32,8 +32,6 @@ from asgcn_dgl.training.scoring import (
     masked_mse,
 )
 
-__all__ = ["AIMWarmUp", "JointTraining", "Phase"]
-
 
 class Phase(pl.LightningModule):
     """Common to both phases: seeds, checks for finite numbers, the record in checkpoints.
@@ -44,7 +42,9 @@ class Phase(pl.LightningModule):
 
     number: int
     label: str
+    optim: OptimConfig  # of phases with a schedule
     grad_clip: float | None = None
+    average: AveragedModel | None  # no value here, which would hide that of an instance
 
     def __init__(
         self,
@@ -72,9 +72,29 @@ class Phase(pl.LightningModule):
             kept = [each for each in schedules if isinstance(each, LambdaLR)]
             restore_options(self.trainer.optimizers[0], self.make_optimizer(), kept)
 
+    def evaluated(self) -> Any:
+        """Return the model that evaluation uses: the averaged one, if there is one."""
+        return self.model if self.average is None else self.average.module
+
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer of the phase."""
         raise NotImplementedError
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and its schedule, which moves with each optimizer step."""
+        optimizer = self.make_optimizer()
+        if self.trainer.train_dataloader is None:  # the batches of an epoch are not counted yet
+            self.trainer.fit_loop.setup_data()
+        pieces = self.trainer.accumulate_grad_batches
+        steps = max(1, math.ceil(self.trainer.num_training_batches / pieces))
+        epochs = self.trainer.max_epochs or 1
+        if epochs < 1:  # the trainer counts steps
+            epochs = max(1, self.trainer.max_steps // steps)
+        schedule = LambdaLR(optimizer, learning_rate_factor(self.optim, steps, epochs))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.
@@ -289,10 +309,6 @@ class JointTraining(Phase):
         self.recognition = RecognitionScores()
         self.prediction = PredictionScores()
 
-    def evaluated(self) -> nn.Module:
-        """Return the model that evaluation uses: the averaged one, if there is one."""
-        return self.model if self.average is None else self.average.module
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the joint loss of a batch."""
         weight = self.prediction_weight
@@ -394,19 +410,3 @@ class JointTraining(Phase):
     def make_optimizer(self) -> Optimizer:
         """Return gradient descent over all parameters; AIM may have an optimizer of its own."""
         return joint_optimizer(self.model, self.optim, self.aim)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return gradient descent and its schedule, which moves with each optimizer step."""
-        optimizer = self.make_optimizer()
-        if self.trainer.train_dataloader is None:  # the batches of an epoch are not counted yet
-            self.trainer.fit_loop.setup_data()
-        pieces = self.trainer.accumulate_grad_batches
-        steps = max(1, math.ceil(self.trainer.num_training_batches / pieces))
-        epochs = self.trainer.max_epochs or 1
-        if epochs < 1:  # the trainer counts steps
-            epochs = max(1, self.trainer.max_steps // steps)
-        schedule = LambdaLR(optimizer, learning_rate_factor(self.optim, steps, epochs))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }

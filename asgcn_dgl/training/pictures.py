@@ -14,8 +14,6 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from asgcn_dgl.data import Batch
 from asgcn_dgl.nn import AIM
 
-__all__ = ["LinkPictures", "links_image", "mean_links"]
-
 CELL = 8  # pixels of a pair of joints
 MARGIN = 8  # pixels between the types
 

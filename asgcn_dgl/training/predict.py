@@ -24,8 +24,6 @@ from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
 from asgcn_dgl.training.preparation import TakeLayout, body_steps, undo_alignment
 
-__all__ = ["Prediction", "as_recorded", "predict", "predict_clip", "read_clips"]
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -149,12 +147,6 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
         raise InputError(f"--future must be {rule}, got {frames}")
     if isinstance(model, Forecaster):
         return _forecast(restored, model, clip, frames)
-    layouts = {layout.name: layout for layout in model.layouts}
-    if clip.layout not in layouts.values():
-        raise InputError(
-            f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model "
-            f"was trained on ({', '.join(layouts)}); use a run trained on such clips"
-        )
     restored.check_clip(clip)
     steps = model.config.future_frames
     if restored.config.clips.rate is not None:
@@ -176,13 +168,7 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
 
 
 def check_outputs(out: ASGCNOutput, source: str) -> None:
-    """Refuse scores and poses that are not numbers.
-
-    Raises
-    ------
-    InputError
-        If one is NaN or infinite.
-    """
+    """Refuse scores and poses that are not finite."""
     for what, values in (("scores", out.logits), ("future poses", out.future)):
         if values is not None and not bool(torch.isfinite(values).all()):
             raise InputError(
@@ -192,16 +178,10 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
 
 
 def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
-    """Forecast how a clip goes on, from its last frames at the model's rate."""
+    """Forecast the poses after a clip from its last frames at the model's rate."""
     config = restored.config
     if config.clips.layout is not None:
         clip = TakeLayout(get_layout(config.clips.layout))(clip)
-    if clip.layout not in model.layouts:
-        raise InputError(
-            f"{clip.source}: its skeleton {clip.layout.name!r} is not one that the model was "
-            f"trained on ({', '.join(each.name for each in model.layouts)}); use a run trained on "
-            "such clips"
-        )
     restored.check_clip(clip)
     for choose in body_steps(config.clips):
         clip = choose(clip)

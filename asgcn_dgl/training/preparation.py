@@ -32,15 +32,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.config import ClipsConfig
 
-__all__ = [
-    "BY_FRAME",
-    "TakeLayout",
-    "body_steps",
-    "make_transform",
-    "prepared",
-    "undo_alignment",
-]
-
 #: Alignments that move frames one by one, or leave some out.
 BY_FRAME = ("pyskl", "as-gcn")
 #: Largest error of a motion that moves a clip as a whole, as a share of its size.

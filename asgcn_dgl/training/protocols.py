@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HORIZONS", "PROTOCOLS", "Protocol", "horizon_frames"]
-
 #: Milliseconds after the last observed frame.
 HORIZONS = (80, 160, 320, 400, 560, 1000)
 
@@ -22,27 +20,13 @@ _TRUTH: Mapping[str, int] = {}
 class Protocol:
     """What a set's published figures are measured on.
 
-    Attributes
-    ----------
-    joints
-        Joints of the set, over which the published mean is taken.
-    modeled
-        Layout of those that are forecast.
-    copies
-        How many joints lie on a modeled one, itself included, where that is not 1. Published code
-        gives them its forecast; joints that are fixed to the root have no error.
-    reading, test_reading
-        Options of the reader for recordings to learn from and to test on.
-    span
-        Frames that the choice of eight windows leaves free at the end of a recording.
-    first
-        First frame that it may choose.
-    published
-        Model to action to MPJPE in mm at ``published_at``.
-    published_at
-        Milliseconds.
-    source
-        Where the published figures are from, and what they are measured on.
+    ``joints`` is the number of joints of the set, ``modeled`` the layout of those that are
+    forecast, ``copies`` how many joints lie on a modeled one, itself included, where that is not 1:
+    published code gives them its forecast, and joints that are fixed to the root have no error.
+    ``reading`` and ``test_reading`` are options of the reader for recordings to learn from and to
+    test on. The choice of eight windows begins at frame ``first`` and leaves ``span`` frames free
+    at the end. ``published`` has MPJPE in mm by model and action at ``published_at`` milliseconds,
+    from ``source``.
     """
 
     joints: int
@@ -66,20 +50,11 @@ class Protocol:
         return np.array([np.ones(len(joints)), copies]) / self.joints
 
     def eight(self, lengths: Sequence[int], past: int) -> list[list[int]] | None:
-        """Return the first frames of the eight windows that published code draws of an action.
+        """Return the first frames of the eight windows of an action that published code draws.
 
-        Parameters
-        ----------
-        lengths
-            Frames of the action's recordings, at the rate of the protocol: as many windows are
-            drawn of each.
-        past
-            Frames that a model observes, at most 50.
-
-        Returns
-        -------
-        list of list of int
-            For each recording; None where one is too short.
+        ``lengths`` are the frames of its recordings at the rate of the protocol; as many windows
+        are drawn of each. None where one is too short, or a model observes more than 50 frames
+        (``past``).
         """
         if past > SOURCE or any(length - self.span <= self.first for length in lengths):
             return None

@@ -16,8 +16,6 @@ from asgcn_dgl.skeleton import layout_names
 from asgcn_dgl.training.checkpoint import write_model
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
-__all__ = ["import_published", "published_clips", "published_origins"]
-
 #: How the published codes prepare clips: 300 frames with zeros after the end (ST-GCN), 290 that
 #: repeat the clip (AS-GCN), 100 out of equal stretches, or round and round a shorter clip, and ten
 #: choices of them (PYSKL).

@@ -10,8 +10,6 @@ import numpy as np
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.units import Unit, unit_of
 
-__all__ = ["columns", "duration", "format_figures", "format_summary"]
-
 CLASSES_SHOWN = 10
 
 
@@ -78,7 +76,7 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
     ]
     if use["saturated"]:
         kinds = ", ".join(map(str, use["saturated"]))
-        lines.append(f"  A-links that tell little: over a quarter of all pairs, type {kinds}")
+        lines.append(f"  A-links that say little: over a quarter of all pairs, type {kinds}")
     return lines
 
 

@@ -10,9 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 
 from asgcn_dgl.data import Reader
-from asgcn_dgl.data.files import in_short
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import write_json, write_npz
+from asgcn_dgl.files import in_short, write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
 from asgcn_dgl.training.allocator import reuse_memory
@@ -42,7 +41,7 @@ from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.evaluate import evaluate, evaluation_datasets, figures, score
+from asgcn_dgl.training.evaluate import evaluate, format_result, measure
 from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
 from asgcn_dgl.training.finetune import (
     InitPart,
@@ -52,15 +51,12 @@ from asgcn_dgl.training.finetune import (
     take_weights,
 )
 from asgcn_dgl.training.forecasting import ForecastData, ForecastTraining
-from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
 from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
 from asgcn_dgl.training.parallel import count_processes, is_main
 from asgcn_dgl.training.pictures import LinkPictures
 from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
-from asgcn_dgl.training.report import format_figures, format_summary
-
-__all__ = ["joint_phase", "train"]
+from asgcn_dgl.training.report import format_summary
 
 Record = Mapping[str, Any]
 
@@ -440,19 +436,10 @@ def _validate(run: RunDir, clips: RunClips, seconds: dict[str, float]) -> dict[s
         return {}
     file = run.checkpoint()
     restored = load_model(file)
-    if isinstance(restored.model, Forecaster):
-        result = test_forecaster(restored, clips.held_out_clips, "validation", clips.protocol, file)
-        result["seconds"] = seconds
-        write_json(run.validation, result)
-        say(run.log, format_forecasts(result))
-        return result
-    datasets = evaluation_datasets(clips.held_out_clips, restored.model, restored.config)
-    scores = score(restored.model, datasets, restored.config, "validation")
-    result = figures(
-        restored, *scores, split="validation", protocol=clips.protocol, checkpoint=file.stem
-    )
+    result, scores = measure(restored, clips.held_out_clips, "validation", clips.protocol, file)
     result["seconds"] = seconds
     write_json(run.validation, result)
-    write_npz(run.validation_scores, **scores[0].arrays(restored.class_names))
-    say(run.log, format_figures(result))
+    if scores:
+        write_npz(run.validation_scores, **scores)
+    say(run.log, format_result(result))
     return result

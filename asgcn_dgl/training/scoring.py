@@ -37,17 +37,7 @@ def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean distance over the joints and frames that are known.
-
-    Parameters
-    ----------
-    future, target, mask
-        As for :func:`masked_mse`.
-
-    Returns
-    -------
-    Tensor
-        One number; 0 where nothing is known.
+    """Mean distance over the joints and frames that are known, as for :func:`masked_mse`.
 
     Examples
     --------
@@ -161,10 +151,12 @@ class PredictionScores:
         if out.future is None:
             return
         known = batch.future_mask.any(dim=1)
+        unit = 1.0 if batch.unit is None else batch.unit[known].unsqueeze(1)
         target = batch.future[known]
-        self._future.append(out.future.detach().float()[known].cpu())
-        self._target.append(target.cpu())
-        self._still.append(batch.last[known].unsqueeze(1).expand_as(target).cpu())
+        still = batch.last[known].unsqueeze(1).expand_as(target)
+        self._future.append((unit * out.future.detach().float()[known]).cpu())
+        self._target.append((unit * target).cpu())
+        self._still.append((unit * still).cpu())
         self._mask.append(batch.future_mask[known].cpu())
         self.clips += len(batch)
 

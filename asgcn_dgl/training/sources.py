@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,8 +10,6 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.options import renamed
 from asgcn_dgl.training.config import SECTIONS, RunConfig, yaml_text
-
-__all__ = ["COMMAND_LINE", "Layer", "Sources", "config_of", "merge_layers"]
 
 COMMAND_LINE = "command line"
 _SIZES = frozenset(name for preset in PRESETS.values() for name in preset)
@@ -37,14 +36,22 @@ class Sources:
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = [Layer(source, _sections(values)) for source, values in layers]
-        merged = merge_layers(self.layers)
-        self.preset: str | None = (merged.get("model") or {}).get("preset")
-        self._of: dict[str, str] = {}
+        self.layers = list(layers)
+
+    @property
+    def preset(self) -> str | None:
+        """Sizes of the model to start from, by name."""
+        return (merge_layers(self.layers).get("model") or {}).get("preset")
+
+    @functools.cached_property
+    def _of(self) -> dict[str, str]:
+        found: dict[str, str] = {}
         for source, values in self.layers:
-            if "preset" in values.get("model", {}):
-                self._of = {k: v for k, v in self._of.items() if not _is_size(k)}
-            self._of |= dict.fromkeys(_flat(values), source)
+            given = _sections(values)
+            if "preset" in given.get("model", {}):
+                found = {k: v for k, v in found.items() if not _is_size(k)}
+            found |= dict.fromkeys(_flat(given), source)
+        return found
 
     def of(self, option: str) -> str:
         """Return the source of an option, such as ``"trainer.epochs"``."""
@@ -62,14 +69,31 @@ class Sources:
         first, *more = self.layers
         parts = [first.source if self.preset is None else f"{first.source}, preset {self.preset}"]
         for source, values in more:
-            given = ", ".join(f"{option} {value}" for option, value in _flat(values).items())
+            given = ", ".join(
+                f"{option} {value}" for option, value in _flat(_sections(values)).items()
+            )
             parts.append(f"{source}: {given}")
         return f"options: {'; '.join(parts)}"
 
-    def to_yaml(self, config: RunConfig) -> str:
-        """Return the options of a run as YAML, each with its source as a comment."""
+    def config(self) -> RunConfig:
+        """Build the options; InputError names the layer of a wrong one."""
+        layers = self.layers
+        try:
+            return RunConfig.from_dict(merge_layers(layers))
+        except (TypeError, ValueError) as error:
+            for count in range(1, len(layers)):
+                try:
+                    RunConfig.from_dict(merge_layers(layers[:count]))
+                except (TypeError, ValueError) as its:
+                    raise InputError(f"{layers[count - 1].source}: {its}") from its
+            source = layers[-1].source if layers else COMMAND_LINE
+            name = "" if source == COMMAND_LINE else f"{source}: "
+            raise InputError(f"{name}{error}") from error
+
+    def to_yaml(self) -> str:
+        """Return the options as YAML, each with its source as a comment."""
         lines = []
-        for key, value in config.to_dict().items():
+        for key, value in self.config().to_dict().items():
             if key in SECTIONS:
                 lines.append(f"{key}:")
                 lines += [
@@ -79,27 +103,6 @@ class Sources:
             else:
                 lines.append(f"{key}: {yaml_text(value)}  # {self.of(key)}")
         return "\n".join(lines) + "\n"
-
-
-def config_of(layers: Sequence[Layer]) -> RunConfig:
-    """Build the options of a run from their layers.
-
-    Raises
-    ------
-    InputError
-        If an option is unknown, of the wrong type, or breaks its rule; the message names the layer.
-    """
-    try:
-        return RunConfig.from_dict(merge_layers(layers))
-    except (TypeError, ValueError) as error:
-        for count in range(1, len(layers)):
-            try:
-                RunConfig.from_dict(merge_layers(layers[:count]))
-            except (TypeError, ValueError) as its:
-                raise InputError(f"{layers[count - 1].source}: {its}") from its
-        source = layers[-1].source if layers else COMMAND_LINE
-        name = "" if source == COMMAND_LINE else f"{source}: "
-        raise InputError(f"{name}{error}") from error
 
 
 def merge_layers(layers: Sequence[Layer]) -> dict[str, Any]:

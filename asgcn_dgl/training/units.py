@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-__all__ = ["METRIC_SETS", "UNITS", "Unit", "UnitName", "unit_of"]
-
 UnitName = Literal["m", "cm", "mm", "none"]
 
 #: Units that coordinates can have.

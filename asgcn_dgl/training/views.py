@@ -12,8 +12,6 @@ from asgcn_dgl.data import Clip, Reader
 from asgcn_dgl.data.transforms import shoulder_line
 from asgcn_dgl.training.config import ClipsConfig
 
-__all__ = ["SUITED", "Views", "found_views", "suited"]
-
 Views = Literal["one", "several"]
 
 #: Preparation of clips of one view and of several, as ``clips.views`` sets it.

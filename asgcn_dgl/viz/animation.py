@@ -68,8 +68,8 @@ def animate(
     if not rate > 0:
         raise ValueError(f"rate must be positive, got {rate!r}")
     stride = 1 if suffix == ".mp4" else max(1, int(np.ceil(rate / 50)))
-    settings: Any = {"animation.ffmpeg_path": _ffmpeg()} if suffix == ".mp4" else {}
-    stage = _Stage(
+    settings: Any = {"animation.ffmpeg_path": find_ffmpeg()} if suffix == ".mp4" else {}
+    stage = Stage(
         exhibit, class_names, threshold if links else None, links, guess_up([exhibit], up)
     )
     with mpl.rc_context(settings), atomic_path(target) as temporary:
@@ -91,7 +91,7 @@ def _writer(suffix: str, rate: float) -> Any:
     return FFMpegWriter(fps=rate, extra_args=size)  # type: ignore[arg-type]
 
 
-def _ffmpeg() -> str:
+def find_ffmpeg() -> str:
     """Find ffmpeg: that of imageio-ffmpeg, or the machine's own."""
     try:
         return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
@@ -104,7 +104,7 @@ def _ffmpeg() -> str:
     return found
 
 
-class _Stage:
+class Stage:
     """The figure, redrawn for each frame."""
 
     def __init__(

@@ -17,6 +17,7 @@ from asgcn_dgl.data import (
     Compose,
     Crop,
     EpochSampler,
+    FitBox,
     RandomFlip,
     RandomLoss,
     RandomMove,
@@ -79,6 +80,29 @@ def test_the_future_does_not_leak_and_is_no_matter_of_stream_or_sampling(
     np.testing.assert_array_equal(first.future, clip.pos[:, 20:])
     np.testing.assert_array_equal(second.future, other.pos[:, 20:])
     assert first.feat.shape == (1, 12, 25, 3)
+
+
+def test_the_box_is_that_of_the_observed_frames(make_clip):
+    clip = make_clip(1, 30)
+    far = clip.with_pos(np.concatenate([clip.pos[:, :20], 5 + clip.pos[:, 20:]], axis=1))
+    move = Compose(Center(), FitBox())
+    first, second = (
+        SkeletonDataset([each], num_frames=20, mode="observed", transform=move)[0]
+        for each in (clip, far)
+    )
+    np.testing.assert_allclose(first.feat, second.feat, atol=1e-6)
+    np.testing.assert_allclose(first.feat.min(axis=(0, 1, 2)), -1, atol=1e-5)
+    np.testing.assert_allclose(first.feat.max(axis=(0, 1, 2)), 1, atol=1e-5)
+    low, high = (end(clip.pos[:, :20], axis=(0, 1, 2)) for end in (np.min, np.max))
+    expected = 2 * (far.pos[:, 20:] - low) / (high - low) - 1
+    np.testing.assert_allclose(second.future, expected, atol=1e-4)
+    np.testing.assert_allclose(second.unit, (high - low) / 2, rtol=1e-5)
+    plain = SkeletonDataset([clip], num_frames=20, mode="observed")[0]
+    assert plain.unit is None
+    batch = collate([first, plain], GraphBuilder())
+    assert (batch.unit[25:] == 1).all() and batch.unit.shape == (50, 3)
+    np.testing.assert_allclose(batch.unit[:25], np.tile(first.unit, (25, 1)))
+    assert collate([plain], GraphBuilder()).unit is None
 
 
 def test_streams_are_made_before_frames_are_chosen(make_clip):
@@ -172,6 +196,7 @@ def test_evaluation_does_not_change_from_epoch_to_epoch(clips):
         assert all(same(dataset[index], dataset[1, index]) for index in range(5))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(clips, workers):
     steps = (RandomSpeed(), Crop(), RandomRotate(), RandomScale(), RandomShear(), RandomFlip())

@@ -99,7 +99,7 @@ def test_numbers_come_back(rows):
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (["1 2", "3"], "line 6: 1 numbers where 2 should stand"),
+        (["1 2", "3"], "line 6: 1 numbers instead of 2"),
         (["1 2", ""], "line 6: 0 numbers"),
         (["1 2", "3 4 5"], "line 6: 3 numbers"),
         (["1 x", "3 4"], "line 5: 'x' in column 2 is not a finite number"),

@@ -54,7 +54,7 @@ def test_a_reader_of_one_rate(tmp_path):
         ([30, 30], ""),
         ([0, 0], ""),
         ([50, 25, 50], "(25: 1, 50: 2 recordings)"),
-        ([25, 0], "(25: 1, not told: 1 recordings)"),
+        ([25, 0], "(25: 1, unknown: 1 recordings)"),
     ],
 )
 def test_what_is_doubted(rates, told):

@@ -54,7 +54,7 @@ def test_several_roots(root, tmp_path):
     written = open_data(os.pathsep.join(map(str, (root, other))), "synthetic")
     assert isinstance(listed, Joined) and len(listed) == 39
     assert listed.names == written.names and listed.splits == written.splits
-    with pytest.raises(InputError, match="lies in"):
+    with pytest.raises(InputError, match="is inside"):
         open_data([root, root / "inside"])
     with pytest.raises(InputError, match="give the folders"):
         open_data([])

@@ -109,5 +109,5 @@ def test_bones_keep_their_length():
 
 
 def test_a_parent_stands_before_its_joint():
-    with pytest.raises(ValueError, match="parents must stand before"):
+    with pytest.raises(ValueError, match="parents must precede"):
         forward_kinematics(np.zeros((1, 2, 3, 3)), np.zeros((2, 3)), [1, -1])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,7 +82,14 @@ def test_sample_shows_every_cell_of_the_confusion_matrix():
     labels = np.repeat([0, 1, 2], [10, 5, 2])
     predicted = np.array([0] * 7 + [1, 1, 2] + [1] * 4 + [0] + [2, 2])
     gallery = Gallery(
-        RunDir(None), None, [str(n) for n in range(17)], labels, np.eye(3)[predicted], [], {}, ""
+        RunDir(Path("run")),
+        None,
+        [str(n) for n in range(17)],
+        labels,
+        np.eye(3)[predicted],
+        [],
+        {},
+        "",
     )
     chosen = gallery.sample(7)
     pairs = set(zip(labels.tolist(), predicted.tolist(), strict=True))

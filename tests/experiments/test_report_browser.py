@@ -310,11 +310,14 @@ def test_a_moving_body_stays_on_the_stage(driver, trotting, named):
     for frame in (0, 29, 59):
         opened.slide("scrub", frame)
         opened.until(lambda at=frame: opened.frame() == at)
-        time.sleep(0.5)  # until it is painted
-        across = [x - stage["x"] for _, x, _ in joints_on_stage(opened)]
-        assert len(across) == 8
-        assert room <= min(across) and max(across) <= stage["width"] - room
-        assert max(across) - min(across) > 0.25 * stage["width"]  # at a sensible size
+
+        def fits():
+            across = [x - stage["x"] for _, x, _ in joints_on_stage(opened)]
+            inside = room <= min(across) and max(across) <= stage["width"] - room
+            wide = max(across) - min(across) > 0.25 * stage["width"]  # at a sensible size
+            return len(across) == 8 and inside and wide
+
+        opened.until(fits)  # when it is painted
 
 
 def test_names_of_all_joints_stand_apart(opened, gallery):

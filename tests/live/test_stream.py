@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,20 +128,20 @@ def test_ctrl_c_ends_it_without_a_word(model, start):
     assert process.stdout.read() == process.stderr.read() == ""
 
 
-def test_a_file_that_grows(tmp_path):
-    path = tmp_path / "poses.jsonl"
+def test_a_file_that_grows(tmp_path, monkeypatch):
+    path, pieces, clock = tmp_path / "poses.jsonl", ["o\n", "three\nfo", "ur"], [0.0]
     path.write_text("one\ntw")
 
-    def grow():
-        for text in ("o\n", "three\nfo", "ur"):
-            time.sleep(0.1)
+    def sleep(seconds):
+        """Write a piece each second; the clock is the test's own, and no machine is too slow."""
+        clock[0] += seconds
+        if clock[0] % 1 == 0 and pieces:
             with path.open("a") as file:
-                file.write(text)
+                file.write(pieces.pop(0))
 
-    writer = threading.Thread(target=grow)
-    writer.start()
-    found = list(follow(path, wait=True, idle=2.0, pause=0.01))
-    writer.join()
+    monkeypatch.setattr(streams, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    found = list(follow(path, wait=True, idle=2.0, pause=0.25))
+    assert clock == [5.0]
     assert found == [b"one\n", b"two\n", b"three\n", b"four"]
     assert list(follow(path)) == found
     with pytest.raises(InputError, match=r"none\.jsonl"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from asgcn_dgl.models import ASGCN, STGCN
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.exporting import METADATA, ClipProgram, write_onnx, write_program
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -68,6 +68,7 @@ def same(got, expected):
             },
             marks=pytest.mark.slow,
         ),
+        pytest.param(2, {"future_head": "dct", "past_frames": 5}, marks=pytest.mark.slow),
     ],
 )
 def test_onnx_equals_the_model(tmp_path, bodies, options):
@@ -81,8 +82,9 @@ def test_onnx_equals_the_model(tmp_path, bodies, options):
         with torch.no_grad():
             same(got, program(pos, mask))
     if "future" in program.outputs:
-        last = np.random.default_rng(0).normal(size=(3, bodies, 21, 2)).astype(np.float32)
-        got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy(), "last": last})
+        shape = (3, *program.no_pose(1).shape[1:])
+        last = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy(), program.poses: last})
         with torch.no_grad():
             same(got, program(pos, mask, torch.from_numpy(last)))
     assert [each.name for each in session.get_inputs()] == ["pos", "mask"]
@@ -90,6 +92,59 @@ def test_onnx_equals_the_model(tmp_path, bodies, options):
     assert held["class_names"] == ["a", "b", "c", "d"] and held["layout"]["name"] == "hand21"
     assert held["bodies"] == bodies and held["outputs"] == list(program.outputs)
     assert [each.name for each in session.get_outputs()] == list(program.outputs)
+
+
+def forecaster(**options):
+    torch.manual_seed(0)
+    model = Forecaster(
+        "hand21", in_feats=2, channels=[16, 16], past_frames=6, future_frames=5, **options
+    )
+    for weight in model.last.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"num_actional": 2}])
+def test_a_forecaster_is_a_file(tmp_path, options):
+    program = ClipProgram(forecaster(**options), 2)
+    assert program.outputs == (("links", "future") if options else ("future",))
+    session = onnxruntime.InferenceSession(write_onnx(program, tmp_path / "model.onnx").path)
+    assert [each.name for each in session.get_inputs()] == ["pos", "mask"]
+    loaded = torch.export.load(write_program(program, tmp_path / "model.pt2").path).module()
+    for clips, frames in ((2, 7), (3, 40)):
+        pos, mask = program.example(clips, frames, seed=frames)
+        got = session.run(None, {"pos": pos.numpy(), "mask": mask.numpy()})
+        with torch.no_grad():
+            same(got, program(pos, mask))
+            same(loaded(pos, mask), program(pos, mask))
+
+
+def test_the_program_of_a_forecaster_forecasts():
+    model = forecaster()
+    program = ClipProgram(model, 2)
+    pos, mask = program.example(3, 9)
+    graph = model.graph_builder.structure(program.layout, [2] * 3)
+    with torch.no_grad():
+        (future,) = program(pos, mask)
+        feat, here = pos.transpose(2, 3).flatten(0, 2), mask.transpose(2, 3).flatten(0, 2)
+        expected = model(graph, feat, here).future.view(3, 2, 21, 5, 2).transpose(2, 3)
+    torch.testing.assert_close(future, expected)
+    assert float((future - pos[:, :, -1:]).abs().max()) > 0.1
+
+
+def test_the_head_of_coefficients_takes_the_last_frames():
+    program = made(2, future_head="dct", past_frames=5)
+    assert program.poses == "recent"
+    pos, mask = program.example(2, 40)
+    mask[...] = True
+    with torch.no_grad():
+        expected = program(pos, mask)
+        same(program(pos, mask, pos[:, :, -5:].clone()), expected)
+        same(program(pos, mask, program.no_pose(2)), expected)
+        moved = program(pos, mask, pos[:, :, -5:] + 1)
+    same(moved[:2], expected[:2])
+    assert float((moved[2] - expected[2]).abs().min()) > 0.5
 
 
 def test_a_program_of_torch_equals_the_model(tmp_path):

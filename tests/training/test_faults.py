@@ -81,7 +81,7 @@ def test_probabilities_that_are_no_numbers(own_run, trained, refused, tmp_path):
         ["report", own_run, f"--out={tmp_path / 'page.html'}"],
         ["figures", own_run, f"--out={tmp_path / 'figures'}"],
     ):
-        assert "scores.npz: probabilities holds what is none" in refused(*command)
+        assert "scores.npz: probabilities holds" in refused(*command)
     assert not (tmp_path / "page.html").exists()
 
 

@@ -56,13 +56,20 @@ class Clips(SimpleNamespace):
         return len(self.names)
 
 
-def test_prediction_scores_by_hand():
+@pytest.mark.parametrize("size", [1.0, 4.0])
+def test_prediction_scores_by_hand(size):
     scores = PredictionScores()
     target = torch.tensor([[[3.0, 4.0], [0.0, 2.0]], [[9.0, 9.0], [9.0, 9.0]]])
     mask = torch.tensor([[True, True], [False, False]])  # the second joint is unknown
     scores.update(
-        Clips(names=["a"], last=torch.zeros(2, 2), future=target, future_mask=mask),
-        SimpleNamespace(future=torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]).expand(2, -1, -1)),
+        Clips(
+            names=["a"],
+            last=torch.zeros(2, 2),
+            future=target / size,
+            future_mask=mask,
+            unit=None if size == 1 else torch.full((2, 2), size),
+        ),
+        SimpleNamespace(future=torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]).expand(2, -1, -1) / size),
     )
     summary = scores.summary()
     assert summary["mpjpe"] == pytest.approx(1)

@@ -51,7 +51,7 @@ def test_gif_of_a_fast_clip_leaves_frames_out(tmp_path):
 
 
 def test_frames_show_links_until_and_predictions_from_their_time():
-    stage = animation._Stage(full(), ["sit", "walk"], 0.9, True, "y")
+    stage = animation.Stage(full(), ["sit", "walk"], 0.9, True, "y")
     stage.draw(0)
     bodies = len(stage.axis.collections)
     assert len(stage.axis.patches) == 2
@@ -59,7 +59,7 @@ def test_frames_show_links_until_and_predictions_from_their_time():
     assert len(stage.axis.collections) == bodies + 4  # lines and joints of two predicted bodies
     assert stage.bar.texts[0].get_text() == "frame 5 of 5"
     assert "walk (walk), recognized as sit" in stage.fig.texts[0].get_text()
-    without = animation._Stage(full(), (), 0.9, False, "y")
+    without = animation.Stage(full(), (), 0.9, False, "y")
     without.draw(0)
     assert not without.axis.patches
 
@@ -67,7 +67,7 @@ def test_frames_show_links_until_and_predictions_from_their_time():
 def test_links_from_body_to_body_are_drawn_between_them():
     links = np.zeros((1, 6, 6))
     links[0, 4, 1] = 0.95  # the second body's knee hears from the first one's
-    stage = animation._Stage(clip(links=links), (), 0.9, True, "y")
+    stage = animation.Stage(clip(links=links), (), 0.9, True, "y")
     stage.draw(0)
     (arc,) = stage.axis.patches
     start, end = arc._posA_posB
@@ -77,7 +77,7 @@ def test_links_from_body_to_body_are_drawn_between_them():
 
 def test_mp4(tmp_path):
     try:
-        animation._ffmpeg()
+        animation.find_ffmpeg()
     except RuntimeError:
         pytest.skip("no ffmpeg on this machine")
     path = viz.animate(tmp_path / "a.mp4", clip(), dpi=31)

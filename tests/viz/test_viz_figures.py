@@ -228,7 +228,8 @@ def test_strip_misuse_is_named(rng):
 
 def test_nothing_seen_still_draws(tmp_path):
     fig = viz.draw_strip(CHAIN, np.zeros((3, 3, 3)), mask=np.zeros((3, 3)))
-    viz.save_figure(fig, tmp_path / "empty.png", dpi=40)
+    path = viz.save_figure(fig, tmp_path / "empty.png", dpi=40)
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_projection_looks_from_the_sensor():

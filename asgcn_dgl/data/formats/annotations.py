@@ -26,6 +26,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, seen_joints
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     find_files,
     is_recording,
@@ -51,11 +52,9 @@ from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
 from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.reader import Format, Origin, Reader, Split
+from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
-
-__all__ = ["NORMALIZATIONS", "Annotation", "AnnotationReader", "open_annotations"]
 
 logger = logging.getLogger(__name__)
 
@@ -174,23 +173,14 @@ class AnnotationReader(Reader):
 
     def __reduce__(self) -> Any:
         # A worker process reads the file itself; to send it all poses would take longer.
-        return _open_again, (self.path, self.layout, self.normalize, self.min_score, self.score,
-                             self.bodies, self.flat, self.origin)  # fmt: skip
+        options = (self.normalize, self.min_score, self.score)
+        facts = {"bodies": self.bodies, "origin": self.origin, "place": str(self.path)}
+        third = "score" if self.flat else "depth"
+        return _open_again, (facts, self.path, (self.layout,), *options, None, third)
 
 
-def _open_again(
-    path: Path,
-    layout: SkeletonLayout,
-    normalize: str,
-    min_score: float,
-    score: bool,
-    bodies: int | None,
-    flat: bool,
-    origin: Origin | None,
-) -> AnnotationReader:
-    third = "score" if flat else "depth"
-    held = open_annotations(path, (layout,), normalize, min_score, score, third=third)
-    return replace(held, bodies=bodies, origin=origin, place=str(path))
+def _open_again(facts: Mapping[str, Any], *options: Any) -> AnnotationReader:
+    return replace(open_annotations(*options), **facts)
 
 
 def open_annotations(
@@ -204,38 +194,11 @@ def open_annotations(
 ) -> AnnotationReader:
     """Open an annotation pickle, or a folder that holds one.
 
-    Parameters
-    ----------
-    layout
-        Name of a supplied layout, or a layout file. Default: the usual one of so many joints (25
-        and 20 in space: NTU's, Kinect v1's; 17, 18, 25, 133 in pictures: COCO's, two of OpenPose,
-        COCO-WholeBody's).
-    normalize
-        ``"centred"``: pixels, x by the picture's width and y by its height, less 0.5, as
-        Kinetics-Skeleton is used. ``"pyskl"``: twice that, from -1 to 1. ``"height"``: from the
-        middle, both by the height, which keeps proportions. ``"none"``: pixels. Poses in space are
-        unchanged.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        Keep the score as the last coordinate of each joint of a picture.
-    bodies
-        For sets whose poses are in separate files (Kinetics-400), in which bodies have no order
-        over time: so many of each frame's bodies are kept, those of the highest scores; by default
-        two. An error for other sets.
-    third
-        Whether the third of three coordinates is a ``"depth"`` or a ``"score"``. ``"auto"``: as for
-        arrays; beside ``keypoint_score`` a depth.
-
-    Returns
-    -------
-    AnnotationReader
-        ``xsub_train`` and ``xsub_val`` make the split ``xsub``, ``train1`` and ``test1`` the split
-        ``split1``, ``train`` and ``val`` the split ``split``. Names of classes are from
-        ``classes.txt`` beside the file.
+    The page "Annotations" has the options. ``xsub_train`` and ``xsub_val`` make the split ``xsub``,
+    ``train1`` and ``test1`` the split ``split1``, ``train`` and ``val`` the split ``split``. Names
+    of classes are from ``classes.txt`` beside the file.
     """
-    if normalize not in NORMALIZATIONS:
-        raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
+    check_choice("normalize", normalize, NORMALIZATIONS)
     check_options(min_score, score, third)
     root = Path(root)
     # Files of poses may lie in folders below.
@@ -325,9 +288,9 @@ def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
     for each in annotations:
         seen[each.name] = seen.get(each.name, 0) + 1
         if seen[each.name] > 1:
-            told = f"{path}: {each.name!r} stands in it twice; keep one of the two"
+            fault = f"{path}: duplicate name {each.name!r}; keep one of the two"
             name = f"{each.name} ({seen[each.name]})"
-            each = each._replace(name=name, fault=each.fault or told)
+            each = each._replace(name=name, fault=each.fault or fault)
         found.append(each)
     return found
 
@@ -356,11 +319,11 @@ def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation
     """Return the annotation, as a fault where it does not have the joints of most others."""
     if not isinstance(each.pos, PickledArray) or each.pos.shape[2:] == (joints, dims):
         return each
-    told = (
+    fault = (
         f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} coordinates, "
         f"where others have {joints} of {dims}; split the file"
     )
-    return each._replace(fault=each.fault or told)
+    return each._replace(fault=each.fault or fault)
 
 
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
@@ -368,9 +331,9 @@ def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | Non
     try:
         return _checked(path, number, entry, known)
     except InputError as error:
-        told = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
+        given = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
         try:
-            name = plain_name(told, "") if isinstance(told, str) else ""
+            name = plain_name(given, "") if isinstance(given, str) else ""
         except InputError:
             name = ""
         return Annotation(name or f"annotation {number + 1}", -1, None, None, None, str(error))
@@ -467,7 +430,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dic
         if not all(isinstance(member, str) for member in members):
             raise InputError(f"{path}: the split {shown(key)!r} holds what is no name; correct it")
         if len(set(members)) < len(members):
-            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; take one out")
+            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; remove one")
         absent = [member for member in members if member not in known]
         if absent:
             logger.warning(

@@ -24,6 +24,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
     is_recording,
@@ -53,8 +54,7 @@ from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.data.reader import Format, Reader, Split
 from asgcn_dgl.errors import InputError
-
-__all__ = ["ArrayReader", "open_arrays"]
+from asgcn_dgl.files import unreadable
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -159,40 +159,13 @@ def open_arrays(
     score: bool = True,
     third: str = "auto",
 ) -> ArrayReader:
-    """Open a folder of arrays, or one ``.npy`` or ``.npz`` file.
+    """Open a folder of arrays, or one ``.npy`` or ``.npz`` file; the page "Arrays" has the options.
 
-    The folder holds ``train_data.npy`` or ``train_data_joint.npy``, ``train_label.pkl``, and the
-    same for ``val``, or one ``.npz`` as CTR-GCN writes it. Lengths of clips are from
-    ``train_num_frame.npy``, or from a third list in the pickle, where there is either; names of
-    classes are from ``classes.txt``.
-
-    Parameters
-    ----------
-    layout
-        Name of a supplied layout, or a layout file. Default: ``layout.yaml`` in the folder, else
-        the usual one of V joints (25 NTU's, 18 OpenPose's, 20 Kinect v1's, 17 COCO's).
-    padding
-        How clips were padded to T frames, where lengths are not known. ``"zeros"``: zeros at the
-        end are left out. ``"repeat"``: so is what exactly repeats the frames before it from the
-        start, as 2s-AGCN and AS-GCN pad clips.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        Keep the score as the last coordinate of each joint.
-    third
-        Whether the third channel is a ``"depth"`` or a ``"score"``. ``"auto"``: a score of layouts
-        of pictures (COCO's, OpenPose's, MPII's, Halpe's), else a depth; required for other layouts
-        where the values are from 0 to 1.
-
-    Returns
-    -------
-    ArrayReader
-        The split has the name of the folder where that is ``xsub``, ``xview`` or ``xset``, else
-        ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub``
-        and ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
+    The split has the name of the folder where that is ``xsub``, ``xview`` or ``xset``, else
+    ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
+    ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
-    if padding not in ("zeros", "repeat"):
-        raise InputError(f"padding must be zeros or repeat, got {padding!r}")
+    check_choice("padding", padding, ("zeros", "repeat"))
     check_options(min_score, score, third)
     root = Path(root)
     found = _pairs(root)
@@ -212,7 +185,7 @@ def open_arrays(
     check_names(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
-        raise InputError(f"{root}: arrays of different joints or channels; prepare each apart")
+        raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
     folder = root.parent if root.is_file() else root
     archive = pairs[0].data if pairs[0].stored else None
     chosen = ntu_set(names) if archive is None else _set_of(archive, labels)
@@ -371,8 +344,7 @@ def _map(path: Path) -> np.ndarray:
                 raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
             return array
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # numpy lets through whatever a damaged header leads to
         raise InputError(
             f"{path}: not an array of numbers, or truncated ({str(error)[:100]}); write it again "

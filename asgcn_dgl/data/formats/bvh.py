@@ -22,8 +22,10 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
+    check_step,
     find_files,
     plain_name,
     read_lines,
@@ -35,8 +37,6 @@ from asgcn_dgl.data.reader import Format
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
-
-__all__ = ["Hierarchy", "open_bvh", "read_bvh", "read_hierarchy"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,18 +64,10 @@ _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The head of a BVH file.
+    """The head of a BVH file: V joints, their parents (-1 for the root, the first), bones (V, 3).
 
-    Attributes
-    ----------
-    joints
-        Names of the V joints; the end of a chain is called ``PARENT_end``.
-    parents
-        Parent of each joint, -1 for the root, which is the first.
-    offsets
-        (V, 3) bones, units of the file.
-    channels
-        (joint, ``"position"`` or ``"rotation"``, axis) of each number of a frame.
+    The end of a chain is called ``PARENT_end``. ``channels`` has joint, ``"position"`` or
+    ``"rotation"``, and axis of each number of a frame.
     """
 
     joints: tuple[str, ...]
@@ -164,7 +156,7 @@ class _Words:
         assert self._next is not None
         self.line = self._next[0]
         if not word or (wanted and word.upper() != wanted.upper()):
-            raise self.error(f"{word[:40]!r} where {wanted or 'a word'} should stand")
+            raise self.error(f"{word[:40]!r} instead of {wanted or 'a word'}")
         self._next = None
         return word
 
@@ -176,7 +168,7 @@ class _Words:
         except ValueError:
             value = np.nan
         if not np.isfinite(value):
-            raise self.error(f"{word[:40]!r} where a number should stand")
+            raise self.error(f"{word[:40]!r} instead of a number")
         return value
 
     def name(self) -> str:
@@ -194,13 +186,7 @@ class _Words:
 
 
 def read_hierarchy(path: str | Path) -> Hierarchy:
-    """Read the head of a BVH file.
-
-    Raises
-    ------
-    InputError
-        If it is none; the message names the line.
-    """
+    """Read the head of a BVH file."""
     return _head(Path(path), read_lines(path, _ENCODING))[0]
 
 
@@ -240,7 +226,7 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
         if kind == "END":
             words.take("SITE")
         elif kind != "JOINT":
-            raise words.error(f"{kind[:40]!r} where JOINT, End Site or }} should stand")
+            raise words.error(f"{kind[:40]!r} instead of JOINT, End Site or }}")
         if not joints[stack[-1]]:
             raise words.error("a joint in an End Site")
     if words.peek().upper() == "ROOT":
@@ -270,7 +256,7 @@ def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
     for _ in range(int(count)):
         word = words.take()
         if word.lower() not in CHANNELS:
-            raise words.error(f"{word[:40]!r} where a channel such as Xrotation should stand")
+            raise words.error(f"{word[:40]!r} instead of a channel such as Xrotation")
         kind, axis = CHANNELS[word.lower()]
         if (joint, kind, axis) in found:
             raise words.error(f"channel {word} twice")
@@ -302,7 +288,7 @@ def read_bvh(
     step
         Keep every step-th frame.
     positions
-        Meaning of a joint's position channels. ``"replace"``: they stand in the place of its
+        Meaning of a joint's position channels. ``"replace"``: they replace its
         offset. ``"add"``: they are added to it; programs differ. The two agree where the root's
         offset is zero and only the root has such channels.
     name, label, meta
@@ -341,10 +327,8 @@ def read_bvh(
 def _check(scale: float, step: int, positions: str) -> None:
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1e6:
         raise InputError(f"scale must be a number above 0, got {scale!r}")
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise InputError(f"step must be a whole number from 1, got {step!r}")
-    if positions not in ("replace", "add"):
-        raise InputError(f"positions must be replace or add, got {positions!r}")
+    check_step(step)
+    check_choice("positions", positions, ("replace", "add"))
 
 
 def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> SkeletonLayout:
@@ -352,11 +336,11 @@ def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> Skelet
     if layout.joints != hierarchy.joints or set(layout.bones) != bones:
         other = next(
             (name for name in hierarchy.joints if name not in layout.joints),
-            "the same joints, otherwise joined or ordered",
+            "the same joints with other bones or in another order",
         )
         raise InputError(
             f"{path}: its skeleton ({len(hierarchy.joints)} joints, among them {other}) is not "
-            f"{layout.name!r} of the other files; prepare files of each skeleton apart"
+            f"{layout.name!r} of the other files; prepare the files of each skeleton separately"
         )
     return layout
 
@@ -381,8 +365,8 @@ def _motion(
             value = -1.0
         if not 0 < value < 1e9:
             raise InputError(
-                f"{path}, line {number}: {text.strip()[:40]!r} where a line such as {what!r} "
-                "should stand; the file is damaged: export it again"
+                f"{path}, line {number}: {text.strip()[:40]!r} instead of a line such as {what!r}; "
+                "the file is damaged: export it again"
             )
         found.append(value)
     frames, seconds = found
@@ -430,28 +414,9 @@ def open_bvh(
     positions: str = "replace",
     labels: str = "table",
 ) -> FolderReader:
-    """Look at a folder of BVH files of one skeleton.
+    """Look at a folder of BVH files of one skeleton, or one file; the page "BVH" has the options.
 
-    Parameters
-    ----------
-    root
-        Folder that holds the files, at any depth, and possibly a table ``clips.csv`` of labels
-        and splits (see :func:`~asgcn_dgl.data.formats.table.find_table`); or one file.
-    scale, step, positions
-        See :func:`read_bvh`.
-    labels
-        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
-        below the root.
-
-    Returns
-    -------
-    FolderReader
-        The layout is that of the first file.
-
-    Raises
-    ------
-    InputError
-        If there is no file, or the first cannot be used.
+    The layout is that of the first file.
     """
     _check(scale, step, positions)
     root = Path(root)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, nonzero, seen_joints
+from asgcn_dgl.data.files import check_choice
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import (
     GivenLayout,
@@ -23,21 +24,6 @@ from asgcn_dgl.data.formats.table import class_list
 from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
-
-__all__ = [
-    "check_bodies",
-    "check_options",
-    "check_scores",
-    "check_splits",
-    "choose_layout",
-    "estimated_clip",
-    "find_classes",
-    "is_score",
-    "name_facts",
-    "ntu_set",
-    "numbers_of",
-    "trusted_scores",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -66,32 +52,12 @@ def estimated_clip(
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
-    """Make a clip of places and scores.
+    """Make a clip of places (M, T, V, d) and scores (M, T, V), without bodies that are never seen.
 
-    Parameters
-    ----------
-    name, layout, label, meta
-        Of the clip.
-    places
-        (M, T, V, d) coordinates; a joint of which one is NaN is missing.
-    score
-        (M, T, V) scores; None: :func:`~asgcn_dgl.data.clip.seen_joints` tells what is missing.
-    seen
-        (M, T, V) which joints were seen, where more is known than scores or the origin tell.
-    min_score
-        Joints whose score is not above this, or is NaN, are missing.
-    keep_score
-        The score is the last coordinate of each joint.
-
-    Returns
-    -------
-    Clip
-        Without bodies that are never seen; of nothing but such, the first stays.
-
-    Raises
-    ------
-    InputError
-        As :class:`~asgcn_dgl.data.Clip`.
+    A joint is missing where a coordinate is NaN, where the score is NaN or not above ``min_score``,
+    and where ``seen`` (M, T, V) is False. Without scores and ``seen``,
+    :func:`~asgcn_dgl.data.clip.seen_joints` decides. ``keep_score`` makes the score the last
+    coordinate of each joint.
     """
     known = ~np.isnan(places).any(axis=-1)
     if score is not None:
@@ -123,15 +89,6 @@ def trusted_scores(
 
     Some sensors and estimators rate some of their joints never. Such a joint is warned of, and was
     seen where its place is given: in most frames that show the body, and not always the same.
-
-    Parameters
-    ----------
-    place
-        File and recording, for the warning.
-    layout
-        Of the V joints.
-    places, score
-        (M, T, V, d) as they stand in the file, and (M, T, V).
     """
     shown: np.ndarray = np.any(score > 0, axis=2)
     given: np.ndarray = nonzero(places) & ~np.isnan(places).any(axis=-1)  # (M, T, V)
@@ -160,8 +117,7 @@ def _tell_unrated(place: str, joints: tuple[str, ...]) -> None:
 
 def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
     """Refuse a threshold that is no number, and other options that are none of their values."""
-    if third not in THIRDS:
-        raise InputError(f"third must be one of {', '.join(THIRDS)}, got {third!r}")
+    check_choice("third", third, THIRDS)
     number = isinstance(min_score, int | float) and not isinstance(min_score, bool)
     if not number or min_score != min_score:
         raise InputError(f"min_score must be a number, got {min_score!r}")
@@ -174,23 +130,9 @@ def is_score(
 ) -> bool:
     """Tell whether the third channel is the score of an estimator, or a depth.
 
-    Parameters
-    ----------
-    place
-        File, for messages.
-    third
-        The option: one of ``THIRDS``.
-    layout
-        Of the joints; a supplied one says what the third channel is.
-    values
-        Of that channel, of some clips.
-    guessed
-        The layout was guessed from the number of joints.
-
-    Raises
-    ------
-    InputError
-        If neither the option nor the layout tells, or the values contradict them.
+    The option ``third`` decides, else the layout if it is a supplied one, else the ``values`` of
+    some clips. ``guessed``: the layout was guessed from the number of joints. InputError if neither
+    decides, or the values contradict them.
     """
     values = values[np.isfinite(values)]
     unit = bool((values > 0).any()) and not ((values < 0) | (values > 1)).any()
@@ -212,20 +154,7 @@ def is_score(
 
 
 def check_bodies(place: str | Path, shape: Sequence[int]) -> None:
-    """Refuse an array whose axes of frames and bodies were exchanged.
-
-    Parameters
-    ----------
-    place
-        File and recording, for the message.
-    shape
-        (M, T, ...).
-
-    Raises
-    ------
-    InputError
-        If there are many bodies over fewer frames.
-    """
+    """Refuse an array (M, T, ...) of many bodies over fewer frames: its axes were exchanged."""
     bodies, frames = shape[:2]
     if bodies > MANY_BODIES and bodies > frames:
         raise InputError(
@@ -235,13 +164,7 @@ def check_bodies(place: str | Path, shape: Sequence[int]) -> None:
 
 
 def check_scores(place: str, values: np.ndarray) -> None:
-    """Refuse scores below 0.
-
-    Raises
-    ------
-    InputError
-        Naming the option.
-    """
+    """Refuse scores below 0."""
     if (values < 0).any():
         raise InputError(
             f"{place}: the third channel is {values[values < 0][0]:.4g}, which is no score; if it "
@@ -250,13 +173,7 @@ def check_scores(place: str, values: np.ndarray) -> None:
 
 
 def ntu_set(names: Sequence[str]) -> PublishedSet | None:
-    """Return NTU RGB+D 60 or 120, whichever the recordings are of; None if their names say neither.
-
-    Parameters
-    ----------
-    names
-        Of all recordings.
-    """
+    """Return NTU RGB+D 60 or 120, whichever the recordings are of; None where names say neither."""
     numbers = numbers_of(names)
     if UNKNOWN in numbers:
         return None
@@ -277,22 +194,7 @@ def _number(name: str) -> RecordingName:
 
 
 def name_facts(place: str, name: str, label: int) -> dict[str, int]:
-    """Return what a name in NTU RGB+D's form says; nothing for another.
-
-    Parameters
-    ----------
-    place
-        File and recording, for the message.
-    name
-        Of the recording.
-    label
-        Its class; -1 if unknown.
-
-    Raises
-    ------
-    InputError
-        If the name is of another class.
-    """
+    """Return what a name in NTU RGB+D's form says, if it has it; InputError for another class."""
     number = _number(name)
     if number == UNKNOWN:
         return {}
@@ -310,26 +212,11 @@ def check_splits(
     chosen: PublishedSet | None,
     splits: Mapping[str, Split],
 ) -> None:
-    """Compare the splits of a set with the published ones.
+    """Compare the splits of a set with the published ones of NTU RGB+D.
 
     A recording in another part than the protocol of that name has it in is warned of: figures of
-    such a split compare with none.
-
-    Parameters
-    ----------
-    place
-        File or folder, for messages.
-    names
-        Of all recordings.
-    chosen
-        The set of NTU RGB+D that the recordings are of; None: another.
-    splits
-        By name.
-
-    Raises
-    ------
-    InputError
-        If the set is whole and its parts do not have the published sizes.
+    such a split compare with none. InputError if the set is whole and its parts do not have the
+    published sizes.
     """
     for name, split in splits.items():
         if chosen is None or name not in chosen.protocols:
@@ -363,27 +250,7 @@ def find_classes(folder: Path, chosen: PublishedSet | None) -> tuple[str, ...]:
 def choose_layout(
     place: str, folder: Path, joints: int, known: Mapping[int, str], given: GivenLayout
 ) -> SkeletonLayout:
-    """Return the layout that was asked for, that lies there, or the known one of so many joints.
-
-    Parameters
-    ----------
-    place
-        File or folder, for messages.
-    folder
-        Where layout files are looked for.
-    joints
-        V.
-    known
-        Names of layouts that are usual, by number of joints.
-    given
-        What was asked for, see :func:`~asgcn_dgl.data.formats.layout_file.find_layouts`; None:
-        nothing.
-
-    Raises
-    ------
-    InputError
-        If no layout fits.
-    """
+    """Return the layout that is given, or is in the folder, or is usual for so many joints."""
     if given is not None or has_layout(folder):
         layout = fitting(find_layouts(folder, given), joints)
         if layout.num_joints != joints and not lacks_center(layout, joints):

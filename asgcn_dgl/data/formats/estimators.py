@@ -33,8 +33,6 @@ from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["FORMATS", "KINDS", "Kind", "Poses", "open_estimates"]  # fmt: skip
-
 _USUAL = {16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 26: "halpe26",
           133: "wholebody133"}  # fmt: skip
 
@@ -43,16 +41,9 @@ KEPT = 15
 
 
 class Poses(NamedTuple):
-    """The poses of one recording.
+    """The poses of one recording: places (M, T, V, d), confidence (M, T, V) or None.
 
-    Attributes
-    ----------
-    places
-        (M, T, V, d).
-    confidence
-        (M, T, V); None where there are none.
-    joints
-        Names of the V joints; empty where the file does not say them.
+    The names of the joints are empty where the file does not say them.
     """
 
     places: np.ndarray
@@ -102,32 +93,11 @@ def open_estimates(
     score: bool = True,
     labels: str = "table",
 ) -> FolderReader:
-    """Look at what an estimator wrote.
+    """Look at what an estimator wrote: a folder, one file, or the folder of one recording.
 
-    Parameters
-    ----------
-    kind
-        Which one, see :data:`KINDS`.
-    root
-        Folder of its files, at any depth; or one file, or the folder of one recording. A table
-        ``clips.csv`` in the folder says labels and splits, see
-        :func:`~asgcn_dgl.data.formats.table.find_table`.
-    layout
-        Name of a supplied layout, or a layout file. Left out: ``layout.yaml`` in the folder, else
-        the usual one of so many joints. Tables name their joints, and need a layout whose joints
-        are called so, in any order; columns of others are left out.
-    min_score
-        Joints whose score is not above this are missing.
-    score
-        The score is the last coordinate of each joint.
-    labels
-        ``"table"``: classes stand in ``clips.csv``. ``"folder"``: they are the names of the folders
-        below the root.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, no layout, or no recording can be used.
+    Without ``layout`` it is ``layout.yaml`` in the folder, else the usual one of so many joints.
+    Tables name their joints, and need a layout whose joints have these names, in any order. The
+    page "Converters" has more.
     """
     check_options(min_score, score)
     root = Path(root)
@@ -151,18 +121,9 @@ Found = dict[str, tuple[Path, ...]]
 class Kind(NamedTuple):
     """How an estimator writes its output.
 
-    Attributes
-    ----------
-    name, title
-        What ``--data`` and messages call it.
-    pattern
-        Glob pattern of its files.
-    is_one
-        Whether a file looks like one of its.
-    group
-        Names and files of the recordings in a folder.
-    load
-        Reader of a recording.
+    ``name`` and ``title`` are for ``--data`` and messages, ``pattern`` is the glob pattern of its
+    files, of which ``is_one`` recognizes one. ``group`` returns names and files of the recordings
+    in a folder, ``load`` reads one.
     """
 
     name: str
@@ -443,8 +404,8 @@ def _deeplabcut(files: Sequence[Path]) -> Poses:
     begin, axes = heads["coords"]
     animals = heads.get("individuals", (0, [""] * len(axes)))[1]
     columns: Columns = {}
-    told = zip(animals, heads["bodyparts"][1], axes, strict=False)
-    for number, (animal, joint, axis) in enumerate(told):
+    cells = zip(animals, heads["bodyparts"][1], axes, strict=False)
+    for number, (animal, joint, axis) in enumerate(cells):
         if number and _axis(axis) in _AXES:
             columns.setdefault(animal, {}).setdefault(joint, {})[_axis(axis)] = number
     return _poses_of_table(path, rows[begin:], dialect, columns)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 logger = logging.getLogger(__name__)
+
+#: Names of the classes of published sets, in the order of the labels.
+CLASS_NAMES: Mapping[str, tuple[str, ...]] = {
+    name: tuple(classes)
+    for name, classes in json.loads(
+        resources.files("asgcn_dgl.data.formats").joinpath("classes.json").read_text()
+    ).items()
+}
 
 
 @dataclass(frozen=True)
@@ -98,9 +108,7 @@ class PublishedSet:
         """Find the files of the set in a folder, sorted by name, or take one file of any name.
 
         ``drop`` lists the recordings to leave out, one name a line. By default the published lists
-        are used where they lie in the root, beside it, or in a folder ``meta`` of either.
-        ``options`` are those of ``read``. InputError if no file is found, one is found twice or
-        misnamed, or the whole set is there and its splits do not have the published sizes.
+        are used where they are in the root, beside it, or in a folder ``meta`` of either.
         """
         root = Path(root)
         make = functools.partial(
@@ -132,7 +140,7 @@ class PublishedSet:
             raise InputError(
                 f"{self.name}: the {train + test} files are the whole set, which protocol "
                 f"{protocol!r} splits into {expected[0]} training and {expected[1]} test files, "
-                f"but their names say {train} and {test}; files are renamed or stand in for "
+                f"but their names say {train} and {test}; files are renamed or replaced by "
                 "others: copy the set again from its source"
             )
 
@@ -178,6 +186,17 @@ class PublishedSet:
                 root,
             )
         return frozenset().union(*(read_names(path, self.stem) for path in lists))
+
+
+def parse_name(name: str | Path, stem: re.Pattern[str], form: str) -> RecordingName:
+    """Read the numbers of a file's name, named groups of a pattern."""
+    match = stem.fullmatch(Path(name).stem)
+    if match is None:
+        raise InputError(
+            f"{name}: the name is not of the form {form}; rename the file as the data set has it, "
+            "or move it out of the folder"
+        )
+    return RecordingName(**{"camera": 0, **{k: int(v) for k, v in match.groupdict().items()}})
 
 
 def read_names(path: str | Path, stem: re.Pattern[str]) -> frozenset[str]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
     first_bytes,
@@ -37,8 +38,6 @@ from asgcn_dgl.data.persons import SelectBodies
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
-
-__all__ = ["BODIES", "open_kinetics", "read_kinetics"]
 
 #: Which bodies count, see :func:`read_kinetics`.
 BODIES = ("best", "two_best", "all")
@@ -84,8 +83,7 @@ def read_kinetics(
     missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
     ``known`` must agree with the file.
     """
-    if bodies not in BODIES:
-        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    check_choice("bodies", bodies, BODIES)
     path = Path(path)
     known = Known() if known is None else known
     if not known.has_skeleton:
@@ -152,7 +150,7 @@ def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndar
         if not 0 <= number < MAX_FRAMES:
             raise InputError(f"{path}, frame {number}: not from 0 to {MAX_FRAMES - 1}; correct it")
         if number in seen:
-            raise InputError(f"{path}: frame {number} stands in it twice; take one out")
+            raise InputError(f"{path}: duplicate frame {number}; remove one")
         seen.add(number)
         numbers.append(number)
         people.append(found[:most])
@@ -211,8 +209,7 @@ def open_kinetics(
     are among the recordings, and reading one is an error, so that they are counted as dropped.
     Options as for :func:`read_kinetics`.
     """
-    if bodies not in BODIES:
-        raise InputError(f"bodies must be one of {', '.join(BODIES)}, got {bodies!r}")
+    check_choice("bodies", bodies, BODIES)
     check_options(min_score, score)
     root = Path(root)
     make = functools.partial(

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import lacks_center
-from asgcn_dgl.data.files import check_size, in_short, read_lines
+from asgcn_dgl.data.files import check_size, read_lines
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
 #: A layout as an option: its name, a layout file, or layouts that a recording may have.

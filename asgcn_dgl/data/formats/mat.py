@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.files import check_size, in_short, read_bytes
+from asgcn_dgl.data.files import check_size, read_bytes
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 
 HEAD = 128
 MATRIX, COMPRESSED = 14, 15

@@ -22,29 +22,20 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    check_choice,
     check_memory,
     check_names,
+    check_step,
     find_files,
     first_bytes,
     read_lines,
     read_numbers,
 )
-from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
-
-__all__ = [
-    "CMU",
-    "H36M",
-    "Recorder",
-    "angles_to_positions",
-    "open_cmu",
-    "open_h36m",
-    "read_angles",
-    "read_mocap",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -96,47 +87,10 @@ _OFFSETS = {
 
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
-CMU = Recorder(
-    "cmu",
-    "cmu38",
-    _OFFSETS["cmu38"],
-    70.0,
-    (
-        "basketball",
-        "basketball_signal",
-        "directing_traffic",
-        "jumping",
-        "running",
-        "soccer",
-        "walking",
-        "washwindow",
-    ),
-)
+CMU = Recorder("cmu", "cmu38", _OFFSETS["cmu38"], 70.0, CLASS_NAMES["cmu"])
 
 #: Human3.6M.
-H36M = Recorder(
-    "h36m",
-    "h36m32",
-    _OFFSETS["h36m32"],
-    1.0,
-    (
-        "directions",
-        "discussion",
-        "eating",
-        "greeting",
-        "phoning",
-        "posing",
-        "purchases",
-        "sitting",
-        "sittingdown",
-        "smoking",
-        "takingphoto",
-        "waiting",
-        "walking",
-        "walkingdog",
-        "walkingtogether",
-    ),
-)
+H36M = Recorder("h36m", "h36m32", _OFFSETS["h36m32"], 1.0, CLASS_NAMES["h36m"])
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
@@ -217,14 +171,10 @@ def read_mocap(
 
 
 def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise InputError(f"step must be a whole number from 1, got {step!r}")
-    if root_motion not in ROOTS:
-        raise InputError(f"root_motion must be one of {', '.join(ROOTS)}, got {root_motion!r}")
-    if rest_pose not in ("drop", "keep"):
-        raise InputError(f"rest_pose must be drop or keep, got {rest_pose!r}")
-    if form not in FORMS:
-        raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    check_step(step)
+    check_choice("root_motion", root_motion, ROOTS)
+    check_choice("rest_pose", rest_pose, ("drop", "keep"))
+    check_choice("form", form, FORMS)
 
 
 def open_cmu(

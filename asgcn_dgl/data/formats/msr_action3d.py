@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import first_bytes, is_there, read_lines
-from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
+from asgcn_dgl.data.files import check_choice, first_bytes, is_there, read_lines
+from asgcn_dgl.data.formats.folder import (
+    CLASS_NAMES,
+    FolderReader,
+    Protocol,
+    PublishedSet,
+    parse_name,
+    read_names,
+)
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "SUBSETS", "open_msr_action3d", "parse_msr_name", "read_msr_action3d"]
-
 #: Names of the classes, actions 1 to 20 (Li, Zhang, Liu, CVPR workshops 2010).
-CLASS_NAMES = (
-    *("high wave", "horizontal wave", "hammer", "hand catch", "forward punch", "high throw"),
-    *("draw x", "draw tick", "draw circle", "hand clap", "two hand wave", "side boxing", "bend"),
-    *("forward kick", "side kick", "jogging", "tennis swing", "tennis serve", "golf swing"),
-    "pickup throw",
-)
+NAMES = CLASS_NAMES["msr_action3d"]
 
 #: Actions of the three subsets in which the set's authors recognize them.
 SUBSETS = {
@@ -48,7 +48,9 @@ JOINTS = (
 #: The list of the sequences that are usual (Wang et al., CVPR 2012).
 USED = "files_used_in_cvpr12_paper.txt"
 
-_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)(?:_skeleton3D)?")
+_NAME = re.compile(
+    r"a(?P<action>0[1-9]|1\d|20)_s(?P<subject>\d\d)_e(?P<replication>\d\d)(?:_skeleton3D)?"
+)
 
 
 def parse_msr_name(name: str | Path) -> RecordingName:
@@ -59,14 +61,8 @@ def parse_msr_name(name: str | Path) -> RecordingName:
     >>> parse_msr_name("a08_s02_e01_skeleton3D.txt")
     RecordingName(action=8, subject=2, camera=0, setup=0, replication=1)
     """
-    match = _NAME.fullmatch(Path(name).stem)
-    action, subject, replication = map(int, match.groups()) if match else (0, 0, 0)
-    if not 1 <= action <= len(CLASS_NAMES):
-        raise InputError(
-            f"{name}: the name is not of the form aAA_sSS_eEE_skeleton3D.txt with an action from "
-            f"1 to {len(CLASS_NAMES)}; rename the file as the data set has it"
-        )
-    return RecordingName(action, subject, 0, 0, replication)
+    form = f"aAA_sSS_eEE_skeleton3D.txt with an action from 1 to {len(NAMES)}"
+    return parse_name(name, _NAME, form)
 
 
 def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
@@ -121,7 +117,7 @@ def _label(action: int, subset: str | None) -> int:
 MSR_ACTION3D = PublishedSet(
     "msr_action3d",
     "kinectv1_20",
-    CLASS_NAMES,
+    NAMES,
     protocols={"xsub": Protocol("subject", frozenset((1, 3, 5, 7, 9)))},
     pattern="a??_s??_e??_skeleton3D.txt",
     read=read_msr_action3d,
@@ -141,13 +137,13 @@ def open_msr_action3d(
     ``used``: only the sequences listed in ``files_used_in_cvpr12_paper.txt``, where that lies in
     the folder.
     """
-    if subset is not None and subset not in SUBSETS:
-        raise InputError(f"subset must be one of {', '.join(SUBSETS)}, got {subset!r}")
+    if subset is not None:
+        check_choice("subset", subset, SUBSETS)
     if not isinstance(used, bool):
         raise InputError(f"used must be true or false, got {used!r}")
     found = MSR_ACTION3D.open(root, subset=subset)
-    actions = SUBSETS[subset] if subset else range(1, len(CLASS_NAMES) + 1)
-    names = tuple(CLASS_NAMES[action - 1] for action in actions)
+    actions = SUBSETS[subset] if subset else range(1, len(NAMES) + 1)
+    names = tuple(NAMES[action - 1] for action in actions)
     found = replace(found, class_names=names)
     if Path(root).is_file():
         return found

@@ -17,8 +17,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data.files import MAX_BYTES, check_size, in_short, plain_file
+from asgcn_dgl.data.files import MAX_BYTES, check_size, plain_file
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short, unreadable
 
 #: Kinds of numpy's types that are plain values: bool, integers, floats, text.
 PLAIN = "biufU"
@@ -98,7 +99,7 @@ def _opened(
             warnings.simplefilter("error")  # numpy warns of headers that it had to repair
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
-                raise ValueError("an array stands in it twice")
+                raise ValueError("two arrays have one name")
             yield (
                 archive,
                 [each for each in members if each.filename.removesuffix(".npy") in names],
@@ -106,7 +107,7 @@ def _opened(
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # zipfile and numpy let through whatever a damaged file leads to
         raise InputError(
             f"{path}: {in_short(error)}; write it again with numpy.savez, plain arrays only"
@@ -146,7 +147,7 @@ def _find_member(
     file.seek(member.header_offset)
     local = file.read(30)
     if len(local) < 30 or not local.startswith(_LOCAL):
-        raise ValueError(f"{member.filename} does not stand where the directory says")
+        raise ValueError(f"{member.filename} is not where the directory says")
     begin = member.header_offset + 30 + sum(struct.unpack_from("<HH", local, 26))
     with archive.open(member) as content:
         shape, fortran, dtype, count = _announced(content, member)

@@ -19,13 +19,17 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
 from asgcn_dgl.data.files import first_bytes, read_bytes
-from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
+from asgcn_dgl.data.formats.folder import (
+    FolderReader,
+    Protocol,
+    PublishedSet,
+    parse_name,
+    read_names,
+)
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
-
-__all__ = ["FORMATS", "NTU60", "NTU120", "parse_ntu_name", "read_ntu", "read_sample_names"]
 
 #: The 120 actions, as the set's authors list them (repository ``shahroudy/NTURGB-D``, README; two
 #: slips corrected: "put on glasses", "quiet"). The first 60 are those of NTU RGB+D 60.
@@ -37,9 +41,6 @@ NUM_JOINTS = 25
 BODY_FIELDS = 10
 JOINT_FIELDS = 12
 
-#: Lines of a body in a frame: its head, the number of joints, the joints.
-BODY_LINES = 2 + NUM_JOINTS
-
 #: Frames, over all tracks, of the longest recording that is read: what memory allows.
 MAX_PLACES = 1_000_000
 
@@ -49,7 +50,14 @@ _COLUMNS = (0, 1, 2, 11)
 _NUMBER = re.compile(
     r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+_NAME = re.compile(
+    "".join(
+        rf"{letter}(?P<{name}>(?!000)\d{{3}})"
+        for letter, name in zip(
+            "SCPRA", ("setup", "camera", "subject", "replication", "action"), strict=True
+        )
+    )
+)
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
 
@@ -64,15 +72,7 @@ def parse_ntu_name(name: str | Path) -> RecordingName:
     >>> parse_ntu_name("S001C003P008R002A058.skeleton")
     RecordingName(action=58, subject=8, camera=3, setup=1, replication=2)
     """
-    match = _NAME.fullmatch(Path(name).stem)
-    numbers = [int(part) for part in match.groups()] if match else [0]
-    if 0 in numbers:
-        raise InputError(
-            f"{name}: the name is not of the form SsssCcccPpppRrrrAaaa with numbers from 001; "
-            "rename the file as the data set has it, or move it out of the folder"
-        )
-    setup, camera, subject, replication, action = numbers
-    return RecordingName(action, subject, camera, setup, replication)
+    return parse_name(name, _NAME, "SsssCcccPpppRrrrAaaa with numbers from 001")
 
 
 def read_ntu(
@@ -156,78 +156,66 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
 
 
 class _Text:
-    """Lines of a file, with errors that name one of them. Lines are counted from 1."""
+    """Lines of a file, taken one after another; errors name one of them, counted from 1."""
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
+        self.at = 0  # the line that was taken last
         try:
             self.lines = data.decode("ascii").rstrip().split("\n")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            raise self.error(line, f"not plain text; {_AGAIN}") from error
+            raise self.error(f"not plain text; {_AGAIN}", line) from error
 
-    def error(self, line: int, text: str) -> InputError:
-        return InputError(f"{self.path}, line {line}: {text}")
+    def error(self, text: str, line: int | None = None) -> InputError:
+        return InputError(f"{self.path}, line {self.at if line is None else line}: {text}")
 
-    def line(self, line: int, what: str) -> str:
-        if line > len(self.lines):
-            raise self.error(len(self.lines), f"the file ends where {what} should follow; {_AGAIN}")
-        return self.lines[line - 1]
+    def take(self, what: str, lines: int = 1) -> str:
+        self.at += lines
+        if self.at > len(self.lines):
+            raise self.error(f"the file ends where {what} should follow; {_AGAIN}", len(self.lines))
+        return self.lines[self.at - 1]
 
-    def count(self, line: int, what: str) -> int:
-        text = self.line(line, what).strip()
+    def count(self, what: str) -> int:
+        text = self.take(what).strip()
         if not text.isdigit() or len(text) > 9:
-            raise self.error(line, f"{text[:40]!r} where {what} should stand; {_AGAIN}")
+            raise self.error(f"{text[:40]!r} instead of {what}; {_AGAIN}")
         return int(text)
 
 
-def _walk(text: _Text) -> tuple[int, list[int], list[int]]:
-    """Find the frame and the first line of each body, without reading its joints."""
-    num_frames = text.count(1, "the number of frames")
+def _walk(text: _Text) -> tuple[int, list[tuple[int, str, int]]]:
+    """Count the frames; find frame, identity and first joint line of each body."""
+    num_frames = text.count("the number of frames")
     if not num_frames:
-        raise text.error(1, "the recording has no frame; remove the file from the data")
-    frames: list[int] = []
-    heads: list[int] = []
-    at = 2
+        raise text.error("the recording has no frame; remove the file from the data")
+    found: list[tuple[int, str, int]] = []
     for frame in range(num_frames):
         place = f"frame {frame + 1} of {num_frames}"
-        bodies = text.count(at, f"the number of bodies of {place}")
-        at += 1
-        for _ in range(bodies):
-            _check_head(text, at, place)
-            frames.append(frame)
-            heads.append(at)
-            at += BODY_LINES
-    if at <= len(text.lines):
+        for _ in range(text.count(f"the number of bodies of {place}")):
+            fields = text.take(f"a body of {place}").split()
+            if len(fields) != BODY_FIELDS or not fields[0].isdigit():
+                raise text.error(
+                    f"{' '.join(fields)[:40]!r} instead of the {BODY_FIELDS} fields of a body of "
+                    f"{place}; {_AGAIN}"
+                )
+            joints = text.count(f"the number of joints of a body of {place}")
+            if joints != NUM_JOINTS:
+                raise text.error(
+                    f"{joints} joints where NTU RGB+D has {NUM_JOINTS}; the file is of another "
+                    "data set or damaged"
+                )
+            found.append((frame, fields[0], text.at + 1))
+            text.take(f"joint lines of {place}", NUM_JOINTS)
+    if text.at < len(text.lines):
+        text.at += 1
+        raise text.error(f"more lines after the last of its {num_frames} frames; {_AGAIN}")
+    if not found:
         raise text.error(
-            at, f"the file goes on after the last of its {num_frames} frames; {_AGAIN}"
-        )
-    if not heads:
-        raise text.error(
-            1,
             f"no body in any of the {num_frames} frames; remove the file or list it among the "
             "samples to drop",
+            1,
         )
-    return num_frames, frames, heads
-
-
-def _check_head(text: _Text, at: int, place: str) -> None:
-    """Check the head of a body and that its joint lines are there."""
-    fields = text.line(at, f"a body of {place}").split()
-    if len(fields) != BODY_FIELDS or not fields[0].isdigit():
-        raise text.error(
-            at,
-            f"{' '.join(fields)[:40]!r} where the {BODY_FIELDS} fields of a body of {place} should "
-            f"stand; {_AGAIN}",
-        )
-    joints = text.count(at + 1, f"the number of joints of a body of {place}")
-    if joints != NUM_JOINTS:
-        raise text.error(
-            at + 1,
-            f"{joints} joints where NTU RGB+D has {NUM_JOINTS}; the file is of another data set "
-            "or damaged",
-        )
-    text.line(at + 1 + NUM_JOINTS, f"joint lines of {place}")
+    return num_frames, found
 
 
 def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
@@ -246,7 +234,7 @@ def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
     wrong = np.isinf(values).any(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
     if wrong.any():
         row = int(wrong.argmax())
-        raise text.error(_line(starts, row), _row_fault(rows[row], values[row]))
+        raise text.error(_row_fault(rows[row], values[row]), _line(starts, row))
     return values.reshape(len(starts), NUM_JOINTS, len(_COLUMNS))
 
 
@@ -260,12 +248,12 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
         fields = row.split()
         if len(fields) != JOINT_FIELDS:
             fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}; {_AGAIN}"
-            return text.error(_line(starts, index), fault)
+            return text.error(fault, _line(starts, index))
         for column in _COLUMNS:
             if not _NUMBER.fullmatch(fields[column]):
                 fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
-                return text.error(_line(starts, index), fault)
-    return text.error(starts[0], f"its joints, or those of a later body, are no numbers; {_AGAIN}")
+                return text.error(fault, _line(starts, index))
+    return text.error(f"its joints, or those of a later body, are not numbers; {_AGAIN}", starts[0])
 
 
 def _row_fault(row: str, values: np.ndarray) -> str:
@@ -282,13 +270,13 @@ def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
 
     An identity that occurs twice in a frame makes a track for each, so that nothing is lost.
     """
-    num_frames, frames, heads = _walk(text)
-    values = _numbers(text, [head + 2 for head in heads])
+    num_frames, bodies = _walk(text)
+    frames = [frame for frame, _, _ in bodies]
+    values = _numbers(text, [start for _, _, start in bodies])
     number: dict[tuple[str, int], int] = {}
     times: dict[tuple[str, int], int] = {}
     track = []
-    for head, frame in zip(heads, frames, strict=True):
-        identity = text.lines[head - 1].split(maxsplit=1)[0]
+    for frame, identity, _ in bodies:
         at = (identity, frame)
         times[at] = times.get(at, -1) + 1
         track.append(number.setdefault((identity, times[at]), len(number)))
@@ -330,10 +318,6 @@ NTU120_MISSING = "NTU_RGBD120_samples_with_missing_skeletons.txt"
 _OLDER_LIST = "samples_with_missing_skeletons.txt"
 
 
-def _label(name: RecordingName) -> int:
-    return name.action - 1
-
-
 def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> PublishedSet:
     return PublishedSet(
         name,
@@ -343,7 +327,7 @@ def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> Publishe
         read=read_ntu,
         parse=parse_ntu_name,
         stem=_NAME,
-        label=_label,
+        label=lambda name: name.action - 1,
         **others,
     )
 

@@ -13,31 +13,27 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import first_bytes, read_json
-from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet
+from asgcn_dgl.data.formats.folder import (
+    CLASS_NAMES,
+    FolderReader,
+    Protocol,
+    PublishedSet,
+    parse_name,
+)
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-#: Action number in the file name of each class, in the order of the labels 1..10.
+#: Action number in the file name of each class, in the order of the labels 1..10 (Wang et al., CVPR
+#: 2014).
 ACTION_NUMBERS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
-
-#: Names of the classes as the set's authors give them (Wang et al., CVPR 2014).
-CLASS_NAMES = (
-    "pick up with one hand",
-    "pick up with two hands",
-    "drop trash",
-    "walk around",
-    "sit down",
-    "stand up",
-    "donning",
-    "doffing",
-    "throw",
-    "carry",
-)
 
 NUM_JOINTS = 20
 
-_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)")
+_NAME = re.compile(
+    rf"a(?P<action>{'|'.join(f'{number:02d}' for number in ACTION_NUMBERS)})"
+    r"_s(?P<subject>\d\d)_e(?P<replication>\d\d)_v(?P<camera>\d\d)"
+)
 
 
 def parse_nw_ucla_name(name: str | Path) -> RecordingName:
@@ -48,19 +44,7 @@ def parse_nw_ucla_name(name: str | Path) -> RecordingName:
     >>> parse_nw_ucla_name("a08_s02_e01_v03.json")
     RecordingName(action=8, subject=2, camera=3, setup=0, replication=1)
     """
-    match = _NAME.fullmatch(Path(name).stem)
-    if match is None:
-        raise InputError(
-            f"{name}: the name is not of the form aAA_sSS_eEE_vVV.json; rename the file as the "
-            "data set has it"
-        )
-    action, subject, replication, view = (int(part) for part in match.groups())
-    if action not in ACTION_NUMBERS:
-        raise InputError(
-            f"{name}: action a{action:02d} is out of range; NW-UCLA has the actions "
-            + ", ".join(f"a{number:02d}" for number in ACTION_NUMBERS)
-        )
-    return RecordingName(action, subject, view, 0, replication)
+    return parse_name(name, _NAME, f"aAA_sSS_eEE_vVV.json with an action of {ACTION_NUMBERS}")
 
 
 def read_nw_ucla(path: str | Path) -> Clip:
@@ -141,26 +125,21 @@ def _label(path: Path, content: dict[str, Any]) -> int:
         return -1
     if isinstance(label, bool) or not isinstance(label, int) or not 1 <= label <= 10:
         raise InputError(
-            f'{path}: "label" is {label!r}, out of the range 1..{len(CLASS_NAMES)}; correct it or '
-            "take it out"
+            f'{path}: "label" is {label!r}, out of the range 1..10; correct it or take it out'
         )
     return label - 1
-
-
-def _label_of(name: RecordingName) -> int:
-    return ACTION_NUMBERS.index(name.action)
 
 
 NW_UCLA = PublishedSet(
     "nw_ucla",
     "kinectv1_20",
-    CLASS_NAMES,
+    CLASS_NAMES["nw_ucla"],
     protocols={"xview": Protocol("camera", frozenset((1, 2)))},
     pattern="a??_s??_e??_v??.json",
     read=read_nw_ucla,
     parse=parse_nw_ucla_name,
     stem=_NAME,
-    label=_label_of,
+    label=lambda name: ACTION_NUMBERS.index(name.action),
     counts={1484: {"xview": (1020, 464)}},
 )
 

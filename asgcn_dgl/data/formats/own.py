@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_names, find_files, is_there, plain_name
-from asgcn_dgl.data.formats.estimates import check_bodies, estimated_clip
+from asgcn_dgl.data.files import check_choice, check_names, find_files, is_there, plain_name
+from asgcn_dgl.data.formats.estimates import check_bodies, check_options, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
     LAYOUT_FILES,
@@ -36,24 +36,11 @@ from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-__all__ = ["Missing", "open_own", "read_arrays", "read_table_clip"]
-
 SUFFIXES = (".npz", ".csv", ".parquet")
 
 
 class Missing(NamedTuple):
-    """How arrays are read, and which joints count as missing.
-
-    Attributes
-    ----------
-    nan
-        What NaN coordinates are: ``"missing"`` joints, or an ``"error"``.
-    min_score
-        Joints whose score is not above this are missing.
-    axes
-        Order of the axes of ``keypoints``, a letter each: M bodies, T frames, V joints, C
-        coordinates; M may be left out. Empty: MTVC, or TVC.
-    """
+    """How arrays are read, and which joints are missing: see the page "Your own data"."""
 
     nan: str = "missing"
     min_score: float = 0.0
@@ -61,11 +48,8 @@ class Missing(NamedTuple):
 
     def check(self) -> Missing:
         """Refuse other values."""
-        if self.nan not in ("error", "missing"):
-            raise InputError(f"nan must be error or missing, got {self.nan!r}")
-        score = self.min_score
-        if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
-            raise InputError(f"min_score must be a number, got {score!r}")
+        check_choice("nan", self.nan, ("error", "missing"))
+        check_options(self.min_score, True)
         if self.axes and sorted(self.axes) not in (sorted("MTVC"), sorted("TVC")):
             raise InputError(
                 f"axes must be the letters T, V and C, and M where there are bodies, in the order "
@@ -87,30 +71,9 @@ def read_arrays(
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
-    """Read a recording of an ``.npz`` file.
+    """Read a recording of an ``.npz`` file, its arrays as the page "Your own data" has them.
 
-    Parameters
-    ----------
-    path
-        Its array ``keypoints`` is (M, T, V, d) or (T, V, d), d of 2 or 3. ``score`` and ``mask``
-        (True where a joint was seen) have the same shape without d; without either, joints at the
-        origin are missing, see :func:`~asgcn_dgl.data.clip.seen_joints`. ``fps`` is a number.
-    layout
-        V joints; of several layouts, the first of as many joints as the file has.
-    missing
-        Which joints count as missing.
-    name, label, meta
-        Of the clip; the name is by default the file's.
-
-    Returns
-    -------
-    Clip
-        The bodies of the file.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or its arrays do not fit together or to the layout.
+    Of several layouts, the first of as many joints as the file has is taken.
     """
     path = Path(path)
     arrays = read_npz(path, ("keypoints", "score", "mask", "fps"))
@@ -125,7 +88,7 @@ def read_arrays(
     if not numbers or pos.shape[axes.index("C")] not in (2, 3):
         raise InputError(
             f"{path}: keypoints are {pos.dtype} {pos.shape}, where numbers of {_named(axes)} "
-            "should be, 2 or 3 coordinates; another order is told by --options.axes, such as TMVC"
+            "should be, 2 or 3 coordinates; give another order by --options.axes, such as TMVC"
         )
     seen: dict[str, np.ndarray] = {}
     shape = tuple(size for size, axis in zip(pos.shape, axes, strict=True) if axis != "C")
@@ -183,27 +146,7 @@ def read_table_clip(
     label: int = -1,
     meta: Mapping[str, Any] | None = None,
 ) -> Clip:
-    """Read a recording out of tidy rows.
-
-    Parameters
-    ----------
-    path
-        ``.csv`` or ``.parquet`` file.
-    clip
-        Name of the recording.
-    layout, missing, label, meta
-        As for :func:`read_arrays`.
-
-    Returns
-    -------
-    Clip
-        Frames run from the first number to the last; what no row tells is missing.
-
-    Raises
-    ------
-    InputError
-        If a row cannot be understood or does not fit the layout.
-    """
+    """Read a recording out of tidy rows; frames run from the first number to the last."""
     path = Path(path)
     pos, mask, score = read_table(path, clip, layout)
     return _clip(
@@ -275,40 +218,11 @@ def open_own(
     axes: str = "",
     labels: str = "table",
 ) -> FolderReader:
-    """Look at a folder of own recordings.
+    """Look at a folder of own recordings, or one file; the page "Your own data" has the options.
 
-    Parameters
-    ----------
-    root
-        Folder with ``layout.yaml``, ``.npz`` files (one recording each) or ``.csv`` and
-        ``.parquet`` files (tidy rows of one or many) at any depth, and possibly ``clips.csv``
-        (labels, subjects, splits: :func:`~asgcn_dgl.data.formats.table.find_table`) and
-        ``classes.txt``. Or one such file.
-    layout
-        Name of a supplied layout, or a layout file, in the place of ``layout.yaml``.
-    nan
-        ``"missing"``: joints of NaN coordinates are missing. ``"error"``: they are refused.
-    min_score
-        Joints whose score is not above this are missing.
-    axes
-        Order of the axes of ``keypoints``, where it is not (bodies, frames, joints, coordinates) or
-        (frames, joints, coordinates): letters of M, T, V and C. SLEAP's arrays are ``TMVC``, those
-        in its files ``MCVT``.
-    labels
-        ``"table"``: classes stand in ``clips.csv`` or in the files. ``"folder"``: they are the
-        names of the folders below the root.
-
-    Returns
-    -------
-    FolderReader
-        An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by
-        its ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``,
-        ``setup``, ``replication`` and ``split`` of ``.npz`` files are taken.
-
-    Raises
-    ------
-    InputError
-        If there is no layout or no recording, or the files contradict one another.
+    An ``.npz`` is called by its path in the folder without the suffix, a recording of rows by its
+    ``clip``. Without ``clips.csv``, the arrays ``label``, ``subject``, ``camera``, ``setup``,
+    ``replication`` and ``split`` of ``.npz`` files are taken.
     """
     missing = Missing(nan, min_score, axes).check()
     root = Path(root)
@@ -376,7 +290,7 @@ def _recognizes(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         names = names_in_npz(path)
-        return not names or "keypoints" in names  # a damaged one is told by its reader
+        return not names or "keypoints" in names  # its reader reports a damaged one
     return suffix == ".parquet" or (suffix == ".csv" and is_table(path))
 
 

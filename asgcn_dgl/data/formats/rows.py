@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
-from asgcn_dgl.data.files import check_memory, check_size, in_short, plain_name
+from asgcn_dgl.data.files import check_memory, check_size, plain_name
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout
 
 if TYPE_CHECKING:
     import pandas
-
-__all__ = ["clips_of_table", "is_table", "read_table"]
 
 NEEDED = ("clip", "frame", "joint", "x", "y")
 ALLOWED = (*NEEDED, "z", "body", "score")
@@ -89,8 +88,8 @@ def read_table(
     if len(twice):
         row = int(order[twice + 1].min())
         raise InputError(
-            f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is there "
-            "twice; take one out, or tell bodies apart by a column 'body'"
+            f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is "
+            "repeated; remove one, or distinguish bodies by a column 'body'"
         )
     pos, mask = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool)
     pos[number] = np.where(absent[:, None], 0.0, values)

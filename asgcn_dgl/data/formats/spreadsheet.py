@@ -17,8 +17,6 @@ import numpy as np
 from asgcn_dgl.data.files import decoded, first_bytes, read_bytes
 from asgcn_dgl.errors import InputError
 
-__all__ = ["EMPTY", "Dialect", "dialect_of", "first_row", "read_cells", "to_numbers"]
-
 #: Cells, in lower letters, that hold no number.
 EMPTY = ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "none", "null")
 
@@ -28,7 +26,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 #: What spreadsheet programs write that is not Unicode.
 _OTHER = "cp1252"
 
-#: Bytes by which the dialect is told.
+#: Bytes by which the dialect is recognized.
 _LOOKED_AT = 2**16
 
 

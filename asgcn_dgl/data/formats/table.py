@@ -11,25 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from asgcn_dgl.data.clip import Clip, RecordingName
-from asgcn_dgl.data.files import is_there, plain_name, read_lines
+from asgcn_dgl.data.files import check_choice, is_there, plain_name, read_lines
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.spreadsheet import read_cells
 from asgcn_dgl.data.reader import UNKNOWN, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
-
-__all__ = [
-    "TABLE",
-    "ClipTable",
-    "class_list",
-    "find_table",
-    "is_label",
-    "known_facts",
-    "number_labels",
-    "number_names",
-    "splits_of",
-    "tabled",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -66,20 +53,10 @@ def is_label(value: object) -> bool:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """What is known of recordings.
+    """What is known of recordings: the K class names, and by name of a recording what it has.
 
-    Attributes
-    ----------
-    class_names
-        K names, by label.
-    labels
-        Label of each recording, by name; -1 if unknown.
-    numbers
-        Subject, camera, set-up and replication of each, as far as they are known.
-    splits
-        Named splits.
-    rates
-        Frames a second, of those for which they are told.
+    ``labels`` are -1 where unknown; ``numbers`` are subject, camera, set-up and replication as far
+    as they are known, ``rates`` frames a second.
     """
 
     class_names: tuple[str, ...] = ()
@@ -92,21 +69,9 @@ class ClipTable:
     def of(
         cls, entries: Mapping[str, Mapping[str, str]], class_names: tuple[str, ...], place: str
     ) -> ClipTable:
-        """Make a table of texts.
+        """Make a table of texts: the cells of each recording, in order, by column.
 
-        Parameters
-        ----------
-        entries
-            For each recording, in order, its cells by column.
-        class_names
-            The classes in order; empty: they follow from the labels.
-        place
-            Where the texts stand, for messages.
-
-        Raises
-        ------
-        InputError
-            If a text cannot be understood.
+        Without ``class_names`` the classes follow from the labels. ``place`` is for messages.
         """
         columns = dict.fromkeys(column for entry in entries.values() for column in entry)
         labels = {name: _whole(entry.get("label", "")) for name, entry in entries.items()}
@@ -151,21 +116,10 @@ def tabled(
     read_files: Callable[..., Clip],
     **options: Any,
 ) -> FolderReader:
-    """Make a reader of recordings of one's own.
+    """Make a reader of recordings of one's own: their files and facts by name.
 
-    Parameters
-    ----------
-    files
-        Files of each recording, by its name.
-    layout
-        Of all bodies.
-    table
-        What is known of the recordings.
-    read_files
-        Called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip, and the options;
-        can be pickled.
-    **options
-        As JSON has them.
+    ``read_files`` is called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip,
+    and the options; it can be pickled.
     """
     names = tuple(files)
     facts = map(table.facts, names)
@@ -187,25 +141,12 @@ def tabled(
 
 
 def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
-    """Return what is known of recordings.
+    """Return what is known of recordings, whose names are paths in the folder ``root``.
 
-    Parameters
-    ----------
-    root
-        Their folder, or the one file.
-    names
-        Of the recordings, paths in the folder.
-    labels
-        ``"table"``: what :func:`find_table` finds. ``"folder"``: a recording's class is the folder
-        below the root that it is in.
-
-    Raises
-    ------
-    InputError
-        As :func:`find_table`; also if a recording is in no folder.
+    With ``labels`` ``"table"`` that is what :func:`find_table` finds; with ``"folder"`` a
+    recording's class is the folder below the root that it is in.
     """
-    if labels not in ("table", "folder"):
-        raise InputError(f"labels must be table or folder, got {labels!r}")
+    check_choice("labels", labels, ("table", "folder"))
     if not root.is_dir():
         return ClipTable()
     if labels == "table":
@@ -221,31 +162,10 @@ def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> Clip
 
 
 def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
-    """Read ``clips.csv`` of a folder, if it is there.
+    """Read ``clips.csv`` of a folder; None where there is none.
 
-    Columns are ``clip`` (name of the recording, as a file with its suffix too), and any of
-    ``label`` (a class by name, or by number from 0), ``subject``, ``camera``, ``setup``,
-    ``replication`` (whole numbers, or names), ``fps`` (frames a second) and ``split`` (``train``,
-    ``val``, ``test`` or empty); more splits are columns ``split_NAME``. Others are not used. A file
-    ``classes.txt`` of one name a line gives the classes their order; without it names are sorted.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    names
-        The recordings that are there.
-
-    Returns
-    -------
-    ClipTable or None
-        None where there is no table. Names of subjects, cameras and so on are numbered in their
-        order. Of a split with ``val`` see :func:`splits_of`.
-
-    Raises
-    ------
-    InputError
-        If a line cannot be understood, or the table does not have each recording once.
+    The page "Your own data" has its columns and ``classes.txt``. Names of subjects, cameras and so
+    on are numbered in their order.
     """
     path = root / TABLE
     if not is_there(path):
@@ -265,9 +185,9 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         }
         name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
         if name in entries or name not in known:
-            why = "stands here twice" if name in entries else "is not among the recordings"
+            why = "is repeated" if name in entries else "is not among the recordings"
             like = f", which are called like {names[0]!r}" if names and name not in entries else ""
-            raise InputError(f"{place}: {name!r} {why}{like}; take the line out or correct it")
+            raise InputError(f"{place}: {name!r} {why}{like}; remove the line or correct it")
         entries[name] = entry
     missing = [name for name in names if name not in entries]
     if missing:
@@ -280,27 +200,10 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
 
 
 def splits_of(name: str, parts: Sequence[str], place: str) -> dict[str, Split]:
-    """Make splits of what each recording is for.
+    """Make splits of ``"train"``, ``"val"``, ``"test"`` or empty, one a recording.
 
-    Parameters
-    ----------
-    name
-        Of the split.
-    parts
-        ``"train"``, ``"val"``, ``"test"`` or empty, one a recording.
-    place
-        Where they stand, for messages.
-
-    Returns
-    -------
-    dict
-        ``name``: what trains, and what tests; ``val`` tests where nothing else does. Where there
-        are both, ``name_val`` trains on the same and tests on ``val``. No entry is no split.
-
-    Raises
-    ------
-    InputError
-        For another word.
+    ``val`` tests where nothing else does; where there are both, ``NAME_val`` trains on the same and
+    tests on ``val``. No entry is no split.
 
     Examples
     --------
@@ -386,46 +289,24 @@ def number_names(texts: Iterable[str]) -> dict[str, int]:
 
 
 def class_list(root: Path) -> tuple[str, ...]:
-    """Read ``classes.txt`` of a folder; empty where there is none.
-
-    Raises
-    ------
-    InputError
-        If a name stands there twice.
-    """
+    """Read ``classes.txt`` of a folder; empty where there is none."""
     path = root / CLASSES
     if not is_there(path):
         return ()
     names = tuple(line.strip() for line in read_lines(path) if line.strip())
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise InputError(f"{path}: the class {name[:40]!r} stands there twice; take one out")
+            raise InputError(f"{path}: duplicate class {name[:40]!r}; remove one")
     return names
 
 
 def number_labels(
     labels: Mapping[str, str], class_names: tuple[str, ...], place: str
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Give labels their numbers.
+    """Return the names of the classes, and each recording's label by number, -1 where it is empty.
 
-    Parameters
-    ----------
-    labels
-        Text of each recording's label: a number from 0, a name, or empty.
-    class_names
-        The classes in order; empty: they follow from the labels, names sorted.
-    place
-        Where labels stand, for messages.
-
-    Returns
-    -------
-    class_names, labels
-        K names, and a number for each recording, -1 where the label is empty.
-
-    Raises
-    ------
-    InputError
-        If a label is no class, or some are numbers and some names.
+    A label is a number from 0 or a name. Without ``class_names`` they follow from the labels,
+    sorted.
 
     Examples
     --------

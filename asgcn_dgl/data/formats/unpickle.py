@@ -17,10 +17,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asgcn_dgl.data.files import in_short, plain_file, shown
+from asgcn_dgl.data.files import shown
 from asgcn_dgl.errors import InputError
-
-__all__ = ["PickledArray", "read_pickle"]
+from asgcn_dgl.files import in_short, plain_file, unreadable
 
 #: Instructions that are followed at most; a set of a hundred thousand recordings takes ten million.
 MAX_STEPS = 40_000_000
@@ -248,8 +247,7 @@ def read_pickle(path: str | Path) -> Any:
             "trust, or save it again with these alone"
         ) from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check the path") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # whatever a damaged program leads to
         raise InputError(
             f"{path}: not a pickle, or damaged ({type(error).__name__}: {in_short(error)}); copy "

@@ -17,30 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import first_bytes, read_lines, read_numbers
-from asgcn_dgl.data.formats.folder import FolderReader
+from asgcn_dgl.data.files import check_choice, first_bytes, read_lines, read_numbers
+from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.formats.mat import read_mat
 from asgcn_dgl.data.reader import UNKNOWN, Format, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
-__all__ = ["CLASS_NAMES", "Span", "open_utkinect", "read_spans", "read_video"]
-
 logger = logging.getLogger(__name__)
 
 #: The ten actions, in the order of the labels.
-CLASS_NAMES = (
-    "walk",
-    "sitDown",
-    "standUp",
-    "pickUp",
-    "carry",
-    "throw",
-    "push",
-    "pull",
-    "waveHands",
-    "clapHands",
-)
+ACTIONS = CLASS_NAMES["utkinect"]
 
 LABELS = "actionLabel.txt"
 SPLITS = "tr_te_splits.mat"
@@ -74,10 +61,8 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
     warning (the published results are on the 199 others); ``"between"`` takes what lies between its
     neighbors.
     """
-    if nan_spans not in ("drop", "between"):
-        raise InputError(f"nan_spans must be drop or between, got {nan_spans!r}")
-    found: list[Span] = []
-    nan: list[Span] = []
+    check_choice("nan_spans", nan_spans, ("drop", "between"))
+    spans: list[Span] = []
     seen: set[str] = set()
     video = ""
     for number, text in enumerate(read_lines(path), start=1):
@@ -86,22 +71,19 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
             continue
         place = f"{path}, line {number}"
         if len(fields) == 1 and _VIDEO.fullmatch(fields[0]):
-            video = fields[0]
-            span = None
+            key = video = fields[0]
         else:
-            span = _span(place, video, fields, number)
-        key = video if span is None else span.name
+            spans.append(_span(place, video, fields, number))
+            key = spans[-1].name
         if key in seen:
-            raise InputError(f"{place}: {key} stands in the file twice; take one out")
+            raise InputError(f"{place}: duplicate {key}; remove one")
         seen.add(key)
-        if span is not None:
+    found = []
+    for at, span in enumerate(spans):
+        if span.first >= 0:
             found.append(span)
-            if span.first < 0:
-                nan.append(span)
-    for span in nan:
-        at = found.index(span)
-        if nan_spans == "between":
-            found[at] = _between(path, found, at)
+        elif nan_spans == "between":
+            found.append(_between(path, spans, at))
         else:
             logger.warning(
                 "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
@@ -110,22 +92,21 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
                 span.line,
                 span.name,
             )
-            found.remove(span)
     return found
 
 
 def _span(place: str, video: str, fields: list[str], line: int) -> Span:
     action = fields[0].removesuffix(":")
-    if not video or len(fields) != 3 or action not in CLASS_NAMES:
+    if not video or len(fields) != 3 or action not in ACTIONS:
         raise InputError(
             f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one "
-            f"(walk: 252 390) should stand, of the actions {', '.join(CLASS_NAMES)}; copy "
+            f"(walk: 252 390) should be, of the actions {', '.join(ACTIONS)}; copy "
             f"{LABELS} again from its source"
         )
     if fields[1] == fields[2] == "NaN":
         return Span(video, action, -1, -1, line)
     if not all(re.fullmatch(r"[0-9]{1,9}", text) for text in fields[1:]):
-        raise InputError(f"{place}: {' '.join(fields[1:])[:40]!r} are no two frame numbers")
+        raise InputError(f"{place}: {' '.join(fields[1:])[:40]!r} are not two frame numbers")
     first, last = int(fields[1]), int(fields[2])
     if last < first:
         raise InputError(f"{place}: the span ends at {last}, before it begins at {first}")
@@ -169,8 +150,7 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
     into one frame. ``gaps="keep"``: all poses in turn, as published recipes have them.
     ``"interpolate"``: poses at every second number, linearly; repeated numbers give their mean.
     """
-    if gaps not in ("keep", "interpolate"):
-        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    check_choice("gaps", gaps, ("keep", "interpolate"))
     path = Path(path)
     number, pos = read_video(path)
     if span is not None:
@@ -190,7 +170,7 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
         meta |= {"subject": int(match[1]), "replication": int(match[2])}  # type: ignore[dict-item]
     label = -1
     if span is not None:
-        label = CLASS_NAMES.index(span.action)
+        label = ACTIONS.index(span.action)
         meta["path"] = f"{path} ({span.action})"
     return Clip.from_positions(
         path.stem if span is None else span.name,
@@ -233,8 +213,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     that video tests, all others train. ``nan_spans``: see :func:`read_spans`; ``gaps``:
     :func:`read_span`.
     """
-    if gaps not in ("keep", "interpolate"):
-        raise InputError(f"gaps must be keep or interpolate, got {gaps!r}")
+    check_choice("gaps", gaps, ("keep", "interpolate"))
     root = Path(root)
     if root.is_file():
         return _open_video(root, nan_spans, gaps)
@@ -290,13 +269,13 @@ def _reader(
             for path, span in zip(videos, spans, strict=True)
         ),
         get_layout("kinectv1_20"),
-        CLASS_NAMES,
+        ACTIONS,
         splits,
         tuple(videos),
         read_span,
         {"gaps": gaps},
         tuple({"span": span} for span in spans),
-        labels=tuple(-1 if span is None else CLASS_NAMES.index(span.action) for span in spans),
+        labels=tuple(-1 if span is None else ACTIONS.index(span.action) for span in spans),
         numbers=tuple(numbers),
     )
 

@@ -293,7 +293,7 @@ def test_a_folder_for_each_class(tmp_path):
     write_openpose(tmp_path / "v9", walkers())
     with pytest.raises(InputError, match=r"'v9' is in no folder.*--options\.labels"):
         open_data(tmp_path, labels="folder")
-    with pytest.raises(InputError, match="labels must be table or folder"):
+    with pytest.raises(InputError, match="labels must be one of table, folder"):
         open_data(tmp_path, labels="names")
 
 

@@ -126,8 +126,8 @@ def test_a_folder_without_labels(save, tmp_path):
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("[" * 10**6, "nested too deep"),
-        ('{"data": ' + "[" * 10**6, "nested too deep"),
+        ("[" * 10**6, "not valid JSON"),
+        ('{"data": ' + "[" * 10**6, "not valid JSON"),
         ('{"data": 1' + "0" * 5000 + "}", "not valid JSON"),
         ("", "empty"),
         ("{", "not valid JSON"),
@@ -136,13 +136,13 @@ def test_a_folder_without_labels(save, tmp_path):
         ({"data": []}, "no body in any of its 0 frames"),
         ({"data": [5]}, 'entry 1 of "data"'),
         ({"data": [{"frame_index": True, "skeleton": []}]}, 'entry 1 of "data"'),
-        (content([(1, [body()]), (1, [body()])]), "frame 1 stands in it twice"),
+        (content([(1, [body()]), (1, [body()])]), "duplicate frame 1"),
         (content([(-1, [body()])]), "frame -1: not from 0"),
         (
             content([(n, []) for n in (*range(19_000), 18_999)]),
-            "frame 18999 stands in it twice",
+            "duplicate frame 18999",
         ),
-        ('{"data": [], "data": []}', "'data' stands twice in one object"),
+        ('{"data": [], "data": []}', "key 'data' repeated"),
         (content([(1, [{**body(), "pose": [320.0] * 36}])]), "far outside of the picture"),
         (content([(1, [body()])], index=[[[]]]), '"label_index" is a list'),
         (content([(10**9, [body()])]), "frame 1000000000: not from 0"),
@@ -197,7 +197,7 @@ def test_files_that_contradict_each_other(tree, save, tmp_path):
 def test_a_name_twice_in_the_labels(tree):
     entry = '"a": {"has_skeleton": true, "label": "run", "label_index": 0}'
     (tree / "kinetics_train_label.json").write_text("{" + entry + ", " + entry + "}")
-    with pytest.raises(InputError, match="'a' stands twice"):
+    with pytest.raises(InputError, match="key 'a' repeated"):
         open_kinetics(tree)
 
 
@@ -215,7 +215,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(ANYTHING, st.sampled_from(["data", "label_index", "frame_index", "skeleton", "body",
                                   "pose", "score"]))  # fmt: skip
 def test_any_value_anywhere_gives_a_clip_or_an_error(tmp_path_factory, value, where):

@@ -152,9 +152,9 @@ def test_h36m_folders(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda s: s.replace(",", " ", 1), "line 1: 116 numbers where 117 should stand"),
-        (lambda s: s + "1,2,3\n", "line 7: 3 numbers where 117"),
-        (lambda s: "\n" + s, "line 1: .*numbers where 117"),
+        (lambda s: s.replace(",", " ", 1), "line 1: 116 numbers instead of 117"),
+        (lambda s: s + "1,2,3\n", "line 7: 3 numbers instead of 117"),
+        (lambda s: "\n" + s, "line 1: .*numbers instead of 117"),
         (lambda s: s.replace(s.split(",")[5], "nan", 1), "'nan' in column 6 is not a finite"),
         (lambda s: s.replace(s.split(",")[5], "x", 1), "'x' in column 6"),
         (lambda s: s.replace(s.split(",")[5], "90", 1), "line 1, column 6: 90 is no exponential"),
@@ -170,7 +170,7 @@ def test_bad_content_is_named(tmp_path, change, told):
 
 
 def test_other_files_are_refused(cmu_root):
-    with pytest.raises(InputError, match=r"99 numbers|117 numbers|numbers where 99"):
+    with pytest.raises(InputError, match=r"99 numbers|117 numbers|numbers instead of 99"):
         read_angles(next(cmu_root.rglob("*_1.txt")), H36M)
     for options in ({"step": 0}, {"step": True}, {"root_motion": "x"}, {"rest_pose": "x"}):
         with pytest.raises(InputError, match="must be"):

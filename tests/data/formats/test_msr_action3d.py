@@ -5,8 +5,8 @@ import pytest
 
 from asgcn_dgl.data import open_data
 from asgcn_dgl.data.formats.msr_action3d import (
-    CLASS_NAMES,
     JOINTS,
+    NAMES,
     SUBSETS,
     USED,
     read_msr_action3d,
@@ -46,13 +46,13 @@ def test_joints_find_their_places(tmp_path):
 
 def test_the_set_and_its_subsets(root):
     source = open_data(root)
-    assert source.origin.format == "msr_action3d" and source.class_names == CLASS_NAMES
+    assert source.origin.format == "msr_action3d" and source.class_names == NAMES
     train, test = source.split("xsub")
     assert len(train) == len(test) == 20
     assert {source.recording(place).subject for place in test} == {2}
     for subset, actions in SUBSETS.items():
         part = open_data(root, subset=subset)
-        assert part.class_names == tuple(CLASS_NAMES[action - 1] for action in actions)
+        assert part.class_names == tuple(NAMES[action - 1] for action in actions)
         assert [clip.label for clip in part] == list(part.labels)
         assert sorted(part.labels) == [number for number in range(8) for _ in "ab"]
         assert all(part.read(n).name == name for n, name in enumerate(part.names))

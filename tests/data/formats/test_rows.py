@@ -149,7 +149,7 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
         ("k,0,3,1,2\n", "line 2: '3' is no joint"),
         ("k,0,a,1,two\n", "line 2: 'two' where a number"),
         ("k,0,a,1,1_0\n", "line 2: '1_0' where a number"),
-        ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 is there twice"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "line 3: joint 'a' of frame 0 is repeated"),
         ("../k,0,a,1,2\n", "line 2: '../k' cannot be the name"),
         (",0,a,1,2\n", "line 2: '' cannot be the name"),
         ("k,0,a,1,2\nk,100000000000,a,1,2\n", "100000000001 frames from 0 on would take"),
@@ -206,7 +206,7 @@ def test_parquet_says_the_same(write, group):
     ("rows", "told"),
     [
         ("k,0,d,1,2\n", "row 1: 'd' is no joint"),
-        ("k,0,a,1,2\nk,0,a,3,4\n", "row 2: joint 'a' of frame 0 is there twice"),
+        ("k,0,a,1,2\nk,0,a,3,4\n", "row 2: joint 'a' of frame 0 is repeated"),
         ("k,0.5,a,1,2\n", "row 1: '0.5' where a frame number"),
     ],
 )

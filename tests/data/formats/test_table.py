@@ -126,7 +126,7 @@ def test_a_folder_without_a_table(tmp_path):
         ("camera", "subject", "line 1: a table needs a column 'clip', and each column once"),
         ("split_cross", "split_a b", "line 1: 'split_a b' cannot be the name of a split"),
         ("camera", "fps", r"clips\.csv \(a\): fps is '-2', no number of frames a second"),
-        ("b,run", "a,run", "line 3: 'a' stands here twice"),
+        ("b,run", "a,run", "line 3: 'a' is repeated"),
         ("b,run", "e,run", "line 3: 'e' is not among the recordings"),
         ("b,run", "../b,run", "line 3: '../b' cannot be the name"),
         ("b,run,2,,test,train\n", "", r"no line of 'b'; add one"),
@@ -156,7 +156,7 @@ def test_labels_that_are_no_classes(tmp_path):
     with pytest.raises(InputError, match="label 'run' is none of the 2 classes"):
         find_table(tmp_path, NAMES)
     (tmp_path / "classes.txt").write_text("walk\nwalk\n")
-    with pytest.raises(InputError, match="'walk' stands there twice"):
+    with pytest.raises(InputError, match="duplicate class 'walk'"):
         find_table(tmp_path, NAMES)
 
 

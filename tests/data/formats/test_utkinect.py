@@ -12,7 +12,7 @@ from members import members
 from scipy import io
 
 from asgcn_dgl.data.formats.utkinect import (
-    CLASS_NAMES,
+    ACTIONS,
     open_utkinect,
     read_span,
     read_spans,
@@ -76,7 +76,7 @@ def test_sequences_and_splits(root, caplog):
     assert "line 99: no frames (NaN) of s10_e02_carry; it is left out" in " ".join(
         caplog.text.split()
     )
-    assert len(source) == 79 and source.class_names == CLASS_NAMES
+    assert len(source) == 79 and source.class_names == ACTIONS
     assert list(source.splits)[:11] == [*(f"five_{n}" for n in range(1, 11)), "sequence_s01_e01"]
     assert len(source.splits) == 30
     subjects = write_splits(root / "again.mat")
@@ -97,7 +97,7 @@ def test_spans_take_their_frames(root):
     for action, inside in (("walk", [0, 1, 2]), ("sitDown", [3]), ("carry", [4, 5])):
         clip = source.read(source.names.index(f"s03_e02_{action}"))
         np.testing.assert_allclose(clip.pos[0], pos[inside], atol=1e-6)  # repeats are kept
-        assert CLASS_NAMES[clip.label] == action
+        assert ACTIONS[clip.label] == action
         assert (clip.meta["subject"], clip.meta["replication"]) == (3, 2)
     assert number.tolist() == list(NUMBERS)
     assert source.read(source.names.index("s03_e02_push")).num_frames == 1
@@ -152,11 +152,11 @@ def test_lost_joints_stay_lost(tmp_path):
         ("s01_e01\nwaltz: 1 2\n", "line 2: 'waltz: 1 2' where a video"),
         ("s01_e01\nwalk: 1\n", "line 2: 'walk: 1' where"),
         ("s01_e01\nwalk: 1 2 3\n", "line 2: 'walk: 1 2 3' where"),
-        ("s01_e01\nwalk: 1 x\n", "line 2: '1 x' are no two frame numbers"),
-        ("s01_e01\nwalk: NaN 4\n", "line 2: 'NaN 4' are no two"),
+        ("s01_e01\nwalk: 1 x\n", "line 2: '1 x' are not two frame numbers"),
+        ("s01_e01\nwalk: NaN 4\n", "line 2: 'NaN 4' are not two"),
         ("s01_e01\nwalk: 5 4\n", "line 2: the span ends at 4, before it begins at 5"),
-        ("s01_e01\nwalk: 1 2\nwalk: 3 4\n", "line 3: s01_e01_walk stands in the file twice"),
-        ("s01_e01\nwalk: 1 2\ns01_e01\n", "line 3: s01_e01 stands in the file twice"),
+        ("s01_e01\nwalk: 1 2\nwalk: 3 4\n", "line 3: duplicate s01_e01_walk"),
+        ("s01_e01\nwalk: 1 2\ns01_e01\n", "line 3: duplicate s01_e01"),
         ("../s01_e01\nwalk: 1 2\n", "line 1: '../s01_e01' where a video"),
     ],
 )
@@ -171,7 +171,7 @@ def test_bad_labels_are_named(labels, text, told):
         (lambda s: s.replace("\n12  ", "\n9  ", 1), "line 2: 9 is no frame number that follows"),
         (lambda s: s.replace("\n12  ", "\n12.5  ", 1), "line 2: 12.5 is no frame number"),
         (lambda s: "-" + s, "line 1: -10 is no frame number"),
-        (lambda s: s[: len(s) // 2], "line .: .*numbers where 61 should stand"),
+        (lambda s: s[: len(s) // 2], "line .: .*numbers instead of 61"),
         (lambda s: s.replace(".", ".nan", 1), "line 1: .* in column 2 is not a finite number"),
         (lambda s: " ", "the file is empty"),
     ],
