@@ -44,8 +44,8 @@ def demo(
     out: Annotated[str, "Folder for everything."] = "runs/demo",
     data: Annotated[
         Literal["synthetic", "coordinated"],
-        "The generated set: actions of single limbs and of two people, or actions that differ by "
-        "which limbs move together.",
+        "The generated set: actions of single limbs and of two people, or actions most of which "
+        "differ by how two limbs move together.",
     ] = "synthetic",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
     seeds: Annotated[

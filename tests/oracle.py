@@ -159,28 +159,43 @@ def encode(encoder, bodies):
     return link @ encoder.out.weight.t() + encoder.out.bias
 
 
+def spoken_pose(decoder, c, x):
+    """f_v of type c, of poses (V, D)."""
+    elu, width = torch.nn.functional.elu, decoder.hidden_feats
+    first = slice(c * width, (c + 1) * width)
+    hidden = elu(x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first])
+    return hidden @ decoder.joint_second.weight[c] + decoder.joint_second.bias[c]
+
+
+def spoken(decoder, c, moved):
+    """f_e of type c for messages of motion, of movements (V, D)."""
+    h = spoken_pose(decoder, c, moved)
+    z = h @ decoder.link_sender.weight[c] + decoder.link_sender.bias[c]
+    return torch.nn.functional.elu(z) @ decoder.link_second.weight[c]
+
+
 def decode(decoder, feat, links, pred_steps=1):
     """The decoder for one body, frame by frame: feat (V, T, D), links (C, V, V)."""
     size, frames, _ = feat.shape
     width, types = decoder.hidden_feats, decoder.num_actional
     elu = torch.nn.functional.elu
     state = torch.zeros(size, width, dtype=feat.dtype)
-    gru, means, guess = decoder.gru, [], None
+    gru, means, guess, before = decoder.gru, [], None, feat[:, 0]
     for t in range(frames - 1):
         x = feat[:, t] if t % pred_steps == 0 else guess
         messages = []
         for c in range(types):
-            first = slice(c * width, (c + 1) * width)
-            hidden = elu(
-                x @ decoder.joint_first.weight[first].t() + decoder.joint_first.bias[first]
-            )
-            h = hidden @ decoder.joint_second.weight[c] + decoder.joint_second.bias[c]
-            w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
-            pair = torch.cat(
-                [h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1
-            )
-            z = elu(pair @ w1 + decoder.link_receiver.bias[c])
-            q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
+            if decoder.link_receiver is None:  # messages of motion
+                said, nothing = (spoken(decoder, c, each) for each in (x - before, 0 * x[:1]))
+                q = (said - nothing)[None].expand(size, -1, -1)
+            else:
+                h = spoken_pose(decoder, c, x)
+                w1 = torch.cat([decoder.link_receiver.weight[c], decoder.link_sender.weight[c]])
+                pair = torch.cat(
+                    [h[:, None].expand(-1, size, -1), h[None].expand(size, -1, -1)], dim=-1
+                )
+                z = elu(pair @ w1 + decoder.link_receiver.bias[c])
+                q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
             messages.append(links[c][:, :, None] * q)
         q = sum(messages)  # (V, V, H)
         if decoder.reduce == "mean":
@@ -197,6 +212,7 @@ def decode(decoder, feat, links, pred_steps=1):
         state = (1 - z) * torch.tanh(inew + r * hnew) + z * state
         change = mlp(decoder.out, state)
         guess = x + change if decoder.residual else change
+        before = x
         means.append(guess)
     return torch.stack(means, dim=1)
 

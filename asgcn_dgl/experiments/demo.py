@@ -29,10 +29,13 @@ __all__ = ["demo", "demo_seeds"]
 
 #: The packaged configuration that each generated set is trained with.
 CONFIGS = {"synthetic": "demo", "coordinated": "coordinated"}
+#: The sensor of each: the noise of a joint in metres, how often joints are lost.
+SENSORS = {"synthetic": (0.01, 1.0), "coordinated": (0.005, 0.3)}
 CLIPS_PER_CLASS = 36
 SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"
 THRESHOLD = 0.5  # of the links that are drawn
+IN_USE = 0.01  # of the pairs of joints are linked by a type that is used
 FIGURES = ("a_links", "confusion", "prediction")
 
 
@@ -49,9 +52,9 @@ def demo(
 
     An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
     ``report.html`` and ``demo.json``, whose content is returned. ``data`` is the set,
-    ``"synthetic"``, or ``"coordinated"``, of which most actions differ by which limbs move
-    together; ``config`` is by default the package's for it. InputError if the folder holds runs of
-    other options.
+    ``"synthetic"``, or ``"coordinated"``, of which most actions differ by how two limbs move
+    together; ``config`` is by default the package's for it. InputError if the folder holds
+    runs of other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
@@ -168,11 +171,14 @@ def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None
     """Write the set, with a progress bar if one is wanted."""
     total = clips_per_class * len(SETS[config.data])
     steps = iter(track(range(total), "writing", config))
+    noise, losses = SENSORS[config.data]
     write_synthetic(
         config.root,
         clips_per_class=clips_per_class,
         subjects=subjects,
         seed=config.trainer.seed,
+        noise=noise,
+        losses=losses,
         actions=config.data,
         progress=lambda done, of: next(steps),
     )
@@ -194,7 +200,8 @@ def _report(folder: Path, summary: dict[str, Any]) -> str:
         f"chance {summary['chance']:.1f} %",
         f"prediction error over the next frames: {1000 * summary['mpjpe']:.1f} mm   "
         f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm",
-        f"A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, by type {types} %",
+        f"A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, by type {types} %   "
+        f"types in use {_in_use(use)} of {len(use['types'])}",
     ]
     if use["area"] is not None:
         lines.append(
@@ -211,6 +218,11 @@ def _report(folder: Path, summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _in_use(use: dict[str, Any]) -> int:
+    """Count the types that link one pair of joints in a hundred or more."""
+    return sum(each["linked"] >= IN_USE for each in use["types"])
+
+
 #: Columns of the table of seeds: title, value of a row, digits.
 _COLUMNS = (
     ("top-1 %", lambda row: row["top1"], 1),
@@ -221,6 +233,7 @@ _COLUMNS = (
     ("area after", lambda row: row["links"]["after"]["area"], 3),
     ("constant", lambda row: row["links"]["after"]["constant_area"], 3),
     ("pairs linked %", lambda row: 100 * row["links"]["after"]["linked"], 1),
+    ("types", lambda row: _in_use(row["links"]["after"]), 0),
 )
 
 

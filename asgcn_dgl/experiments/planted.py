@@ -65,7 +65,7 @@ def planted_area(
     """Test A-links as a sign of moving together.
 
     Each pair of joints of different limbs counts once: its score is the probability that it is
-    linked by any type, in the surer of its two directions.
+    linked by any type, the mean of its two directions.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def planted_area(
         limb = limb_of_joints(persons)
         apart = (limb[:, None] != limb[None, :]) & (limb[:, None] >= 0) & (limb[None, :] >= 0)
         apart &= np.triu(np.ones_like(apart), 1)
-        scores.setdefault(persons, []).append(np.maximum(linked, linked.T)[apart])
+        scores.setdefault(persons, []).append(0.5 * (linked + linked.T)[apart])
         truths.setdefault(persons, []).append(truth[apart])
     if not scores:
         return None

@@ -114,6 +114,10 @@ class AIM(nn.Module):
         P0; 0 for no ghost type.
     variance
         σ².
+    centered
+        See :class:`AIMEncoder`.
+    messages
+        See :class:`AIMDecoder`.
 
     Examples
     --------
@@ -139,6 +143,8 @@ class AIM(nn.Module):
         reduce: str = "mean",
         ghost_prior: float = 0.95,
         variance: float = 5e-4,
+        centered: bool = False,
+        messages: str = "pairs",
     ) -> None:
         super().__init__()
         check_prior(ghost_prior)
@@ -153,8 +159,15 @@ class AIM(nn.Module):
             tau=tau,
             hard=hard,
             ghost=ghost_prior > 0,
+            centered=centered,
         )
-        self.decoder = AIMDecoder(in_feats, num_actional, hidden_feats=hidden_feats, reduce=reduce)
+        self.decoder = AIMDecoder(
+            in_feats,
+            num_actional,
+            hidden_feats=hidden_feats,
+            reduce=reduce,
+            messages=messages,
+        )
 
     def reset_parameters(self) -> None:
         """Draw all weights."""

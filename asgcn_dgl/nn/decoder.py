@@ -15,6 +15,8 @@ from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, in_pieces, pairs_of, recomputed
 
+MESSAGES = ("pairs", "motion")
+
 
 class AIMDecoder(nn.Module):
     r"""Predict poses along A-links (Sec. 4.1, steps a to d).
@@ -45,6 +47,11 @@ class AIMDecoder(nn.Module):
         Predict the change of the pose, not the pose.
     dropout
         Dropout inside the perceptrons.
+    messages
+        ``"pairs"``, as above, or ``"motion"``: :math:`f_e^{(c)}(f_v^{(c)}(\Delta x_j^t)) -
+        f_e^{(c)}(f_v^{(c)}(0))`, where :math:`\Delta x_j^t = x_j^t - x_j^{t-1}`. In messages of
+        pairs joint i hears of itself, whoever sends, and how strong a link is tells it something,
+        so that links to joints at rest pay. A joint at rest sends no message of motion.
     etype
         Name of the edge type that holds the ordered pairs.
 
@@ -69,10 +76,16 @@ class AIMDecoder(nn.Module):
         reduce: str = "mean",
         residual: bool = True,
         dropout: float = 0.0,
+        messages: str = "pairs",
         etype: str = "actional_1",
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, num_actional=num_actional, hidden_feats=hidden_feats)
+        if messages not in MESSAGES:
+            raise ValueError(f"messages must be 'pairs' or 'motion', got {messages!r}")
+        if messages == "motion" and reduce == "max":
+            raise ValueError("reduce must be 'mean' for messages of motion, got 'max'")
+        self.messages = messages
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
         self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
@@ -82,9 +95,10 @@ class AIMDecoder(nn.Module):
         # f_v of all types; f_e's first map parted into what receiver and sender contribute.
         self.joint_first = nn.Linear(in_feats, types * width)
         self.joint_second = TypedLinear(types, width, width)
-        self.link_receiver = TypedLinear(types, width, width)
-        self.link_sender = TypedLinear(types, width, width, bias=False)
-        self.link_second = TypedLinear(types, width, width)
+        pairs = messages == "pairs"
+        self.link_receiver = TypedLinear(types, width, width) if pairs else None
+        self.link_sender = TypedLinear(types, width, width, bias=not pairs)
+        self.link_second = TypedLinear(types, width, width, bias=pairs)
         self.gru = nn.GRU(width + in_feats, width, batch_first=True)
         self.out = MLP(width, width, in_feats, dropout=dropout)
         self.reset_parameters()
@@ -93,7 +107,8 @@ class AIMDecoder(nn.Module):
         """Draw all weights; the output starts near zero, so that the last pose is guessed."""
         self.joint_first.reset_parameters()
         for layer in (self.joint_second, self.link_receiver, self.link_sender, self.link_second):
-            layer.reset_parameters()
+            if layer is not None:
+                layer.reset_parameters()
         self.gru.reset_parameters()
         self.out.reset_parameters()
         nn.init.normal_(self.out.second.weight, std=1e-2)
@@ -117,10 +132,11 @@ class AIMDecoder(nn.Module):
             return means
         steps = []
         state: Tensor | None = None
-        guess = shown[:, :1]
+        guess = before = shown[:, :1]
         for frame in range(shown.shape[1]):
             pose = shown[:, frame : frame + 1] if frame % pred_steps == 0 else guess
-            guess, state = self._step(pairs, pose, edge_weight, state)
+            guess, state = self._step(pairs, pose, edge_weight, state, before)
+            before = pose
             steps.append(guess)
         return torch.cat(steps, dim=1)
 
@@ -130,27 +146,40 @@ class AIMDecoder(nn.Module):
         check_sizes(num_steps=num_steps)
         pairs = pairs_of(graph, self.etype)
         means, state = self._step(pairs, feat, edge_weight, None)
-        steps = [means[:, -1:]]
+        steps, before = [means[:, -1:]], feat[:, -1:]
         while len(steps) < num_steps:
-            guess, state = self._step(pairs, steps[-1], edge_weight, state)
+            guess, state = self._step(pairs, steps[-1], edge_weight, state, before)
+            before = steps[-1]
             steps.append(guess)
         return torch.cat(steps, dim=1)
 
     def _step(
-        self, pairs: Pairs, feat: Tensor, edge_weight: Tensor, state: Tensor | None
+        self,
+        pairs: Pairs,
+        feat: Tensor,
+        edge_weight: Tensor,
+        state: Tensor | None,
+        before: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the means after each of the frames (N, T, D), and the state after the last."""
-        message = self._messages(pairs, feat, edge_weight)
+        """Return the means after each of the frames (N, T, D), and the state after the last.
+
+        ``before`` is the pose (N, 1, D) before them; without it the joints were at rest.
+        """
+        if self.messages == "pairs":
+            message = self._messages(pairs, feat, edge_weight)
+        else:
+            start = feat[:, :1] if before is None else before
+            moved = torch.cat([start, feat], dim=1).diff(dim=1)
+            message = self._messages_of_motion(pairs, moved, edge_weight)
         hidden, state = self.gru(torch.cat([message, feat], dim=-1), state)
         change = self.out(hidden)
         return (feat + change if self.residual else change), state
 
     def _messages(self, pairs: Pairs, feat: Tensor, edge_weight: Tensor) -> Tensor:
         """Return F over j of Q_ij, (N, T, H), all types and frames at once."""
-        joints, frames, _ = feat.shape
-        hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
-        hidden = hidden.view(joints * frames, self.num_actional, -1).transpose(0, 1)
-        shape = (self.num_actional, joints, frames, self.hidden_feats)
+        assert self.link_receiver is not None
+        hidden = self._hidden(feat)
+        shape = (self.num_actional, *feat.shape[:2], self.hidden_feats)
         receiver = self._link_first(self.link_receiver, hidden).view(shape)
         sender = self._link_first(self.link_sender, hidden).view(shape)
         if self.reduce == "max":
@@ -162,12 +191,32 @@ class AIMDecoder(nn.Module):
             return torch.cat(parts, dim=1)
         # f_e's second map is linear: it follows the mean over senders.
         mean = pairs.average(receiver.flatten(2), sender.flatten(2), edge_weight)  # (C, N, T H)
-        rows = mean.reshape(self.num_actional, joints * frames, -1)
-        mapped = torch.bmm(rows, self.link_second.weight).sum(dim=0)
+        mapped = self._mapped(mean, feat)
         assert self.link_second.bias is not None
         strength = pairs.reduce(edge_weight, "mean").to(mapped.dtype)  # (N, C)
         offset = strength @ self.link_second.bias.squeeze(1).to(mapped.dtype)  # (N, H)
-        return mapped.view(joints, frames, -1) + offset.unsqueeze(1)
+        return mapped + offset.unsqueeze(1)
+
+    def _messages_of_motion(self, pairs: Pairs, moved: Tensor, edge_weight: Tensor) -> Tensor:
+        """Return the mean over j of A_ij times what joint j says of its movement, (N, T, H)."""
+        rest = moved.new_zeros(1, 1, moved.shape[2])
+        shape = (self.num_actional, *moved.shape[:2], self.hidden_feats)
+        said = F.elu(self._link_first(self.link_sender, self._hidden(moved))).view(shape)
+        nothing = F.elu(self._link_first(self.link_sender, self._hidden(rest)))
+        mean = pairs.mix((said - nothing.unsqueeze(2)).flatten(2), edge_weight)  # (C, N, T H)
+        return self._mapped(mean, moved)
+
+    def _hidden(self, feat: Tensor) -> Tensor:
+        """Return the hidden layer of f_v of all types, (C, N T, H)."""
+        hidden = self.dropout(F.elu(self.joint_first(feat)))  # (N, T, C H)
+        rows: Tensor = hidden.flatten(0, 1).unflatten(1, (self.num_actional, -1)).transpose(0, 1)
+        return rows
+
+    def _mapped(self, mean: Tensor, feat: Tensor) -> Tensor:
+        """Apply f_e's second map without its bias to (C, N, T H), and add the types, (N, T, H)."""
+        joints, frames, _ = feat.shape
+        rows = mean.reshape(self.num_actional, joints * frames, -1)
+        return torch.bmm(rows, self.link_second.weight).sum(dim=0).view(joints, frames, -1)
 
     def _link_first(self, link: TypedLinear, hidden: Tensor) -> Tensor:
         """Apply f_e's first map after f_v's second: both are linear, and multiplied once."""
@@ -207,7 +256,7 @@ class AIMDecoder(nn.Module):
         """Say the options."""
         return (
             f"{self.in_feats}, num_actional={self.num_actional}, hidden_feats={self.hidden_feats}, "
-            f"reduce={self.reduce!r}, residual={self.residual}"
+            f"reduce={self.reduce!r}, residual={self.residual}, messages={self.messages!r}"
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
-from asgcn_dgl.ops.frames import as_mask, sample_frames
+from asgcn_dgl.ops.frames import as_mask, frame_mean, sample_frames, zero_missing
 from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, gumbel_softmax, pairs_of
 
 
@@ -62,6 +62,9 @@ class AIMEncoder(nn.Module):
         One-hot samples with straight-through gradients.
     ghost
         Whether there is a ghost type; without it (P0 = 0) its probability is 0.
+    centered
+        Take each joint's place relative to its mean over the frames, so that links are inferred
+        from how joints move alone, not from where they are; false is the paper's.
     etype
         Name of the edge type that holds the ordered pairs, if the graphs are not the builder's.
 
@@ -90,6 +93,7 @@ class AIMEncoder(nn.Module):
         tau: float = 0.5,
         hard: bool = False,
         ghost: bool = True,
+        centered: bool = False,
         etype: str = "actional_1",
     ) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ class AIMEncoder(nn.Module):
             raise ValueError(f"tau must be positive, got {tau!r}")
         self.in_feats, self.num_actional, self.num_frames = in_feats, num_actional, num_frames
         self.reduce, self.tau, self.hard, self.ghost = reduce, tau, hard, ghost
-        self.etype = etype
+        self.centered, self.etype = centered, etype
         width = in_feats * num_frames
         self.joint_maps = nn.ModuleList()
         self.link_maps = nn.ModuleList()
@@ -160,7 +164,9 @@ class AIMEncoder(nn.Module):
                 f"got shape {tuple(feat.shape)}"
             )
         pairs = pairs_of(graph, self.etype)
-        seen, _ = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
+        seen, there = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
+        if self.centered:
+            seen = zero_missing(seen - frame_mean(seen, there).unsqueeze(1), there)
         joint = seen.flatten(1)  # (N, num_frames D)
         link: Tensor | None = None
         for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True):
@@ -178,7 +184,8 @@ class AIMEncoder(nn.Module):
         """Say the options."""
         return (
             f"{self.in_feats}, num_actional={self.num_actional}, num_frames={self.num_frames}, "
-            f"reduce={self.reduce!r}, tau={self.tau}, hard={self.hard}, ghost={self.ghost}"
+            f"reduce={self.reduce!r}, tau={self.tau}, hard={self.hard}, ghost={self.ghost}, "
+            f"centered={self.centered}"
         )
 
 

@@ -43,6 +43,10 @@ class Pairs(ABC):
         ``receiver`` and ``sender`` are (C, N, F), the strengths A (E, C).
         """
 
+    @abstractmethod
+    def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """Return the mean over senders j of A_ij,c sender_j, (C, N, F), as :meth:`average` does."""
+
 
 def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
     """Return the pairs of a batch in the graph's order; of DGL graphs the edges of ``etype``."""
@@ -97,6 +101,15 @@ class CompletePairs(Pairs):
         rows = [group.rows for group in self.groups]
         return self._placed(parts, rows, self.num_nodes, dim=1)
 
+    def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """See :meth:`Pairs.mix`."""
+        parts = []
+        for group in self.groups:
+            links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
+            far = _units(group, sender, dim=1)
+            parts.append((links.to(far.dtype) @ far).flatten(1, 2))
+        return self._placed(parts, [group.rows for group in self.groups], self.num_nodes, dim=1)
+
     @staticmethod
     def _placed(
         parts: list[Tensor], places: list[Tensor | None], total: int, dim: int = 0
@@ -141,6 +154,12 @@ class EdgePairs(Pairs):
             for near, far in in_pieces(receiver, sender, dim=2, size=size)
         ]
         return self._mean(torch.cat(parts, dim=2).transpose(0, 1)).transpose(0, 1)
+
+    def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        """See :meth:`Pairs.mix`."""
+        sent = sender.index_select(1, self.src) * edge_weight.t().unsqueeze(2).to(sender.dtype)
+        total = torch.zeros_like(sender).index_add(1, self.dst, sent)
+        return self._mean(total.transpose(0, 1)).transpose(0, 1)
 
     def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
         active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))

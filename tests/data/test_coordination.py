@@ -46,11 +46,11 @@ def test_the_pair_moves_as_the_action_is_named(label, seed):
     together = np.corrcoef(one, two)[0, 1]
     how = NAMES[label].split(" ", 3 if "two" in NAMES[label] else 1)[-1]
     if how.endswith("together"):
-        assert together > 0.8
+        assert together > 0.5
     elif how.endswith("by turns"):
-        assert together < -0.8
+        assert together < -0.5
     else:
-        assert abs(together) < 0.75
+        assert -0.8 < together < 0.2
 
 
 @pytest.mark.parametrize("label", range(len(COORDINATED)))
@@ -66,18 +66,24 @@ def test_bodies_are_bodies(label):
         assert np.linalg.norm(np.diff(bodies, axis=1), axis=-1).max() < 0.6
 
 
-def test_a_limb_by_itself_tells_nothing():
-    """Hands rise as high and as often whether they belong to the pair or not."""
-    for measure, most in ((np.ptp, 0.25), (lambda y: np.abs(np.diff(y)).mean(), 0.3)):
-        inside, outside = [], []
-        for label in range(6):  # one person
-            for seed in range(12):
-                bodies, pair = play(label, seed)
-                for side in (0, 1):
-                    member = any((each.kind, each.side) == ("hand", side) for each in pair)
-                    (inside if member else outside).append(measure(bodies[0, :, WRIST[side], 1]))
-        gap = abs(np.mean(inside) - np.mean(outside)) / np.mean(inside)
-        assert gap < most
+def test_a_limb_by_itself_does_not_tell_how_it_moves_with_the_other():
+    """Limbs of a pair rise as high and as fast in each of the three ways."""
+    for measure in (np.ptp, lambda y: np.abs(np.diff(y)).mean()):
+        for first in range(0, len(COORDINATED), 3):
+            ways = []
+            for label in range(first, first + 3):
+                found = []
+                for seed in range(12):
+                    bodies, pair = play(label, seed)
+                    found += [measure(height(bodies, limb)) for limb in pair]
+                ways.append(np.mean(found))
+            assert np.ptp(ways) / np.mean(ways) < 0.25
+
+
+def test_any_hand_and_any_foot_may_be_the_pair():
+    seen = {play(3, seed)[1] for seed in range(40)}
+    assert len(seen) == 4
+    assert {limb.kind for pair in seen for limb in pair} == {"hand", "foot"}
 
 
 def test_which_limbs_move_together_is_known_of_every_clip():
@@ -107,7 +113,7 @@ def test_what_is_known_is_what_is_recorded():
     clip = make_clip(label, 2, 1, 1, seed=4, noise=0, losses=0, actions=MIXED)
     pair = moving_together(label, 2, 1, 1, seed=4)
     tops = [clip.joints[limb.person, :, WRIST[limb.side], 1] for limb in pair]
-    assert np.corrcoef(*tops)[0, 1] > 0.8
+    assert np.corrcoef(*tops)[0, 1] > 0.5
 
 
 def test_the_set_is_written_and_recognized(tmp_path):

@@ -23,8 +23,17 @@ def setup(bodies=2, joints=4, frames=5, **options):
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 @pytest.mark.parametrize("residual", [True, False])
 def test_equals_the_stepwise_formula(residual, reduce, pred_steps):
+    steps_agree(pred_steps, reduce=reduce, residual=residual)
+
+
+@pytest.mark.parametrize("pred_steps", [1, 3])
+def test_messages_of_motion_equal_the_stepwise_formula(pred_steps):
+    steps_agree(pred_steps, messages="motion")
+
+
+def steps_agree(pred_steps, **options):
     with float64():
-        graph, decoder, feat, links = setup(2, reduce=reduce, residual=residual)
+        graph, decoder, feat, links = setup(2, **options)
         feat.requires_grad_()
         links.requires_grad_()
         inputs = [feat, links, *decoder.parameters()]
@@ -238,3 +247,39 @@ def test_starts_near_the_last_pose():
 def test_errors_name_argument_rule_and_value(call, message):
     with pytest.raises(ValueError, match=message):
         call(*setup())
+
+
+def test_messages_of_motion_are_the_same_on_edges():
+    with float64():
+        graph, _, _, links = setup(2)
+        src, dst = (torch.tensor(side) for side in complete(2, 4))
+        sender = torch.randn(2, 8, 5)
+        found = pairs_of(graph).mix(sender, links)
+        expected = EdgePairs(8, src, dst).mix(sender, links)
+    torch.testing.assert_close(found, expected)
+
+
+def test_joints_at_rest_send_no_message_of_motion():
+    graph, decoder, feat, links = setup(1, frames=6, messages="motion")
+    feat[1:] = feat[1:, :1]
+    torch.testing.assert_close(
+        decoder(graph, feat, links)[0], decoder(graph, feat, torch.zeros_like(links))[0]
+    )
+    moved = decoder(graph, feat, links) - decoder(graph, feat, torch.zeros_like(links))
+    assert moved[1:].abs().max() > 1e-6
+
+
+def test_rollout_of_messages_of_motion_goes_on_from_its_guesses():
+    graph, decoder, feat, links = setup(1, messages="motion")
+    one = decoder.rollout(graph, feat, links, 1)
+    two = decoder.rollout(graph, feat, links, 2)
+    again = decoder.rollout(graph, torch.cat([feat, one], dim=1), links, 1)
+    torch.testing.assert_close(two[:, :1], one)
+    torch.testing.assert_close(two[:, 1:], again)
+
+
+def test_unknown_messages_are_refused():
+    with pytest.raises(ValueError, match=r"messages must be.*'all'"):
+        AIMDecoder(3, 2, messages="all")
+    with pytest.raises(ValueError, match=r"reduce must be 'mean'"):
+        AIMDecoder(3, 2, reduce="max", messages="motion")

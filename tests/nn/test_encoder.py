@@ -209,3 +209,19 @@ def test_bad_features_are_named():
     graph, encoder, feat = setup()
     with pytest.raises(ValueError, match=r"feat must be \(joints, frames, 3\) with 8 joints"):
         encoder(graph, feat[:, :, :2])
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_centered_links_depend_on_movement_alone(missing):
+    graph, encoder, feat = setup(2, centered=True)
+    encoder.eval()
+    mask = torch.ones(feat.shape[:2], dtype=torch.bool)
+    if missing:
+        mask[1, 2] = False
+    elsewhere = feat + torch.randn(len(feat), 1, 3)
+    torch.testing.assert_close(
+        encoder.infer(graph, elsewhere, mask), encoder.infer(graph, feat, mask)
+    )
+    encoder.centered = False
+    apart = encoder.infer(graph, elsewhere, mask) - encoder.infer(graph, feat, mask)
+    assert apart.abs().max() > 1e-3

@@ -7,6 +7,8 @@ a limb by itself moves alike in all actions: only the pair tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from asgcn_dgl.data.synthetic.actions import ACTIONS, Action, Limb, Take, facing_pair
@@ -31,41 +33,50 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """Joints of a limb: the right one, the left one."""
 
-WAYS = {"together": 0.0, "by turns": np.pi, "one after the other": 0.5 * np.pi}
-"""By what phase the second limb follows the first."""
+WAYS = ("together", "by turns", "one after the other")
+"""How the second limb of a pair follows the first."""
 
-FRAMES = (72, 89)  # of a clip, not including the last
-TEMPO = 1.0  # how often limbs rise in a second, at an average pace
+FRAMES = (96, 113)  # of a clip, not including the last
+BEATS = (0.5, 0.9)  # seconds from a lowest point to the next highest, at an average pace
+REACTION = (0.12, 0.16)  # seconds by which people are late who move together
+LATE = (0.6, 0.7)  # mean beats by which one moves after the other
+OWN_SHARE = 0.1  # how often a limb that is not of the pair moves as well
 
 
-class _Tempo:
-    """Movements of the limbs of one clip, up and down between 0 and 1."""
+class _Drive:
+    """A movement up and down between about 0 and 1, with beats of random length and height."""
 
     def __init__(self, take: Take) -> None:
-        self.take = take
-        self.rate = TEMPO * take.pace * take.rng.uniform(0.9, 1.1)  # hertz
-        self.wander = self._wander()
+        rng = take.rng
+        count = int(np.ceil(2 * (take.clock[-1] + 2.0) / (BEATS[0] / take.pace)))
+        times = np.cumsum(rng.uniform(*BEATS, count) / take.pace)
+        self.times = times - times[0] - rng.uniform(1.0, 1.5)
+        high = (np.arange(count) + rng.integers(2)) % 2
+        self.levels = np.where(high, rng.uniform(0.75, 1.0, count), rng.uniform(0.0, 0.25, count))
 
-    def _wander(self) -> Array:
-        return self.take.rng.uniform(0.0, 2 * np.pi) + 0.35 * self.take.drift()
+    def __call__(self, clock: Array) -> Array:
+        """Return where the movement is at these seconds: a minimum-jerk step in each beat."""
+        beat = np.clip(np.searchsorted(self.times, clock, "right") - 1, 0, len(self.times) - 2)
+        start, stop = self.times[beat], self.times[beat + 1]
+        u = np.clip((clock - start) / (stop - start), 0.0, 1.0)
+        step = u**3 * (10.0 + u * (6.0 * u - 15.0))
+        return self.levels[beat] + step * (self.levels[beat + 1] - self.levels[beat])
 
-    def shared(self, phase: float) -> Array:
-        """Movement of a limb of the pair."""
-        return 0.5 + 0.5 * np.sin(2 * np.pi * self.rate * self.take.clock + self.wander - phase)
 
-    def own(self) -> Array:
-        """Movement of any other limb: slower or faster than the pair."""
-        rng = self.take.rng
-        ratio = rng.uniform(0.5, 0.7) if rng.random() < 0.5 else rng.uniform(1.4, 1.8)
-        angle = 2 * np.pi * self.rate * ratio * self.take.clock + self._wander()
-        return 0.5 + 0.5 * np.sin(angle)
+def _follow(take: Take, drive: _Drive, way: str) -> Array:
+    """Return the movement of the second limb of a pair."""
+    late = take.rng.uniform(*REACTION)
+    if way == "one after the other":
+        late = take.rng.uniform(*LATE) * float(np.mean(BEATS)) / take.pace
+    moved = drive(take.clock - late)
+    return 1.0 - moved if way == "by turns" else moved
 
 
 def _raise_hand(take: Take, figure: Figure, side: int, height: Array) -> None:
-    """Raise a hand from beside the hip to shoulder height and over."""
+    """Raise a hand from beside the hip to the height of the chest."""
     rng, reach = take.rng, min(take.reach, 1.1)
-    low = np.array([rng.uniform(0.2, 0.45), rng.uniform(-0.8, -0.6), rng.uniform(0.15, 0.4)])
-    high = np.array([rng.uniform(0.15, 0.6), rng.uniform(-0.1, 0.5) * reach, 0.5])
+    low = np.array([0.35, -0.7, 0.3]) + rng.uniform(-0.07, 0.07, 3)
+    high = np.array([0.4, 0.1 * reach, 0.5]) + rng.uniform(-0.07, 0.07, 3)
     place = low[:, None] + (high - low)[:, None] * height
     figure.point_elbow(side, 0.8, -0.5, 0.1, np.ones(take.frames))
     figure.move_hand(side, figure.reach(side, *place))
@@ -73,56 +84,82 @@ def _raise_hand(take: Take, figure: Figure, side: int, height: Array) -> None:
 
 def _lift_foot(take: Take, figure: Figure, side: int, height: Array) -> None:
     """Lift a knee, the other foot stays on the floor."""
-    up = take.rng.uniform(0.1, 0.17) * min(take.reach, 1.1) * figure.body.height * height
+    up = take.rng.uniform(0.19, 0.22) * min(take.reach, 1.1) * figure.body.height * height
     figure.move_foot(side, 0.0, up, 0.6 * up)
     figure.toes[side] = -0.5 * height
 
 
 def _dance(
-    take: Take, pair: tuple[Limb, Limb], phase: float, figures: tuple[Figure, ...]
+    take: Take, pair: tuple[Limb, Limb], way: str, figures: tuple[Figure, ...]
 ) -> list[Array]:
-    """Let every person move both hands and the left foot, the pair of limbs at one tempo."""
-    tempo = _Tempo(take)
+    """Let the limbs of the pair move, and now and then another by itself."""
     take.pair = pair
-    moves = {pair[0]: tempo.shared(0.0), pair[1]: tempo.shared(phase)}
-    if take.rng.random() < 0.5:  # either may lead
-        moves = {pair[0]: moves[pair[1]], pair[1]: moves[pair[0]]}
+    drive = _Drive(take)
+    lead = int(take.rng.integers(2))
+    moves = {pair[lead]: drive(take.clock), pair[1 - lead]: _follow(take, drive, way)}
     people = (take.subject, take.partner)
     for person, figure in enumerate(figures):
-        limbs = [Limb(person, "foot", 1), Limb(person, "hand", 0), Limb(person, "hand", 1)]
-        heights = [moves[limb] if limb in moves else tempo.own() for limb in limbs]
-        _lift_foot(take, figure, 1, heights[0])
-        take.trunk(figure, people[person], right=0.02 * figure.body.height)
+        heights: dict[tuple[str, int], Array] = {}
+        for kind, side in (("foot", 0), ("foot", 1), ("hand", 0), ("hand", 1)):
+            limb = Limb(person, kind, side)
+            if limb in moves:
+                heights[kind, side] = moves[limb]
+            elif take.rng.random() < OWN_SHARE and (
+                kind == "hand" or ("foot", 1 - side) not in heights
+            ):
+                heights[kind, side] = _Drive(take)(take.clock)
         for side in (0, 1):
-            _raise_hand(take, figure, side, heights[1 + side])
+            if ("foot", side) in heights:
+                _lift_foot(take, figure, side, heights["foot", side])
+        take.trunk(figure, people[person])
+        for side in (0, 1):
+            if ("hand", side) in heights:
+                _raise_hand(take, figure, side, heights["hand", side])
     return [figure.positions() for figure in figures]
 
 
-def _action(pair: tuple[Limb, Limb], phase: float) -> Action:
+def _hands(take: Take) -> tuple[Limb, Limb]:
+    return Limb(0, "hand", 0), Limb(0, "hand", 1)
+
+
+def _hand_and_foot(take: Take) -> tuple[Limb, Limb]:
+    hand, foot = take.rng.integers(2, size=2)
+    return Limb(0, "hand", int(hand)), Limb(0, "foot", int(foot))
+
+
+def _hands_of_two(take: Take) -> tuple[Limb, Limb]:
+    mine, yours = take.rng.integers(2, size=2)
+    return Limb(0, "hand", int(mine)), Limb(1, "hand", int(yours))
+
+
+def _action(draw_pair: Callable[[Take], tuple[Limb, Limb]], way: str) -> Action:
     """Return the action in which two limbs move together."""
 
     def act(take: Take) -> list[Array]:
         # They were at it before the clip begins, and do not stop where it ends.
         take.cut(int(take.rng.integers(*FRAMES)))
-        figures: tuple[Figure, ...] = (take.figure(take.subject),)
+        pair = draw_pair(take)
+        figures: tuple[Figure, ...]
         if any(limb.person for limb in pair):
             figures = facing_pair(take, take.rng.uniform(1.3, 1.8))
-        return _dance(take, pair, phase, figures)
+        else:
+            figures = (take.figure(take.subject),)
+        return _dance(take, pair, way, figures)
 
     return act
 
 
 _PAIRS = {
-    "hands": (Limb(0, "hand", 0), Limb(0, "hand", 1)),
-    "hand and foot": (Limb(0, "hand", 0), Limb(0, "foot", 1)),
-    "hands of two": (Limb(0, "hand", 0), Limb(1, "hand", 0)),
+    "hands": (1, _hands),
+    "hand and foot": (1, _hand_and_foot),
+    "hands of two": (2, _hands_of_two),
 }
 
 # Class name, number of persons, typical duration in seconds, function.
 COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
-    (f"{who} {how}", 1 + max(limb.person for limb in pair), 2.7, _action(pair, phase))
-    for who, pair in _PAIRS.items()
-    for how, phase in WAYS.items()
+    (f"{who} {way}", persons, 2.7, _action(draw_pair, way))
+    for who, (persons, draw_pair) in _PAIRS.items()
+    for way in WAYS
 )
 """Actions that differ by which limbs move together, and how."""
 
