@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 # The processes that tests start take as many, so that their results agree bit for bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# A shell ignores Ctrl-C for what it runs in the background, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine may be busy: no example has to be fast. CI draws the same examples each time.
 hypothesis.settings.register_profile("default", deadline=None)

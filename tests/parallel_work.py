@@ -116,7 +116,12 @@ def means():
 
         known = torch.ones(2, 3, dtype=torch.bool)
         prediction.update(
-            Clips(last=torch.zeros(2, 3), future=torch.ones(2, 3, 3), future_mask=known),
+            Clips(
+                last=torch.zeros(2, 3),
+                future=torch.ones(2, 3, 3),
+                future_mask=known,
+                unit=None,
+            ),
             SimpleNamespace(future=torch.zeros(2, 3, 3)),
         )
     recognition.gather()
