@@ -304,8 +304,10 @@ def _compare(
                 continue
             given: tuple[Tensor, ...] = program.example(number, frames, seed=frames)
             if takes_last and number > 1:  # else it is left out
-                past = program.no_pose(number).shape[2] if program.poses == "recent" else 0
-                given = (*given, given[0][:, :, :past] if past else given[0][:, :, 0])
+                shape = program.no_pose(number).shape
+                first = given[0][:, :, :1]
+                past = first.expand(shape) if program.poses == "recent" else first.squeeze(2)
+                given = (*given, past.contiguous())
             for got, wanted in zip(run(*given), program(*given), strict=True):
                 scale = max(1.0, float(wanted.abs().max()))
                 worst = max(worst, float((got - wanted).abs().max()) / scale)
