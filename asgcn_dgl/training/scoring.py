@@ -145,36 +145,37 @@ class PredictionScores:
     _target: list[Tensor] = field(default_factory=list)
     _still: list[Tensor] = field(default_factory=list)
     _mask: list[Tensor] = field(default_factory=list)
+    _unit: list[Tensor] = field(default_factory=list)  # length that is 1 in the clips, by axis
 
     def update(self, batch: Batch, out: ASGCNOutput) -> None:
         """Take in a batch; joints without a known future are left out."""
         if out.future is None:
             return
         known = batch.future_mask.any(dim=1)
-        unit = 1.0 if batch.unit is None else batch.unit[known].unsqueeze(1)
         target = batch.future[known]
-        still = batch.last[known].unsqueeze(1).expand_as(target)
-        self._future.append((unit * out.future.detach().float()[known]).cpu())
-        self._target.append((unit * target).cpu())
-        self._still.append((unit * still).cpu())
+        unit = torch.ones_like(target[:, 0]) if batch.unit is None else batch.unit[known]
+        self._future.append(out.future.detach().float()[known].cpu())
+        self._target.append(target.cpu())
+        self._still.append(batch.last[known].unsqueeze(1).expand_as(target).cpu())
+        self._unit.append(unit.unsqueeze(1).cpu())
         self._mask.append(batch.future_mask[known].cpu())
         self.clips += len(batch)
 
     def gather(self) -> None:
         """Take in what the other processes have; all of them must call this."""
         if processes() > 1:
-            mine = (self._future, self._target, self._still, self._mask)
+            mine = (self._future, self._target, self._still, self._mask, self._unit)
             found = gathered((self.clips, mine))
             self.clips = sum(clips for clips, _ in found)
             tensors = zip(*(each for _, each in found), strict=True)
-            self._future, self._target, self._still, self._mask = map(_joined, tensors)
+            self._future, self._target, self._still, self._mask, self._unit = map(_joined, tensors)
 
     def known(self) -> bool:
         """Tell whether there is any future to compare with."""
         return any(bool(mask.any()) for mask in self._mask)
 
     def loss(self) -> float | None:
-        """Return the mean squared error, or None where nothing was predicted."""
+        """Return the mean squared error in the units of training, or None without a future."""
         if not self.known():
             return None
         future, target, mask = map(torch.cat, (self._future, self._target, self._mask))
@@ -190,7 +191,8 @@ class PredictionScores:
         future, target, still, mask = map(
             torch.cat, (self._future, self._target, self._still, self._mask)
         )
-        future, target, still = (unit * each for each in (future, target, still))
+        units = unit * torch.cat(self._unit)
+        future, target, still = (units * each for each in (future, target, still))
         return {
             "mpjpe": metrics.mpjpe(future, target, mask),
             "zero_velocity": metrics.mpjpe(still, target, mask),

@@ -76,7 +76,7 @@ def test_prediction_scores_by_hand(size):
     assert summary["zero_velocity"] == pytest.approx(3.5)
     assert summary["mpjpe_per_frame"] == pytest.approx([0, 2])
     assert summary["zero_velocity_per_frame"] == pytest.approx([5, 2])
-    assert scores.loss() == pytest.approx(1)
+    assert scores.loss() == pytest.approx(1 / size**2)
     assert scores.clips == 1
 
 
