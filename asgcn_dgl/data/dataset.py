@@ -170,9 +170,10 @@ class SkeletonDataset(Dataset[Sample]):
         if num_clips < 1:
             raise ValueError(f"num_clips must be at least 1, got {num_clips}")
         self.transform = transform
-        self._steps = transform.transforms if isinstance(transform, Compose) else (transform,)
-        last = self._steps[-1] if self._steps else None  # a Compose may be of nothing
-        self._box = last if isinstance(last, FitBox) else None
+        steps = transform.transforms if isinstance(transform, Compose) else (transform,)
+        last = steps[-1] if steps else None  # a Compose may be of nothing
+        self._box = last if isinstance(last, FitBox) else None  # fitted to what is observed
+        self._move = transform if self._box is None else Compose(*steps[:-1])
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames
@@ -239,9 +240,7 @@ class SkeletonDataset(Dataset[Sample]):
         return self._boxed(clip, self.mode == "observed" and long_enough)[0]
 
     def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        if self._box is not None:  # fitted at the end, to what is observed
-            return Compose(*self._steps[:-1])(clip, rng)
-        return clip if self.transform is None else self.transform(clip, rng)
+        return clip if self._move is None else self._move(clip, rng)
 
     def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
         """Return the clip and its observed part in the box, if there is one, and its unit."""

@@ -117,6 +117,12 @@ class ASGConv(nn.Module):
             self.actional.reset_parameters()
         zero_biases(self.bias)
 
+    def start_near_zero(self, std: float = 1e-3) -> None:
+        """Draw small weights, for a convolution whose result changes something else."""
+        for half in (self.structural, self.actional):
+            if half is not None:
+                nn.init.normal_(half.weight, std=std)
+
     def forward(self, graph: Any, feat: Tensor, edge_weight: EdgeWeight | None = None) -> Tensor:
         """Convolve (N, ..., D) to (N, ..., O).
 

@@ -12,9 +12,7 @@ from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.asgconv import ASGConv
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.dct import dct_matrix
-from asgcn_dgl.ops.frames import frame_mean, zero_missing
-
-OUT_STD = 1e-3  # spread of the last convolution's weights, to begin with
+from asgcn_dgl.ops.frames import frame_mean, last_frames, zero_missing
 
 
 class ForecastBlock(nn.Module):
@@ -59,7 +57,7 @@ class ForecastBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw new weights."""
         for module in (self.conv_norm, self.conv, self.norm, self.linear):
             module.reset_parameters()
 
@@ -164,19 +162,13 @@ class ForecastNet(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden_feats)
         self.last = ASGConv(hidden_feats, size, **(conv or {}))
-        self._start_at_rest()
+        self.last.start_near_zero()  # the last pose repeated
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
         for part in (self.first, *self.blocks, self.norm, self.last):
             part.reset_parameters()
-        self._start_at_rest()
-
-    def _start_at_rest(self) -> None:
-        """Begin near what the coefficients say, which is the last pose repeated."""
-        nn.init.normal_(self.last.structural.weight, std=OUT_STD)
-        if self.last.actional is not None:
-            nn.init.normal_(self.last.actional.weight, std=OUT_STD)
+        self.last.start_near_zero()
 
     def extend(
         self,
@@ -293,9 +285,7 @@ class ForecastHead(ForecastNet):
             (N, T', d) positions.
         """
         recent = recent.unsqueeze(1) if recent.dim() == 2 else recent
-        missing = self.past_frames - recent.shape[1]
-        if missing > 0:
-            recent = torch.cat([recent[:, :1].expand(-1, missing, -1), recent], dim=1)
+        recent = last_frames(recent, self.past_frames)
         here = None if mask is None else mask.any(dim=1)
         mean = frame_mean(feat, mask)
-        return self.extend(graph, recent[:, -self.past_frames :], edge_weight, here, mean)
+        return self.extend(graph, recent, edge_weight, here, mean)

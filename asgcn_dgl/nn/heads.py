@@ -255,19 +255,13 @@ class NarrowPredictionHead(nn.Module):
         self.norm = MaskedBatchNorm(hidden_feats)
         self.dropout = nn.Dropout(dropout)
         self.last = ASGConv(hidden_feats + pose_feats, future_frames * pose_feats, **(conv or {}))
-        self._start_at_rest()
+        self.last.start_near_zero(OFFSET_STD)
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw new weights."""
         for layer in (self.first, self.norm, self.last):
             layer.reset_parameters()
-        self._start_at_rest()
-
-    def _start_at_rest(self) -> None:
-        """Begin with offsets near zero: the last pose repeated is hard enough to beat."""
-        for half in (self.last.structural, self.last.actional):
-            if half is not None:
-                nn.init.normal_(half.weight, std=OFFSET_STD)
+        self.last.start_near_zero(OFFSET_STD)
 
     def forward(
         self,

@@ -54,7 +54,7 @@ class Subject:
     slouch
         Radians by which the trunk is habitually bent.
     stance
-        Half the distance between the feet in metres.
+        Half the distance between the feet in meters.
     rest
         Habitual posture of the arms, an index into `REST_POSTURES`.
     """
@@ -153,7 +153,7 @@ class Take:
         )
 
     def figure(self, who: Subject, x: float = 0.0, heading: float | None = None) -> Figure:
-        """Put a person on the stage, `x` metres to the right, facing the front unless told."""
+        """Put a person on the stage, `x` meters to the right, facing about the front by default."""
         if heading is None:
             heading = self.rng.uniform(-0.9, 0.9)
         place = (x + self.rng.normal(0.0, 0.04), self.rng.normal(0.0, 0.1))
@@ -198,7 +198,7 @@ Action = Callable[[Take], list[Array]]
 
 
 def facing_pair(take: Take, gap: float) -> tuple[Figure, Figure]:
-    """Two persons who face each other across a gap in metres, the subject on either side."""
+    """Two persons who face each other across a gap in meters, the subject on either side."""
     side = take.rng.choice((-1.0, 1.0))
     turn = take.rng.normal(0.0, 0.08, 2)
     first = take.figure(take.subject, -side * gap / 2, heading=-side * np.pi / 2 + turn[0])
@@ -207,7 +207,7 @@ def facing_pair(take: Take, gap: float) -> tuple[Figure, Figure]:
 
 
 def _step(take: Take, figure: Figure, distance: float, start: float, stop: float) -> Array:
-    """Step forward with one foot and then the other; returns the pelvis's way in metres."""
+    """Step forward with one foot and then the other; returns the pelvis's way in meters."""
     lead = int(take.rng.integers(2))
     half = 0.5 * (stop - start)
     for side, begin in ((lead, start), (1 - lead, start + half)):
@@ -217,7 +217,7 @@ def _step(take: Take, figure: Figure, distance: float, start: float, stop: float
 
 
 def _stand_by(take: Take) -> Array:
-    """Somebody who looks on, one to one and a half metres aside."""
+    """Somebody who looks on, one to one and a half meters aside."""
     aside = take.rng.choice((-1.0, 1.0)) * take.rng.uniform(1.0, 1.4)
     you = take.figure(take.partner, aside)
     take.trunk(you, take.partner)
@@ -514,7 +514,7 @@ def perform(
     Returns
     -------
     Array
-        Joints ``(M, T, 25, 3)`` in metres, the floor at y = 0, with 1 or 2 bodies and 40 to 120
+        Joints ``(M, T, 25, 3)`` in meters, the floor at y = 0, with 1 or 2 bodies and 40 to 120
         frames at 30 frames a second. Bone lengths are constant.
     """
     return stage(action, subject, partner, rng, actions)[0]

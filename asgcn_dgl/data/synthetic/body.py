@@ -76,7 +76,7 @@ class Body:
     Parameters
     ----------
     height
-        Stature in metres.
+        Stature in meters.
     legs, arms, shoulders
         Factors of the average leg length, arm length and shoulder width.
     """
@@ -108,22 +108,22 @@ class Body:
         object.__setattr__(self, "offsets", offsets * self.height)
 
     def length(self, joint: int) -> float:
-        """Length in metres of the bone that ends at a joint."""
+        """Length in meters of the bone that ends at a joint."""
         return float(np.sqrt((self.offsets[joint] ** 2).sum()))
 
     @property
     def arm(self) -> float:
-        """Length in metres from shoulder to wrist."""
+        """Length in meters from shoulder to wrist."""
         return self.length(ELBOW[0]) + self.length(WRIST[0])
 
     @property
     def leg(self) -> float:
-        """Length in metres from hip to ankle."""
+        """Length in meters from hip to ankle."""
         return self.length(KNEE[0]) + self.length(ANKLE[0])
 
     @property
     def ankle_height(self) -> float:
-        """Height in metres of the ankle over the floor when the foot stands on it."""
+        """Height in meters of the ankle over the floor when the foot stands on it."""
         return -float(self.offsets[FOOT[0]][1])
 
 
@@ -135,14 +135,14 @@ def place_joints(body: Body, root: Array, turns: Array) -> Array:
     body
         The bone vectors.
     root
-        Positions ``(T, 3)`` of the base of the spine in metres.
+        Positions ``(T, 3)`` of the base of the spine in meters.
     turns
         Orientations ``(25, T, 3, 3)``: entry j turns the bone that ends at joint j.
 
     Returns
     -------
     Array
-        Positions ``(T, 25, 3)`` in metres.
+        Positions ``(T, 25, 3)`` in meters.
     """
     bones = (turns @ body.offsets[:, None, :, None])[..., 0]  # (V, T, 3)
     points = np.empty_like(bones)
@@ -165,7 +165,7 @@ def two_bone_reach(
     start, target
         Points ``(T, 3)``: the fixed end of the limb and where its free end shall be.
     upper, lower
-        Bone lengths in metres.
+        Bone lengths in meters.
     pole
         Directions ``(T, 3)`` towards which the elbow or the knee points.
 
@@ -198,11 +198,11 @@ class Figure:
     frames
         Number of frames T.
     place
-        Where the person stands on the floor, ``(x, z)`` in metres.
+        Where the person stands on the floor, ``(x, z)`` in meters.
     heading
         Turn about the vertical axis in radians; 0 looks along -z, positive turns to the left.
     stance
-        Half the distance between the feet in metres.
+        Half the distance between the feet in meters.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class Figure:
         self.points = np.zeros((frames, NUM_JOINTS, 3))
 
     def move_foot(self, side: int, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> None:
-        """Move one ankle by metres along the person's own axes, ``(T,)`` each or one number."""
+        """Move one ankle by meters along the person's own axes, ``(T,)`` each or one number."""
         local = np.zeros((self.frames, 3))
         local[:, 0], local[:, 1], local[:, 2] = right, up, -np.asarray(forward)
         self.feet[side] += local @ self.facing.T
@@ -311,7 +311,7 @@ class Figure:
         )
 
     def near(self, joint: int, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> Array:
-        """Points ``(T, 3)`` given from a joint of the trunk in metres along its own axes."""
+        """Points ``(T, 3)`` given from a joint of the trunk in meters along its own axes."""
         local = np.zeros((self.frames, 3))
         local[:, 0], local[:, 1], local[:, 2] = right, up, -np.asarray(forward)
         return self.points[:, joint] + apply(self.turns[joint], local)
@@ -327,7 +327,7 @@ class Figure:
         self.elbows[side] += weight[:, None] * (target - self.elbows[side])
 
     def positions(self) -> Array:
-        """Solve the limbs and return all joints, ``(T, 25, 3)`` in metres."""
+        """Solve the limbs and return all joints, ``(T, 25, 3)`` in meters."""
         ahead = self.facing @ np.array([0.0, 0.0, -1.0])
         for k in (0, 1):
             self._solve_arm(k)

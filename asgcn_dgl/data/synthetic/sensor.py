@@ -14,7 +14,7 @@ LOST, INFERRED, TRACKED = 0, 1, 2  # Kinect's tracking states
 # Degrees by which the cameras stand to the side: one oblique on each hand, one in front.
 CAMERA_ANGLES = {1: -45.0, 2: 0.0, 3: 45.0}
 
-# (distance, height, downward tilt) of the cameras: metres, metres, degrees. The set-up changes
+# (distance, height, downward tilt) of the cameras: meters, meters, degrees. The set-up changes
 # from subject to subject, as in NTU RGB+D.
 SETUPS = ((3.0, 1.2, 3.0), (3.4, 0.9, 0.0), (2.8, 1.5, 8.0), (3.2, 0.7, -4.0))
 
@@ -44,7 +44,7 @@ class Recording:
     Parameters
     ----------
     joints
-        Positions ``(M, T, 25, 3)`` in camera coordinates, metres; zero where a joint is lost.
+        Positions ``(M, T, 25, 3)`` in camera coordinates, meters; zero where a joint is lost.
     state
         Tracking states ``(M, T, 25)``.
     body_id
@@ -57,7 +57,7 @@ class Recording:
 
 
 def to_camera(world: Array, camera: int, setup: int, rng: np.random.Generator) -> Array:
-    """Turn world coordinates ``(..., 3)`` (floor at y = 0) into those of a camera, in metres."""
+    """Turn world coordinates ``(..., 3)`` (floor at y = 0) into those of a camera, in meters."""
     distance, height, tilt = SETUPS[setup % len(SETUPS)]
     angle = np.deg2rad(CAMERA_ANGLES[camera] + rng.normal(0.0, 4.0))
     place = np.array([0.0, -height, distance]) + rng.normal(0.0, (0.1, 0.03, 0.1))
@@ -130,7 +130,7 @@ def record(
     Parameters
     ----------
     world
-        Joints ``(M, T, 25, 3)`` in metres, the floor at y = 0.
+        Joints ``(M, T, 25, 3)`` in meters, the floor at y = 0.
     camera
         1, 2 or 3, see `CAMERA_ANGLES`.
     setup
@@ -138,7 +138,7 @@ def record(
     rng
         Source of noise and losses.
     noise
-        Standard deviation in metres of the noise of a trunk joint three metres away.
+        Standard deviation in meters of the noise of a trunk joint three meters away.
     losses
         How often joints and bodies are lost, relative to the usual; 0 for never.
 

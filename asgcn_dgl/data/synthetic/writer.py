@@ -257,7 +257,7 @@ def write_synthetic(
     seed
         Seed of everything; the same seed gives the same bytes.
     noise
-        Standard deviation in metres of the sensor's noise at three metres; 0 for none.
+        Standard deviation in meters of the sensor's noise at three meters; 0 for none.
     losses
         How often joints and bodies are lost, relative to the usual; 0 for never.
     actions
