@@ -84,7 +84,10 @@ class Pretrained:
             Where safetensors is not installed.
         """
         config, values, weights = read_pretrained(folder)
-        model = cast(Any, cls)(config)
+        try:
+            model = cast(Any, cls)(config)
+        except Exception as error:  # the layers check more than the options do
+            raise _not_options(Path(folder) / CONFIG_FILE, error) from error
         _fill(model, weights, folder)
         model.class_names = tuple(values["class_names"])
         model.preparation = values["preparation"]
@@ -111,8 +114,7 @@ def read_pretrained(
     try:
         config = ASGCNConfig.from_dict(values["model"])
     except Exception as error:  # damage leads to whatever it happens to hit
-        text = " ".join(str(error).split())
-        raise InputError(f"{file}: not the options of a model ({text[:200]})") from error
+        raise _not_options(file, error) from error
     values = {"class_names": [], "preparation": {}, **values}
     names = values["class_names"]
     if names and config.num_classes and len(names) != config.num_classes:
@@ -139,6 +141,11 @@ class _Known(TypedDict, total=False):
 class _Config(_Known):
     asgcn_dgl: int
     model: dict[str, Any]
+
+
+def _not_options(file: Path, error: Exception) -> InputError:
+    text = " ".join(str(error).split())
+    return InputError(f"{file}: not the options of a model ({text[:200]})")
 
 
 def _fill(model: Any, weights: Mapping[str, Tensor], folder: str | Path) -> None:

@@ -64,6 +64,12 @@ def test_damaged_files_are_named(tmp_path):
         config.write_text(json.dumps(other))
         with pytest.raises(InputError, match=r"config\.json.*streams must be at least one, each"):
             ASGCN.from_pretrained(tmp_path)
+    for damage in ({"num_classes": 0}, {"ghost_prior": 2**63}, {"layouts": {}}):
+        other = json.loads(held)
+        other["model"].update(damage)
+        config.write_text(json.dumps(other))
+        with pytest.raises(InputError, match=r"config\.json: not the options of a model"):
+            ASGCN.from_pretrained(tmp_path)
     other = json.loads(held)
     other["model"]["num_classes"] = 5
     config.write_text(json.dumps(other))
