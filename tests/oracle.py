@@ -127,9 +127,10 @@ def agc(feat, links, weight, normalise="paper"):
     return total
 
 
-def mlp(module, feat):
-    """Two layers with ELU; the norm, if there is one, from its formula."""
-    hidden = torch.nn.functional.elu(feat @ module.first.weight.t() + module.first.bias)
+def mlp(module, feat, added=0.0):
+    """Two layers with ELU, the first with something added; the norm from its formula, if any."""
+    first = feat @ module.first.weight.t() + module.first.bias
+    hidden = torch.nn.functional.elu(first + added)
     out = hidden @ module.second.weight.t() + module.second.bias
     if module.norm is None:
         return out
@@ -149,10 +150,17 @@ def encode(encoder, bodies):
     receiver = torch.tensor([i for i, _ in pairs])
     sender = torch.tensor([j for _, j in pairs])
     joint, link = bodies, None
-    for joint_map, link_map in zip(encoder.joint_maps, encoder.link_maps, strict=True):
+    if encoder.motion:
+        frames = bodies.view(batch, size, -1, encoder.in_feats)
+        joint = (frames - frames.mean(2, keepdim=True)).flatten(2)
+    maps = zip(encoder.joint_maps, encoder.link_maps, strict=True)
+    for update, (joint_map, link_map) in enumerate(maps):
         h = mlp(joint_map, joint)
         parts = [h[:, receiver], h[:, sender]] + ([link] if link is not None else [])
-        link = mlp(link_map, torch.cat(parts, dim=-1))
+        added = 0.0
+        if encoder.motion:
+            added = (h[:, receiver] * h[:, sender]) @ encoder.products[update].weight.t()
+        link = mlp(link_map, torch.cat(parts, dim=-1), added)
         fan = link.view(batch, size, size - 1, -1)
         pooled = fan.mean(2) if encoder.reduce == "mean" else fan.max(2).values
         joint = torch.cat([pooled, joint], dim=-1)
@@ -185,7 +193,7 @@ def decode(decoder, feat, links, pred_steps=1):
         x = feat[:, t] if t % pred_steps == 0 else guess
         messages = []
         for c in range(types):
-            if decoder.link_receiver is None:  # messages of motion
+            if decoder.motion:
                 said, nothing = (spoken(decoder, c, each) for each in (x - before, 0 * x[:1]))
                 q = (said - nothing)[None].expand(size, -1, -1)
             else:
@@ -198,7 +206,9 @@ def decode(decoder, feat, links, pred_steps=1):
                 q = z @ decoder.link_second.weight[c] + decoder.link_second.bias[c]
             messages.append(links[c][:, :, None] * q)
         q = sum(messages)  # (V, V, H)
-        if decoder.reduce == "mean":
+        if decoder.motion:
+            pooled = q.sum(1)
+        elif decoder.reduce == "mean":
             pooled = q.sum(1) / max(size - 1, 1)
         else:
             off = ~torch.eye(size, dtype=torch.bool)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from asgcn_dgl.experiments.gallery import Gallery, open_gallery
     from asgcn_dgl.experiments.grids import TABLE_NAMES
     from asgcn_dgl.experiments.links import class_links, link_matrix, links_used
-    from asgcn_dgl.experiments.planted import planted_area, planted_pairs
+    from asgcn_dgl.experiments.planted import planted_area, planted_limbs
     from asgcn_dgl.experiments.report import (
         draw_clip,
         moving_picture,
@@ -28,7 +28,7 @@ else:
             "gallery": ("Gallery", "open_gallery"),
             "grids": ("TABLE_NAMES",),
             "links": ("class_links", "link_matrix", "links_used"),
-            "planted": ("planted_area", "planted_pairs"),
+            "planted": ("planted_area", "planted_limbs"),
             "report": ("draw_clip", "moving_picture", "read_raw", "write_report", "write_view"),
             "tables": ("make_table",),
         },
@@ -48,7 +48,7 @@ __all__ = [
     "moving_picture",
     "open_gallery",
     "planted_area",
-    "planted_pairs",
+    "planted_limbs",
     "read_raw",
     "write_report",
     "write_view",

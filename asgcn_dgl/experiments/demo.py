@@ -30,7 +30,7 @@ __all__ = ["demo", "demo_seeds"]
 #: The packaged configuration that each generated set is trained with.
 CONFIGS = {"synthetic": "demo", "coordinated": "coordinated"}
 #: The sensor of each: the noise of a joint in meters, how often joints are lost.
-SENSORS = {"synthetic": (0.01, 1.0), "coordinated": (0.005, 0.3)}
+SENSORS = {"synthetic": (0.01, 1.0), "coordinated": (0.002, 0.1)}
 CLIPS_PER_CLASS = 36
 SUBJECTS = 36
 WITH_LINKS, WITHOUT_LINKS = "with_a_links", "without_a_links"

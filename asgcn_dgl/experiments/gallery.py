@@ -203,14 +203,13 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
     Positions are in the coordinates of the recordings. A clip of fewer than T' + 2 frames has no
     prediction. InputError if a clip's skeleton is not one that the model was trained on.
     """
-    for clip in clips:
-        restored.check_clip(clip)
+    clips = [restored.fit_clip(clip) for clip in clips]
     model, config = restored.model, restored.config
     steps = model.config.future_frames
     device = device_of(config)
     model.to(device).eval()
-    whole = make_dataset(list(clips), config, "whole", future_frames=steps)
-    observed = make_dataset(list(clips), config, "observed", future_frames=steps)
+    whole = make_dataset(clips, config, "whole", future_frames=steps)
+    observed = make_dataset(clips, config, "observed", future_frames=steps)
     stride = int(np.prod(model.config.strides))  # frames of a step of the last block
     found: list[Exhibit] = []
     size = config.trainer.eval_batch_size

@@ -11,30 +11,32 @@ from sklearn.metrics import roc_auc_score
 
 from asgcn_dgl.data.formats.ntu import parse_ntu_name
 from asgcn_dgl.data.synthetic import LIMBS, SETS, moving_together
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.viz.exhibit import Exhibit
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]
 
 
-def limb_of_joints(persons: int) -> npt.NDArray[np.int64]:
+def limb_of_joints(layout: SkeletonLayout, persons: int) -> npt.NDArray[np.int64]:
     """Return the number of the limb that each joint of the persons is of, -1 for the trunk.
 
     Limbs count person by person: right hand, left hand, right foot, left foot.
     """
-    one = np.full(25, -1)
-    for number, kind in enumerate(("hand", "foot")):
-        for side in (0, 1):
-            one[list(LIMBS[kind][side])] = 2 * number + side
+    names = get_layout("ntu25").joints
+    limbs = [LIMBS[kind][side] for kind in ("hand", "foot") for side in (0, 1)]
+    number = {names[joint]: limb for limb, joints in enumerate(limbs) for joint in joints}
+    one = np.array([number.get(joint, -1) for joint in layout.joints])
     return np.concatenate([np.where(one < 0, -1, one + 4 * person) for person in range(persons)])
 
 
-def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinated") -> Bools | None:
-    """Return which joints of a clip move together though they are of different limbs, (N, N).
+def planted_limbs(
+    name: str, persons: int, *, seed: int, data: str = "coordinated"
+) -> tuple[int, int] | None:
+    """Return the numbers of the two limbs of a clip that move together.
 
-    N counts the joints of all bodies. It is None if the action has no such pair, or others than the
-    ``persons`` who act are seen. ``data`` is a name in ``asgcn_dgl.data.synthetic.SETS``, ``seed``
-    that of the set.
+    It is None if the action has no such pair, or others than the ``persons`` who act are seen.
+    ``data`` is a name in ``asgcn_dgl.data.synthetic.SETS``, ``seed`` that of the set.
     """
     clip = parse_ntu_name(name)
     numbers = (clip.action, clip.subject, clip.camera, clip.replication)
@@ -42,17 +44,28 @@ def planted_pairs(name: str, persons: int, *, seed: int, data: str = "coordinate
     pair = moving_together(*numbers, seed=seed, actions=actions)
     if pair is None or persons != actions[clip.action - 1][1]:
         return None
-    limb = limb_of_joints(persons)
     one, two = (4 * each.person + 2 * (each.kind == "foot") + each.side for each in pair)
-    found = (limb[:, None] == one) & (limb[None, :] == two)
-    return np.asarray(found | found.T)
+    return one, two
+
+
+def limb_links(links: Floats, layout: SkeletonLayout, persons: int) -> Floats:
+    """Return how probable a link between two limbs is, (pairs of limbs,), lower triangle.
+
+    It is the largest probability of any type, joints and direction. ``links`` are (C, N, N).
+    """
+    limb, linked = limb_of_joints(layout, persons), links.sum(axis=0)
+    linked = np.maximum(linked, linked.T)
+    count = 4 * persons
+    return np.array(
+        [linked[np.ix_(limb == i, limb == j)].max() for i in range(count) for j in range(i)]
+    )
 
 
 class PlantedArea(NamedTuple):
     """Areas under the ROC curve, 0.5 for a guess and 1 for A-links where they should be.
 
     ``found`` is of the A-links. ``constant`` is of the best links that are the same in every clip:
-    each pair of joints is linked by the share of clips in which it moves together.
+    each pair of limbs is linked by the share of clips in which it moves together.
     """
 
     found: float
@@ -64,8 +77,7 @@ def planted_area(
 ) -> PlantedArea | None:
     """Test A-links as a sign of moving together.
 
-    Each pair of joints of different limbs counts once: its score is the probability that it is
-    linked by any type, the mean of its two directions.
+    Each pair of limbs counts once, see :func:`limb_links`.
 
     Parameters
     ----------
@@ -85,15 +97,13 @@ def planted_area(
     truths: dict[int, list[Bools]] = {}
     for exhibit in exhibits:
         persons = exhibit.num_bodies
-        truth = planted_pairs(exhibit.name, persons, seed=seed, data=data)
-        if exhibit.links is None or truth is None:
+        pair = planted_limbs(exhibit.name, persons, seed=seed, data=data)
+        if exhibit.links is None or pair is None:
             continue
-        linked = exhibit.links.sum(axis=0)
-        limb = limb_of_joints(persons)
-        apart = (limb[:, None] != limb[None, :]) & (limb[:, None] >= 0) & (limb[None, :] >= 0)
-        apart &= np.triu(np.ones_like(apart), 1)
-        scores.setdefault(persons, []).append(0.5 * (linked + linked.T)[apart])
-        truths.setdefault(persons, []).append(truth[apart])
+        scores.setdefault(persons, []).append(limb_links(exhibit.links, exhibit.layout, persons))
+        places = ((i, j) for i in range(4 * persons) for j in range(i))
+        truth = np.array([place == (max(pair), min(pair)) for place in places])
+        truths.setdefault(persons, []).append(truth)
     if not scores:
         return None
     share = [np.broadcast_to(np.mean(each, axis=0), np.shape(each)) for each in truths.values()]

@@ -126,8 +126,7 @@ class ASGCN(Pretrained, nn.Module):
                 hard=config.hard,
                 ghost_prior=config.ghost_prior,
                 variance=config.aim_variance,
-                centered=config.aim_centered,
-                messages=config.aim_messages,
+                motion=config.aim_motion,
             )
         self.input_norm = self._make_input_norm()
         self.streams: StreamFeatures | None = None

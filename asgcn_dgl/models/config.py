@@ -142,13 +142,10 @@ class ASGCNConfig(_OfTheData):
         Hidden units of the inference module.
     aim_dropout
         Dropout of the inference module's encoder.
-    aim_centered
-        Let the inference module see where each joint is relative to its mean place over the clip,
-        so that links follow from movement alone; false: its positions (the paper).
-    aim_messages
-        What the decoder of the inference module sends along a link: a function of the 'pairs' of
-        joints (the paper), or of the 'motion' of the sender, so that a joint at rest sends nothing
-        and a link to it does not pay.
+    aim_motion
+        Infer A-links from how joints move together: the encoder sees the products of their
+        movements, and the decoder sends the movement of the sender. False: from their positions
+        (the paper).
     aim_variance
         σ², variance of the poses that the inference module predicts, squared units of the data.
     link_mode
@@ -236,8 +233,7 @@ class ASGCNConfig(_OfTheData):
     aim_frames: int = 50
     aim_hidden: int = 128
     aim_dropout: float = 0.5
-    aim_centered: bool = False
-    aim_messages: Literal["pairs", "motion"] = "pairs"
+    aim_motion: bool = False
     aim_variance: float = 5e-4
     link_mode: LinkMode = "sampled"
     across_bodies: bool = False

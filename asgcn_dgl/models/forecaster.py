@@ -133,7 +133,7 @@ class Forecaster(Pretrained, ForecastNet):
                 tau=config.tau,
                 hard=config.hard,
                 ghost=config.ghost_prior > 0,
-                centered=config.aim_centered,
+                motion=config.aim_motion,
             )
 
     def reset_parameters(self) -> None:

@@ -114,10 +114,8 @@ class AIM(nn.Module):
         P0; 0 for no ghost type.
     variance
         σ².
-    centered
-        See :class:`AIMEncoder`.
-    messages
-        See :class:`AIMDecoder`.
+    motion
+        See :class:`AIMEncoder` and :class:`AIMDecoder`.
 
     Examples
     --------
@@ -143,8 +141,7 @@ class AIM(nn.Module):
         reduce: str = "mean",
         ghost_prior: float = 0.95,
         variance: float = 5e-4,
-        centered: bool = False,
-        messages: str = "pairs",
+        motion: bool = False,
     ) -> None:
         super().__init__()
         check_prior(ghost_prior)
@@ -159,14 +156,14 @@ class AIM(nn.Module):
             tau=tau,
             hard=hard,
             ghost=ghost_prior > 0,
-            centered=centered,
+            motion=motion,
         )
         self.decoder = AIMDecoder(
             in_feats,
             num_actional,
             hidden_feats=hidden_feats,
             reduce=reduce,
-            messages=messages,
+            motion=motion,
         )
 
     def reset_parameters(self) -> None:

@@ -15,8 +15,6 @@ from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, in_pieces, pairs_of, recomputed
 
-MESSAGES = ("pairs", "motion")
-
 
 class AIMDecoder(nn.Module):
     r"""Predict poses along A-links (Sec. 4.1, steps a to d).
@@ -47,11 +45,11 @@ class AIMDecoder(nn.Module):
         Predict the change of the pose, not the pose.
     dropout
         Dropout inside the perceptrons.
-    messages
-        ``"pairs"``, as above, or ``"motion"``: :math:`f_e^{(c)}(f_v^{(c)}(\Delta x_j^t)) -
-        f_e^{(c)}(f_v^{(c)}(0))`, where :math:`\Delta x_j^t = x_j^t - x_j^{t-1}`. In messages of
-        pairs joint i hears of itself, whoever sends, and how strong a link is tells it something,
-        so that links to joints at rest pay. A joint at rest sends no message of motion.
+    motion
+        Send :math:`f_e^{(c)}(f_v^{(c)}(\Delta x_j^t)) - f_e^{(c)}(f_v^{(c)}(0))`, where
+        :math:`\Delta x_j^t = x_j^t - x_j^{t-1}`, and let F be the sum. In messages as above joint i
+        hears of itself, whoever sends, and how strong a link is tells it something, so that links
+        to joints at rest pay. A joint at rest sends no message of motion.
     etype
         Name of the edge type that holds the ordered pairs.
 
@@ -76,16 +74,14 @@ class AIMDecoder(nn.Module):
         reduce: str = "mean",
         residual: bool = True,
         dropout: float = 0.0,
-        messages: str = "pairs",
+        motion: bool = False,
         etype: str = "actional_1",
     ) -> None:
         super().__init__()
         check_sizes(in_feats=in_feats, num_actional=num_actional, hidden_feats=hidden_feats)
-        if messages not in MESSAGES:
-            raise ValueError(f"messages must be 'pairs' or 'motion', got {messages!r}")
-        if messages == "motion" and reduce == "max":
+        if motion and reduce == "max":
             raise ValueError("reduce must be 'mean' for messages of motion, got 'max'")
-        self.messages = messages
+        self.motion = motion
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be 'mean' or 'max', got {reduce!r}")
         self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
@@ -95,10 +91,9 @@ class AIMDecoder(nn.Module):
         # f_v of all types; f_e's first map parted into what receiver and sender contribute.
         self.joint_first = nn.Linear(in_feats, types * width)
         self.joint_second = TypedLinear(types, width, width)
-        pairs = messages == "pairs"
-        self.link_receiver = TypedLinear(types, width, width) if pairs else None
-        self.link_sender = TypedLinear(types, width, width, bias=not pairs)
-        self.link_second = TypedLinear(types, width, width, bias=pairs)
+        self.link_receiver = None if motion else TypedLinear(types, width, width)
+        self.link_sender = TypedLinear(types, width, width, bias=motion)
+        self.link_second = TypedLinear(types, width, width, bias=not motion)
         self.gru = nn.GRU(width + in_feats, width, batch_first=True)
         self.out = MLP(width, width, in_feats, dropout=dropout)
         self.reset_parameters()
@@ -165,7 +160,7 @@ class AIMDecoder(nn.Module):
 
         ``before`` is the pose (N, 1, D) before them; without it the joints were at rest.
         """
-        if self.messages == "pairs":
+        if not self.motion:
             message = self._messages(pairs, feat, edge_weight)
         else:
             start = feat[:, :1] if before is None else before
@@ -198,13 +193,13 @@ class AIMDecoder(nn.Module):
         return mapped + offset.unsqueeze(1)
 
     def _messages_of_motion(self, pairs: Pairs, moved: Tensor, edge_weight: Tensor) -> Tensor:
-        """Return the mean over j of A_ij times what joint j says of its movement, (N, T, H)."""
+        """Return the sum over j of A_ij times what joint j says of its movement, (N, T, H)."""
         rest = moved.new_zeros(1, 1, moved.shape[2])
         shape = (self.num_actional, *moved.shape[:2], self.hidden_feats)
         said = F.elu(self._link_first(self.link_sender, self._hidden(moved))).view(shape)
         nothing = F.elu(self._link_first(self.link_sender, self._hidden(rest)))
-        mean = pairs.mix((said - nothing.unsqueeze(2)).flatten(2), edge_weight)  # (C, N, T H)
-        return self._mapped(mean, moved)
+        heard = pairs.mix((said - nothing.unsqueeze(2)).flatten(2), edge_weight)  # (C, N, T H)
+        return self._mapped(heard, moved)
 
     def _hidden(self, feat: Tensor) -> Tensor:
         """Return the hidden layer of f_v of all types, (C, N T, H)."""
@@ -256,7 +251,7 @@ class AIMDecoder(nn.Module):
         """Say the options."""
         return (
             f"{self.in_feats}, num_actional={self.num_actional}, hidden_feats={self.hidden_feats}, "
-            f"reduce={self.reduce!r}, residual={self.residual}, messages={self.messages!r}"
+            f"reduce={self.reduce!r}, residual={self.residual}, motion={self.motion}"
         )
 
 

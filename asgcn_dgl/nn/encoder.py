@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -62,9 +63,10 @@ class AIMEncoder(nn.Module):
         One-hot samples with straight-through gradients.
     ghost
         Whether there is a ghost type; without it (P0 = 0) its probability is 0.
-    centered
-        Take each joint's place relative to its mean over the frames, so that links are inferred
-        from how joints move alone, not from where they are; false is the paper's.
+    motion
+        Infer links from how joints move together, not from where they are: each joint's place is
+        taken relative to its mean over the frames, and the products of what two joints do are
+        features of their link too, which a sum of both does not hold. False is the paper's.
     etype
         Name of the edge type that holds the ordered pairs, if the graphs are not the builder's.
 
@@ -93,7 +95,7 @@ class AIMEncoder(nn.Module):
         tau: float = 0.5,
         hard: bool = False,
         ghost: bool = True,
-        centered: bool = False,
+        motion: bool = False,
         etype: str = "actional_1",
     ) -> None:
         super().__init__()
@@ -110,10 +112,11 @@ class AIMEncoder(nn.Module):
             raise ValueError(f"tau must be positive, got {tau!r}")
         self.in_feats, self.num_actional, self.num_frames = in_feats, num_actional, num_frames
         self.reduce, self.tau, self.hard, self.ghost = reduce, tau, hard, ghost
-        self.centered, self.etype = centered, etype
+        self.motion, self.etype = motion, etype
         width = in_feats * num_frames
         self.joint_maps = nn.ModuleList()
         self.link_maps = nn.ModuleList()
+        self.products = nn.ModuleList()
         for update in range(num_updates):
             self.joint_maps.append(
                 MLP(width, hidden_feats, hidden_feats, dropout=dropout, batch_norm=True)
@@ -128,6 +131,8 @@ class AIMEncoder(nn.Module):
                     batch_norm=True,
                 )
             )
+            if motion:
+                self.products.append(nn.Linear(hidden_feats, hidden_feats, bias=False))
             width += hidden_feats
         self.out = nn.Linear(hidden_feats, num_actional + 1)
         self.reset_parameters()
@@ -136,6 +141,9 @@ class AIMEncoder(nn.Module):
         """Draw all weights."""
         for module in (*self.joint_maps, *self.link_maps):
             module.reset_parameters()
+        for product in self.products:
+            assert isinstance(product, nn.Linear)
+            nn.init.normal_(product.weight, std=1.0 / math.sqrt(product.in_features))
         nn.init.xavier_normal_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -165,15 +173,21 @@ class AIMEncoder(nn.Module):
             )
         pairs = pairs_of(graph, self.etype)
         seen, there = sample_frames(graph, feat, self.num_frames, as_mask(mask, feat))
-        if self.centered:
+        if self.motion:
             seen = zero_missing(seen - frame_mean(seen, there).unsqueeze(1), there)
         joint = seen.flatten(1)  # (N, num_frames D)
         link: Tensor | None = None
-        for joint_map, link_map in zip(self.joint_maps, self.link_maps, strict=True):
+        for update, (joint_map, link_map) in enumerate(
+            zip(self.joint_maps, self.link_maps, strict=True)
+        ):
             assert isinstance(link_map, MLP)
             if link is not None:
                 joint = torch.cat([pairs.reduce(link, self.reduce), joint], dim=1)
-            link = link_map.finish(_first_map(pairs, link_map.first, joint_map(joint), link))
+            embedded = joint_map(joint)
+            hidden = _first_map(pairs, link_map.first, embedded, link)
+            if self.motion:
+                hidden = hidden + self.products[update](pairs.product(embedded))
+            link = link_map.finish(hidden)
         assert link is not None
         logits = self.out(link)
         if self.ghost:
@@ -185,7 +199,7 @@ class AIMEncoder(nn.Module):
         return (
             f"{self.in_feats}, num_actional={self.num_actional}, num_frames={self.num_frames}, "
             f"reduce={self.reduce!r}, tau={self.tau}, hard={self.hard}, ghost={self.ghost}, "
-            f"centered={self.centered}"
+            f"motion={self.motion}"
         )
 
 

@@ -33,6 +33,10 @@ class Pairs(ABC):
         """Add a feature of the receiver and one of the sender, (N, ...) each: (E, ...)."""
 
     @abstractmethod
+    def product(self, feat: Tensor) -> Tensor:
+        """Multiply the features (N, ...) of receiver and sender: (E, ...)."""
+
+    @abstractmethod
     def reduce(self, feat: Tensor, how: str) -> Tensor:
         """Mean or maximum of (E, ...) over the senders of each joint, (N, ...); 0 without any."""
 
@@ -45,7 +49,7 @@ class Pairs(ABC):
 
     @abstractmethod
     def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """Return the mean over senders j of A_ij,c sender_j, (C, N, F), as :meth:`average` does."""
+        """Return the sum over senders j of A_ij,c sender_j, (C, N, F)."""
 
 
 def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
@@ -73,10 +77,19 @@ class CompletePairs(Pairs):
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
         """See :meth:`Pairs.sum`."""
+        return self._joined(torch.add, receiver, sender)
+
+    def product(self, feat: Tensor) -> Tensor:
+        """See :meth:`Pairs.product`."""
+        return self._joined(torch.mul, feat, feat)
+
+    def _joined(
+        self, join: Callable[[Tensor, Tensor], Tensor], receiver: Tensor, sender: Tensor
+    ) -> Tensor:
         parts = []
         for group in self.groups:
             near, far = _units(group, receiver), _units(group, sender)
-            parts.append(_off_diagonal(near.unsqueeze(2) + far.unsqueeze(1)).flatten(0, 2))
+            parts.append(_off_diagonal(join(near.unsqueeze(2), far.unsqueeze(1))).flatten(0, 2))
         return self._placed(parts, [group.edges for group in self.groups], self.num_pairs)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
@@ -105,7 +118,7 @@ class CompletePairs(Pairs):
         """See :meth:`Pairs.mix`."""
         parts = []
         for group in self.groups:
-            links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
+            links = dense_links(group, edge_weight).transpose(0, 1)
             far = _units(group, sender, dim=1)
             parts.append((links.to(far.dtype) @ far).flatten(1, 2))
         return self._placed(parts, [group.rows for group in self.groups], self.num_nodes, dim=1)
@@ -138,6 +151,10 @@ class EdgePairs(Pairs):
         """See :meth:`Pairs.sum`."""
         return receiver.index_select(0, self.dst) + sender.index_select(0, self.src)
 
+    def product(self, feat: Tensor) -> Tensor:
+        """See :meth:`Pairs.product`."""
+        return feat.index_select(0, self.dst) * feat.index_select(0, self.src)
+
     def reduce(self, feat: Tensor, how: str) -> Tensor:
         """See :meth:`Pairs.reduce`."""
         out = feat.new_zeros(self.num_nodes, *feat.shape[1:])
@@ -158,8 +175,7 @@ class EdgePairs(Pairs):
     def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
         """See :meth:`Pairs.mix`."""
         sent = sender.index_select(1, self.src) * edge_weight.t().unsqueeze(2).to(sender.dtype)
-        total = torch.zeros_like(sender).index_add(1, self.dst, sent)
-        return self._mean(total.transpose(0, 1)).transpose(0, 1)
+        return torch.zeros_like(sender).index_add(1, self.dst, sent)
 
     def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
         active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))

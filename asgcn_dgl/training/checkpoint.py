@@ -26,9 +26,10 @@ from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
 from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
 from asgcn_dgl.schema import check_values
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import LOCK, RunDir
+from asgcn_dgl.training.preparation import TakeLayout
 
 RECORD = "asgcn_dgl"
 """Key of the record in a checkpoint."""
@@ -195,8 +196,14 @@ class Restored:
             f"({names}); use a run trained on such clips"
         )
 
-    def check_clip(self, clip: Clip) -> None:
-        """Refuse a clip of another skeleton or with other coordinates, a score included."""
+    def fit_clip(self, clip: Clip) -> Clip:
+        """Return a clip with the joints of ``clips.layout``, if that was given.
+
+        A clip of another skeleton or with other coordinates, a score included, is refused.
+        """
+        layout = self.config.clips.layout
+        if layout is not None:
+            clip = TakeLayout(get_layout(layout))(clip)
         if clip.layout not in self.model.layouts:
             raise self._unknown(clip.source, clip.layout)
         wanted = self.model.config.in_feats
@@ -207,6 +214,7 @@ class Restored:
                 f"model was trained on {_coordinates(wanted, bool(self.scored))}; give files like "
                 "those of the training set, or the options that read them so"
             )
+        return clip
 
     def described(self) -> Restored:
         """Tell the model its classes and preparation, to be saved with it; return itself."""

@@ -24,7 +24,7 @@ BACKBONE = ("input_norm.", "stream_norms.", "blocks.")
 _OWN = (
     *("future_frames", "future_channels", "future_head", "link_mode", "tau", "hard"),
     *("ghost_prior", "aim_frames", "aim_hidden", "aim_dropout", "aim_variance", "dropout"),
-    *("aim_centered", "aim_messages"),
+    "aim_motion",
 )
 
 

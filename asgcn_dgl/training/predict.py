@@ -17,12 +17,12 @@ from asgcn_dgl.data.windows import frame_step
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import check_target, write_json, write_npz
 from asgcn_dgl.models import ASGCNOutput, Forecaster
-from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import evaluation_loader, make_dataset
 from asgcn_dgl.training.files import model_file
-from asgcn_dgl.training.preparation import TakeLayout, body_steps, undo_alignment
+from asgcn_dgl.training.preparation import body_steps, undo_alignment
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
         raise InputError(f"--future must be {rule}, got {frames}")
     if isinstance(model, Forecaster):
         return _forecast(restored, model, clip, frames)
-    restored.check_clip(clip)
+    clip = restored.fit_clip(clip)
     steps = model.config.future_frames
     if restored.config.clips.rate is not None:
         clip = AtRate(restored.config.clips.rate)(clip)
@@ -180,9 +180,7 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
 def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
     """Forecast the poses after a clip from its last frames at the model's rate."""
     config = restored.config
-    if config.clips.layout is not None:
-        clip = TakeLayout(get_layout(config.clips.layout))(clip)
-    restored.check_clip(clip)
+    clip = restored.fit_clip(clip)
     for choose in body_steps(config.clips):
         clip = choose(clip)
     dataset = make_dataset([clip], config, "whole", future_frames=0)

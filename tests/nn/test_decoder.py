@@ -28,7 +28,7 @@ def test_equals_the_stepwise_formula(residual, reduce, pred_steps):
 
 @pytest.mark.parametrize("pred_steps", [1, 3])
 def test_messages_of_motion_equal_the_stepwise_formula(pred_steps):
-    steps_agree(pred_steps, messages="motion")
+    steps_agree(pred_steps, motion=True)
 
 
 def steps_agree(pred_steps, **options):
@@ -260,7 +260,7 @@ def test_messages_of_motion_are_the_same_on_edges():
 
 
 def test_joints_at_rest_send_no_message_of_motion():
-    graph, decoder, feat, links = setup(1, frames=6, messages="motion")
+    graph, decoder, feat, links = setup(1, frames=6, motion=True)
     feat[1:] = feat[1:, :1]
     torch.testing.assert_close(
         decoder(graph, feat, links)[0], decoder(graph, feat, torch.zeros_like(links))[0]
@@ -270,7 +270,7 @@ def test_joints_at_rest_send_no_message_of_motion():
 
 
 def test_rollout_of_messages_of_motion_goes_on_from_its_guesses():
-    graph, decoder, feat, links = setup(1, messages="motion")
+    graph, decoder, feat, links = setup(1, motion=True)
     one = decoder.rollout(graph, feat, links, 1)
     two = decoder.rollout(graph, feat, links, 2)
     again = decoder.rollout(graph, torch.cat([feat, one], dim=1), links, 1)
@@ -278,8 +278,6 @@ def test_rollout_of_messages_of_motion_goes_on_from_its_guesses():
     torch.testing.assert_close(two[:, 1:], again)
 
 
-def test_unknown_messages_are_refused():
-    with pytest.raises(ValueError, match=r"messages must be.*'all'"):
-        AIMDecoder(3, 2, messages="all")
+def test_the_largest_message_of_motion_is_refused():
     with pytest.raises(ValueError, match=r"reduce must be 'mean'"):
-        AIMDecoder(3, 2, reduce="max", messages="motion")
+        AIMDecoder(3, 2, reduce="max", motion=True)

@@ -18,9 +18,10 @@ def setup(bodies=2, joints=4, frames=5, **options):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 @pytest.mark.parametrize("updates", [1, 2, 3])
-def test_equals_the_concatenating_formula(updates, reduce, training):
+@pytest.mark.parametrize("motion", [False, True])
+def test_equals_the_concatenating_formula(motion, updates, reduce, training):
     with float64():
-        graph, encoder, feat = setup(3, reduce=reduce, num_updates=updates)
+        graph, encoder, feat = setup(3, reduce=reduce, num_updates=updates, motion=motion)
         encoder.train(training)
         feat.requires_grad_()
         inputs = [feat, *encoder.parameters()]
@@ -212,8 +213,8 @@ def test_bad_features_are_named():
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_centered_links_depend_on_movement_alone(missing):
-    graph, encoder, feat = setup(2, centered=True)
+def test_links_of_motion_depend_on_movement_alone(missing):
+    graph, encoder, feat = setup(2, motion=True)
     encoder.eval()
     mask = torch.ones(feat.shape[:2], dtype=torch.bool)
     if missing:
@@ -222,6 +223,6 @@ def test_centered_links_depend_on_movement_alone(missing):
     torch.testing.assert_close(
         encoder.infer(graph, elsewhere, mask), encoder.infer(graph, feat, mask)
     )
-    encoder.centered = False
+    encoder.motion = False
     apart = encoder.infer(graph, elsewhere, mask) - encoder.infer(graph, feat, mask)
     assert apart.abs().max() > 1e-3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 
@@ -19,8 +20,10 @@ from asgcn_dgl.data import (
     read_ntu,
 )
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.experiments.gallery import examine
+from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.checkpoint import RECORD, load_model
+from asgcn_dgl.training.checkpoint import RECORD, Restored, load_model
 from asgcn_dgl.training.predict import as_recorded, predict, predict_clip, read_clips
 
 
@@ -143,6 +146,19 @@ def test_other_skeleton_is_refused(restored):
     clip = Clip.from_positions("sitting", get_layout("kinectv1_20"), pos)
     with pytest.raises(InputError, match="sitting: its skeleton 'kinectv1_20'"):
         predict_clip(restored, clip)
+
+
+def test_clips_get_the_layout_that_the_run_was_trained_on(restored, files):
+    config = copy.deepcopy(restored.config)
+    config.clips.layout = "openni15"
+    model = ASGCN("openni15", 13, channels=(8, 8), strides=(1, 2), num_actional=1, aim_hidden=8)
+    part = Restored(model.eval(), restored.class_names, config, 1)
+    clip = read_ntu(files[1])
+    found = predict_clip(part, clip)
+    assert found.future.shape == (2, 10, 15, 3)
+    (exhibit,) = examine(part, [clip])
+    assert exhibit.layout.name == "openni15" and exhibit.pos.shape[2] == 15
+    np.testing.assert_allclose(exhibit.probabilities, found.probabilities, atol=1e-5)
 
 
 def damaged(kind, files, tmp_path):

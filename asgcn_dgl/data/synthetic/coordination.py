@@ -1,8 +1,8 @@
 """Actions that differ by which limbs move together, and how.
 
-In all of them both hands and the left foot of a person rise and fall again and again. Two limbs
-keep the same tempo, and their phases make the action; every other limb has a tempo of its own. So
-a limb by itself moves alike in all actions: only the pair tells them apart.
+In all of them both hands and both feet of a person rise and fall at random. One limb follows
+another, and how it follows makes the action; every other limb moves by itself. So a limb alone
+moves alike in all actions: only the pair tells them apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asgcn_dgl.data.synthetic.actions import ACTIONS, Action, Limb, Take, facing_pair
+from asgcn_dgl.data.coupled import smooth_noise
+from asgcn_dgl.data.synthetic.actions import (
+    ACTIONS,
+    FRAME_RATE,
+    Action,
+    Limb,
+    Take,
+    facing_pair,
+)
 from asgcn_dgl.data.synthetic.body import (
     ANKLE,
     ELBOW,
@@ -37,38 +45,30 @@ WAYS = ("together", "by turns", "one after the other")
 """How the second limb of a pair follows the first."""
 
 FRAMES = (96, 113)  # of a clip, not including the last
-BEATS = (0.5, 0.9)  # seconds from a lowest point to the next highest, at an average pace
-REACTION = (0.12, 0.16)  # seconds by which people are late who move together
-LATE = (0.6, 0.7)  # mean beats by which one moves after the other
-OWN_SHARE = 0.1  # how often a limb that is not of the pair moves as well
+PERSISTENCE = 0.15  # seconds for which a limb keeps its course, at an average pace
+REACTION = (0.09, 0.12)  # seconds by which people are late who move together
+LATE = (0.18, 0.23)  # seconds by which one moves after the other
 
 
 class _Drive:
-    """A movement up and down between about 0 and 1, with beats of random length and height."""
+    """A movement up and down between 0 and 1 that nobody can foretell for long."""
 
     def __init__(self, take: Take) -> None:
-        rng = take.rng
-        count = int(np.ceil(2 * (take.clock[-1] + 2.0) / (BEATS[0] / take.pace)))
-        times = np.cumsum(rng.uniform(*BEATS, count) / take.pace)
-        self.times = times - times[0] - rng.uniform(1.0, 1.5)
-        high = (np.arange(count) + rng.integers(2)) % 2
-        self.levels = np.where(high, rng.uniform(0.75, 1.0, count), rng.uniform(0.0, 0.25, count))
+        frames = take.frames + int(FRAME_RATE)
+        persistence = PERSISTENCE * FRAME_RATE / take.pace
+        noise = smooth_noise((frames, 1), persistence, take.rng)[:, 0]
+        self.times = np.arange(frames) / FRAME_RATE - 1.0
+        self.heights = 0.5 + 0.5 * np.tanh(0.7 * noise)
 
     def __call__(self, clock: Array) -> Array:
-        """Return where the movement is at these seconds: a minimum-jerk step in each beat."""
-        beat = np.clip(np.searchsorted(self.times, clock, "right") - 1, 0, len(self.times) - 2)
-        start, stop = self.times[beat], self.times[beat + 1]
-        u = np.clip((clock - start) / (stop - start), 0.0, 1.0)
-        step = u**3 * (10.0 + u * (6.0 * u - 15.0))
-        return self.levels[beat] + step * (self.levels[beat + 1] - self.levels[beat])
+        """Return where the movement is at these seconds, from one before the clip on."""
+        return np.interp(clock, self.times, self.heights)
 
 
 def _follow(take: Take, drive: _Drive, way: str) -> Array:
     """Return the movement of the second limb of a pair."""
-    late = take.rng.uniform(*REACTION)
-    if way == "one after the other":
-        late = take.rng.uniform(*LATE) * float(np.mean(BEATS)) / take.pace
-    moved = drive(take.clock - late)
+    late = LATE if way == "one after the other" else REACTION
+    moved = drive(take.clock - take.rng.uniform(*late))
     return 1.0 - moved if way == "by turns" else moved
 
 
@@ -92,29 +92,19 @@ def _lift_foot(take: Take, figure: Figure, side: int, height: Array) -> None:
 def _dance(
     take: Take, pair: tuple[Limb, Limb], way: str, figures: tuple[Figure, ...]
 ) -> list[Array]:
-    """Let the limbs of the pair move, and now and then another by itself."""
+    """Let two limbs move as a pair, and every other by itself."""
     take.pair = pair
     drive = _Drive(take)
     lead = int(take.rng.integers(2))
     moves = {pair[lead]: drive(take.clock), pair[1 - lead]: _follow(take, drive, way)}
     people = (take.subject, take.partner)
     for person, figure in enumerate(figures):
-        heights: dict[tuple[str, int], Array] = {}
-        for kind, side in (("foot", 0), ("foot", 1), ("hand", 0), ("hand", 1)):
-            limb = Limb(person, kind, side)
-            if limb in moves:
-                heights[kind, side] = moves[limb]
-            elif take.rng.random() < OWN_SHARE and (
-                kind == "hand" or ("foot", 1 - side) not in heights
-            ):
-                heights[kind, side] = _Drive(take)(take.clock)
-        for side in (0, 1):
-            if ("foot", side) in heights:
-                _lift_foot(take, figure, side, heights["foot", side])
-        take.trunk(figure, people[person])
-        for side in (0, 1):
-            if ("hand", side) in heights:
-                _raise_hand(take, figure, side, heights["hand", side])
+        for kind, move in (("foot", _lift_foot), ("hand", _raise_hand)):
+            for side in (0, 1):
+                limb = Limb(person, kind, side)
+                move(take, figure, side, moves[limb] if limb in moves else _Drive(take)(take.clock))
+            if kind == "foot":
+                take.trunk(figure, people[person])
     return [figure.positions() for figure in figures]
 
 
