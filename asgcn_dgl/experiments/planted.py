@@ -77,7 +77,8 @@ def planted_area(
 ) -> PlantedArea | None:
     """Test A-links as a sign of moving together.
 
-    Each pair of limbs counts once, see :func:`limb_links`.
+    Each pair of limbs counts once: its score is the largest probability of a link between their
+    joints, of any type and in either direction.
 
     Parameters
     ----------
