@@ -51,14 +51,14 @@ def planted_limbs(
 def limb_links(links: Floats, layout: SkeletonLayout, persons: int) -> Floats:
     """Return how probable a link between two limbs is, (pairs of limbs,), lower triangle.
 
-    It is the largest probability of any type, joints and direction. ``links`` are (C, N, N).
+    It is the largest probability of any type, joints and direction, 0 where the layout does not
+    have a limb. ``links`` are (C, N, N).
     """
     limb, linked = limb_of_joints(layout, persons), links.sum(axis=0)
     linked = np.maximum(linked, linked.T)
     count = 4 * persons
-    return np.array(
-        [linked[np.ix_(limb == i, limb == j)].max() for i in range(count) for j in range(i)]
-    )
+    pairs = [np.ix_(limb == i, limb == j) for i in range(count) for j in range(i)]
+    return np.array([linked[pair].max(initial=0.0) for pair in pairs])
 
 
 class PlantedArea(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data.synthetic import MIXED
-from asgcn_dgl.experiments.planted import limb_of_joints, planted_area, planted_limbs
+from asgcn_dgl.experiments.planted import limb_links, limb_of_joints, planted_area, planted_limbs
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.viz import Exhibit
 
@@ -58,6 +58,11 @@ def test_limbs_count_person_by_person():
     limb = limb_of_joints(LAYOUT, 2)
     assert limb[[11, 7, 18, 14, 20]].tolist() == [0, 1, 2, 3, -1]
     assert limb[25 + np.array([11, 7, 18, 14, 20])].tolist() == [4, 5, 6, 7, -1]
+
+
+def test_limbs_that_a_layout_does_not_have_are_not_linked():
+    found = limb_links(np.ones((2, 42, 42)), get_layout("hand21"), 2)
+    assert found.shape == (28,) and not found.any()
 
 
 def test_nothing_is_found_without_such_clips():
