@@ -48,17 +48,21 @@ def planted_limbs(
     return one, two
 
 
+def limb_pairs(persons: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the larger and the smaller number of every two limbs."""
+    return np.tril_indices(4 * persons, -1)
+
+
 def limb_links(links: Floats, layout: SkeletonLayout, persons: int) -> Floats:
-    """Return how probable a link between two limbs is, (pairs of limbs,), lower triangle.
+    """Return how probable a link between two limbs is, in the order of ``limb_pairs``.
 
     It is the largest probability of any type, joints and direction, 0 where the layout does not
     have a limb. ``links`` are (C, N, N).
     """
     limb, linked = limb_of_joints(layout, persons), links.sum(axis=0)
     linked = np.maximum(linked, linked.T)
-    count = 4 * persons
-    pairs = [np.ix_(limb == i, limb == j) for i in range(count) for j in range(i)]
-    return np.array([linked[pair].max(initial=0.0) for pair in pairs])
+    pairs = zip(*limb_pairs(persons), strict=True)
+    return np.array([linked[np.ix_(limb == i, limb == j)].max(initial=0.0) for i, j in pairs])
 
 
 class PlantedArea(NamedTuple):
@@ -102,9 +106,8 @@ def planted_area(
         if exhibit.links is None or pair is None:
             continue
         scores.setdefault(persons, []).append(limb_links(exhibit.links, exhibit.layout, persons))
-        places = ((i, j) for i in range(4 * persons) for j in range(i))
-        truth = np.array([place == (max(pair), min(pair)) for place in places])
-        truths.setdefault(persons, []).append(truth)
+        larger, smaller = limb_pairs(persons)
+        truths.setdefault(persons, []).append((larger == max(pair)) & (smaller == min(pair)))
     if not scores:
         return None
     share = [np.broadcast_to(np.mean(each, axis=0), np.shape(each)) for each in truths.values()]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar, cast
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, write_json
+from asgcn_dgl.files import atomic_path, in_short, write_json
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.schema import read_json
 
@@ -126,7 +126,7 @@ def read_pretrained(
     try:
         found = safetensors.load_file(weights)
     except Exception as error:  # the library raises its own type
-        raise InputError(f"{weights}: damaged ({' '.join(str(error).split())[:120]})") from error
+        raise InputError(f"{weights}: damaged ({in_short(error)})") from error
     for name, value in found.items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise InputError(f"{weights}: weight {name} is not finite; {remedy}")
@@ -144,8 +144,7 @@ class _Config(_Known):
 
 
 def _not_options(file: Path, error: Exception) -> InputError:
-    text = " ".join(str(error).split())
-    return InputError(f"{file}: not the options of a model ({text[:200]})")
+    return InputError(f"{file}: not the options of a model ({in_short(error)})")
 
 
 def _fill(model: Any, weights: Mapping[str, Tensor], folder: str | Path) -> None:
@@ -154,9 +153,9 @@ def _fill(model: Any, weights: Mapping[str, Tensor], folder: str | Path) -> None
     try:
         model.to(floating[0] if floating else None).load_state_dict(dict(weights))
     except RuntimeError as error:
-        text = " ".join(str(error).split())
         raise InputError(
-            f"{Path(folder) / WEIGHTS_FILE}: its weights do not fit {CONFIG_FILE} ({text[:200]})"
+            f"{Path(folder) / WEIGHTS_FILE}: its weights do not fit {CONFIG_FILE} "
+            f"({in_short(error)})"
         ) from error
 
 

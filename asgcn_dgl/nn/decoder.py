@@ -160,12 +160,12 @@ class AIMDecoder(nn.Module):
 
         ``before`` is the pose (N, 1, D) before them; without it the joints were at rest.
         """
-        if not self.motion:
-            message = self._messages(pairs, feat, edge_weight)
-        else:
+        if self.motion:
             start = feat[:, :1] if before is None else before
             moved = torch.cat([start, feat], dim=1).diff(dim=1)
             message = self._messages_of_motion(pairs, moved, edge_weight)
+        else:
+            message = self._messages(pairs, feat, edge_weight)
         hidden, state = self.gru(torch.cat([message, feat], dim=-1), state)
         change = self.out(hidden)
         return (feat + change if self.residual else change), state

@@ -343,7 +343,7 @@ class SkeletonLayout:
         """
         return _resolve(joint, self.joints, "joint")
 
-    # -- Python's manners -------------------------------------------------------------------
+    # -- Distances, equality and printing -----------------------------------------------------
 
     @cached_property
     def _hops(self) -> np.ndarray:

@@ -51,7 +51,7 @@ LATE = (0.18, 0.23)  # seconds by which one moves after the other
 
 
 class _Drive:
-    """A movement up and down between 0 and 1 that nobody can foretell for long."""
+    """A movement up and down between 0 and 1 that cannot be predicted for long."""
 
     def __init__(self, take: Take) -> None:
         frames = take.frames + int(FRAME_RATE)
@@ -83,7 +83,7 @@ def _raise_hand(take: Take, figure: Figure, side: int, height: Array) -> None:
 
 
 def _lift_foot(take: Take, figure: Figure, side: int, height: Array) -> None:
-    """Lift a knee, the other foot stays on the floor."""
+    """Lift a knee and its foot."""
     up = take.rng.uniform(0.19, 0.22) * min(take.reach, 1.1) * figure.body.height * height
     figure.move_foot(side, 0.0, up, 0.6 * up)
     figure.toes[side] = -0.5 * height
@@ -97,14 +97,18 @@ def _dance(
     drive = _Drive(take)
     lead = int(take.rng.integers(2))
     moves = {pair[lead]: drive(take.clock), pair[1 - lead]: _follow(take, drive, way)}
+
+    def height(person: int, kind: str, side: int) -> Array:
+        limb = Limb(person, kind, side)
+        return moves[limb] if limb in moves else _Drive(take)(take.clock)
+
     people = (take.subject, take.partner)
     for person, figure in enumerate(figures):
-        for kind, move in (("foot", _lift_foot), ("hand", _raise_hand)):
-            for side in (0, 1):
-                limb = Limb(person, kind, side)
-                move(take, figure, side, moves[limb] if limb in moves else _Drive(take)(take.clock))
-            if kind == "foot":
-                take.trunk(figure, people[person])
+        for side in (0, 1):
+            _lift_foot(take, figure, side, height(person, "foot", side))
+        take.trunk(figure, people[person])
+        for side in (0, 1):
+            _raise_hand(take, figure, side, height(person, "hand", side))
     return [figure.positions() for figure in figures]
 
 
