@@ -10,18 +10,21 @@ import errno
 import inspect
 import logging
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from asgcn_dgl import __version__
 from asgcn_dgl.commands import COMMANDS
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.options import RENAMED
 from asgcn_dgl.training.config import (
     OF_THE_DATA,
@@ -50,7 +53,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _NO_MEMORY = ("can't allocate memory", "out of memory")  # in what torch says
 #: How a command that was interrupted continues.
 _WAY_ON = {
-    "train": "; 'asgcn-dgl train --resume --out RUN_DIR' continues a training",
+    "train": "; 'asgcn-dgl train --resume --out {out}' continues the training",
     **dict.fromkeys(("prepare", "demo", "tables"), "; the same command continues where it stopped"),
 }
 #: Options that have moved, for whoever gives them by their former names.
@@ -66,12 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal may lack letters that a name or a table has
             stream.reconfigure(errors="backslashreplace")
-    command = ""
+    way_on = ""
     try:
         options = _parsed(arguments)
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
+        way_on = _WAY_ON.get(command, "").format(out=shlex.quote(given.get("out", "RUN_DIR")))
         if "run" in inspect.signature(COMMANDS[command]).parameters:
             own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
             given = {**own, "run": run_options(given, command)}
@@ -96,9 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail("there is not enough memory; use smaller sizes or fewer workers", USAGE_ERROR)
     except KeyboardInterrupt:
-        return _fail(f"interrupted{_WAY_ON.get(command, '')}", INTERRUPTED)
+        return _fail(f"interrupted{way_on}", INTERRUPTED)
     except _Terminated:
-        return _fail(f"terminated{_WAY_ON.get(command, '')}", TERMINATED)
+        return _fail(f"terminated{way_on}", TERMINATED)
 
 
 def _parsed(arguments: Sequence[str] | None) -> Namespace:
@@ -107,11 +111,30 @@ def _parsed(arguments: Sequence[str] | None) -> Namespace:
     parser = build_parser(next((word for word in words if word in COMMANDS), ""))
     try:
         return parser.parse_args(arguments, defaults=False)
-    except ArgumentError:
-        raise
+    except ArgumentError as error:
+        _, _, unknown = str(error).partition("unrecognized arguments: --")
+        if not unknown:
+            raise
+        option = re.split(r"[ =]", unknown)[0]
+        raise InputError(
+            f"unknown option --{option}{did_you_mean(option, _known(words))}"
+        ) from error
     except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
         text = " ".join(str(error).split())[:200]
         raise InputError(f"an option cannot be read ({text}); check what is given") from error
+
+
+def _known(words: Sequence[str]) -> list[str]:
+    """Return the names of the options of the command that is among the words."""
+    function = COMMANDS.get(next((word for word in words if word in COMMANDS), ""))
+    if function is None:
+        return []
+    parameters = inspect.signature(function, eval_str=True).parameters
+    names = [name.strip("_").replace("_", "-") for name in parameters]
+    if any(each.annotation is Sources for each in parameters.values()):
+        names += ["config", "model.preset", *_RUN_OPTIONS]
+        names += [f"{key}.{each.name}" for key, of in SECTIONS.items() for each in fields(of)]
+    return names
 
 
 class _Terminated(BaseException):

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["InputError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "did_you_mean"]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question that names what looks like an unknown word; empty if nothing does.
+
+    Examples
+    --------
+    >>> did_you_mean("left_fhoof", ["left_hoof", "croup"])
+    " (did you mean 'left_hoof'?)"
+    """
+    folded = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(folded[name]) for name in close)}?)" if close else ""
 
 
 class InputError(ValueError):

@@ -139,6 +139,36 @@ def test_a_preset_replaces_the_sizes_of_the_set():
     assert config.model.link_norm == "self_loop"  # the set's own
 
 
+def test_a_preset_keeps_the_head_that_the_set_names_and_is_said(asked, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: {preset: small}\n")
+    command = ["train", "--data=own", "--root=there", f"--config={file}"]
+    assert main([*command, "--print-config"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"preset: small  # {file}" in lines
+    assert "future_head: dct  # configuration own" in lines
+    assert "shared_weights: false  # preset small" in lines  # the recipe's was true
+    assert main(command) == 0
+    recipe, of_file, _ = asked[0][2]["note"].split("; ")
+    assert recipe == "options: configuration own, preset light"
+    assert of_file == f"{file}: model.preset small"
+
+
+@pytest.mark.parametrize(
+    ("words", "close"),
+    [
+        (["train", "--trainer.epoch=3"], "trainer.epochs"),
+        (["train", "--trainer.epoch", "3"], "trainer.epochs"),
+        (["demo", "--seedz", "3"], "seeds"),
+    ],
+)
+def test_a_misspelt_option_names_those_that_look_like_it(capsys, words, close):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert words[1].partition("=")[0] in error and repr(close) in error
+    assert error.count("\n") == 1
+
+
 def test_a_mistake_names_the_file_that_it_is_in(tmp_path, capsys):
     file = tmp_path / "mine.yaml"
     file.write_text("trainer: {epochs: 0}\n")
@@ -181,6 +211,7 @@ def test_the_full_configuration_is_printed_and_can_be_given_back(asked, tmp_path
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     assert main(["train", f"--config={file}", f"--out={tmp_path / 'run'}"]) == 0
+    assert values["model"].pop("preset") == "small"
     assert asked[0][0].to_dict() == values
 
 
@@ -282,8 +313,11 @@ def test_divergence_and_interruption_have_their_own_status(asked, monkeypatch, c
             raise raised
 
         monkeypatch.setattr(run, "train", stopped)
-        assert main(["train", "--data=nw_ucla", "--root=x"]) == status
-        assert capsys.readouterr().err.startswith("asgcn-dgl: error: ")
+        assert main(["train", "--data=nw_ucla", "--root=x", "--out=my runs/1"]) == status
+        error = capsys.readouterr().err
+        assert error.startswith("asgcn-dgl: error: ")
+        # The command that continues can be pasted.
+        assert ("--resume --out 'my runs/1'" in error) == (status == 130)
 
 
 def test_unwritable_folder(asked, monkeypatch, capsys):

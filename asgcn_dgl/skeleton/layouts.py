@@ -7,7 +7,6 @@ works wherever a supplied one does.
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from asgcn_dgl.errors import did_you_mean
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 
 if TYPE_CHECKING:  # a layout alone needs numpy alone
@@ -523,20 +523,13 @@ def _check_axis(axis: Any, num_joints: int, argument: str) -> Pair | None:
 # -- joints by name -------------------------------------------------------------------------
 
 
-def _suggest(word: str, known: Iterable[str]) -> str:
-    """Say which known names look like an unknown one."""
-    folded = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(repr(folded[name]) for name in close)}?)" if close else ""
-
-
 def _resolve(ref: Any, joints: Sequence[str], argument: str) -> int:
     """Turn a joint's name or index into its index."""
     if not isinstance(ref, str):
         return _index(ref, len(joints), argument)
     if ref not in joints:
         raise ValueError(
-            f"{argument} must be a joint of the layout, got {ref!r}{_suggest(ref, joints)}"
+            f"{argument} must name a joint of the layout, got {ref!r}{did_you_mean(ref, joints)}"
         )
     return joints.index(ref)
 
@@ -702,7 +695,7 @@ def get_layout(name: str | SkeletonLayout) -> SkeletonLayout:
     if name not in _REGISTRY:
         raise ValueError(
             f"name must be one of {', '.join(layout_names())}; got {name!r}"
-            f"{_suggest(str(name), _REGISTRY)}. Layouts of your own are made known by "
+            f"{did_you_mean(str(name), _REGISTRY)}. Layouts of your own are made known by "
             "register_layout"
         )
     return _REGISTRY[name]

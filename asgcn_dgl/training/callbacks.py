@@ -164,10 +164,13 @@ class EpochLog(Callback):
         self.seconds += seconds
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = self._clips / seconds
+        pace = [f"{rate:.{0 if rate >= 10 else 1}f} clips/s"]
+        if epoch < epochs:
+            pace.append(f"{duration(seconds * (epochs - epoch))} to go")
         parts = [
             f"{self.label} epoch {epoch:>{len(str(epochs))}}/{epochs}",
-            f"{seconds:.1f} s ({self._clips / seconds:.0f} clips/s, "
-            f"{duration(seconds * (epochs - epoch))} to go)",
+            f"{seconds:.1f} s ({', '.join(pace)})",
             "train " + _figures(metrics, "train/"),
         ]
         if epoch % (trainer.check_val_every_n_epoch or 1):  # figures of an earlier validation
@@ -175,12 +178,12 @@ class EpochLog(Callback):
         if any(name.startswith("val/") for name in metrics):
             parts.append("val " + _figures(metrics, "val/"))
         rates = current_rates(trainer.optimizers[0])
-        parts += [f"{name} {rate:.2g}" for name, rate in rates.items()]
+        parts += [f"{name} {value:.2g}" for name, value in rates.items()]
         say(self.file, "  ".join(parts), self.bar)
         if self.history is not None and is_main():
             line = {"phase": self.label, "epoch": epoch, **metrics, **rates, "seconds": seconds}
             append_line(self.history, json.dumps(line))
-        speed = {**rates, "clips_per_second": self._clips / seconds}
+        speed = {**rates, "clips_per_second": rate}
         for logger in trainer.loggers:
             logger.log_metrics(speed, step=trainer.global_step)
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
@@ -677,7 +677,10 @@ def _refuse_unknown(
     known = [*more, *(f.name for f in fields(section) if f.name not in hidden)]
     for key in values:
         if key not in known:
-            raise ValueError(f"unknown option {prefix}{key}; there are {', '.join(known)}")
+            raise ValueError(
+                f"unknown option {prefix}{key}{did_you_mean(key, known)}; there are "
+                f"{', '.join(known)}"
+            )
 
 
 def _check_least(options: Any, section: str, least: int, names: Collection[str]) -> None:

@@ -12,7 +12,8 @@ from asgcn_dgl.options import renamed
 from asgcn_dgl.training.config import SECTIONS, RunConfig, yaml_text
 
 COMMAND_LINE = "command line"
-_SIZES = frozenset(name for preset in PRESETS.values() for name in preset)
+#: What a preset replaces in the layers before it; the kind of head that a layer names stays.
+_SIZES = frozenset(name for preset in PRESETS.values() for name in preset) - {"future_head"}
 
 
 class Layer(NamedTuple):
@@ -53,12 +54,26 @@ class Sources:
             found |= dict.fromkeys(_flat(given), source)
         return found
 
+    @functools.cached_property
+    def _reset(self) -> frozenset[str]:
+        """Options of the model that a later preset replaced."""
+        given = [_sections(values).get("model") or {} for _, values in self.layers]
+        last = max((k for k, model in enumerate(given) if "preset" in model), default=0)
+        before = {
+            name
+            for model in given[:last]
+            for name in {**PRESETS.get(model.get("preset", ""), {}), **model}
+        }
+        return frozenset(before & _SIZES)
+
     def of(self, option: str) -> str:
         """Return the source of an option, such as ``"trainer.epochs"``."""
         if option in self._of:
             return self._of[option]
         section, _, name = option.partition(".")
-        if section == "model" and name in PRESETS.get(self.preset or "", {}):
+        if section == "model" and (
+            name in PRESETS.get(self.preset or "", {}) or name in self._reset
+        ):
             return f"preset {self.preset}"
         return "default"
 
@@ -67,7 +82,8 @@ class Sources:
         if not self.layers:
             return "options: all have their defaults"
         first, *more = self.layers
-        parts = [first.source if self.preset is None else f"{first.source}, preset {self.preset}"]
+        preset = (_sections(first.values).get("model") or {}).get("preset")
+        parts = [first.source if preset is None else f"{first.source}, preset {preset}"]
         for source, values in more:
             given = ", ".join(
                 f"{option} {value}" for option, value in _flat(_sections(values)).items()
@@ -96,6 +112,8 @@ class Sources:
         for key, value in self.config().to_dict().items():
             if key in SECTIONS:
                 lines.append(f"{key}:")
+                if key == "model" and self.preset is not None:
+                    lines.append(f"  preset: {self.preset}  # {self.of('model.preset')}")
                 lines += [
                     f"  {name}: {yaml_text(each)}  # {self.of(f'{key}.{name}')}"
                     for name, each in value.items()

@@ -681,7 +681,7 @@ def test_repr(figure):
 
 def test_index(figure):
     assert figure.index("foot") == figure.index(4) == 4
-    with pytest.raises(ValueError, match=r"joint must be .* got 'haed' \(did you mean 'head'"):
+    with pytest.raises(ValueError, match=r"joint must name .* got 'haed' \(did you mean 'head'"):
         figure.index("haed")
     with pytest.raises(ValueError, match=r"joint must lie in 0..4, got 5"):
         figure.index(5)
