@@ -7,7 +7,7 @@ import asgcn_dgl
 
 sys.path.insert(0, str(Path(__file__).parent))
 from results import PLACE, results_page
-from scripts import script_notebook, script_page
+from scripts import script_page, write_notebooks
 
 project = "asgcn_dgl"
 author = "the asgcn_dgl developers"
@@ -64,17 +64,13 @@ def fill_page(app, name, source):
         source[0] = source[0].replace(PLACE, results_page(path.parent))
 
 
-def write_notebooks(app, exception):
+def add_notebooks(app, exception):
     """Write each tutorial as a notebook beside the pages."""
     if exception is None and app.builder.format == "html":
-        folder = Path(app.outdir) / "notebooks"
-        folder.mkdir(exist_ok=True)
-        for path in sorted((Path(app.srcdir) / "tutorials").glob("*.py")):
-            text = script_notebook(path.read_text(encoding="utf-8"))
-            (folder / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
+        write_notebooks(Path(app.outdir) / "notebooks")
 
 
 def setup(app):
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)
-    app.connect("build-finished", write_notebooks)
+    app.connect("build-finished", add_notebooks)

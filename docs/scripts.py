@@ -1,13 +1,18 @@
-"""A tutorial's page and its notebook, made of the script itself."""
+"""A tutorial's page and its notebook, made of the script itself.
+
+``python docs/scripts.py FOLDER`` writes the notebooks of all tutorials.
+"""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Cell", "script_cells", "script_notebook", "script_page"]
+__all__ = ["Cell", "script_cells", "script_notebook", "script_page", "write_notebooks"]
 
 CELL = "# %%"
 INSTALL = (
@@ -113,6 +118,17 @@ def script_notebook(text: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
+def write_notebooks(folder: Path) -> list[Path]:
+    """Write the notebook of each tutorial into a folder, and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for path in sorted((Path(__file__).parent / "tutorials").glob("*.py")):
+        written.append(folder / f"{path.stem}.ipynb")
+        notebook = script_notebook(path.read_text(encoding="utf-8"))
+        written[-1].write_text(notebook, encoding="utf-8")
+    return written
+
+
 def _notebook_cell(number: int, kind: str, text: str) -> dict[str, Any]:
     if kind == "markdown":  # Sphinx's roles mean nothing there
         text = re.sub(r"\{[a-z:]+\}`~?(?:[^`<]*<)?([^`>]+)>?`", r"`\1`", text)
@@ -140,3 +156,10 @@ def _split(lines: list[str]) -> tuple[str, str]:
     length = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     prose = "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:length])
     return prose.strip("\n"), "\n".join(lines[length:]).strip("\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/scripts.py FOLDER")
+    for file in write_notebooks(Path(sys.argv[1])):
+        print(file)

@@ -141,7 +141,7 @@ def test_every_line_of_shell_is_known(page):
 
 TOOLS = {
     *("asgcn-dgl", "torchrun", "srun", "tensorboard", "python", "python3", "pip", "cp", "chromium"),
-    *("bash", "pytest", "ruff", "mypy", "lint-imports", "sphinx-build"),
+    *("bash", "pytest", "ruff", "mypy", "lint-imports", "sphinx-build", "jupyter"),
 }
 
 

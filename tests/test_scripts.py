@@ -4,12 +4,15 @@ import ast
 import doctest
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import scripts
 
-TUTORIALS = sorted((Path(__file__).resolve().parents[1] / "docs" / "tutorials").glob("*.py"))
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.py"))
 
 
 def test_example():
@@ -61,3 +64,13 @@ def test_a_notebook_holds_the_code_of_the_script(path):
         "".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"
     )
     assert "{py:" not in prose and "{doc}" not in prose
+
+
+def test_notebooks_of_all_tutorials_are_written(tmp_path):
+    folder = tmp_path / "notebooks"
+    found = subprocess.run(
+        [sys.executable, DOCS / "scripts.py", folder], capture_output=True, text=True, check=True
+    )
+    names = sorted(path.stem for path in TUTORIALS)
+    assert [Path(line).stem for line in found.stdout.splitlines()] == names
+    assert sorted(path.stem for path in folder.glob("*.ipynb")) == names

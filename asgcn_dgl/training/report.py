@@ -72,7 +72,8 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
     types = ", ".join(f"{100 * each['linked']:.1f}" for each in use["types"])
     lines = [
         f"  A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, "
-        f"{100 * use['strong']:.1f} % above 0.9; by type above 0.5: {types} %"
+        f"{100 * use['strong']:.1f} % above 0.9, all types together; above 0.5 by one type alone: "
+        f"{types} %"
     ]
     if use["saturated"]:
         kinds = ", ".join(map(str, use["saturated"]))
