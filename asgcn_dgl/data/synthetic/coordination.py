@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.signal import lfilter
 
+from asgcn_dgl.data.coupled import smooth_noise
 from asgcn_dgl.data.synthetic.actions import (
     ACTIONS,
     FRAME_RATE,
@@ -44,34 +44,21 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 WAYS = ("together", "by turns", "one after the other")
 """How the second limb of a pair follows the first."""
 
-FRAMES = (150, 171)  # of a clip, not including the last
-SWING = 0.95  # seconds of a swing up and down, at an average pace
-DAMPING = 0.45  # of a swing: 0 goes on for ever, from 1 on nothing swings
+FRAMES = (96, 113)  # of a clip, not including the last
+PERSISTENCE = 0.15  # seconds for which a limb keeps its course, at an average pace
 REACTION = (0.09, 0.12)  # seconds by which people are late who move together
 LATE = (0.18, 0.23)  # seconds by which one moves after the other
 
 
-def pushed_swings(frames: int, period: float, damping: float, rng: np.random.Generator) -> Array:
-    """Return how a damped pendulum moves that is pushed at random, standard deviation 1.
-
-    ``period`` is that of an undamped swing, in frames.
-    """
-    pole = np.exp(2 * np.pi / period * complex(-damping, np.sqrt(1 - damping**2)))
-    first, second = 2 * pole.real, -(abs(pole) ** 2)
-    pushes = rng.standard_normal(frames + int(12 * period))
-    moved = lfilter([1.0], [1.0, -first, -second], pushes)[-frames:]
-    variance = (1 - second) / ((1 + second) * ((1 - second) ** 2 - first**2))
-    return np.asarray(moved / np.sqrt(variance))
-
-
 class _Drive:
-    """A movement up and down between 0 and 1: swings that random pushes change."""
+    """A movement up and down between 0 and 1 that cannot be predicted for long."""
 
     def __init__(self, take: Take) -> None:
         frames = take.frames + int(FRAME_RATE)
-        swings = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
+        persistence = PERSISTENCE * FRAME_RATE / take.pace
+        noise = smooth_noise((frames, 1), persistence, take.rng)[:, 0]
         self.times = np.arange(frames) / FRAME_RATE - 1.0
-        self.heights = 0.5 + 0.5 * np.tanh(0.7 * swings)
+        self.heights = 0.5 + 0.5 * np.tanh(0.7 * noise)
 
     def __call__(self, clock: Array) -> Array:
         """Return where the movement is at these seconds, from one before the clip on."""
