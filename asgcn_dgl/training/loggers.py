@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,18 +12,27 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.loggers.mlflow import MLFlowLogger
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.training.config import LoggerName
 
 PROJECT = "asgcn_dgl"
+#: What is installed for a logger. MLflow as a whole asks for an older pandas.
+_PACKAGES = {"wandb": "wandb", "mlflow": "mlflow-skinny"}
 
 
 def check_loggers(names: Collection[LoggerName]) -> str:
-    """Refuse loggers whose package is missing; return a line for the log, or ``""``."""
-    for name in names:
-        if name != "tensorboard" and find_spec(name) is None:
-            raise InputError(
-                f"trainer.loggers: {name} is not installed; pip install {name}, or leave it out"
-            )
+    """Refuse loggers whose package cannot be used; return a line for the log, or ``""``."""
+    for name, package in _PACKAGES.items():
+        if name not in names:
+            continue
+        what = "is not installed"
+        if find_spec(name) is not None:
+            try:
+                import_module(name)
+                continue
+            except Exception as error:  # of another package that does not go with it
+                what = f"cannot be imported ({in_short(error)})"
+        raise InputError(f"trainer.loggers: {name} {what}; pip install {package}, or leave it out")
     if "tensorboard" in names and find_spec("tensorboard") is None:
         return "TensorBoard is not installed: the figures of the epochs are in csv/ alone"
     return ""
@@ -44,6 +55,8 @@ def make_loggers(names: Collection[LoggerName], folder: Path, phase: str) -> lis
     if "wandb" in names:
         loggers.append(WandbLogger(name=title, save_dir=folder, project=PROJECT, group=str(folder)))
     if "mlflow" in names:
+        # Without it MLflow 3 writes to databases and servers alone.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         loggers.append(MLFlowLogger(PROJECT, run_name=title, save_dir=str(folder / "mlruns")))
     return loggers
 

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from asgcn_dgl.cli import main
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.training import loggers
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
@@ -528,6 +529,14 @@ def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
     assert "TensorBoard" in loggers.check_loggers(["tensorboard"])
     (made,) = loggers.make_loggers(["tensorboard"], tmp_path / "run", "joint")
     assert type(made).__name__ == "CSVLogger"
+
+
+def test_a_logger_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    (tmp_path / "mlflow.py").write_text("raise ImportError('no module of that version')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    with pytest.raises(InputError, match=r"mlflow cannot be imported \(no module.*mlflow-skinny"):
+        loggers.check_loggers(["mlflow"])
 
 
 def test_tensorboard_has_losses_of_each_head_and_pictures(trained):
