@@ -377,7 +377,14 @@ def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list
             f"{file if file.is_file() else pair.labels}: lengths of the clips are not {count} "
             f"whole numbers from 1 to {frames}; make the files again"
         )
-    return _names(pair.labels, names), _labels(pair.labels, labels), list(lengths)
+    names = _names(pair.labels, names)
+    for number, label in enumerate(labels, start=1):
+        if not is_label(label):
+            raise InputError(
+                f"{pair.labels}, entry {number}: label {shown(label)} is no class number from 0; "
+                "correct it"
+            )
+    return names, list(labels), list(lengths)
 
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
@@ -398,16 +405,6 @@ def _names(path: Path, names: Sequence[Any]) -> list[str]:
         short = name.removesuffix(".skeleton").removesuffix(".json")
         found.append(plain_name(short, f"{path}, entry {number}"))
     return found
-
-
-def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
-    for number, label in enumerate(labels, start=1):
-        if not is_label(label):
-            raise InputError(
-                f"{path}, entry {number}: label {shown(label)} is no class number from 0; "
-                "correct it"
-            )
-    return list(labels)
 
 
 @np.errstate(invalid="ignore")  # a NaN may signal

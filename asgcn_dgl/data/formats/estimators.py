@@ -110,9 +110,9 @@ def open_estimates(
     for name, each in found.items():
         plain_name(name, str(each[0]))
     chosen = _layout(folder, found, kind.load, layout)
-    read_files = functools.partial(_read, load=kind.load, layout=chosen)
+    read_file = functools.partial(_read, load=kind.load, layout=chosen)
     table = known_facts(root, tuple(found), labels)
-    return tabled(found, chosen, table, read_files, min_score=min_score, keep_score=score)
+    return tabled(found, chosen, table, read_file, min_score=min_score, keep_score=score)
 
 
 Found = dict[str, tuple[Path, ...]]
