@@ -213,14 +213,13 @@ class PublishedView:
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
         _need_3d(clip, "PublishedView")
-        if not self.every_frame:
-            shown = clip.mask[0].any(axis=1)
-            if shown.any() and not shown.all():
-                clip = clip.frames(np.flatnonzero(shown))
         top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
         if self.every_frame:
             clip = clip.with_places(clip.places - clip.places[:1, :, top : top + 1])
         else:
+            shown = clip.mask[0].any(axis=1)
+            if shown.any() and not shown.all():
+                clip = clip.frames(np.flatnonzero(shown))
             found = _reference(clip, top)
             if found is not None:
                 clip = clip.with_places(clip.places - found[0])
