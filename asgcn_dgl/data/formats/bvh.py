@@ -22,9 +22,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     check_step,
     find_files,
     plain_name,
@@ -417,10 +417,10 @@ def open_bvh(
     names = [
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
-    check_names(names, files)
+    found = by_name(names, files)
     layout = read_hierarchy(files[0]).layout()
     return tabled(
-        dict(zip(names, files, strict=True)),
+        found,
         layout,
         known_facts(root, names, labels),
         functools.partial(read_bvh, layout=layout),

@@ -22,9 +22,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     check_step,
     find_files,
     first_bytes,
@@ -270,7 +270,7 @@ def _reader(
 ) -> FolderReader:
     """Make a reader of files, of which name, action and numbers may be known."""
     names = [known.pop("name", path.stem) for path, known in zip(files, facts, strict=True)]
-    check_names(names, files)
+    found = by_name(names, files)
     labels = [known.pop("label", None) for known in facts]
     table = ClipTable(
         recorder.actions,
@@ -279,8 +279,7 @@ def _reader(
         splits,
     )
     read_file = functools.partial(read_mocap, recorder=recorder)
-    recordings = dict(zip(names, files, strict=True))
-    return tabled(recordings, recorder.layout, table, read_file, **options)
+    return tabled(found, recorder.layout, table, read_file, **options)
 
 
 def _recognizes(recorder: Recorder, path: Path) -> bool:

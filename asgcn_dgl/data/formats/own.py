@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice, check_names, find_files, is_there, plain_name
+from asgcn_dgl.data.files import by_name, check_choice, find_files, is_there, plain_name
 from asgcn_dgl.data.formats.estimates import check_bodies, check_options, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
@@ -251,8 +251,7 @@ def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
             found.append((plain_name(name, str(path)), path))
         else:
             found += [(clip, path) for clip in clips_of_table(path)]
-    check_names([name for name, _ in found], [path for _, path in found])
-    return dict(found)
+    return by_name([name for name, _ in found], [path for _, path in found])
 
 
 def _facts_of_arrays(folder: Path, files: Mapping[str, Path]) -> ClipTable:
