@@ -15,7 +15,6 @@ from asgcn_dgl.data.formats.layout_file import read_layout
 from asgcn_dgl.data.formats.mocap import CMU, H36M, angles_to_positions, read_angles, read_mocap
 from asgcn_dgl.data.formats.ntu import parse_ntu_name, read_ntu, read_sample_names
 from asgcn_dgl.data.formats.nw_ucla import parse_nw_ucla_name, read_nw_ucla
-from asgcn_dgl.data.missing import MISSING, HandleMissing
 from asgcn_dgl.data.persons import (
     BODY_RULES,
     NOISE_RULES,
@@ -28,8 +27,8 @@ from asgcn_dgl.data.prepare import Summary, prepare
 from asgcn_dgl.data.reader import ClipList, Format, Joined, Origin, Reader, Split, Subset
 from asgcn_dgl.data.registry import FORMATS, format_options, open_data, open_file
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics, matrix_to_euler
+from asgcn_dgl.data.samples import MISSING, STREAMS, HandleMissing, to_stream
 from asgcn_dgl.data.store import Store, open_store
-from asgcn_dgl.data.streams import STREAMS, to_stream
 from asgcn_dgl.data.survey import Survey, survey
 from asgcn_dgl.data.transforms import (
     SAMPLINGS,

@@ -85,11 +85,9 @@ class Batch:
 
     def _map(self, change: Any, **others: Any) -> Batch:
         tensors = ("feat", "mask", "label", "last", "future", "future_mask", "recent", "unit")
-        changed = {name: change(getattr(self, name)) for name in tensors if self._has(name)}
+        held = {name: getattr(self, name) for name in tensors}
+        changed = {name: change(value) for name, value in held.items() if value is not None}
         return replace(self, **changed, **others)
-
-    def _has(self, name: str) -> bool:
-        return getattr(self, name) is not None
 
 
 def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
@@ -121,32 +119,25 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
     _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
     bodies = [present_bodies(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
-    structure = builder.structure([sample.layout for sample in samples], counts.tolist())
-    mask = _joints_first([s.mask[which] for s, which in zip(samples, bodies, strict=True)])
-    future_mask = [s.future_mask[which] for s, which in zip(samples, bodies, strict=True)]
+
+    def joined(name: str) -> torch.Tensor:
+        given = [getattr(sample, name) for sample in samples]
+        return _joints_first([each[which] for each, which in zip(given, bodies, strict=True)])
+
+    mask = joined("mask")
+    last = [sample.last[which, None] for sample, which in zip(samples, bodies, strict=True)]
     return Batch(
-        structure=structure,
-        feat=_joints_first([s.feat[which] for s, which in zip(samples, bodies, strict=True)]),
+        structure=builder.structure([sample.layout for sample in samples], counts.tolist()),
+        feat=joined("feat"),
         mask=None if mask.all() else mask,
         label=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
-        last=_joints_first(
-            [s.last[which, None] for s, which in zip(samples, bodies, strict=True)]
-        ).squeeze(1),
-        future=_joints_first([s.future[which] for s, which in zip(samples, bodies, strict=True)]),
-        future_mask=_joints_first(future_mask),
+        last=_joints_first(last).squeeze(1),
+        future=joined("future"),
+        future_mask=joined("future_mask"),
         names=[sample.name for sample in samples],
         num_bodies=torch.from_numpy(counts),
-        recent=_recent(samples, bodies),
+        recent=None if any(sample.recent is None for sample in samples) else joined("recent"),
         unit=_unit(samples, counts),
-    )
-
-
-def _recent(samples: Sequence[Sample], bodies: list[np.ndarray]) -> torch.Tensor | None:
-    given = [sample.recent for sample in samples]
-    if any(each is None for each in given):
-        return None
-    return _joints_first(
-        [each[which] for each, which in zip(given, bodies, strict=True) if each is not None]
     )
 
 

@@ -14,10 +14,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.missing import HandleMissing
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
-from asgcn_dgl.data.samples import last_pose, make_sampler, observe
-from asgcn_dgl.data.streams import STREAMS
+from asgcn_dgl.data.samples import STREAMS, HandleMissing, last_pose, make_sampler, observe
 from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -166,9 +164,17 @@ class SkeletonDataset(Dataset[Sample]):
         mirrored: bool = False,
         num_classes: int | None = None,
     ) -> None:
-        _check_options(stream, mode, future_frames, future_share, num_frames)
+        for name, value, known in (("stream", stream, STREAMS), ("mode", mode, MODES)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if future_frames < 0:
+            raise ValueError(f"future_frames must be at least 0, got {future_frames}")
         if num_clips < 1:
             raise ValueError(f"num_clips must be at least 1, got {num_clips}")
+        if not 0 <= future_share <= 1:
+            raise ValueError(f"future_share must be within 0..1, got {future_share}")
+        if num_frames is not None and num_frames < 1:
+            raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
         self.transform = transform
         steps = transform.transforms if isinstance(transform, Compose) else (transform,)
         last = steps[-1] if steps else None  # a Compose may be of nothing
@@ -231,46 +237,12 @@ class SkeletonDataset(Dataset[Sample]):
         clip = self._moved(self.clip(index), rng)
         if self.mirrored and not self.training and epoch // self.num_clips % 2:
             clip = RandomFlip(1.0)(clip, rng)
-        return self._sample(clip, self._observed(clip, rng), (epoch, index), rng)
-
-    def aligned(self, index: int) -> Clip:
-        """Return clip ``index`` whole, as it lies in its sample, without augmentation."""
-        clip = self._moved(self.clip(index), np.random.default_rng(0))
-        long_enough = clip.num_frames >= self.future_frames + 2
-        return self._boxed(clip, self.mode == "observed" and long_enough)[0]
-
-    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        return clip if self._move is None else self._move(clip, rng)
-
-    def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
-        """Return the clip and its observed part in the box, if there is one, and its unit."""
-        past = clip.frames(slice(0, clip.num_frames - self.future_frames)) if observed else clip
-        if self._box is None:
-            return clip, past, None
-        clip, places = self._box.fitted(clip, past)  # what follows must not show in it
-        past = clip.frames(slice(0, past.num_frames)) if observed else clip
-        return clip, past, np.append(places, np.ones(clip.num_dims - len(places)))
-
-    def _load(self, index: int) -> Clip:
-        return self.reader.read(index).check(self.num_classes).trimmed()
-
-    def _observed(self, clip: Clip, rng: np.random.Generator) -> bool:
         # Drawn for every clip, so that a clip's frames do not depend on the lengths of others.
         drawn = self.mode == "mixed" and rng.random() < self.future_share
-        long_enough = clip.num_frames >= self.future_frames + 2
-        return long_enough and (drawn or self.mode == "observed")
-
-    def _sample(
-        self,
-        clip: Clip,
-        observed: bool,
-        draw: tuple[int, int],
-        rng: np.random.Generator,
-    ) -> Sample:
-        epoch, index = draw
-        steps = self.future_frames
+        observed = self._long_enough(clip) and (drawn or self.mode == "observed")
         clip, past, unit = self._boxed(clip, observed)
         last, known = last_pose(past)
+        steps = self.future_frames
         shape = (clip.num_bodies, steps, clip.layout.num_joints)
         future = np.zeros((*shape, clip.num_dims), dtype=np.float32)
         future_mask = np.zeros(shape, dtype=bool)
@@ -295,17 +267,25 @@ class SkeletonDataset(Dataset[Sample]):
             unit=None if unit is None else unit.astype(np.float32),
         )
 
+    def aligned(self, index: int) -> Clip:
+        """Return clip ``index`` whole, as it lies in its sample, without augmentation."""
+        clip = self._moved(self.clip(index), np.random.default_rng(0))
+        return self._boxed(clip, self.mode == "observed" and self._long_enough(clip))[0]
 
-def _check_options(
-    stream: str, mode: str, future_frames: int, future_share: float, num_frames: int | None
-) -> None:
-    if stream not in STREAMS:
-        raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-    if future_frames < 0:
-        raise ValueError(f"future_frames must be at least 0, got {future_frames}")
-    if not 0 <= future_share <= 1:
-        raise ValueError(f"future_share must be within 0..1, got {future_share}")
-    if num_frames is not None and num_frames < 1:
-        raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
+    def _long_enough(self, clip: Clip) -> bool:
+        return clip.num_frames >= self.future_frames + 2
+
+    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        return clip if self._move is None else self._move(clip, rng)
+
+    def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
+        """Return the clip and its observed part in the box, if there is one, and its unit."""
+        past = clip.frames(slice(0, clip.num_frames - self.future_frames)) if observed else clip
+        if self._box is None:
+            return clip, past, None
+        clip, places = self._box.fitted(clip, past)  # what follows must not show in it
+        past = clip.frames(slice(0, past.num_frames)) if observed else clip
+        return clip, past, np.append(places, np.ones(clip.num_dims - len(places)))
+
+    def _load(self, index: int) -> Clip:
+        return self.reader.read(index).check(self.num_classes).trimmed()

@@ -91,13 +91,14 @@ def stamp_files(files: Iterable[Path]) -> list[list[int]]:
     return stamps
 
 
-def check_names(names: Sequence[str], files: Sequence[Path]) -> None:
-    """Refuse two files that give recordings of one name."""
-    first: dict[str, Path] = {}
+def by_name(names: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
+    """Return the file of each recording; refuse two recordings of one name."""
+    found: dict[str, Path] = {}
     for name, path in zip(names, files, strict=True):
-        if name in first:
-            raise InputError(f"{path}: {first[name]} is called {name} too; keep one of the two")
-        first[name] = path
+        if name in found:
+            raise InputError(f"{path}: {found[name]} is called {name} too; keep one of the two")
+        found[name] = path
+    return found
 
 
 def shown(value: object) -> str:

@@ -30,6 +30,9 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, locked, write_json
 from asgcn_dgl.workers import pool_of, submit
 
+#: What an unfinished store is made of; there until the store is whole.
+PLAN = "plan.json"
+
 #: More frames a second are a mistake.
 MAX_RATE = 1e6
 
@@ -101,35 +104,22 @@ def prepare(
     if workers < 0 or shard < 1:
         raise ValueError(f"workers must be >= 0 and shard >= 1, got {workers} and {shard}")
     _check_place(out, overwrite)
+    part, whole = _beside(out, "part"), range(len(reader))
+    shards = dict(enumerate(whole[first : first + shard] for first in whole[::shard]))
     with _written(out), locked(_beside(out, "lock"), out):
         _clear(out)
         _check_place(out, overwrite)
-        return _make(reader, out, workers, strict, shard, progress)
-
-
-def _make(
-    reader: Reader,
-    out: Path,
-    workers: int,
-    strict: bool,
-    shard: int,
-    progress: Callable[[int, int], None] | None,
-) -> Summary:
-    part = _beside(out, "part")
-    shards = [
-        range(first, min(first + shard, len(reader))) for first in range(0, len(reader), shard)
-    ]
-    _begin(part, reader, shard)
-    missing = [n for n in range(len(shards)) if not _list_file(part, n).is_file()]
-    finished = len(reader) - sum(len(shards[number]) for number in missing)
-    if progress is not None:
-        progress(finished, len(reader))
-    for number in _work(reader, part, {n: shards[n] for n in missing}, workers, strict):
-        finished += len(shards[number])
+        _begin(part, reader, shard)
+        missing = {n: each for n, each in shards.items() if not _list_file(part, n).is_file()}
+        finished = len(reader) - sum(map(len, missing.values()))
         if progress is not None:
             progress(finished, len(reader))
-    summary = _finish(part, reader, len(shards))
-    _move(part, out)
+        for number in _work(reader, part, missing, workers, strict):
+            finished += len(shards[number])
+            if progress is not None:
+                progress(finished, len(reader))
+        summary = _finish(part, reader, len(shards))
+        _move(part, out)
     return summary
 
 
@@ -165,18 +155,14 @@ def _clear(out: Path) -> None:
     if old.is_dir() and not out.exists():
         os.replace(old, out)  # it was killed between the two steps of _move
     for folder in (old, part):
-        if folder.is_dir() and not _plan_file(folder).is_file():
+        if folder.is_dir() and not (folder / PLAN).is_file():
             shutil.rmtree(folder)
-
-
-def _plan_file(part: Path) -> Path:
-    return part / "plan.json"
 
 
 def _begin(part: Path, reader: Reader, shard: int) -> None:
     """Make the folder, or continue in it if it was begun with the same recordings."""
     plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
-    file = _plan_file(part)
+    file = part / PLAN
     if file.is_file():
         try:
             same = json.loads(file.read_text(encoding="utf-8")) == plan
@@ -371,9 +357,9 @@ def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:
 def _move(part: Path, out: Path) -> None:
     """Give the folder the store's name; the one that had it goes."""
     store = open_store(part)  # what cannot be opened does not take the place of what can
-    for path in set(part.iterdir()) - {*store.paths(), _plan_file(part)}:
+    for path in set(part.iterdir()) - {*store.paths(), part / PLAN}:
         path.unlink()  # lists of shards, and what a killed process was writing
-    _plan_file(part).unlink()
+    (part / PLAN).unlink()
     if not out.exists():
         os.replace(part, out)
     elif _exchange(part, out):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.reader import Derived, Reader, RecordingName
+from asgcn_dgl.data.reader import Derived, Reader
 from asgcn_dgl.data.transforms import resampled
 
 
@@ -48,26 +48,12 @@ class Resampled(Derived):
     @classmethod
     def of(cls, whole: Reader, rate: float) -> Resampled:
         """Bring the recordings of a reader to a rate, see :class:`AtRate`."""
-        return cls(
-            whole.names,
-            whole.layout,
-            whole.class_names,
-            whole.splits,
-            labels=whole.labels,
-            numbers=tuple(map(whole.recording, range(len(whole)))),
-            origin=whole.origin,
-            place=whole.place,
-            whole=whole,
-            rate=rate,
-        )
+        numbers = tuple(map(whole.recording, range(len(whole))))
+        return cls._of(whole, numbers=numbers, rate=rate)
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
         return AtRate(self.rate)(self.whole.read(index))
-
-    def recording(self, index: int) -> RecordingName:
-        """Return the numbers of a recording."""
-        return self.numbers[index]
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""

@@ -10,7 +10,7 @@ import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -337,6 +337,12 @@ class Derived(Reader):
 
     whole: Reader = field(kw_only=True)
 
+    @classmethod
+    def _of(cls, whole: Reader, **own: Any) -> Any:
+        """Make one that has what the other reader has, but for its ``own``."""
+        same = {each.name: getattr(whole, each.name) for each in fields(Reader)}
+        return cls(**{**same, **own}, whole=whole)
+
     @property
     def layouts(self) -> tuple[SkeletonLayout, ...]:
         """All skeletons of the other reader."""
@@ -361,16 +367,10 @@ class Subset(Derived):
     def of(cls, whole: Reader, indices: Iterable[int]) -> Subset:
         """Choose recordings by number."""
         chosen = tuple(indices)
-        return cls(
-            tuple(whole.names[index] for index in chosen),
-            whole.layout,
-            whole.class_names,
-            labels=tuple(int(whole.labels[index]) for index in chosen) if len(whole.labels) else (),
-            origin=whole.origin,
-            place=whole.place,
-            whole=whole,
-            indices=chosen,
-        )
+        names = tuple(whole.names[index] for index in chosen)
+        labels = tuple(int(whole.labels[index]) for index in chosen) if len(whole.labels) else ()
+        others: dict[str, Any] = {"splits": {}, "numbers": (), "indices": chosen}
+        return cls._of(whole, names=names, labels=labels, **others)
 
     def read(self, index: int) -> Clip:
         """Read one recording."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -100,7 +101,9 @@ def open_data(
     """
     roots = _roots(root)
     if len(roots) > 1:
-        _check_apart(roots)
+        for first, second in itertools.permutations(roots, 2):
+            if second.is_relative_to(first):
+                raise InputError(f"{second}: is inside {first}; give separate folders")
         return Joined.of(open_data(each, name, **options) for each in roots)
     place = roots[0]
     if store.FORMAT.recognizes(place):
@@ -191,17 +194,16 @@ def _file_options(
         raise InputError(f"{path}: no option {unknown[0]!r} for {chosen.title} files; {has}")
     alike = [each for each in origins if _alike(each.format, chosen)]
     for option in chosen.file_options:
-        values: list[Any] = []
-        for origin in alike:
-            if option in origin.options and origin.options[option] not in values:
-                values.append(origin.options[option])
-        if option not in own and len(values) > 1:
+        values = [each.options[option] for each in alike if option in each.options]
+        if option in own or not values:
+            continue
+        other = next((value for value in values if value != values[0]), values[0])
+        if other != values[0]:
             raise InputError(
                 f"{path}: the model's clips were read with {option}={values[0]} and "
-                f"{option}={values[1]}; say which by --options.{option}"
+                f"{option}={other}; say which by --options.{option}"
             )
-        if option not in own and values:
-            own[option] = values[0]
+        own[option] = values[0]
     return own
 
 
@@ -223,9 +225,3 @@ def _roots(root: str | Path | Sequence[str | Path]) -> list[Path]:
     if not roots:
         raise InputError("no data set to open; give the folders of one or more")
     return roots
-
-
-def _check_apart(roots: Sequence[Path]) -> None:
-    for first, second in ((a, b) for a in roots for b in roots if a is not b):
-        if second.is_relative_to(first):
-            raise InputError(f"{second}: is inside {first}; give separate folders")

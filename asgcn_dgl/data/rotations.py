@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
@@ -37,11 +38,16 @@ def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
     return np.eye(3) + sine * cross + cosine * (cross @ cross)
 
 
-def axis_to_matrix(axis: int, angle: np.ndarray) -> np.ndarray:
+def axis_to_matrix(axis: int, angle: ArrayLike) -> np.ndarray:
     """Return rotation matrices (..., 3, 3) about axis 0, 1 or 2 by angles (...) in radians."""
-    expmap = np.zeros((*np.shape(angle), 3))
-    expmap[..., axis] = angle
-    return expmap_to_matrix(expmap)
+    angle = np.asarray(angle, dtype=np.float64)
+    out = np.zeros((*angle.shape, 3, 3))
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out[..., axis, axis] = 1.0
+    out[..., i, i] = out[..., j, j] = np.cos(angle)
+    out[..., j, i] = np.sin(angle)
+    out[..., i, j] = -out[..., j, i]
+    return out
 
 
 def matrix_to_euler(matrix: np.ndarray) -> np.ndarray:

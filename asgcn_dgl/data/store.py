@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -101,8 +101,8 @@ class Store(Reader):
 
     path: Path = Path()
     num_dims: int = 3
-    header: Mapping[str, Any] | None = None
-    index: np.ndarray | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
+    index: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=INDEX))
     identity: str = ""
 
     def read(self, index: int) -> Clip:
@@ -133,7 +133,7 @@ class Store(Reader):
                 **known,
                 **({} if rate is None else {"fps": rate}),
             },
-            bool(self.header and self.header.get("scored", False)),
+            bool(self.header.get("scored", False)),
         )
 
     def recording(self, index: int) -> RecordingName:
@@ -166,7 +166,6 @@ class Store(Reader):
     def _row(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
             raise IndexError(f"recording {index} of {len(self)}")
-        assert self.index is not None
         return self.index[index]
 
     def _shard(self, number: int, what: str, dtype: str) -> np.ndarray:
@@ -175,7 +174,6 @@ class Store(Reader):
         return _mapped(path, dtype, written)
 
     def _facts(self) -> Mapping[str, Any]:
-        assert self.header is not None
         return self.header["files"]
 
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens

@@ -64,8 +64,13 @@ class Survey:
             f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})",
             "bodies: "
             + ", ".join(f"{count} recordings of {n}" for n, count in sorted(self.bodies.items())),
-            f"missing joints: {100 * self.missing:.2f} %" + _worst(self.missing_joints),
+            f"missing joints: {100 * self.missing:.2f} %",
         ]
+        worst = sorted(self.missing_joints, key=lambda name: -self.missing_joints[name])[:3]
+        shares = {name: 100 * self.missing_joints[name] for name in worst}
+        named = [f"{name} {share:.2f} %" for name, share in shares.items() if share]
+        if named:
+            lines[-1] += f" (most: {', '.join(named)})"
         if self.rates:
             counts = [
                 f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
@@ -85,24 +90,14 @@ class Survey:
             for name, (length, spread) in self.bones.items()
         ]
         lines.append(f"size of a body: {self.size:.4g}")
-        doubt = doubt_unit(self.size)
-        if doubt:
-            lines.append(f"WARNING: {doubt}")
         untold = self.recordings - sum(self.rates.values())
-        doubt = doubt_rates([*Counter(self.rates).elements(), *[0.0] * untold])
-        if doubt:
-            lines.append(f"WARNING: {doubt}")
+        rates = doubt_rates([*Counter(self.rates).elements(), *[0.0] * untold])
+        lines += [f"WARNING: {doubt}" for doubt in (doubt_unit(self.size), rates) if doubt]
         lines.append(f"clips to look at: {len(self.doubts)}")
         lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]
         if len(self.doubts) > 20:
             lines.append(f"  ... and {len(self.doubts) - 20} more (--json has all)")
         return "\n".join(lines)
-
-
-def _worst(missing: dict[str, float]) -> str:
-    worst = sorted(missing, key=lambda name: -missing[name])[:3]
-    named = [f"{name} {100 * missing[name]:.2f} %" for name in worst if missing[name]]
-    return f" (most: {', '.join(named)})" if named else ""
 
 
 def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -> Survey:
@@ -186,18 +181,14 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
     unsteady = np.median(spread[measured] / mean[measured]) if measured.any() else 0.0
     if unsteady > UNSTEADY_BONES:
         reasons.append(f"its bones change their length by {100 * unsteady:.0f} %")
-    step, size = _largest_step(clip), body_size(clip)
+    both = clip.mask[:, 1:] & clip.mask[:, :-1]
+    steps = np.linalg.norm(np.diff(clip.places, axis=1), axis=-1)
+    step, size = float(np.where(both, steps, 0).max(initial=0.0)), body_size(clip)
     if step == 0.0 and clip.num_frames > 1:
         reasons.append("nothing moves")
     elif size > 0 and step > FAR_JUMPS * size:
         reasons.append(f"a joint jumps by {step / size:.1f} body sizes from one frame to the next")
     return reasons
-
-
-def _largest_step(clip: Clip) -> float:
-    both = clip.mask[:, 1:] & clip.mask[:, :-1]
-    step = np.linalg.norm(np.diff(clip.places, axis=1), axis=-1)
-    return float(np.where(both, step, 0).max(initial=0.0))
 
 
 def doubt_unit(size: float) -> str:

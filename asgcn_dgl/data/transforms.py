@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.rotations import axis_to_matrix
 
 #: Orders of the axes of :class:`RandomRotate`.
 ORDERS = ("xyz", "zyx")
@@ -106,8 +107,9 @@ class AlignSpine:
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
         _need_3d(clip, "AlignSpine")
-        turn = _spine_turn(clip)
-        return clip if turn is None else _rotate(clip, turn)
+        spine = clip.layout.spine
+        up = None if spine is None else _line(clip, *spine[::-1])
+        return clip if up is None else _turned_to(clip, up, axis=2)
 
 
 @dataclass(frozen=True)
@@ -141,21 +143,16 @@ class ViewNormalize:
         """Apply."""
         clip = AlignSpine()(clip)
         ends = clip.layout.shoulders
-        across = None if ends is None else self._across(clip, *ends)
+        if self.whole:
+            line = shoulder_line(clip, coords=2)
+            across = None if line is None else np.append(line, 0.0)
+        else:
+            across = None if ends is None else _line(clip, *ends)
         if across is None:
             return clip
         if not self.published:
             across[2] = 0
-        length = float(np.linalg.norm(across))
-        return clip if length == 0 else _rotate(clip, _shortest_turn(across / length, axis=0))
-
-    def _across(self, clip: Clip, right: int, left: int) -> np.ndarray | None:
-        """Line from the left shoulder to the right one, (3,)."""
-        if self.whole:
-            line = shoulder_line(clip, coords=2)
-            return None if line is None else np.append(line, 0.0)
-        found = _reference(clip, right, left)
-        return None if found is None else (found[0] - found[1]).astype(np.float64)
+        return _turned_to(clip, across, axis=0)
 
 
 def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
@@ -216,39 +213,37 @@ class PublishedView:
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         """Apply."""
         _need_3d(clip, "PublishedView")
-        if not self.every_frame:
-            shown = clip.mask[0].any(axis=1)
-            if shown.any() and not shown.all():
-                clip = clip.frames(np.flatnonzero(shown))
         top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
         if self.every_frame:
             clip = clip.with_places(clip.places - clip.places[:1, :, top : top + 1])
         else:
+            shown = clip.mask[0].any(axis=1)
+            if shown.any() and not shown.all():
+                clip = clip.frames(np.flatnonzero(shown))
             found = _reference(clip, top)
             if found is not None:
                 clip = clip.with_places(clip.places - found[0])
         return ViewNormalize(published=True)(clip)
 
 
-def _spine_turn(clip: Clip) -> np.ndarray | None:
-    ends = clip.layout.spine
-    found = None if ends is None else _reference(clip, *ends)
-    if found is None:
-        return None
-    spine = (found[1] - found[0]).astype(np.float64)
-    length = float(np.linalg.norm(spine))
-    return None if length == 0 else _shortest_turn(spine / length)
+def _line(clip: Clip, to: int, begin: int) -> np.ndarray | None:
+    """Return the line (3,) between two joints in the first frame that shows both."""
+    found = _reference(clip, to, begin)
+    return None if found is None else (found[0] - found[1]).astype(np.float64)
 
 
-def _shortest_turn(unit: np.ndarray, axis: int = 2) -> np.ndarray:
-    """Return the (3, 3) rotation by the smallest angle that takes a unit vector to an axis."""
-    goal = np.eye(3)[axis]
+def _turned_to(clip: Clip, line: np.ndarray, axis: int) -> Clip:
+    """Turn the clip by the smallest angle that takes a line (3,) to an axis."""
+    length = float(np.linalg.norm(line))
+    if length == 0:
+        return clip
+    unit, goal = line / length, np.eye(3)[axis]
     along = float(unit @ goal)
     if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
         keep = np.eye(3)[axis - 2]
-        return 2 * np.outer(keep, keep) - np.eye(3)
+        return _rotate(clip, 2 * np.outer(keep, keep) - np.eye(3))
     cross = np.outer(goal, unit) - np.outer(unit, goal)
-    return np.eye(3) + cross + cross @ cross / (1 + along)
+    return _rotate(clip, np.eye(3) + cross + cross @ cross / (1 + along))
 
 
 def _rotate(clip: Clip, matrix: np.ndarray) -> Clip:
@@ -294,21 +289,12 @@ class RandomRotate:
         limits = np.radians(self._angles())
         x, y, z = rng.uniform(-limits, limits)
         if clip.num_places == 2:
-            return _rotate(clip, _turn(z, 0, 1)[:2, :2])
+            return _rotate(clip, axis_to_matrix(2, z)[:2, :2])
         _need_3d(clip, "RandomRotate")
-        turns = [_turn(x, 1, 2), _turn(y, 2, 0), _turn(z, 0, 1)]
+        turns = [axis_to_matrix(axis, angle) for axis, angle in enumerate((x, y, z))]
         if self.order == "zyx":
             turns.reverse()
         return _rotate(clip, turns[2] @ turns[1] @ turns[0])
-
-
-def _turn(angle: float, first: int, second: int) -> np.ndarray:
-    """Return the (3, 3) rotation by ``angle`` from one axis toward another."""
-    matrix = np.eye(3)
-    matrix[first, first] = matrix[second, second] = np.cos(angle)
-    matrix[second, first] = np.sin(angle)
-    matrix[first, second] = -np.sin(angle)
-    return matrix
 
 
 @dataclass(frozen=True)
@@ -580,7 +566,8 @@ class UniformSample:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        _check_place(self.place)
+        if not 0 <= self.place <= 1:
+            raise ValueError(f"place must be within 0..1, got {self.place}")
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
         """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
@@ -766,28 +753,19 @@ def frame_sampler(
         clip that must be shortened.
     """
     keep: str | float = "end" if keep_end else "random" if random else place
-    if sampling == "uniform":
-        return UniformSample(num_frames, random, place)
-    if sampling == "loop":
-        return LoopSample(num_frames, random, place)
-    if sampling == "random":
-        return RandomSample(num_frames, random, place)
+    if sampling in _DRAWN:
+        return _DRAWN[sampling](num_frames, random, place)
+    if sampling in _CUT:
+        return _CUT[sampling](num_frames, keep)
     if sampling == "resize":
         return Resample(num_frames)
-    if sampling == "repeat":
-        return RepeatPad(num_frames, keep)
-    if sampling == "pad":
-        return ZeroPad(num_frames, keep)
-    if sampling == "own":
-        return Shorten(num_frames, keep)
     raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+
+
+_DRAWN = {"uniform": UniformSample, "loop": LoopSample, "random": RandomSample}
+_CUT: dict[str, type[_Sized]] = {"repeat": RepeatPad, "pad": ZeroPad, "own": Shorten}
 
 
 def _check_frames(num_frames: int) -> None:
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-
-
-def _check_place(place: float) -> None:
-    if not 0 <= place <= 1:
-        raise ValueError(f"place must be within 0..1, got {place}")

@@ -96,37 +96,31 @@ class WindowSet:
         for number, clip in enumerate(held):
             found.setdefault((clip.layout, clip.num_bodies), []).append(number)
         self._groups = [_group(*key, [held[n] for n in numbers]) for key, numbers in found.items()]
-        numbers, places, starts, groups = [], [], [], []
+        windows = [np.zeros((4, 0), dtype=np.int64)]
         for group, members in enumerate(found.values()):
             offset = 0
             for number in members:
                 step, frames = self.steps[number], held[number].num_frames
-                first = np.arange(0, frames - self._reach(step), 1 if every_start else step)
-                starts.append(first)
-                places.append(first + offset)
-                numbers.append(np.full(len(first), number))
-                groups.append(np.full(len(first), group))
+                reach = (past + future - 1) * step
+                first = np.arange(0, frames - reach, 1 if every_start else step)
+                which = np.full_like(first, number), np.full_like(first, group)
+                windows.append(np.stack([*which, first, first + offset]))
                 offset += frames
-        self.start = np.concatenate(starts) if starts else np.zeros(0, np.int64)
-        if not len(self.start):
+        table = np.concatenate(windows, axis=1)
+        if not table.size:
             raise InputError(
                 f"none of {len(held)} recordings is as long as a window of {past} + {future} "
                 "frames; give longer ones, or fewer frames"
             )
-        order = np.argsort(np.concatenate(numbers), kind="stable")
-        self.start = self.start[order]
-        self.recording = np.concatenate(numbers)[order]
-        self._place = torch.from_numpy(np.concatenate(places)[order])
-        self._group = np.concatenate(groups)[order]
+        table = table[:, np.argsort(table[0], kind="stable")]
+        self.recording, self._group, self.start, place = table
+        self._place = torch.from_numpy(place)
         self._step = torch.tensor(self.steps)[torch.from_numpy(self.recording)]
         self.label = np.array([held[number].label for number in self.recording])
 
     def __len__(self) -> int:
         """Count the windows."""
         return len(self.start)
-
-    def _reach(self, step: int) -> int:
-        return (self.past + self.future - 1) * step
 
     def shares(self, balance: float) -> np.ndarray:
         """Return the probability of each window to be drawn, (W,).

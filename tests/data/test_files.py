@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data.files import (
+    by_name,
     check_memory,
-    check_names,
     check_size,
     find_files,
     is_there,
@@ -50,7 +50,7 @@ def test_files_are_found_at_any_depth(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         find_files(tmp_path / "no", "*.x", "texts")
     with pytest.raises(InputError, match=r"b\.txt: .*c\.txt is called x too"):
-        check_names(["x", "x"], found)
+        by_name(["x", "x"], found)
 
 
 def test_what_may_be_a_recording(tmp_path):

@@ -3,8 +3,7 @@ import pytest
 import torch
 from strategies import chain
 
-from asgcn_dgl.data import Clip
-from asgcn_dgl.data.streams import STREAMS, to_stream
+from asgcn_dgl.data import STREAMS, Clip, to_stream
 from asgcn_dgl.nn import StreamFeatures
 from asgcn_dgl.nn.streams import INPUT_STREAMS
 from asgcn_dgl.skeleton import GraphBuilder, get_layout

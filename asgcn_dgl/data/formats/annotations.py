@@ -35,6 +35,8 @@ from asgcn_dgl.data.files import (
     stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import (
+    FLAT,
+    LOOKED_AT,
     check_bodies,
     check_options,
     check_scores,
@@ -61,15 +63,8 @@ logger = logging.getLogger(__name__)
 #: What becomes of pixels, see :func:`open_annotations`.
 NORMALIZATIONS = ("centred", "pyskl", "height", "none")
 
-#: Layouts by number of joints, of flat poses and of poses in space.
-_FLAT = {
-    **{16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25"},
-    **{26: "halpe26", 133: "wholebody133"},
-}
+#: Layouts by number of joints, of poses in space.
 _SPACE = {25: "ntu25", 20: "kinectv1_20"}
-
-#: Annotations that are looked at to find out what the third coordinate is.
-LOOKED_AT = 16
 
 #: Names in all lists of splits; NTU RGB+D 120 has half a million.
 MAX_MEMBERS = 2**23
@@ -228,7 +223,7 @@ def open_annotations(
     splits = _splits(path, lists, names)
     chosen = ntu_set(names)
     check_splits(str(path), names, chosen, splits)
-    known = _FLAT if dims == 2 else _SPACE
+    known = FLAT if dims == 2 else _SPACE
     chosen_layout = choose_layout(str(path), path.parent, joints, known, layout)
     guessed = layout is None and chosen is None and not has_layout(path.parent)
     flat = dims == 3 and _third_is_score(path, annotations, third, chosen_layout, guessed)

@@ -24,9 +24,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     is_recording,
     is_there,
     plain_file,
@@ -35,6 +35,7 @@ from asgcn_dgl.data.files import (
     stamp_files,
 )
 from asgcn_dgl.data.formats.estimates import (
+    LOOKED_AT,
     check_options,
     check_scores,
     check_splits,
@@ -67,9 +68,6 @@ ARCHIVE_PARTS = ("train", "test")
 ARCHIVE_SPLITS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
 _ARRAYS = {f"{what}_{part}" for what in "xy" for part in ARCHIVE_PARTS}
 _ARCHIVE = re.compile(r"NTU(60|120)_(CS|CV|CSub|CSet)")
-
-#: Clips that are looked at to find out what the third channel is.
-LOOKED_AT = 16
 
 _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
 
@@ -182,7 +180,7 @@ def open_arrays(
         lengths += frames
         places += [(number, row) for row in range(len(own))]
     pairs = tuple(found.values())
-    check_names(names, [pairs[pair].labels for pair, _ in places])
+    by_name(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
@@ -377,7 +375,14 @@ def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list
             f"{file if file.is_file() else pair.labels}: lengths of the clips are not {count} "
             f"whole numbers from 1 to {frames}; make the files again"
         )
-    return _names(pair.labels, names), _labels(pair.labels, labels), list(lengths)
+    names = _names(pair.labels, names)
+    for number, label in enumerate(labels, start=1):
+        if not is_label(label):
+            raise InputError(
+                f"{pair.labels}, entry {number}: label {shown(label)} is no class number from 0; "
+                "correct it"
+            )
+    return names, list(labels), list(lengths)
 
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
@@ -398,16 +403,6 @@ def _names(path: Path, names: Sequence[Any]) -> list[str]:
         short = name.removesuffix(".skeleton").removesuffix(".json")
         found.append(plain_name(short, f"{path}, entry {number}"))
     return found
-
-
-def _labels(path: Path, labels: Sequence[Any]) -> list[int]:
-    for number, label in enumerate(labels, start=1):
-        if not is_label(label):
-            raise InputError(
-                f"{path}, entry {number}: label {shown(label)} is no class number from 0; "
-                "correct it"
-            )
-    return list(labels)
 
 
 @np.errstate(invalid="ignore")  # a NaN may signal

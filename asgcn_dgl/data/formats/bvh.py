@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     check_step,
     find_files,
     plain_name,
@@ -106,28 +106,25 @@ class Hierarchy:
         return [
             (joint, twin[joint])
             for joint, name in enumerate(self.joints)
-            if twin[joint] != joint and _side(name)[:1].lower() == "l"
+            if twin[joint] != joint and (side := _side(name)) and side[1][0] in "lL"
         ]
 
 
-def _side(name: str) -> str:
-    match = next(filter(None, (pattern.search(name) for pattern in _SIDE)), None)
-    return match[1] if match else ""
+def _side(name: str) -> re.Match[str] | None:
+    return next(filter(None, (pattern.search(name) for pattern in _SIDE)), None)
 
 
 def _mirrored(name: str) -> str:
     """The name with left and right exchanged, in the same letters' case."""
-    for pattern in _SIDE:
-        match = pattern.search(name)
-        if match:
-            word = match[1]
-            other = _OTHER[word.lower()]
-            if word.isupper():
-                other = other.upper()
-            elif word[0].isupper():
-                other = other.capitalize()
-            return name[: match.start(1)] + other + name[match.end(1) :]
-    return name
+    match = _side(name)
+    if match is None:
+        return name
+    word, other = match[1], _OTHER[match[1].lower()]
+    if word.isupper():
+        other = other.upper()
+    elif word[0].isupper():
+        other = other.capitalize()
+    return name[: match.start(1)] + other + name[match.end(1) :]
 
 
 class _Words:
@@ -136,13 +133,12 @@ class _Words:
     def __init__(self, path: Path, lines: list[str]) -> None:
         self.path = path
         self.line = 1
-        self._words = self._all(lines)
+        self._words = (
+            (number, word)
+            for number, line in enumerate(lines, start=1)
+            for word in line.replace("{", " { ").replace("}", " } ").split()
+        )
         self._next: tuple[int, str] | None = None
-
-    def _all(self, lines: list[str]) -> Iterator[tuple[int, str]]:
-        for number, line in enumerate(lines, start=1):
-            for word in line.replace("{", " { ").replace("}", " } ").split():
-                yield number, word
 
     def peek(self) -> str:
         """The next word, empty at the end."""
@@ -403,10 +399,6 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.n
         return forward_kinematics(rotation, offset, hierarchy.parents)
 
 
-def _read(files: Sequence[Path], **options: Any) -> Clip:
-    return read_bvh(files[0], **options)
-
-
 def open_bvh(
     root: str | Path,
     scale: float = 1.0,
@@ -420,18 +412,18 @@ def open_bvh(
     """
     _check(scale, step, positions)
     root = Path(root)
-    files = [path for path in find_files(root, "*.[bB][vV][hH]", "BVH files")]
+    files = find_files(root, "*.[bB][vV][hH]", "BVH files")
     folder = root if root.is_dir() else root.parent
     names = [
         plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
     ]
-    check_names(names, files)
+    found = by_name(names, files)
     layout = read_hierarchy(files[0]).layout()
     return tabled(
-        {name: [path] for name, path in zip(names, files, strict=True)},
+        found,
         layout,
         known_facts(root, names, labels),
-        functools.partial(_read, layout=layout),
+        functools.partial(read_bvh, layout=layout),
         scale=scale,
         step=step,
         positions=positions,

@@ -33,8 +33,16 @@ MANY_BODIES = 8
 #: What the third of three channels can be; ``auto``: as the layout says.
 THIRDS = ("auto", "depth", "score")
 
-#: Layouts of estimators on pictures, whose third channel is a score, and of poses in space.
-_OF_PICTURES = ("coco17", "halpe26", "mpii16", "openpose18", "openpose25", "wholebody133")
+#: Clips that are looked at to find out what the third channel is.
+LOOKED_AT = 16
+
+#: Layouts of estimators on pictures, whose third channel is a score, by number of joints.
+FLAT = {
+    **{16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25"},
+    **{26: "halpe26", 133: "wholebody133"},
+}
+
+#: Layouts of poses in space.
 _IN_SPACE = (
     *("cmu38", "h36m17", "h36m32", "kinectv1_20", "ntu25", "ntu25_pyskl", "smpl22", "smpl24"),
 )
@@ -139,7 +147,7 @@ def is_score(
     unit = unit and bool(((values > 0) & (values < 1)).any())
     if third != "auto":
         flat = third == "score"
-    elif layout.name in _OF_PICTURES:
+    elif layout.name in FLAT.values():
         flat = True
     elif (layout.name in _IN_SPACE and not (guessed and unit)) or not unit:
         return False

@@ -16,15 +16,15 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, lacks_center
 from asgcn_dgl.data.files import (
+    by_name,
     check_memory,
-    check_names,
     find_files,
     is_recording,
     plain_name,
     read_json,
     shown,
 )
-from asgcn_dgl.data.formats.estimates import check_options, choose_layout, estimated_clip
+from asgcn_dgl.data.formats.estimates import FLAT, check_options, choose_layout, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
 from asgcn_dgl.data.formats.spreadsheet import Dialect, first_row, read_cells, to_numbers
@@ -32,9 +32,6 @@ from asgcn_dgl.data.formats.table import TABLE, known_facts, tabled
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
-
-_USUAL = {16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 26: "halpe26",
-          133: "wholebody133"}  # fmt: skip
 
 #: Frames for which a body that is lost keeps its identity.
 KEPT = 15
@@ -110,9 +107,9 @@ def open_estimates(
     for name, each in found.items():
         plain_name(name, str(each[0]))
     chosen = _layout(folder, found, kind.load, layout)
-    read_files = functools.partial(_read, load=kind.load, layout=chosen)
+    read_file = functools.partial(_read, load=kind.load, layout=chosen)
     table = known_facts(root, tuple(found), labels)
-    return tabled(found, chosen, table, read_files, min_score=min_score, keep_score=score)
+    return tabled(found, chosen, table, read_file, min_score=min_score, keep_score=score)
 
 
 Found = dict[str, tuple[Path, ...]]
@@ -144,8 +141,7 @@ def _one_each(folder: Path, files: Sequence[Path]) -> Found:
     if len(files) > 1 and len({path.name for path in files}) == 1:
         names = [path.parent.relative_to(folder).as_posix() for path in files]
     names = [name.rpartition("DLC")[0].rstrip("_") or name for name in names]
-    check_names(names, files)
-    return {name: (path,) for name, path in zip(names, files, strict=True)}
+    return {name: (path,) for name, path in by_name(names, files).items()}
 
 
 def _layout(
@@ -163,7 +159,7 @@ def _layout(
             first = first or error
             continue
         if not poses.joints:
-            return choose_layout(str(files[0]), folder, poses.places.shape[2], _USUAL, given)
+            return choose_layout(str(files[0]), folder, poses.places.shape[2], FLAT, given)
         if given is None and not has_layout(folder):
             names = ", ".join(poses.joints)
             raise InputError(

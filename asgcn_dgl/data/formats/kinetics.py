@@ -21,9 +21,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     first_bytes,
     is_recording,
     is_there,
@@ -225,7 +225,7 @@ def open_kinetics(
     files = [path for each in found.values() for path in each[0]]
     known = [each for group in found.values() for each in group[1]]
     names = [path.stem for path in files]
-    check_names(names, files)
+    by_name(names, files)
     if not files:
         raise InputError(
             f"{root}: no clips (*.json) in it; give the folder that holds "

@@ -12,7 +12,7 @@ import functools
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,9 +22,9 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import (
+    by_name,
     check_choice,
     check_memory,
-    check_names,
     check_step,
     find_files,
     first_bytes,
@@ -32,7 +32,8 @@ from asgcn_dgl.data.files import (
     read_numbers,
 )
 from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
-from asgcn_dgl.data.reader import UNKNOWN, Format, Split
+from asgcn_dgl.data.formats.table import ClipTable, tabled
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -193,13 +194,12 @@ def open_cmu(
     _check(step, root_motion, rest_pose, form)
     options = {"step": step, "root_motion": root_motion, "rest_pose": rest_pose, "form": form}
     root = Path(root)
-    names: list[str] = []
+    if root.is_file():
+        return _reader(CMU, [root], [{}], {}, options)
     files: list[Path] = []
-    facts: list[Mapping[str, int]] = []
+    facts: list[dict[str, Any]] = []
     parts: list[str] = []
     left_out = 0
-    if root.is_file():
-        return _reader(CMU, [root.stem], [root], [{}], {}, options)
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             folder = path.parent.name
@@ -213,9 +213,9 @@ def open_cmu(
             if folder != action and not extra:
                 left_out += 1
                 continue
-            names.append(f"{part}_{path.stem}" if folder == action else f"{part}_extra_{path.stem}")
+            name = f"{part}_{path.stem}" if folder == action else f"{part}_extra_{path.stem}"
             files.append(path)
-            facts.append({"label": CMU.actions.index(action), "replication": int(match[1])})
+            facts.append({"name": name, "label": action, "replication": int(match[1])})
             parts.append(part)
     if left_out:
         logger.warning(
@@ -223,8 +223,7 @@ def open_cmu(
             root,
             left_out,
         )
-    splits = {"folders": Split.of(parts)}
-    return _reader(CMU, names, files, facts, splits, options)
+    return _reader(CMU, files, facts, {"folders": Split.of(parts)}, options)
 
 
 def open_h36m(
@@ -239,10 +238,9 @@ def open_h36m(
     options = {"step": step, "root_motion": root_motion, "rest_pose": "keep", "form": form}
     root = Path(root)
     if root.is_file():
-        return _reader(H36M, [root.stem], [root], [{}], {}, options)
+        return _reader(H36M, [root], [{}], {}, options)
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
-    names: list[str] = []
-    facts: list[Mapping[str, int]] = []
+    facts: list[dict[str, Any]] = []
     for path in files:
         match = re.fullmatch(r"S(\d{1,2})/([a-z]+)_(\d)", f"{path.parent.name}/{path.stem}")
         if match is None or match[2] not in H36M.actions:
@@ -250,10 +248,8 @@ def open_h36m(
                 f"{path}: not of the form S1/ACTION_N.txt with an action of "
                 f"{', '.join(H36M.actions)}; move it out of the folder"
             )
-        subject, name = int(match[1]), f"S{int(match[1])}_{path.stem}"
-        names.append(name)
-        label = H36M.actions.index(match[2])
-        facts.append({"label": label, "subject": subject, "replication": int(match[3])})
+        known = {"subject": int(match[1]), "replication": int(match[3])}
+        facts.append({"name": f"S{int(match[1])}_{path.stem}", "label": match[2], **known})
     parts = {**dict.fromkeys((1, 6, 7, 8, 9), "train"), 5: "s5", 11: "s11"}
     splits = {
         name: Split.of(
@@ -262,35 +258,28 @@ def open_h36m(
         )
         for name in ("s5", "s11")
     }
-    return _reader(H36M, names, files, facts, splits, options)
+    return _reader(H36M, files, facts, splits, options)
 
 
 def _reader(
     recorder: Recorder,
-    names: list[str],
-    files: list[Path],
-    facts: list[Mapping[str, int]],
+    files: Sequence[Path],
+    facts: Sequence[dict[str, Any]],
     splits: Mapping[str, Split],
     options: Mapping[str, Any],
 ) -> FolderReader:
-    check_names(names, files)
-    known = [{name: n for name, n in each.items() if name != "label"} for each in facts]
-    labels = [each.get("label", -1) for each in facts]
-    return FolderReader(
-        tuple(names),
-        recorder.layout,
+    """Make a reader of files, of which name, action and numbers may be known."""
+    names = [known.pop("name", path.stem) for path, known in zip(files, facts, strict=True)]
+    found = by_name(names, files)
+    labels = [known.pop("label", None) for known in facts]
+    table = ClipTable(
         recorder.actions,
+        {n: recorder.actions.index(label) for n, label in zip(names, labels, strict=True) if label},
+        dict(zip(names, facts, strict=True)),
         splits,
-        tuple(files),
-        functools.partial(read_mocap, recorder=recorder),
-        options,
-        tuple(
-            {"name": name, "label": label, "meta": meta}
-            for name, label, meta in zip(names, labels, known, strict=True)
-        ),
-        labels=tuple(labels),
-        numbers=tuple(UNKNOWN._replace(**each) for each in known),
     )
+    read_file = functools.partial(read_mocap, recorder=recorder)
+    return tabled(found, recorder.layout, table, read_file, **options)
 
 
 def _recognizes(recorder: Recorder, path: Path) -> bool:

@@ -227,14 +227,21 @@ def _numbers(text: _Text, starts: list[int]) -> np.ndarray:
     ]
     try:
         values = np.loadtxt(rows, usecols=_COLUMNS, comments=None, ndmin=2)
+        if len(values) != len(rows):
+            raise ValueError("blank lines, which are passed over")
     except ValueError as error:
         raise _row_error(text, starts, rows) from error
-    if len(values) != len(rows):  # blank lines are passed over
-        raise _row_error(text, starts, rows)
     wrong = np.isinf(values).any(axis=1) | ~np.isin(values[:, 3], (0, 1, 2))
     if wrong.any():
         row = int(wrong.argmax())
-        raise text.error(_row_fault(rows[row], values[row]), _line(starts, row))
+        fields = rows[row].split()
+        fault = f"tracking state {fields[11]} is not 0, 1 or 2; {_AGAIN}"
+        if np.isinf(values[row, :3]).any():
+            fault = (
+                f"coordinates {' '.join(fields[:3])} are not finite; repair the file, remove it, "
+                "or list it among the samples to drop"
+            )
+        raise text.error(fault, _line(starts, row))
     return values.reshape(len(starts), NUM_JOINTS, len(_COLUMNS))
 
 
@@ -254,15 +261,6 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
                 fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
                 return text.error(fault, _line(starts, index))
     return text.error(f"its joints, or those of a later body, are not numbers; {_AGAIN}", starts[0])
-
-
-def _row_fault(row: str, values: np.ndarray) -> str:
-    if np.isinf(values[:3]).any():
-        return (
-            f"coordinates {' '.join(row.split()[:3])} are not finite; repair the file, remove it, "
-            "or list it among the samples to drop"
-        )
-    return f"tracking state {row.split()[11]} is not 0, 1 or 2; {_AGAIN}"
 
 
 def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice, check_names, find_files, is_there, plain_name
+from asgcn_dgl.data.files import by_name, check_choice, find_files, is_there, plain_name
 from asgcn_dgl.data.formats.estimates import check_bodies, check_options, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import (
@@ -196,7 +196,7 @@ def _clip(
 
 
 def _read(
-    files: Sequence[Path],
+    path: Path,
     *,
     name: str,
     label: int,
@@ -205,9 +205,9 @@ def _read(
     **options: Any,
 ) -> Clip:
     known: dict[str, Any] = {"missing": Missing(**options), "label": label, "meta": meta}
-    if files[0].suffix.lower() == ".npz":
-        return read_arrays(files[0], layouts, name=name, **known)
-    return read_table_clip(files[0], name, layouts[0], **known)
+    if path.suffix.lower() == ".npz":
+        return read_arrays(path, layouts, name=name, **known)
+    return read_table_clip(path, name, layouts[0], **known)
 
 
 def open_own(
@@ -238,11 +238,11 @@ def open_own(
         table = _facts_of_arrays(folder, found)
     else:
         table = known_facts(folder, tuple(found), labels)
-    read_files = functools.partial(_read, layouts=chosen)
-    return tabled(found, chosen[0], table, read_files, **missing._asdict())
+    read_file = functools.partial(_read, layouts=chosen)
+    return tabled(found, chosen[0], table, read_file, **missing._asdict())
 
 
-def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
     """File of each recording, by its name."""
     found: list[tuple[str, Path]] = []
     for path in files:
@@ -251,17 +251,16 @@ def _recordings(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
             found.append((plain_name(name, str(path)), path))
         else:
             found += [(clip, path) for clip in clips_of_table(path)]
-    check_names([name for name, _ in found], [path for _, path in found])
-    return {name: [path] for name, path in found}
+    return by_name([name for name, _ in found], [path for _, path in found])
 
 
-def _facts_of_arrays(folder: Path, files: Mapping[str, Sequence[Path]]) -> ClipTable:
+def _facts_of_arrays(folder: Path, files: Mapping[str, Path]) -> ClipTable:
     """Take labels, numbers and the split out of the files themselves.
 
     Nothing is known of a file that cannot be read: to read its recording says why.
     """
     entries: dict[str, dict[str, str]] = {}
-    for name, (path,) in files.items():
+    for name, path in files.items():
         try:
             packed = path.suffix.lower() == ".npz"
             found = read_npz(path, ("label", "split", *NUMBERS), limit=2**16) if packed else {}

@@ -100,26 +100,18 @@ class ClipTable:
         rate = {"fps": self.rates[name]} if name in self.rates else {}
         return self.labels.get(name, -1), {**self.numbers.get(name, {}), **rate}
 
-    def labels_of(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Label of each recording, -1 if unknown."""
-        return tuple(self.labels.get(name, -1) for name in names)
-
-    def numbers_of(self, names: Sequence[str]) -> tuple[RecordingName, ...]:
-        """Numbers of each recording."""
-        return tuple(UNKNOWN._replace(**self.numbers.get(name, {})) for name in names)
-
 
 def tabled(
-    files: Mapping[str, Sequence[Path]],
+    files: Mapping[str, Path | tuple[Path, ...]],
     layout: SkeletonLayout,
     table: ClipTable,
-    read_files: Callable[..., Clip],
+    read_file: Callable[..., Clip],
     **options: Any,
 ) -> FolderReader:
-    """Make a reader of recordings of one's own: their files and facts by name.
+    """Make a reader of recordings of one's own: their file or files, and facts, by name.
 
-    ``read_files`` is called with a tuple of files, ``name``, ``label`` and ``meta`` of the clip,
-    and the options; it can be pickled.
+    ``read_file`` is called with these, ``name``, ``label`` and ``meta`` of the clip, and the
+    options; it can be pickled.
     """
     names = tuple(files)
     facts = map(table.facts, names)
@@ -128,15 +120,15 @@ def tabled(
         layout,
         table.class_names,
         table.splits,
-        tuple(map(tuple, files.values())),
-        read_files,
+        tuple(files.values()),
+        read_file,
         options,
         tuple(
             {"name": name, "label": label, "meta": meta}
             for name, (label, meta) in zip(names, facts, strict=True)
         ),
-        labels=table.labels_of(names),
-        numbers=table.numbers_of(names),
+        labels=tuple(table.labels.get(name, -1) for name in names),
+        numbers=tuple(UNKNOWN._replace(**table.numbers.get(name, {})) for name in names),
     )
 
 

@@ -116,8 +116,7 @@ def _span(place: str, video: str, fields: list[str], line: int) -> Span:
 def _between(path: str | Path, spans: list[Span], at: int) -> Span:
     """Return a span without frames with those between its neighbors."""
     span = spans[at]
-    around = [spans[place] for place in (at - 1, at + 1) if 0 <= place < len(spans)]
-    before, after = around if len(around) == 2 else (span, span)
+    before, after = (spans[at - 1], spans[at + 1]) if 0 < at < len(spans) - 1 else (span, span)
     fits = before.video == after.video == span.video and 0 <= before.last < after.first - 1
     if not fits:
         raise InputError(
@@ -164,22 +163,19 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
     mask = (pos != 0).any(axis=-1)
     if gaps == "interpolate":
         pos, mask = _regular(path, number, pos, mask)
-    match = _VIDEO.search(path.stem)
-    meta = {"path": str(path)}
-    if match:
-        meta |= {"subject": int(match[1]), "replication": int(match[2])}  # type: ignore[dict-item]
-    label = -1
-    if span is not None:
-        label = ACTIONS.index(span.action)
-        meta["path"] = f"{path} ({span.action})"
     return Clip.from_positions(
         path.stem if span is None else span.name,
         get_layout("kinectv1_20"),
         pos[None],
         mask[None],
-        label,
-        meta,
+        -1 if span is None else ACTIONS.index(span.action),
+        {"path": str(path) if span is None else f"{path} ({span.action})", **_numbers(path)},
     )
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    match = _VIDEO.search(path.stem)
+    return {"subject": int(match[1]), "replication": int(match[2])} if match else {}
 
 
 def _regular(
@@ -216,7 +212,10 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     check_choice("gaps", gaps, ("keep", "interpolate"))
     root = Path(root)
     if root.is_file():
-        return _open_video(root, nan_spans, gaps)
+        labels = root.parent / LABELS
+        spans = read_spans(labels, nan_spans) if labels.is_file() else []
+        own = [span for span in spans if span.video == root.stem.removeprefix("joints_")]
+        return _reader([root] * max(1, len(own)), own or [None], {}, gaps)
     folder = next((each for each in (root, root / "joints") if (each / LABELS).is_file()), None)
     if folder is None:
         raise InputError(
@@ -237,19 +236,11 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
             raise InputError(f"{path}: {LABELS} has no action of it; move it out of the folder")
     if not spans:
         raise InputError(f"{folder / LABELS}: no action in it; copy it again from its source")
-    return _reader(
-        [folder / f"joints_{span.video}.txt" for span in spans],
-        spans,
-        {**_halves(root, folder, spans), **_sequences(videos, spans)},
-        gaps,
-    )
-
-
-def _open_video(path: Path, nan_spans: str, gaps: str) -> FolderReader:
-    labels = path.parent / LABELS
-    spans = read_spans(labels, nan_spans) if labels.is_file() else []
-    own = [span for span in spans if span.video == path.stem.removeprefix("joints_")]
-    return _reader([path] * max(1, len(own)), own or [None], {}, gaps)
+    splits = _halves(root, folder, spans)
+    for video in videos:  # one video is left out at a time
+        parts = ("test" if span.video == video else "train" for span in spans)
+        splits[f"sequence_{video}"] = Split.of(parts)
+    return _reader([folder / f"joints_{span.video}.txt" for span in spans], spans, splits, gaps)
 
 
 def _reader(
@@ -258,11 +249,6 @@ def _reader(
     splits: Mapping[str, Split],
     gaps: str,
 ) -> FolderReader:
-    numbers = []
-    for path in videos:
-        match = _VIDEO.search(path.stem)
-        known = {"subject": int(match[1]), "replication": int(match[2])} if match else {}
-        numbers.append(UNKNOWN._replace(**known))
     return FolderReader(
         tuple(
             path.stem if span is None else span.name
@@ -276,16 +262,8 @@ def _reader(
         {"gaps": gaps},
         tuple({"span": span} for span in spans),
         labels=tuple(-1 if span is None else ACTIONS.index(span.action) for span in spans),
-        numbers=tuple(numbers),
+        numbers=tuple(UNKNOWN._replace(**_numbers(path)) for path in videos),
     )
-
-
-def _sequences(videos: list[str], spans: list[Span]) -> dict[str, Split]:
-    """Leave one video out at a time."""
-    return {
-        f"sequence_{video}": Split.of("test" if span.video == video else "train" for span in spans)
-        for video in videos
-    }
 
 
 def _halves(root: Path, folder: Path, spans: list[Span]) -> dict[str, Split]:

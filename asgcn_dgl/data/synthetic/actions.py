@@ -41,22 +41,10 @@ REST_SHARES = (0.65, 0.23, 0.12)
 class Subject:
     """A person: a body and the manner in which it moves.
 
-    Parameters
-    ----------
-    body
-        Bone vectors.
-    pace
-        Speed relative to the average.
-    reach
-        Amplitude of movements relative to the average.
-    hand
-        Preferred side: 0 right, 1 left.
-    slouch
-        Radians by which the trunk is habitually bent.
-    stance
-        Half the distance between the feet in meters.
-    rest
-        Habitual posture of the arms, an index into `REST_POSTURES`.
+    ``pace`` is the speed and ``reach`` the amplitude of movements, relative to the average;
+    ``hand`` the preferred side, 0 right and 1 left; ``slouch`` radians by which the trunk is
+    habitually bent; ``stance`` half the distance between the feet in meters; ``rest`` the habitual
+    posture of the arms, an index into `REST_POSTURES`.
     """
 
     body: Body = field(default_factory=Body)
@@ -91,16 +79,10 @@ class Limb(NamedTuple):
 
 
 class Take:
-    """One performance: who acts, when the action begins, how large and how fast it is.
+    """One performance of an action that typically takes ``seconds``.
 
-    Parameters
-    ----------
-    subject, partner
-        Persons on stage; the partner stands by for actions of two.
-    rng
-        Source of all that varies.
-    seconds
-        Typical duration of the action.
+    That is who acts (the partner stands by for actions of two), when the action begins, how large
+    and how fast it is; all that varies is drawn from ``rng``.
     """
 
     def __init__(
@@ -498,24 +480,11 @@ def perform(
     rng: np.random.Generator,
     actions: ActionList = ACTIONS,
 ) -> Array:
-    """Perform an action.
+    """Perform the action of an index into ``actions``, from 0.
 
-    Parameters
-    ----------
-    action
-        0-based index into `actions`.
-    subject, partner
-        Persons; in an action of one the partner is not there, or now and then looks on.
-    rng
-        Source of all that varies between performances.
-    actions
-        What there is to perform.
-
-    Returns
-    -------
-    Array
-        Joints ``(M, T, 25, 3)`` in meters, the floor at y = 0, with 1 or 2 bodies and 40 to 120
-        frames at 30 frames a second. Bone lengths are constant.
+    Return joints ``(M, T, 25, 3)`` in meters, the floor at y = 0, of 1 or 2 bodies over 40 to 120
+    frames at 30 frames a second; bone lengths are constant. In an action of one the partner is not
+    there, or now and then looks on. ``rng`` is the source of all that varies.
     """
     return stage(action, subject, partner, rng, actions)[0]
 

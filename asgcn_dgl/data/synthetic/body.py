@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from asgcn_dgl.data.rotations import axis_to_matrix as rotation
+
 Array = NDArray[np.float64]
 
 NUM_JOINTS = 25
@@ -24,31 +26,6 @@ PARENTS = (-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18
 """Parent of each joint, -1 for the root (the base of the spine)."""
 
 _ORDER = (1, 20, 2, 3, *range(4, 20), 21, 22, 23, 24)  # parents before children
-
-
-def rotation(axis: int, angle: ArrayLike) -> Array:
-    """Rotation matrices about one coordinate axis.
-
-    Parameters
-    ----------
-    axis
-        0, 1 or 2 for x, y or z.
-    angle
-        Angles in radians, any shape ``S``.
-
-    Returns
-    -------
-    Array
-        Matrices of shape ``S + (3, 3)``.
-    """
-    angle = np.asarray(angle, dtype=np.float64)
-    out = np.zeros((*angle.shape, 3, 3))
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    out[..., axis, axis] = 1.0
-    out[..., i, i] = out[..., j, j] = np.cos(angle)
-    out[..., j, i] = np.sin(angle)
-    out[..., i, j] = -out[..., j, i]
-    return out
 
 
 def unit(vector: Array) -> Array:
@@ -71,14 +48,10 @@ def frame_along(down: Array, forward: Array) -> Array:
 
 @dataclass(frozen=True)
 class Body:
-    """Bone vectors of one person.
+    """Bone vectors of one person of ``height`` meters.
 
-    Parameters
-    ----------
-    height
-        Stature in meters.
-    legs, arms, shoulders
-        Factors of the average leg length, arm length and shoulder width.
+    ``legs``, ``arms`` and ``shoulders`` are factors of the average leg length, arm length and
+    shoulder width.
     """
 
     height: float = 1.7
@@ -128,21 +101,10 @@ class Body:
 
 
 def place_joints(body: Body, root: Array, turns: Array) -> Array:
-    """Walk the tree of bones from the root: a joint is its parent plus the turned bone vector.
+    """Return positions ``(T, 25, 3)``: a joint is its parent plus the turned bone vector.
 
-    Parameters
-    ----------
-    body
-        The bone vectors.
-    root
-        Positions ``(T, 3)`` of the base of the spine in meters.
-    turns
-        Orientations ``(25, T, 3, 3)``: entry j turns the bone that ends at joint j.
-
-    Returns
-    -------
-    Array
-        Positions ``(T, 25, 3)`` in meters.
+    ``root`` ``(T, 3)`` is the base of the spine, ``turns`` ``(25, T, 3, 3)`` the orientation of the
+    bone that ends at each joint.
     """
     bones = (turns @ body.offsets[:, None, :, None])[..., 0]  # (V, T, 3)
     points = np.empty_like(bones)
@@ -155,24 +117,11 @@ def place_joints(body: Body, root: Array, turns: Array) -> Array:
 def two_bone_reach(
     start: Array, target: Array, upper: float, lower: float, pole: Array
 ) -> tuple[Array, Array]:
-    """Directions of the two bones of a limb whose end reaches for a target.
+    """Return unit vectors ``(T, 3)`` along both bones of a limb from ``start`` to ``target``.
 
-    The law of cosines gives the bend; the middle joint leans towards the pole. A target that is
-    too far away or too near is reached as closely as the bones allow.
-
-    Parameters
-    ----------
-    start, target
-        Points ``(T, 3)``: the fixed end of the limb and where its free end shall be.
-    upper, lower
-        Bone lengths in meters.
-    pole
-        Directions ``(T, 3)`` towards which the elbow or the knee points.
-
-    Returns
-    -------
-    tuple of Array
-        Unit vectors ``(T, 3)`` along the upper and the lower bone.
+    Its bones are ``upper`` and ``lower`` meters long. The law of cosines gives the bend; the middle
+    joint leans towards the directions ``pole`` ``(T, 3)``. A target that is too far away or too
+    near is reached as closely as the bones allow.
     """
     line = target - start
     dist = np.sqrt((line * line).sum(axis=-1, keepdims=True))
@@ -191,18 +140,9 @@ class Figure:
     Limbs reach for points (`two_bone_reach`), the trunk is turned by angles, and `positions` walks
     the tree of bones, so that bone lengths never change.
 
-    Parameters
-    ----------
-    body
-        Bone vectors.
-    frames
-        Number of frames T.
-    place
-        Where the person stands on the floor, ``(x, z)`` in meters.
-    heading
-        Turn about the vertical axis in radians; 0 looks along -z, positive turns to the left.
-    stance
-        Half the distance between the feet in meters.
+    The person of ``body`` stands at ``place`` ``(x, z)`` on the floor, in meters, for T ``frames``,
+    and is turned to the left by ``heading`` radians, 0 looking along -z; ``stance`` is half the
+    distance between the feet.
     """
 
     def __init__(
@@ -228,11 +168,15 @@ class Figure:
         self.turns = np.empty((NUM_JOINTS, frames, 3, 3))
         self.points = np.zeros((frames, NUM_JOINTS, 3))
 
-    def move_foot(self, side: int, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> None:
-        """Move one ankle by meters along the person's own axes, ``(T,)`` each or one number."""
+    def _local(self, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> Array:
+        """Return vectors ``(T, 3)`` of parts along three axes, ``(T,)`` each or one number."""
         local = np.zeros((self.frames, 3))
         local[:, 0], local[:, 1], local[:, 2] = right, up, -np.asarray(forward)
-        self.feet[side] += local @ self.facing.T
+        return local
+
+    def move_foot(self, side: int, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> None:
+        """Move one ankle by meters along the person's own axes, ``(T,)`` each or one number."""
+        self.feet[side] += self._local(right, up, forward) @ self.facing.T
 
     def set_trunk(
         self,
@@ -249,16 +193,10 @@ class Figure:
     ) -> None:
         """Place the pelvis and turn the spine; every argument is ``(T,)`` or one number.
 
-        Parameters
-        ----------
-        right, up, forward
-            Metres by which the pelvis moves; it never rises beyond what the standing legs allow.
-        jump
-            Metres by which the pelvis rises off the ground.
-        bend, lean, twist
-            Radians by which the trunk bends forward, leans to the right and turns to the left.
-        nod, look
-            Radians by which the head bends forward and turns to the left.
+        ``right``, ``up`` and ``forward`` are meters by which the pelvis moves, within what the
+        standing legs allow, ``jump`` those by which it rises off the ground. The trunk bends
+        forward, leans to the right and twists to the left, the head nods forward and looks to the
+        left by radians.
         """
         bend, lean, twist, nod, look = (
             np.broadcast_to(np.asarray(a, dtype=np.float64), (self.frames,))
@@ -286,9 +224,7 @@ class Figure:
             self.elbows[k] = apply(chest, (SIDE[k] * 0.45, -0.8, 0.55))
 
     def _place_root(self, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> None:
-        local = np.zeros((self.frames, 3))
-        local[:, 0], local[:, 2] = right, -np.asarray(forward)
-        self.root[:] = self.floor + local @ self.facing.T
+        self.root[:] = self.floor + self._local(right, 0.0, forward) @ self.facing.T
         # Standing upright is the highest, even while both feet are lifted.
         height = np.full(self.frames, self.body.ankle_height + 1.02 * self.body.leg)
         for k in (0, 1):
@@ -303,17 +239,13 @@ class Figure:
 
     def reach(self, side: int, out: ArrayLike, up: ArrayLike, forward: ArrayLike) -> Array:
         """Points ``(T, 3)`` given from the shoulder in arm lengths along the axes of the chest."""
-        local = np.zeros((self.frames, 3))
-        local[:, 0] = SIDE[side] * np.asarray(out)
-        local[:, 1], local[:, 2] = up, -np.asarray(forward)
-        return self.points[:, SHOULDER[side]] + self.body.arm * apply(
-            self.turns[SPINE_SHOULDER], local
-        )
+        local = self._local(SIDE[side] * np.asarray(out), up, forward)
+        along = apply(self.turns[SPINE_SHOULDER], local)
+        return self.points[:, SHOULDER[side]] + self.body.arm * along
 
     def near(self, joint: int, right: ArrayLike, up: ArrayLike, forward: ArrayLike) -> Array:
         """Points ``(T, 3)`` given from a joint of the trunk in meters along its own axes."""
-        local = np.zeros((self.frames, 3))
-        local[:, 0], local[:, 1], local[:, 2] = right, up, -np.asarray(forward)
+        local = self._local(right, up, forward)
         return self.points[:, joint] + apply(self.turns[joint], local)
 
     def move_hand(self, side: int, target: Array, weight: ArrayLike = 1.0) -> None:
@@ -330,24 +262,18 @@ class Figure:
         """Solve the limbs and return all joints, ``(T, 25, 3)`` in meters."""
         ahead = self.facing @ np.array([0.0, 0.0, -1.0])
         for k in (0, 1):
-            self._solve_arm(k)
-            self._solve_leg(k, ahead)
+            lengths = self.body.length(ELBOW[k]), self.body.length(WRIST[k])
+            shoulder = self.points[:, SHOULDER[k]]
+            upper, lower = two_bone_reach(shoulder, self.hands[k], *lengths, self.elbows[k])
+            self.turns[ELBOW[k]] = frame_along(upper, -self.elbows[k])
+            self.turns[[WRIST[k], HAND[k], TIP[k], THUMB[k]]] = frame_along(lower, -self.elbows[k])
+            # Knees point forward and a little outwards, upwards when the leg is raised.
+            lengths = self.body.length(KNEE[k]), self.body.length(ANKLE[k])
+            hip = self.points[:, HIP[k]]
+            pole = ahead + 0.12 * SIDE[k] * self.facing[:, 0] + np.array([0.0, 0.15, 0.0])
+            poles = np.broadcast_to(pole, hip.shape)
+            upper, lower = two_bone_reach(hip, self.feet[k], *lengths, poles)
+            self.turns[KNEE[k]] = frame_along(upper, pole)
+            self.turns[ANKLE[k]] = frame_along(lower, pole)
+            self.turns[FOOT[k]] = self.facing @ rotation(0, self.toes[k])
         return place_joints(self.body, self.root, self.turns)
-
-    def _solve_arm(self, k: int) -> None:
-        lengths = self.body.length(ELBOW[k]), self.body.length(WRIST[k])
-        shoulder = self.points[:, SHOULDER[k]]
-        upper, lower = two_bone_reach(shoulder, self.hands[k], *lengths, self.elbows[k])
-        forward = -self.elbows[k]
-        self.turns[ELBOW[k]] = frame_along(upper, forward)
-        self.turns[[WRIST[k], HAND[k], TIP[k], THUMB[k]]] = frame_along(lower, forward)
-
-    def _solve_leg(self, k: int, ahead: Array) -> None:
-        lengths = self.body.length(KNEE[k]), self.body.length(ANKLE[k])
-        hip = self.points[:, HIP[k]]
-        # Knees point forward and a little outwards, upwards when the leg is raised.
-        pole = ahead + 0.12 * SIDE[k] * self.facing[:, 0] + np.array([0.0, 0.15, 0.0])
-        upper, lower = two_bone_reach(hip, self.feet[k], *lengths, np.broadcast_to(pole, hip.shape))
-        self.turns[KNEE[k]] = frame_along(upper, pole)
-        self.turns[ANKLE[k]] = frame_along(lower, pole)
-        self.turns[FOOT[k]] = self.facing @ rotation(0, self.toes[k])

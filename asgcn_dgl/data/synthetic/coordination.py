@@ -7,37 +7,20 @@ moves alike in all actions: only the pair tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from asgcn_dgl.data.coupled import smooth_noise
-from asgcn_dgl.data.synthetic.actions import (
-    ACTIONS,
-    FRAME_RATE,
-    Action,
-    Limb,
-    Take,
-    facing_pair,
-)
-from asgcn_dgl.data.synthetic.body import (
-    ANKLE,
-    ELBOW,
-    FOOT,
-    HAND,
-    KNEE,
-    THUMB,
-    TIP,
-    WRIST,
-    Array,
-    Figure,
-)
+from asgcn_dgl.data.synthetic import body
+from asgcn_dgl.data.synthetic.actions import ACTIONS, FRAME_RATE, Action, Limb, Take, facing_pair
+from asgcn_dgl.data.synthetic.body import Array, Figure
 
 LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "hand": tuple(  # type: ignore[dict-item]
-        (ELBOW[k], WRIST[k], HAND[k], TIP[k], THUMB[k]) for k in (0, 1)
+        (body.ELBOW[k], body.WRIST[k], body.HAND[k], body.TIP[k], body.THUMB[k]) for k in (0, 1)
     ),
-    "foot": tuple((KNEE[k], ANKLE[k], FOOT[k]) for k in (0, 1)),  # type: ignore[dict-item]
+    "foot": tuple(  # type: ignore[dict-item]
+        (body.KNEE[k], body.ANKLE[k], body.FOOT[k]) for k in (0, 1)
+    ),
 }
 """Joints of a limb: the right one, the left one."""
 
@@ -112,29 +95,17 @@ def _dance(
     return [figure.positions() for figure in figures]
 
 
-def _hands(take: Take) -> tuple[Limb, Limb]:
-    return Limb(0, "hand", 0), Limb(0, "hand", 1)
-
-
-def _hand_and_foot(take: Take) -> tuple[Limb, Limb]:
-    hand, foot = take.rng.integers(2, size=2)
-    return Limb(0, "hand", int(hand)), Limb(0, "foot", int(foot))
-
-
-def _hands_of_two(take: Take) -> tuple[Limb, Limb]:
-    mine, yours = take.rng.integers(2, size=2)
-    return Limb(0, "hand", int(mine)), Limb(1, "hand", int(yours))
-
-
-def _action(draw_pair: Callable[[Take], tuple[Limb, Limb]], way: str) -> Action:
-    """Return the action in which two limbs move together."""
+def _action(person: int, kind: str, way: str) -> Action:
+    """Return the action in which a hand and a limb of a kind, of a person, move together."""
 
     def act(take: Take) -> list[Array]:
         # They were at it before the clip begins, and do not stop where it ends.
         take.cut(int(take.rng.integers(*FRAMES)))
-        pair = draw_pair(take)
+        both = not person and kind == "hand"  # of one person, the right one and the left one
+        sides = (0, 1) if both else take.rng.integers(2, size=2)
+        pair = Limb(0, "hand", int(sides[0])), Limb(person, kind, int(sides[1]))
         figures: tuple[Figure, ...]
-        if any(limb.person for limb in pair):
+        if person:
             figures = facing_pair(take, take.rng.uniform(1.3, 1.8))
         else:
             figures = (take.figure(take.subject),)
@@ -143,16 +114,12 @@ def _action(draw_pair: Callable[[Take], tuple[Limb, Limb]], way: str) -> Action:
     return act
 
 
-_PAIRS = {
-    "hands": (1, _hands),
-    "hand and foot": (1, _hand_and_foot),
-    "hands of two": (2, _hands_of_two),
-}
+_PAIRS = {"hands": (0, "hand"), "hand and foot": (0, "foot"), "hands of two": (1, "hand")}
 
 # Class name, number of persons, typical duration in seconds, function.
 COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
-    (f"{who} {way}", persons, 2.7, _action(draw_pair, way))
-    for who, (persons, draw_pair) in _PAIRS.items()
+    (f"{who} {way}", person + 1, 2.7, _action(person, kind, way))
+    for who, (person, kind) in _PAIRS.items()
     for way in WAYS
 )
 """Actions that differ by which limbs move together, and how."""

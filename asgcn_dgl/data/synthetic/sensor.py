@@ -20,15 +20,8 @@ SETUPS = ((3.0, 1.2, 3.0), (3.4, 0.9, 0.0), (2.8, 1.5, 8.0), (3.2, 0.7, -4.0))
 
 # Joints that the sensor loses together: hands, arms, feet, legs, the head.
 _GROUPS = (
-    (6, 7, 21, 22),
-    (10, 11, 23, 24),
-    (5, 6, 7, 21, 22),
-    (9, 10, 11, 23, 24),
-    (14, 15),
-    (18, 19),
-    (13, 14, 15),
-    (17, 18, 19),
-    (2, 3),
+    *((6, 7, 21, 22), (10, 11, 23, 24), (5, 6, 7, 21, 22), (9, 10, 11, 23, 24)),
+    *((14, 15), (18, 19), (13, 14, 15), (17, 18, 19), (2, 3)),
 )
 
 # Extremities are seen less well than the trunk.
@@ -39,16 +32,10 @@ _NOISE[[7, 11, 15, 19, 21, 22, 23, 24]] = 2.0
 
 @dataclass(frozen=True)
 class Recording:
-    """What the sensor reports.
+    """What the sensor reports: ``joints`` ``(M, T, 25, 3)`` in camera coordinates, meters.
 
-    Parameters
-    ----------
-    joints
-        Positions ``(M, T, 25, 3)`` in camera coordinates, meters; zero where a joint is lost.
-    state
-        Tracking states ``(M, T, 25)``.
-    body_id
-        Identifier ``(M, T)`` of each body; 0 in frames where the body is not seen.
+    They are zero where a joint is lost. ``state`` ``(M, T, 25)`` are tracking states, ``body_id``
+    ``(M, T)`` identifies each body, 0 in frames where it is not seen.
     """
 
     joints: Array
@@ -125,27 +112,11 @@ def record(
     noise: float = 0.01,
     losses: float = 1.0,
 ) -> Recording:
-    """Record a performance.
+    """Record a performance of joints ``(M, T, 25, 3)`` in meters, the floor at y = 0.
 
-    Parameters
-    ----------
-    world
-        Joints ``(M, T, 25, 3)`` in meters, the floor at y = 0.
-    camera
-        1, 2 or 3, see `CAMERA_ANGLES`.
-    setup
-        Index into `SETUPS` (it wraps round).
-    rng
-        Source of noise and losses.
-    noise
-        Standard deviation in meters of the noise of a trunk joint three meters away.
-    losses
-        How often joints and bodies are lost, relative to the usual; 0 for never.
-
-    Returns
-    -------
-    Recording
-        Joints in camera coordinates with their tracking states and body identifiers.
+    ``camera`` is 1, 2 or 3, see `CAMERA_ANGLES`, ``setup`` an index into `SETUPS` (it wraps round).
+    ``noise`` is the standard deviation in meters of a trunk joint three meters away; ``losses`` how
+    often joints and bodies are lost, relative to the usual, 0 for never.
     """
     joints = to_camera(world, camera, setup, rng)
     joints = joints[rng.permutation(len(joints))]  # the sensor does not know who acts

@@ -85,18 +85,10 @@ def _lean(joints: Array) -> Array:
 
 
 def format_skeleton(recording: Recording) -> str:
-    """Write a recording in NTU RGB+D's text format.
+    """Return a recording in NTU RGB+D's text format.
 
-    Parameters
-    ----------
-    recording
-        Joints, tracking states and body identifiers of M bodies over T frames.
-
-    Returns
-    -------
-    str
-        The number of frames; for each frame the number of bodies; for each body a line of ten
-        fields, the number of joints and a line of twelve fields for each joint.
+    That is the number of frames; for each frame the number of bodies; for each body a line of ten
+    fields, the number of joints and a line of twelve fields for each joint.
     """
     joints, state, ids = recording.joints, recording.state, recording.body_id
     columns = [*np.moveaxis(joints, -1, 0), *_project(joints, _DEPTH), *_project(joints, _COLOR)]
@@ -145,26 +137,12 @@ def make_clip(
 ) -> Recording:
     """Perform and record one clip; the arguments alone determine it.
 
-    Parameters
-    ----------
-    action, subject, camera, replication
-        Numbers in the clip's name, from 1. The partner in actions of two is another person who
-        appears in no other role, so that a split by subject never meets a test subject in training.
-    seed
-        Seed of the set.
-    noise, losses
-        See `asgcn_dgl.data.synthetic.sensor.record`.
-    actions
-        The actions of the set, see `SETS`.
-
-    Returns
-    -------
-    Recording
-        What the camera reports.
+    ``action``, ``subject``, ``camera`` and ``replication`` are the numbers in its name, from 1,
+    ``seed`` is that of the set, ``actions`` are those of the set, see `SETS`; ``noise`` and
+    ``losses`` as for :func:`record`. The partner in actions of two is another person who appears in
+    no other role, so that a split by subject never meets a test subject in training.
     """
-    rng = _stream(action, subject, camera, replication, seed)
-    partner = Subject.draw(rng)
-    world, _ = stage(action - 1, draw_subject(seed, subject), partner, rng, actions)
+    rng, world, _ = _perform(action, subject, camera, replication, seed, actions)
     return record(world, camera, subject - 1, rng, noise=noise, losses=losses)
 
 
@@ -181,15 +159,16 @@ def moving_together(
 
     Arguments as for :func:`make_clip`.
     """
-    rng = _stream(action, subject, camera, replication, seed)
+    return _perform(action, subject, camera, replication, seed, actions)[2]
+
+
+def _perform(
+    action: int, subject: int, camera: int, replication: int, seed: int, actions: ActionList
+) -> tuple[np.random.Generator, Array, tuple[Limb, Limb] | None]:
+    """Return the random numbers of a clip, and what :func:`stage` does with them."""
+    rng = np.random.default_rng([_TAKE_STREAM, seed, action, subject, camera, replication])
     partner = Subject.draw(rng)
-    return stage(action - 1, draw_subject(seed, subject), partner, rng, actions)[1]
-
-
-def _stream(*numbers_and_seed: int) -> np.random.Generator:
-    """Return the random numbers of a clip: its numbers, and the seed of the set."""
-    *numbers, seed = numbers_and_seed
-    return np.random.default_rng([_TAKE_STREAM, seed, *numbers])
+    return rng, *stage(action - 1, draw_subject(seed, subject), partner, rng, actions)
 
 
 def _check(clips_per_class: int, subjects: int, cameras: int, seed: int) -> None:
@@ -238,7 +217,7 @@ def write_synthetic(
     actions: str = "synthetic",
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Path]:
-    """Write the synthetic set as NTU RGB+D ``.skeleton`` files.
+    """Write the synthetic set as NTU RGB+D ``.skeleton`` files, and return them by class.
 
     Every clip is a performance of its own and depends on the seed and its own name only: a larger
     set holds the clips of a smaller one with as many subjects and cameras.
@@ -250,10 +229,8 @@ def write_synthetic(
         same set, which is then completed, and no other ``.skeleton`` files.
     clips_per_class
         Clips of each of the classes.
-    subjects
-        Number of persons, who take turns.
-    cameras
-        Number of viewpoints, 1 to 3, which take turns.
+    subjects, cameras
+        Number of persons, and of viewpoints, 1 to 3; both take turns.
     seed
         Seed of everything; the same seed gives the same bytes.
     noise
@@ -264,11 +241,6 @@ def write_synthetic(
         Which actions, by the name of a set: ``"synthetic"`` or ``"coordinated"``.
     progress
         Called as ``progress(done, total)`` after each clip.
-
-    Returns
-    -------
-    list of Path
-        The files written, by class, then subject.
 
     Raises
     ------
