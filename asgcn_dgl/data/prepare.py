@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections import Counter
@@ -39,6 +40,8 @@ MAX_RATE = 1e6
 #: Share of recordings whose loss has a line of its own.
 MANY_LOST = 0.03
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -58,8 +61,8 @@ class Summary:
         ]
         reasons = Counter(kind_of_error(reason) for _, reason in self.dropped)
         for kind, count in reasons.most_common(10):
-            name, reason = next(each for each in self.dropped if kind_of_error(each[1]) == kind)
-            lines.append(f"  dropped {count}, such as {name}: {reason.split(': ', 1)[-1]}")
+            reason = next(each for _, each in self.dropped if kind_of_error(each) == kind)
+            lines.append(f"  dropped {count}, such as {reason}")
         lost = len(self.dropped) / (len(self.dropped) + self.read)
         if lost > MANY_LOST:
             lines.append(
@@ -336,10 +339,23 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
             },
         },
     )
+    _warn_of_classes(table["label"].tolist(), class_names)
     size = sum(path.stat().st_size for path in kept)
     return Summary(
         len(names), dropped, int(table["bodies"].sum()), int(table["frames"].sum()), size / 1e6
     )
+
+
+def _warn_of_classes(labels: Sequence[int], class_names: Sequence[str]) -> None:
+    """Warn where classes are missing that training will need."""
+    counts = Counter(labels)
+    if set(counts) == {-1}:
+        logger.warning("no recording has a label: training to recognize needs classes")
+    once = [class_names[label] for label, count in counts.items() if label >= 0 and count == 1]
+    if once and max(counts.values()) > 1:
+        logger.warning(
+            "one recording alone of %s: it cannot be both learned from and tested", ", ".join(once)
+        )
 
 
 def _parts(reader: Reader, names: Sequence[str]) -> np.ndarray:

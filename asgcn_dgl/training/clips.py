@@ -204,7 +204,10 @@ class RunClips:
         self.config = config
         self.set = open_run(config)
         if not self.set.class_names:
-            raise InputError(f"{config.root}: no recording has a label; give them classes")
+            raise InputError(
+                f"{config.root}: no recording has a label; give them classes, in a table of clips "
+                "by the column 'label'"
+            )
         if len(self.set.class_names) < 2:
             raise InputError(
                 f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "

@@ -1,7 +1,8 @@
 """Tidy rows, a joint of a body in a frame each, in CSV or Parquet, read with pandas.
 
-Columns: ``clip``, ``frame``, ``joint`` (name, or index from 0), ``x``, ``y``, and possibly ``z``,
-``body`` and ``score``. A file holds one clip or many, and is read into memory as a whole.
+Columns: ``frame``, ``joint`` (name, or index from 0), ``x``, ``y``, and possibly ``clip``, ``z``,
+``body`` and ``score``. A file holds one clip or many, and is read into memory as a whole; without
+``clip`` it holds one, of its own name.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ import numpy as np
 from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, plain_name
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout
 
 if TYPE_CHECKING:
     import pandas
 
-NEEDED = ("clip", "frame", "joint", "x", "y")
-ALLOWED = (*NEEDED, "z", "body", "score")
+NEEDED = ("frame", "joint", "x", "y")
+ALLOWED = (*NEEDED, "clip", "z", "body", "score")
 NUMBERS = ("x", "y", "z", "score")
 
 #: Columns that other programs call otherwise.
@@ -89,7 +90,7 @@ def read_table(
         row = int(order[twice + 1].min())
         raise InputError(
             f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is "
-            "repeated; remove one, or distinguish bodies by a column 'body'"
+            "repeated; remove one, or distinguish bodies by a column 'body', clips by 'clip'"
         )
     pos, mask = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool)
     pos[number] = np.where(absent[:, None], 0.0, values)
@@ -111,8 +112,8 @@ def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.nd
     if found.isna().any():
         row = int(found.isna().to_numpy().argmax())
         raise InputError(
-            f"{place(row)}: {texts.iloc[row][:40]!r} is no joint of layout {layout.name!r} "
-            f"({', '.join(layout.joints[:5])}, ...); correct the name or the layout"
+            f"{place(row)}: {texts.iloc[row][:40]!r} is no joint of layout {layout.name!r}"
+            f"{did_you_mean(texts.iloc[row], layout.joints)}; correct the name or the layout"
         )
     return found.to_numpy(dtype=np.int64)
 
@@ -254,6 +255,8 @@ def _converted(path: Path, what: str, chunk: pandas.DataFrame, dialect: Dialect)
     if frame.isna().any():
         raise _cell(path, what, chunk["frame"], frame.isna(), "a frame number")
     chunk["frame"] = frame.astype("int64")
+    if "clip" not in chunk:
+        chunk["clip"] = path.stem
     for name in NUMBERS:
         if name in chunk:
             values, wrong = to_numbers(chunk[name].to_numpy(dtype=object), dialect)

@@ -28,6 +28,9 @@ NUMBERS = tuple(name for name in RecordingName._fields if name != "action")
 
 _COLUMNS = ("clip", "label", *NUMBERS, "fps", "split")
 
+#: What others call the column ``label``.
+_LABELS = ("class", "labels", "class_name", "action", "activity", "category", "behavior", "target")
+
 #: Cells, in lower letters, that say nothing. A class may be called "none".
 _EMPTY = ("", "na", "n/a", "#n/a", "nan", "<na>")
 
@@ -247,6 +250,13 @@ def _check_head(place: str, head: list[str]) -> None:
             place,
             ", ".join(others),
             ", ".join(_COLUMNS),
+        )
+    likely = [name[:40] for name in head if name.lower() in _LABELS]
+    if "label" not in head and likely:
+        logger.warning(
+            "%s: no column 'label': recordings have no classes; if %r has them, call it 'label'",
+            place,
+            likely[0],
         )
 
 

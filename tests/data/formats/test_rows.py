@@ -170,14 +170,28 @@ def test_bad_rows_are_named(write, rows, told):
     ("head", "told"),
     [
         ("clip,frame,joint,x", "no column 'y'"),
-        ("clip,frame,joint,x,y,w", "unknown column 'w'; columns are clip, frame"),
+        ("clip,frame,joint,x,y,w", "unknown column 'w'; columns are frame, joint"),
         ("clip,frame,joint,x,y,y", "a column twice"),
-        ("", "no column 'clip'"),
+        ("", "no column 'frame'"),
     ],
 )
 def test_bad_heads_are_named(write, head, told):
     with pytest.raises(InputError, match=told):
         clips_of_table(write(head + "\n1,2,3,4,5,6\n"))
+
+
+def test_a_file_without_clip_holds_one_of_its_name(write):
+    path = write("frame,joint,x,y\n0,a,1,2\n1,b,3,4\n")
+    assert clips_of_table(path) == [path.stem]
+    pos, mask, _ = read_table(path, path.stem, ARM)
+    assert pos[0, 1, 1].tolist() == [3, 4] and mask.sum() == 2
+
+
+def test_a_misspelt_joint_is_answered_with_one_that_looks_like_it(write):
+    path = write("frame,joint,x,y\n0,left_fhoof,1,2\n")
+    layout = SkeletonLayout.from_bones("horse", [("croup", "left_hoof")], center="croup")
+    with pytest.raises(InputError, match=r"line 2: 'left_fhoof'.*did you mean 'left_hoof'"):
+        read_table(path, path.stem, layout)
 
 
 def test_what_is_missing_is_told_as_in_arrays(write):
