@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import in_short, plain_file
+from asgcn_dgl.files import in_short, plain_file, unreadable
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.stgcn import STGCN
@@ -130,7 +130,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
         raise InputError(
             f"{path}: not a file of weights alone ({in_short(error)}); save its state dict by "
