@@ -18,9 +18,9 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import find_up
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import clips_to_test, open_run
+from asgcn_dgl.training.clips import clips_to_test
+from asgcn_dgl.training.evaluate import open_to_test
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.forecasts import make_windows
 from asgcn_dgl.training.history import read_history
@@ -139,13 +139,8 @@ def open_forecasts(
     restored = load_model(file)
     if not isinstance(restored.model, Forecaster):
         raise InputError(f"{run.path}: its model is no forecaster")
-    config = restored.config
-    if root is not None:
-        config.root = str(root)
-    set_threads(config)
-    data = open_run(config, testing=True)
-    restored.check_data(data)
-    windows = make_windows(clips_to_test(data, config), config)
+    clips = clips_to_test(open_to_test(restored, root), restored.config)
+    windows = make_windows(clips, restored.config)
     return Forecasts(run, restored, windows, metrics, file.stem)
 
 

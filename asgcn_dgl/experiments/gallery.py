@@ -18,10 +18,11 @@ from asgcn_dgl.data.batch import present_bodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.training.build import device_of, set_threads
+from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
+from asgcn_dgl.training.clips import clips_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
+from asgcn_dgl.training.evaluate import open_to_test
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded, check_outputs
@@ -142,12 +143,7 @@ def open_gallery(
     scores = read_scores(run)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
-    config = restored.config
-    if root is not None:
-        config.root = str(root)
-    set_threads(config)
-    data = open_run(config)
-    restored.check_data(data)
+    data, config = open_to_test(restored, root), restored.config
     test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
     if scores["class_names"].tolist() != restored.class_names:

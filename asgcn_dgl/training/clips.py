@@ -175,23 +175,10 @@ def _without_test(data: Reader, config: RunConfig) -> str:
     return f"none of its {len(data)} recordings is for testing under split {protocol!r}"
 
 
-def evaluation_loader(
-    dataset: SkeletonDataset,
-    builder: GraphBuilder,
-    config: RunConfig,
-    *,
-    rank: int = 0,
-    processes: int = 1,
-) -> Loader:
+def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
     """Return a loader over a dataset in order, see :func:`ordered_loader`."""
-    return ordered_loader(
-        dataset,
-        builder,
-        batch_size=config.trainer.eval_batch_size,
-        workers=config.clips.workers,
-        rank=rank,
-        processes=processes,
-    )
+    size, workers = config.trainer.eval_batch_size, config.clips.workers
+    return ordered_loader(dataset, builder, batch_size=size, workers=workers)
 
 
 class RunClips:
