@@ -140,7 +140,7 @@ def open_gallery(
             f"{run.path}: a forecaster recognizes nothing; 'asgcn-dgl figures' and 'report' show "
             "its forecasts"
         )
-    scores = read_scores(run)
+    scores = read_scores(run.scores)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
     data, config = open_to_test(restored, root), restored.config
