@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import in_short, plain_file, unreadable
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.pretrained import load_tensors
 from asgcn_dgl.models.stgcn import STGCN
 from asgcn_dgl.nn import (
     AGConv,
@@ -127,17 +127,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
     """
-    plain_file(path)
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
-        raise InputError(
-            f"{path}: not a file of weights alone ({in_short(error)}); save its state dict by "
-            "itself"
-        ) from error
-    return _tensors(held, str(path))
+    wrong = "not a file of weights alone ({}); save its state dict by itself"
+    return _tensors(load_tensors(path, wrong), str(path))
 
 
 def _tensors(held: Any, name: str) -> dict[str, Tensor]:
