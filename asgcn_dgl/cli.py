@@ -25,6 +25,7 @@ from typing import Any, Literal, get_args
 from asgcn_dgl import __version__
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.errors import InputError, did_you_mean
+from asgcn_dgl.files import in_short
 from asgcn_dgl.options import RENAMED
 from asgcn_dgl.training.config import (
     OF_THE_DATA,
@@ -120,8 +121,8 @@ def _parsed(arguments: Sequence[str] | None) -> Namespace:
             f"unknown option --{option}{did_you_mean(option, _known(words))}"
         ) from error
     except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
-        text = " ".join(str(error).split())[:200]
-        raise InputError(f"an option cannot be read ({text}); check what is given") from error
+        text = f"an option cannot be read ({in_short(error)}); check what is given"
+        raise InputError(text) from error
 
 
 def _known(words: Sequence[str]) -> list[str]:

@@ -346,7 +346,7 @@ def damage(base: Base, count: int, rng: random.Random, only: str = "") -> Tally:
         (*checkpoint("best.ckpt"), [predict, evaluate]),
         (*checkpoint("last.ckpt"), [_resume(mine), [*predict, "--checkpoint=last"]]),
         (*checkpoint("aim.ckpt"), [_resume(mine)]),
-        (run_dir.scores, lambda: read_scores(run_dir), [fused, page]),
+        (run_dir.scores, lambda: read_scores(run_dir.scores), [fused, page]),
         (
             run_dir.validation_scores,
             lambda: fuse([mine, other], choose=True),

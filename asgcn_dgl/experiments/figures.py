@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ import numpy.typing as npt
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster
-from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster, save
+from asgcn_dgl.experiments.gallery import Choice, Gallery, check_threshold, find_up, open_gallery
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
-from asgcn_dgl.training.units import UnitName, unit_of
+from asgcn_dgl.training.units import unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.figure import PAGE_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,26 +32,6 @@ Floats = npt.NDArray[np.float64]
 _CLIPS_PER_CLASS = 30
 _MAX_HOP = 4
 _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What of a run to draw; None: chosen.
-
-    The test ``clip``, the ``actions`` side by side and the ``joint`` whose links are drawn, by
-    name; ``real``: on recorded poses instead of the layout's; ``threshold``: probability above
-    which an A-link is drawn; ``page_width`` in inches; ``up``: the axis of the recordings that
-    points up.
-    """
-
-    clip: str | None = None
-    actions: Sequence[str] | None = None
-    joint: str | None = None
-    real: bool = False
-    threshold: float = 0.9
-    unit: UnitName | None = None
-    page_width: float = PAGE_WIDTH
-    up: str | None = None
 
 
 class Scene:
@@ -442,18 +420,7 @@ def draw_figures(
     """
     choice = choice or Choice()
     if is_forecaster(folder):
-        return draw_forecasts(
-            folder,
-            out,
-            only=only,
-            suffix=suffix,
-            clip=choice.clip,
-            unit=choice.unit,
-            up=choice.up,
-            page_width=choice.page_width,
-            checkpoint=checkpoint,
-            root=root,
-        )
+        return draw_forecasts(folder, out, only, suffix, choice, checkpoint, root)
     unknown = sorted(set(only or ()) - set(FIGURES))
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
@@ -465,8 +432,5 @@ def draw_figures(
         for text in warnings_of(links_used(scene.exhibits.values())):
             logger.warning("%s: %s", gallery.run.path, text)
     target = gallery.run.path / "figures" if out is None else Path(out)
-    written = []
-    for name in only or figure_names(gallery, other):
-        written.append(viz.save_figure(FIGURES[name](scene), target / f"{name}.{suffix}", 200))
-        print(f"drawn: {written[-1]}")
-    return written
+    names = only or figure_names(gallery, other)
+    return [save(FIGURES[name](scene), target / f"{name}.{suffix}") for name in names]

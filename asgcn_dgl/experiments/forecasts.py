@@ -15,19 +15,18 @@ import torch
 from asgcn_dgl import viz
 from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import find_up
+from asgcn_dgl.experiments.gallery import Choice, find_up
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.build import set_threads
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import clips_to_test, open_run
+from asgcn_dgl.training.clips import clips_to_test
+from asgcn_dgl.training.evaluate import open_to_test
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.forecasts import make_windows
 from asgcn_dgl.training.history import read_history
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.page import Page, Row
 
 if TYPE_CHECKING:
@@ -139,13 +138,8 @@ def open_forecasts(
     restored = load_model(file)
     if not isinstance(restored.model, Forecaster):
         raise InputError(f"{run.path}: its model is no forecaster")
-    config = restored.config
-    if root is not None:
-        config.root = str(root)
-    set_threads(config)
-    data = open_run(config, testing=True)
-    restored.check_data(data)
-    windows = make_windows(clips_to_test(data, config), config)
+    clips = clips_to_test(open_to_test(restored, root), restored.config)
+    windows = make_windows(clips, restored.config)
     return Forecasts(run, restored, windows, metrics, file.stem)
 
 
@@ -207,22 +201,25 @@ FORECAST_FIGURES: dict[str, Callable[..., Figure]] = {
 }
 
 
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure and say so."""
+    viz.save_figure(figure, path, 200)
+    print(f"drawn: {path}")
+    return path
+
+
 def draw_forecasts(
     folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    only: Sequence[str] | None = None,
-    suffix: str = "png",
-    clip: str | None = None,
-    unit: UnitName | None = None,
-    up: str | None = None,
-    page_width: float = PAGE_WIDTH,
-    checkpoint: str = "auto",
-    root: str | Path | None = None,
+    out: str | Path | None,
+    only: Sequence[str] | None,
+    suffix: str,
+    choice: Choice,
+    checkpoint: str,
+    root: str | Path | None,
 ) -> list[Path]:
     """Draw the figures of an evaluated forecaster, see ``asgcn_dgl.experiments.figures``.
 
-    ``clip`` is the name of a window: that of its recording, ``@``, and its first frame.
+    ``choice.clip`` is the name of a window: that of its recording, ``@``, and its first frame.
     """
     unknown = sorted(set(only or ()) - set(FORECAST_FIGURES))
     if unknown:
@@ -231,16 +228,15 @@ def draw_forecasts(
             f"{', '.join(FORECAST_FIGURES)}"
         )
     found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+    clip = choice.clip
     exhibit = found.typical if clip is None else found.exhibits([found.place(clip)])[0]
-    chosen = unit_of(found.restored.config.data, exhibit.pos.shape[3], unit)
-    axis = find_up([exhibit], up)
+    unit = unit_of(found.restored.config.data, exhibit.pos.shape[3], choice.unit)
+    drawn = (found, exhibit, unit, choice.page_width, find_up([exhibit], choice.up))
     target = found.run.path / "figures" if out is None else Path(out)
-    written = []
-    for name in only or FORECAST_FIGURES:
-        figure = FORECAST_FIGURES[name](found, exhibit, chosen, page_width, axis)
-        written.append(viz.save_figure(figure, target / f"{name}.{suffix}", 200))
-        print(f"drawn: {written[-1]}")
-    return written
+    return [
+        save(FORECAST_FIGURES[name](*drawn), target / f"{name}.{suffix}")
+        for name in only or FORECAST_FIGURES
+    ]
 
 
 def forecast_page(found: Forecasts, clips: int, unit: UnitName | None, up: str | None) -> Page:

@@ -18,15 +18,18 @@ from asgcn_dgl.data.batch import present_bodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.training.build import device_of, set_threads
+from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored, load_model
-from asgcn_dgl.training.clips import clips_to_test, make_dataset, open_run
+from asgcn_dgl.training.clips import clips_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
+from asgcn_dgl.training.evaluate import open_to_test
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.progress import track
+from asgcn_dgl.training.units import UnitName
 from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.stance import guess_up
 
 Ints = npt.NDArray[np.int64]
@@ -36,6 +39,26 @@ _NEEDED = (
     *("dataset", "protocol", "clips", "top1", "top5", "mean_class"),
     *("per_class", "seed", "parameters", "versions"),
 )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a run to draw; None: chosen.
+
+    The test ``clip``, the ``actions`` side by side and the ``joint`` whose links are drawn, by
+    name; ``real``: on recorded poses instead of the layout's; ``threshold``: probability above
+    which an A-link is drawn; ``page_width`` in inches; ``up``: the axis of the recordings that
+    points up.
+    """
+
+    clip: str | None = None
+    actions: Sequence[str] | None = None
+    joint: str | None = None
+    real: bool = False
+    threshold: float = 0.9
+    unit: UnitName | None = None
+    page_width: float = PAGE_WIDTH
+    up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,15 +162,10 @@ def open_gallery(
             f"{run.path}: a forecaster recognizes nothing; 'asgcn-dgl figures' and 'report' show "
             "its forecasts"
         )
-    scores = read_scores(run)
+    scores = read_scores(run.scores)
     file = run.checkpoint(checkpoint)
     restored = load_model(file)
-    config = restored.config
-    if root is not None:
-        config.root = str(root)
-    set_threads(config)
-    data = open_run(config)
-    restored.check_data(data)
+    data, config = open_to_test(restored, root), restored.config
     test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
     if scores["class_names"].tolist() != restored.class_names:
@@ -290,9 +308,8 @@ def _futures(
     restored: Restored, observed: SkeletonDataset, places: range, device: torch.device
 ) -> dict[int, npt.NDArray[np.floating]]:
     """Predict the last frames of the clips that are long enough, in recorded coordinates."""
-    long = [
-        place for place in places if observed.clip(place).num_frames >= observed.future_frames + 2
-    ]
+    least = observed.future_frames + 2
+    long = [place for place in places if observed.clip(place).num_frames >= least]
     if not long:
         return {}
     samples = [observed[place] for place in long]

@@ -79,24 +79,11 @@ class PlantedArea(NamedTuple):
 def planted_area(
     exhibits: Iterable[Exhibit], *, seed: int, data: str = "coordinated"
 ) -> PlantedArea | None:
-    """Test A-links as a sign of moving together.
+    """Test A-links as a sign of moving together; None without A-links or clips that have a pair.
 
-    Each pair of limbs counts once: its score is the largest probability of a link between their
-    joints, of any type and in either direction.
-
-    Parameters
-    ----------
-    exhibits
-        Clips of the set as a model sees them.
-    seed
-        Seed of the set.
-    data
-        Name of the set.
-
-    Returns
-    -------
-    PlantedArea
-        None without A-links or such clips.
+    ``exhibits`` are clips of the set ``data`` made with ``seed``, as a model sees them. Each pair
+    of limbs counts once: its score is the largest probability of a link between their joints, of
+    any type and in either direction.
     """
     scores: dict[int, list[Floats]] = {}  # by the number of persons
     truths: dict[int, list[Bools]] = {}

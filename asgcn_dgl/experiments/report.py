@@ -103,14 +103,10 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
             Row(
-                name,
-                int(label),
-                int(share.argmax()),
-                float(share.max()),
-                float(share[label]) if label >= 0 else 0.0,
+                name, label, int(p.argmax()), float(p.max()), float(p[label]) if label >= 0 else 0.0
             )
-            for name, label, share in zip(
-                gallery.names, gallery.labels, gallery.probabilities, strict=True
+            for name, label, p in zip(
+                gallery.names, gallery.labels.tolist(), gallery.probabilities, strict=True
             )
         ],
         exhibits=exhibits,
@@ -164,11 +160,9 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
         "Seed": str(found["seed"]),
         "Versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
-    seconds = found.get("seconds", {})
+    seconds = found.get("seconds", {}).items()
     if seconds:
-        facts["Time"] = ", ".join(
-            f"{name.replace('_', ' ')} {value:.0f} s" for name, value in seconds.items()
-        )
+        facts["Time"] = ", ".join(f"{name.replace('_', ' ')} {s:.0f} s" for name, s in seconds)
     return facts
 
 

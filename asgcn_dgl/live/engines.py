@@ -12,6 +12,7 @@ import numpy as np
 
 from asgcn_dgl.data.samples import Seen
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
 
@@ -173,16 +174,14 @@ class OnnxEngine:
             )
             held = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime raises its own types
-            text = " ".join(str(error).split())
-            raise InputError(f"{path}: not an ONNX file ({text[:120]})") from error
+            raise InputError(f"{path}: not an ONNX file ({in_short(error)})") from error
         try:
             values = json.loads(held[METADATA])
             self.facts, self._bodies = _facts(values), int(values["bodies"])
             self._outputs = list(values["outputs"])
         except (KeyError, TypeError, ValueError) as error:
-            text = " ".join(str(error).split())
             raise InputError(
-                f"{path}: does not say how clips are prepared ({text[:120]}); make it by "
+                f"{path}: does not say how clips are prepared ({in_short(error)}); make it by "
                 "'asgcn-dgl export --to onnx'"
             ) from error
         inputs = (*self._session.get_inputs(), *self._session.get_overridable_initializers())

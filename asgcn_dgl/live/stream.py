@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 import numpy as np
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.live.recognizer import Answer, Recognizer
 
 LONGEST_LINE = 2**24  # bytes; a longer one is no frame
@@ -56,7 +57,7 @@ def parse_line(line: str | bytes, coordinates: int | None = None) -> Frame:
     try:
         held = json.loads(line)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InputError(f"not JSON ({' '.join(str(error).split())[:80]})") from error
+        raise InputError(f"not JSON ({in_short(error)})") from error
     if isinstance(held, list):
         return Frame(_numbers(held))
     if not isinstance(held, dict):

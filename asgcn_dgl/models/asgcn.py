@@ -100,15 +100,10 @@ class ASGCN(Pretrained, nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        config = _config(type(self).name, layouts, num_classes, in_feats, options)
+        config = given_config(type(self).name, layouts, num_classes, in_feats, options)
         self.config = config
         self.layouts = as_layouts(config.layouts)
-        conv: dict[str, Any] = {
-            **options_of(ASGConv, config),
-            "layouts": self.layouts if config.edge_mask else None,
-            "offsets": self.layouts if config.structural_offsets else None,
-            "shared": config.shared_weights,
-        }
+        conv = {**conv_options(config), "shared": config.shared_weights}
         self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
         self.in_feats = config.in_feats
         self._sizes = {
@@ -152,39 +147,25 @@ class ASGCN(Pretrained, nn.Module):
         )
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
         self.prediction: PredictionHead | NarrowPredictionHead | ForecastHead | None = None
-        if config.future_frames and config.future_head == "dct":
+        sizes = (config.channels[-1], config.in_feats)
+        width, frames = config.future_channels, config.future_frames
+        common: dict[str, Any] = {"hidden_feats": width, "dropout": config.dropout, "conv": conv}
+        if frames and config.future_head == "dct":
             self.prediction = ForecastHead(
-                config.channels[-1],
-                config.in_feats,
+                *sizes,
                 config.past_frames,
-                config.future_frames,
-                hidden_feats=config.future_channels,
+                frames,
                 num_blocks=FORECAST_BLOCKS,
                 coefficients=config.coefficients,
                 unit=config.motion_unit,
-                dropout=config.dropout,
-                conv=conv,
+                **common,
             )
-        elif config.future_frames and config.future_head == "narrow":
-            self.prediction = NarrowPredictionHead(
-                config.channels[-1],
-                config.in_feats,
-                config.future_frames,
-                hidden_feats=config.future_channels,
-                dropout=config.dropout,
-                conv=conv,
-            )
-        elif config.future_frames:
-            width = config.future_channels
+        elif frames and config.future_head == "narrow":
+            self.prediction = NarrowPredictionHead(*sizes, frames, **common)
+        elif frames:
+            narrow, published = (width // 2, width // 4), config.future_head == "published"
             self.prediction = PredictionHead(
-                config.channels[-1],
-                config.in_feats,
-                config.future_frames,
-                hidden_feats=width,
-                narrow_feats=(width // 2, width // 4),
-                dropout=config.dropout,
-                conv=conv,
-                published=config.future_head == "published",
+                *sizes, frames, narrow_feats=narrow, published=published, **common
             )
         self.frozen: tuple[str, ...] = ()
         self.set_link_mode(config.link_mode)
@@ -319,12 +300,7 @@ class ASGCN(Pretrained, nn.Module):
             Class logits, future poses, links and features. In evaluation they do not depend on
             the other clips of the batch, beyond rounding.
         """
-        if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != self.in_feats:
-            raise ValueError(
-                f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
-                f"got shape {tuple(feat.shape)}"
-            )
-        self._check(graph)
+        check_input(self, graph, feat, links=self.aim is not None)
         mask = as_mask(mask, feat)
         feat = zero_missing(feat, mask)
         pose = last
@@ -413,11 +389,6 @@ class ASGCN(Pretrained, nn.Module):
             future = self.prediction(graph, hidden, pose, edge_weight, exists)
         return logits, future, hidden
 
-    def _check(self, graph: Any) -> None:
-        """Refuse skeletons that the model was not made for."""
-        across = self.graph_builder.across_bodies if self.aim is not None else None
-        check_structures(graph, self._sizes, across)
-
     def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
         if self.streams is None:
             return _normalized(self.input_norm, graph, feat, mask)
@@ -435,7 +406,27 @@ def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) 
     return out
 
 
-def _config(
+def conv_options(config: ASGCNConfig) -> dict[str, Any]:
+    """Return what the graph convolutions of a model are made with."""
+    layouts = as_layouts(config.layouts)
+    return {
+        **options_of(ASGConv, config),
+        "layouts": layouts if config.edge_mask else None,
+        "offsets": layouts if config.structural_offsets else None,
+    }
+
+
+def check_input(model: Any, graph: Any, feat: Tensor, *, links: bool) -> None:
+    """Refuse features of another size, and skeletons that a model was not made for."""
+    if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != model.in_feats:
+        raise ValueError(
+            f"feat must be (joints, frames, {model.in_feats}) with at least one frame, "
+            f"got shape {tuple(feat.shape)}"
+        )
+    check_structures(graph, model._sizes, model.graph_builder.across_bodies if links else None)
+
+
+def given_config(
     name: str, first: Any, num_classes: int | None, in_feats: int, options: Mapping[str, Any]
 ) -> ASGCNConfig:
     """Return the options that a constructor was given, in either form."""

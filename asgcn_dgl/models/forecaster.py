@@ -8,15 +8,16 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from asgcn_dgl.models.asgcn import check_input, conv_options, given_config
 from asgcn_dgl.models.config import ASGCNConfig, options_of
 from asgcn_dgl.models.pretrained import Pretrained
-from asgcn_dgl.nn import AIMEncoder, ASGConv, ForecastNet, Links
+from asgcn_dgl.nn import AIMEncoder, ForecastNet, Links
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.ops import link_matrices
 from asgcn_dgl.ops.frames import as_mask, hold_last, last_frames
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
-from asgcn_dgl.skeleton.graph import check_structures, structure_of
+from asgcn_dgl.skeleton.graph import structure_of
 
 
 class ForecastOutput(NamedTuple):
@@ -92,20 +93,8 @@ class Forecaster(Pretrained, ForecastNet):
         in_feats: int = 3,
         **options: Any,
     ) -> None:
-        if isinstance(layouts, ASGCNConfig):
-            if options:
-                raise TypeError("an ASGCNConfig holds all options: give it alone")
-            config = layouts
-        else:
-            config = ASGCNConfig.preset("paper", layouts, 0, in_feats, name=self.name, **options)
-        if config.name != self.name:
-            raise ValueError(f"config.name must be {self.name!r}, got {config.name!r}")
-        every = as_layouts(config.layouts)
-        conv: dict[str, Any] = {
-            **options_of(ASGConv, config),
-            "layouts": every if config.edge_mask else None,
-            "offsets": every if config.structural_offsets else None,
-        }
+        classes = None if isinstance(layouts, ASGCNConfig) else 0
+        config = given_config(self.name, layouts, classes, in_feats, options)
         super().__init__(
             config.in_feats,
             config.past_frames,
@@ -115,9 +104,10 @@ class Forecaster(Pretrained, ForecastNet):
             coefficients=config.coefficients,
             unit=config.motion_unit,
             dropout=config.dropout,
-            conv=conv,
+            conv=conv_options(config),
         )
-        self.config, self.layouts, self.in_feats = config, every, config.in_feats
+        self.config, self.in_feats = config, config.in_feats
+        self.layouts = as_layouts(config.layouts)
         self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
         self._sizes = {
             self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
@@ -175,16 +165,10 @@ class Forecaster(Pretrained, ForecastNet):
         ValueError
             If the features or the graph do not fit.
         """
-        if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != self.in_feats:
-            raise ValueError(
-                f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
-                f"got shape {tuple(feat.shape)}"
-            )
+        check_input(self, graph, feat, links=self.encoder is not None)
         frames = self.config.future_frames if frames is None else frames
         if frames < 1:
             raise ValueError(f"frames must be at least 1, got {frames!r}")
-        across = self.graph_builder.across_bodies if self.encoder is not None else None
-        check_structures(graph, self._sizes, across)
         mask = as_mask(mask, feat)
         past, seen = self._observed(feat, mask)
         future, links = self._step(graph, past, seen, generator)

@@ -8,20 +8,21 @@ evaluation, and in training but for the first steps of the statistics.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import in_short, plain_file
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
+from asgcn_dgl.models.pretrained import load_tensors
 from asgcn_dgl.models.stgcn import STGCN
 from asgcn_dgl.nn import (
     AGConv,
@@ -40,7 +41,7 @@ from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 __all__ = ["Source", "import_weights", "read_state"]
 
 Source = Literal["st-gcn", "pyskl", "as-gcn"]
-SOURCES = ("st-gcn", "pyskl", "as-gcn")
+SOURCES: tuple[Source, ...] = get_args(Source)
 
 logger = logging.getLogger(__name__)
 
@@ -126,17 +127,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Zipped and legacy files are read, with the weights at the top or nested as ``state_dict``, and
     prefixes ``module.`` are dropped.
     """
-    plain_file(path)
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
-        raise InputError(
-            f"{path}: not a file of weights alone ({in_short(error)}); save its state dict by "
-            "itself"
-        ) from error
-    return _tensors(held, str(path))
+    wrong = "not a file of weights alone ({}); save its state dict by itself"
+    return _tensors(load_tensors(path, wrong), str(path))
 
 
 def _tensors(held: Any, name: str) -> dict[str, Tensor]:
@@ -232,6 +224,11 @@ class _State:
             )
         target.copy_(value)
 
+    def move(self, key: str, target: Tensor, flat: bool = False) -> None:
+        """Take a tensor into a parameter; ``flat`` joins all axes after the first."""
+        value = self.take(key)
+        self.put(target, value.flatten(1) if flat else value, key)
+
     def finish(self) -> None:
         """Refuse weights of which nothing was made."""
         if self.left:
@@ -251,9 +248,8 @@ def _stgcn(
     first = state.look(f"{blocks[0]}gcn.conv.weight")
     relations = 3 if operators is None else len(operators)
     shapes = [state.look(f"{block}tcn.2.weight").shape for block in blocks]
-    structure = _structure(
-        [operators], layout, _joints(state, "data_bn.weight", first), relations, state.name
-    )
+    joints = state.look("data_bn.weight").numel() // first.shape[1]
+    structure = _structure([operators], layout, joints, relations, state.name)
     model: ASGCN = STGCN(
         _config(
             structure,
@@ -364,7 +360,7 @@ def _asgcn(
     shapes = [state.look(f"{block}tcn.2.weight").shape for block in blocks]
     types = state.look("encoder.fc_out.weight").shape[0] - 1
     relations = first.shape[0] // shapes[0][0] - types
-    joints = _joints(state, "data_bn.weight", first)
+    joints = state.look("data_bn.weight").numel() // first.shape[1]
     structure = _structure([operators], layout, joints, relations, state.name)
     hidden, seen = state.look("encoder.mlp1.fc1.weight").shape
     dims = first.shape[1]
@@ -452,11 +448,8 @@ def _prediction(
 
 
 def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
-    maps = (
-        *(encoder.joint_maps[0], encoder.link_maps[0]),
-        *(encoder.joint_maps[1], encoder.link_maps[1]),
-    )
-    for number, each in enumerate(maps, start=1):
+    pairs = zip(encoder.joint_maps, encoder.link_maps, strict=True)
+    for number, each in enumerate(itertools.chain(*pairs), start=1):
         assert isinstance(each, MLP) and each.norm is not None
         key = f"encoder.mlp{number}."
         weight = state.take(f"{key}fc1.weight")
@@ -467,14 +460,12 @@ def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
             own[:, : weight.shape[1]] = weight * ((joints - 1) / joints)
             weight = own
         state.put(each.first.weight, weight, f"{key}fc1.weight")
-        state.put(each.first.bias, state.take(f"{key}fc1.bias"), f"{key}fc1.bias")
+        state.move(f"{key}fc1.bias", each.first.bias)
         for name in ("weight", "bias"):
-            value = state.take(f"{key}fc2.{name}")
-            state.put(getattr(each.second, name), value, f"{key}fc2.{name}")
+            state.move(f"{key}fc2.{name}", getattr(each.second, name))
         _norm(state, each.norm, f"{key}bn.")
     for name in ("weight", "bias"):
-        key = f"encoder.fc_out.{name}"
-        state.put(getattr(encoder.out, name), state.take(key), key)
+        state.move(f"encoder.fc_out.{name}", getattr(encoder.out, name))
 
 
 class _Structure:
@@ -604,10 +595,6 @@ def _config(structure: _Structure, **options: Any) -> ASGCNConfig:
     )
 
 
-def _joints(state: _State, norm: str, first: Tensor) -> int:
-    return state.look(norm).numel() // first.shape[1]
-
-
 def _optional(state: _State, key: str) -> Tensor | None:
     return state.take(key) if key in state else None
 
@@ -647,7 +634,7 @@ def _norm(state: _State, norm: MaskedBatchNorm, prefix: str, bias: Tensor | floa
     """Take a batch norm, and into its mean the bias of what is in front of it."""
     assert norm.running_mean is not None and norm.running_var is not None
     for name in ("weight", "bias", "running_var"):
-        state.put(getattr(norm, name), state.take(f"{prefix}{name}"), f"{prefix}{name}")
+        state.move(f"{prefix}{name}", getattr(norm, name))
     key = f"{prefix}running_mean"
     state.put(norm.running_mean, state.take(key) - bias, key)
 
@@ -700,8 +687,7 @@ def _pointwise(
     bn: str = "1.",
 ) -> None:
     assert norm is not None
-    key = f"{prefix}{conv}weight"
-    state.put(linear.weight, state.take(key).flatten(1), key)
+    state.move(f"{prefix}{conv}weight", linear.weight, flat=True)
     _norm(state, norm, f"{prefix}{bn}", state.take(f"{prefix}{conv}bias"))
 
 
@@ -732,21 +718,19 @@ def _temporal_pyskl(state: _State, block: ASGCNBlock, key: str) -> None:
         state.put(kernel, state.take(name).transpose(2, 3), name)
         shifts.append(state.take(f"{each}3.conv.bias"))
     shifts.append(torch.zeros_like(shifts[-1])[:1].expand(conv.widths[dilated]))
-    state.put(
-        conv.point.weight, state.take(f"{branches[-1]}weight").flatten(1), f"{branches[-1]}weight"
-    )
+    state.move(f"{branches[-1]}weight", conv.point.weight, flat=True)
     shifts.append(state.take(f"{branches[-1]}bias"))
     assert conv.joined_norm is not None and conv.mix is not None
     _norm(state, conv.joined_norm, f"{key}transform.0.", torch.cat(shifts))
     name = f"{key}transform.2."
-    state.put(conv.mix.weight, state.take(f"{name}weight").flatten(1), f"{name}weight")
+    state.move(f"{name}weight", conv.mix.weight, flat=True)
     _norm(state, block.temporal_norm, f"{key}bn.", state.take(f"{name}bias"))
 
 
 def _classifier(state: _State, model: ASGCN, prefix: str) -> None:
     linear = model.recognition.linear
-    state.put(linear.weight, state.take(f"{prefix}weight").flatten(1), f"{prefix}weight")
-    state.put(linear.bias, state.take(f"{prefix}bias"), f"{prefix}bias")
+    state.move(f"{prefix}weight", linear.weight, flat=True)
+    state.move(f"{prefix}bias", linear.bias)
 
 
 def _warn_of_offset(state: _State, operators: Tensor, change: Tensor) -> None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar, cast
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, in_short, write_json
+from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable, write_json
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.schema import read_json
 
@@ -127,10 +127,32 @@ def read_pretrained(
         found = safetensors.load_file(weights)
     except Exception as error:  # the library raises its own type
         raise InputError(f"{weights}: damaged ({in_short(error)})") from error
-    for name, value in found.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise InputError(f"{weights}: weight {name} is not finite; {remedy}")
+    check_finite(found, weights, remedy)
     return config, values, found
+
+
+def load_tensors(path: str | Path, wrong: str) -> Any:
+    """Load what ``torch.save`` wrote, without running code from it; InputError where it cannot be.
+
+    ``wrong`` is what a damaged file is said to be, with ``{}`` for the reason.
+    """
+    import torch
+
+    plain_file(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
+        reason, *_ = [*str(error).strip().splitlines(), type(error).__name__]
+        raise InputError(f"{path}: {wrong.format(reason[:120])}") from error
+
+
+def check_finite(weights: Mapping[str, Tensor], path: str | Path, remedy: str) -> None:
+    """Refuse weights that are NaN or infinite."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(f"{path}: weight {name} is not finite; {remedy}")
 
 
 class _Known(TypedDict, total=False):

@@ -52,7 +52,7 @@ class AveragedModel(nn.Module):
         dropout or sampled links, so that no random number is used.
         """
         if self.n_averaged == 0:
-            self.module.load_state_dict(model.state_dict())
+            self.follow(model)
         else:
             own, new = list(self.module.parameters()), list(model.parameters())
             self._average(own, new, self.n_averaged)

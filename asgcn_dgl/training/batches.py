@@ -21,8 +21,8 @@ def ordered_loader(
     dataset: SkeletonDataset,
     builder: GraphBuilder,
     *,
-    batch_size: int = 64,
-    workers: int = 0,
+    batch_size: int,
+    workers: int,
     rank: int = 0,
     processes: int = 1,
 ) -> Loader:

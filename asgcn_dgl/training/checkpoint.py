@@ -22,9 +22,15 @@ from torch import Tensor
 from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.data.files import shown
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import atomic_path, in_short, plain_file, unreadable
+from asgcn_dgl.files import atomic_path, in_short
 from asgcn_dgl.models import ASGCN, STGCN, Forecaster
-from asgcn_dgl.models.pretrained import CONFIG_FILE, is_pretrained, read_pretrained
+from asgcn_dgl.models.pretrained import (
+    CONFIG_FILE,
+    check_finite,
+    is_pretrained,
+    load_tensors,
+    read_pretrained,
+)
 from asgcn_dgl.schema import check_values
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.config import RunConfig
@@ -108,14 +114,7 @@ def write_checkpoint(path: str | Path, values: Mapping[str, Any]) -> None:
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint of this package, without running any code from it."""
-    plain_file(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # garbage makes the unpickler raise whatever it happens to hit
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a whole checkpoint ({first[:120]}); {ANOTHER}") from error
+    checkpoint = load_tensors(path, f"not a whole checkpoint ({{}}); {ANOTHER}")
     record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) else None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(
@@ -128,13 +127,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         )
     check_values(checkpoint, _Checkpoint, path, ANOTHER)
     return checkpoint
-
-
-def check_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
-    """Refuse weights that are NaN or infinite."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise InputError(f"{path}: weight {name} is not finite; {ANOTHER}")
 
 
 @dataclass(frozen=True)
@@ -296,7 +288,7 @@ def write_model(
         raise InputError(f"{len(names)} names of classes for a model of {model.config.num_classes}")
     config = replace(config, model=model.config)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    check_finite(state, "the given weights")
+    check_finite(state, "the given weights", ANOTHER)
     record = make_record(model, names, config, origins, scored)
     held = {"state_dict": state, "epoch": -1, RECORD: record}
     if out.suffix == ".ckpt":
@@ -318,6 +310,6 @@ def model_weights(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Te
     for prefix in ("average.module.", "model."):
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if weights:
-            check_finite(weights, path)
+            check_finite(weights, path, ANOTHER)
             return weights
     raise InputError(f"{path}: there are no weights of a model in its state_dict; {ANOTHER}")

@@ -175,23 +175,10 @@ def _without_test(data: Reader, config: RunConfig) -> str:
     return f"none of its {len(data)} recordings is for testing under split {protocol!r}"
 
 
-def evaluation_loader(
-    dataset: SkeletonDataset,
-    builder: GraphBuilder,
-    config: RunConfig,
-    *,
-    rank: int = 0,
-    processes: int = 1,
-) -> Loader:
+def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
     """Return a loader over a dataset in order, see :func:`ordered_loader`."""
-    return ordered_loader(
-        dataset,
-        builder,
-        batch_size=config.trainer.eval_batch_size,
-        workers=config.clips.workers,
-        rank=rank,
-        processes=processes,
-    )
+    size, workers = config.trainer.eval_batch_size, config.clips.workers
+    return ordered_loader(dataset, builder, batch_size=size, workers=workers)
 
 
 class RunClips:
@@ -284,28 +271,25 @@ class RunClips:
 
     def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
         """Return the clips to learn from, see :func:`make_dataset`."""
-        return make_dataset(
-            self.train_clips,
-            self.config,
-            mode,
-            future_frames=future_frames,
-            training=True,
-            num_classes=len(self.set.class_names),
-        )
+        return self._dataset(self.train_clips, mode, future_frames, training=True)
 
     def validation_datasets(self, mode: str, future_frames: int) -> list[SkeletonDataset]:
         """Return the held-out clips: seen whole, and without their future unless all are whole."""
+        held_out = self.held_out_clips
         modes = ["whole"] if mode == "whole" else ["whole", "observed"]
-        return [
-            make_dataset(
-                self.held_out_clips,
-                self.config,
-                each,
-                future_frames=future_frames,
-                num_classes=len(self.set.class_names),
-            )
-            for each in (modes if len(self.held_out_clips) else [])
-        ]
+        return [self._dataset(held_out, each, future_frames) for each in modes if len(held_out)]
+
+    def _dataset(
+        self, clips: Reader, mode: str, future_frames: int, training: bool = False
+    ) -> SkeletonDataset:
+        return make_dataset(
+            clips,
+            self.config,
+            mode,
+            future_frames=future_frames,
+            training=training,
+            num_classes=len(self.set.class_names),
+        )
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""

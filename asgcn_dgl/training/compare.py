@@ -158,9 +158,10 @@ def fusion_table(result: Mapping[str, Any]) -> str:
     if "validation_top1" in result:
         clips, top1 = result["validation_clips"], result["validation_top1"]
         lines.append(f"weights chosen on {clips} held-out clips: {top1:.2f} % there")
-    for run in result["runs"]:
-        row = f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}"
-        lines.append(row)
+    lines += [
+        f"{run['top1']:6.2f} %  weight {run['weight']:g}  {run['stream']}  {run['run']}"
+        for run in result["runs"]
+    ]
     low, high = result["intervals"]["top1"]
     lines.append(
         f"{result['top1']:6.2f} %  fused ({result['clips']} clips, 95 % interval {low:.1f} to "
@@ -211,15 +212,13 @@ def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
 
 
 def _fused(probabilities: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    keys = [str(number) for number in range(len(weights))]
-    return metrics.fuse_scores(
-        dict(zip(keys, probabilities, strict=True)), dict(zip(keys, weights, strict=True))
-    )
+    numbered = {str(n): weight for n, weight in enumerate(weights)}
+    return metrics.fuse_scores(dict(zip(numbered, probabilities, strict=True)), numbered)
 
 
 def _same_clips(files: Sequence[Path], remedy: str) -> list[dict[str, np.ndarray]]:
     """Read files of scores, which must be of the same clips and classes."""
-    scores = [_scores(file, remedy) for file in files]
+    scores = [read_scores(file, remedy) for file in files]
     for file, score in zip(files[1:], scores[1:], strict=True):
         for name in ("names", "labels", "class_names"):
             if not np.array_equal(score[name], scores[0][name]):
@@ -240,42 +239,37 @@ def _weights(given: Sequence[float] | None, runs: Sequence[RunConfig]) -> list[f
     return [float(weight) for weight in given]
 
 
-def read_scores(run: RunDir) -> dict[str, np.ndarray]:
-    """Read the names, labels, probabilities and class names of a run's test clips."""
-    return _scores(run.scores, "asgcn-dgl evaluate")
-
-
-def _scores(path: Path, remedy: str) -> dict[str, np.ndarray]:
+def read_scores(path: Path, remedy: str = "asgcn-dgl evaluate") -> dict[str, np.ndarray]:
+    """Read the names, labels, probabilities and class names of the clips in a file of scores."""
     if not path.is_file():
         if remedy == CHOOSE_ELSEWHERE:
             raise InputError(f"{path}: not there; {remedy}")
         raise InputError(f"{path.parent}: not evaluated yet; '{remedy} {path.parent}' first")
     # copies: what was read is not writable, of which torch warns
     found = {name: array.copy() for name, array in read_npz(path, _ARRAYS).items()}
-    for name in _ARRAYS:
-        if name not in found:
-            raise InputError(f"{path}: there is no {name}; {_AGAIN}")
-    fault = _fault(*(found[name] for name in _ARRAYS))
+    missing = [f"there is no {name}" for name in _ARRAYS if name not in found]
+    fault = missing[0] if missing else _fault(**{name: found[name] for name in _ARRAYS})
     if fault:
-        raise InputError(f"{path}: {fault}; {_AGAIN}")
+        raise InputError(f"{path}: {fault}; evaluate the run again")
     return found
 
 
 _ARRAYS = ("names", "labels", "probabilities", "class_names")
-_AGAIN = "evaluate the run again"
 
 
-def _fault(names: np.ndarray, labels: np.ndarray, shares: np.ndarray, classes: np.ndarray) -> str:
+def _fault(
+    names: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: np.ndarray
+) -> str:
     """Say what is wrong with arrays of scores; empty where nothing is."""
-    if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
-        return "names is no list of names"
-    if classes.ndim != 1 or classes.dtype.kind != "U" or not len(classes):
-        return "class_names is no list of names"
+    for title, array in (("names", names), ("class_names", class_names)):
+        if array.ndim != 1 or array.dtype.kind != "U" or not len(array):
+            return f"{title} is no list of names"
+    shares, classes = probabilities, len(class_names)
     if labels.shape != names.shape or labels.dtype.kind not in "iu":
         return "labels is not a whole number for each name"
-    if labels.min() < -1 or labels.max() >= len(classes):
-        return f"labels holds a number that is not one of {len(classes)} classes"
-    if shares.shape != (len(names), len(classes)) or shares.dtype.kind != "f":
+    if labels.min() < -1 or labels.max() >= classes:
+        return f"labels holds a number that is not one of {classes} classes"
+    if shares.shape != (len(names), classes) or shares.dtype.kind != "f":
         return "probabilities is not a number for each name and class"
     if not np.isfinite(shares).all() or shares.min() < 0 or np.ptp(shares.sum(axis=1)) > 0.01:
         return "probabilities holds rows that are not probabilities"

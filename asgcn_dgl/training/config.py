@@ -5,13 +5,14 @@ Nothing here imports torch, so that ``asgcn-dgl --help`` answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from asgcn_dgl.errors import InputError, did_you_mean
+from asgcn_dgl.files import in_short
 from asgcn_dgl.models.config import ASGCNConfig, Stream
 from asgcn_dgl.options import check, check_types, plain, renamed
 from asgcn_dgl.schema import read_whole
@@ -20,6 +21,26 @@ from asgcn_dgl.schema import read_whole
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 #: The largest seed that numpy and Lightning take, and more epochs than anybody trains.
 MOST_SEED, MOST_EPOCHS = 2**32 - 1, 1_000_000
+
+_Rule = tuple[str, Callable[[Any], bool]]
+_AT_LEAST_1: _Rule = ("at least 1", lambda value: value >= 1)
+_NOT_NEGATIVE: _Rule = ("0 or more", lambda value: value >= 0)
+_POSITIVE: _Rule = ("positive", lambda value: value > 0)
+_SHARE: _Rule = ("between 0 and 1", lambda value: 0 <= value <= 1)
+
+
+def _check_each(options: Any, section: str, rule: _Rule, *names: str) -> None:
+    """Check several options by one rule; none passes."""
+    for name in names:
+        value = getattr(options, name)
+        check(value is None or rule[1](value), f"{section}.{name}", rule[0], value)
+
+
+def _check_most(options: Any, section: str, **most: int) -> None:
+    """Refuse sizes beyond any use, which would ask for more memory or processes than there are."""
+    for name, limit in most.items():
+        value = getattr(options, name)
+        check(value is None or value <= limit, f"{section}.{name}", f"at most {limit}", value)
 
 
 @dataclass
@@ -162,19 +183,17 @@ class ClipsConfig:
     def __post_init__(self) -> None:
         check_types(self, "clips.")
         counts = ("num_frames", "num_clips", "missing_gap", "max_bodies", "repeat")
-        _check_least(self, "clips", 1, counts)
-        _check_least(self, "clips", 0, ("validation_seed", "workers", "shear", "noise"))
+        _check_each(self, "clips", _AT_LEAST_1, *counts)
+        _check_each(self, "clips", _NOT_NEGATIVE, "validation_seed", "workers", "shear", "noise")
         _check_most(self, "clips", num_frames=100_000, num_clips=1000, max_bodies=1000)
         _check_most(self, "clips", repeat=10_000, workers=256, validation_seed=MOST_SEED)
-        _check_positive(self, "clips", ("unit", "rate"))
+        _check_each(self, "clips", _POSITIVE, "unit", "rate")
         if self.layout is not None:
             from asgcn_dgl.skeleton import layout_names
 
             known = layout_names()
             check(self.layout in known, "clips.layout", f"one of {', '.join(known)}", self.layout)
-        for name in ("flip", "lose"):
-            value = getattr(self, name)
-            check(0 <= value <= 1, f"clips.{name}", "between 0 and 1", value)
+        _check_each(self, "clips", _SHARE, "flip", "lose")
         share = self.validation_share
         check(0 < share < 1, "clips.validation_share", "between 0 and 1", share)
         for name in ("crop", "scale", "speed"):
@@ -241,11 +260,12 @@ class AIMConfig:
 
     def __post_init__(self) -> None:
         check_types(self, "aim.")
-        _check_least(self, "aim", 0, ("epochs", "joint_lr_scale", "loss_weight", "joint_kl"))
-        _check_least(self, "aim", 1, ("pred_steps", "batch_size"))
+        weights = ("epochs", "joint_lr_scale", "loss_weight", "joint_kl")
+        _check_each(self, "aim", _NOT_NEGATIVE, *weights)
+        _check_each(self, "aim", _AT_LEAST_1, "pred_steps", "batch_size")
         _check_most(self, "aim", epochs=MOST_EPOCHS, pred_steps=10_000, batch_size=2**16)
-        _check_positive(self, "aim", ("lr", "joint_lr"))
-        check(0 <= self.kl_warmup <= 1, "aim.kl_warmup", "between 0 and 1", self.kl_warmup)
+        _check_each(self, "aim", _POSITIVE, "lr", "joint_lr")
+        _check_each(self, "aim", _SHARE, "kl_warmup")
 
 
 @dataclass
@@ -310,12 +330,11 @@ class OptimConfig:
             "left out where optim.ema is set",
             self.average_last,
         )
-        _check_positive(self, "optim", ("lr", "grad_clip"))
-        _check_least(self, "optim", 0, ("weight_decay", "warmup_epochs"))
-        _check_least(self, "optim", 1, ("base_batch", "average_last"))
-        for name in ("momentum", "label_smoothing"):
-            value = getattr(self, name)
-            check(0 <= value < 1, f"optim.{name}", "in [0, 1)", value)
+        _check_each(self, "optim", _POSITIVE, "lr", "grad_clip")
+        _check_each(self, "optim", _NOT_NEGATIVE, "weight_decay", "warmup_epochs")
+        _check_each(self, "optim", _AT_LEAST_1, "base_batch", "average_last")
+        below_1: _Rule = ("in [0, 1)", lambda value: 0 <= value < 1)
+        _check_each(self, "optim", below_1, "momentum", "label_smoothing")
         check(
             not self.nesterov or self.momentum > 0,
             "optim.nesterov",
@@ -353,8 +372,8 @@ class PredictionConfig:
 
     def __post_init__(self) -> None:
         check_types(self, "prediction.")
-        _check_least(self, "prediction", 0, ("weight",))
-        check(0 <= self.share <= 1, "prediction.share", "between 0 and 1", self.share)
+        _check_each(self, "prediction", _NOT_NEGATIVE, "weight")
+        _check_each(self, "prediction", _SHARE, "share")
 
 
 @dataclass
@@ -397,12 +416,10 @@ class ForecastConfig:
 
     def __post_init__(self) -> None:
         check_types(self, "forecast.")
-        _check_positive(self, "forecast", ("rate", "slow"))
-        _check_least(self, "forecast", 1, ("windows",))
-        _check_least(self, "forecast", 0, ("speed_weight", "horizon_power"))
-        for name in ("balance", "reverse", "slow"):
-            value = getattr(self, name)
-            check(0 <= value <= 1, f"forecast.{name}", "between 0 and 1", value)
+        _check_each(self, "forecast", _POSITIVE, "rate", "slow")
+        _check_each(self, "forecast", _AT_LEAST_1, "windows")
+        _check_each(self, "forecast", _NOT_NEGATIVE, "speed_weight", "horizon_power")
+        _check_each(self, "forecast", _SHARE, "balance", "reverse", "slow")
 
 
 @dataclass
@@ -479,9 +496,10 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         check_types(self, "trainer.")
-        counts = ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every")
-        _check_least(self, "trainer", 1, (*counts, "threads", "devices", "nodes", "early_stop"))
-        _check_least(self, "trainer", 0, ("seed",))
+        sizes = ("epochs", "batch_size", "accumulate", "eval_batch_size", "eval_every")
+        counts = ("threads", "devices", "nodes", "early_stop")
+        _check_each(self, "trainer", _AT_LEAST_1, *sizes, *counts)
+        _check_each(self, "trainer", _NOT_NEGATIVE, "seed")
         _check_most(self, "trainer", epochs=MOST_EPOCHS, batch_size=2**16, eval_batch_size=2**16)
         _check_most(self, "trainer", threads=1024, devices=1024, nodes=1024, seed=MOST_SEED)
         check(
@@ -504,20 +522,8 @@ class RunConfig:
     root
         Folder of the data set, or of a store; several, joined by a colon (on Windows a semicolon),
         are one set of all their clips.
-    clips
-        Which clips are seen, and how they are prepared.
-    model
-        The network.
-    aim
-        The A-link inference module: its warm-up, and what joint training does with it.
-    optim
-        Gradient descent and its schedule.
-    prediction
-        How much the prediction of future poses counts.
-    forecast
-        What a forecaster learns from, and its loss; other models do not use it.
-    trainer
-        The loop.
+    clips, model, aim, optim, prediction, forecast, trainer
+        Sections of options, see their classes.
 
     Examples
     --------
@@ -644,14 +650,10 @@ class RunConfig:
 
 
 #: Section of a run's options to its class.
-SECTIONS: dict[str, type[Any]] = {
-    "clips": ClipsConfig,
-    "model": ASGCNConfig,
-    "aim": AIMConfig,
-    "optim": OptimConfig,
-    "prediction": PredictionConfig,
-    "forecast": ForecastConfig,
-    "trainer": TrainerConfig,
+SECTIONS: dict[str, Any] = {
+    each.name: each.default_factory
+    for each in fields(RunConfig)
+    if each.default_factory is not MISSING
 }
 #: Options of a model that no run sets.
 OF_THE_DATA = ("layouts", "num_classes", "in_feats")
@@ -660,7 +662,7 @@ OF_THE_DATA = ("layouts", "num_classes", "in_feats")
 def _model(values: Mapping[str, Any]) -> ASGCNConfig:
     """Build the section ``model``; None means the default, as former versions wrote it."""
     given = {key: value for key, value in values.items() if value is not None}
-    _refuse_unknown(ASGCNConfig, given, "model.", hidden=OF_THE_DATA, more=("preset",))
+    _refuse_unknown(ASGCNConfig, given, "model.", more=("preset",))
     try:
         return ASGCNConfig.preset(given.pop("preset", "paper"), **given)
     except ValueError as error:
@@ -668,39 +670,15 @@ def _model(values: Mapping[str, Any]) -> ASGCNConfig:
 
 
 def _refuse_unknown(
-    section: Any,
-    values: Mapping[str, Any],
-    prefix: str,
-    hidden: Collection[str] = (),
-    more: Collection[str] = (),
+    section: Any, values: Mapping[str, Any], prefix: str, more: Collection[str] = ()
 ) -> None:
-    known = [*more, *(f.name for f in fields(section) if f.name not in hidden)]
+    known = [*more, *(f.name for f in fields(section) if f.name not in OF_THE_DATA)]
     for key in values:
         if key not in known:
             raise ValueError(
                 f"unknown option {prefix}{key}{did_you_mean(key, known)}; there are "
                 f"{', '.join(known)}"
             )
-
-
-def _check_least(options: Any, section: str, least: int, names: Collection[str]) -> None:
-    text = "at least 1" if least else "0 or more"
-    for name in names:
-        value = getattr(options, name)
-        check(value is None or value >= least, f"{section}.{name}", text, value)
-
-
-def _check_most(options: Any, section: str, **most: int) -> None:
-    """Refuse sizes beyond any use, which would ask for more memory or processes than there are."""
-    for name, limit in most.items():
-        value = getattr(options, name)
-        check(value is None or value <= limit, f"{section}.{name}", f"at most {limit}", value)
-
-
-def _check_positive(options: Any, section: str, names: Collection[str]) -> None:
-    for name in names:
-        value = getattr(options, name)
-        check(value is None or value > 0, f"{section}.{name}", "positive", value)
 
 
 #: Configurations that are another's, by name: recordings of one's own, and of pose estimators.
@@ -763,9 +741,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # YAML's builders let through what a date or number leads to
-        raise InputError(
-            f"{path}: not valid YAML ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise InputError(f"{path}: not valid YAML ({in_short(error)})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no options; write them as 'trainer: {{epochs: 3}}'")
     return values

@@ -55,44 +55,43 @@ def evaluate(
     run = RunDir(Path(folder))
     run.read_config()  # says so if this is no run
     with run.lock():
-        return _evaluate(run, checkpoint, root, num_clips, mirrored, compare)
+        file = run.checkpoint(checkpoint)
+        restored = load_model(file)
+        config = restored.config
+        data = open_to_test(restored, root)
+        if root is not None:
+            _compare_origins(restored, data)
+        if num_clips is not None:
+            _check_views(config, num_clips)
+            config.clips.num_clips = num_clips
+        if mirrored is not None:
+            config.clips.mirrored = mirrored
+        if compare and not isinstance(restored.model, Forecaster):
+            raise InputError("--compare: published figures are of forecasters; this run recognizes")
+        started = time.perf_counter()
+        protocol = config.clips.protocol or data.default_split
+        result, scores = measure(restored, clips_to_test(data, config), "test", protocol, file)
+        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
+        if scores:
+            write_npz(run.scores, **scores)
+        write_json(run.metrics, result)
+        print(format_result(result, compare))
+        print(f"written: {run.metrics}{f' and {run.scores}' if scores else ''}")
+        return result
 
 
-def _evaluate(
-    run: RunDir,
-    checkpoint: str,
-    root: str | Path | None,
-    num_clips: int | None,
-    mirrored: bool | None,
-    compare: bool,
-) -> dict[str, Any]:
-    file = run.checkpoint(checkpoint)
-    restored = load_model(file)
+def open_to_test(restored: Restored, root: str | Path | None = None) -> Reader:
+    """Open the data that a model is tested on, from ``root`` if it has moved; set its threads.
+
+    InputError if it is not of the classes and skeletons that the model was trained on.
+    """
     config = restored.config
     if root is not None:
         config.root = str(root)
+    set_threads(config)
     data = open_run(config, testing=True)
     restored.check_data(data)
-    if root is not None:
-        _compare_origins(restored, data)
-    if num_clips is not None:
-        _check_views(config, num_clips)
-        config.clips.num_clips = num_clips
-    if mirrored is not None:
-        config.clips.mirrored = mirrored
-    if compare and not isinstance(restored.model, Forecaster):
-        raise InputError("--compare: published figures are of forecasters; this run recognizes")
-    set_threads(config)
-    started = time.perf_counter()
-    protocol = config.clips.protocol or data.default_split
-    result, scores = measure(restored, clips_to_test(data, config), "test", protocol, file)
-    result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
-    if scores:
-        write_npz(run.scores, **scores)
-    write_json(run.metrics, result)
-    print(format_result(result, compare))
-    print(f"written: {run.metrics}{f' and {run.scores}' if scores else ''}")
-    return result
+    return data
 
 
 def measure(
@@ -101,10 +100,21 @@ def measure(
     """Return the figures of clips, and what a file of scores holds; a forecaster has none."""
     if isinstance(restored.model, Forecaster):
         return test_forecaster(restored, clips, split, protocol, file), {}
-    datasets = evaluation_datasets(clips, restored.model, restored.config)
-    scores = score(restored.model, datasets, restored.config, split)
-    found = figures(restored, *scores, split=split, protocol=protocol, checkpoint=file.stem)
-    return found, scores[0].arrays(restored.class_names)
+    config = restored.config
+    datasets = evaluation_datasets(clips, restored.model, config)
+    recognition, prediction = score(restored.model, datasets, config, split)
+    figures = {
+        **restored.facts(split, protocol, file.stem),
+        "clips": len(recognition.names),
+        "num_clips": config.clips.num_clips,
+        "mirrored": config.clips.mirrored,
+        **recognition.summary(restored.class_names),
+        **recognition.details(),
+        "link_use": recognition.link_use(),
+        "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
+        "prediction": prediction.summary(config.clips.unit or 1.0),
+    }
+    return figures, recognition.arrays(restored.class_names)
 
 
 def format_result(result: dict[str, Any], compare: bool = False) -> str:
@@ -152,11 +162,9 @@ def evaluation_datasets(
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
         clips = load(clips, config, progress_wanted(config))
-    whole: dict[str, Any] = {
-        "num_clips": config.clips.num_clips,
-        "mirrored": config.clips.mirrored,
-    }
-    seen = {"whole": whole, "observed": {}} if steps else {"whole": whole}  # options by mode
+    views = {"num_clips": config.clips.num_clips, "mirrored": config.clips.mirrored}
+    # options by mode
+    seen: dict[str, Any] = {"whole": views, "observed": {}} if steps else {"whole": views}
     return [
         make_dataset(clips, config, mode, future_frames=steps, num_classes=classes, **options)
         for mode, options in seen.items()
@@ -165,25 +173,23 @@ def evaluation_datasets(
 
 @torch.no_grad()
 def score(
-    model: ASGCN,
-    datasets: list[SkeletonDataset],
-    config: RunConfig,
-    label: str,
+    model: ASGCN, datasets: list[SkeletonDataset], config: RunConfig, label: str
 ) -> tuple[RecognitionScores, PredictionScores]:
     """Run a model over :func:`evaluation_datasets`: recognition on whole clips, then prediction."""
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
     with killed_workers():
-        for number, dataset in enumerate(datasets):
+        for found, part, dataset in zip(
+            scores, ("recognition", "prediction"), datasets, strict=False
+        ):
             loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
-            for batch in track(loader, f"{label}, {('recognition', 'prediction')[number]}", config):
+            for batch in track(loader, f"{label}, {part}", config):
                 batch = batch.to(device)
-                predict = number == 1
                 given = (batch.feat, batch.mask, batch.observed)
-                out = model(batch.structure, *given, predict=predict)
-                scores[number].update(batch, out)
-                if number == 0:
+                out = model(batch.structure, *given, predict=part == "prediction")
+                found.update(batch, out)
+                if part == "recognition":
                     scores[0].update_links(out.links)
     if not bool(torch.isfinite(scores[0].logits()).all()):
         raise InputError(
@@ -192,27 +198,3 @@ def score(
         )
     scores[0].average(datasets[0].num_passes)
     return scores
-
-
-def figures(
-    restored: Restored,
-    recognition: RecognitionScores,
-    prediction: PredictionScores,
-    *,
-    split: str,
-    protocol: str,
-    checkpoint: str,
-) -> dict[str, Any]:
-    """Return the figures of an evaluation in plain values, with what they were found with."""
-    config = restored.config
-    return {
-        **restored.facts(split, protocol, checkpoint),
-        "clips": len(recognition.names),
-        "num_clips": config.clips.num_clips,
-        "mirrored": config.clips.mirrored,
-        **recognition.summary(restored.class_names),
-        **recognition.details(),
-        "link_use": recognition.link_use(),
-        "losses": {"recognition": recognition.loss(), "prediction": prediction.loss()},
-        "prediction": prediction.summary(config.clips.unit or 1.0),
-    }

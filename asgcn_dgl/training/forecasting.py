@@ -20,6 +20,7 @@ from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
 from asgcn_dgl.training.modules import Phase
 from asgcn_dgl.training.optim import parameter_groups
+from asgcn_dgl.training.scoring import length
 
 
 def forecast_loss(
@@ -67,18 +68,13 @@ def forecast_loss(
     weight = weight ** (-options.horizon_power)
     weight = weight / weight.mean()
     target = torch.where(mask.unsqueeze(-1), target, future.detach())
-    error = _length(future - target)
+    error = length(future - target)
     if options.speed_weight:
         ours = torch.diff(torch.cat([last.unsqueeze(1), future], dim=1), dim=1)
         true = torch.diff(torch.cat([last.unsqueeze(1), target], dim=1), dim=1)
         before = torch.cat([mask[:, :1], mask[:, :-1]], dim=1)
-        error = error + options.speed_weight * _length(ours - true) * before
+        error = error + options.speed_weight * length(ours - true) * before
     return (error * weight * mask).sum() / mask.sum().clamp(min=1)
-
-
-def _length(difference: Tensor) -> Tensor:
-    """Euclidean length; where it is 0 so is its gradient."""
-    return difference.square().sum(dim=-1).clamp(min=1e-12).sqrt()
 
 
 class _Batches(Dataset[Batch]):
@@ -148,12 +144,11 @@ class ForecastData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of an epoch."""
         count = max(1, round(self.config.forecast.windows / self.train.size))
-        workers = self.config.clips.workers
         return DataLoader(
             self.train,
             None,
             sampler=_Numbers(count),
-            num_workers=workers,
+            num_workers=self.config.clips.workers,
             generator=torch.Generator(),  # not the one that the links' noise is drawn from
         )
 
@@ -203,7 +198,6 @@ class ForecastTraining(Phase):
         self.grad_clip = self.optim.grad_clip
         decay = self.optim.ema
         self.average = None if decay is None else AveragedModel(model, decay)
-        self.unit = model.config.motion_unit
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, in units of ``motion_unit``."""
@@ -212,7 +206,7 @@ class ForecastTraining(Phase):
         self.need_finite(loss, "loss")
         self.running = {"loss": loss.detach()}
         self.log_parts("train", self.running, batch)
-        return loss / self.unit
+        return loss / self.model.config.motion_unit
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the averaged weights towards the new ones."""

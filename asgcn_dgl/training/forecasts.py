@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 from asgcn_dgl.data import Batch, Clip, Reader
 from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
 from asgcn_dgl.data.windows import WindowSet
-from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import GraphBuilder
 from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored
@@ -135,19 +134,48 @@ def _mean(
 def test_forecaster(
     restored: Restored, clips: Reader | Sequence[Clip], split: str, protocol: str, file: Path
 ) -> dict[str, Any]:
-    """Score all windows of recordings, see :func:`forecast_figures`."""
-    windows = make_windows(clips, restored.config)
-    rules = protocol_of(restored.config)
-    model: Any = restored.model
-    scores = score_forecasts(model, windows, restored.config, split, rules)
-    return forecast_figures(
-        restored, scores, windows, split=split, protocol=protocol, checkpoint=file.stem
-    )
+    """Score all windows of recordings; return plain values, errors in the clips' unit."""
+    config, model = restored.config, restored.model
+    windows = make_windows(clips, config)
+    rules = PROTOCOLS.get(config.data)
+    followed = rules if rules and config.clips.layout == rules.modeled else None
+    scores = score_forecasts(model, windows, config, split, followed)
+    rate = config.forecast.rate or 25.0
+    times = horizon_frames(config.model.future_frames, rate)
+    chosen = {} if rules is None else _eight(windows, rules, config.model.past_frames)
+    joints = model.layouts[0].num_joints
+    actions: dict[str, Any] = {}
+    for label, every in scores.by_label().items():
+        name = restored.class_names[label] if label >= 0 else "unknown"
+        own = np.flatnonzero(windows.label == label)
+        actions[name] = {"windows": len(own), "all_windows": _at(every, times)}
+        if label in chosen:
+            errors = scores.errors()[chosen[label]].mean(axis=0)
+            actions[name]["eight_windows"] = _at(errors, times)
+    mean = np.mean(list(scores.by_label().values()), axis=0)
+    unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
+    return {
+        **restored.facts(split, protocol, file.stem),
+        "clips": len({int(number) for number in windows.recording}),
+        "windows": len(windows),
+        "joints": {"modeled": joints, "all": joints if followed is None else followed.joints},
+        "horizons_ms": list(times),
+        "frames_per_second": rate,
+        "actions": actions,
+        "average": _at(mean, times),
+        "form": config.forecast.form,
+        "prediction": {
+            "mpjpe": unit * float(mean[1].mean()),
+            "zero_velocity": unit * float(mean[still].mean()),
+            "mpjpe_per_frame": (unit * mean[1]).tolist(),
+            "zero_velocity_per_frame": (unit * mean[still]).tolist(),
+        },
+    }
 
 
 @torch.no_grad()
 def score_forecasts(
-    model: Forecaster,
+    model: Any,
     windows: WindowSet,
     config: RunConfig,
     label: str,
@@ -166,59 +194,6 @@ def score_forecasts(
         batch = batch.to(device)
         scores.update(batch, model(batch.structure, batch.feat, batch.mask).future)
     return scores
-
-
-def protocol_of(config: RunConfig) -> Protocol | None:
-    """Return the published protocol that a run's figures follow; None where there is none."""
-    protocol = PROTOCOLS.get(config.data)
-    return protocol if protocol and config.clips.layout == protocol.modeled else None
-
-
-def forecast_figures(
-    restored: Restored,
-    scores: ForecastScores,
-    windows: WindowSet,
-    *,
-    split: str,
-    protocol: str,
-    checkpoint: str,
-) -> dict[str, Any]:
-    """Return the figures of an evaluation in plain values, errors in the clips' unit."""
-    config = restored.config
-    rules = protocol_of(config)
-    rate = config.forecast.rate or 25.0
-    times = horizon_frames(config.model.future_frames, rate)
-    drawn = PROTOCOLS.get(config.data)
-    chosen = None if drawn is None else _eight(windows, drawn, config.model.past_frames)
-    joints = restored.model.layouts[0].num_joints
-    actions: dict[str, Any] = {}
-    for label, every in scores.by_label().items():
-        name = restored.class_names[label] if label >= 0 else "unknown"
-        own = np.flatnonzero(windows.label == label)
-        actions[name] = {"windows": len(own), "all_windows": _at(every, times)}
-        few = None if chosen is None else chosen.get(label)
-        if few is not None:
-            errors = scores.errors()[few].mean(axis=0)
-            actions[name]["eight_windows"] = _at(errors, times)
-    mean = np.mean(list(scores.by_label().values()), axis=0)
-    unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
-    return {
-        **restored.facts(split, protocol, checkpoint),
-        "clips": len({int(number) for number in windows.recording}),
-        "windows": len(windows),
-        "joints": {"modeled": joints, "all": joints if rules is None else rules.joints},
-        "horizons_ms": list(times),
-        "frames_per_second": rate,
-        "actions": actions,
-        "average": _at(mean, times),
-        "form": config.forecast.form,
-        "prediction": {
-            "mpjpe": unit * float(mean[1].mean()),
-            "zero_velocity": unit * float(mean[still].mean()),
-            "mpjpe_per_frame": (unit * mean[1]).tolist(),
-            "zero_velocity_per_frame": (unit * mean[still]).tolist(),
-        },
-    }
 
 
 def _at(errors: np.ndarray, times: Mapping[int, int]) -> dict[str, list[float]]:

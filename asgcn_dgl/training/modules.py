@@ -222,13 +222,9 @@ class AIMWarmUp(Phase):
     def losses(self, batch: Batch, kl_weight: float = 1.0) -> AIMLoss:
         """Return AIM's loss and its two parts."""
         assert self.model.aim is not None
-        return self.model.aim.loss(
-            batch.structure,
-            batch.feat,
-            batch.mask,
-            pred_steps=self.options.pred_steps,
-            kl_weight=kl_weight,
-        )
+        given = (batch.structure, batch.feat, batch.mask)
+        steps = self.options.pred_steps
+        return self.model.aim.loss(*given, pred_steps=steps, kl_weight=kl_weight)
 
     def make_optimizer(self) -> Adam:
         """Return Adam over the parameters of AIM."""
@@ -351,14 +347,8 @@ class JointTraining(Phase):
     def aim_loss(self, batch: Batch, links: Links) -> Tensor:
         """AIM's own loss, of the links that the joint loss has seen."""
         assert self.model.aim is not None
-        losses = self.model.aim.loss_of(
-            links,
-            batch.structure,
-            batch.feat,
-            batch.mask,
-            pred_steps=self.aim.pred_steps,
-        )
-        return losses.loss
+        given = (links, batch.structure, batch.feat, batch.mask)
+        return self.model.aim.loss_of(*given, pred_steps=self.aim.pred_steps).loss
 
     def on_train_epoch_start(self) -> None:
         """Seed, and count steps from here."""
@@ -383,9 +373,8 @@ class JointTraining(Phase):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a batch: whole clips (first loader), or clips without their future (second)."""
         predict = dataloader_idx == 1
-        out = self.evaluated()(
-            batch.structure, batch.feat, batch.mask, batch.observed, predict=predict
-        )
+        given = (batch.structure, batch.feat, batch.mask, batch.observed)
+        out = self.evaluated()(*given, predict=predict)
         (self.prediction if predict else self.recognition).update(batch, out)
 
     def on_validation_epoch_end(self) -> None:
@@ -395,11 +384,7 @@ class JointTraining(Phase):
         loss = self.recognition.loss()
         self.need_finite(torch.tensor(loss), "loss on the held-out clips")
         summary = self.recognition.summary(self.class_names)
-        found = {
-            "loss": loss,
-            "top1": summary["top1"],
-            "mean_class": summary["mean_class"],
-        }
+        found = {"loss": loss, "top1": summary["top1"], "mean_class": summary["mean_class"]}
         future = self.prediction.summary()
         if future is not None:
             found |= {name: future[name] for name in ("mpjpe", "zero_velocity")}

@@ -26,7 +26,9 @@ def parameter_groups(
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith("aim."), _decays(name, parameter))
+            # some norms and biases are matrices
+            decays = parameter.ndim > 1 and not any(w in name for w in ("bias", "norm", "mask"))
+            key = (name.startswith("aim."), decays)
             groups.setdefault(key, []).append(parameter)
     return [
         {
@@ -37,11 +39,6 @@ def parameter_groups(
         }
         for (aim, decays), parameters in groups.items()
     ]
-
-
-def _decays(name: str, parameter: nn.Parameter) -> bool:
-    """Tell whether weight decay acts on a parameter; some norms and biases are matrices."""
-    return parameter.ndim > 1 and not any(word in name for word in ("bias", "norm", "mask"))
 
 
 def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
@@ -105,19 +102,15 @@ def restore_options(
 
 def joint_optimizer(model: nn.Module, options: OptimConfig, aim: AIMConfig) -> Optimizer:
     """Make what moves the model in joint training; AIM may have an optimizer of its own."""
-    lr = options.lr
-    own = aim.joint_lr
+    lr, own = options.lr, aim.joint_lr
     if own is None:
         own = aim.lr if aim.joint_optimizer == "adam" else lr * aim.joint_lr_scale
-    groups = parameter_groups(
-        model, lr=lr, weight_decay=options.weight_decay, aim_lr_scale=own / lr
-    )
-    if aim.joint_optimizer == "sgd":
-        return sgd(groups, options)
+    decay = options.weight_decay
+    groups = parameter_groups(model, lr=lr, weight_decay=decay, aim_lr_scale=own / lr)
     apart = [group for group in groups if group["aim"]]
+    if aim.joint_optimizer == "sgd" or not apart:
+        return sgd(groups, options)
     rest = [group for group in groups if not group["aim"]]
-    if not apart:
-        return sgd(rest, options)
     # As in the warm-up, without weight decay: Adam would divide it by the gradient's spread.
     return JoinedOptimizer([sgd(rest, options), Adam([{**g, "weight_decay": 0.0} for g in apart])])
 

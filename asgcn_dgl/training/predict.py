@@ -228,16 +228,9 @@ def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> 
 
 def _write(out: Path, files: list[str], found: list[Prediction], class_names: list[str]) -> None:
     if out.suffix == ".json":
-        write_json(
-            out,
-            {
-                "class_names": class_names,
-                "clips": [
-                    {"file": file, **_as_plain(each, class_names)}
-                    for file, each in zip(files, found, strict=True)
-                ],
-            },
-        )
+        pairs = zip(files, found, strict=True)
+        clips = [_as_plain(file, each, class_names) for file, each in pairs]
+        write_json(out, {"class_names": class_names, "clips": clips})
         return
     arrays: dict[str, Any] = {
         "files": np.array(files),
@@ -251,9 +244,10 @@ def _write(out: Path, files: list[str], found: list[Prediction], class_names: li
     write_npz(out, **arrays)
 
 
-def _as_plain(each: Prediction, class_names: list[str]) -> dict[str, Any]:
+def _as_plain(file: str, each: Prediction, class_names: list[str]) -> dict[str, Any]:
     """Return a prediction in plain values."""
     return {
+        "file": file,
         "name": each.name,
         "bodies": each.num_bodies,
         "frames": each.num_frames,

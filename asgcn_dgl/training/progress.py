@@ -19,13 +19,9 @@ _Item = TypeVar("_Item")
 
 def progress_wanted(config: RunConfig) -> bool:
     """Tell whether to show progress bars."""
-    wanted = config.trainer.progress
-    return wanted == "on" or (wanted == "auto" and _watched())
-
-
-def _watched() -> bool:
-    """Tell whether output goes to a terminal (training's bar is written to standard output)."""
-    return sys.stdout.isatty() and sys.stderr.isatty()
+    if config.trainer.progress == "auto":  # training's bar is written to standard output
+        return sys.stdout.isatty() and sys.stderr.isatty()
+    return config.trainer.progress == "on"
 
 
 def track(items: Iterable[_Item], label: str, config: RunConfig) -> Iterable[_Item]:

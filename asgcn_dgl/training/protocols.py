@@ -13,7 +13,6 @@ HORIZONS = (80, 160, 320, 400, 560, 1000)
 
 SEED = 1234567890  # of the published choice of eight windows
 SOURCE = 50  # frames before the first that is forecast, of any model, in that choice
-_TRUTH: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "h36m22",
         copies={
             "neck": 3,
-            **{f"{side}_{name}": 2 for side in ("left", "right") for name in ("hand",)},
-            **{f"{side}_wrist_end": 2 for side in ("left", "right")},
+            **{f"{side}_{name}": 2 for side in ("left", "right") for name in ("hand", "wrist_end")},
         },
         reading={"root_motion": "none"},
         test_reading={"root_motion": "none"},

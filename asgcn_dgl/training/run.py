@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,11 @@ def train(
     check_devices(config)
     missing = check_loggers(config.trainer.loggers)
     set_threads(config)
-    if not is_main():  # the first process has the lock
-        return _train(run, config, resume, test, init, init_part, (note, missing))
-    _check_folder(run, resume)
-    with run.lock():
-        _check_folder(run, resume)  # another process may have finished there
+    if is_main():
+        _check_folder(run, resume)
+    with run.lock() if is_main() else nullcontext():
+        if is_main():
+            _check_folder(run, resume)  # another process may have finished there
         return _train(run, config, resume, test, init, init_part, (note, missing))
 
 
@@ -158,21 +159,19 @@ def _train(
     if is_main():
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
-    say(run.log, _opening(run, clips, model, resume))
-    for line in notes:
+    frozen, (precision, reason) = ", ".join(config.trainer.freeze), precision_of(config)
+    reuses = config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory()
+    for line in (
+        _opening(run, clips, model, resume),
+        *notes,
+        taken,
+        frozen and f"not trained: {frozen}",
+        clips.views and f"clips.views: {clips.views}",
+        reason and f"precision {precision}: {reason} (trainer.precision auto)",
+        "memory of large tensors is kept for reuse (trainer.reuse_memory)" if reuses else "",
+    ):
         if line:
             say(run.log, line)
-    if taken:
-        say(run.log, taken)
-    if config.trainer.freeze:
-        say(run.log, f"not trained: {', '.join(config.trainer.freeze)}")
-    if clips.views:
-        say(run.log, f"clips.views: {clips.views}")
-    precision, reason = precision_of(config)
-    if reason:
-        say(run.log, f"precision {precision}: {reason} (trainer.precision auto)")
-    if config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory():
-        say(run.log, "memory of large tensors is kept for reuse (trainer.reuse_memory)")
     try:
         if windows is not None:
             seconds = {"forecast": _train_forecaster(run, windows, clips, record, resume)}
@@ -209,17 +208,16 @@ def _check_folder(run: RunDir, resume: bool) -> None:
     """Refuse to write over a run, or to resume where there is none."""
     if resume:
         run.read_config()
-    elif run.path.exists() and not _is_empty(run.path):
+        return
+    left = (LOCK, ".config.yaml.")  # by a run that was killed at its very start
+    free = not run.path.exists() or (
+        run.path.is_dir() and all(each.name.startswith(left) for each in run.path.iterdir())
+    )
+    if not free:
         raise InputError(
             f"{run.path}: already there and not empty; give another --out, or continue "
             "that run with --resume"
         )
-
-
-def _is_empty(path: Path) -> bool:
-    """Tell whether a folder holds nothing but what a run left that was killed at its very start."""
-    left = (LOCK, ".config.yaml.")
-    return path.is_dir() and all(each.name.startswith(left) for each in path.iterdir())
 
 
 def _check_resumable(

@@ -30,10 +30,8 @@ def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     >>> round(masked_mse(future, target, torch.tensor([[True, False]])).item(), 4)
     4.6667
     """
-    # Not a product with the mask: an unknown target may be anything, NaN too.
-    error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
     known = mask.sum() * future.shape[-1]
-    return error.square().sum() / known.clamp(min=1)
+    return _errors(future, target, mask).square().sum() / known.clamp(min=1)
 
 
 def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -45,9 +43,18 @@ def masked_distance(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     >>> masked_distance(future, target, torch.tensor([[True, False]])).item()
     5.0
     """
-    error = torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
-    length = error.square().sum(dim=-1).clamp(min=1e-12).sqrt()  # 0 has a gradient then
-    return (length * mask).sum() / mask.sum().clamp(min=1)
+    lengths = length(_errors(future, target, mask))
+    return (lengths * mask).sum() / mask.sum().clamp(min=1)
+
+
+def _errors(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    # Not a product with the mask: an unknown target may be anything, NaN too.
+    return torch.where(mask.unsqueeze(-1), future - target, torch.zeros_like(future))
+
+
+def length(difference: Tensor) -> Tensor:
+    """Euclidean length over the last axis; where it is 0 so is its gradient."""
+    return difference.square().sum(dim=-1).clamp(min=1e-12).sqrt()
 
 
 @dataclass
@@ -141,11 +148,9 @@ class PredictionScores:
     """Predicted poses beside the true ones, and beside the last pose repeated (zero velocity)."""
 
     clips: int = 0
-    _future: list[Tensor] = field(default_factory=list)
-    _target: list[Tensor] = field(default_factory=list)
-    _still: list[Tensor] = field(default_factory=list)
-    _mask: list[Tensor] = field(default_factory=list)
-    _unit: list[Tensor] = field(default_factory=list)  # length that is 1 in the clips, by axis
+    #: Of each batch: predicted and true poses, the last one, where the truth is known, and the
+    #: length that is 1 in the clips, by axis.
+    _batches: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def update(self, batch: Batch, out: ASGCNOutput) -> None:
         """Take in a batch; joints without a known future are left out."""
@@ -154,31 +159,27 @@ class PredictionScores:
         known = batch.future_mask.any(dim=1)
         target = batch.future[known]
         unit = torch.ones_like(target[:, 0]) if batch.unit is None else batch.unit[known]
-        self._future.append(out.future.detach().float()[known].cpu())
-        self._target.append(target.cpu())
-        self._still.append(batch.last[known].unsqueeze(1).expand_as(target).cpu())
-        self._unit.append(unit.unsqueeze(1).cpu())
-        self._mask.append(batch.future_mask[known].cpu())
+        future = out.future.detach().float()[known]
+        still = batch.last[known].unsqueeze(1).expand_as(target)
+        parts = (future, target, still, batch.future_mask[known], unit.unsqueeze(1))
+        self._batches.append(tuple(part.cpu() for part in parts))
         self.clips += len(batch)
 
     def gather(self) -> None:
         """Take in what the other processes have; all of them must call this."""
         if processes() > 1:
-            mine = (self._future, self._target, self._still, self._mask, self._unit)
-            found = gathered((self.clips, mine))
-            self.clips = sum(clips for clips, _ in found)
-            tensors = zip(*(each for _, each in found), strict=True)
-            self._future, self._target, self._still, self._mask, self._unit = map(_joined, tensors)
+            clips, batches = zip(*gathered((self.clips, self._batches)), strict=True)
+            self.clips, self._batches = sum(clips), _joined(batches)
 
     def known(self) -> bool:
         """Tell whether there is any future to compare with."""
-        return any(bool(mask.any()) for mask in self._mask)
+        return any(bool(mask.any()) for *_, mask, _ in self._batches)
 
     def loss(self) -> float | None:
         """Return the mean squared error in the units of training, or None without a future."""
         if not self.known():
             return None
-        future, target, mask = map(torch.cat, (self._future, self._target, self._mask))
+        future, target, _, mask, _ = map(torch.cat, zip(*self._batches, strict=True))
         return float(masked_mse(future, target, mask))
 
     def summary(self, unit: float = 1.0) -> dict[str, Any] | None:
@@ -188,11 +189,8 @@ class PredictionScores:
         """
         if not self.known():
             return None
-        future, target, still, mask = map(
-            torch.cat, (self._future, self._target, self._still, self._mask)
-        )
-        units = unit * torch.cat(self._unit)
-        future, target, still = (units * each for each in (future, target, still))
+        future, target, still, mask, units = map(torch.cat, zip(*self._batches, strict=True))
+        future, target, still = (unit * units * each for each in (future, target, still))
         return {
             "mpjpe": metrics.mpjpe(future, target, mask),
             "zero_velocity": metrics.mpjpe(still, target, mask),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -44,36 +43,20 @@ class Sources:
         """Sizes of the model to start from, by name."""
         return (merge_layers(self.layers).get("model") or {}).get("preset")
 
-    @functools.cached_property
-    def _of(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for source, values in self.layers:
-            given = _sections(values)
-            if "preset" in given.get("model", {}):
-                found = {k: v for k, v in found.items() if not _is_size(k)}
-            found |= dict.fromkeys(_flat(given), source)
-        return found
-
-    @functools.cached_property
-    def _reset(self) -> frozenset[str]:
-        """Options of the model that a later preset replaced."""
-        given = [_sections(values).get("model") or {} for _, values in self.layers]
-        last = max((k for k, model in enumerate(given) if "preset" in model), default=0)
-        before = {
-            name
-            for model in given[:last]
-            for name in {**PRESETS.get(model.get("preset", ""), {}), **model}
-        }
-        return frozenset(before & _SIZES)
-
     def of(self, option: str) -> str:
         """Return the source of an option, such as ``"trainer.epochs"``."""
-        if option in self._of:
-            return self._of[option]
         section, _, name = option.partition(".")
-        if section == "model" and (
-            name in PRESETS.get(self.preset or "", {}) or name in self._reset
-        ):
+        given = [_sections(values) for _, values in self.layers]
+        models = [values.get("model") or {} for values in given]
+        last = max((k for k, model in enumerate(models) if "preset" in model), default=0)
+        # Layers before a preset, which replaces their sizes.
+        replaced = last if section == "model" and name in _SIZES else 0
+        for layer, values in reversed(list(zip(self.layers, given, strict=True))[replaced:]):
+            if option in _flat(values):
+                return layer.source
+        sizes = [{**PRESETS.get(model.get("preset", ""), {}), **model} for model in models]
+        own = PRESETS.get(self.preset or "", {})
+        if section == "model" and (name in own or any(name in each for each in sizes[:replaced])):
             return f"preset {self.preset}"
         return "default"
 
@@ -85,41 +68,34 @@ class Sources:
         preset = (_sections(first.values).get("model") or {}).get("preset")
         parts = [first.source if preset is None else f"{first.source}, preset {preset}"]
         for source, values in more:
-            given = ", ".join(
-                f"{option} {value}" for option, value in _flat(_sections(values)).items()
-            )
-            parts.append(f"{source}: {given}")
+            given = _flat(_sections(values)).items()
+            parts.append(f"{source}: {', '.join(f'{option} {value}' for option, value in given)}")
         return f"options: {'; '.join(parts)}"
 
     def config(self) -> RunConfig:
         """Build the options; InputError names the layer of a wrong one."""
-        layers = self.layers
-        try:
-            return RunConfig.from_dict(merge_layers(layers))
-        except (TypeError, ValueError) as error:
-            for count in range(1, len(layers)):
-                try:
-                    RunConfig.from_dict(merge_layers(layers[:count]))
-                except (TypeError, ValueError) as its:
-                    raise InputError(f"{layers[count - 1].source}: {its}") from its
-            source = layers[-1].source if layers else COMMAND_LINE
-            name = "" if source == COMMAND_LINE else f"{source}: "
-            raise InputError(f"{name}{error}") from error
+        config, wrong = RunConfig(), None
+        for count, (source, _) in enumerate(self.layers, start=1):
+            try:
+                config, wrong = RunConfig.from_dict(merge_layers(self.layers[:count])), None
+            except (TypeError, ValueError) as error:
+                place = "" if source == COMMAND_LINE else f"{source}: "
+                wrong = wrong or InputError(f"{place}{error}")
+        if wrong is not None:
+            raise wrong
+        return config
 
     def to_yaml(self) -> str:
         """Return the options as YAML, each with its source as a comment."""
         lines = []
-        for key, value in self.config().to_dict().items():
-            if key in SECTIONS:
-                lines.append(f"{key}:")
-                if key == "model" and self.preset is not None:
+        for option, value in _flat(self.config().to_dict()).items():
+            section, _, name = option.rpartition(".")
+            if section and f"{section}:" not in lines:
+                lines.append(f"{section}:")
+                if section == "model" and self.preset is not None:
                     lines.append(f"  preset: {self.preset}  # {self.of('model.preset')}")
-                lines += [
-                    f"  {name}: {yaml_text(each)}  # {self.of(f'{key}.{name}')}"
-                    for name, each in value.items()
-                ]
-            else:
-                lines.append(f"{key}: {yaml_text(value)}  # {self.of(key)}")
+            indent = "  " if section else ""
+            lines.append(f"{indent}{name}: {yaml_text(value)}  # {self.of(option)}")
         return "\n".join(lines) + "\n"
 
 
@@ -149,11 +125,6 @@ def merge_layers(layers: Sequence[Layer]) -> dict[str, Any]:
 def _sections(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options by their present names; an empty section sets nothing."""
     return {k: v for k, v in renamed(values).items() if v is not None or k not in SECTIONS}
-
-
-def _is_size(option: str) -> bool:
-    section, _, name = option.partition(".")
-    return section == "model" and name in _SIZES
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

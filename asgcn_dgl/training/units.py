@@ -12,15 +12,8 @@ UNITS: tuple[UnitName, ...] = get_args(UnitName)
 #: Sets and formats whose readers give meters, whatever their files hold.
 METRIC_SETS = frozenset(
     (
-        "nw_ucla",
-        "ntu60",
-        "ntu120",
-        "synthetic",
-        "coordinated",
-        "utkinect",
-        "msr_action3d",
-        "cmu",
-        "h36m",
+        *("nw_ucla", "ntu60", "ntu120", "synthetic", "coordinated"),
+        *("utkinect", "msr_action3d", "cmu", "h36m"),
     )
 )
 

@@ -13,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.viz.exhibit import Exhibit
@@ -25,6 +24,7 @@ from asgcn_dgl.viz.figure import (
     PALE,
     SMALL_SIZE,
     TITLE_SIZE,
+    legend_of,
     title_lines,
 )
 from asgcn_dgl.viz.links import draw_links
@@ -133,10 +133,7 @@ class Stage:
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
         if exhibit.steps:
             self.fig.legend(
-                handles=[
-                    Line2D([], [], color=GREY, linewidth=2.4, label="true"),
-                    Line2D([], [], color=ORANGE, linewidth=1.6, label="predicted"),
-                ],
+                handles=legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.6)}),
                 loc="lower left",
                 bbox_to_anchor=(0.03, 0.075),
                 ncols=2,

@@ -19,11 +19,11 @@ from asgcn_dgl.viz.figure import (
     PAGE_WIDTH,
     PALE,
     SMALL_SIZE,
-    TITLE_SIZE,
     VERMILION,
     panel_grid,
     plain_axes,
     title_lines,
+    write_title,
 )
 
 Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -73,8 +73,7 @@ def draw_class_accuracy(
     axis.set_xlim(0, 100)
     axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)
     axis.set_xlabel("accuracy (%)", fontsize=LABEL_SIZE, color=INK)
-    if title:
-        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title, COLUMN_WIDTH)
     return fig
 
 
@@ -88,28 +87,9 @@ def draw_errors(
 ) -> Figure:
     """Draw the error of forecasts by how far ahead they are.
 
-    Parameters
-    ----------
-    times
-        (T',) milliseconds after the last observed frame.
-    curves
-        Name to (T',) errors: the forecast first, then what it is compared with.
-    unit
-        Name of the errors' unit.
-    title
-        Title of the figure.
-    page_width
-        Inches that the figure may take.
-
-    Returns
-    -------
-    Figure
-        One chart.
-
-    Raises
-    ------
-    ValueError
-        If there is no curve, or one is not as long as the times.
+    ``times`` (T',) are milliseconds after the last observed frame; ``curves`` maps names to (T',)
+    errors in ``unit``, the forecast first, then what it is compared with. ValueError if there is no
+    curve, or one is not as long as the times.
 
     Examples
     --------
@@ -136,8 +116,7 @@ def draw_errors(
     axis.set_ylabel(f"error ({unit})" if unit else "error", fontsize=LABEL_SIZE, color=INK)
     axis.tick_params(labelsize=SMALL_SIZE)
     axis.legend(fontsize=SMALL_SIZE, frameon=False)
-    if title:
-        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title, width)
     return fig
 
 
@@ -166,26 +145,19 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
         _draw_chart(axis, name, curves)
     for axis in axes[len(charts) :]:
         axis.set_axis_off()
-    if title:
-        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title, width * across)
     return fig
 
 
+_LOSSES = {"train": "train/loss", "validation": "val/loss"}
+_ERRORS = {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"}
 _CHARTS = (
-    ("A-link inference: loss", "aim", {"train": "train/loss", "validation": "val/loss"}),
-    ("joint training: loss", "joint", {"train": "train/loss", "validation": "val/loss"}),
+    ("A-link inference: loss", "aim", _LOSSES),
+    ("joint training: loss", "joint", _LOSSES),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
-    (
-        "prediction error",
-        "joint",
-        {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
-    ),
+    ("prediction error", "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),
-    (
-        "forecast error",
-        "forecast",
-        {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"},
-    ),
+    ("forecast error", "forecast", _ERRORS),
 )
 
 

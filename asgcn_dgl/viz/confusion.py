@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +55,10 @@ def draw_confusion(
     axis = fig.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     fontsize = SMALL_SIZE if numbers else 5
-    axis.set_xticks(range(size), class_names, rotation=90 if not numbers else 45, fontsize=fontsize)
-    for label in axis.get_xticklabels():
-        label.set(
-            ha="center" if not numbers else "right", rotation_mode="anchor" if numbers else None
-        )
+    turn: dict[str, Any] = {"rotation": 90, "ha": "center"}
+    if numbers:
+        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(range(size), class_names, fontsize=fontsize, **turn)
     axis.set_yticks(range(size), class_names, fontsize=fontsize)
     axis.set_xlabel("recognized as", fontsize=LABEL_SIZE, color=INK)
     axis.set_ylabel("true action", fontsize=LABEL_SIZE, color=INK)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from asgcn_dgl.files import atomic_path
 
@@ -91,22 +92,35 @@ def panels(
     """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order."""
     across, width = shape
     down = -(-count // across)
-    lines = title_lines(title, width * across)
-    extra = 0.16 + 0.15 * len(lines) if title else 0.0
+    extra = 0.16 + 0.15 * len(title_lines(title, width * across)) if title else 0.0
     fig = Figure(figsize=(width * across, height * down + extra), layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel().tolist()
     for axis in axes:
         axis.set_axis_off()
         axis.set_aspect("equal")
     fig.get_layout_engine().set(w_pad=0.02)  # type: ignore[union-attr, call-arg]
-    if title:
-        fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title, width * across)
     return fig, axes[:count]
 
 
 def title_lines(title: str, width: float) -> list[str]:
     """Break a title into lines that fit a width in inches."""
     return textwrap.wrap(title, max(12, int(width / (0.0075 * TITLE_SIZE)))) or [""]
+
+
+def write_title(fig: Figure, title: str, width: float) -> None:
+    """Write the title of a figure, if it has one, in lines that fit a width in inches."""
+    if title:
+        text = "\n".join(title_lines(title, width))
+        fig.suptitle(text, fontsize=TITLE_SIZE, color=INK)
+
+
+def legend_of(lines: Mapping[str, tuple[str, float]]) -> list[Line2D]:
+    """Return the handles of a legend of lines: color and width by name."""
+    return [
+        Line2D([], [], color=color, linewidth=width, label=name)
+        for name, (color, width) in lines.items()
+    ]
 
 
 def text_height(texts: Iterable[str], width: float) -> float:

@@ -26,6 +26,7 @@ from asgcn_dgl.viz.figure import (
     TITLE_SIZE,
     TYPE_COLORS,
     VERMILION,
+    legend_of,
     panel_grid,
     panel_title,
     panels,
@@ -300,7 +301,7 @@ class Sheet:
             key = "\n".join(title_lines("   ".join(named), across))
         if not (key or colors):
             return self.fig
-        lines = [Line2D([], [], color=c, linewidth=2, label=name) for name, c in colors.items()]
+        lines = legend_of({name: (color, 2) for name, color in colors.items()})
         legend = self.fig.legend(
             handles=lines or [Line2D([], [], alpha=0, label=" ")],
             loc="outside lower center", ncols=max(len(colors), 1), frameon=False, title=key or None,

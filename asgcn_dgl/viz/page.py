@@ -89,8 +89,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
     ImportError without plotly, whose library the page carries; ValueError if an exhibit is not
     among the rows, or the other page has other clips.
     """
-    target = Path(path)
-    text = _render(page)
+    target, text = Path(path), _render(page)
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return target
@@ -99,28 +98,20 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
 def _render(page: Page) -> str:
     library = _plotly()
     script = _script()
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_source_hash(script)} {_source_hash(library)}",
-            "style-src 'unsafe-inline'",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+    policy = (
+        f"default-src 'none'; script-src {_source_hash(script)} {_source_hash(library)}; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+    data = json.dumps(_data(page), separators=(",", ":"), allow_nan=False)
     parts = {
         "policy": policy,
         "title": html.escape(page.title),
         "style": _asset("page.css"),
-        "data": json.dumps(_data(page), separators=(",", ":"), allow_nan=False).replace(
-            "<", "\\u003c"
-        ),
+        "data": data.replace("<", "\\u003c"),
         "library": _packed(library.encode()),
         "script": script,
     }
-    text = _asset("page.html")
-    head, *rest = text.split("@")
+    head, *rest = _asset("page.html").split("@")
     # The template's odd pieces are names; what is put in is not looked at again.
     return head + "".join(
         parts[piece] if number % 2 == 0 else piece for number, piece in enumerate(rest)
@@ -164,11 +155,9 @@ def _data(page: Page) -> dict[str, Any]:
     lost = sorted(set(names) - {row.name for row in page.rows})
     if lost:
         raise ValueError(f"exhibits must be among the rows, got {lost[0]!r}")
-    for each in pages[1:]:
-        if [r.name for r in each.rows] != [r.name for r in page.rows] or names != [
-            exhibit.name for exhibit in each.exhibits
-        ]:
-            raise ValueError("other must be of the same clips in the same order")
+    shown = [([r.name for r in each.rows], [e.name for e in each.exhibits]) for each in pages]
+    if shown[0] != shown[-1]:
+        raise ValueError("other must be of the same clips in the same order")
     place = {name: number for number, name in enumerate(names)}
     layouts = {exhibit.layout.name: exhibit.layout for exhibit in page.exhibits}
     up = guess_up(page.exhibits, page.up)
@@ -388,9 +377,7 @@ def _links(exhibit: Exhibit) -> dict[str, Any] | None:
 
 def _response(exhibit: Exhibit) -> dict[str, Any] | None:
     """Pack responses as shares of the clip's largest, steps first."""
-    if exhibit.response is None or exhibit.response_frames is None:
-        return None
-    if exhibit.response.size == 0:
+    if exhibit.response is None or exhibit.response_frames is None or not exhibit.response.size:
         return None
     share = exhibit.response / max(float(exhibit.response.max()), 1e-12)
     values = np.clip(255 * share, 0, 255).round().astype(np.uint8).swapaxes(0, 1)

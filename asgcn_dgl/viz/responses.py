@@ -18,6 +18,7 @@ from asgcn_dgl.viz.figure import (
     VERMILION,
     panel_title,
     title_lines,
+    write_title,
 )
 from asgcn_dgl.viz.pose import draw_body, flat_pose, frame_alike, span_height, spans
 
@@ -71,8 +72,7 @@ def draw_responses(
     fig = Figure(
         figsize=(width * columns, sum(heights) + 0.22 * len(labels) + extra), layout="constrained"
     )
-    if title:
-        fig.suptitle("\n".join(lines), fontsize=LABEL_SIZE + 1, color=INK)
+    write_title(fig, title, width * columns)
     parts = fig.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (name, row) in zip(parts, rows.items(), strict=True):
         if name:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
@@ -22,6 +21,7 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
+    legend_of,
     panel_grid,
     panels,
 )
@@ -222,10 +222,7 @@ def draw_prediction(
                 ha="center", va="top", fontsize=SMALL_SIZE, color=INK,
             )  # fmt: skip
     fig.legend(
-        handles=[
-            Line2D([], [], color=GREY, linewidth=2.4, label="true"),
-            Line2D([], [], color=VERMILION, linewidth=1.0, label="predicted"),
-        ],
+        handles=legend_of({"true": (GREY, 2.4), "predicted": (VERMILION, 1.0)}),
         loc="outside lower center",
         ncols=2,
         frameon=False,

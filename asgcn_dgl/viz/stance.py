@@ -73,11 +73,9 @@ def _heights(layout: SkeletonLayout) -> Floats:
         heights[list(layout.spine)] = -1.0, 1.0
     elif layout.has_pose:
         heights = np.asarray(layout.pose)[:, 1]
-    else:
-        ends = _limb_ends(layout)
-        if ends:
-            heights[:] = 1.0
-            heights[ends] = -1.0
+    elif ends := _limb_ends(layout):
+        heights[:] = 1.0
+        heights[ends] = -1.0
     return heights
 
 
