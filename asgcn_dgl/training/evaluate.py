@@ -179,10 +179,10 @@ def score(
     device = device_of(config)
     model.to(device).eval()
     scores = (RecognitionScores(), PredictionScores())
+    parts: list[tuple[RecognitionScores | PredictionScores, str]]
+    parts = [(scores[0], "recognition"), (scores[1], "prediction")]
     with killed_workers():
-        for found, part, dataset in zip(
-            scores, ("recognition", "prediction"), datasets, strict=False
-        ):
+        for (found, part), dataset in zip(parts, datasets, strict=False):
             loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
             for batch in track(loader, f"{label}, {part}", config):
                 batch = batch.to(device)
