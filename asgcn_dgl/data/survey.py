@@ -33,17 +33,19 @@ class Doubt:
 class Survey:
     """Statistics of a set; lengths in the unit of the data, see :func:`survey`.
 
-    ``classes``, ``bodies`` and ``rates`` count recordings by class name, number of bodies and
-    frames a second; ``splits`` holds the sizes of the training and test parts; ``frames`` fewest,
-    median and most frames. ``missing`` is the share of missing joints, ``missing_joints`` the same
-    by joint. ``bones`` holds for each bone the median of its length and of its standard deviation
-    within a recording, ``size`` the median diagonal of a body's box.
+    ``classes``, ``subjects``, ``bodies`` and ``rates`` count recordings by class name, subject
+    (where known), number of bodies and frames a second; ``splits`` holds the sizes of the training
+    and test parts; ``frames`` fewest, median and most frames. ``missing`` is the share of missing
+    joints, ``missing_joints`` the same by joint. ``bones`` holds for each bone the median of its
+    length and of its standard deviation within a recording, ``size`` the median diagonal
+    of a body's box.
     """
 
     recordings: int
     classes: dict[str, int]
     unlabelled: int
     splits: dict[str, tuple[int, int]]
+    subjects: dict[int, int]
     bodies: dict[int, int]
     frames: tuple[int, float, int]
     rates: dict[float, int]
@@ -76,6 +78,9 @@ class Survey:
                 f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
             ]
             lines.insert(1, "frames a second: " + ", ".join(counts))
+        if self.subjects:
+            few, many = min(self.subjects.values()), max(self.subjects.values())
+            lines.append(f"subjects: {len(self.subjects)}, of {few} to {many} recordings each")
         for name, (train, test) in self.splits.items():
             lines.append(f"split {name}: {train} train, {test} test")
         width = max((len(name) for name in self.classes), default=0)
@@ -125,11 +130,13 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
     labels, bodies, frames, rates, sizes = zip(*clips, strict=True)
     names = reader.class_names or numbered_classes(labels)
     missing = 1 - seen / places
+    subjects = [reader.recording(index).subject for index in range(len(reader))]
     return Survey(
         recordings=len(reader),
         classes={name: labels.count(number) for number, name in enumerate(names)},
         unlabelled=sum(label < 0 for label in labels),
         splits={name: (len(split.train), len(split.test)) for name, split in reader.splits.items()},
+        subjects=dict(sorted(Counter(n for n in subjects if n >= 0).items())),
         bodies=dict(Counter(bodies)),
         frames=(min(frames), float(np.median(frames)), max(frames)),
         rates=dict(Counter(rate for rate in rates if rate)),

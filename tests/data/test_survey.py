@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import Clip
-from asgcn_dgl.data.reader import Reader, Split
+from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
 from asgcn_dgl.data.survey import bone_lengths, survey
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -112,3 +112,12 @@ def test_what_stands_still_is_doubtful():
 def test_nothing_to_look_at_is_refused():
     with pytest.raises(InputError, match="holds no recording"):
         survey(listed())
+
+
+def test_subjects_are_counted():
+    people = (3, 3, 5)
+    numbers = [UNKNOWN._replace(subject=subject) for subject in people]
+    found = survey(listed(*(stick(f"c{n}") for n in range(3)), numbers=numbers))
+    assert found.subjects == {3: 2, 5: 1}
+    assert "subjects: 2, of 1 to 2 recordings each" in str(found)
+    assert "subjects" not in str(survey(listed(stick("c"))))
