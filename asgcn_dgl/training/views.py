@@ -21,7 +21,7 @@ SUITED: dict[Views, dict[str, Any]] = {
         "rotate": 15.0,
         "scale": [0.9, 1.1],
         "flip": 0.0,
-        "box": True,
+        "box": False,
     },
     "several": {
         "align": "view_clip",

@@ -138,13 +138,11 @@ def test_another_unit_is_warned_of_and_taken_out(command, tmp_path, caplog, caps
     large = write_set(tmp_path / "large", split="test")
     for path in large.glob("*.npz"):
         np.savez(path, keypoints=500 * np.load(path)["keypoints"] + [960, 540, 0])
-    # In a box (clips.box) the unit would not matter.
-    options = ("--clips.views=given",)
-    assert command(large, tmp_path / "found", *options) == 0
+    assert command(large, tmp_path / "found") == 0
     assert "units across" in caplog.text and "--clips.unit" in caplog.text
     caplog.clear()
-    assert command(small, tmp_path / "a", *options) == 0
-    assert command(large, tmp_path / "b", *options, "--clips.unit=500") == 0
+    assert command(small, tmp_path / "a") == 0
+    assert command(large, tmp_path / "b", "--clips.unit=500") == 0
     assert "units across" not in caplog.text
     found = json.loads((tmp_path / "found" / "metrics.json").read_text())["prediction"]
     assert main(["evaluate", str(tmp_path / "found")]) == 0
