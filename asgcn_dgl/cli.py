@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
         return 0
     except (ArgumentError, InputError) as error:
-        return _fail(f"{error}{_moved(str(error))}", USAGE_ERROR)
+        return _fail(f"{_plain(str(error))}{_moved(str(error))}", USAGE_ERROR)
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
@@ -163,6 +163,19 @@ def _terminable() -> Iterator[None]:
 def _fail(text: str, status: int) -> int:
     print(f"asgcn-dgl: error: {' '.join(text.split())}", file=sys.stderr)
     return status
+
+
+def _plain(text: str) -> str:
+    """Say in words what jsonargparse says of a value of another type."""
+    found = re.match(r'Parser key "([^"]+)":', text)
+    kinds = re.search(r"(?s)Subtypes: \[(.*?)\]\s+Errors|Expected an? (.*?)\. Got value", text)
+    if not (found and kinds):
+        return text
+    value = text.rpartition("alue: ")[2].strip()
+    wanted = kinds[2] or kinds[1].replace(", ", " or ")
+    wanted = re.sub(r"<class '(\w+)'>", r"\1", wanted).replace("NoneType", "null")
+    wanted = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", wanted)
+    return f"--{found[1]} must be {wanted}, got {value[:60]}"
 
 
 def _moved(text: str) -> str:

@@ -130,9 +130,10 @@ def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
     chance = 100 / len(found["per_class"])
     cards = [
         ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
-        ("Top-5", f"{found['top5']:.1f} %", ""),
         ("Mean of classes", f"{found['mean_class']:.1f} %", ""),
     ]
+    if len(found["per_class"]) > 5:  # else always 100 %
+        cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
     future = found.get("prediction")
     if future:
         error, still = (unit.text(future[name], 0) for name in ("mpjpe", "zero_velocity"))

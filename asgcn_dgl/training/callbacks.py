@@ -20,6 +20,9 @@ from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
 from asgcn_dgl.training.report import duration
 
+#: Seconds of a first epoch after which its pace is said.
+PACE_AFTER = 15.0
+
 
 def say(file: Path, text: str, bar: TQDMProgressBar | None = None) -> None:
     """Print a line, above a progress bar, and add it to the log file; in the first process only."""
@@ -145,6 +148,7 @@ class EpochLog(Callback):
         self.begun = False  # whether training has, in this sitting
         self._started = 0.0
         self._clips = 0
+        self._paced = False  # whether the pace of the first epoch has been said
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -155,11 +159,20 @@ class EpochLog(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Count the clips."""
+        """Count the clips; where the first epoch of a sitting is long, say how long."""
+        seconds = time.perf_counter() - self._started
+        if batch_idx and seconds > PACE_AFTER and not self._paced:
+            self._paced = True
+            batches = trainer.num_training_batches
+            left = duration(seconds / batch_idx * (batches - batch_idx))
+            epoch = f"{self.label} epoch {trainer.current_epoch + 1}"
+            text = f"{epoch}: {batch_idx} of {batches} batches"
+            say(self.file, f"{text}, {self._clips / seconds:.3g} clips/s, {left} to go", self.bar)
         self._clips += len(batch) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print and keep the line of the epoch."""
+        self._paced = True
         seconds = time.perf_counter() - self._started
         self.seconds += seconds
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -167,7 +180,7 @@ class EpochLog(Callback):
         rate = self._clips / seconds
         pace = [f"{rate:.{0 if rate >= 10 else 1}f} clips/s"]
         if epoch < epochs:
-            pace.append(f"{duration(seconds * (epochs - epoch))} to go")
+            pace.append(f"{duration(seconds * (epochs - epoch))} of {self.label} to go")
         parts = [
             f"{self.label} epoch {epoch:>{len(str(epochs))}}/{epochs}",
             f"{seconds:.1f} s ({', '.join(pace)})",

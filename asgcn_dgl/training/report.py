@@ -51,7 +51,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
     ]
     chance = 100 / len(result["per_class"])
     rows = [("", "%", "95 % interval")]
-    for name, title in (("top1", "top-1"), ("top5", "top-5"), ("mean_class", "mean class")):
+    for name, title in _accuracies([result]).items():
         low, high = result["intervals"][name]
         rows.append((title, f"{result[name]:.2f}", f"{low:.1f} to {high:.1f}"))
     rows.append(("calibration error", f"{result['calibration_error']:.2f}", ""))
@@ -63,6 +63,13 @@ def format_figures(result: Mapping[str, Any]) -> str:
         # Figures of an older run do not say how many coordinates there were: three, then.
         lines += _horizons(result["prediction"], unit_of(result["dataset"], result.get("dims", 3)))
     return "\n".join(lines)
+
+
+def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the titles of the accuracies by name; with five classes top-5 is always 100 %."""
+    few = all(len(result["per_class"]) <= 5 for result in results)
+    every = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
+    return {name: title for name, title in every.items() if name != "top5" or not few}
 
 
 def _links(use: Mapping[str, Any] | None) -> list[str]:
@@ -104,7 +111,7 @@ def _horizons(future: Mapping[str, Any], unit: Unit) -> list[str]:
     frames = len(future["mpjpe_per_frame"])
     rows = [("frame after the last", *(str(n + 1) for n in range(frames)), "all")]
     written = f" ({unit.name})" if unit.name else ""
-    for name, title in (("mpjpe", "prediction error"), ("zero_velocity", "zero velocity")):
+    for name, title in (("mpjpe", "MPJPE"), ("zero_velocity", "zero velocity")):
         values = [*future[f"{name}_per_frame"], future[name]]
         cells = ("" if v is None else unit.number(v) for v in values)
         rows.append((title + written, *cells))
@@ -119,22 +126,24 @@ def format_summary(
 ) -> str:
     """Return the summary of a run: the time of each phase, and a line for each split."""
     minutes = ", ".join(f"{name.replace('_', '-')} {s / 60:.1f} min" for name, s in seconds.items())
-    rows = [("split", "clips", "top-1", "top-5", "mean class", "ECE", "error", "still")]
-    for result in (validation, test):
-        if result is not None:
-            future = result["prediction"] or {}
-            unit = unit_of(result["dataset"], result.get("dims", 3))
-            rows.append(
-                (
-                    result["split"],
-                    str(result["clips"]),
-                    *(f"{result[name]:.2f}" for name in ("top1", "top5", "mean_class")),
-                    f"{result['calibration_error']:.2f}",
-                    *(
-                        unit.text(future[name]) if name in future else ""
-                        for name in ("mpjpe", "zero_velocity")
-                    ),
-                )
+    found = [result for result in (validation, test) if result is not None]
+    names = _accuracies(found)
+    shown = [f"{title} %" for title in names.values()]
+    rows = [("split", "clips", *shown, "calibration error %", "MPJPE", "zero velocity")]
+    for result in found:
+        future = result["prediction"] or {}
+        unit = unit_of(result["dataset"], result.get("dims", 3))
+        rows.append(
+            (
+                result["split"],
+                str(result["clips"]),
+                *(f"{result[name]:.2f}" for name in names),
+                f"{result['calibration_error']:.2f}",
+                *(
+                    unit.text(future[name]) if name in future else ""
+                    for name in ("mpjpe", "zero_velocity")
+                ),
             )
+        )
     table = columns(rows) if len(rows) > 1 else []
     return "\n".join([f"summary of {run.path} ({minutes})", *(f"  {line}" for line in table)])

@@ -65,38 +65,20 @@ facts = {
     "mirror": [["left_elbow", "right_elbow"], ["left_knee", "right_knee"]],
 }
 dog = SkeletonLayout.from_bones(**facts)
-rest = np.array(
+rest = np.array(  # one row of x, y and z for each joint
     [
-        "3",
-        "0",
-        "3",
-        "4",
-        "0",
-        "3",
-        "2",
-        "0",
-        "2",
-        "0",
-        "0",
-        "2",
-        "-1",
-        "0",
-        "3",
-        "2",
-        "1",
-        "1",
-        "2",
-        "-1",
-        "1",
-        "0",
-        "1",
-        "1",
-        "0",
-        "-1",
-        "1",
+        [3, 0, 3],
+        [4, 0, 3],
+        [2, 0, 2],
+        [0, 0, 2],
+        [-1, 0, 3],
+        [2, 1, 1],
+        [2, -1, 1],
+        [0, 1, 1],
+        [0, -1, 1],
     ],
     dtype=float,
-).reshape(9, 3)
+)
 viz.save_figure(viz.draw_skeleton(dog, rest, names=True, up="z"), "dog.png")
 
 # %% The recordings and their table
