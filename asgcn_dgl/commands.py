@@ -43,10 +43,10 @@ def demo(
     *,
     out: Annotated[str, "Folder for everything."] = "runs/demo",
     data: Annotated[
-        Literal["synthetic", "coordinated"],
-        "The generated set: actions of single limbs and of two people, or actions most of which "
-        "differ by how two limbs move together.",
-    ] = "synthetic",
+        Literal["coordinated", "synthetic"],
+        "The generated set: actions most of which differ by how two limbs move together, of one "
+        "person or two, or actions of single limbs.",
+    ] = "coordinated",
     seed: Annotated[int, "Seed of the data and the training."] = 0,
     seeds: Annotated[
         int | None,

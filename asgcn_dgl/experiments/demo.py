@@ -43,7 +43,7 @@ def demo(
     folder: str | Path,
     *,
     seed: int = 0,
-    data: str = "synthetic",
+    data: str = "coordinated",
     config: RunConfig | None = None,
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
@@ -51,10 +51,10 @@ def demo(
     """Write a generated set, train on it with A-links and without, evaluate, draw, report.
 
     An interrupted demo continues. ``folder`` gets ``data/``, a run for each model, ``figures/``,
-    ``report.html`` and ``demo.json``, whose content is returned. ``data`` is the set,
-    ``"synthetic"``, or ``"coordinated"``, of which most actions differ by how two limbs move
-    together; ``config`` is by default the package's for it. InputError if the folder holds
-    runs of other options.
+    ``report.html`` and ``demo.json``, whose content is returned. ``data`` is the set:
+    ``"coordinated"``, of which most actions differ by how two limbs move together, or
+    ``"synthetic"``, actions of single limbs; ``config`` is by default the package's for it.
+    InputError if the folder holds runs of other options.
     """
     started = time.perf_counter()
     folder = Path(folder)
@@ -83,7 +83,7 @@ def demo_seeds(
     seeds: int,
     *,
     seed: int = 0,
-    data: str = "synthetic",
+    data: str = "coordinated",
     config: RunConfig | None = None,
     clips_per_class: int = CLIPS_PER_CLASS,
     subjects: int = SUBJECTS,
@@ -199,6 +199,7 @@ def _report(folder: Path, summary: dict[str, Any]) -> str:
         f"{summary['top1']:.1f} %   without A-links {summary['top1_without_a_links']:.1f} %   "
         f"chance {summary['chance']:.1f} %",
         f"prediction error over the next frames: {1000 * summary['mpjpe']:.1f} mm   "
+        f"without A-links {1000 * summary['mpjpe_without_a_links']:.1f} mm   "
         f"repeating the last pose {1000 * summary['zero_velocity']:.1f} mm",
         f"A-links: {100 * use['linked']:.1f} % of pairs of joints above 0.5, by type {types} %   "
         f"types in use {_in_use(use)} of {len(use['types'])}",

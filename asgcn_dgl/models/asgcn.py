@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -45,13 +46,16 @@ class ASGCNOutput(NamedTuple):
     links
         A-links of the batch, None without actional types.
     features
-        (N, T_out, D) of the last block.
+        (N, T_out, D) of the last block; of all backbones where each stream has its own.
+    stream_logits
+        (S, B, K) of each stream where it has a backbone of its own.
     """
 
     logits: Tensor
     future: Tensor | None
     links: Links | None
     features: Tensor
+    stream_logits: Tensor | None = None
 
 
 class ASGCN(Pretrained, nn.Module):
@@ -129,25 +133,17 @@ class ASGCN(Pretrained, nn.Module):
         if config.made_streams is not None:
             self.streams = StreamFeatures(self.layouts, self.graph_builder, config.made_streams)
             self.stream_norms.extend(self._make_input_norm() for _ in config.streams[1:])
-        widths = [config.in_feats * len(config.streams), *config.channels]
-        self.blocks = nn.ModuleList(
-            ASGCNBlock(
-                widths[number],
-                widths[number + 1],
-                config.kernel_size,
-                stride,
-                dropout=config.dropout,
-                residual=number > 0,
-                conv=conv,
-                temporal=config.temporal,
-                attention=config.attention,
-                conv_residual=config.conv_residual,
-            )
-            for number, stride in enumerate(config.strides)
-        )
+        late = config.stream_fusion == "late"
+        first = config.in_feats * (1 if late else len(config.streams))
+        self.blocks = self._make_blocks(first, conv)
         self.recognition = RecognitionHead(config.channels[-1], config.num_classes)
+        self.stream_blocks = nn.ModuleList()  # of the second stream and on, as their heads
+        self.stream_heads = nn.ModuleList()
+        for _ in config.streams[1:] if late else ():
+            self.stream_blocks.append(self._make_blocks(first, conv))
+            self.stream_heads.append(RecognitionHead(config.channels[-1], config.num_classes))
         self.prediction: PredictionHead | NarrowPredictionHead | ForecastHead | None = None
-        sizes = (config.channels[-1], config.in_feats)
+        sizes = (config.channels[-1] * (1 + len(self.stream_heads)), config.in_feats)
         width, frames = config.future_channels, config.future_frames
         common: dict[str, Any] = {"hidden_feats": width, "dropout": config.dropout, "conv": conv}
         if frames and config.future_head == "dct":
@@ -238,11 +234,31 @@ class ASGCN(Pretrained, nn.Module):
     def _parts(self) -> dict[str, list[nn.Module]]:
         parts: dict[str, list[nn.Module | None]] = {
             "aim": [self.aim],
-            "backbone": [self.input_norm, self.stream_norms, self.blocks],
-            "recognition": [self.recognition],
+            "backbone": [self.input_norm, self.stream_norms, self.blocks, self.stream_blocks],
+            "recognition": [self.recognition, self.stream_heads],
             "prediction": [self.prediction],
         }
         return {name: [m for m in held if m is not None] for name, held in parts.items()}
+
+    def _make_blocks(self, in_feats: int, conv: dict[str, Any]) -> nn.ModuleList:
+        """Make the blocks of a backbone."""
+        config = self.config
+        widths = [in_feats, *config.channels]
+        return nn.ModuleList(
+            ASGCNBlock(
+                widths[number],
+                widths[number + 1],
+                config.kernel_size,
+                stride,
+                dropout=config.dropout,
+                residual=number > 0,
+                conv=conv,
+                temporal=config.temporal,
+                attention=config.attention,
+                conv_residual=config.conv_residual,
+            )
+            for number, stride in enumerate(config.strides)
+        )
 
     def _make_input_norm(self) -> InputNorm | MaskedBatchNorm:
         if self.config.input_norm == "channel":
@@ -252,8 +268,9 @@ class ASGCN(Pretrained, nn.Module):
     def reset_parameters(self) -> None:
         """Draw new weights."""
         norms = (self.input_norm, *self.stream_norms)
-        parts = (self.aim, *norms, *self.blocks, self.recognition, self.prediction)
-        for part in parts:
+        blocks = (*self.blocks, *(block for tower in self.stream_blocks for block in tower))
+        heads = (self.recognition, *self.stream_heads, self.prediction)
+        for part in (self.aim, *norms, *blocks, *heads):
             if part is not None:
                 part.reset_parameters()
 
@@ -327,6 +344,7 @@ class ASGCN(Pretrained, nn.Module):
             None if out.future is None else out.future[nodes],
             None if out.links is None else Links(*(each[pairs] for each in out.links)),
             out.features[nodes],
+            out.stream_logits,
         )
 
     def last_poses(self, feat: Tensor, mask: Tensor | None) -> Tensor:
@@ -355,7 +373,8 @@ class ASGCN(Pretrained, nn.Module):
         if structure is None:
             weight = None if links is None else links.weight
             logits, future, hidden = self._backbone(graph, feat, mask, weight, pose, predict)
-            return ASGCNOutput(logits, future, links, hidden)
+            whole, each = _fused(logits)
+            return ASGCNOutput(whole, future, links, hidden, each)
         matrices = None
         if links is not None:
             matrices = link_matrices(structure, links.weight, self.config.link_norm)
@@ -367,7 +386,8 @@ class ASGCN(Pretrained, nn.Module):
         logits, future, hidden = self._backbone(first, feat, mask, matrices, pose, predict)
         if future is not None:
             future = structure.rows_in_graph_order(future)
-        return ASGCNOutput(logits, future, links, structure.rows_in_graph_order(hidden))
+        whole, each = _fused(logits)
+        return ASGCNOutput(whole, future, links, structure.rows_in_graph_order(hidden), each)
 
     def _backbone(
         self,
@@ -378,27 +398,47 @@ class ASGCN(Pretrained, nn.Module):
         pose: Tensor | None,
         predict: bool,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Logits, future poses and features, in the graph's own order."""
-        hidden, exists = self._normalize(graph, feat, mask), mask
-        for block in self.blocks:
-            assert isinstance(block, ASGCNBlock)
-            hidden, exists = block(graph, hidden, edge_weight, exists), block.out_mask(exists)
-        logits = self.recognition(graph, hidden, exists)
+        """Logits of each backbone (S, B, K), future poses and features, in the graph's own order."""
+        inputs = self._normalize(graph, feat, mask)
+        if not self.stream_heads:
+            inputs = [inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=-1)]
+        logits, features, exists = [], [], mask
+        towers = zip(
+            inputs,
+            (self.blocks, *self.stream_blocks),
+            (self.recognition, *self.stream_heads),
+            strict=True,
+        )
+        for hidden, blocks, head in towers:
+            exists = mask
+            for block in blocks:
+                assert isinstance(block, ASGCNBlock)
+                hidden, exists = block(graph, hidden, edge_weight, exists), block.out_mask(exists)
+            logits.append(head(graph, hidden, exists))
+            features.append(hidden)
+        hidden = features[0] if len(features) == 1 else torch.cat(features, dim=-1)
         future = None
         if predict and self.prediction is not None:
             future = self.prediction(graph, hidden, pose, edge_weight, exists)
-        return logits, future, hidden
+        return torch.stack(logits), future, hidden
 
-    def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
+    def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """Return the normalized features of each stream."""
         if self.streams is None:
-            return _normalized(self.input_norm, graph, feat, mask)
-        parts = [
+            return [_normalized(self.input_norm, graph, feat, mask)]
+        norms = (self.input_norm, *self.stream_norms)
+        return [
             _normalized(norm, graph, *part)
-            for norm, part in zip(
-                (self.input_norm, *self.stream_norms), self.streams(graph, feat, mask), strict=True
-            )
+            for norm, part in zip(norms, self.streams(graph, feat, mask), strict=True)
         ]
-        return torch.cat(parts, dim=-1)
+
+
+def _fused(logits: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the logits of the mean of all streams' probabilities, and each stream's own."""
+    if len(logits) == 1:
+        return logits[0], None
+    shares = torch.log_softmax(logits, dim=-1)
+    return torch.logsumexp(shares, dim=0) - math.log(len(logits)), logits
 
 
 def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:

@@ -63,6 +63,7 @@ _NO_FORECAST: dict[str, Any] = {
     "fixed_bodies": None,
     "future_head": "paper",
     "streams": ["joint"],
+    "stream_fusion": "early",
 }
 #: Defaults of each model that are not those below.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -202,6 +203,10 @@ class ASGCNConfig(_OfTheData):
         Inputs that one model is given side by side, made from positions: 'joint', 'bone',
         'joint_motion', 'bone_motion', 'long_bone', 'long_bone_motion'. The paper's is ['joint'],
         the features as they come.
+    stream_fusion
+        Where several streams meet: 'early' (side by side in one backbone), or 'late' (each has a
+        backbone and a classifier of its own, of whose probabilities the mean is taken; the
+        prediction head is given the features of all).
 
     Raises
     ------
@@ -255,6 +260,7 @@ class ASGCNConfig(_OfTheData):
     coefficients: int | None = None
     motion_unit: float = 0.1
     streams: list[Stream] = field(default_factory=lambda: ["joint"])
+    stream_fusion: Literal["early", "late"] = "early"
 
     def __post_init__(self) -> None:
         self.layouts = _as_list(self.layouts)

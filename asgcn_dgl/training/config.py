@@ -98,9 +98,9 @@ class ClipsConfig:
         about the first body's upper spine, without frames that lack that body), 'as-gcn' (so too,
         about that joint in each frame), or 'none'.
     views
-        From where clips were recorded, which decides align, rotate, scale, flip and box: 'one'
-        view, 'several', 'auto' (found in the training clips and said in the log), or 'given' (the
-        options decide). Clips that cannot be turned keep align 'center'.
+        From where clips were recorded, which decides align, rotate, scale, shear, flip and box:
+        'one' view, 'several', 'auto' (found in the training clips and said in the log), or 'given'
+        (the options decide). Clips that cannot be turned keep align 'center'.
     unit
         Length in the recordings' unit that becomes 1 before all else, about the size of a body:
         500 where people are 500 pixels high. Errors of prediction and predicted poses are given in

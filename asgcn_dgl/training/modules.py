@@ -312,7 +312,9 @@ class JointTraining(Phase):
             batch.structure, batch.feat, batch.mask, batch.observed, predict=weight > 0
         )
         smoothing = self.optim.label_smoothing
-        recognition = F.cross_entropy(out.logits, batch.label, label_smoothing=smoothing)
+        streams = out.logits[None] if out.stream_logits is None else out.stream_logits
+        each = [F.cross_entropy(s, batch.label, label_smoothing=smoothing) for s in streams]
+        recognition = torch.stack(each).sum()  # a backbone of its own learns as if alone
         right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
         parts = {"recognition": recognition}
         weights: list[float] = [1.0]

@@ -18,8 +18,9 @@ Views = Literal["one", "several"]
 SUITED: dict[Views, dict[str, Any]] = {
     "one": {
         "align": "view_clip",
-        "rotate": 15.0,
-        "scale": [0.9, 1.1],
+        "rotate": 25.0,
+        "scale": [0.8, 1.2],
+        "shear": 0.2,
         "flip": 0.0,
         "box": False,
     },
@@ -27,12 +28,13 @@ SUITED: dict[Views, dict[str, Any]] = {
         "align": "view_clip",
         "rotate": [20.0, 20.0, 60.0],
         "scale": [0.5, 1.5],
+        "shear": 0.0,
         "flip": 0.5,
         "box": True,
     },
 }
 #: What clips of two coordinates have instead, which cannot be turned to one direction.
-IN_THE_PLANE: dict[str, Any] = {"align": "center", "rotate": 15.0}
+IN_THE_PLANE: dict[str, Any] = {"align": "center", "rotate": 15.0, "shear": 0.0}
 #: Share of the clips that face about one way where there is one view, and how far from it at most.
 SHARE, DEGREES = 0.9, 30.0
 LOOKED_AT = 500  # clips, spread evenly

@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 from strategies import ENGINES, chain
+from torch.nn import functional as F
 
 from asgcn_dgl.models import ASGCN, PRESETS, STGCN
 from asgcn_dgl.nn import PredictionHead
@@ -350,7 +351,10 @@ def test_the_light_preset_is_light():
     assert max(light.config.channels) == 64
 
 
-@pytest.mark.parametrize("options", [STRONG, LIGHT], ids=["strong", "light"])
+LATE = {"streams": ("bone", "joint", "bone_motion"), "stream_fusion": "late"}
+
+
+@pytest.mark.parametrize("options", [STRONG, LIGHT, LATE], ids=["strong", "light", "late"])
 def test_a_strong_backbone_does_not_mix_clips_and_survives_its_config(options):
     model = tiny(**options, num_actional=1).eval()
     for parameter in model.parameters():  # no part may hide behind a zero
@@ -383,6 +387,46 @@ def test_streams_are_seen_by_the_backbone_and_links_by_positions_alone():
     assert not torch.allclose(one.links.logits, two.links.logits)
     only = tiny(streams=("bone",), num_actional=0).eval()
     torch.testing.assert_close(only(graph, feat).logits, only(graph, moved).logits)
+
+
+def test_late_streams_are_as_many_models_whose_probabilities_are_averaged():
+    late = tiny(**LATE, future_frames=0, num_actional=1).double().eval()
+    graph, feat = batch(late, [1, 2])
+    feat, label = feat.double(), torch.tensor([0, 1])
+    out = late(graph, feat)
+    assert out.stream_logits.shape == (3, *out.logits.shape)
+    assert out.features.shape[-1] == 3 * late.config.channels[-1]
+    towers = zip(
+        (late.input_norm, *late.stream_norms),
+        (late.blocks, *late.stream_blocks),
+        (late.recognition, *late.stream_heads),
+        strict=True,
+    )
+    sum(F.cross_entropy(each, label) for each in out.stream_logits).backward()
+    shares = []
+    for name, (norm, blocks, head) in zip(LATE["streams"], towers, strict=True):
+        one = tiny(streams=[name], future_frames=0, num_actional=1).double().eval()
+        own = {"aim": late.aim, "input_norm": norm, "blocks": blocks, "recognition": head}
+        for part, module in own.items():
+            getattr(one, part).load_state_dict(module.state_dict())
+        found = one(graph, feat)
+        F.cross_entropy(found.logits, label).backward()
+        shares.append(found.logits.softmax(dim=-1))
+        for mine, its in zip(blocks.parameters(), one.blocks.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad, its.grad)
+    torch.testing.assert_close(out.logits.exp(), torch.stack(shares).mean(dim=0))
+
+
+def test_late_streams_predict_together_and_freeze_together():
+    model = tiny(**LATE, num_actional=0)
+    graph, feat = batch(model, [2])
+    model(graph, feat).future.square().sum().backward()
+    assert all(block.spatial.structural.weight.grad.abs().sum() > 0 for block in model.blocks)
+    for tower in model.stream_blocks:
+        assert all(block.spatial.structural.weight.grad.abs().sum() > 0 for block in tower)
+    model.freeze(["backbone", "recognition"])
+    trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"prediction"}
 
 
 @pytest.mark.parametrize("options", [STRONG, LIGHT], ids=["strong", "light"])

@@ -40,6 +40,7 @@ OPTIONS = {
     },
     "offsets": {"structural_offsets": True, "bias": "relation"},
     "streams": {"streams": ("joint", "bone", "bone_motion"), "input_norm": "channel"},
+    "late streams": {"streams": ("joint", "bone"), "stream_fusion": "late"},
     "channel norm": {"input_norm": "channel"},
 }
 

@@ -55,6 +55,7 @@ def inputs(clips, bodies, frames):
         (2, {"num_actional": 0}),
         (2, {"across_bodies": True}),
         (1, {"streams": ("joint", "bone"), "temporal": "branches", "attention": "both"}),
+        (1, {"streams": ("joint", "bone"), "stream_fusion": "late"}),
         (1, {"structural_offsets": True, "bias": "relation"}),
         (1, {"temporal": "four_branches", "shared_weights": True, "future_head": "narrow"}),
     ],

@@ -48,6 +48,9 @@ def same(got, expected):
         (3, {"num_actional": 0, "future_frames": 0}),
         pytest.param(2, {"across_bodies": True}, marks=pytest.mark.slow),
         pytest.param(
+            2, {"streams": ("joint", "bone"), "stream_fusion": "late"}, marks=pytest.mark.slow
+        ),
+        pytest.param(
             4,
             {
                 "streams": ("joint", "bone", "joint_motion"),

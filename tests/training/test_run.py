@@ -397,6 +397,7 @@ def test_a_model_is_used_where_it_could_not_have_been_trained(tiny, tmp_path):
             "--model.attention=both",
             "--model.structural_offsets=true",
             "--model.streams=[joint,bone]",
+            "--model.stream_fusion=late",
             "--trainer.accumulate=3",
             "--optim.base_batch=6",
             "--aim.loss_weight=0.001",

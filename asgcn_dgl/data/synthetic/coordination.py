@@ -1,15 +1,15 @@
 """Actions that differ by which limbs move together, and how.
 
-In all of them both hands and both feet of a person rise and fall at random. One limb follows
-another, and how it follows makes the action; every other limb moves by itself. So a limb alone
-moves alike in all actions: only the pair tells them apart.
+In all of them both hands and both feet of a person swing up and down, pushed at random. One limb
+follows another, and how it follows makes the action; every other limb moves by itself. So a limb
+alone moves alike in all actions: only the pair tells them apart.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import lfilter
 
-from asgcn_dgl.data.coupled import smooth_noise
 from asgcn_dgl.data.synthetic import body
 from asgcn_dgl.data.synthetic.actions import ACTIONS, FRAME_RATE, Action, Limb, Take, facing_pair
 from asgcn_dgl.data.synthetic.body import Array, Figure
@@ -27,10 +27,25 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 WAYS = ("together", "by turns", "one after the other")
 """How the second limb of a pair follows the first."""
 
-FRAMES = (96, 113)  # of a clip, not including the last
-PERSISTENCE = 0.15  # seconds for which a limb keeps its course, at an average pace
+FRAMES = (110, 120)  # of a clip, not including the last
+SWING = 0.95  # seconds of a swing of a limb, at an average pace
+DAMPING = 0.42  # of the swings, a share of the damping at which there would be none
 REACTION = (0.09, 0.12)  # seconds by which people are late who move together
 LATE = (0.18, 0.23)  # seconds by which one moves after the other
+
+
+def pushed_swings(frames: int, period: float, damping: float, rng: np.random.Generator) -> Array:
+    """Return ``(T,)`` places of a damped pendulum that is pushed at random, of unit variance.
+
+    ``period`` is in frames; ``damping`` is a share of the critical one, below 1.
+    """
+    keep = np.exp(-2 * np.pi * damping / period)
+    turn = 2 * np.pi * np.sqrt(1 - damping**2) / period
+    last, before = 2 * keep * np.cos(turn), -(keep**2)  # x_t = last x_t-1 + before x_t-2 + push
+    burn_in = round(4 * period)
+    swings = lfilter([1.0], [1.0, -last, -before], rng.normal(size=burn_in + frames))[burn_in:]
+    variance = (1 - before) / ((1 + before) * ((1 - before) ** 2 - last**2))
+    return np.asarray(swings / np.sqrt(variance))
 
 
 class _Drive:
@@ -38,8 +53,7 @@ class _Drive:
 
     def __init__(self, take: Take) -> None:
         frames = take.frames + int(FRAME_RATE)
-        persistence = PERSISTENCE * FRAME_RATE / take.pace
-        noise = smooth_noise((frames, 1), persistence, take.rng)[:, 0]
+        noise = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
         self.times = np.arange(frames) / FRAME_RATE - 1.0
         self.heights = 0.5 + 0.5 * np.tanh(0.7 * noise)
 
