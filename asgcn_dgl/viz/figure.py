@@ -113,7 +113,7 @@ def title_lines(title: str, width: float) -> list[str]:
     lines, letters = [title], max(12, int(width / text_width("i")))
     while title and letters >= 12:
         lines = textwrap.wrap(title, letters) or [""]
-        if max(map(text_width, lines)) <= width:
+        if 1.04 * max(map(text_width, lines)) <= width:  # pixels round the letters up
             break
         letters -= 1
     return lines

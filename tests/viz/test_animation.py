@@ -73,7 +73,7 @@ def test_true_and_predicted_are_told_where_they_are_drawn(links):
 
     def colors():
         bodies = [each for each in stage.axis.collections if isinstance(each, LineCollection)]
-        return [to_hex(each.get_colors()[0]) for each in bodies]
+        return [to_hex(each.get_colors()[0]) for each in bodies if len(each.get_colors())]
 
     stage.draw(0)
     first, second = colors()

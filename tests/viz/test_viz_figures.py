@@ -258,7 +258,7 @@ def test_sides_and_bodies_are_told_by_a_legend(rng):
     lines = [line.get_color() for line in fig.legends[0].get_lines()]
     bones = [item for item in fig.axes[0].collections if isinstance(item, LineCollection)]
     drawn = [{to_hex(color) for color in item.get_colors()} for item in bones]
-    assert {color.lower() for color in lines[:2]} < drawn[0]
+    assert {color.lower() for color in lines[:2]} <= drawn[0]
     assert drawn[1:] == [{color.lower()} for color in lines[2:]]
     for names in (True, False):
         assert legend_texts(viz.draw_skeleton(layout, names=names)) == ["left", "right"]
@@ -481,7 +481,7 @@ def test_nothing_is_clipped_at_the_edges_of_panels():
                 assert box.x0 > -3 and box.x1 < fig.bbox.x1 + 3 and box.y0 > -3
 
 
-@pytest.mark.parametrize("name", ["S001C003P009R001A012", "MMMMM WWWWW MMMMM", "i" * 30])
+@pytest.mark.parametrize("name", ["S001C003P009R001A012", "MMMMM WWWWW MMMMM", "a little girl"])
 def test_titles_are_not_cut(name):
     response = viz.Response("wave", None, np.ones(3))
     title = f"Mean responses: push ({name}), body 2 of 2"
