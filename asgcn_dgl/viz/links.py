@@ -363,7 +363,9 @@ class Sheet:
         for axis, points in zip(self.axes, self.points, strict=True):
             unit = 72 / self.fig.dpi * abs(axis.transData.get_matrix()[0, 0])
             arcs = [arc.get_path() for arc in axis.patches if isinstance(arc, FancyArrowPatch)]
-            lines = [line for arc in arcs for line in arc.to_polygons(closed_only=False)]
+            lines = [
+                np.asarray(line) for arc in arcs for line in arc.to_polygons(closed_only=False)
+            ]
             number_joints(axis, self.layout, points, unit, lines)
 
 

@@ -155,7 +155,9 @@ def draw_strip(
             draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
         frame_alike(axis, points[column], span)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
-    _explain(fig, body_legend(layout, 1 + max(np.flatnonzero(seen.any(axis=(1, 2))), default=0)))
+    _explain(
+        fig, body_legend(layout, 1 + int(np.flatnonzero(seen.any(axis=(1, 2))).max(initial=0)))
+    )
     return fig
 
 
