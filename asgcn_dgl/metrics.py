@@ -29,6 +29,7 @@ __all__ = [
     "join_link_use",
     "link_contrast",
     "link_use",
+    "link_warnings",
     "mean_class_accuracy",
     "mpjpe",
     "mpjpe_per_horizon",
@@ -247,8 +248,9 @@ def fuse_scores(
     return np.asarray(fused, dtype=np.float64)
 
 
-#: Share of all pairs of joints above which a type of A-links that links them says little of any.
-SATURATED = 0.25
+#: Shares of all pairs of joints above which A-links that link them say little of any: those of one
+#: type, and those of all types together; and the share below which there are almost none.
+SATURATED, CROWDED, CLOSED = 0.25, 0.5, 0.005
 
 
 def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
@@ -324,6 +326,32 @@ def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
     """Return the types, from 1, that link so many pairs that they say little of any."""
     return [k + 1 for k, each in enumerate(types) if each["linked"] > SATURATED]
+
+
+def link_warnings(use: Mapping[str, Any]) -> list[str]:
+    """Return a warning if what :func:`link_use` found says little: too many links, or almost none.
+
+    Examples
+    --------
+    >>> [warning] = link_warnings(link_use([[[0.4, 0.5], [0.3, 0.4], [0.1, 0.1]]]))
+    >>> warning.split(";")[0]
+    'A-links say little: all types together link 67 % of all pairs of joints (above 0.5)'
+    """
+    if use["linked"] < CLOSED:
+        return [
+            f"almost no A-links: the prior closed them ({100 * use['linked']:.1f} % of all pairs "
+            "of joints above 0.5); lower aim.joint_kl, or model.ghost_prior to 0.8"
+        ]
+    shares = {f"type {k} links": use["types"][k - 1]["linked"] for k in use["saturated"]}
+    if use["linked"] > CROWDED:
+        shares = {"all types together link": use["linked"], **shares}
+    if not shares:
+        return []
+    found = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+    return [
+        f"A-links say little: {found} of all pairs of joints (above 0.5); raise aim.joint_kl "
+        "(default 0; start at 0.003)"
+    ]
 
 
 def link_contrast(links: Iterable[ArrayLike]) -> float:

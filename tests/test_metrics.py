@@ -199,6 +199,28 @@ def test_use_of_links_counts_pairs_in_any_number_of_pieces():
             metrics.link_use(wrong)
 
 
+@pytest.mark.parametrize(
+    ("linked", "types", "words"),
+    [
+        (0.723, [0.169, 0.067, 0.0], ["all types together link 72 % of", "start at 0.003"]),
+        (0.45, [0.3, 0.1], ["say little: type 1 links 30 % of"]),
+        (0.9, [0.3, 0.6], ["all types together link 90 %, type 1 links 30 %, type 2 links 60 %"]),
+        (0.004, [0.004, 0.0], ["almost no A-links: the prior closed them (0.4 %"]),
+        (0.5, [0.25, 0.25], []),
+        (0.005, [0.0, 0.0], []),
+    ],
+)
+def test_too_many_links_are_warned_of_and_too_few(linked, types, words):
+    use = {
+        "linked": linked,
+        "types": [{"linked": share} for share in types],
+        "saturated": [k + 1 for k, share in enumerate(types) if share > metrics.SATURATED],
+    }
+    warnings = metrics.link_warnings(use)
+    assert len(warnings) == bool(words)
+    assert all(word in warnings[0] for word in words)
+
+
 def test_contrast_of_links_is_the_mean_over_pairs_of_classes():
     assert metrics.link_contrast([[0.0], [1.0], [1.0]]) == pytest.approx(2 / 3)
     assert np.isnan(metrics.link_contrast([[0.5]]))

@@ -20,6 +20,7 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.links import link_rule, telling_joint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ class Scene:
 
     @cached_property
     def joint(self) -> str:
-        """The joint whose links are drawn: as asked for, a left hand, or the outermost."""
+        """The joint whose links are drawn: as asked for, a left hand, or the most telling."""
         layout, wanted = self.layout, self.choice.joint
         if wanted is not None:
             if wanted not in layout.joints:
@@ -89,7 +90,7 @@ class Scene:
         for name in ("left_hand", "left_wrist", "index_tip"):
             if name in layout.joints:
                 return name
-        return layout.joints[int(np.argmax(layout.depth))]
+        return telling_joint(layout, _MAX_HOP)
 
     @cached_property
     def class_links(self) -> dict[int, Floats]:
@@ -150,13 +151,18 @@ class Scene:
         """Return the name and the action of a clip."""
         return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
 
-    def pose(self, exhibit: Exhibit) -> Floats | None:
-        """Return a pose of a clip to draw on, None for the layout's drawing pose."""
-        return self.at(exhibit, [exhibit.middle(exhibit.leader)])[0] if self.choice.real else None
+    def leader_title(self, exhibit: Exhibit) -> str:
+        """Return the same of the leading body, with its number where there are more."""
+        return self.title(exhibit) + exhibit.which(exhibit.leader)
 
-    def at(self, exhibit: Exhibit, times: Sequence[int]) -> Floats:
-        """Return the leading body in some frames, as seen from one place: (times, V, 2)."""
-        body, shoulders = exhibit.leader, exhibit.layout.shoulders
+    def pose(self, exhibit: Exhibit, body: int | None = None) -> Floats | None:
+        """Return a pose of a clip to draw on, None for the layout's drawing pose."""
+        body = exhibit.leader if body is None else body
+        return self.at(exhibit, [exhibit.middle(body)], body)[0] if self.choice.real else None
+
+    def at(self, exhibit: Exhibit, times: Sequence[int], body: int) -> Floats:
+        """Return a body in some frames, as seen from one place: (times, V, 2)."""
+        shoulders = exhibit.layout.shoulders
         seen = exhibit.mask[body, times, :]
         pos = np.where(seen[..., None], exhibit.pos[body, times], np.nan)
         return viz.project(pos, seen, self.up, shoulders)
@@ -194,8 +200,9 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 def _s_links(scene: Scene) -> Figure:
     hops = scene.gallery.restored.model.config.max_hop
+    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, hops)
     pose = scene.pose(scene.clip)
-    return scene.draw_links(viz.draw_structural_links, scene.joint, hops, pose=pose)
+    return scene.draw_links(viz.draw_structural_links, joint, hops, pose=pose)
 
 
 def _fig3(scene: Scene) -> Figure:
@@ -208,39 +215,43 @@ def _fig3(scene: Scene) -> Figure:
         _MAX_HOP,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
-        title=f"{scene.joint.replace('_', ' ')}, {name}",
+        title=f"{scene.joint.replace('_', ' ')}, {name}"
+        + (clip.which(clip.leader) if scene.choice.clip else ""),
     )
 
 
 def _class_links(scene: Scene, count: int, columns: int) -> Figure:
     names, threshold = scene.gallery.class_names, scene.choice.threshold
     chosen = scene.actions(count)
+    links = {names[k]: scene.class_links[k] for k in chosen}
     return scene.draw_links(
         viz.draw_class_links,
-        {names[k]: scene.class_links[k] for k in chosen},
+        links,
         threshold=threshold,
         poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
-        title=f"A-links of mean probability > {threshold:g}",
+        title=link_rule(links.values(), threshold, of="mean probability"),
     )
 
 
 def _a_links_clip(scene: Scene) -> Figure:
     clip, threshold = scene.linked_clip, scene.choice.threshold
+    names = {body: clip.which(body).removeprefix(", ") for body in clip.bodies_seen}
+    links = {name: clip.body_links(body) for body, name in names.items()}
+    within = " within bodies" if clip.links_across else ""
     return scene.draw_links(
-        viz.draw_actional_links,
-        clip.body_links(clip.leader),
+        viz.draw_class_links,
+        links,
         threshold=threshold,
-        pose=scene.pose(clip),
-        # Spaces that do not break, so that the rule stays on one line.
-        title=f"{scene.title(clip)}: p\xa0>\xa0{threshold:g}",
+        poses={name: scene.pose(clip, body) for body, name in names.items()},
+        title=f"{scene.title(clip)}: {link_rule(links.values(), threshold)}{within}",
     )
 
 
 def _link_matrices(scene: Scene) -> Figure:
     clip = scene.linked_clip
     links = clip.body_links(clip.leader)
-    return scene.draw(viz.draw_link_matrices, links, title=f"A-links of {scene.title(clip)}")
+    return scene.draw(viz.draw_link_matrices, links, title=f"A-links of {scene.leader_title(clip)}")
 
 
 def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
@@ -250,7 +261,7 @@ def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    points = scene.at(clip, times.tolist())
+    points = scene.at(clip, times.tolist(), body)
     return [
         viz.Response(f"frame {time}", place, clip.body_response(body, time))
         for time, place in zip(times, points, strict=True)
@@ -262,18 +273,19 @@ def _peak(scene: Scene, clip: Exhibit, title: str) -> viz.Response:
     body = clip.leader
     assert clip.response is not None
     mean = clip.response[body].mean(axis=0)
-    (pose,) = scene.at(clip, [clip.middle(body)])
+    (pose,) = scene.at(clip, [clip.middle(body)], body)
     return viz.Response(title, pose, mean, float(mean.max()))
 
 
 def _responses_time(scene: Scene) -> Figure:
-    title = f"Responses of the last block: {scene.title(scene.clip)}"
+    title = f"Responses of the last block: {scene.leader_title(scene.clip)}"
     return scene.draw(viz.draw_responses, {"": _over_time(scene)}, title=title)
 
 
 def _responses_actions(scene: Scene) -> Figure:
     names = scene.gallery.class_names
-    row = [_peak(scene, scene.typical(k), names[k]) for k in scene.actions(5)]
+    clips = {k: scene.typical(k) for k in scene.actions(5)}
+    row = [_peak(scene, clip, names[k] + clip.which(clip.leader)) for k, clip in clips.items()]
     return scene.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
 
 
@@ -300,7 +312,7 @@ def _kind(gallery: Gallery) -> str:
 
 
 def _responses_baseline(scene: Scene) -> Figure:
-    title = f"Mean responses: {scene.title(scene.clip)}"
+    title = f"Mean responses: {scene.leader_title(scene.clip)}"
     return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
 
 
@@ -310,13 +322,17 @@ def _fig9(scene: Scene) -> Figure:
     against = [] if scene.baseline is None else _against(scene)
     others = [k for k in scene.actions(5) if k != clip.label][: 4 - len(against)]
     mark = "(b) " if against else ""  # where one row holds two parts
-    second = [_peak(scene, scene.typical(k), f"{mark}{names[k]}") for k in others]
+    clips = {k: scene.typical(k) for k in others}
+    second = [
+        _peak(scene, each, f"{mark}{names[k]}{each.which(each.leader)}")
+        for k, each in clips.items()
+    ]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
-    rows = {f"(a) {scene.title(clip)}": _over_time(scene), heading: second}
+    rows = {f"(a) {scene.leader_title(clip)}": _over_time(scene), heading: second}
     return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
@@ -329,7 +345,7 @@ def _prediction(scene: Scene) -> Figure:
         )
     data = scene.gallery.restored.config.data
     unit = unit_of(data, clip.pos.shape[3], scene.choice.unit)
-    title = f"Predicted and true poses: {scene.title(clip)}"
+    title = f"Predicted and true poses: {scene.leader_title(clip)}"
     return scene.draw(draw_future, clip, unit, title=title, up=scene.up)
 
 
@@ -387,9 +403,12 @@ _NEED_LINKS = frozenset(("a_links", "a_links_clip", "link_matrices", "fig3", "fi
 _NEED_FUTURE = frozenset(("prediction", "fig10"))
 
 
-def figure_names(gallery: Gallery, baseline: Gallery | None) -> list[str]:
-    """Return the figures that a run has what is needed for."""
-    left_out: set[str] = set()
+def figure_names(scene: Scene) -> list[str]:
+    """Return the figures that a run has what is needed for, each picture once."""
+    gallery, baseline = scene.gallery, scene.baseline
+    left_out = {"fig10"}  # that of prediction
+    if len(scene.choice.actions or gallery.class_names) <= 3:
+        left_out.add("fig8")  # that of a_links
     if gallery.restored.model.aim is None:
         left_out |= _NEED_LINKS
     if gallery.restored.model.prediction is None:
@@ -414,8 +433,9 @@ def draw_figures(
 ) -> list[Path]:
     """Draw the figures of an evaluated run into a folder; None: ``figures`` in the run's.
 
-    ``only`` chooses names of ``FIGURES``; None: all that the run has the data for. ``baseline``
-    is the folder of another run on the same clips; ``root`` that of the data set, if it has moved.
+    ``only`` chooses names of ``FIGURES``; None: all that the run has the data for, each picture
+    once. ``baseline`` is the folder of another run on the same clips; ``root`` that of the data
+    set, if it has moved.
     InputError for an unknown name, or a figure that the run lacks the data for.
     """
     choice = choice or Choice()
@@ -432,5 +452,5 @@ def draw_figures(
         for text in warnings_of(links_used(scene.exhibits.values())):
             logger.warning("%s: %s", gallery.run.path, text)
     target = gallery.run.path / "figures" if out is None else Path(out)
-    names = only or figure_names(gallery, other)
+    names = only or figure_names(scene)
     return [save(FIGURES[name](scene), target / f"{name}.{suffix}") for name in names]

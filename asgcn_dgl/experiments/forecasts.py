@@ -172,6 +172,7 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> Floats:
 def _poses(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
     layout = viz.drawing_layout(exhibit.layout, [exhibit], up)
     title = f"Forecast and true poses: {found.action(exhibit)} ({exhibit.name})"
+    title += exhibit.which(exhibit.leader)
     return draw_future(layout, exhibit, unit, title=title, up=up, page_width=width)
 
 
@@ -235,7 +236,7 @@ def draw_forecasts(
     target = found.run.path / "figures" if out is None else Path(out)
     return [
         save(FORECAST_FIGURES[name](*drawn), target / f"{name}.{suffix}")
-        for name in only or FORECAST_FIGURES
+        for name in only or [name for name in FORECAST_FIGURES if name != "fig10"]
     ]
 
 

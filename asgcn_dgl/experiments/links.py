@@ -66,12 +66,5 @@ def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
 
 
 def warnings_of(use: Mapping[str, Any] | None) -> list[str]:
-    """Return a warning for each type of A-links that means little, from :func:`links_used`."""
-    if use is None:
-        return []
-    return [
-        f"A-links of type {kind} link {use['types'][kind - 1]['linked']:.0%} of all pairs of "
-        "joints with a probability above 0.5: they hardly distinguish pairs or actions; train with "
-        "more aim.joint_kl"
-        for kind in use["saturated"]
-    ]
+    """Return a warning if A-links mean little, from :func:`links_used`."""
+    return [] if use is None else metrics.link_warnings(use)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from asgcn_dgl.metrics import link_warnings
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.units import Unit, unit_of
 
@@ -73,7 +74,7 @@ def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _links(use: Mapping[str, Any] | None) -> list[str]:
-    """Return how the clips use A-links, and which types say little."""
+    """Return how the clips use A-links, and whether they say little."""
     if use is None:
         return []
     types = ", ".join(f"{100 * each['linked']:.1f}" for each in use["types"])
@@ -82,10 +83,7 @@ def _links(use: Mapping[str, Any] | None) -> list[str]:
         f"{100 * use['strong']:.1f} % above 0.9, all types together; above 0.5 by one type alone: "
         f"{types} %"
     ]
-    if use["saturated"]:
-        kinds = ", ".join(map(str, use["saturated"]))
-        lines.append(f"  A-links that say little: over a quarter of all pairs, type {kinds}")
-    return lines
+    return [*lines, *(f"  {warning}" for warning in link_warnings(use))]
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:

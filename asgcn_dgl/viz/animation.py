@@ -28,8 +28,15 @@ from asgcn_dgl.viz.figure import (
     title_lines,
 )
 from asgcn_dgl.viz.links import draw_links
-from asgcn_dgl.viz.pose import Floats, draw_body, frame_alike, project_bodies, spans
-from asgcn_dgl.viz.skeleton import BODY_COLORS
+from asgcn_dgl.viz.pose import (
+    Floats,
+    body_color,
+    body_legend,
+    draw_body,
+    frame_alike,
+    project_bodies,
+    spans,
+)
 from asgcn_dgl.viz.stance import guess_up
 
 if TYPE_CHECKING:
@@ -131,15 +138,19 @@ class Stage:
         )
         self.axis = self.fig.add_axes((0.02, 0.11, 0.96, 0.80))
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
-        if exhibit.steps:
+        colors = body_legend(exhibit.layout, 1 + max(exhibit.bodies_seen, default=0))
+        if self.links:  # drawn on bodies of one color each
+            colors = {name: color for name, color in colors.items() if "body" in name}
+        self.legends = [
             self.fig.legend(
-                handles=legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.6)}),
-                loc="lower left",
-                bbox_to_anchor=(0.03, 0.075),
-                ncols=2,
-                frameon=False,
-                fontsize=SMALL_SIZE,
+                handles=legend_of(lines), loc="lower left", bbox_to_anchor=(0.03, 0.075),
+                ncols=4, frameon=False, fontsize=SMALL_SIZE,
             )
+            for lines in (
+                {name: (color, 2.4) for name, color in colors.items()},
+                {"true": (GREY, 2.4), "predicted": (ORANGE, 1.6)},
+            )
+        ]  # fmt: skip
 
     def draw(self, time: int) -> None:
         """Draw a frame."""
@@ -149,9 +160,10 @@ class Stage:
         axis.set_aspect("equal")
         layout = self.exhibit.layout
         future = time >= self.start
+        for legend, shown in zip(self.legends, (not future, future), strict=True):
+            legend.set_visible(shown)
         for body in range(self.exhibit.num_bodies):
-            color = INK if self.links else BODY_COLORS[body % len(BODY_COLORS)]
-            color = GREY if future or (self.links and body) else color
+            color = GREY if future else INK if self.links and not body else body_color(body)
             draw_body(axis, layout, self.true[body, time], color=color, linewidth=3.0)
             if future:
                 guess = self.guess[body, time - self.start]

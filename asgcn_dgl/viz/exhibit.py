@@ -111,6 +111,11 @@ class Exhibit:
         """The body that moves most, to be drawn where there is room for one."""
         return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
 
+    def which(self, body: int) -> str:
+        """Return ', body 1 of 2' for a title, or '' if no other was seen."""
+        seen = self.bodies_seen
+        return f", body {body + 1} of {max(seen) + 1}" if len(seen) > 1 else ""
+
     @property
     def links_across(self) -> bool:
         """Whether A-links lead from body to body."""

@@ -6,12 +6,15 @@ import io
 import os
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 
 from asgcn_dgl.files import atomic_path
 
@@ -24,6 +27,8 @@ PURPLE = "#CC79A7"
 INK = "#222222"
 GREY = "#8A8A8A"
 PALE = "#C8C8C8"
+# A body's sides and what is on neither, a second body, a third: the colors of the HTML report.
+LEFT, RIGHT, MIDDLE, SECOND, THIRD = "#2F3D4D", "#8B99A8", "#56657A", "#8A6A4F", "#4F7D86"
 TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 """Colors of the types of A-links, in turn."""
 
@@ -104,8 +109,25 @@ def panels(
 
 
 def title_lines(title: str, width: float) -> list[str]:
-    """Break a title into lines that fit a width in inches."""
-    return textwrap.wrap(title, max(12, int(width / (0.0075 * TITLE_SIZE)))) or [""]
+    """Break a title into lines that fit a width in inches, if these hold 12 letters."""
+    lines, letters = [title], max(12, int(width / text_width("i")))
+    while title and letters >= 12:
+        lines = textwrap.wrap(title, letters) or [""]
+        if 1.04 * max(map(text_width, lines)) <= width:  # pixels round the letters up
+            break
+        letters -= 1
+    return lines
+
+
+def text_width(text: str, size: float = TITLE_SIZE) -> float:
+    """Return the inches that a text of some size takes, in points."""
+    return size / TITLE_SIZE * sum(map(_advance, text))
+
+
+@cache
+def _advance(letter: str) -> float:
+    font = FontProperties(size=TITLE_SIZE)
+    return float(text_to_path.get_text_width_height_descent(letter, font, False)[0]) / 72
 
 
 def write_title(fig: Figure, title: str, width: float) -> None:

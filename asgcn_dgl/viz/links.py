@@ -31,6 +31,7 @@ from asgcn_dgl.viz.figure import (
     panel_title,
     panels,
     text_height,
+    text_width,
     title_lines,
 )
 from asgcn_dgl.viz.pose import (
@@ -44,6 +45,11 @@ from asgcn_dgl.viz.pose import (
 )
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
+_MEANING = {
+    "root": "the joint itself",
+    "centripetal": "from nearer to the center",
+    "centrifugal": "from farther out",
+}
 _ACTIONAL = PURPLE
 _THINNEST, _THICKEST = 0.5, 2.4
 # Inches; on narrower panels links are drawn thinner.
@@ -65,8 +71,10 @@ def draw_structural_links(
 ) -> Figure:
     """Draw which joints a joint hears from over its S-links, hop by hop (Fig. 3 of the paper).
 
-    One panel for each of 1..``max_hop`` hops, links to ``joint`` (index or name) colored by
-    partition and as wide as their operator entry.
+    One panel for each of 1..``max_hop`` hops, as far as there are links from other joints. Links to
+    ``joint`` (index or name) are colored by partition and as wide as their operator entry. The
+    partition *root* holds the joint itself, *centripetal* those nearer to the skeleton's center,
+    *centrifugal* those farther from it.
 
     Examples
     --------
@@ -75,14 +83,45 @@ def draw_structural_links(
     <Figure size ...>
     """
     receiver = layout.index(joint)
-    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * max_hop, 4, page_width, names)
-    heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
-    sheet.open(heading)
     operators = structural_operators(layout, max_hop)
-    for hop in range(1, max_hop + 1):
+    filled = _heard(layout, operators)[:, :, receiver].any(axis=(0, 2))
+    last = int(np.flatnonzero(filled).max(initial=0)) + 1
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * last, 4, page_width, names)
+    heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
+    if last < max_hop:
+        heading += f", none from others over more than {last} hop{'s' if last > 1 else ''}"
+    sheet.open(heading)
+    for hop in range(1, last + 1):
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
-        sheet.axes[hop - 1].set_title(f"l = {hop}", fontsize=LABEL_SIZE, color=INK)
-    return sheet.close(_PARTITION_COLORS)
+        title = f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})"
+        sheet.axes[hop - 1].set_title(title, fontsize=LABEL_SIZE, color=INK)
+    return sheet.close(
+        {f"{name}: {_MEANING[name]}": color for name, color in _PARTITION_COLORS.items()}
+    )
+
+
+def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
+    """Return the joint whose S-links show most: first of most partitions, then of most hops.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> telling_joint(get_layout("coco17"))
+    'left_shoulder'
+    """
+    heard = _heard(layout, structural_operators(layout, max_hop)).sum(axis=3)
+    rank = heard.any(axis=1).sum(axis=0), heard.any(axis=0).sum(axis=0), heard.sum(axis=(0, 1))
+    return layout.joints[max(range(layout.num_joints), key=lambda k: [each[k] for each in rank])]
+
+
+def _heard(layout: SkeletonLayout, operators: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Return which others a joint hears: (partition, hop, receiver, sender)."""
+    hops = len(operators) // len(PARTITIONS)
+    found = [
+        [operators[f"{kind}_{hop}"].toarray() != 0 for hop in range(1, hops + 1)]
+        for kind in PARTITIONS
+    ]
+    return np.asarray(found) & ~np.eye(layout.num_joints, dtype=bool)
 
 
 def draw_link_kinds(
@@ -114,7 +153,8 @@ def draw_link_kinds(
     receiver = layout.index(joint)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
-    rule = "strongest" if threshold is None else f"p > {threshold:g}"
+    passes = threshold is not None and matrix[:, receiver].max() > threshold
+    rule = f"p > {threshold:g}" if passes else "the strongest"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
     titles = ("(a) skeleton", f"(b) S-links, {hops}", f"(c) A-links, {rule}")
@@ -151,7 +191,8 @@ def draw_actional_links(
     >>> draw_actional_links(get_layout("hand21"), np.full((21, 21), 0.2), threshold=None)
     <Figure size ...>
     """
-    heading = _rule(threshold, strongest) if title is None else title
+    fallback = options.get("fallback", 10)
+    heading = link_rule([prob], threshold, strongest, fallback) if title is None else title
     options |= {"threshold": threshold, "strongest": strongest, "title": ""}
     return draw_class_links(layout, {heading: prob}, poses={heading: pose}, **options)
 
@@ -201,7 +242,8 @@ def draw_class_links(
     points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
     sheet = Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
     notes = text_height(["the 25 strongest of 250"], _note_width(sheet.shape.width))
-    sheet.open(_rule(threshold, strongest) if title is None else title, list(probs), notes)
+    rule = link_rule(matrices.values(), threshold, strongest, fallback)
+    sheet.open(rule if title is None else title, list(probs), notes)
     chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
     for place, prob in enumerate(matrices.values()):
         sheet.draw_actional(place, prob, chosen)
@@ -250,8 +292,6 @@ class Sheet:
         for axis, points in zip(self.axes, self.points, strict=True):
             draw_body(axis, self.layout, points, color=PALE, linewidth=1.2)
             frame_alike(axis, points, self.span, _ROOM)
-            if self.names:
-                number_joints(axis, points)
         for axis, title in zip(self.axes, titles, strict=False):
             panel_title(axis, title, width)
 
@@ -302,15 +342,31 @@ class Sheet:
         if not (key or colors):
             return self.fig
         lines = legend_of({name: (color, 2) for name, color in colors.items()})
+        needed = sum(0.4 + text_width(name, SMALL_SIZE) for name in colors)
+        one = needed <= self.shape.width * self.shape.columns
         legend = self.fig.legend(
             handles=lines or [Line2D([], [], alpha=0, label=" ")],
-            loc="outside lower center", ncols=max(len(colors), 1), frameon=False, title=key or None,
-            fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE, handlelength=1.2, columnspacing=1.0,
+            loc="outside lower center", ncols=max(len(colors), 1) if one else 1, frameon=False,
+            title=key or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE, handlelength=1.2,
+            columnspacing=1.0,
         )  # fmt: skip
-        lines_below = key.count("\n") + 1 if key else 0
+        lines_below = (key.count("\n") + 1 if key else 0) + (0 if one else len(colors) - 1)
         self.fig.set_figheight(self.fig.get_figheight() + 0.15 * lines_below + 0.3)
         legend.get_title().set_color(INK)
+        if self.names:
+            self.number()
         return self.fig
+
+    def number(self) -> None:
+        """Write the joints' numbers, clear of what is drawn."""
+        self.fig.draw_without_rendering()  # now the place of everything is known
+        for axis, points in zip(self.axes, self.points, strict=True):
+            unit = 72 / self.fig.dpi * abs(axis.transData.get_matrix()[0, 0])
+            arcs = [arc.get_path() for arc in axis.patches if isinstance(arc, FancyArrowPatch)]
+            lines = [
+                np.asarray(line) for arc in arcs for line in arc.to_polygons(closed_only=False)
+            ]
+            number_joints(axis, self.layout, points, unit, lines)
 
 
 def draw_link_matrices(
@@ -429,10 +485,28 @@ def _type_color(number: int) -> str:
     return TYPE_COLORS[number % len(TYPE_COLORS)]
 
 
-def _rule(threshold: float | None, strongest: int) -> str:
+def link_rule(
+    probs: Iterable[npt.ArrayLike],
+    threshold: float | None,
+    strongest: int = 20,
+    fallback: int = 10,
+    of: str = "probability",
+) -> str:
+    """Return which A-links of (C, V, V) or (V, V) are drawn, as :func:`draw_class_links` does.
+
+    Examples
+    --------
+    >>> link_rule([np.full((3, 3), 0.2)], 0.9)
+    '10 most probable A-links, none with a probability > 0.9'
+    """
     if threshold is None:
-        return f"the {strongest} most probable A-links"
-    return f"A-links of probability > {threshold:g}"
+        return f"{strongest} most probable A-links"
+    sums = (np.asarray(prob).reshape(-1, *np.shape(prob)[-2:]).sum(axis=0) for prob in probs)
+    passes = [bool((total > threshold)[~np.eye(len(total), dtype=bool)].any()) for total in sums]
+    if not any(passes):
+        return f"{fallback} most probable A-links, none with a {of} > {threshold:g}"
+    rest = "" if all(passes) else f"; dashed: {fallback} most probable where there are none"
+    return f"A-links of {of} > {threshold:g}{rest}"
 
 
 def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike) -> Floats:

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.figure import BLUE, INK, SMALL_SIZE, VERMILION
+from asgcn_dgl.viz.figure import INK, LEFT, MIDDLE, RIGHT, SECOND, SMALL_SIZE, THIRD
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,11 +143,23 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
-    """Return the color of each joint: blue on the body's left, vermilion on its right, else ink."""
-    colors = [INK] * layout.num_joints
+    """Return the color of each joint: dark on the body's left, pale on its right."""
+    colors = [MIDDLE] * layout.num_joints
     for left, right in layout.mirror:
-        colors[left], colors[right] = BLUE, VERMILION
+        colors[left], colors[right] = LEFT, RIGHT
     return colors
+
+
+def body_color(body: int) -> str | None:
+    """Return the color of a body of a clip; None for the first, whose sides have their own."""
+    return (SECOND if body % 2 else THIRD) if body else None
+
+
+def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
+    """Return the colors of sides and further bodies, by name."""
+    sides = {"left": LEFT, "right": RIGHT} if layout.mirror else {}
+    others = {"second body": SECOND, "third body": THIRD}
+    return sides | dict(list(others.items())[: bodies - 1])
 
 
 def draw_body(
@@ -188,15 +200,41 @@ def draw_body(
     )
 
 
-def number_joints(axis: Axes, points: Floats) -> None:
-    """Write the index of each joint beside it."""
-    for joint, (x, y) in enumerate(points):
-        if np.isfinite((x, y)).all():
-            axis.annotate(
-                str(joint), (x, y), xytext=(2.5, 2), textcoords="offset points", color=INK,
-                fontsize=SMALL_SIZE - 1.5, zorder=5,
-                path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            )  # fmt: skip
+def number_joints(
+    axis: Axes, layout: SkeletonLayout, points: Floats, unit: float, lines: Sequence[Floats] = ()
+) -> None:
+    """Write the index of each joint beside it, clear of bones, lines and other numbers.
+
+    ``unit`` is the length of a unit of the (V, 2) points on paper, in points of a font; ``lines``
+    are (n, 2) points each.
+    """
+    at = unit * points
+    ways = np.linspace(0, 1, 9)[:, None]
+    pieces = [at[list(bone)] for bone in layout.bones]
+    pieces += [unit * line[k : k + 2] for line in lines for k in range(len(line) - 1)]
+    drawn = np.concatenate([at, *(a + ways * (b - a) for a, b in pieces)])
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    turns = np.pi / 4 + np.arange(16) * np.pi / 8
+    around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    offsets = np.concatenate([radius * around for radius in (7.0, 9.0, 12.0)])
+    written = np.empty((0, 2))
+    for joint in np.flatnonzero(np.isfinite(at).all(axis=1)):
+        places = at[joint] + offsets
+        free = _distance(places, drawn).clip(max=6.0) / 6.0
+        if len(written):
+            free = np.minimum(free, _distance(places, written).clip(max=9.0) / 9.0)
+        best = int(free.argmax())  # the nearest of those that are as free
+        written = np.concatenate([written, places[[best]]])
+        axis.annotate(
+            str(joint), points[joint], xytext=offsets[best], textcoords="offset points",
+            color=INK, fontsize=SMALL_SIZE - 1, zorder=5, ha="center", va="center",
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+
+
+def _distance(places: Floats, others: Floats) -> Floats:
+    """Return how far each place is from the nearest of others."""
+    return np.asarray(np.linalg.norm(places[:, None] - others, axis=-1).min(axis=1))
 
 
 def spans(stack: Sequence[Floats]) -> tuple[float, float]:

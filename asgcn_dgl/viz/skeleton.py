@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
     COLUMN_WIDTH,
-    GREEN,
     GREY,
     INK,
     LABEL_SIZE,
     PAGE_WIDTH,
-    PURPLE,
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILION,
@@ -28,6 +26,8 @@ from asgcn_dgl.viz.figure import (
 from asgcn_dgl.viz.links import Sheet
 from asgcn_dgl.viz.pose import (
     Floats,
+    body_color,
+    body_legend,
     draw_body,
     flat_pose,
     frame_alike,
@@ -36,8 +36,6 @@ from asgcn_dgl.viz.pose import (
     span_height,
     spans,
 )
-
-BODY_COLORS = (None, GREEN, PURPLE, INK)
 
 
 def draw_skeleton(
@@ -49,7 +47,7 @@ def draw_skeleton(
     up: str = "y",
     page_width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Draw one body: left limbs blue, right limbs vermilion, a ring around the center joint.
+    """Draw one body: left limbs dark, right limbs pale, a ring around the center joint.
 
     Examples
     --------
@@ -67,6 +65,7 @@ def draw_skeleton(
     frame_alike(axis, points, span)
     _draw_with_center(axis, layout, points)
     axis.set_title(heading, fontsize=TITLE_SIZE, color=INK)
+    _explain(fig, body_legend(layout))
     return fig
 
 
@@ -92,11 +91,16 @@ def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: flo
         sheet = Sheet(layout, [points], 1, page_width, True, widest=page_width)
         sheet.open(heading)
         _draw_with_center(sheet.axes[0], layout, points)
-        return sheet.close({})
+        return sheet.close(body_legend(layout))
     tall = max(height, line * len(sides[0])) + 0.3
     width = across + 2 * text + 0.6
-    fig = Figure(figsize=(width, tall + 0.25))
-    axis = fig.add_axes((0, 0, 1, tall / (tall + 0.25)), xlim=(0, width), ylim=(0, tall))  # inches
+    colors = legend_of({name: (color, 2.0) for name, color in body_legend(layout).items()})
+    below = 0.25 if colors else 0.0
+    full = tall + below + 0.25  # inches, as all lengths here
+    fig = Figure(figsize=(width, full))
+    if colors:
+        fig.legend(handles=colors, loc="lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
+    axis = fig.add_axes((0, below / full, 1, tall / full), xlim=(0, width), ylim=(0, tall))
     axis.set_axis_off()
     places = (points - (low + high) / 2) * (across / size[0]) + [width / 2, tall / 2]
     _draw_with_center(axis, layout, places)
@@ -135,6 +139,7 @@ def draw_strip(
 ) -> Figure:
     """Draw a clip (T, V, d) or (M, T, V, d) as a row of poses; the view follows the bodies.
 
+    The first body has a color for each of its sides, each other one its own.
     ``frames`` are drawn; by default ``count`` of them, evenly spread.
     """
     bodies, seen = _clip(layout, poses, mask)
@@ -147,11 +152,23 @@ def draw_strip(
     fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body, own in enumerate(points[column]):
-            color = BODY_COLORS[body % len(BODY_COLORS)]
-            draw_body(axis, layout, own, color=color, linewidth=1.2)
+            draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
         frame_alike(axis, points[column], span)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
+    _explain(
+        fig, body_legend(layout, 1 + int(np.flatnonzero(seen.any(axis=(1, 2))).max(initial=0)))
+    )
     return fig
+
+
+def _explain(fig: Figure, colors: Mapping[str, str]) -> None:
+    """Write a legend of colors below the panels."""
+    if colors:
+        fig.set_figheight(fig.get_figheight() + 0.25)
+        fig.legend(
+            handles=legend_of({name: (color, 2.0) for name, color in colors.items()}),
+            loc="outside lower center", ncols=len(colors), frameon=False, fontsize=SMALL_SIZE,
+        )  # fmt: skip
 
 
 def draw_prediction(
@@ -171,8 +188,8 @@ def draw_prediction(
     """Draw predicted over true poses (T', V, d) at several future frames (Fig. 10 of the paper).
 
     ``frames`` count from 1; by default ``count`` of them, evenly spread. Each panel has the mean
-    error over the joints whose truth is known (``mask``), in ``unit``; others are drawn as
-    predicted only. ``last`` (V, d), the last observed pose, is a first panel.
+    error over the joints whose truth is known (``mask``), in ``unit``, or "not seen"; others are
+    drawn as predicted only. ``last`` (V, d), the last observed pose, is a first panel.
     """
     guess, _ = _clip(layout, future, None)
     truth, seen = _clip(layout, target, mask)
@@ -208,19 +225,23 @@ def draw_prediction(
         draw_body(first, layout, points[-1], color=INK, linewidth=1.2)
         frame_alike(first, points[-1], span)
         first.set_title("last seen", fontsize=LABEL_SIZE, color=INK)
+    distance = np.linalg.norm(guess[0, chosen] - truth[0, chosen], axis=-1)
+    errors = [float(d[k].mean()) if k.any() else None for d, k in zip(distance, known, strict=True)]
+    largest = max((error for error in errors if error), default=1.0)
+    digits = max(0, 2 - int(np.floor(np.log10(largest))))  # three places of the largest error
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         true_points, guess_points = pairs[column]
         draw_body(axis, layout, true_points, color=GREY, linewidth=2.4)
         draw_body(axis, layout, guess_points, color=VERMILION, linewidth=1.0, zorder=3)
         frame_alike(axis, pairs[column], span)
         axis.set_title(f"t + {number + 1}", fontsize=LABEL_SIZE, color=INK)
-        error = np.linalg.norm(guess[0, number] - truth[0, number], axis=-1)[known[column]]
-        if len(error):
-            # set_axis_off hides axis labels, so this is a text.
-            axis.text(
-                0.5, -0.02, f"error {error.mean():.3g} {unit}".rstrip(), transform=axis.transAxes,
-                ha="center", va="top", fontsize=SMALL_SIZE, color=INK,
-            )  # fmt: skip
+        error = errors[column]
+        text = f"error {error:.{digits}f} {unit}".rstrip() if error is not None else "not seen"
+        # set_axis_off hides axis labels, so this is a text.
+        axis.text(
+            0.5, -0.02, text, transform=axis.transAxes, ha="center", va="top",
+            fontsize=SMALL_SIZE, color=INK,
+        )  # fmt: skip
     fig.legend(
         handles=legend_of({"true": (GREY, 2.4), "predicted": (VERMILION, 1.0)}),
         loc="outside lower center",

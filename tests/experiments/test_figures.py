@@ -38,13 +38,16 @@ def test_figures_of_the_paper_by_one_command(run_dir, baseline_dir, tmp_path, ca
 def test_every_figure_that_the_run_has(run_dir, tmp_path):
     assert main(["figures", str(run_dir), f"--out={tmp_path}", "--pose=real"]) == 0
     written = {path.stem for path in tmp_path.glob("*.png")}
-    assert written == set(FIGURES) - {"responses_baseline"}
+    assert written == set(FIGURES) - {"responses_baseline", "fig10"}
 
 
 def test_names_of_what_a_run_has(galleries):
     ours, baseline = galleries
-    assert figure_names(ours, baseline) == list(FIGURES)
-    without = set(figure_names(baseline, None))
+    every = figure_names(Scene(ours, baseline, Choice()))
+    assert every == [name for name in FIGURES if name != "fig10"]
+    few = figure_names(Scene(ours, baseline, Choice(actions=["wave", "kick"])))
+    assert set(every) - set(few) == {"fig8"}  # the same picture as a_links
+    without = set(figure_names(Scene(baseline, None, Choice())))
     assert without.isdisjoint({"a_links", "fig3", "fig8", "fig10", "responses_baseline"})
     assert {"confusion", "curves", "fig9", "s_links", "strip"} <= without
 
@@ -73,6 +76,26 @@ def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
     assert titles(fig) == ["last seen", "t + 2", "t + 4", "t + 6", "t + 8", "t + 10"]
     errors = [text.get_text() for axis in fig.axes for text in axis.texts]
     assert all(error.endswith(" mm") for error in errors) and len(errors) == 5
+
+
+def test_a_clip_of_two_bodies_shows_both_or_says_which(galleries):
+    scene = Scene(*galleries, Choice(threshold=0.0))
+    pair = next(each for each in scene.exhibits.values() if len(each.bodies_seen) == 2)
+    scene.clip = scene.moving_clip = pair
+    assert titles(FIGURES["a_links_clip"](scene)) == ["body 1 of 2", "body 2 of 2"]
+    which = f"body {pair.leader + 1} of 2"
+    for name in ("link_matrices", "responses_time", "responses_baseline", "prediction"):
+        assert FIGURES[name](scene).get_suptitle().replace("\n", " ").endswith(which), name
+    alone = next(each for each in scene.exhibits.values() if len(each.bodies_seen) == 1)
+    scene.clip = alone
+    assert titles(FIGURES["a_links_clip"](scene)) == [""]
+
+
+def test_links_below_the_threshold_are_not_said_to_be_above(galleries):
+    scene = Scene(galleries[0], None, Choice(threshold=0.999999))
+    for name in ("a_links", "a_links_clip"):
+        title = FIGURES[name](scene).get_suptitle().replace("\n", " ")
+        assert "10 most probable A-links, none with a " in title
 
 
 def test_units_are_told_or_left_out(galleries):

@@ -49,5 +49,5 @@ def test_use_of_links_over_clips():
     assert [each["linked"] for each in use["types"]] == [0.75, 0.25]
     assert use["difference"] == pytest.approx((0.375 + 0.35) / 2)
     (warning,) = warnings_of(use)
-    assert "type 1 link 75% of all pairs" in warning
+    assert "all types together link 100 %, type 1 links 75 % of all pairs" in warning
     assert links_used([]) is None and warnings_of(None) == []

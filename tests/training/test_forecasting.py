@@ -317,7 +317,7 @@ def test_a_prediction_head_predicts_what_it_was_trained_for(trained, clips_root,
 def test_figures_and_report_show_forecasts(run, tmp_path, capsys):
     assert main(["figures", str(run), "--out", str(tmp_path)]) == 0
     names = {path.stem for path in tmp_path.glob("*.png")}
-    assert names == {"prediction", "fig10", "errors", "curves"}
+    assert names == {"prediction", "errors", "curves"}
     page = tmp_path / "report.html"
     assert main(["report", str(run), "--out", str(page), "--clips", "4"]) == 0
     text = page.read_text()

@@ -4,11 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from asgcn_dgl import viz
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz import animation
+from asgcn_dgl.viz.figure import GREY, SECOND
 
 CHAIN = SkeletonLayout.from_bones(
     "chain", [("hip", "knee"), ("knee", "foot")], center="hip", pose=[[0, 2], [0, 1], [1, 0]]
@@ -58,6 +61,27 @@ def test_frames_show_links_until_and_predictions_from_their_time():
     stage.draw(5)
     assert len(stage.axis.collections) == bodies + 4  # lines and joints of two predicted bodies
     assert stage.bar.texts[0].get_text() == "frame 5 of 5"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_true_and_predicted_are_told_where_they_are_drawn(links):
+    stage = animation.Stage(full(), ["sit", "walk"], 0.9, links, "y")
+
+    def told():
+        shown = [each for each in stage.fig.legends if each.get_visible()]
+        return [text.get_text() for each in shown for text in each.get_texts()]
+
+    def colors():
+        bodies = [each for each in stage.axis.collections if isinstance(each, LineCollection)]
+        return [to_hex(each.get_colors()[0]) for each in bodies if len(each.get_colors())]
+
+    stage.draw(0)
+    first, second = colors()
+    assert told() == ["second body"]
+    assert second == SECOND.lower() and second not in (first, GREY.lower())
+    stage.draw(5)
+    assert told() == ["true", "predicted"]
+    assert GREY.lower() in colors()
     assert "walk (walk), recognized as sit" in stage.fig.texts[0].get_text()
     without = animation.Stage(full(), (), 0.9, False, "y")
     without.draw(0)

@@ -14,6 +14,7 @@ from matplotlib.patches import FancyArrowPatch
 from asgcn_dgl import viz
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names, structural_operators
 from asgcn_dgl.viz.figure import TYPE_COLORS
+from asgcn_dgl.viz.links import telling_joint
 
 CHAIN = SkeletonLayout.from_bones(
     "chain", [("hip", "knee"), ("knee", "foot")], center="hip", pose=[[0, 2], [0, 1], [1, 0]]
@@ -71,6 +72,19 @@ def test_structural_links_are_the_operators_rows(name):
         assert len(arcs(axis)) == senders
 
 
+def test_panels_of_hops_without_links_are_left_out():
+    fig = viz.draw_structural_links(CHAIN, "knee", max_hop=4)
+    assert [axis.get_title() for axis in fig.axes] == ["l = 1 (1 hop)"]
+    assert "none from others over more than 1 hop" in fig.get_suptitle().replace("\n", " ")
+    assert len(viz.draw_structural_links(CHAIN, "foot", max_hop=4).axes) == 2
+
+
+def test_the_telling_joint_has_neighbors_in_both_directions():
+    joints = [("hip", "knee"), ("knee", "foot"), ("foot", "toe"), ("hip", "head")]
+    layout = SkeletonLayout.from_bones("leg", joints, center="hip")
+    assert telling_joint(layout) == "knee"  # hears the hip, the foot and, two hops off, the toe
+
+
 def test_actional_links_above_the_threshold():
     prob = np.zeros((3, 3))
     prob[0, 2], prob[2, 0], prob[1, 0], prob[1, 1] = 0.95, 0.92, 0.5, 1.0
@@ -92,6 +106,20 @@ def test_panel_without_links_says_so_and_shows_the_strongest():
     assert all(arc.get_linestyle() != "-" for arc in arcs(fig.axes[0]))
     assert "none passes; the strongest: 0.60" in texts(fig)
     assert not arcs(viz.draw_class_links(CHAIN, {"wave": prob}, fallback=0).axes[0])
+
+
+def test_title_says_what_is_drawn():
+    weak, strong = np.full((3, 3), 0.07), np.full((3, 3), 0.95)
+
+    def title(*probs):
+        fig = viz.draw_class_links(CHAIN, {str(k): prob for k, prob in enumerate(probs)})
+        return fig.get_suptitle().replace("\n", " ")
+
+    assert title(weak) == "10 most probable A-links, none with a probability > 0.9"
+    assert title(strong) == "A-links of probability > 0.9"
+    assert title(strong, weak).endswith("> 0.9; dashed: 10 most probable where there are none")
+    kinds = viz.draw_link_kinds(CHAIN, "foot", weak).axes[2].get_title()
+    assert "strongest" in kinds and "0.9" not in kinds
 
 
 def test_panel_with_many_links_says_how_many_there_are():
@@ -179,10 +207,19 @@ def test_prediction_panels_and_errors(rng):
     mask[9] = False
     fig = viz.draw_prediction(CHAIN, future, target, mask=mask, last=target[0], frames=[2, 10])
     assert [axis.get_title() for axis in fig.axes] == ["last seen", "t + 2", "t + 10"]
-    assert [len(axis.texts) for axis in fig.axes] == [0, 1, 0]
-    assert fig.axes[1].texts[0].get_text() == "error 5"
+    assert [t.get_text() for axis in fig.axes for t in axis.texts] == ["error 5.00", "not seen"]
     assert bones_drawn(fig.axes[1]) == [2, 2]
     assert bones_drawn(fig.axes[2]) == [0, 2]
+
+
+def test_errors_of_a_figure_have_as_many_decimals():
+    target = np.zeros((3, 3, 2))
+    future = target + np.array([6.9, 10.0, 13.62])[:, None, None] * [1, 0]
+    fig = viz.draw_prediction(CHAIN, future, target, unit="mm")
+    errors = [axis.texts[0].get_text() for axis in fig.axes]
+    assert errors == ["error 6.9 mm", "error 10.0 mm", "error 13.6 mm"]
+    still = viz.draw_prediction(CHAIN, target, target)
+    assert still.axes[0].texts[0].get_text() == "error 0.00"
 
 
 def test_prediction_misuse_is_named(rng):
@@ -206,6 +243,26 @@ def test_strip_of_two_bodies_with_missing_joints(rng, tmp_path):
     assert bones_drawn(fig.axes[1]) == [2, 0]
     viz.save_figure(fig, tmp_path / "strip.pdf")
     assert len(viz.draw_strip(CHAIN, poses[0, :2]).axes) == 2
+
+
+def legend_texts(fig):
+    return [text.get_text() for legend in fig.legends for text in legend.get_texts()]
+
+
+def test_sides_and_bodies_are_told_by_a_legend(rng):
+    layout = get_layout("coco17")
+    poses = rng.normal(size=(3, 4, 17, 2))
+    assert legend_texts(viz.draw_strip(layout, poses[:1])) == ["left", "right"]
+    fig = viz.draw_strip(layout, poses)
+    assert legend_texts(fig) == ["left", "right", "second body", "third body"]
+    lines = [line.get_color() for line in fig.legends[0].get_lines()]
+    bones = [item for item in fig.axes[0].collections if isinstance(item, LineCollection)]
+    drawn = [{to_hex(color) for color in item.get_colors()} for item in bones]
+    assert {color.lower() for color in lines[:2]} <= drawn[0]
+    assert drawn[1:] == [{color.lower()} for color in lines[2:]]
+    for names in (True, False):
+        assert legend_texts(viz.draw_skeleton(layout, names=names)) == ["left", "right"]
+    assert not viz.draw_skeleton(CHAIN).legends
 
 
 def test_strip_sees_two_persons_side_by_side(rng):
@@ -355,6 +412,29 @@ def test_joints_of_an_own_layout_are_numbered_and_listed():
         assert listed.split("   ") == ["0 hip", "1 knee", "2 foot"]
 
 
+def test_numbers_of_joints_are_clear_of_joints_links_and_each_other():
+    """Two paws beside each other, and links that bend past joints, leave their numbers legible."""
+    pose = [(0, 0), (4, 0.5), (4.2, -1), (4.3, -1), (0, -1)]
+    bones = [(0, 1), (1, 2), (1, 3), (0, 4)]
+    layout = SkeletonLayout.from_bones("mouse", bones, pose=pose)
+    prob = np.zeros((5, 5))
+    prob[0, 2] = prob[4, 3] = prob[1, 4] = 0.95
+    fig = viz.draw_actional_links(layout, prob, names=True)
+    fig.draw_without_rendering()
+    axis = fig.axes[0]
+    numbers = [text for text in axis.texts if text.get_text().isdigit()]
+    scale = 72 / fig.dpi
+    middles = [scale * np.mean(text.get_window_extent().get_points(), axis=0) for text in numbers]
+    joints = scale * axis.transData.transform(layout.pose)
+    curves = [arc.get_path().to_polygons(closed_only=False)[0] for arc in arcs(axis)]
+    links = [scale * axis.transData.transform(curve) for curve in curves]
+    for k, middle in enumerate(middles):
+        others = [place for n, place in enumerate(middles) if n != k]
+        assert min(np.linalg.norm(middle - other) for other in others) > 6
+        assert np.linalg.norm(joints - middle, axis=1).min() > 4
+        assert all(np.linalg.norm(link - middle, axis=1).min() > 3 for link in links)
+
+
 @pytest.mark.parametrize("name", ["ntu25", "wholebody133", "hand21"])
 @pytest.mark.parametrize("width", [6.9, 3.35])
 def test_names_of_joints_stand_apart_and_inside(name, width):
@@ -399,6 +479,16 @@ def test_nothing_is_clipped_at_the_edges_of_panels():
                 box = item.get_window_extent()
                 assert not item.get_clip_on()
                 assert box.x0 > -3 and box.x1 < fig.bbox.x1 + 3 and box.y0 > -3
+
+
+@pytest.mark.parametrize("name", ["S001C003P009R001A012", "MMMMM WWWWW MMMMM", "a little girl"])
+def test_titles_are_not_cut(name):
+    response = viz.Response("wave", None, np.ones(3))
+    title = f"Mean responses: push ({name}), body 2 of 2"
+    fig = viz.draw_responses(CHAIN, {"": [response, response]}, title=title)
+    fig.draw_without_rendering()
+    box = fig._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= fig.bbox.x1
 
 
 def test_a_strip_goes_along_with_a_body(rng):
