@@ -398,7 +398,7 @@ class ASGCN(Pretrained, nn.Module):
         pose: Tensor | None,
         predict: bool,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Logits of each backbone (S, B, K), future poses and features, in the graph's own order."""
+        """Logits of each backbone (S, B, K), future poses and features, in the graph's order."""
         inputs = self._normalize(graph, feat, mask)
         if not self.stream_heads:
             inputs = [inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=-1)]
