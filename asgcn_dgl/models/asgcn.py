@@ -268,7 +268,8 @@ class ASGCN(Pretrained, nn.Module):
     def reset_parameters(self) -> None:
         """Draw new weights."""
         norms = (self.input_norm, *self.stream_norms)
-        blocks = (*self.blocks, *(block for tower in self.stream_blocks for block in tower))
+        towers = (self.blocks, *self.stream_blocks)
+        blocks = (block for tower in towers for block in tower.children())
         heads = (self.recognition, *self.stream_heads, self.prediction)
         for part in (self.aim, *norms, *blocks, *heads):
             if part is not None:
