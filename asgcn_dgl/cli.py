@@ -267,14 +267,15 @@ def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
     source = given.get("config")
+    packaged = source is None or packaged_config(source) is not None
     if given.get("resume"):
         layers = [_resumed(given)]
-    elif source is None or packaged_config(source) is not None:
-        layers = _packaged(source or over.get("data"), command)
     else:
-        values = read_yaml(source)
-        layers = _packaged(over.get("data", values.get("data")), command)
-        layers.append(Layer(str(source), values))
+        values = {} if packaged else read_yaml(source)
+        data = over.get("data", values.get("data"))
+        _check_name(data)
+        layers = _packaged(source if packaged and source else data, command)
+        layers += [] if packaged else [Layer(str(source), values)]
     layers.append(Layer(COMMAND_LINE, over))
     for name in ("data", "root"):
         if not any(name in layer.values for layer in layers):
@@ -292,6 +293,14 @@ def _resumed(given: Mapping[str, Any]) -> Layer:
         raise InputError("--config does not go with --resume: a run keeps its configuration")
     run = RunDir(Path(given["out"]))
     return Layer(str(run.config_file), run.read_config().to_dict())
+
+
+def _check_name(data: Any) -> None:
+    """Refuse an unknown name of a data set, which a store would not mind."""
+    if isinstance(data, str) and packaged_config(data) is None:
+        from asgcn_dgl.data.registry import format_options
+
+        format_options(data)
 
 
 def _packaged(name: Any, command: str) -> list[Layer]:

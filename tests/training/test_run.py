@@ -16,7 +16,7 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training import loggers
+from asgcn_dgl.training import loggers, run
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
@@ -574,3 +574,20 @@ def test_a_run_killed_before_its_options_were_written_begins_anew(tiny, tmp_path
     folder.mkdir()
     (folder / ".config.yaml.x7.yaml").write_text("half")
     assert main([*tiny, f"--out={folder}", "--no-evaluate", "--trainer.epochs=1"]) == 0
+
+
+def test_a_run_that_failed_before_its_first_epoch_begins_anew(tiny, tmp_path, monkeypatch, capsys):
+    def failing(*_):
+        raise KilledError
+
+    command = [*tiny, f"--out={tmp_path / 'run'}", "--no-evaluate", "--trainer.epochs=1"]
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(run, "_warm_up", failing)
+        main(command)
+    assert (tmp_path / "run" / "train.log").is_file()
+    (tmp_path / "run" / "notes.txt").touch()
+    assert main(command) == 2  # somebody else's file
+    (tmp_path / "run" / "notes.txt").unlink()
+    assert main(command) == 0
+    assert (tmp_path / "run" / "train.log").read_text().count("options: ") == 1
+    assert main(command) == 2

@@ -18,6 +18,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, plain_name
+from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
@@ -104,11 +105,28 @@ def read_table(
     return pos, mask, score.reshape(shape)
 
 
-def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
+def layout_of_table(path: Path, clip: str, layouts: Sequence[SkeletonLayout]) -> SkeletonLayout:
+    """Return the smallest of several layouts that has all joints of a clip."""
+    table, _ = _load(path)
+    names = table["joint"][table["clip"] == clip].astype(str).unique()
+    fit = [each for each in layouts if set(names) <= _numbers(each).keys()]
+    if not fit:
+        raise InputError(
+            f"{path}: no {LAYOUT_FILES[0]} is beside it, and no supplied layout has its joints "
+            f"({', '.join(names[:3])}, ...); put one there, or name one by --options.layout FILE"
+        )
+    return min(fit, key=lambda each: each.num_joints)
+
+
+def _numbers(layout: SkeletonLayout) -> dict[str, int]:
+    """Number of each joint by what a cell calls it: its name, or its number."""
     known = {str(number): number for number in range(layout.num_joints)}
-    known |= {name: number for number, name in enumerate(layout.joints)}
+    return known | {name: number for number, name in enumerate(layout.joints)}
+
+
+def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
     texts = rows["joint"].astype(str)
-    found = texts.map(known)
+    found = texts.map(_numbers(layout))
     if found.isna().any():
         row = int(found.isna().to_numpy().argmax())
         raise InputError(
