@@ -177,7 +177,8 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
 def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     import pandas
 
-    if not path.read_bytes()[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
+    content = path.read_bytes()
+    if not content[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
         raise InputError(f"{path}: no column {NEEDED[0]!r} in the first line")
     how: dict[str, Any] = {
         "dtype": str,
@@ -191,6 +192,15 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     while columns and not columns[-1]:  # rows that end in empty cells
         columns.pop()
     _check_columns(path, columns)
+    text = content.decode(dialect.encoding, "replace").rstrip("\r\n ")
+    # Columns at the end may be left out, but then in more than the last row.
+    before, last = ([""] + text.rsplit("\n", 2))[-2:]
+    cells, usual = (row.count(dialect.delimiter) + 1 for row in (last, before))
+    if cells < min(usual, len(columns)) and '"' not in last:
+        raise InputError(
+            f"{path}, line {text.count(chr(10)) + 1}: the last row has {cells} of {len(columns)} "
+            "cells; is the file cut off?"
+        )
     with pandas.read_csv(
         path, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK, **how
     ) as chunks:
