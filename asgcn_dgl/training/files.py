@@ -128,7 +128,7 @@ class RunDir:
             file = self.checkpoints / f"{name}.ckpt"
             if file.is_file():
                 return file
-        if not self.config_file.is_file():
+        if not (self.config_file.is_file() or self.checkpoints.is_dir()):
             raise self._no_run()
         raise InputError(
             f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; continue the "

@@ -255,7 +255,7 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
     return (
         f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {protocol}, "
         f"{clips.config.stream} stream; {len(clips.train_clips)} clips to learn from, "
-        f"{len(clips.held_out_clips)} held out; {count:,} parameters; "
+        f"{len(clips.held_out_clips)} held out{clips.held_out_by}; {count:,} parameters; "
         f"seed {clips.config.trainer.seed}"
     )
 

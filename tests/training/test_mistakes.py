@@ -101,11 +101,9 @@ def test_a_run_that_is_not_there_names_those_beside_it(tmp_path, capsys):
     assert "(it does not exist) (did you mean 'mice'?)" in one_line(capsys)
 
 
-def test_data_that_is_not_there_names_the_remedy(own_run, clips_root, capsys):
-    file = own_run / "config.yaml"
-    file.write_text(file.read_text().replace(str(clips_root), "clips"))
+def test_data_that_is_not_there_names_the_remedy(own_run, capsys):
     checkpoint = torch.load(own_run / "checkpoints" / "best.ckpt", weights_only=True)
-    checkpoint[RECORD]["config"]["root"] = "clips"
+    checkpoint[RECORD]["run"]["root"] = "clips"
     torch.save(checkpoint, own_run / "checkpoints" / "best.ckpt")
     assert main(["evaluate", str(own_run)]) == 2
     assert "clips: the data of the run is not there; give its --root, or" in one_line(capsys)

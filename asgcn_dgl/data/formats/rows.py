@@ -194,7 +194,7 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     _check_columns(path, columns)
     text = content.decode(dialect.encoding, "replace").rstrip("\r\n ")
     # Columns at the end may be left out, but then in more than the last row.
-    before, last = ([""] + text.rsplit("\n", 2))[-2:]
+    before, last = ["", *text.rsplit("\n", 2)][-2:]
     cells, usual = (row.count(dialect.delimiter) + 1 for row in (last, before))
     if cells < min(usual, len(columns)) and '"' not in last:
         raise InputError(
