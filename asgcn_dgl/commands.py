@@ -28,7 +28,8 @@ Checkpoint = Annotated[
 FormatOptions = Annotated[dict[str, Any] | None, "Options of the format, by name."]
 Unit = Annotated[
     UnitName | None,
-    "Unit of the recordings' coordinates, to report errors in mm: m, cm or mm, or none. Left out: "
+    "Unit of the recordings' coordinates: m, cm or mm, to report errors in mm, px for pixels, or "
+    "none. Left out: "
     "meters for the sets whose readers give meters, else none.",
 ]
 Threshold = Annotated[float, "Draw A-links of a higher probability."]

@@ -80,9 +80,7 @@ def test_given_options_that_need_depth_do_not_reach_clips_in_the_plane():
     assert (found.align, found.flip) == ("center", 0.3) and "spine needs 3 coordinates" in reason
     assert suited(found, flat) == (found, "")
     for align in ("view", "view_clip", "published", "pyskl", "as-gcn"):
-        with pytest.raises(
-            InputError, match=f"{align} needs 3 .* --clips.align center"
-        ):
+        with pytest.raises(InputError, match=f"{align} needs 3 .* --clips.align center"):
             suited(ClipsConfig(align=align), flat)
 
 
