@@ -267,15 +267,16 @@ def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
     """
     over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
     source = given.get("config")
-    packaged = source is None or packaged_config(source) is not None
     if given.get("resume"):
         layers = [_resumed(given)]
+    elif source is None or packaged_config(source) is not None:
+        _check_name(over.get("data"))
+        layers = _packaged(source or over.get("data"), command)
     else:
-        values = {} if packaged else read_yaml(source)
+        values = read_yaml(source)
         data = over.get("data", values.get("data"))
         _check_name(data)
-        layers = _packaged(source if packaged and source else data, command)
-        layers += [] if packaged else [Layer(str(source), values)]
+        layers = [*_packaged(data, command), Layer(str(source), values)]
     layers.append(Layer(COMMAND_LINE, over))
     for name in ("data", "root"):
         if not any(name in layer.values for layer in layers):

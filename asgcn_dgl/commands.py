@@ -29,8 +29,7 @@ FormatOptions = Annotated[dict[str, Any] | None, "Options of the format, by name
 Unit = Annotated[
     UnitName | None,
     "Unit of the recordings' coordinates: m, cm or mm, to report errors in mm, px for pixels, or "
-    "none. Left out: "
-    "meters for the sets whose readers give meters, else none.",
+    "none. Left out: meters for the sets whose readers give meters, else none.",
 ]
 Threshold = Annotated[float, "Draw A-links of a higher probability."]
 Up = Annotated[

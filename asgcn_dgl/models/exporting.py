@@ -224,8 +224,9 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
     if poses is not None:
         _give_default(made.model.graph, poses, program.no_pose(1).numpy())
     if hasattr(made, "rename_axes"):  # an older torch has it not
-        (shape,) = (each.shape for each in made.model.graph.inputs if each.name == "pos")
-        made.rename_axes({shape[0]: "clips", shape[2]: "frames"})
+        (pos,) = (each for each in made.model.graph.inputs if each.name == "pos")
+        axes: Any = pos.shape
+        made.rename_axes({axes[0]: "clips", axes[2]: "frames"})
     made.model.metadata_props[METADATA] = json.dumps(program.metadata())
     with atomic_path(path) as temporary:
         made.save(temporary)
