@@ -270,11 +270,13 @@ def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
     if given.get("resume"):
         layers = [_resumed(given)]
     elif source is None or packaged_config(source) is not None:
+        _check_name(over.get("data"))
         layers = _packaged(source or over.get("data"), command)
     else:
         values = read_yaml(source)
-        layers = _packaged(over.get("data", values.get("data")), command)
-        layers.append(Layer(str(source), values))
+        data = over.get("data", values.get("data"))
+        _check_name(data)
+        layers = [*_packaged(data, command), Layer(str(source), values)]
     layers.append(Layer(COMMAND_LINE, over))
     for name in ("data", "root"):
         if not any(name in layer.values for layer in layers):
@@ -292,6 +294,14 @@ def _resumed(given: Mapping[str, Any]) -> Layer:
         raise InputError("--config does not go with --resume: a run keeps its configuration")
     run = RunDir(Path(given["out"]))
     return Layer(str(run.config_file), run.read_config().to_dict())
+
+
+def _check_name(data: Any) -> None:
+    """Refuse an unknown name of a data set, which a store would not mind."""
+    if isinstance(data, str) and packaged_config(data) is None:
+        from asgcn_dgl.data.registry import format_options
+
+        format_options(data)
 
 
 def _packaged(name: Any, command: str) -> list[Layer]:

@@ -28,8 +28,8 @@ Checkpoint = Annotated[
 FormatOptions = Annotated[dict[str, Any] | None, "Options of the format, by name."]
 Unit = Annotated[
     UnitName | None,
-    "Unit of the recordings' coordinates, to report errors in mm: m, cm or mm, or none. Left out: "
-    "meters for the sets whose readers give meters, else none.",
+    "Unit of the recordings' coordinates: m, cm or mm, to report errors in mm, px for pixels, or "
+    "none. Left out: meters for the sets whose readers give meters, else none.",
 ]
 Threshold = Annotated[float, "Draw A-links of a higher probability."]
 Up = Annotated[
@@ -109,7 +109,7 @@ def inspect(
     *,
     verify: Annotated[bool, "Compare all checksums first."] = False,
     json: Annotated[str | None, "Also write all of it to this file."] = None,
-    plot: Annotated[int | None, "Draw the recording of this number, from 0."] = None,
+    plot: Annotated[str | None, "Draw this recording: its name, or its number from 0."] = None,
     out: Annotated[str | None, "File of the drawing. Left out: STORE-N.png."] = None,
     up: Up = None,
 ) -> None:
@@ -120,30 +120,34 @@ def inspect(
     """
     from tqdm import tqdm
 
-    from asgcn_dgl.data import open_store
+    from asgcn_dgl.data import format_options, open_store
     from asgcn_dgl.data.survey import survey
     from asgcn_dgl.files import write_json
 
     found = open_store(store)
-    if plot is not None and not 0 <= plot < len(found):
-        raise InputError(f"--plot must be from 0 to {len(found) - 1}, got {plot}")
+    number = None
+    if plot is not None:
+        is_name = plot in found.names or not plot.isdecimal()
+        number = found.find(plot) if is_name else int(plot)
+        if number >= len(found):
+            raise InputError(f"--plot must be from 0 to {len(found) - 1}, got {plot}")
     if verify:
         found.verify()
         print("all checksums agree")
     with tqdm(total=len(found), desc="looking", unit="clip", leave=False, disable=None) as bar:
         seen = survey(found, lambda done, of: bar.update(done - bar.n))
     if found.origin is not None:
-        print(f"read as {found.origin}")
+        print(f"read as {found.origin.in_short(format_options(found.origin.format))}")
     print(seen)
     if json is not None:
         origin = None if found.origin is None else found.origin.to_dict()
         write_json(json, {"origin": origin, **seen.to_dict()})
-    if plot is not None:
+    if number is not None:
         from asgcn_dgl.experiments.report import draw_clip
         from asgcn_dgl.viz import save_figure
 
-        figure = draw_clip(found.read(plot), found.class_names, up)
-        print(f"drawn: {save_figure(figure, out or f'{found.path.name}-{plot}.png')}")
+        figure = draw_clip(found.read(number), found.class_names, up)
+        print(f"drawn: {save_figure(figure, out or f'{found.path.name}-{number}.png')}")
 
 
 def train(

@@ -44,9 +44,9 @@ def unreadable(path: str | Path, error: Exception) -> InputError:
 
 
 def in_short(error: Exception) -> str:
-    """Return the message of another library's error on one short line."""
+    """Return the message of an error on one line, a long one cut at the end of a word."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return text if len(text) <= 500 else f"{text[:500].rpartition(' ')[0] or text[:500]} ..."
 
 
 def check_target(path: str | Path) -> Path:

@@ -240,6 +240,7 @@ def test_resume_keeps_the_runs_options(asked, tmp_path):
         (["fly"], "fly"),
         (["train"], "train needs --data"),
         (["train", "--data=nw_ucla"], "train needs --root"),
+        (["train", "--data=onw", "--root=x"], "unknown format 'onw' (did you mean 'own'"),
         (["train", "--data=nw_ucla", "--root=x", "--trainer.epochs=many"], "trainer.epochs"),
         (["train", "--data=nw_ucla", "--root=x", "--trainer.epoch=3"], "--trainer.epoch"),
         (["train", "--data=nw_ucla", "--root=x", "--trainer.epochs=0"], "at least 1, got 0"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import append_line, atomic_path, locked, write_json, write_npz
+from asgcn_dgl.files import append_line, atomic_path, in_short, locked, write_json, write_npz
 
 
 def test_failed_writing_leaves_the_old_file_alone(tmp_path):
@@ -77,3 +77,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(hold_lock, tmp_path):
     assert (tmp_path / "lock").read_text() == str(holder.pid)
     with locked(tmp_path / "lock", "there"):
         assert (tmp_path / "lock").read_text() == str(os.getpid())
+
+
+def test_a_long_message_is_cut_between_words():
+    short = in_short(ValueError("right_front " * 90))
+    assert short.endswith(" right_front ...") and 480 < len(short) < 510
+    assert len(in_short(ValueError("x" * 900))) < 510

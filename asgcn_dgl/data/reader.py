@@ -94,6 +94,12 @@ class Origin:
             raise ValueError(f"no options of the format {values['format'][:40]!r}")
         return cls(values["format"], dict(options))
 
+    def in_short(self, defaults: Mapping[str, Any]) -> str:
+        """Return format, and the options that are not the defaults, as text."""
+        usual = {name: _plain(value) for name, value in defaults.items()}
+        given = {n: value for n, value in self.options.items() if value != usual.get(n)}
+        return str(Origin(self.format, given))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers, fit for JSON."""
         return {"format": self.format, "options": dict(self.options)}

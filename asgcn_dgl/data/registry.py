@@ -26,7 +26,7 @@ from asgcn_dgl.data.formats import (
     utkinect,
 )
 from asgcn_dgl.data.reader import Format, Joined, Origin, Reader, numbered_classes
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.skeleton import SkeletonLayout
 
 #: The formats by name. A folder or file is of the first one that recognizes it.
@@ -214,7 +214,8 @@ def _alike(name: str, chosen: Format) -> bool:
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
-        raise InputError(f"unknown format {name!r}; choose one of {', '.join(FORMATS)}")
+        like = did_you_mean(name, FORMATS) or f"; choose one of {', '.join(FORMATS)}"
+        raise InputError(f"unknown format {name!r}{like}")
     return FORMATS[name]
 
 

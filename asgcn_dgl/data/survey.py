@@ -80,7 +80,8 @@ class Survey:
             lines.insert(1, "frames a second: " + ", ".join(counts))
         if self.subjects:
             few, many = min(self.subjects.values()), max(self.subjects.values())
-            lines.append(f"subjects: {len(self.subjects)}, of {few} to {many} recordings each")
+            each = f"{few} to {many}" if few < many else f"{few}"
+            lines.append(f"subjects: {len(self.subjects)}, {each} recordings each")
         for name, (train, test) in self.splits.items():
             lines.append(f"split {name}: {train} train, {test} test")
         width = max((len(name) for name in self.classes), default=0)
@@ -210,8 +211,8 @@ def doubt_unit(size: float) -> str:
     if size <= 0 or low <= size <= high:
         return ""
     return (
-        f"bodies are about {size:.4g} units across, and training takes about 1: train takes "
-        f"--clips.unit {float(f'{size:.2g}'):g} where none is given"
+        f"bodies are about {size:.4g} units across, and training takes about 1: where no "
+        "--clips.unit is given, train takes the size of its own clips"
     )
 
 

@@ -164,6 +164,7 @@ class OnnxEngine:
         except ImportError as error:
             raise InputError(f"{path}: needs onnxruntime: pip install onnxruntime") from error
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # no warning that an input has a default
         if threads is not None:
             options.intra_op_num_threads = threads
         if not Path(path).is_file():

@@ -223,10 +223,18 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
     assert made is not None
     if poses is not None:
         _give_default(made.model.graph, poses, program.no_pose(1).numpy())
+    if hasattr(made, "rename_axes"):  # an older torch has it not
+        (pos,) = (each for each in made.model.graph.inputs if each.name == "pos")
+        axes: Any = pos.shape
+        made.rename_axes({axes[0]: "clips", axes[2]: "frames"})
     made.model.metadata_props[METADATA] = json.dumps(program.metadata())
     with atomic_path(path) as temporary:
         made.save(temporary)
-        session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # no warning that an input has a default
+        session = runtime.InferenceSession(
+            str(temporary), options, providers=["CPUExecutionProvider"]
+        )
         difference = _compare(
             program,
             lambda *given: [

@@ -136,6 +136,8 @@ def _check_links(graph: Any, etypes: Sequence[str], edge_weight: EdgeWeight) -> 
     elif isinstance(edge_weight, Tensor):
         check_links(graph, etypes, edge_weight)
         types = edge_weight.shape[1]
+    elif hasattr(edge_weight, "weight"):
+        raise TypeError("edge_weight must be a tensor: pass links.weight")
     else:
         types = len(edge_weight)
         _check_lengths(graph, etypes, [len(each) for each in edge_weight])

@@ -18,7 +18,7 @@ from asgcn_dgl.files import append_line
 from asgcn_dgl.training.checkpoint import write_checkpoint
 from asgcn_dgl.training.optim import current_rates
 from asgcn_dgl.training.parallel import is_main
-from asgcn_dgl.training.report import duration
+from asgcn_dgl.training.report import to_go
 
 #: Seconds of a first epoch after which its pace is said.
 PACE_AFTER = 15.0
@@ -164,7 +164,7 @@ class EpochLog(Callback):
         if batch_idx and seconds > PACE_AFTER and not self._paced:
             self._paced = True
             batches = trainer.num_training_batches
-            left = duration(seconds / batch_idx * (batches - batch_idx))
+            left = to_go(seconds / batch_idx * (batches - batch_idx))
             epoch = f"{self.label} epoch {trainer.current_epoch + 1}"
             text = f"{epoch}: {batch_idx} of {batches} batches"
             say(self.file, f"{text}, {self._clips / seconds:.3g} clips/s, {left} to go", self.bar)
@@ -180,7 +180,7 @@ class EpochLog(Callback):
         rate = self._clips / seconds
         pace = [f"{rate:.{0 if rate >= 10 else 1}f} clips/s"]
         if epoch < epochs:
-            pace.append(f"{duration(seconds * (epochs - epoch))} of {self.label} to go")
+            pace.append(f"{to_go(seconds * (epochs - epoch))} of {self.label} to go")
         parts = [
             f"{self.label} epoch {epoch:>{len(str(epochs))}}/{epochs}",
             f"{seconds:.1f} s ({', '.join(pace)})",

@@ -37,6 +37,8 @@ from asgcn_dgl.training.views import suited
 
 logger = logging.getLogger(__name__)
 
+#: Groups of clips that a line names.
+FEW = 5
 #: Clips whose bodies are measured.
 SIZED = 32
 
@@ -211,6 +213,12 @@ class RunClips:
                 share=options.validation_share,
                 seed=options.validation_seed,
             )
+        by = options.validation
+        groups = {getattr(self.set.recording(index), by, -1) for index in held_out}
+        #: Which subjects, cameras or so are held out, to be said where they are few.
+        self.held_out_by = f" ({by} {', '.join(map(str, sorted(groups)))})"
+        if not 0 < len(groups) <= FEW or -1 in groups:
+            self.held_out_by = ""
         #: Whether there are clips to test on.
         self.tested = bool(_test_clips(self.set, config))
         if not self.tested:

@@ -675,10 +675,8 @@ def _refuse_unknown(
     known = [*more, *(f.name for f in fields(section) if f.name not in OF_THE_DATA)]
     for key in values:
         if key not in known:
-            raise ValueError(
-                f"unknown option {prefix}{key}{did_you_mean(key, known)}; there are "
-                f"{', '.join(known)}"
-            )
+            like = did_you_mean(key, known) or f"; there are {', '.join(known)}"
+            raise ValueError(f"unknown option {prefix}{key}{like}")
 
 
 #: Configurations that are another's, by name: recordings of one's own, and of pose estimators.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,9 @@ def open_to_test(restored: Restored, root: str | Path | None = None) -> Reader:
     config = restored.config
     if root is not None:
         config.root = str(root)
+    elif not any(Path(each).exists() for each in (config.root, *config.root.split(os.pathsep))):
+        here = "" if Path(config.root).is_absolute() else ", or give this command where it trained"
+        raise InputError(f"{config.root}: the data of the run is not there; give its --root{here}")
     set_threads(config)
     data = open_run(config, testing=True)
     restored.check_data(data)

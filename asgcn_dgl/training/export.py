@@ -53,6 +53,8 @@ def export(
             return f"written: {place}"
         fixed, most = restored.model.config.fixed_bodies, restored.config.clips.max_bodies
         program = ClipProgram(restored.model, bodies or fixed or most or 1, outputs, layout)
+        if to == "onnx":
+            print(f"exporting to {target}, which takes about a minute", flush=True)
         return str((write_onnx if to == "onnx" else write_program)(program, target))
     except (ImportError, ValueError) as error:
         raise InputError(f"export: {error}") from error

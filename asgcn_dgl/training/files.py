@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
-from asgcn_dgl.errors import InputError
+from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import atomic_path, locked
 from asgcn_dgl.models.pretrained import is_pretrained
 from asgcn_dgl.schema import read_json
@@ -114,10 +115,7 @@ class RunDir:
     def read_config(self) -> RunConfig:
         """Read the options of the run."""
         if not self.config_file.is_file():
-            raise InputError(
-                f"{self.path}: not the folder of a run (no config.yaml in it); give the "
-                "folder that 'asgcn-dgl train --out' wrote"
-            )
+            raise self._no_run()
         try:
             return RunConfig.from_dict(read_yaml(self.config_file))
         except (TypeError, ValueError) as error:
@@ -130,9 +128,21 @@ class RunDir:
             file = self.checkpoints / f"{name}.ckpt"
             if file.is_file():
                 return file
+        if not (self.config_file.is_file() or self.checkpoints.is_dir()):
+            raise self._no_run()
         raise InputError(
-            f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; train "
-            "first, or continue with 'asgcn-dgl train --resume --out'"
+            f"{self.checkpoints}: no {' or '.join(f'{n}.ckpt' for n in names)}; continue the "
+            f"training with 'asgcn-dgl train --resume --out {shlex.quote(str(self.path))}'"
+        )
+
+    def _no_run(self) -> InputError:
+        why, like = "no config.yaml in it", ""
+        if not self.path.exists():
+            why = "it does not exist"
+            like = did_you_mean(self.path.name, [each.name for each in self.path.parent.glob("*")])
+        return InputError(
+            f"{self.path}: not the folder of a run ({why}){like}; give the folder that "
+            "'asgcn-dgl train --out' wrote"
         )
 
 

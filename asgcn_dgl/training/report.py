@@ -40,6 +40,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def to_go(seconds: float) -> str:
+    """Return a time that is left, of a few minutes with its seconds: '2 min 10 s'."""
+    return (
+        "{:.0f} min {:.0f} s".format(*divmod(round(seconds), 60))
+        if 90 <= seconds < 600
+        else duration(seconds)
+    )
+
+
 def format_figures(result: Mapping[str, Any]) -> str:
     """Return the figures of ``metrics.json`` or ``validation.json`` as a table in text."""
     number = result["num_clips"] * (2 if result.get("mirrored") else 1)

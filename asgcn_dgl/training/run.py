@@ -157,6 +157,8 @@ def _train(
     record = make_record(model, names, config, clips.set.origins, clips.scored)
     _check_resumable(run, model, config, resume, clips.set)
     if is_main():
+        if not resume:
+            run.log.unlink(missing_ok=True)
         run.write_config(config)
         run.checkpoints.mkdir(exist_ok=True)
     frozen, (precision, reason) = ", ".join(config.trainer.freeze), precision_of(config)
@@ -209,11 +211,12 @@ def _check_folder(run: RunDir, resume: bool) -> None:
     if resume:
         run.read_config()
         return
-    left = (LOCK, ".config.yaml.")  # by a run that was killed at its very start
+    # What a run leaves that ended before its first epoch, and which begins anew.
+    left = (LOCK, ".config.yaml.", "config.yaml", "train.log", "checkpoints")
     free = not run.path.exists() or (
         run.path.is_dir() and all(each.name.startswith(left) for each in run.path.iterdir())
     )
-    if not free:
+    if not free or any(run.checkpoints.glob("*")):
         raise InputError(
             f"{run.path}: already there and not empty; give another --out, or continue "
             "that run with --resume"
@@ -252,7 +255,7 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
     return (
         f"{'resuming' if resume else 'run'} {run.path}: {clips.config.data}, {protocol}, "
         f"{clips.config.stream} stream; {len(clips.train_clips)} clips to learn from, "
-        f"{len(clips.held_out_clips)} held out; {count:,} parameters; "
+        f"{len(clips.held_out_clips)} held out{clips.held_out_by}; {count:,} parameters; "
         f"seed {clips.config.trainer.seed}"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-UnitName = Literal["m", "cm", "mm", "none"]
+UnitName = Literal["m", "cm", "mm", "px", "none"]
 
 #: Units that coordinates can have.
 UNITS: tuple[UnitName, ...] = get_args(UnitName)
@@ -21,7 +21,7 @@ _MILLIMETERS = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 
 class Unit(NamedTuple):
-    """How distances are written: in ``name`` ('mm', or '' if unknown), times ``factor``."""
+    """How distances are written: in ``name`` ('mm', 'px', or '' if unknown), times ``factor``."""
 
     name: str
     factor: float
@@ -44,7 +44,7 @@ class Unit(NamedTuple):
 
 
 def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:
-    """Return how distances of a set's clips are written: in millimeters where that is known.
+    """Return how distances of a set's clips are written: in millimeters or pixels, if known.
 
     ``data`` names the set or format, ``num_dims`` is the coordinates of a joint (those of pictures
     have no length), ``unit`` that of the coordinates, if the user gives it.
@@ -60,4 +60,4 @@ def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:
         unit = "m"
     if unit is None or unit == "none":
         return Unit("", 1.0)
-    return Unit("mm", _MILLIMETERS[unit])
+    return Unit("px", 1.0) if unit == "px" else Unit("mm", _MILLIMETERS[unit])

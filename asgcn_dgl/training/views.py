@@ -10,6 +10,7 @@ import numpy as np
 
 from asgcn_dgl.data import Clip, Reader
 from asgcn_dgl.data.transforms import shoulder_line
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.config import ClipsConfig
 
 Views = Literal["one", "several"]
@@ -79,16 +80,23 @@ def suited(
     """Return the options with the preparation that suits the clips, and why.
 
     See :func:`found_views`. The options are then ``views: given``, so that they hold wherever they
-    are read; with these they are returned unchanged, without a reason.
+    are read. With these they are returned unchanged, without a reason; only the default alignment
+    of clips in the plane becomes 'center', and any other that needs 3 coordinates is refused.
     """
+    planar = clips.read(0).num_places != 3
     if options.views == "given":
-        return options, ""
+        if not planar or options.align in ("none", "center"):
+            return options, ""
+        needs = f"{options.align} needs 3 coordinates, and the clips have 2"
+        if options.align != "spine":
+            raise InputError(f"clips.align {needs}; give --clips.align center")
+        return replace(options, align="center"), f"given, but align center ({needs})"
     if options.views == "auto":
         views, reason = found_views(clips, cameras)
     else:
         views, reason = options.views, "clips.views"
     chosen = dict(SUITED[views])
-    if clips.read(0).num_places != 3:
+    if planar:
         chosen |= IN_THE_PLANE
     words = ", ".join(f"{name} {value}" for name, value in chosen.items())
     found = replace(options, **chosen, views="given")

@@ -119,5 +119,6 @@ def test_subjects_are_counted():
     numbers = [UNKNOWN._replace(subject=subject) for subject in people]
     found = survey(listed(*(stick(f"c{n}") for n in range(3)), numbers=numbers))
     assert found.subjects == {3: 2, 5: 1}
-    assert "subjects: 2, of 1 to 2 recordings each" in str(found)
+    assert "subjects: 2, 1 to 2 recordings each" in str(found)
+    assert "subjects: 2, 3 recordings each" in str(replace(found, subjects={3: 3, 5: 3}))
     assert "subjects" not in str(survey(listed(stick("c"))))

@@ -76,9 +76,10 @@ def same(got, expected):
         pytest.param(2, {"future_head": "dct", "past_frames": 5}, marks=pytest.mark.slow),
     ],
 )
-def test_onnx_equals_the_model(tmp_path, bodies, options):
+def test_onnx_equals_the_model(tmp_path, capfd, bodies, options):
     program = made(bodies, **options)
     written = write_onnx(program, tmp_path / "model.onnx")
+    assert capfd.readouterr().err == ""
     assert written.difference < 1e-4 and "opset" in str(written)
     session = onnxruntime.InferenceSession(written.path)
     for clips, frames in ((1, 33), (2, 64), (3, 100)):
@@ -93,6 +94,9 @@ def test_onnx_equals_the_model(tmp_path, bodies, options):
         with torch.no_grad():
             same(got, program(pos, mask, torch.from_numpy(last)))
     assert [each.name for each in session.get_inputs()] == ["pos", "mask"]
+    if hasattr(torch.onnx.ONNXProgram, "rename_axes"):
+        pos, mask = (each.shape for each in session.get_inputs())
+        assert pos == ["clips", bodies, "frames", 21, 2] and mask == pos[:-1]
     held = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
     assert held["class_names"] == ["a", "b", "c", "d"] and held["layout"]["name"] == "hand21"
     assert held["bodies"] == bodies and held["outputs"] == list(program.outputs)

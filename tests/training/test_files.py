@@ -30,9 +30,11 @@ def test_damaged_config_is_named(tmp_path):
 
 def test_best_checkpoint_goes_before_the_last(tmp_path):
     run = RunDir(tmp_path)
-    with pytest.raises(InputError, match=r"no best\.ckpt or last\.ckpt"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         run.checkpoint()
     run.checkpoints.mkdir()
+    with pytest.raises(InputError, match=r"no best\.ckpt or last\.ckpt.* --resume --out .*best"):
+        run.checkpoint()
     (run.checkpoints / "last.ckpt").touch()
     assert run.checkpoint().name == "last.ckpt"
     (run.checkpoints / "best.ckpt").touch()

@@ -95,6 +95,20 @@ def test_not_a_run(tmp_path, capsys, command):
     assert str(tmp_path) in one_line(capsys)
 
 
+def test_a_run_that_is_not_there_names_those_beside_it(tmp_path, capsys):
+    (tmp_path / "mice").mkdir()
+    assert main(["predict", str(tmp_path / "mise"), "clip.csv"]) == 2
+    assert "(it does not exist) (did you mean 'mice'?)" in one_line(capsys)
+
+
+def test_data_that_is_not_there_names_the_remedy(own_run, capsys):
+    checkpoint = torch.load(own_run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint[RECORD]["run"]["root"] = "clips"
+    torch.save(checkpoint, own_run / "checkpoints" / "best.ckpt")
+    assert main(["evaluate", str(own_run)]) == 2
+    assert "clips: the data of the run is not there; give its --root, or" in one_line(capsys)
+
+
 def reshaped(path):
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"] = {

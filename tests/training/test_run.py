@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training import loggers
+from asgcn_dgl.training import loggers, run
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.modules import JointTraining, Phase
+from asgcn_dgl.training.report import to_go
 
 
 def same(one, other):
@@ -84,6 +86,16 @@ def test_scores_give_the_metrics(trained):
     assert scores["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
     right = scores["logits"].argmax(axis=1) == scores["labels"]
     assert 100 * right.mean() == pytest.approx(metrics["top1"], abs=1e-3)
+
+
+def test_time_that_is_left_is_told_with_seconds_below_ten_minutes():
+    assert [to_go(seconds) for seconds in (45, 130, 119.6, 720)] == [
+        *("45 s", "2 min 10 s", "2 min 0 s", "12 min")
+    ]
+
+
+def test_log_names_the_subjects_that_are_held_out(trained):
+    assert re.search(r"held out \(subject [12]\); ", (trained / "train.log").read_text())
 
 
 def test_log_has_a_line_for_each_epoch(trained):
@@ -575,3 +587,20 @@ def test_a_run_killed_before_its_options_were_written_begins_anew(tiny, tmp_path
     folder.mkdir()
     (folder / ".config.yaml.x7.yaml").write_text("half")
     assert main([*tiny, f"--out={folder}", "--no-evaluate", "--trainer.epochs=1"]) == 0
+
+
+def test_a_run_that_failed_before_its_first_epoch_begins_anew(tiny, tmp_path, monkeypatch, capsys):
+    def failing(*_):
+        raise KilledError
+
+    command = [*tiny, f"--out={tmp_path / 'run'}", "--no-evaluate", "--trainer.epochs=1"]
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(run, "_warm_up", failing)
+        main(command)
+    assert (tmp_path / "run" / "train.log").is_file()
+    (tmp_path / "run" / "notes.txt").touch()
+    assert main(command) == 2  # somebody else's file
+    (tmp_path / "run" / "notes.txt").unlink()
+    assert main(command) == 0
+    assert (tmp_path / "run" / "train.log").read_text().count("options: ") == 1
+    assert main(command) == 2

@@ -168,7 +168,7 @@ def test_inspect_tells_sizes_and_rates(tmp_path, capsys):
     assert main(["prepare", "--data=own", f"--root={root}", f"--out={store}"]) == 0
     assert main(["inspect", store]) == 0
     told = capsys.readouterr().out
-    assert "train takes --clips.unit" in told and "frames a second differ" in told
+    assert "no --clips.unit is given" in told and "frames a second differ" in told
 
 
 def test_frame_rates_are_warned_of_and_brought_to_one(command, tmp_path, caplog, capsys):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from asgcn_dgl.cli import main
+from asgcn_dgl.data import open_store
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_inspect_tells_and_draws(store, tmp_path, capsys):
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "all checksums agree" in text and "split xsub" in text
-    assert "read as synthetic with drop=None, max_bodies=2" in text
+    assert "read as synthetic\n" in text
     assert json.loads(told.read_text())["origin"]["options"]["select"] == "energy"
     assert json.loads(told.read_text())["recordings"] == 39
     assert drawn.read_bytes().startswith(b"\x89PNG")
@@ -64,6 +65,11 @@ def test_mistakes_give_one_line_and_status_2(command, told, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_number_that_no_recording_has(store, capsys):
+def test_a_recording_is_drawn_by_number_or_name(store, tmp_path, capsys):
     assert main(["inspect", str(store), "--plot=39"]) == 2
     assert "--plot must be from 0 to 38" in capsys.readouterr().err
+    assert main(["inspect", str(store), "--plot=nobody"]) == 2
+    assert "no recording 'nobody'" in capsys.readouterr().err
+    name, drawn = open_store(store).names[3], tmp_path / "clip.png"
+    assert main(["inspect", str(store), f"--plot={name}", f"--out={drawn}"]) == 0
+    assert drawn.is_file()

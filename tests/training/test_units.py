@@ -18,7 +18,8 @@ def test_units_that_are_told(told, distance):
 def test_unknown_units_are_not_made_up():
     assert unit_of("own", 3) == unit_of("kinetics", 2) == unit_of("cmu", 3, "none") == Unit("", 1.0)
     assert unit_of("own", 3).text(0.123456) == "0.1235"
-    assert set(UNITS) == {"m", "cm", "mm", "none"}
+    assert unit_of("own", 2, "px").text(12.34) == "12.3 px"
+    assert set(UNITS) == {"m", "cm", "mm", "px", "none"}
 
 
 def test_names_are_those_of_sets_and_formats():

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from asgcn_dgl.data import Clip, ClipList
+from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.clips import make_transform
 from asgcn_dgl.training.config import ClipsConfig
@@ -71,6 +72,16 @@ def test_clips_in_the_plane_are_not_turned_to_a_direction(views):
 def test_options_that_are_given_hold():
     options = ClipsConfig(flip=0.3)
     assert suited(options, clips(0)) == (options, "")
+
+
+def test_given_options_that_need_depth_do_not_reach_clips_in_the_plane():
+    flat = clips(0, 90, dims=2)
+    found, reason = suited(ClipsConfig(flip=0.3), flat)
+    assert (found.align, found.flip) == ("center", 0.3) and "spine needs 3 coordinates" in reason
+    assert suited(found, flat) == (found, "")
+    for align in ("view", "view_clip", "published", "pyskl", "as-gcn"):
+        with pytest.raises(InputError, match=f"{align} needs 3 .* --clips.align center"):
+            suited(ClipsConfig(align=align), flat)
 
 
 @pytest.mark.parametrize("views", SUITED)

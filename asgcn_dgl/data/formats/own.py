@@ -23,7 +23,7 @@ from asgcn_dgl.data.formats.layout_file import (
     fitting,
 )
 from asgcn_dgl.data.formats.npz import names_in_npz, read_npz
-from asgcn_dgl.data.formats.rows import clips_of_table, is_table, read_table
+from asgcn_dgl.data.formats.rows import clips_of_table, is_table, layout_of_table, read_table
 from asgcn_dgl.data.formats.table import (
     NUMBERS,
     TABLE,
@@ -207,7 +207,8 @@ def _read(
     known: dict[str, Any] = {"missing": Missing(**options), "label": label, "meta": meta}
     if path.suffix.lower() == ".npz":
         return read_arrays(path, layouts, name=name, **known)
-    return read_table_clip(path, name, layouts[0], **known)
+    layout = layouts[0] if len(layouts) == 1 else layout_of_table(path, name, layouts)
+    return read_table_clip(path, name, layout, **known)
 
 
 def open_own(

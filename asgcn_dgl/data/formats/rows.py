@@ -18,6 +18,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, plain_name
+from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
@@ -104,11 +105,28 @@ def read_table(
     return pos, mask, score.reshape(shape)
 
 
-def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
+def layout_of_table(path: Path, clip: str, layouts: Sequence[SkeletonLayout]) -> SkeletonLayout:
+    """Return the smallest of several layouts that has all joints of a clip."""
+    table, _ = _load(path)
+    names = table["joint"][table["clip"] == clip].astype(str).unique()
+    fit = [each for each in layouts if set(names) <= _numbers(each).keys()]
+    if not fit:
+        raise InputError(
+            f"{path}: no {LAYOUT_FILES[0]} is beside it, and no supplied layout has its joints "
+            f"({', '.join(names[:3])}, ...); put one there, or name one by --options.layout FILE"
+        )
+    return min(fit, key=lambda each: each.num_joints)
+
+
+def _numbers(layout: SkeletonLayout) -> dict[str, int]:
+    """Number of each joint by what a cell calls it: its name, or its number."""
     known = {str(number): number for number in range(layout.num_joints)}
-    known |= {name: number for number, name in enumerate(layout.joints)}
+    return known | {name: number for number, name in enumerate(layout.joints)}
+
+
+def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
     texts = rows["joint"].astype(str)
-    found = texts.map(known)
+    found = texts.map(_numbers(layout))
     if found.isna().any():
         row = int(found.isna().to_numpy().argmax())
         raise InputError(
@@ -159,7 +177,8 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
 def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     import pandas
 
-    if not path.read_bytes()[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
+    content = path.read_bytes()
+    if not content[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
         raise InputError(f"{path}: no column {NEEDED[0]!r} in the first line")
     how: dict[str, Any] = {
         "dtype": str,
@@ -173,6 +192,15 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     while columns and not columns[-1]:  # rows that end in empty cells
         columns.pop()
     _check_columns(path, columns)
+    text = content.decode(dialect.encoding, "replace").rstrip("\r\n ")
+    # Columns at the end may be left out, but then in more than the last row.
+    before, last = ["", *text.rsplit("\n", 2)][-2:]
+    cells, usual = (row.count(dialect.delimiter) + 1 for row in (last, before))
+    if cells < min(usual, len(columns)) and '"' not in last:
+        raise InputError(
+            f"{path}, line {text.count(chr(10)) + 1}: the last row has {cells} of {len(columns)} "
+            "cells; is the file cut off?"
+        )
     with pandas.read_csv(
         path, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK, **how
     ) as chunks:

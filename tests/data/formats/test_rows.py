@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from asgcn_dgl.data.formats.own import open_own
 from asgcn_dgl.data.formats.rows import clips_of_table, read_table
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout, layout_names
 
 ARM = SkeletonLayout.from_bones("arm", [("a", "b"), ("b", "c")])
+SUPPLIED_ONES = [get_layout(name) for name in layout_names()]
 HEAD = "clip,frame,body,joint,x,y,z,score\n"
 
 
@@ -154,7 +155,9 @@ def test_dos_line_ends_blank_lines_and_quotes(write, tmp_path):
         (",0,a,1,2\n", "line 2: '' cannot be the name"),
         ("k,0,a,1,2\nk,100000000000,a,1,2\n", "100000000001 frames from 0 on would take"),
         ('k,0,"a,1,2\n', "not a usable table"),
-        ("k,0,a,1,2\n" + "x" * 20000, "line 3: '' where a frame number"),
+        ("k,0,a,1,2\n" + "x" * 20000 + ",,,,", "line 3: '' where a frame number"),
+        ("k,0,a,1,2\nk,0,a\n", r"line 3: the last row has 3 of 5 cells; is the file cut off\?"),
+        ("k,0,a,1,2\nk", "line 3: the last row has 1 of 5 cells"),
         ("k,0,a,1,inf\n", "line 2: 'inf' where a number"),
         ("", "no row in it"),
     ],
@@ -192,6 +195,15 @@ def test_a_misspelt_joint_is_answered_with_one_that_looks_like_it(write):
     layout = SkeletonLayout.from_bones("horse", [("croup", "left_hoof")], center="croup")
     with pytest.raises(InputError, match=r"line 2: 'left_fhoof'.*did you mean 'left_hoof'"):
         read_table(path, path.stem, layout)
+
+
+def test_a_file_without_a_layout_has_a_supplied_one_of_its_joints_or_says_so(write):
+    names = get_layout("coco17").joints
+    rows = "".join(f"0,{name},1,2\n" for name in names)
+    assert open_own(write("frame,joint,x,y\n" + rows), SUPPLIED_ONES).read(0).layout.joints == names
+    path = write("frame,joint,x,y\n0,fetlock,1,2\n")
+    with pytest.raises(InputError, match=r"no layout.yaml is beside it, .* \(fetlock, \.\.\.\)"):
+        open_own(path, SUPPLIED_ONES).read(0)
 
 
 def test_what_is_missing_is_told_as_in_arrays(write):
