@@ -113,10 +113,21 @@ class Clip {
     return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
   }
 
-  /** Name of a joint; of several bodies with the body's number. */
-  jointName(joint) {
+  /** The first of the frames in which most joints are seen. */
+  get fullest() {
+    const seen = this.frames.map((_, frame) => this.pose(frame).filter(Boolean).length);
+    return seen.indexOf(Math.max(...seen));
+  }
+
+  /** The body that a joint belongs to. */
+  bodyOf(joint) {
+    return Math.floor(joint / this.joints);
+  }
+
+  /** Name of a joint; of several bodies with the body's number, unless it is known. */
+  jointName(joint, bodyKnown = this.bodies === 1) {
     const name = this.skeleton.joints[joint % this.joints].replaceAll("_", " ");
-    return this.bodies > 1 ? `${name} · ${Math.floor(joint / this.joints) + 1}` : name;
+    return bodyKnown ? name : `${name}, body ${this.bodyOf(joint) + 1}`;
   }
 
   /** Links of the types that are on, the most probable first: {receiver, sender, type, prob}. */
