@@ -119,6 +119,20 @@ class Clip {
     return seen.indexOf(Math.max(...seen));
   }
 
+  /** The joints and bodies that a frame lacks, in words; '' without any. */
+  unseen(frame) {
+    const pose = this.pose(frame);
+    const words = [];
+    let joints = 0;
+    for (let body = 0; body < this.bodies; body++) {
+      const lost = pose.slice(body * this.joints, (body + 1) * this.joints).filter((point) => !point).length;
+      if (lost === this.joints && this.bodies > 1) words.push(`body ${body + 1}`);
+      else joints += lost;
+    }
+    if (joints) words.push(joints === 1 ? "1 joint" : `${joints} joints`);
+    return words.join(" and ");
+  }
+
   /** The body that a joint belongs to. */
   bodyOf(joint) {
     return Math.floor(joint / this.joints);

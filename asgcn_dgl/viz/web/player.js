@@ -107,7 +107,6 @@ class Player {
     for (const node of document.querySelectorAll(".of-space")) node.hidden = clip.flat;
     for (const node of document.querySelectorAll(".of-bodies")) node.hidden = clip.bodies < 2;
     offerNumbers("names-body", "body ", clip.bodies);
-    byId("unseen").hidden = clip.frames.every((_, frame) => clip.pose(frame).every(Boolean));
     byId("links-controls").hidden = !clip.links;
     byId("matrix-panel").hidden = !clip.links;
     for (const node of document.querySelectorAll(".of-path")) node.hidden = !clip.path;
@@ -131,7 +130,7 @@ class Player {
       ...(clip.response ? [swatch("feature response", "response")] : []),
       ...(clip.future && clip.bodies === 1 ? [swatch("predicted", "future")] : []),
       ...(clip.future && clip.bodies > 1 ? Array.from({ length: Math.min(clip.bodies, 3) }, (_, body) =>
-        swatch(`${ORDINALS[body]} body, predicted`, futureColor(body))) : []),
+        swatch(`${ORDINALS[body]}, predicted`, futureColor(body))) : []),
     );
   }
 
@@ -209,8 +208,8 @@ class Player {
   tell() {
     const { clip, frame } = this;
     const after = frame - clip.futureStart + 1;
-    const lost = clip.pose(frame).filter((point) => !point).length;
-    byId("unseen").textContent = lost ? `${lost} of ${clip.size} joints not seen in this frame` : "All joints seen in this frame";
+    const lost = clip.unseen(frame);
+    byId("unseen").textContent = lost && `${lost} not seen in this frame`;
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
@@ -292,7 +291,7 @@ class Player {
     const sure = links.filter(({ prob }) => prob > USUAL_THRESHOLD).length;
     const alike = mostOf(sure, links.length);
     byId("alike").hidden = !alike;
-    byId("alike").textContent = `${linked(sure, links.length)} with a probability above ${USUAL_THRESHOLD}: none stands out.`;
+    byId("alike").textContent = `Here ${linked(sure, links.length)} with a probability above ${USUAL_THRESHOLD}: none stands out.`;
     const name = (joint) => this.clip.jointName(joint, blocks > 1 || this.clip.bodies === 1);
     byId("strongest").replaceChildren(...(alike ? [] : links.slice(0, LINKS_LISTED)).map(({ receiver, sender, prob }) =>
       bar(`${name(sender)} → ${name(receiver)}`, [prob], prob.toFixed(2))));

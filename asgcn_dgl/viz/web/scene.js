@@ -239,7 +239,7 @@ class Scene {
     if (!own.length) return [0, 0, 0];
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const wide = Math.max(Math.max(...own) - Math.min(...own), 0.25 * (clip.box[2][1] - clip.box[2][0]));
-    return scaled(right, others.length && mean(own) < mean(others) ? -wide : wide);
+    return scaled(right, 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide));
   }
 
   /** The links as curves: of each type the stronger half thick, the other thin. */
