@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,22 +72,39 @@ def write_report(
     pages = [_page(gallery, places, unit) for gallery in galleries]
     titles = [page.title for page in pages]
     if len(set(titles)) < len(titles):
-        pages = [
-            replace(page, title=str(g.run.path)) for page, g in zip(pages, galleries, strict=True)
-        ]
-    paths = " ".join(str(gallery.run.path) for gallery in galleries)
-    config_file = galleries[0].run.config_file
+        titles = [str(gallery.run.path) for gallery in galleries]
+    dims = pages[0].exhibits[0].pos.shape[3]
+    errors = _errors(galleries, unit_of(galleries[0].restored.config.data, dims, unit))
+    pages = [
+        replace(page, title=title, cards=_cards(gallery.metrics, error))
+        for page, title, gallery, error in zip(pages, titles, galleries, errors, strict=True)
+    ]
+    subtitle = pages[0].subtitle
+    if other is not None:
+        subtitle = "\n".join(f"{page.title}: {page.subtitle}" for page in pages)
+    runs = [gallery.run for gallery in galleries]
+    given = {"up": up, "unit": unit, "root": root, "checkpoint": checkpoint}
+    again = ["report", *(run.path for run in runs), "--clips", clips]
+    again += [f"--{name}={value}" for name, value in given.items() if value not in (None, "auto")]
     page = replace(
         pages[0],
+        subtitle=subtitle,
         up=find_up(pages[0].exhibits, up),
         other=pages[1] if other is not None else None,
         commands={
-            "Train it again": f"asgcn-dgl train --config {config_file} --out runs/again",
-            "Score the test clips again": f"asgcn-dgl evaluate {galleries[0].run.path}",
-            "Make this page again": f"asgcn-dgl report {paths} --clips {clips}",
+            "Train it again": _lines(
+                ["train", "--config", run.config_file, "--out", f"{run.path}_again"] for run in runs
+            ),
+            "Score the test clips again": _lines(["evaluate", run.path] for run in runs),
+            "Make this page again": _lines([[*again, "--out", target]]),
         },
     )
     return write_page(target, page)
+
+
+def _lines(commands: Iterable[Sequence[Any]]) -> str:
+    """Return commands as they are typed, a line each."""
+    return "\n".join(shlex.join(["asgcn-dgl", *map(str, each)]) for each in commands)
 
 
 def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Page:
@@ -111,9 +129,8 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
         ],
         exhibits=exhibits,
         class_names=gallery.class_names,
-        cards=_cards(found, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
         confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
-        curves=curve_panels(gallery.history),
+        curves=_curves(gallery, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
         facts=_facts(gallery, use),
         notices=notices,
     )
@@ -125,7 +142,15 @@ def _check_name(target: Path) -> None:
     check_target(target)
 
 
-def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
+def _errors(galleries: Sequence[Gallery], unit: Unit) -> list[tuple[str, ...]]:
+    """Return the error of each run's prediction and of the last pose; () without a prediction."""
+    found = [gallery.metrics.get("prediction") for gallery in galleries]
+    pairs = [(each["mpjpe"], each["zero_velocity"]) if each else () for each in found]
+    texts = iter(unit.texts(value for pair in pairs for value in pair))
+    return [tuple(next(texts) for _ in pair) for pair in pairs]
+
+
+def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """Return the figures at the top."""
     chance = 100 / len(found["per_class"])
     cards = [
@@ -134,11 +159,25 @@ def _cards(found: dict[str, Any], unit: Unit) -> list[tuple[str, str, str]]:
     ]
     if len(found["per_class"]) > 5:  # else always 100 %
         cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
-    future = found.get("prediction")
-    if future:
-        error, still = (unit.text(future[name], 0) for name in ("mpjpe", "zero_velocity"))
-        cards.append(("Prediction error", error, f"last pose repeated {still}"))
+    if errors:
+        cards.append(("Prediction error", errors[0], f"last pose repeated {errors[1]}"))
     return [*cards, ("Test clips", str(found["clips"]), "")]
+
+
+def _curves(gallery: Gallery, unit: Unit) -> dict[str, dict[str, dict[int, float]]]:
+    """Return the charts of the training, errors in the unit of the figures at the top."""
+    charts = curve_panels(gallery.history)
+    errors = charts.pop("prediction error", None)
+    if errors is None:
+        return charts
+    scale = (gallery.restored.config.clips.unit or 1.0) * unit.factor
+    name = f"prediction error ({unit.name or 'unit of the recordings'})"
+    return charts | {
+        name: {
+            label: {epoch: scale * value for epoch, value in curve.items()}
+            for label, curve in errors.items()
+        }
+    }
 
 
 def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
@@ -153,7 +192,9 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
         types = ", ".join(f"{each['linked']:.0%}" for each in use["types"])
         facts["Pairs linked"] = f"{use['linked']:.0%} above 0.5, {use['strong']:.0%} above 0.9"
         facts["By type, above 0.5"] = types
-        facts["Difference of actions"] = f"{use['difference']:.3f} of a link, in the mean"
+        facts["Links of two actions"] = (
+            f"differ by {use['difference']:.3f} in probability, on average"
+        )
     facts |= {
         "Data": f"{config.data}, protocol {found['protocol']}, {found['clips']} test clips",
         "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import floor, isfinite, log10
 from typing import Literal, NamedTuple, get_args
 
 UnitName = Literal["m", "cm", "mm", "px", "none"]
@@ -41,6 +43,19 @@ class Unit(NamedTuple):
         if not self.name:
             return f"{distance:.4g}"
         return f"{self.factor * distance:.{digits}f}"
+
+    def texts(self, distances: Iterable[float]) -> list[str]:
+        """Return distances as they are written together: as many decimals, three digits at most.
+
+        Examples
+        --------
+        >>> Unit("mm", 1000.0).texts([0.0495, 0.1579]), Unit("", 1.0).texts([8.597, 18.59])
+        (['50 mm', '158 mm'], ['8.6', '18.6'])
+        """
+        values = [self.factor * distance for distance in distances]
+        largest = max((value for value in values if isfinite(value)), default=0.0)
+        decimals = max(0, 2 - floor(log10(largest))) if largest > 0 else 0
+        return [f"{value:.{decimals}f} {self.name}".rstrip() for value in values]
 
 
 def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:

@@ -258,6 +258,7 @@ def _clip(seen: Sequence[Exhibit], up: str, most_frames: int) -> dict[str, Any]:
         "total": exhibit.num_frames,
         "frames": kept.tolist(),
         "steps": exhibit.steps,
+        "flat": exhibit.pos.shape[3] == 2,
         "turn": round(_turn(exhibit, up), 4),
         "unit": unit,
         "whole": whole,

@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from matplotlib.collections import LineCollection
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.report import draw_clip, read_raw, write_view
+from asgcn_dgl.experiments.report import _curves, _errors, draw_clip, read_raw, write_view
 from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.training.units import Unit
 
 
 def data_of(path):
@@ -51,7 +53,10 @@ def test_report_of_a_run(run_dir, tmp_path, capsys):
     assert run["cards"][0]["value"] == f"{metrics['top1']:.1f} %"
     assert set(run["curves"]) == {"A-link inference: loss", "joint training: loss", "top-1 (%)"}
     assert dict(run["facts"])["Seed"] == "0"
-    assert dict(data["commands"])["Score the test clips again"] == f"asgcn-dgl evaluate {run_dir}"
+    commands = dict(data["commands"])
+    assert commands["Score the test clips again"] == f"asgcn-dgl evaluate {run_dir}"
+    again = f"asgcn-dgl report {run_dir} --clips 5 --out {out}"
+    assert commands["Make this page again"] == again
     clip = data["clips"][0]
     (model,) = clip["models"]
     assert model["links"]["types"] == 2 and clip["steps"] == 10 and model["response"]
@@ -59,7 +64,10 @@ def test_report_of_a_run(run_dir, tmp_path, capsys):
 
 def test_report_of_two_runs(run_dir, baseline_dir, tmp_path, capsys):
     out = tmp_path / "both.html"
-    assert main(["report", str(run_dir), str(baseline_dir), f"--out={out}", "--clips=3"]) == 0
+    assert (
+        main(["report", str(run_dir), str(baseline_dir), "--up=y", f"--out={out}", "--clips=3"])
+        == 0
+    )
     data = data_of(out)
     assert [run["name"] for run in data["runs"]] == ["tiny", "baseline"]
     for place, folder in enumerate((run_dir, baseline_dir)):
@@ -69,10 +77,33 @@ def test_report_of_two_runs(run_dir, baseline_dir, tmp_path, capsys):
     for clip in data["clips"]:
         ours, other = clip["models"]
         assert ours["links"] and other["links"] is None and ours["future"] and not other["future"]
-    assert dict(data["commands"])["Make this page again"].split()[2:4] == [
-        str(run_dir),
-        str(baseline_dir),
+    commands = dict(data["commands"])
+    again = f"asgcn-dgl report {run_dir} {baseline_dir} --clips 3 --up=y --out {out}"
+    assert commands["Make this page again"] == again
+    both = [f"asgcn-dgl evaluate {folder}" for folder in (run_dir, baseline_dir)]
+    assert commands["Score the test clips again"].split("\n") == both
+    trained = commands["Train it again"].split("\n")
+    assert len(trained) == 2 and all(line.endswith("_again") for line in trained)
+    lines = data["subtitle"].split("\n")
+    assert [line.split(":")[0] for line in lines] == ["tiny", "baseline"]
+    assert all("checkpoint, epoch" in line for line in lines)
+
+
+def test_errors_have_one_unit_and_few_digits():
+    config = SimpleNamespace(clips=SimpleNamespace(unit=260.0))
+    restored = SimpleNamespace(config=config)
+    runs = [
+        SimpleNamespace(
+            restored=restored,
+            history={"joint": {"val/mpjpe": {1: 0.05}}},
+            metrics={"prediction": prediction},
+        )
+        for prediction in ({"mpjpe": 8.597, "zero_velocity": 18.59}, None)
     ]
+    curves = _curves(runs[0], Unit("", 1.0))
+    assert curves == {"prediction error (unit of the recordings)": {"validation": {1: 13.0}}}
+    assert "prediction error (mm)" in _curves(runs[0], Unit("mm", 10.0))
+    assert _errors(runs, Unit("", 1.0)) == [("8.6", "18.6"), ()]
 
 
 def test_types_that_link_everything_are_warned_of(run_dir, tmp_path, caplog, monkeypatch):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
 from asgcn_dgl.experiments.report import write_report, write_view
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import WebDriverException  # noqa: E402
@@ -87,6 +86,11 @@ class Report:
         driver.get_log("browser"), driver.get_log("performance")
         driver.get(path.as_uri() + place)
         self.until(lambda: self.id("viewer").get_attribute("data-clip"))
+
+    def go(self, name):
+        """Open a clip by the address."""
+        self.script("location.hash = arguments[0]", f"clip={name}")
+        self.until(lambda: self.id("viewer").get_attribute("data-clip") == name)
 
     def rest(self):
         """Stop a page that plays: drawing by the processor keeps it from answering."""
@@ -219,6 +223,34 @@ def test_an_address_may_name_clip_and_frame(driver, page, gallery):
     assert opened.all("#clips-body tr.chosen .open")[0].text == gallery.names[2]
 
 
+def test_the_open_page_follows_its_address(opened, gallery):
+    name = next(name for name in gallery.names[3:] if name != opened.id("clip-name").text)
+    opened.id("filter-name").send_keys("nothing is named so")
+    opened.script("location.hash = arguments[0]", f"clip={name}&frame=7")
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") == name)
+    opened.until(lambda: opened.frame() == 7)
+
+
+def test_a_lowered_threshold_is_told(opened):
+    code = (
+        "const { player } = window.report; const links = player.clip.models[0].links;"
+        "links.values = links.values.map(() => arguments[0]); return player.use(0)"
+    )
+    said = opened.id("links-count")
+    opened.script(code, 25)  # of 255, for each of two types
+    assert "no link is stronger than 0.20: threshold lowered" in said.text
+    assert float(opened.id("threshold").get_attribute("value")) == pytest.approx(0.19)
+    opened.slide("threshold", 0.1)
+    opened.until(lambda: "lowered" not in said.text)
+    opened.script(code, 120)
+    opened.slide("threshold", 0.9)
+    opened.until(lambda: re.match(r"all \d+ pairs are linked, ", said.text))
+    opened.id("matrix-panel").find_element("css selector", "summary").click()
+    opened.until(lambda: opened.id("alike").is_displayed())
+    assert "pairs are linked with a probability above 0.9" in opened.id("alike").text
+    assert not opened.all("#strongest li")
+
+
 def test_links_by_type_and_threshold(opened, gallery):
     name = opened.id("clip-name").text
     (exhibit,) = gallery.exhibits([gallery.place(name)])
@@ -259,9 +291,34 @@ def test_responses_and_predictions_are_switched(opened, gallery):
     assert opened.id("frame").text.endswith("predicted +10")
     over = opened.trace(5, "x")
     opened.id("future-beside").click()
-    opened.until(lambda: opened.trace(5, "x") > over)
+    opened.until(lambda: opened.trace(5, "x") != over)
     opened.id("show-future").click()
     opened.until(lambda: opened.points(4) == 0)
+
+
+def test_the_timeline_marks_the_prediction(opened):
+    scrub, mark = opened.id("scrub"), opened.id("future-mark")
+    last = int(scrub.get_attribute("max"))
+    thumb = 8 + (scrub.rect["width"] - 16) * (last - 9) / last
+    assert mark.rect["x"] - scrub.rect["x"] == pytest.approx(thumb, abs=1)
+    assert mark.rect["height"] > 15
+    opened.id("to-future").click()
+    opened.until(lambda: opened.frame() == last - 9)
+    assert opened.id("frame").text.endswith("predicted +1")
+
+
+def test_predictions_of_two_bodies_stand_outside(opened, two_bodies):
+    opened.go(two_bodies.name)
+    opened.id("to-future").click()
+    opened.id("future-beside").click()
+    ghosts = opened.script("return document.getElementById('scene').data[5].marker.color")
+    joints = len(ghosts) // 2
+    assert len(set(ghosts[:joints])) == len(set(ghosts[joints:])) == 1
+    assert ghosts[0] != ghosts[-1]
+    ways = np.array(opened.script("return window.report.scene.shifts"))
+    assert ways[0] @ ways[1] < 0  # away from each other
+    text = opened.id("legend").text
+    assert "first, predicted" in text and "second, predicted" in text
 
 
 def joints_on_stage(opened):
@@ -282,6 +339,7 @@ def test_a_joint_under_the_pointer_is_named(opened):
     actions.perform()
     opened.until(lambda: opened.id("hover").is_displayed())
     assert opened.id("hover").text == name
+    assert opened.id("hover").rect["y"] >= opened.id("stage").rect["y"]
     actions = ActionBuilder(opened.driver)
     actions.pointer_action.move_to_location(5, 5)
     actions.perform()
@@ -320,24 +378,37 @@ def test_a_moving_body_stays_on_the_stage(driver, trotting, named):
         opened.until(fits)  # when it is painted
 
 
-def test_names_of_all_joints_stand_apart(opened, gallery):
-    two = next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
-    shown = Report(opened.driver, Path(unquote(urlparse(opened.driver.current_url).path)),
-                   f"#clip={two.name}")  # fmt: skip
-    shown.until(lambda: shown.id("clip-name").text == two.name)
-    shown.id("show-names").click()
-    seen = int(two.mask[:, 0].sum())
-    shown.until(lambda: len(shown.all("#names text")) == seen)
-    boxes = [(node.text, node.rect) for node in shown.all("#names text")]
-    assert {text[-1] for text, _ in boxes} == {"1", "2"}
-    stage = shown.id("stage").rect
+@pytest.fixture
+def two_bodies(gallery):
+    return next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
+
+
+def test_the_names_of_a_body_stand_apart(opened, two_bodies):
+    opened.go(two_bodies.name)
+    opened.id("show-names").click()
+    for body in range(2):
+        Select(opened.id("names-body")).select_by_visible_text(f"body {body + 1}")
+        seen = int(two_bodies.mask[body, opened.frame()].sum())
+        opened.until(lambda n=seen: len(opened.all("#names text")) == n)
+    boxes = [(node.text, node.rect) for node in opened.all("#names text")]
+    assert len({text for text, _ in boxes}) == len(boxes)
+    stage = opened.id("stage").rect
     for number, (_, a) in enumerate(boxes):
         assert stage["x"] <= a["x"] and a["x"] + a["width"] <= stage["x"] + stage["width"]
         for _, b in boxes[:number]:
             beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
             assert beside or abs(a["y"] - b["y"]) >= 11
-    shown.id("show-names").click()
-    shown.until(lambda: not shown.all("#names text"))
+    opened.id("show-names").click()
+    opened.until(lambda: not opened.all("#names text"))
+    assert {name[-6:] for name, *_ in joints_on_stage(opened)} == {"body 1", "body 2"}
+
+
+def test_links_are_told_by_body(opened, two_bodies):
+    opened.go(two_bodies.name)
+    opened.slide("threshold", 0.05)
+    opened.until(lambda: " in body 1" in opened.id("links-count").text)
+    shares = re.findall(r"(\d+) in body", opened.id("links-count").text)
+    assert sum(map(int, shares)) == 15
 
 
 def test_the_strongest_links_are_drawn_first(opened):
@@ -356,7 +427,7 @@ def test_the_matrix_has_all_names(opened, gallery):
     names = [name.replace("_", " ") for name in gallery.restored.model.layouts[0].joints]
     for axis in ("xtick", "ytick"):
         found = [node.get_attribute("textContent") for node in opened.all(f"#matrix .{axis} text")]
-        assert [text.split(" · ")[0] for text in found] == names
+        assert found == names
     assert len(opened.all("#strongest li")) == 24
     shares = [float(node.text) for node in opened.all("#strongest .value")]
     assert shares == sorted(shares, reverse=True)
@@ -395,6 +466,9 @@ def test_on_a_phone_the_viewer_comes_first(driver, page):
         assert min(tops, key=tops.get) == "viewer" and tops["viewer"] < 350
         # The page itself does not scroll sideways; its tables do, and say so.
         assert opened.script("return document.documentElement.scrollWidth") <= 400
+        for card in opened.all("#cards > div"):
+            assert card.rect["x"] + card.rect["width"] <= 400
+        assert max(row.rect["height"] for row in opened.all("#clips-body tr")) < 40
         hints = opened.all("#clips-panel .hint, #confusion-panel .hint")
         opened.until(lambda: all(hint.is_displayed() for hint in hints))
         table = opened.all("#clips-panel .scroll")[0]
@@ -496,6 +570,40 @@ def test_raw_clips_without_a_model(driver, gallery, tmp_path):
         assert not opened.id(name).is_displayed()
     assert opened.points(1) > 0
     assert opened.complaints() == []
+
+
+def test_planar_clips_are_drawn_flat(driver, tmp_path):
+    """From straight ahead, without a floor; the page opens where all joints are seen."""
+    layout = get_layout("coco17")
+    pos = np.asarray(layout.pose)[None, None] + np.zeros((1, 9, 1, 1))
+    pos[0, :2, :3] = np.nan
+    clip = Clip.from_positions("flat", layout, pos)
+    opened = Report(driver, write_view([clip], tmp_path / "view.html"))
+    assert opened.frame() == 2 and not opened.id("unseen").text
+    shown = [node.text for node in opened.all("[data-view]") if node.is_displayed()]
+    assert shown == ["Front"]
+    assert opened.points(0) == 0  # no floor
+    opened.press("scene", Keys.ARROW_RIGHT)
+    eye = opened.script("return window.report.scene.camera")
+    assert (eye["x"], eye["z"]) == pytest.approx((0, 0)) and eye["y"] < 0
+    opened.until(lambda: joints_on_stage(opened))
+    _, x, y = np.array(joints_on_stage(opened)).T
+    places = np.column_stack([x.astype(float), -y.astype(float)])
+    scale = np.ptp(places, axis=0) / np.ptp(layout.pose, axis=0)
+    assert scale[0] == pytest.approx(scale[1], rel=1e-3)
+    opened.slide("scrub", 0)
+    opened.until(lambda: opened.id("unseen").text == "3 joints not seen in this frame")
+    assert opened.complaints() == []
+
+
+def test_the_viewer_is_whole(driver, page):
+    opened = Report(driver, page)
+    viewer = opened.id("viewer")
+    heights = "return [arguments[0].scrollHeight, arguments[0].clientHeight]"
+    inner, outer = opened.script(heights, viewer)
+    assert inner <= outer  # nothing in it scrolls
+    room = opened.script("return innerHeight")
+    opened.until(lambda: ("stays" in viewer.get_attribute("class")) == (outer + 34 <= room))
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_flat_clips_stand_upright(tmp_path):
     for each in (clip, image):
         facts = data_of(written(tmp_path, [each]))["clips"][0]
         points = positions(facts["pos"], 2, facts["unit"])
-        assert (np.nan_to_num(points[..., 1]) == 0).all()
+        assert (np.nan_to_num(points[..., 1]) == 0).all() and facts["flat"]
         nose, ankle = LAYOUT.index("nose"), LAYOUT.index("left_ankle")
         assert np.nanmean(points[..., nose, 2]) > np.nanmean(points[..., ankle, 2]) + 1
 

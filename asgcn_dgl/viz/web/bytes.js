@@ -113,10 +113,35 @@ class Clip {
     return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
   }
 
-  /** Name of a joint; of several bodies with the body's number. */
-  jointName(joint) {
+  /** The first of the frames in which most joints are seen. */
+  get fullest() {
+    const seen = this.frames.map((_, frame) => this.pose(frame).filter(Boolean).length);
+    return seen.indexOf(Math.max(...seen));
+  }
+
+  /** The joints and bodies that a frame lacks, in words; '' without any. */
+  unseen(frame) {
+    const pose = this.pose(frame);
+    const words = [];
+    let joints = 0;
+    for (let body = 0; body < this.bodies; body++) {
+      const lost = pose.slice(body * this.joints, (body + 1) * this.joints).filter((point) => !point).length;
+      if (lost === this.joints && this.bodies > 1) words.push(`body ${body + 1}`);
+      else joints += lost;
+    }
+    if (joints) words.push(joints === 1 ? "1 joint" : `${joints} joints`);
+    return words.join(" and ");
+  }
+
+  /** The body that a joint belongs to. */
+  bodyOf(joint) {
+    return Math.floor(joint / this.joints);
+  }
+
+  /** Name of a joint; of several bodies with the body's number, unless it is known. */
+  jointName(joint, bodyKnown = this.bodies === 1) {
     const name = this.skeleton.joints[joint % this.joints].replaceAll("_", " ");
-    return this.bodies > 1 ? `${name} · ${Math.floor(joint / this.joints) + 1}` : name;
+    return bodyKnown ? name : `${name}, body ${this.bodyOf(joint) + 1}`;
   }
 
   /** Links of the types that are on, the most probable first: {receiver, sender, type, prob}. */

@@ -30,6 +30,7 @@ function chartLayout(more) {
 }
 
 const STILL = { displayModeBar: false, responsive: true };
+const STILL_POSE = "last pose repeated";
 const CURVE_COLORS = { train: "quiet", validation: "accent", "last pose repeated": "bad" };
 const CURVE_DASHES = { train: "dot", validation: "solid", "last pose repeated": "dash" };
 
@@ -39,20 +40,23 @@ function drawCurves(runs) {
   byId("curves-panel").hidden = !names.length;
   byId("curves").replaceChildren(...names.map(() => make("div")));
   names.forEach((name, number) => {
-    const traces = runs.flatMap((run, place) => Object.entries(run.curves[name] ?? {}).map(([label, [x, y]]) => ({
-      type: "scatter", mode: x.length > 1 ? "lines" : "markers", x, y,
-      name: runs.length > 1 ? `${run.name}, ${label}` : label,
-      line: runs.length > 1
-        ? { color: color(place ? "bad" : "accent"), width: 2, dash: CURVE_DASHES[label] }
-        : { color: color(CURVE_COLORS[label]), width: 2, dash: label.startsWith("last") ? "dash" : "solid" },
-    })));
+    const first = runs.find((run) => run.curves[name]);
+    const traces = runs.flatMap((run, place) => Object.entries(run.curves[name] ?? {})
+      .filter(([label, curve]) => run === first || label !== STILL_POSE || curve[1][0] !== first.curves[name][label]?.[1][0])
+      .map(([label, [x, y]]) => ({
+        type: "scatter", mode: x.length > 1 ? "lines" : "markers", x, y,
+        name: runs.length > 1 && label !== STILL_POSE ? `${run.name}, ${label}` : label,
+        line: runs.length > 1
+          ? { color: color(label === STILL_POSE ? "quiet" : place ? "bad" : "accent"), width: 2, dash: CURVE_DASHES[label] }
+          : { color: color(CURVE_COLORS[label]), width: 2, dash: label === STILL_POSE ? "dash" : "solid" },
+      })));
     const node = byId("curves").children[number];
     node.setAttribute("role", "img");
     const ends = traces.map((trace) => `${trace.name} ends at ${trace.y.at(-1)}`);
     node.setAttribute("aria-label", `${name} by epoch: ${ends.join(", ")}`);
     const layout = chartLayout({
       title: { text: name, font: { size: 13 }, x: 0.02, xanchor: "left", y: 0.97 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.3, yanchor: "top", font: { size: 11 } },
+      legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } },
       xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: Math.ceil(Math.max(...traces.flatMap(({ x }) => x)) / 8) },
       yaxis: {},
     });
@@ -84,7 +88,7 @@ function drawClasses(classes, runs) {
 /** The links of a clip's body as a matrix, of one type or of all (-1). */
 function linkMatrix(node, clip, type, block) {
   const { types, size, values } = clip.links;
-  const names = Array.from({ length: size }, (_, k) => clip.jointName(clip.links.blocks > 1 ? k + block * size : k));
+  const names = Array.from({ length: size }, (_, k) => clip.jointName(k, clip.links.blocks > 1 || clip.bodies === 1));
   const kinds = type < 0 ? [...Array(types).keys()] : [type];
   const value = (i, j) => kinds.reduce((sum, c) => sum + values[((block * types + c) * size + i) * size + j] / 255, 0);
   const z = names.map((_, i) => names.map((_, j) => (i === j ? null : value(i, j))));

@@ -47,8 +47,10 @@ function fit() {
     hint.classList.toggle("needed", scrollWidth > clientWidth + 1);
   }
   const left = document.querySelector(".left");
-  const room = byId("viewer").offsetHeight - left.offsetHeight;
+  const viewer = byId("viewer");
+  viewer.classList.toggle("stays", viewer.offsetHeight + 32 <= innerHeight);
   const classes = byId("classes-panel");
+  const room = viewer.offsetHeight - left.offsetHeight;
   if (classes.parentElement !== left && room > classes.offsetHeight + 20 && innerWidth >= 1100) left.append(classes);
 }
 new ResizeObserver(fit).observe(document.querySelector("main"));
@@ -61,22 +63,24 @@ function fail(error) {
   console.error(error);
 }
 
-/** The clip and frame that the address asks for, as in report.html#clip=NAME&frame=30. */
-function openFirst() {
+/** Open the clip and frame that the address asks for, as in report.html#clip=NAME&frame=30. */
+function openAsked() {
   const asked = new URLSearchParams(location.hash.slice(1));
-  const rows = table.rows().filter((row) => row.clip >= 0);
-  const row = rows.find(({ name }) => name === asked.get("clip")) ?? rows[0];
-  if (!row || table.chosen) return;
+  const rows = data.rows.filter((row) => row.clip >= 0);
+  const row = rows.find(({ name }) => name === asked.get("clip")) ?? (table.chosen ? null : rows[0]);
+  if (!row) return;
   table.choose(row).then(() => {
+    if (!asked.has("frame")) return;
     const frame = player.clip?.frames.findIndex((number) => number >= Number(asked.get("frame")));
-    if (frame > 0) player.seek(frame);
+    if (frame >= 0) player.seek(frame);
   });
 }
 
 function drawAll() {
   drawCurves(data.runs);
   new Names(scene);
-  openFirst();
+  if (!table.chosen) openAsked();
+  addEventListener("hashchange", openAsked);
 }
 
 window.report = { scene, player, table };

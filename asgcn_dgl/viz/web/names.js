@@ -1,4 +1,4 @@
-// Names of joints over the scene: in two columns beside the bodies, or of the one under the pointer.
+// Names of joints over the scene: of one body in two columns, or of the joint under the pointer.
 
 const NAME_HEIGHT = 13;
 const NEAR = 18;
@@ -7,7 +7,7 @@ const LETTER_WIDTH = 6.2;
 /** Pixels that the names of a clip's joints take on either side of the stage, if they are shown. */
 function namesWidth(clip) {
   if (!byId("show-names").checked) return 0;
-  const longest = clip.skeleton.joints.reduce((most, _, joint) => Math.max(most, clip.jointName(joint).length), 0);
+  const longest = Math.max(...clip.skeleton.joints.map((name) => name.length));
   return LETTER_WIDTH * longest + 16;
 }
 
@@ -36,19 +36,21 @@ class Names {
     if (node.hidden) return;
     node.textContent = this.scene.clip.jointName(joint);
     node.style.left = `${Math.max(60, Math.min(clientX - left, byId("stage").clientWidth - 60))}px`;
-    node.style.top = `${Math.max(30, clientY - top)}px`;
+    node.style.top = `${Math.max(44, clientY - top)}px`;
   }
 
   /** Write the names beside the bodies, each with a line to its joint, as many as find room. */
   draw() {
     const pixels = byId("show-names").checked ? this.scene.pixels() : [];
-    const state = pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ");
+    const body = Number(byId("names-body").value);
+    const state = `${body} ${pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ")}`;
     if (state === this.shown) return;
     this.shown = state;
     const { clientWidth: width, clientHeight: height } = byId("stage");
     const { clip } = this.scene;
     const parts = [];
-    const seen = [...pixels.keys()].filter((joint) => pixels[joint]).sort((a, b) => pixels[a][0] - pixels[b][0]);
+    const seen = [...pixels.keys()].filter((joint) => pixels[joint] && clip.bodyOf(joint) === body)
+      .sort((a, b) => pixels[a][0] - pixels[b][0]);
     const half = Math.ceil(seen.length / 2);
     for (const [side, anchor, x] of [[seen.slice(0, half), "start", 8], [seen.slice(half), "end", width - 8]]) {
       const column = side.slice(0, Math.floor(height / NAME_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
@@ -61,7 +63,7 @@ class Names {
       }
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];
-        const name = clip.jointName(joint);
+        const name = clip.jointName(joint, true);
         const from = x + (anchor === "start" ? 1 : -1) * (LETTER_WIDTH * name.length + 4);
         parts.push(shape("line", { x1: from, y1: places[k], x2: toX, y2: toY }),
           shape("text", { x, y: places[k], "text-anchor": anchor }, name));

@@ -1,6 +1,7 @@
 // The viewer: plays a clip, and sets what is drawn with it.
 
 const FRAMES_PER_SECOND = 30;
+const USUAL_THRESHOLD = 0.9;
 const WEAK_LINKS_SHOWN = 20;
 const LINKS_LISTED = 24;
 
@@ -18,13 +19,20 @@ class Player {
       this.pause();
       this.seek(Number(event.target.value));
     });
-    byId("threshold").addEventListener("input", () => this.chooseLinks());
+    byId("threshold").addEventListener("input", () => {
+      this.thresholdSet = true;
+      this.chooseLinks();
+    });
     byId("most").addEventListener("input", () => this.chooseLinks());
     byId("link-types").addEventListener("change", () => this.chooseLinks());
     for (const id of ["show-response", "show-future"]) {
       byId(id).addEventListener("change", () => this.draw());
     }
     byId("show-names").addEventListener("change", () => this.clip && scene.face());
+    byId("to-future").addEventListener("click", () => {
+      this.pause();
+      this.seek(this.clip.futureStart);
+    });
     for (const id of ["future-beside", "follow"]) byId(id).addEventListener("change", () => this.stage());
     for (const id of ["matrix-type", "matrix-body"]) byId(id).addEventListener("change", () => this.drawMatrix());
     for (const button of document.querySelectorAll("[data-view]")) {
@@ -46,7 +54,7 @@ class Player {
     await library();
     if (asked !== this.asked) return; // another clip was chosen meanwhile
     this.clip = this.clips.get(place);
-    this.frame = 0;
+    this.frame = this.clip.fullest;
     await this.use(this.run);
     byId("viewer").dataset.clip = this.clip.name;
   }
@@ -96,6 +104,9 @@ class Player {
   /** Offer what the clip has. */
   offer() {
     const { clip } = this;
+    for (const node of document.querySelectorAll(".of-space")) node.hidden = clip.flat;
+    for (const node of document.querySelectorAll(".of-bodies")) node.hidden = clip.bodies < 2;
+    offerNumbers("names-body", "body ", clip.bodies);
     byId("links-controls").hidden = !clip.links;
     byId("matrix-panel").hidden = !clip.links;
     for (const node of document.querySelectorAll(".of-path")) node.hidden = !clip.path;
@@ -103,22 +114,23 @@ class Player {
     for (const node of document.querySelectorAll(".of-future")) node.hidden = !clip.future;
     const scrub = byId("scrub");
     scrub.max = clip.length - 1;
-    scrub.style.setProperty("--future-from", `${(100 * clip.futureStart) / clip.length}%`);
+    scrub.parentElement.style.setProperty("--future-from", clip.futureStart / (clip.length - 1));
     if (clip.links && byId("link-types").children.length !== clip.links.types) this.offerTypes();
     if (clip.links) this.offerMatrices();
     if (clip.links && !this.thresholdSet) {
-      this.thresholdSet = true;
-      const strongest = clip.allLinks(this.types());
-      const weakest = strongest[Math.min(WEAK_LINKS_SHOWN, strongest.length) - 1];
-      if (weakest && strongest[0].prob <= 0.9) byId("threshold").value = Math.floor(100 * weakest.prob) / 100;
+      const links = clip.allLinks(this.types());
+      this.strongest = links[0]?.prob ?? 0;
+      const weakest = links[Math.min(WEAK_LINKS_SHOWN, links.length) - 1]?.prob ?? 0;
+      byId("threshold").value = this.strongest > USUAL_THRESHOLD ? USUAL_THRESHOLD : Math.floor(100 * weakest) / 100;
     }
     const { left } = clip.skeleton;
     byId("legend").replaceChildren(
       ...(left.length ? [swatch("left", "body-left"), swatch("right", "body-right")] : []),
-      ...(clip.bodies > 1 ? [swatch("second body", "body-2")] : []),
-      ...(clip.bodies > 2 ? [swatch("third body", "body-3")] : []),
+      ...ORDINALS.slice(1, clip.bodies).map((name, k) => swatch(`${name} body`, `body-${k + 2}`)),
       ...(clip.response ? [swatch("feature response", "response")] : []),
-      ...(clip.future ? [swatch("predicted", "future")] : []),
+      ...(clip.future && clip.bodies === 1 ? [swatch("predicted", "future")] : []),
+      ...(clip.future && clip.bodies > 1 ? Array.from({ length: Math.min(clip.bodies, 3) }, (_, body) =>
+        swatch(`${ORDINALS[body]}, predicted`, futureColor(body))) : []),
     );
   }
 
@@ -135,14 +147,9 @@ class Player {
 
   offerMatrices() {
     const { blocks, types } = this.clip.links;
-    const options = (id, names) => {
-      if (byId(id).children.length !== names.length) {
-        byId(id).replaceChildren(...names.map((name, k) => new Option(name, String(k))));
-      }
-      byId(id).parentElement.hidden = names.length < 2;
-    };
-    options("matrix-type", ["any", ...Array.from({ length: types }, (_, k) => `type ${k + 1}`)]);
-    options("matrix-body", Array.from({ length: blocks }, (_, k) => String(k + 1)));
+    offerNumbers("matrix-type", "type ", types, ["any"]);
+    offerNumbers("matrix-body", "", blocks);
+    for (const id of ["matrix-type", "matrix-body"]) byId(id).parentElement.hidden = byId(id).length < 2;
   }
 
   /** Types of links that are on. */
@@ -154,11 +161,28 @@ class Player {
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
-    const passing = this.scene.choose(this.types(), threshold, Number(byId("most").value));
-    const drawn = this.scene.links.length;
-    byId("links-count").textContent =
-      passing > drawn ? `${passing} links pass, the ${drawn} strongest are drawn` : `${passing} links pass`;
+    const { passing, pairs } = this.scene.choose(this.types(), threshold, Number(byId("most").value));
+    const facts = [];
+    if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
+      facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
+    }
+    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} links pass`);
+    if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
+    byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();
+  }
+
+  /** Say how the links that are drawn are shared among several bodies. */
+  bodiesLinked() {
+    const { clip, scene } = this;
+    if (clip.bodies < 2 || !scene.links.length) return "";
+    const counts = new Map();
+    for (const { receiver, sender } of scene.links) {
+      const [to, from] = [clip.bodyOf(receiver), clip.bodyOf(sender)];
+      const where = to === from ? `in body ${to + 1}` : "between bodies";
+      counts.set(where, (counts.get(where) ?? 0) + 1);
+    }
+    return [...counts].sort().map(([where, count]) => `${count} ${where}`).join(", ");
   }
 
   /** Draw the frame; a call while one is being drawn is made up for afterwards. */
@@ -184,6 +208,8 @@ class Player {
   tell() {
     const { clip, frame } = this;
     const after = frame - clip.futureStart + 1;
+    const lost = clip.unseen(frame);
+    byId("unseen").textContent = lost && `${lost} not seen in this frame`;
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
@@ -259,12 +285,29 @@ class Player {
     if (!this.clip?.links || !byId("matrix-panel").open) return;
     const [type, block] = [Number(byId("matrix-type").value) - 1, Number(byId("matrix-body").value)];
     linkMatrix(byId("matrix"), this.clip, type, block);
-    const { types, size } = this.clip.links;
+    const { blocks, types, size } = this.clip.links;
     const links = this.clip.allLinks(type < 0 ? [...Array(types).keys()] : [type])
-      .filter(({ receiver }) => Math.floor(receiver / size) === block).slice(0, LINKS_LISTED);
-    byId("strongest").replaceChildren(...links.map(({ receiver, sender, prob }) =>
-      bar(`${this.clip.jointName(sender)} → ${this.clip.jointName(receiver)}`, [prob], prob.toFixed(2))));
+      .filter(({ receiver }) => Math.floor(receiver / size) === block);
+    const sure = links.filter(({ prob }) => prob > USUAL_THRESHOLD).length;
+    const alike = mostOf(sure, links.length);
+    byId("alike").hidden = !alike;
+    byId("alike").textContent = `Here ${linked(sure, links.length)} with a probability above ${USUAL_THRESHOLD}: none stands out.`;
+    const name = (joint) => this.clip.jointName(joint, blocks > 1 || this.clip.bodies === 1);
+    byId("strongest").replaceChildren(...(alike ? [] : links.slice(0, LINKS_LISTED)).map(({ receiver, sender, prob }) =>
+      bar(`${name(sender)} → ${name(receiver)}`, [prob], prob.toFixed(2))));
   }
+}
+
+/** Whether nearly all pairs of joints are linked. */
+const mostOf = (count, pairs) => pairs > 0 && count >= 0.9 * pairs;
+
+const linked = (count, pairs) => (count === pairs ? `all ${pairs} pairs are linked` : `${count} of ${pairs} pairs are linked`);
+
+/** Offer numbers from 1 to choose from, after other choices. */
+function offerNumbers(id, word, count, others = []) {
+  const names = [...others, ...Array.from({ length: count }, (_, k) => `${word}${k + 1}`)];
+  if (byId(id).length === names.length) return;
+  byId(id).replaceChildren(...names.map((name, k) => new Option(name, String(k))));
 }
 
 /** An entry of a list: name, a bar for each share, value. */

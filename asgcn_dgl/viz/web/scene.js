@@ -1,12 +1,15 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
 const CURVE_STEPS = 8;
+const ORDINALS = ["first", "second", "third"];
 /** Directions from which a named view looks. */
 const VIEWS = {
   front: [0.4, -1.8, 0.4],
   side: [1.8, -0.2, 0.35],
   top: [0, -0.45, 1.8],
 };
+/** That of a plane: straight ahead, whence perspective does not show. */
+const AHEAD = [0, -1, 0];
 const CENTER = [0, 0, -0.02];
 /** Tangent of half the angle that the camera of plotly sees. */
 const SEEN = Math.tan(Math.PI / 8);
@@ -14,6 +17,7 @@ const SEEN = Math.tan(Math.PI / 8);
 const FRAMES_FITTED = 24;
 const NEAREST = 0.6, FARTHEST = 8;
 
+const plus = (a, b) => a.map((value, k) => value + b[k]);
 const minus = (a, b) => a.map((value, k) => value - b[k]);
 const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
 const scaled = (a, by) => a.map((value) => value * by);
@@ -22,6 +26,10 @@ const cross = ([a, b, c], [x, y, z]) => [b * z - c * y, c * x - a * z, a * y - b
 
 /** Read a color of the style sheet, as the color scheme has it. */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** The colors of a body and of its prediction. */
+const bodyColor = (body, where) => (body === 0 ? `body-${where}` : body % 2 ? "body-2" : "body-3");
+const futureColor = (body) => (body === 0 ? "future" : body % 2 ? "future-2" : "future-3");
 
 /** Empty coordinates, to be filled by add. */
 const track = () => ({ x: [], y: [], z: [] });
@@ -33,13 +41,13 @@ function add(to, point) {
 }
 
 /** A link as a curve that bends to one side of its way, so that the way back stays visible. */
-function addCurve(to, start, end) {
+function addCurve(to, start, end, flat) {
   const way = end.map((value, k) => value - start[k]);
   const length = Math.hypot(...way) || 1;
-  const across = [-way[1], way[0], 0];
+  const across = flat ? [-way[2], 0, way[0]] : [-way[1], way[0], 0];
   const wide = Math.hypot(...across) || 1;
   const bend = across.map((value) => (0.16 * length * value) / wide);
-  bend[2] += 0.06 * length;
+  if (!flat) bend[2] += 0.06 * length;
   for (let k = 0; k <= CURVE_STEPS; k++) {
     const s = k / CURVE_STEPS;
     add(to, start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]));
@@ -52,23 +60,28 @@ class Scene {
     this.node = node;
     this.clip = null;
     this.links = [];
+    node.addEventListener("wheel", (event) => {
+      if (!this.clip?.flat) return; // plotly does it for the others
+      event.preventDefault();
+      this.zoom(event.deltaY < 0 ? 0.9 : 1.1);
+    });
   }
 
   /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
   async show(clip, beside) {
-    const [[x0, x1]] = clip.box;
-    const shift = beside && clip.future ? 0.5 * (x1 - x0) : 0;
-    const other = clip !== this.clip || clip.box !== this.box || shift !== this.shift;
+    const shifts = Array.from({ length: clip.bodies }, (_, body) => (beside ? this.aside(clip, body) : [0, 0, 0]));
+    const other = clip !== this.clip || clip.box !== this.box || String(shifts) !== String(this.shifts);
     const direction = clip === this.clip ? Object.values(this.eye) : this.turned("front", clip);
-    Object.assign(this, { clip, shift, box: clip.box });
+    Object.assign(this, { clip, shifts, box: clip.box });
     const { left, right } = clip.skeleton;
     const side = clip.skeleton.joints.map((_, joint) =>
       left.includes(joint) ? "left" : right.includes(joint) ? "right" : "middle");
     this.jointColors = [];
+    this.futureColors = [];
     for (let body = 0; body < clip.bodies; body++) {
       for (const where of side) {
-        const name = body === 0 ? `body-${where}` : body % 2 ? "body-2" : "body-3";
-        this.jointColors.push(color(name));
+        this.jointColors.push(color(bodyColor(body, where)));
+        this.futureColors.push(color(futureColor(body)));
       }
     }
     this.bones = [];
@@ -80,8 +93,9 @@ class Scene {
     this.types = clip.links ? clip.links.types : 0;
     this.filled = new Set();
     const axis = (range) => ({ range, visible: false, showspikes: false });
-    const [, y, z] = clip.box;
-    const x = [x0, x1 + this.shift];
+    this.room = clip.box.map(([low, high], k) =>
+      [low + Math.min(0, ...shifts.map((by) => by[k])), high + Math.max(0, ...shifts.map((by) => by[k]))]);
+    const [x, y, z] = this.room;
     const sizes = [x, y, z].map(([low, high]) => high - low);
     const largest = Math.max(...sizes);
     const ratio = (k) => (1.45 * sizes[k]) / largest;
@@ -95,7 +109,7 @@ class Scene {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
         camera: { eye: this.eye, center: { x: CENTER[0], y: CENTER[1], z: CENTER[2] }, up: { x: 0, y: 0, z: 1 } },
-        dragmode: "orbit",
+        dragmode: clip.flat ? false : "orbit",
       },
     };
     await Plotly.react(this.node, this.traces(), layout, { displayModeBar: false, responsive: true });
@@ -111,12 +125,12 @@ class Scene {
     const empty = { type: "scatter3d", hoverinfo: "skip", x: [null], y: [null], z: [null] };
     const lines = (width, colors, more = {}) => ({ ...empty, mode: "lines", line: { width, color: colors }, ...more });
     const traces = [
-      lines(1.5, color("floor"), this.floor()),
-      lines(9, this.bones.flatMap(([, outer]) => Array(3).fill(this.jointColors[outer]))),
+      lines(1.5, color("floor"), this.clip.flat ? {} : this.floor()),
+      lines(9, this.boneColors(this.jointColors)),
       { ...empty, mode: "markers", marker: { size: 5, color: this.jointColors } },
       { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
-      lines(6, color("future")),
-      { ...empty, mode: "markers", marker: { size: 4.5, color: color("future") } },
+      lines(6, this.boneColors(this.futureColors)),
+      { ...empty, mode: "markers", marker: { size: 4.5, color: this.futureColors } },
     ];
     for (let type = 0; type < this.types; type++) {
       const shade = color(`type-${(type % 5) + 1}`);
@@ -125,11 +139,14 @@ class Scene {
     return traces;
   }
 
+  boneColors(colors) {
+    return this.bones.flatMap(([, outer]) => Array(3).fill(colors[outer]));
+  }
+
   /** A grid on the ground, which passes below bodies that the scene follows. */
   floor([left, near] = [0, 0]) {
     const to = track();
-    const [[x0, tight], [y0, y1], [ground]] = this.clip.box;
-    const x1 = tight + this.shift;
+    const [[x0, x1], [y0, y1], [ground]] = this.room;
     const step = Math.max(x1 - x0, y1 - y0) / 8;
     const level = ground + 1e-3;
     const first = (low, passed) => low + (((-low - passed) % step) + step) % step;
@@ -142,25 +159,20 @@ class Scene {
     return to;
   }
 
-  /** Choose the links to draw, the strongest that pass; tell how many pass. */
+  /** Choose the links to draw, the strongest that pass; tell how many of how many pass. */
   choose(types, threshold, most) {
-    const passing = (this.clip.links ? this.clip.allLinks(types) : []).filter((link) => link.prob > threshold);
+    const every = this.clip.links ? this.clip.allLinks(types) : [];
+    const passing = every.filter((link) => link.prob > threshold);
     this.links = passing.slice(0, most);
     this.threshold = threshold;
-    return passing.length;
+    return { passing: passing.length, pairs: every.length };
   }
 
   /** Draw a frame. */
   async draw(frame, options) {
     const clip = this.clip;
     const pose = clip.pose(frame);
-    const bones = track();
-    for (const [inner, outer] of this.bones) {
-      const seen = pose[inner] && pose[outer]; // missing ones keep their place, and with it the colors
-      [seen && pose[inner], seen && pose[outer], null].forEach((point) => add(bones, point));
-    }
-    const joints = track();
-    pose.forEach((point) => add(joints, point));
+    const [bones, joints] = this.bodies(pose);
     const circles = track();
     let sizes = 1;
     if (options.response && clip.response) {
@@ -168,8 +180,8 @@ class Scene {
       sizes = clip.responses(frame).map((value) => 64 * Math.sqrt(value));
     }
     const predicted = clip.future && options.future ? clip.prediction(frame) : null;
-    const [ghostBones, ghostJoints] = this.ghost(predicted);
-    const floor = clip.follow ? this.floor(clip.place(frame)) : track();
+    const [ghostBones, ghostJoints] = predicted ? this.bodies(this.moved(predicted)) : [track(), track()];
+    const floor = clip.follow && !clip.flat ? this.floor(clip.place(frame)) : track();
     const drawn = [floor, bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
     // Traces that were and stay empty are left alone: each one costs time.
     const places = [...drawn.keys()].filter((k) => drawn[k].x.length || this.filled.has(k));
@@ -196,16 +208,38 @@ class Scene {
     });
   }
 
-  /** The predicted bodies, over the true ones or to their right. */
-  ghost(points) {
+  /** Bones and joints. Missing ones keep their place, and with it the colors. */
+  bodies(pose) {
     const bones = track(), joints = track();
-    if (!points) return [bones, joints];
-    const moved = points.map((point) => point && [point[0] + this.shift, point[1], point[2]]);
     for (const [inner, outer] of this.bones) {
-      if (moved[inner] && moved[outer]) [moved[inner], moved[outer], null].forEach((point) => add(bones, point));
+      const seen = pose[inner] && pose[outer];
+      [seen && pose[inner], seen && pose[outer], null].forEach((point) => add(bones, point));
     }
-    moved.forEach((point) => point && add(joints, point));
+    pose.forEach((point) => add(joints, point));
     return [bones, joints];
+  }
+
+  /** Predicted joints, over the true ones or beside them. */
+  moved(points) {
+    return points.map((point, joint) => point && plus(point, this.shifts[this.clip.bodyOf(joint)]));
+  }
+
+  /** The way from a body to the place of its prediction: aside, away from the other bodies. */
+  aside(clip, body) {
+    if (!clip.future) return [0, 0, 0];
+    const right = [Math.cos(clip.turn), -Math.sin(clip.turn), 0];
+    const across = (points) => points.filter(Boolean).map((point) => dot(point, right));
+    const own = [], others = [];
+    for (let frame = clip.futureStart; frame < clip.length; frame++) {
+      for (const pose of [clip.pose(frame), clip.prediction(frame)]) {
+        own.push(...across(pose.filter((_, joint) => clip.bodyOf(joint) === body)));
+        others.push(...across(pose.filter((_, joint) => clip.bodyOf(joint) !== body)));
+      }
+    }
+    if (!own.length) return [0, 0, 0];
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const wide = Math.max(Math.max(...own) - Math.min(...own), 0.25 * (clip.box[2][1] - clip.box[2][0]));
+    return scaled(right, 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide));
   }
 
   /** The links as curves: of each type the stronger half thick, the other thin. */
@@ -214,7 +248,7 @@ class Scene {
     for (const { receiver, sender, type, prob } of this.links) {
       if (!pose[receiver] || !pose[sender]) continue;
       const strong = prob > (1 + this.threshold) / 2;
-      addCurve(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver]);
+      addCurve(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat);
     }
     return found;
   }
@@ -225,6 +259,7 @@ class Scene {
 
   /** The direction of a named view: relative to where the bodies face. */
   turned(name, clip = this.clip) {
+    if (clip.flat) return AHEAD;
     const [x, y, z] = VIEWS[name];
     const [cos, sin] = [Math.cos(-clip.turn), Math.sin(-clip.turn)];
     return [x * cos - y * sin, x * sin + y * cos, z];
@@ -238,10 +273,10 @@ class Scene {
     const points = [];
     for (let frame = 0; frame < clip.length; frame += every) {
       points.push(...clip.pose(frame).filter(Boolean));
-      points.push(...(clip.prediction(frame) ?? []).filter(Boolean).map(([x, y, z]) => [x + this.shift, y, z]));
+      points.push(...this.moved(clip.prediction(frame) ?? []).filter(Boolean));
     }
     const places = points.map(this.world);
-    const across = 1 - Math.max(0.16, Math.min(0.6, (2 * namesWidth(clip)) / width));
+    const across = 1 - Math.max(0.16, Math.min(0.5, (2 * namesWidth(clip)) / width));
     const away = unitOf(direction);
     const right = unitOf(cross(scaled(away, -1), [0, 0, 1]));
     const up = cross(right, scaled(away, -1));
@@ -277,6 +312,7 @@ class Scene {
 
   /** Turn around the vertical and up or down, in radians. */
   rotate(around, up) {
+    if (this.clip.flat) return;
     const { x, y, z } = this.camera;
     const far = Math.hypot(x, y, z);
     const turn = Math.atan2(y, x) + around;

@@ -18,7 +18,7 @@ class Table {
     if (this.model) {
       this.columns = [["name", "Clip"], ["label", "True action"], ...data.runs.flatMap(({ name }, run) => [
         [`predicted ${run}`, data.runs.length > 1 ? name : "Recognized as"],
-        ...(data.runs.length > 1 ? [] : [[`confidence ${run}`, "Probability"], [`truth ${run}`, "Of true"]]),
+        ...(data.runs.length > 1 ? [] : [[`confidence ${run}`, "Probability"], [`truth ${run}`, "Probability of true action"]]),
       ])];
     }
     this.head();
