@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
-from asgcn_dgl.ops.frames import as_mask, sample_frames
+from asgcn_dgl.ops.frames import as_mask, from_centers, sample_frames
 from asgcn_dgl.ops.pairs import HALF
 
 
@@ -115,7 +115,9 @@ class AIM(nn.Module):
     variance
         σ².
     motion
-        See :class:`AIMEncoder` and :class:`AIMDecoder`.
+        See :class:`AIMEncoder` and :class:`AIMDecoder`. Joints are then taken relative to the
+        center of their body, frame by frame, so that a body which moves as a whole links nothing;
+        the graphs must be a :class:`~asgcn_dgl.skeleton.GraphBuilder`'s.
 
     Examples
     --------
@@ -179,7 +181,7 @@ class AIM(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Links:
         """Infer A-links: the encoder alone."""
-        return self.encoder(graph, feat, mask, generator)
+        return self.encoder(graph, *self._relative(graph, feat, mask), generator)
 
     def loss(
         self,
@@ -196,7 +198,7 @@ class AIM(nn.Module):
         At full ``kl_weight`` from the first step all links close before the decoder has learned to
         use them: let it rise from 0 to 1. ``pred_steps``: see :meth:`AIMDecoder.forward`.
         """
-        links = self.encoder(graph, feat, mask, generator)
+        links = self(graph, feat, mask, generator)
         return self.loss_of(links, graph, feat, mask, pred_steps=pred_steps, kl_weight=kl_weight)
 
     def loss_of(
@@ -210,7 +212,8 @@ class AIM(nn.Module):
         kl_weight: float = 1.0,
     ) -> AIMLoss:
         """Return the :meth:`loss` of links that were already inferred."""
-        seen, there = sample_frames(graph, feat, self.encoder.num_frames, as_mask(mask, feat))
+        feat, mask = self._relative(graph, feat, mask)
+        seen, there = sample_frames(graph, feat, self.encoder.num_frames, mask)
         pred = self.decoder(graph, seen, links.weight, pred_steps)
         return aim_loss(
             pred,
@@ -221,3 +224,9 @@ class AIM(nn.Module):
             kl_weight=kl_weight,
             mask=None if there is None else there[:, 1:],
         )
+
+    def _relative(
+        self, graph: Any, feat: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        mask = as_mask(mask, feat)
+        return from_centers(graph, feat, mask) if self.encoder.motion else (feat, mask)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.skeleton.batch import SkeletonBatch
+from asgcn_dgl.skeleton.graph import structure_of
 
 Pair = tuple[Tensor, Tensor]
 
@@ -171,6 +172,24 @@ def hold_last(feat: Tensor, mask: Tensor, count: int) -> Tensor:
 def _last_frames(feat: Tensor, count: int) -> Tensor:
     steps = torch.arange(count, device=feat.device) + feat.shape[1] - count
     return steps.clamp(min=0)
+
+
+def from_centers(graph: Any, feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Take joints (N, T, D) relative to the center joint of their body, and where both exist."""
+    structure = structure_of(graph)
+    if structure is None:
+        raise ValueError("motion needs a graph of GraphBuilder, which knows the bodies' centers")
+
+    def of_centers(rows: Tensor) -> Tensor:
+        blocks = structure.blocks(structure.rows_joints_first(rows))
+        centers = [
+            block[part.layout.center].expand_as(block).flatten(0, 1)
+            for part, block in zip(structure.parts, blocks, strict=True)
+        ]
+        return structure.rows_in_graph_order(torch.cat(centers))
+
+    there = None if mask is None else mask & of_centers(mask)
+    return zero_missing(feat - of_centers(feat), there), there
 
 
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:

@@ -105,3 +105,27 @@ def test_bad_prior_is_refused(value):
 def test_bad_variance_is_refused():
     with pytest.raises(ValueError, match="variance must be positive"):
         aim_loss(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), torch.zeros(1, 2), variance=0.0)
+
+
+@pytest.mark.parametrize("layouts", [[chain(4)], [chain(4), chain(3)]])
+def test_a_body_that_moves_as_a_whole_links_nothing_with_motion(layouts):
+    clips = (layouts * 2)[:2]
+    graph = GraphBuilder(num_actional=2).structure(clips, [2, 1])
+    aim = AIM(3, 2, num_frames=6, hidden_feats=8, motion=True).double().eval()
+    feat = torch.randn(graph.num_nodes(), 9, 3, dtype=torch.float64)
+    mask = torch.rand(feat.shape[:2]) > 0.2
+    starts = (graph.joint == 0).cumsum(0) - 1  # the body of each joint
+    moved = feat + torch.randn(3, 9, 3, dtype=torch.float64)[starts]
+    torch.testing.assert_close(aim(graph, moved, mask).logits, aim(graph, feat, mask).logits)
+    losses = [aim.loss(graph, each, mask).loss for each in (feat, moved)]
+    torch.testing.assert_close(*losses)
+    still = AIM(3, 2, num_frames=6, hidden_feats=8).double().eval()
+    assert not torch.allclose(still(graph, moved, mask).logits, still(graph, feat, mask).logits)
+
+
+def test_motion_needs_to_know_the_centers():
+    dgl = pytest.importorskip("dgl")
+    plain = dgl.heterograph({("joint", "actional_1", "joint"): ([0, 1], [1, 0])})
+    aim = AIM(3, 1, num_frames=3, hidden_feats=4, motion=True).eval()
+    with pytest.raises(ValueError, match="motion needs a graph of GraphBuilder"):
+        aim(plain, torch.zeros(2, 3, 3))
