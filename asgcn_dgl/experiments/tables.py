@@ -16,7 +16,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import Cell, Grid, grid
 from asgcn_dgl.files import atomic_path, write_json
 from asgcn_dgl.training.checkpoint import versions
-from asgcn_dgl.training.config import RunConfig
+from asgcn_dgl.training.config import ClipsConfig, RunConfig
 from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.parallel import is_main
@@ -97,6 +97,8 @@ def differing_options(kept: RunConfig, asked: RunConfig) -> list[str]:
     left = {"clips.unit"} if here["clips.unit"] is None else set()
     if here["clips.views"] != "given":
         left |= {"clips.views", *(f"clips.{name}" for each in SUITED.values() for name in each)}
+    if there["clips.align"] == "center" and here["clips.align"] == ClipsConfig().align:
+        left.add("clips.align")  # clips in the plane
     return [name for name in here if there.get(name) != here[name] and name not in left]
 
 

@@ -248,6 +248,10 @@ def test_what_the_clips_decided_is_no_other_run():
     kept = RunConfig(root="r")
     kept.clips.views, kept.clips.unit, kept.clips.flip = "given", 82.0, 0.5
     assert tables.differing_options(kept, asked) == []
+    planar, plain = RunConfig(), RunConfig()
+    planar.clips.align = "center"  # what clips in the plane make of the default
+    assert tables.differing_options(planar, plain) == []
+    assert tables.differing_options(plain, planar) == ["clips.align"]
     asked.clips.unit, asked.clips.num_frames = 1.0, 5
     assert tables.differing_options(kept, asked) == ["clips.num_frames", "clips.unit"]
     asked.clips.views = "given"
