@@ -24,7 +24,7 @@ LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """Joints of a limb: the right one, the left one."""
 
-WAYS = ("together", "by turns", "one after the other")
+WAYS = ("together", "by turns", "in sequence")
 """How the second limb of a pair follows the first."""
 
 FRAMES = (110, 120)  # of a clip, not including the last
@@ -64,7 +64,7 @@ class _Drive:
 
 def _follow(take: Take, drive: _Drive, way: str) -> Array:
     """Return the movement of the second limb of a pair."""
-    late = LATE if way == "one after the other" else REACTION
+    late = LATE if way == "in sequence" else REACTION
     moved = drive(take.clock - take.rng.uniform(*late))
     return 1.0 - moved if way == "by turns" else moved
 
