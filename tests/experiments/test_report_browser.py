@@ -606,6 +606,14 @@ def test_the_viewer_is_whole(driver, page):
     opened.until(lambda: ("stays" in viewer.get_attribute("class")) == (outer + 34 <= room))
 
 
+def test_a_stage_of_another_size_is_fitted_again(driver, page):
+    opened = Report(driver, page)
+    far = "return Math.hypot(...Object.values(window.report.scene.camera))"
+    before = opened.script(far)
+    opened.script("document.getElementById('scene').style.width = '150px'")
+    opened.until(lambda: opened.script(far) > 1.1 * before)
+
+
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory):
     """The accessibility checker's script, installed for this test only."""

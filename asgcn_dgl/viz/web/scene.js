@@ -65,6 +65,7 @@ class Scene {
       event.preventDefault();
       this.zoom(event.deltaY < 0 ? 0.9 : 1.1);
     });
+    new ResizeObserver(() => this.clip && this.face()).observe(node);
   }
 
   /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
