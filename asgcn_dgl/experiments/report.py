@@ -167,7 +167,7 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
 def _curves(gallery: Gallery, unit: Unit) -> dict[str, dict[str, dict[int, float]]]:
     """Return the charts of the training, errors in the unit of the figures at the top."""
     charts = curve_panels(gallery.history)
-    errors = charts.pop("prediction error", None)
+    errors = charts.pop("prediction error (model's unit)", None)
     if errors is None:
         return charts
     scale = (gallery.restored.config.clips.unit or 1.0) * unit.factor

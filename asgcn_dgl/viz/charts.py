@@ -155,7 +155,7 @@ _CHARTS = (
     ("A-link inference: loss", "aim", _LOSSES),
     ("joint training: loss", "joint", _LOSSES),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
-    ("prediction error", "joint", _ERRORS),
+    ("prediction error (model's unit)", "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),
     ("forecast error", "forecast", _ERRORS),
 )

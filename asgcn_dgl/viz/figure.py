@@ -23,14 +23,16 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
 ORANGE = "#E69F00"
-PURPLE = "#CC79A7"
+VIOLET = "#7A5FB5"
+BROWN = "#97590B"
+PINK = "#C04D94"
 INK = "#222222"
 GREY = "#8A8A8A"
 PALE = "#C8C8C8"
 # A body's sides and what is on neither, a second body, a third: the colors of the HTML report.
 LEFT, RIGHT, MIDDLE, SECOND, THIRD = "#2F3D4D", "#8B99A8", "#56657A", "#8A6A4F", "#4F7D86"
-TYPE_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
-"""Colors of the types of A-links, in turn."""
+TYPE_COLORS = (BLUE, VERMILION, GREEN, VIOLET, BROWN)
+"""Colors of the types of A-links, in turn: those of the HTML report."""
 
 # Inches: a column and the page of a two-column paper.
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9

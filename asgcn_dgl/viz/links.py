@@ -21,7 +21,6 @@ from asgcn_dgl.viz.figure import (
     LABEL_SIZE,
     PAGE_WIDTH,
     PALE,
-    PURPLE,
     SMALL_SIZE,
     TITLE_SIZE,
     TYPE_COLORS,
@@ -50,7 +49,7 @@ _MEANING = {
     "centripetal": "from nearer to the center",
     "centrifugal": "from farther out",
 }
-_ACTIONAL = PURPLE
+_ACTIONAL = INK
 _THINNEST, _THICKEST = 0.5, 2.4
 # Inches; on narrower panels links are drawn thinner.
 _WIDE = 2.0
@@ -89,7 +88,7 @@ def draw_structural_links(
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * last, 4, page_width, names)
     heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
     if last < max_hop:
-        heading += f", none from others over more than {last} hop{'s' if last > 1 else ''}"
+        heading += f", none longer than {last} hop{'s' if last > 1 else ''}"
     sheet.open(heading)
     for hop in range(1, last + 1):
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
@@ -466,8 +465,9 @@ def draw_links(
     floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
     if not chosen:
         chosen = _choose(total, None, fallback)
-        style, floor = (0, (3, 1.5)), 0.0
-        note = f"none passes; the strongest: {total.max():.2f}"
+        style, scale = (0, (3, 1.5)), 0.6 * scale
+        note = f"none > {floor:g}; dashed: the strongest, up to {total.max():.2f}"
+        floor = 0.0
     elif len(chosen) > most:
         note = f"the {most} strongest of {len(chosen)}"
         chosen = chosen[-most:]
@@ -501,12 +501,14 @@ def link_rule(
     """
     if threshold is None:
         return f"{strongest} most probable A-links"
-    sums = (np.asarray(prob).reshape(-1, *np.shape(prob)[-2:]).sum(axis=0) for prob in probs)
+    kinds = [np.asarray(prob).reshape(-1, *np.shape(prob)[-2:]) for prob in probs]
+    sums = [each.sum(axis=0) for each in kinds]
+    color = "; color: the most probable type" if any(len(each) > 1 for each in kinds) else ""
     passes = [bool((total > threshold)[~np.eye(len(total), dtype=bool)].any()) for total in sums]
     if not any(passes):
         return f"{fallback} most probable A-links, none with a {of} > {threshold:g}"
     rest = "" if all(passes) else f"; dashed: {fallback} most probable where there are none"
-    return f"A-links of {of} > {threshold:g}{rest}"
+    return f"A-links of {of} > {threshold:g}{rest}{color}"
 
 
 def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike) -> Floats:

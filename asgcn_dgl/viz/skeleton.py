@@ -15,10 +15,10 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
+    ORANGE,
     PAGE_WIDTH,
     SMALL_SIZE,
     TITLE_SIZE,
-    VERMILION,
     legend_of,
     panel_grid,
     panels,
@@ -232,7 +232,7 @@ def draw_prediction(
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         true_points, guess_points = pairs[column]
         draw_body(axis, layout, true_points, color=GREY, linewidth=2.4)
-        draw_body(axis, layout, guess_points, color=VERMILION, linewidth=1.0, zorder=3)
+        draw_body(axis, layout, guess_points, color=ORANGE, linewidth=1.0, zorder=3)
         frame_alike(axis, pairs[column], span)
         axis.set_title(f"t + {number + 1}", fontsize=LABEL_SIZE, color=INK)
         error = errors[column]
@@ -243,7 +243,7 @@ def draw_prediction(
             fontsize=SMALL_SIZE, color=INK,
         )  # fmt: skip
     fig.legend(
-        handles=legend_of({"true": (GREY, 2.4), "predicted": (VERMILION, 1.0)}),
+        handles=legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.0)}),
         loc="outside lower center",
         ncols=2,
         frameon=False,

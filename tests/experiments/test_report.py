@@ -114,7 +114,7 @@ def test_types_that_link_everything_are_warned_of(run_dir, tmp_path, caplog, mon
     out = tmp_path / "report.html"
     assert main(["report", str(run_dir), f"--out={out}", "--clips=2"]) == 0
     (notice,) = data_of(out)["notices"]
-    assert "A-links of type 2 link 100% of all pairs" in notice and notice in caplog.text
+    assert "type 2 links 100 % of all pairs" in notice and notice in caplog.text
 
 
 def test_report_of_a_run_without_links_and_prediction(baseline_dir, tmp_path):
