@@ -95,14 +95,14 @@ function linkMatrix(node, clip, type, block) {
   const axis = { tickvals: names.map((_, k) => k), ticktext: names, tickfont: { size: 10 }, showgrid: false, ticks: "" };
   const layout = chartLayout({
     margin: { l: 10, r: 10, t: 10, b: 10 },
-    xaxis: { ...axis, tickangle: -90, title: { text: "sender" } },
-    yaxis: { ...axis, autorange: "reversed", title: { text: "receiver" } },
+    xaxis: { ...axis, tickangle: -90, title: { text: "sender", standoff: 12 } },
+    yaxis: { ...axis, autorange: "reversed", title: { text: "receiver", standoff: 12 } },
     height: Math.max(320, 15 * size + 170),
-    width: Math.max(340, 15 * size + 230),
+    width: Math.max(340, 15 * size + 260),
   });
   return Plotly.react(node, [{
     type: "heatmap", z, zmin: 0, zmax: 1, colorscale: [[0, color("raised")], [1, color("accent")]],
-    colorbar: { thickness: 10, len: 0.8 }, text: names.map(() => names),
+    colorbar: { thickness: 10, len: 0.8, title: { text: "probability", side: "right" } }, text: names.map(() => names),
     customdata: names.map((name) => names.map(() => name)),
     hovertemplate: "%{text} → %{customdata}: %{z:.2f}<extra></extra>",
   }], layout, { displayModeBar: false });

@@ -109,7 +109,9 @@ class Scene {
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
-        camera: { eye: this.eye, center: { x: CENTER[0], y: CENTER[1], z: CENTER[2] }, up: { x: 0, y: 0, z: 1 } },
+        camera: { eye: this.eye, center: { x: CENTER[0], y: CENTER[1], z: CENTER[2] }, up: { x: 0, y: 0, z: 1 },
+          // Bodies beside each other are compared: at another place they must look the same.
+          projection: { type: beside ? "orthographic" : "perspective" } },
         dragmode: clip.flat ? false : "orbit",
       },
     };
