@@ -51,7 +51,7 @@ def test_the_pair_moves_as_the_action_is_named(label, seed):
         key=lambda found: abs(found[0]),
     )
     assert (same < -0.8) if NAMES[label].endswith("by turns") else (same > 0.8)
-    assert late in (range(4, 9) if NAMES[label].endswith("after the other") else range(1, 5))
+    assert late in (range(4, 9) if NAMES[label].endswith("in sequence") else range(1, 5))
 
 
 @pytest.mark.parametrize("label", range(len(COORDINATED)))
