@@ -24,10 +24,11 @@ from asgcn_dgl.experiments.links import links_used, warnings_of
 from asgcn_dgl.files import check_target
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
+from asgcn_dgl.training.report import accuracies
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz import draw_strip
 from asgcn_dgl.viz.animation import SUFFIXES, animate
-from asgcn_dgl.viz.charts import curve_panels
+from asgcn_dgl.viz.charts import PREDICTION_ERROR, curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
@@ -157,7 +158,7 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
         ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
         ("Mean of classes", f"{found['mean_class']:.1f} %", ""),
     ]
-    if len(found["per_class"]) > 5:  # else always 100 %
+    if "top5" in accuracies([found]):
         cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
     if errors:
         cards.append(("Prediction error", errors[0], f"last pose repeated {errors[1]}"))
@@ -167,7 +168,7 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
 def _curves(gallery: Gallery, unit: Unit) -> dict[str, dict[str, dict[int, float]]]:
     """Return the charts of the training, errors in the unit of the figures at the top."""
     charts = curve_panels(gallery.history)
-    errors = charts.pop("prediction error (model's unit)", None)
+    errors = charts.pop(PREDICTION_ERROR, None)
     if errors is None:
         return charts
     scale = (gallery.restored.config.clips.unit or 1.0) * unit.factor

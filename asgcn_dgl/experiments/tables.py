@@ -97,7 +97,7 @@ def differing_options(kept: RunConfig, asked: RunConfig) -> list[str]:
     left = {"clips.unit"} if here["clips.unit"] is None else set()
     if here["clips.views"] != "given":
         left |= {"clips.views", *(f"clips.{name}" for each in SUITED.values() for name in each)}
-    if there["clips.align"] == "center" and here["clips.align"] == ClipsConfig().align:
+    if there["clips.align"] == "center" and here["clips.align"] == ClipsConfig.align:
         left.add("clips.align")  # clips in the plane
     return [name for name in here if there.get(name) != here[name] and name not in left]
 

@@ -373,9 +373,8 @@ class ASGCN(Pretrained, nn.Module):
         structure = structure_of(graph)
         if structure is None:
             weight = None if links is None else links.weight
-            logits, future, hidden = self._backbone(graph, feat, mask, weight, pose, predict)
-            whole, each = _fused(logits)
-            return ASGCNOutput(whole, future, links, hidden, each)
+            out = self._backbone(graph, feat, mask, weight, pose, predict)
+            return out._replace(links=links)
         matrices = None
         if links is not None:
             matrices = link_matrices(structure, links.weight, self.config.link_norm)
@@ -384,11 +383,10 @@ class ASGCN(Pretrained, nn.Module):
         feat = structure.rows_joints_first(feat)
         mask = None if mask is None else structure.rows_joints_first(mask)
         pose = None if pose is None else structure.rows_joints_first(pose)
-        logits, future, hidden = self._backbone(first, feat, mask, matrices, pose, predict)
-        if future is not None:
-            future = structure.rows_in_graph_order(future)
-        whole, each = _fused(logits)
-        return ASGCNOutput(whole, future, links, structure.rows_in_graph_order(hidden), each)
+        out = self._backbone(first, feat, mask, matrices, pose, predict)
+        future = None if out.future is None else structure.rows_in_graph_order(out.future)
+        features = structure.rows_in_graph_order(out.features)
+        return out._replace(future=future, links=links, features=features)
 
     def _backbone(
         self,
@@ -398,8 +396,8 @@ class ASGCN(Pretrained, nn.Module):
         edge_weight: EdgeWeight | None,
         pose: Tensor | None,
         predict: bool,
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Logits of each backbone (S, B, K), future poses and features, in the graph's order."""
+    ) -> ASGCNOutput:
+        """Compute what the output holds but the links, in the graph's own order."""
         inputs = self._normalize(graph, feat, mask)
         if not self.stream_heads:
             inputs = [inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=-1)]
@@ -421,7 +419,8 @@ class ASGCN(Pretrained, nn.Module):
         future = None
         if predict and self.prediction is not None:
             future = self.prediction(graph, hidden, pose, edge_weight, exists)
-        return torch.stack(logits), future, hidden
+        whole, each = _fused(logits)
+        return ASGCNOutput(whole, future, None, hidden, each)
 
     def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> list[Tensor]:
         """Return the normalized features of each stream."""
@@ -434,12 +433,13 @@ class ASGCN(Pretrained, nn.Module):
         ]
 
 
-def _fused(logits: Tensor) -> tuple[Tensor, Tensor | None]:
+def _fused(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
     """Return the logits of the mean of all streams' probabilities, and each stream's own."""
     if len(logits) == 1:
         return logits[0], None
-    shares = torch.log_softmax(logits, dim=-1)
-    return torch.logsumexp(shares, dim=0) - math.log(len(logits)), logits
+    each = torch.stack(tuple(logits))
+    shares = torch.log_softmax(each, dim=-1)
+    return torch.logsumexp(shares, dim=0) - math.log(len(each)), each
 
 
 def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.masks import as_layouts
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
+from asgcn_dgl.skeleton.batch import Part
 from asgcn_dgl.skeleton.graph import structure_of
 
 FOUR_STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
@@ -93,15 +94,12 @@ class StreamFeatures(nn.Module):
         structure = structure_of(graph)
         if structure is None:
             return rows.index_select(0, self._parents(graph))
-        first = structure.joints_first
-        blocks = structure.blocks(rows if first else structure.rows_joints_first(rows))
-        moved = []
-        for part, block in zip(structure.parts, blocks, strict=True):
-            steps = getattr(self, f"_steps_{self._keys.index(part.template.key)}")
-            place = steps + torch.arange(len(steps), device=steps.device)
-            moved.append(block.index_select(0, place).flatten(0, 1))
-        out = torch.cat(moved)
-        return out if first else structure.rows_in_graph_order(out)
+
+        def parents(part: Part) -> Tensor:
+            steps: Tensor = getattr(self, f"_steps_{self._keys.index(part.template.key)}")
+            return steps + torch.arange(len(steps), device=steps.device)
+
+        return structure.at_joints(rows, parents)
 
     def _parents(self, graph: Any) -> Tensor:
         """Return the node of each joint's parent in a DGL graph, (N,); the center's is itself."""

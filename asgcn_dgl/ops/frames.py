@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asgcn_dgl.skeleton.batch import SkeletonBatch
+from asgcn_dgl.skeleton.batch import Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
 
 Pair = tuple[Tensor, Tensor]
@@ -180,16 +180,12 @@ def from_centers(graph: Any, feat: Tensor, mask: Tensor | None) -> tuple[Tensor,
     if structure is None:
         raise ValueError("motion needs a graph of GraphBuilder, which knows the bodies' centers")
 
-    def of_centers(rows: Tensor) -> Tensor:
-        blocks = structure.blocks(structure.rows_joints_first(rows))
-        centers = [
-            block[part.layout.center].expand_as(block).flatten(0, 1)
-            for part, block in zip(structure.parts, blocks, strict=True)
-        ]
-        return structure.rows_in_graph_order(torch.cat(centers))
+    def centers(part: Part) -> Tensor:
+        layout = part.layout
+        return torch.full((layout.num_joints,), layout.center, device=feat.device)
 
-    there = None if mask is None else mask & of_centers(mask)
-    return zero_missing(feat - of_centers(feat), there), there
+    there = None if mask is None else mask & structure.at_joints(mask, centers)
+    return zero_missing(feat - structure.at_joints(feat, centers), there), there
 
 
 def zero_missing(feat: Tensor, mask: Tensor | None) -> Tensor:

@@ -417,6 +417,20 @@ class SkeletonBatch:
             for part, block in zip(self.parts, split, strict=True)
         ]
 
+    def at_joints(self, rows: Tensor, joints: Callable[[Part], Tensor]) -> Tensor:
+        """Return for each node the row (N, ...) of another joint of its body.
+
+        ``joints`` returns (V,) which one that is for each joint of a layout.
+        """
+        blocks = self.blocks(rows if self.joints_first else self.rows_joints_first(rows))
+        moved = torch.cat(
+            [
+                block.index_select(0, joints(part)).flatten(0, 1)
+                for part, block in zip(self.parts, blocks, strict=True)
+            ]
+        )
+        return moved if self.joints_first else self.rows_in_graph_order(moved)
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> SkeletonBatch:
         def changed(value: Any) -> Any:
             if isinstance(value, Tensor):

@@ -216,9 +216,9 @@ class RunClips:
         by = options.validation
         groups = {getattr(self.set.recording(index), by, -1) for index in held_out}
         #: Which subjects, cameras or so are held out, to be said where they are few.
-        self.held_out_by = f" ({by} {', '.join(map(str, sorted(groups)))})"
-        if not 0 < len(groups) <= FEW or -1 in groups:
-            self.held_out_by = ""
+        self.held_out_by = ""
+        if 0 < len(groups) <= FEW and -1 not in groups:
+            self.held_out_by = f" ({by} {', '.join(map(str, sorted(groups)))})"
         #: Whether there are clips to test on.
         self.tested = bool(_test_clips(self.set, config))
         if not self.tested:

@@ -61,7 +61,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
     ]
     chance = 100 / len(result["per_class"])
     rows = [("", "%", "95 % interval")]
-    for name, title in _accuracies([result]).items():
+    for name, title in accuracies([result]).items():
         low, high = result["intervals"][name]
         rows.append((title, f"{result[name]:.2f}", f"{low:.1f} to {high:.1f}"))
     rows.append(("calibration error", f"{result['calibration_error']:.2f}", ""))
@@ -75,7 +75,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the titles of the accuracies by name; with five classes top-5 is always 100 %."""
     few = all(len(result["per_class"]) <= 5 for result in results)
     every = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
@@ -134,7 +134,7 @@ def format_summary(
     """Return the summary of a run: the time of each phase, and a line for each split."""
     minutes = ", ".join(f"{name.replace('_', '-')} {s / 60:.1f} min" for name, s in seconds.items())
     found = [result for result in (validation, test) if result is not None]
-    names = _accuracies(found)
+    names = accuracies(found)
     shown = [f"{title} %" for title in names.values()]
     rows = [("split", "clips", *shown, "calibration error %", "MPJPE", "zero velocity")]
     for result in found:

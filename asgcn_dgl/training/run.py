@@ -211,7 +211,7 @@ def _check_folder(run: RunDir, resume: bool) -> None:
     if resume:
         run.read_config()
         return
-    # What a run leaves that ended before its first epoch, and which begins anew.
+    # What a run leaves that ended before its first epoch; it may be trained again.
     left = (LOCK, ".config.yaml.", "config.yaml", "train.log", "checkpoints")
     free = not run.path.exists() or (
         run.path.is_dir() and all(each.name.startswith(left) for each in run.path.iterdir())

@@ -88,7 +88,7 @@ def suited(
         if not planar or options.align in ("none", "center"):
             return options, ""
         needs = f"{options.align} needs 3 coordinates, and the clips have 2"
-        if options.align != "spine":
+        if options.align != ClipsConfig.align:  # the default
             raise InputError(f"clips.align {needs}; give --clips.align center")
         return replace(options, align="center"), f"given, but align center ({needs})"
     if options.views == "auto":

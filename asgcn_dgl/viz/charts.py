@@ -151,11 +151,12 @@ def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WI
 
 _LOSSES = {"train": "train/loss", "validation": "val/loss"}
 _ERRORS = {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"}
+PREDICTION_ERROR = "prediction error (model's unit)"
 _CHARTS = (
     ("A-link inference: loss", "aim", _LOSSES),
     ("joint training: loss", "joint", _LOSSES),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
-    ("prediction error (model's unit)", "joint", _ERRORS),
+    (PREDICTION_ERROR, "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),
     ("forecast error", "forecast", _ERRORS),
 )
