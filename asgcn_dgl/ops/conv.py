@@ -335,15 +335,11 @@ def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
         none = x.new_empty(0)
         return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
-    types = links.shape[1]
-    if bodies == 1:  # transform, then mix: all types at once
-        sent = torch.matmul(x.flatten(0, 2), weight).view(types * joints, -1)  # (C V, F O)
-        out = links[0].transpose(0, 1).flatten(1) @ sent
-        return out.view(joints, bodies, frames, weight.shape[-1])
-    mixed = links.flatten(1, 2) @ x.transpose(0, 1).flatten(2)  # (B, C V, F D)
-    rows = mixed.view(bodies, types, joints, frames, feats).permute(2, 0, 3, 1, 4)
-    out = rows.reshape(joints * bodies * frames, types * feats) @ weight.flatten(0, 1)
-    return out.view(joints, bodies, frames, weight.shape[-1])
+    own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
+    total = x.new_zeros(bodies * joints * frames, weight.shape[-1])
+    for c, matrix in enumerate(weight.unbind(0)):
+        total.addmm_(torch.bmm(links[:, c], own).view(-1, feats), matrix)
+    return total.view(bodies, joints, frames, -1).transpose(0, 1)
 
 
 def _across_bodies(
