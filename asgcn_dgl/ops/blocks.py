@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,9 @@ from asgcn_dgl.skeleton.batch import GraphBuilder
 from asgcn_dgl.skeleton.layouts import SkeletonLayout
 
 LINK_TILE = 2**19  # numbers of the features of bodies that are mixed at a time
+
+
+_memory = threading.local()
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +162,15 @@ def _merged(plan: Plan, value: Tensor, weight: Tensor) -> Tensor:
     return (share.to(weight.dtype) @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
 
+def _reused(like: Tensor, rows: int, feats: int) -> Tensor:
+    """Return memory of this thread, to be overwritten; new memory costs as much as a product."""
+    held: Tensor | None = getattr(_memory, "held", None)
+    if held is None or held.dtype != like.dtype or len(held) < rows * feats:
+        with torch.inference_mode(False):
+            held = _memory.held = torch.empty(rows * feats, dtype=like.dtype)
+    return held[: rows * feats].view(rows, feats)
+
+
 def by_relation(
     x: Tensor, plan: Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
 ) -> Tensor:
@@ -172,7 +185,7 @@ def by_relation(
             sent = torch.cat([piece @ matrices[row[0]] for piece, row in pieces])
             sent = sent.view(len(part), -1)
         else:
-            sent = x.new_empty(len(part), total.shape[1])
+            sent = _reused(x, len(part), total.shape[1])
             for relation, begin, end in plan.rows:
                 piece, out = part[begin:end].view(-1, x.shape[-1]), sent[begin:end]
                 torch.mm(piece, matrices[relation], out=out.view(-1, weight.shape[-1]))

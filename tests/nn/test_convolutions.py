@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import oracle
 import pytest
@@ -494,6 +495,25 @@ def test_inference_mode_leaves_nothing_behind(engine):
         outside = conv(builder.structure(layout, [1, 2]), feat, links)
         outside.sum().backward()
     torch.testing.assert_close(inside.clone(), outside.detach())
+
+
+def test_threads_do_not_share_memory():
+    builder = GraphBuilder(max_hop=2, num_actional=2)
+    graph = builder.structure("coco17")
+    layer = ASGConv(8, 32, max_hop=2, num_actional=2).eval()
+    feats = torch.randn(6, graph.num_nodes(), 20, 8)
+    links = torch.rand(graph.num_edges("actional_1"), 2)
+
+    @torch.inference_mode()
+    def repeated(feat):
+        return [layer(graph, feat, links) for _ in range(20)]
+
+    with use_engine("relations"):
+        alone = [repeated(feat)[0] for feat in feats]
+        with ThreadPoolExecutor(len(feats)) as pool:
+            found = list(pool.map(repeated, feats))
+    for each, expected in zip(found, alone, strict=True):
+        assert all(torch.equal(one, expected) for one in each)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
