@@ -14,13 +14,20 @@ import numpy.typing as npt
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster, save
-from asgcn_dgl.experiments.gallery import Choice, Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.gallery import (
+    Choice,
+    Gallery,
+    check_threshold,
+    error_options,
+    find_up,
+    open_gallery,
+)
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
-from asgcn_dgl.training.units import unit_of
+from asgcn_dgl.training.units import Unit, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.links import link_rule, telling_joint
+from asgcn_dgl.viz.links import telling_joint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +72,12 @@ class Scene:
     def up(self) -> str:
         """The axis that points up in the recordings."""
         return find_up(list(self.exhibits.values()), self.choice.up)
+
+    @cached_property
+    def unit(self) -> Unit:
+        """The unit in which errors are written."""
+        dims = self.gallery.test.read(0).num_places
+        return unit_of(self.gallery.restored.config.data, dims, self.choice.unit)
 
     def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
         """Draw on the layout, as wide as a figure may be."""
@@ -207,16 +220,17 @@ def _s_links(scene: Scene) -> Figure:
 
 def _fig3(scene: Scene) -> Figure:
     clip, means = scene.clip, scene.class_links
-    name = scene.gallery.class_names[clip.label]
+    joint, name = scene.joint.replace("_", " "), scene.gallery.class_names[clip.label]
+    one = scene.choice.clip is not None
     return scene.draw_links(
         viz.draw_link_kinds,
         scene.joint,
-        clip.body_links(clip.leader) if scene.choice.clip else means[clip.label],
+        clip.body_links(clip.leader) if one else means[clip.label],
         _MAX_HOP,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
-        title=f"{scene.joint.replace('_', ' ')}, {name}"
-        + (clip.which(clip.leader) if scene.choice.clip else ""),
+        title=f"Links to the {joint}; A-links of "
+        + (scene.leader_title(clip) if one else f"'{name}', mean over clips"),
     )
 
 
@@ -230,7 +244,7 @@ def _class_links(scene: Scene, count: int, columns: int) -> Figure:
         threshold=threshold,
         poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
-        title=link_rule(links.values(), threshold, of="mean probability"),
+        title="A-links, mean over the clips of each action",
     )
 
 
@@ -244,14 +258,18 @@ def _a_links_clip(scene: Scene) -> Figure:
         links,
         threshold=threshold,
         poses={name: scene.pose(clip, body) for body, name in names.items()},
-        title=f"{scene.title(clip)}: {link_rule(links.values(), threshold)}{within}",
+        title=f"A-links{within} of one clip: {scene.title(clip)}",
     )
 
 
 def _link_matrices(scene: Scene) -> Figure:
     clip = scene.linked_clip
-    links = clip.body_links(clip.leader)
-    return scene.draw(viz.draw_link_matrices, links, title=f"A-links of {scene.leader_title(clip)}")
+    if clip.links_across and clip.links is not None:
+        size = (max(clip.bodies_seen) + 1) * clip.layout.num_joints
+        links, name = clip.links[:, :size, :size], scene.title(clip)
+    else:
+        links, name = clip.body_links(clip.leader), scene.leader_title(clip)
+    return scene.draw(viz.draw_link_matrices, links, title=f"A-links of one clip: {name}")
 
 
 def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
@@ -277,6 +295,12 @@ def _peak(scene: Scene, clip: Exhibit, title: str) -> viz.Response:
     return viz.Response(title, pose, mean, float(mean.max()))
 
 
+def _which(clip: Exhibit) -> str:
+    """Return which body of a clip leads, in a phrase that is not broken."""
+    which = clip.which(clip.leader).removeprefix(", ").replace(" ", "\xa0")
+    return which and f", {which}"
+
+
 def _responses_time(scene: Scene) -> Figure:
     title = f"Responses of the last block: {scene.leader_title(scene.clip)}"
     return scene.draw(viz.draw_responses, {"": _over_time(scene)}, title=title)
@@ -284,8 +308,9 @@ def _responses_time(scene: Scene) -> Figure:
 
 def _responses_actions(scene: Scene) -> Figure:
     names = scene.gallery.class_names
-    clips = {k: scene.typical(k) for k in scene.actions(5)}
-    row = [_peak(scene, clip, names[k] + clip.which(clip.leader)) for k, clip in clips.items()]
+    count = min(5, int(scene.choice.page_width / 0.8))
+    clips = {k: scene.typical(k) for k in scene.actions(count)}
+    row = [_peak(scene, clip, names[k] + _which(clip)) for k, clip in clips.items()]
     return scene.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
 
 
@@ -323,10 +348,7 @@ def _fig9(scene: Scene) -> Figure:
     others = [k for k in scene.actions(5) if k != clip.label][: 4 - len(against)]
     mark = "(b) " if against else ""  # where one row holds two parts
     clips = {k: scene.typical(k) for k in others}
-    second = [
-        _peak(scene, each, f"{mark}{names[k]}{each.which(each.leader)}")
-        for k, each in clips.items()
-    ]
+    second = [_peak(scene, each, f"{mark}{names[k]}{_which(each)}") for k, each in clips.items()]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = "(b) other actions, mean over the clip"
     if against:
@@ -343,10 +365,8 @@ def _prediction(scene: Scene) -> Figure:
             f"{clip.name}: has no prediction (the clip is too short, or the model has no "
             "prediction head); give another --clip"
         )
-    data = scene.gallery.restored.config.data
-    unit = unit_of(data, clip.pos.shape[3], scene.choice.unit)
     title = f"Predicted and true poses: {scene.leader_title(clip)}"
-    return scene.draw(draw_future, clip, unit, title=title, up=scene.up)
+    return scene.draw(draw_future, clip, scene.unit, title=title, up=scene.up)
 
 
 def _strip(scene: Scene) -> Figure:
@@ -375,7 +395,8 @@ def _per_class(scene: Scene) -> Figure:
 def _curves(scene: Scene) -> Figure:
     if not scene.gallery.history:
         raise InputError(f"{scene.gallery.run.log}: no epochs in it; there are no curves to draw")
-    return viz.draw_curves(scene.gallery.history, page_width=scene.choice.page_width)
+    options = error_options(scene.gallery.restored.config, scene.unit)
+    return viz.draw_curves(scene.gallery.history, page_width=scene.choice.page_width, **options)
 
 
 #: How each figure is drawn, by name.

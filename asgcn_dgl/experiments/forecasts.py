@@ -15,7 +15,7 @@ import torch
 from asgcn_dgl import viz
 from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.gallery import Choice, find_up
+from asgcn_dgl.experiments.gallery import Choice, error_options, find_up
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.training.checkpoint import Restored, load_model
@@ -190,7 +190,8 @@ def _errors(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: st
 
 
 def _curves(found: Forecasts, exhibit: Exhibit, unit: Unit, width: float, up: str) -> Figure:
-    return viz.draw_curves(read_history(found.run.path), page_width=width)
+    options = error_options(found.restored.config, unit)
+    return viz.draw_curves(read_history(found.run.path), page_width=width, **options)
 
 
 #: How each figure of a forecaster is drawn, by name.
@@ -264,7 +265,7 @@ def forecast_page(found: Forecasts, clips: int, unit: UnitName | None, up: str |
         rows=[Row(each.name, bodies=each.num_bodies, frames=each.num_frames) for each in exhibits],
         exhibits=exhibits,
         cards=cards,
-        curves=curve_panels(read_history(found.run.path)),
+        curves=curve_panels(read_history(found.run.path), **error_options(config, chosen)),
         facts={
             "Model": f"forecaster, {result['parameters']:,} parameters",
             "A-links": f"{model.config.num_actional} types"

@@ -22,12 +22,13 @@ from asgcn_dgl.training.build import device_of
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
+from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.evaluate import open_to_test
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.progress import track
-from asgcn_dgl.training.units import UnitName
+from asgcn_dgl.training.units import Unit, UnitName
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.stance import guess_up
@@ -196,6 +197,14 @@ def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
         return guess_up(exhibits, asked)
     except ValueError as error:
         raise InputError(f"--{error}") from error
+
+
+def error_options(config: RunConfig, unit: Unit) -> dict[str, Any]:
+    """Return what brings the errors of a training's curves to the unit of the recordings."""
+    return {
+        "unit": unit.name or "unit of the recordings",
+        "scale": (config.clips.unit or 1.0) * unit.factor,
+    }
 
 
 def check_threshold(threshold: float) -> None:

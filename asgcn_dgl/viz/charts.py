@@ -21,8 +21,11 @@ from asgcn_dgl.viz.figure import (
     SMALL_SIZE,
     VERMILION,
     panel_grid,
+    panel_title,
     plain_axes,
+    text_height,
     title_lines,
+    write_legend,
     write_title,
 )
 
@@ -39,7 +42,8 @@ def draw_class_accuracy(
 ) -> Figure:
     """Draw the accuracy (K,) of each class in percent as bars, the best on top; NaN is left out.
 
-    ``baseline`` (K,) is drawn as marks; ``labels`` names both. The figure is as wide as a column.
+    The number stands on the right of each. ``baseline`` (K,) is drawn as marks; ``labels`` names
+    both. The figure is as wide as a column.
 
     Examples
     --------
@@ -69,10 +73,12 @@ def draw_class_accuracy(
         )  # fmt: skip
         fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
     axis.set_yticks(places, [class_names[k] for k in order], fontsize=SMALL_SIZE)
+    for place, k in enumerate(order):
+        axis.text(105, place, f"{values[k]:.0f}", va="center", fontsize=SMALL_SIZE, color=INK)
     axis.set_ylim(-0.6, len(order) - 0.4)
     axis.set_xlim(0, 100)
     axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)
-    axis.set_xlabel("accuracy (%)", fontsize=LABEL_SIZE, color=INK)
+    axis.set_xlabel("accuracy (%), sorted", fontsize=LABEL_SIZE, color=INK)
     write_title(fig, title, COLUMN_WIDTH)
     return fig
 
@@ -120,56 +126,77 @@ def draw_errors(
     return fig
 
 
-def draw_curves(history: Curves, *, title: str = "", page_width: float = PAGE_WIDTH) -> Figure:
+def draw_curves(
+    history: Curves,
+    *,
+    unit: str = "model's unit",
+    scale: float = 1.0,
+    title: str = "",
+    page_width: float = PAGE_WIDTH,
+) -> Figure:
     """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
 
     Panels for what it holds: the loss of the A-link inference module, the joint loss, the accuracy,
-    the error of predicted poses.
+    the error of predicted poses, times ``scale``, in ``unit``.
 
     Examples
     --------
     >>> draw_curves({"joint": {"train/loss": {1: 2.0, 2: 1.5}, "val/loss": {1: 2.1, 2: 1.8}}})
     <Figure size ...>
     """
-    charts = curve_panels(history)
+    charts = curve_panels(history, unit, scale)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
     across, width = panel_grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
     down = -(-len(charts) // across)
     lines = title_lines(title, width * across)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0
-    size = (width * across, min(2.0, 0.6 + 0.8 * width) * down + extra)
+    height = min(1.86, 0.46 + 0.8 * width) + text_height(charts, width)
+    size = (width * across, height * down + extra)
     fig = Figure(figsize=size, layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel()
     for axis, (name, curves) in zip(axes, charts.items(), strict=False):
-        _draw_chart(axis, name, curves)
+        _draw_chart(axis, name, curves, width)
     for axis in axes[len(charts) :]:
         axis.set_axis_off()
+    handles = {line.get_label(): line for axis in axes for line in axis.lines}
+    write_legend(fig, list(handles.values()))
     write_title(fig, title, width * across)
     return fig
 
 
 _LOSSES = {"train": "train/loss", "validation": "val/loss"}
 _ERRORS = {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"}
-PREDICTION_ERROR = "prediction error (model's unit)"
+_ERROR = "prediction error ({})"
+PREDICTION_ERROR = _ERROR.format("model's unit")
 _CHARTS = (
     ("A-link inference: loss", "aim", _LOSSES),
     ("joint training: loss", "joint", _LOSSES),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
-    (PREDICTION_ERROR, "joint", _ERRORS),
+    (_ERROR, "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),
-    ("forecast error", "forecast", _ERRORS),
+    ("forecast error ({})", "forecast", _ERRORS),
 )
 
 
-def curve_panels(history: Curves) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the charts that a history can fill: name to curve to epoch to value."""
+def curve_panels(
+    history: Curves, unit: str = "model's unit", scale: float = 1.0
+) -> dict[str, dict[str, dict[int, float]]]:
+    """Return the charts that a history can fill: name to curve to epoch to value.
+
+    Errors of poses are multiplied by ``scale``, which brings them to ``unit``.
+    """
     charts = {}
     for name, phase, wanted in _CHARTS:
         figures = history.get(phase, {})
-        curves = {label: dict(figures[key]) for label, key in wanted.items() if figures.get(key)}
+        factor = scale if wanted is _ERRORS else 1.0
+        curves = {
+            label: {epoch: factor * value for epoch, value in figures[key].items()}
+            for label, key in wanted.items()
+            if figures.get(key)
+        }
         if curves:
-            charts[name] = curves
+            charts[name.format(unit)] = curves
     return charts
 
 
@@ -180,7 +207,9 @@ _CURVE_STYLES = {
 }
 
 
-def _draw_chart(axis: Axes, name: str, curves: Mapping[str, Mapping[int, float]]) -> None:
+def _draw_chart(
+    axis: Axes, name: str, curves: Mapping[str, Mapping[int, float]], width: float
+) -> None:
     plain_axes(axis)
     for label, curve in curves.items():
         color, style = _CURVE_STYLES[label]
@@ -195,8 +224,12 @@ def _draw_chart(axis: Axes, name: str, curves: Mapping[str, Mapping[int, float]]
             markersize=3,
             label=label,
         )
-    axis.set_title(name, fontsize=LABEL_SIZE, color=INK)
+    panel_title(axis, name, width)
     axis.set_xlabel("epoch", fontsize=LABEL_SIZE, color=INK)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+    first, last = axis.dataLim.intervalx
+    room = max(0.04 * (last - first), 0.2)
+    axis.set_xlim(first - min(room, 0.5), last + room)  # there is no epoch 0
+    axis.xaxis.set_major_locator(
+        MaxNLocator(nbins=5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    )
     axis.grid(color=PALE, linewidth=0.4)
-    axis.legend(fontsize=SMALL_SIZE - 1, frameon=False)

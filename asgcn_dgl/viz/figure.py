@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,19 +94,22 @@ def panel_grid(
 
 
 def panels(
-    count: int, shape: PanelGrid, height: float, *, title: str = ""
+    count: int, shape: PanelGrid, height: float, *, title: str = "", least: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order."""
-    across, width = shape
-    down = -(-count // across)
-    extra = 0.16 + 0.15 * len(title_lines(title, width * across)) if title else 0.0
-    fig = Figure(figsize=(width * across, height * down + extra), layout="constrained")
+    """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order.
+
+    The figure is ``least`` inches wide or more.
+    """
+    across, down = shape.columns, -(-count // shape.columns)
+    full = max(across * shape.width, least)
+    extra = 0.16 + 0.15 * len(title_lines(title, full)) if title else 0.0
+    fig = Figure(figsize=(full, height * down + extra), layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel().tolist()
     for axis in axes:
         axis.set_axis_off()
         axis.set_aspect("equal")
     fig.get_layout_engine().set(w_pad=0.02)  # type: ignore[union-attr, call-arg]
-    write_title(fig, title, width * across)
+    write_title(fig, title, full)
     return fig, axes[:count]
 
 
@@ -145,6 +148,41 @@ def legend_of(lines: Mapping[str, tuple[str, float]]) -> list[Line2D]:
         Line2D([], [], color=color, linewidth=width, label=name)
         for name, (color, width) in lines.items()
     ]
+
+
+def ring_of(name: str, color: str) -> Line2D:
+    """Return the handle of a legend of a ring around a joint."""
+    return Line2D(
+        [], [], linestyle="", marker="o", markersize=7, markerfacecolor="none",
+        markeredgecolor=color, label=name,
+    )  # fmt: skip
+
+
+def write_legend(fig: Figure, handles: Sequence[Line2D], *notes: str) -> None:
+    """Write notes below the panels, and a legend in as few rows as fit; make room for both."""
+    width = fig.get_figwidth()
+    lines = [line for note in notes if note for line in small_lines(note, width)]
+    if not (lines or handles):
+        return
+    widths = [0.4 + text_width(str(handle.get_label()), SMALL_SIZE) for handle in handles]
+    columns = len(handles)
+    if sum(widths) > width:
+        columns = max(1, int(width / max(widths)))
+    rows = -(-len(handles) // columns) if handles else 0
+    fig.set_figheight(fig.get_figheight() + 0.14 * len(lines) + 0.15 * rows + 0.12)
+    legend = fig.legend(
+        handles=handles, loc="outside lower center", ncols=max(columns, 1), frameon=False,
+        title="\n".join(lines) or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE,
+        handlelength=1.2, columnspacing=1.0,
+    )  # fmt: skip
+    title = legend.get_title()
+    title.set_color(INK)
+    title.set_multialignment("center")
+
+
+def small_lines(text: str, width: float) -> list[str]:
+    """Break a small text into lines that fit a width in inches."""
+    return title_lines(text, width * TITLE_SIZE / SMALL_SIZE)
 
 
 def text_height(texts: Iterable[str], width: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -12,43 +12,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.path import Path
 
 from asgcn_dgl.skeleton import PARTITIONS, SkeletonLayout, structural_operators
 from asgcn_dgl.viz.figure import (
     BLUE,
+    COLUMN_WIDTH,
     GREEN,
     INK,
     LABEL_SIZE,
+    LINE_HEIGHT,
     PAGE_WIDTH,
     PALE,
     SMALL_SIZE,
-    TITLE_SIZE,
     TYPE_COLORS,
     VERMILION,
     legend_of,
     panel_grid,
     panel_title,
     panels,
+    ring_of,
+    small_lines,
     text_height,
-    text_width,
-    title_lines,
+    write_legend,
 )
 from asgcn_dgl.viz.pose import (
     Floats,
     draw_body,
     flat_pose,
     frame_alike,
+    missing_note,
     number_joints,
     span_height,
     spans,
 )
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
-_MEANING = {
-    "root": "the joint itself",
-    "centripetal": "from nearer to the center",
-    "centrifugal": "from farther out",
-}
+_RING = ring_of("root: the joint itself", _PARTITION_COLORS["root"])
+_SENDERS = {"centripetal": "from nearer to the center", "centrifugal": "from farther out"}
+_ARROWS = "arrows: from sender to receiver; width: "
 _ACTIONAL = INK
 _THINNEST, _THICKEST = 0.5, 2.4
 # Inches; on narrower panels links are drawn thinner.
@@ -94,9 +96,10 @@ def draw_structural_links(
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
         title = f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})"
         sheet.axes[hop - 1].set_title(title, fontsize=LABEL_SIZE, color=INK)
-    return sheet.close(
-        {f"{name}: {_MEANING[name]}": color for name, color in _PARTITION_COLORS.items()}
-    )
+    senders = {
+        f"{name}: {meaning}": (_PARTITION_COLORS[name], 2.0) for name, meaning in _SENDERS.items()
+    }
+    return sheet.close([_RING, *legend_of(senders)], _ARROWS + "weight")
 
 
 def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
@@ -139,6 +142,8 @@ def draw_link_kinds(
 ) -> Figure:
     """Draw the neighbors of a joint three times: over bones, S-links, A-links (Fig. 3).
 
+    Where S-links are no longer than bones, both are one panel.
+
     ``prob`` is as for :func:`draw_actional_links`, ``threshold`` and ``fallback`` as for
     :func:`draw_class_links`.
 
@@ -151,19 +156,31 @@ def draw_link_kinds(
     """
     receiver = layout.index(joint)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
-    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * 3, 3, page_width, names, widest=1.9)
+    operators = structural_operators(layout, max_hop)
+    longer = _heard(layout, operators)[:, 1:, receiver].any()
+    count = 3 if longer else 2
+    sheet = Sheet(layout, [flat_pose(layout, pose, up)] * count, 3, page_width, names, widest=1.9)
     passes = threshold is not None and matrix[:, receiver].max() > threshold
     rule = f"p > {threshold:g}" if passes else "the strongest"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
-    titles = ("(a) skeleton", f"(b) S-links, {hops}", f"(c) A-links, {rule}")
+    bones = ("(a) skeleton", f"(b) S-links, {hops}") if longer else ("(a), (b) skeleton = S-links",)
     name = layout.joints[receiver].replace("_", " ")
-    sheet.open(f"links of {name}" if title is None else title, titles)
-    operators = structural_operators(layout, max_hop)
+    sheet.open(
+        f"Links to the {name}" if title is None else title,
+        [*bones, f"(c) A-links, {rule}"],
+        sheet.note_height(),
+    )
     sheet.draw_hops(0, receiver, operators, [1])
-    sheet.draw_hops(1, receiver, operators, range(1, max_hop + 1))
-    sheet.draw_actional(2, matrix, _Chosen(receiver, threshold, fallback, 25))
-    return sheet.close({**_PARTITION_COLORS, "A-link": _ACTIONAL})
+    if longer:
+        sheet.draw_hops(1, receiver, operators, range(1, max_hop + 1))
+    sheet.draw_actional(count - 1, matrix, _Chosen(receiver, threshold, fallback, 25))
+    colors = {name: _PARTITION_COLORS[name] for name in _SENDERS} | {"A-link": _ACTIONAL}
+    lines = legend_of({name: (color, 2.0) for name, color in colors.items()})
+    note = _ARROWS + "weight or probability"
+    if threshold is not None and not passes:
+        note += f"; dashed: probability ≤ {threshold:g}"
+    return sheet.close([_RING, *lines], note)
 
 
 def draw_actional_links(
@@ -180,8 +197,8 @@ def draw_actional_links(
 
     ``prob[i, j]``, (V, V), is the probability of the link from joint j to joint i (for all types
     together: one minus the ghost's), or ``prob`` is (C, V, V), of each type: a link is then colored
-    by its most probable type. The diagonal is ignored. Links are arcs that bend to the left on the
-    way from sender to receiver. Options as for :func:`draw_class_links`.
+    by its most probable type. The diagonal is ignored. Links are arrows from sender to receiver
+    that bend to the left. Options as for :func:`draw_class_links`.
 
     Examples
     --------
@@ -190,10 +207,8 @@ def draw_actional_links(
     >>> draw_actional_links(get_layout("hand21"), np.full((21, 21), 0.2), threshold=None)
     <Figure size ...>
     """
-    fallback = options.get("fallback", 10)
-    heading = link_rule([prob], threshold, strongest, fallback) if title is None else title
-    options |= {"threshold": threshold, "strongest": strongest, "title": ""}
-    return draw_class_links(layout, {heading: prob}, poses={heading: pose}, **options)
+    options |= {"threshold": threshold, "strongest": strongest, "title": title}
+    return draw_class_links(layout, {"": prob}, poses={"": pose}, **options)
 
 
 def draw_class_links(
@@ -233,6 +248,8 @@ def draw_class_links(
         Poses for some or all of the actions.
     columns
         Panels in a row, at most.
+    title
+        None: which links are drawn. Under another title a note says so.
     """
     if not probs:
         raise ValueError("probs must hold at least one action, got none")
@@ -240,15 +257,19 @@ def draw_class_links(
     receiver = None if joint is None else layout.index(joint)
     points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
     sheet = Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
-    notes = text_height(["the 25 strongest of 250"], _note_width(sheet.shape.width))
     rule = link_rule(matrices.values(), threshold, strongest, fallback)
-    sheet.open(rule if title is None else title, list(probs), notes)
+    sheet.open(rule if title is None else title, list(probs), sheet.note_height())
     chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
     for place, prob in enumerate(matrices.values()):
         sheet.draw_actional(place, prob, chosen)
     types = max(len(prob) for prob in matrices.values())
-    colors = {f"type {n + 1}": _type_color(n) for n in range(types)}
-    return sheet.close(colors if types > 1 else {})
+    note = _ARROWS + "probability"
+    if title is not None:
+        note = f"{rule}; {note}"
+    if types == 1:
+        return sheet.close([], note)
+    lines = legend_of({f"type {n + 1}": (_type_color(n), 2.0) for n in range(types)})
+    return sheet.close(lines, note + "; color: the most probable type")
 
 
 class _Chosen(NamedTuple):
@@ -274,12 +295,18 @@ class Sheet:
         widest: float = 2.2,
     ) -> None:
         self.layout, self.points, self.names = layout, points, names
-        if names:  # room for the joints' numbers
-            narrowest = max(narrowest, min(0.5 + 0.03 * layout.num_joints, widest))
+        self.page_width = page_width
+        self.span = spans(points)
+        if names:  # room for the joints' numbers, more on a flat body
+            needed = (0.5 + 0.03 * layout.num_joints) * np.clip(self.span[0] / self.span[1], 1, 2)
+            narrowest = max(narrowest, min(float(needed), widest))
         self.shape = panel_grid(
             len(points), page_width, columns, narrowest=narrowest, widest=widest
         )
-        self.span = spans(points)
+
+    def note_height(self) -> float:
+        """Return the inches that a note below a panel takes."""
+        return LINE_HEIGHT * len(small_lines("dashed: up to 0.89", self.shape.width))
 
     def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
         """Make the panels, with their titles."""
@@ -287,7 +314,9 @@ class Sheet:
         height = span_height(self.span, width, _ROOM) + text_height(titles, width) + more
         if self.names and self.shape.columns == 1:
             self.shape = self.shape._replace(width=max(width, 3.0))
-        self.fig, self.axes = panels(len(self.points), self.shape, height, title=heading)
+        least = min(COLUMN_WIDTH, self.page_width)
+        self.fig, self.axes = panels(len(self.points), self.shape, height, title=heading,
+                                     least=least)  # fmt: skip
         for axis, points in zip(self.axes, self.points, strict=True):
             draw_body(axis, self.layout, points, color=PALE, linewidth=1.2)
             frame_alike(axis, points, self.span, _ROOM)
@@ -308,9 +337,7 @@ class Sheet:
                 if sender == receiver:
                     _ring(axis, points[receiver], color, 60)
                     continue
-                _draw_arc(
-                    axis, points[sender], points[receiver], 0.5 * row[sender], color, head=True
-                )
+                _draw_arc(axis, points[sender], points[receiver], 0.5 * row[sender], color)
                 axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0, clip_on=False)
 
     def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> None:
@@ -321,37 +348,19 @@ class Sheet:
             only = np.zeros_like(matrix)
             only[:, receiver] = matrix[:, receiver]
             matrix = only
-            _ring(axis, points[receiver], INK, 40)
+            _ring(axis, points[receiver], _PARTITION_COLORS["root"], 60)
         note = draw_links(axis, points, matrix, *chosen[1:], scale=min(1.0, width / _WIDE))
         if note:  # set_axis_off hides axis labels, so this is a text
             axis.text(
-                0.5, -0.01, "\n".join(title_lines(note, _note_width(width))), ha="center", va="top",
+                0.5, -0.01, "\n".join(small_lines(note, width)), ha="center", va="top",
                 transform=axis.transAxes, fontsize=SMALL_SIZE, color=INK,
             )  # fmt: skip
 
-    def close(self, colors: Mapping[str, str]) -> Figure:
-        """Write the legend: what the colors are, and the joints' names."""
-        key = ""
-        if self.names:
-            named = [
-                f"{k}\xa0{name}".replace(" ", "\xa0") for k, name in enumerate(self.layout.joints)
-            ]
-            across = self.shape.width * self.shape.columns * TITLE_SIZE / SMALL_SIZE
-            key = "\n".join(title_lines("   ".join(named), across))
-        if not (key or colors):
-            return self.fig
-        lines = legend_of({name: (color, 2) for name, color in colors.items()})
-        needed = sum(0.4 + text_width(name, SMALL_SIZE) for name in colors)
-        one = needed <= self.shape.width * self.shape.columns
-        legend = self.fig.legend(
-            handles=lines or [Line2D([], [], alpha=0, label=" ")],
-            loc="outside lower center", ncols=max(len(colors), 1) if one else 1, frameon=False,
-            title=key or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE, handlelength=1.2,
-            columnspacing=1.0,
-        )  # fmt: skip
-        lines_below = (key.count("\n") + 1 if key else 0) + (0 if one else len(colors) - 1)
-        self.fig.set_figheight(self.fig.get_figheight() + 0.15 * lines_below + 0.3)
-        legend.get_title().set_color(INK)
+    def close(self, handles: Sequence[Line2D], note: str = "") -> Figure:
+        """Write the legend, the joints' names and notes."""
+        named = [f"{k}\xa0{name}".replace(" ", "\xa0") for k, name in enumerate(self.layout.joints)]
+        names = "   ".join(named) if self.names else ""
+        write_legend(self.fig, handles, names, note, missing_note(*self.points))
         if self.names:
             self.number()
         return self.fig
@@ -378,7 +387,7 @@ def draw_link_matrices(
     """Draw the probabilities (C, V, V) of A-links as matrices, for each type and for all together.
 
     ``prob[c, i, j]`` is that from joint j to i: rows receive, columns send. Joints are sorted by
-    part.
+    part. Links of M bodies together are (C, M V, M V).
 
     Examples
     --------
@@ -387,61 +396,87 @@ def draw_link_matrices(
     >>> draw_link_matrices(get_layout("coco17"), np.full((2, 17, 17), 0.3))
     <Figure size ...>
     """
-    matrix = _check_prob(layout, prob)
-    order, bounds, names = _by_part(layout)
+    bodies = max(1, np.shape(prob)[-1] // layout.num_joints) if np.ndim(prob) else 1
+    matrix = _check_prob(layout, prob, bodies)
+    order, bounds, names = _by_part(layout, bodies)
     shown = [matrix.sum(axis=0), *matrix] if len(matrix) > 1 else [matrix[0]]
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
     labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
     side = 0.06 * max(map(len, names))  # inches of the longest name
     # As many in a row as leave each name a line; the bar is beside them.
     room = page_width - 0.7 - side
-    needed = min(max(1.25, 0.1 * len(names)), room)
-    size = SMALL_SIZE * min(1, needed / (0.1 * len(names)))  # smaller where the page is too narrow
+    middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
+    lines = len(order) / min((b - a for a, b in pairwise(middles)), default=1.0)
+    needed = min(max(1.0, 0.085 * lines), room)
     shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
+    size = min(SMALL_SIZE, 70 * shape.width / lines)  # smaller where the page is too narrow
     fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
     fig.set_figwidth(columns * shape.width + side + 0.7)
-    top = max(float(matrix.sum(axis=0).max()), 1e-6)
+    joints = layout.num_joints
+    top = _round_up(float(matrix.sum(axis=0).max()))
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()
         image = axis.imshow(values[np.ix_(order, order)], cmap="Blues", vmin=0, vmax=top)
         for bound in bounds[1:-1] if layout.parts else ():
             axis.axhline(bound - 0.5, color=INK, linewidth=0.4)
             axis.axvline(bound - 0.5, color=INK, linewidth=0.4)
-        middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
+        for bound in range(joints, len(order), joints):
+            axis.axhline(bound - 0.5, color=INK, linewidth=1.2)
+            axis.axvline(bound - 0.5, color=INK, linewidth=1.2)
         axis.set_xticks(middles, names, rotation=90, fontsize=size)
         first = number % columns == 0
+        if bodies > 1:
+            _name_bodies(axis.secondary_xaxis("top"), bodies, joints)
+            if (number + 1) % columns == 0 or number + 1 == len(shown):
+                _name_bodies(axis.secondary_yaxis("right"), bodies, joints)
         axis.set_yticks(middles, names if first else [], fontsize=size)
         axis.tick_params(length=0, colors=INK)
         axis.set_title(label, fontsize=LABEL_SIZE, color=INK)
         axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)
         if first:
             axis.set_ylabel("receiver", fontsize=SMALL_SIZE, color=INK)
-    bar = fig.colorbar(image, ax=axes, shrink=0.7, pad=0.02, aspect=25)
+    rows = -(-len(shown) // columns)
+    bar = fig.colorbar(image, ax=axes, shrink=0.7 / rows, pad=0.02, aspect=18)
+    bar.set_ticks([0, top / 2, top], labels=[f"{value:g}" for value in (0, top / 2, top)])
     bar.ax.tick_params(labelsize=SMALL_SIZE)
     bar.set_label("probability", fontsize=SMALL_SIZE, color=INK)
+    fig.draw_without_rendering()  # matrices keep their aspect: the layout takes two passes
     return fig
 
 
-def _by_part(layout: SkeletonLayout) -> tuple[list[int], list[int], list[str]]:
-    """Order the joints by body part; also return the parts' bounds and names."""
-    if not layout.parts:
-        count = layout.num_joints
-        names = [name.replace("_", " ") for name in layout.joints]
-        return list(range(count)), list(range(count + 1)), names
-    placed = [(part, list(joints)) for part, joints in layout.parts.items()]
-    rest = sorted(set(range(layout.num_joints)) - {j for _, joints in placed for j in joints})
+def _round_up(value: float) -> float:
+    """Return the next number of one digit."""
+    if value <= 0:
+        return 1.0
+    digit = 10.0 ** np.floor(np.log10(value))
+    return float(np.ceil(value / digit - 1e-3) * digit)
+
+
+def _name_bodies(axis: Any, bodies: int, joints: int) -> None:
+    """Write the numbers of the bodies along an axis of a matrix, on the side without names."""
+    middles = [(body + 0.5) * joints - 0.5 for body in range(bodies)]
+    names = [f"body {body + 1}" for body in range(bodies)]
+    axis.set_ticks(middles, names)
+    axis.tick_params(length=0, labelsize=SMALL_SIZE, colors=INK)
+    for label in axis.get_yticklabels():
+        label.set(rotation=270, va="center")
+
+
+def _by_part(layout: SkeletonLayout, bodies: int) -> tuple[list[int], list[int], list[str]]:
+    """Order the joints of each body by part; also return the parts' bounds and names."""
+    count = layout.num_joints
+    placed: list[tuple[str, Sequence[int]]] = list(layout.parts.items())
+    if not placed:
+        placed = [(name, [joint]) for joint, name in enumerate(layout.joints)]
+    rest = sorted(set(range(count)) - {j for _, joints in placed for j in joints})
     placed += [("other", rest)] if rest else []
     order: list[int] = []
     for _, joints in placed:
         order += [joint for joint in joints if joint not in order]
-    bounds = np.cumsum([0, *(len(joints) for _, joints in placed)]).tolist()
-    return order, bounds, [part.replace("_", " ") for part, _ in placed]
-
-
-def _note_width(width: float) -> float:
-    """Inches of a title as long as the small text that fits a panel of some width."""
-    return width * TITLE_SIZE / SMALL_SIZE
+    order = [body * count + joint for body in range(bodies) for joint in order]
+    bounds = np.cumsum([0, *(len(joints) for _, joints in placed * bodies)]).tolist()
+    return order, bounds, [part.replace("_", " ") for part, _ in placed * bodies]
 
 
 def draw_links(
@@ -466,7 +501,7 @@ def draw_links(
     if not chosen:
         chosen = _choose(total, None, fallback)
         style, scale = (0, (3, 1.5)), 0.6 * scale
-        note = f"none > {floor:g}; dashed: the strongest, up to {total.max():.2f}"
+        note = f"dashed: up to {total.max():.2f}"
         floor = 0.0
     elif len(chosen) > most:
         note = f"the {most} strongest of {len(chosen)}"
@@ -490,7 +525,6 @@ def link_rule(
     threshold: float | None,
     strongest: int = 20,
     fallback: int = 10,
-    of: str = "probability",
 ) -> str:
     """Return which A-links of (C, V, V) or (V, V) are drawn, as :func:`draw_class_links` does.
 
@@ -503,18 +537,17 @@ def link_rule(
         return f"{strongest} most probable A-links"
     kinds = [np.asarray(prob).reshape(-1, *np.shape(prob)[-2:]) for prob in probs]
     sums = [each.sum(axis=0) for each in kinds]
-    color = "; color: the most probable type" if any(len(each) > 1 for each in kinds) else ""
     passes = [bool((total > threshold)[~np.eye(len(total), dtype=bool)].any()) for total in sums]
     if not any(passes):
-        return f"{fallback} most probable A-links, none with a {of} > {threshold:g}"
+        return f"{fallback} most probable A-links, none with a probability > {threshold:g}"
     rest = "" if all(passes) else f"; dashed: {fallback} most probable where there are none"
-    return f"A-links of {of} > {threshold:g}{rest}{color}"
+    return f"A-links of probability > {threshold:g}{rest}"
 
 
-def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike) -> Floats:
-    """Check probabilities, bring them to (C, V, V) and clear their diagonals."""
+def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike, bodies: int = 1) -> Floats:
+    """Check probabilities, bring them to (C, M V, M V) and clear their diagonals."""
     matrix = np.array(prob, dtype=np.float64)
-    size = layout.num_joints
+    size = layout.num_joints * bodies
     if matrix.ndim not in (2, 3) or matrix.shape[-2:] != (size, size) or not matrix.size:
         raise ValueError(
             f"prob must have shape ({size}, {size}) or (types, {size}, {size}) for layout "
@@ -557,25 +590,40 @@ def _draw_arc(
     color: str,
     alpha: float = 0.9,
     *,
-    head: bool = False,
     style: Any = "-",
     scale: float = 1.0,
 ) -> None:
     """Draw one link, beside the straight line so that bones and the way back stay visible."""
+    width = scale * (_THINNEST + (_THICKEST - _THINNEST) * float(strength))
     axis.add_patch(
         FancyArrowPatch(
             (start[0], start[1]),
             (end[0], end[1]),
-            arrowstyle="-|>" if head else "-",
-            mutation_scale=5,
+            arrowstyle="-|>",
+            mutation_scale=4 + width,
             shrinkA=2,
-            shrinkB=4 if head else 2,
-            connectionstyle="arc3,rad=0.22",
+            shrinkB=4,
+            connectionstyle=_bend,  # type: ignore[arg-type]
             linestyle=style,
-            linewidth=scale * (_THINNEST + (_THICKEST - _THINNEST) * float(strength)),
+            linewidth=width,
             color=color,
             alpha=alpha,
             zorder=3,
             clip_on=False,
         )
     )
+
+
+def _bend(
+    start: Floats, end: Floats, *, shrinkA: float = 0.0, shrinkB: float = 0.0, **_: Any
+) -> Path:
+    """Return an arc to the left, in points so dense that it looks smooth, short of its ends."""
+    start, end = np.asarray(start), np.asarray(end)
+    along = end - start
+    middle = (start + end) / 2 + 0.22 * along[::-1] * [1, -1]
+    way = np.linspace(0, 1, 65)[:, None]
+    arc = (1 - way) ** 2 * start + 2 * way * (1 - way) * middle + way**2 * end
+    far = (np.linalg.norm(arc - start, axis=1) >= shrinkA) & (
+        np.linalg.norm(arc - end, axis=1) >= shrinkB
+    )
+    return Path(arc[far] if far.sum() > 1 else arc[[0, -1]])

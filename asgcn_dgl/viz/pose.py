@@ -216,7 +216,7 @@ def number_joints(
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     turns = np.pi / 4 + np.arange(16) * np.pi / 8
     around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    offsets = np.concatenate([radius * around for radius in (7.0, 9.0, 12.0)])
+    offsets = np.concatenate([radius * around for radius in (8.5, 10.0, 12.0)])
     written = np.empty((0, 2))
     for joint in np.flatnonzero(np.isfinite(at).all(axis=1)):
         places = at[joint] + offsets
@@ -235,6 +235,12 @@ def number_joints(
 def _distance(places: Floats, others: Floats) -> Floats:
     """Return how far each place is from the nearest of others."""
     return np.asarray(np.linalg.norm(places[:, None] - others, axis=-1).min(axis=1))
+
+
+def missing_note(*stack: Floats) -> str:
+    """Return a note if any of several poses lacks joints, else ''."""
+    complete = all(np.isfinite(points).all() for points in stack)
+    return "" if complete else "joints that were not seen are left out"
 
 
 def spans(stack: Sequence[Floats]) -> tuple[float, float]:
@@ -257,6 +263,6 @@ def frame_alike(
 
 
 def span_height(span: tuple[float, float], width: float, margin: float = _MARGIN) -> float:
-    """Return the inches of height of a panel that holds a size, a margin and a title."""
+    """Return the inches of height of a panel that holds a size and a margin."""
     room = 2 * margin * max(span)
-    return float(width * np.clip((span[1] + room) / (span[0] + room), 0.6, 2.4)) + 0.3
+    return float(width * np.clip((span[1] + room) / (span[0] + room), 0.4, 2.4)) + 0.16

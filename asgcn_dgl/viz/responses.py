@@ -17,10 +17,19 @@ from asgcn_dgl.viz.figure import (
     PAGE_WIDTH,
     PINK,
     panel_title,
+    text_height,
     title_lines,
+    write_legend,
     write_title,
 )
-from asgcn_dgl.viz.pose import draw_body, flat_pose, frame_alike, span_height, spans
+from asgcn_dgl.viz.pose import (
+    draw_body,
+    flat_pose,
+    frame_alike,
+    missing_note,
+    span_height,
+    spans,
+)
 
 # Diameter of the largest circle, as a share of the panel's width.
 _LARGEST = 0.2
@@ -48,7 +57,7 @@ def draw_responses(
 ) -> Figure:
     """Draw feature responses on bodies: a circle a joint, its area the magnitude (Fig. 9).
 
-    ``rows`` holds the bodies of each row by its heading.
+    ``rows`` holds the bodies of each row by its heading. A note says what the circles are.
 
     Examples
     --------
@@ -65,7 +74,10 @@ def draw_responses(
     values = {name: [_check(layout, item) for item in row] for name, row in rows.items()}
     width = min(page_width / columns, 1.5)
     span = {name: spans(row) for name, row in points.items()}
-    heights = [span_height(each, width) for each in span.values()]
+    heights = [
+        span_height(span[name], width) + text_height((item.title for item in row), width)
+        for name, row in rows.items()
+    ]
     labels = [name for name in rows if name]
     lines = title_lines(title, width * columns)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0
@@ -73,6 +85,8 @@ def draw_responses(
         figsize=(width * columns, sum(heights) + 0.22 * len(labels) + extra), layout="constrained"
     )
     write_title(fig, title, width * columns)
+    missing = missing_note(*(place for row in points.values() for place in row))
+    write_legend(fig, (), _sizes(rows), missing)
     parts = fig.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (name, row) in zip(parts, rows.items(), strict=True):
         if name:
@@ -100,6 +114,15 @@ def draw_responses(
             frame_alike(axis, place, span[name], margin=0.12)
             panel_title(axis, item.title, width)
     return fig
+
+
+def _sizes(rows: Mapping[str, Sequence[Response]]) -> str:
+    """Return what the size of a circle means, and between which bodies it can be compared."""
+    alike = [len({item.scale for item in row}) == 1 for row in rows.values()]
+    kinds = ["one scale" if same else "one scale per body" for same in alike]
+    if len(rows) > 1:
+        kinds = [f"{kind} in row {number}" for number, kind in enumerate(kinds, start=1)]
+    return f"circle area: magnitude of the joint's features; {', '.join(kinds)}"
 
 
 def _check(layout: SkeletonLayout, item: Response) -> npt.NDArray[np.float64]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
@@ -15,13 +16,18 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
+    LINE_HEIGHT,
     ORANGE,
     PAGE_WIDTH,
     SMALL_SIZE,
     TITLE_SIZE,
     legend_of,
     panel_grid,
+    panel_title,
     panels,
+    ring_of,
+    text_height,
+    write_legend,
 )
 from asgcn_dgl.viz.links import Sheet
 from asgcn_dgl.viz.pose import (
@@ -31,6 +37,7 @@ from asgcn_dgl.viz.pose import (
     draw_body,
     flat_pose,
     frame_alike,
+    missing_note,
     project,
     project_bodies,
     span_height,
@@ -61,12 +68,18 @@ def draw_skeleton(
         return _named(layout, points, heading, page_width)
     shape = panel_grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
     span = spans([points])
-    fig, (axis,) = panels(1, shape, span_height(span, shape.width))
+    fig, (axis,) = panels(1, shape, span_height(span, shape.width) + LINE_HEIGHT)
     frame_alike(axis, points, span)
     _draw_with_center(axis, layout, points)
     axis.set_title(heading, fontsize=TITLE_SIZE, color=INK)
-    _explain(fig, body_legend(layout))
+    write_legend(fig, [*_body_lines(layout), ring_of("center", INK)])
     return fig
+
+
+def _body_lines(layout: SkeletonLayout, bodies: int = 1) -> list[Line2D]:
+    """Return the handles of a legend of the colors of bodies."""
+    colors = body_legend(layout, bodies)
+    return legend_of({name: (color, 2.0) for name, color in colors.items()})
 
 
 def _draw_with_center(axis: Axes, layout: SkeletonLayout, points: Floats) -> None:
@@ -91,15 +104,14 @@ def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: flo
         sheet = Sheet(layout, [points], 1, page_width, True, widest=page_width)
         sheet.open(heading)
         _draw_with_center(sheet.axes[0], layout, points)
-        return sheet.close(body_legend(layout))
+        return sheet.close([*_body_lines(layout), ring_of("center", INK)])
     tall = max(height, line * len(sides[0])) + 0.3
     width = across + 2 * text + 0.6
-    colors = legend_of({name: (color, 2.0) for name, color in body_legend(layout).items()})
-    below = 0.25 if colors else 0.0
+    below = 0.25
     full = tall + below + 0.25  # inches, as all lengths here
     fig = Figure(figsize=(width, full))
-    if colors:
-        fig.legend(handles=colors, loc="lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
+    handles = [*_body_lines(layout), ring_of("center", INK)]
+    fig.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=SMALL_SIZE)
     axis = fig.add_axes((0, below / full, 1, tall / full), xlim=(0, width), ylim=(0, tall))
     axis.set_axis_off()
     places = (points - (low + high) / 2) * (across / size[0]) + [width / 2, tall / 2]
@@ -149,26 +161,22 @@ def draw_strip(
     points = points.swapaxes(0, 1)
     span = spans(list(points))
     shape = panel_grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
-    fig, axes = panels(len(chosen), shape, span_height(span, shape.width), title=title)
+    height = span_height(span, shape.width) + LINE_HEIGHT
+    fig, axes = panels(len(chosen), shape, height, title=title)
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body, own in enumerate(points[column]):
             draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
         frame_alike(axis, points[column], span)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
-    _explain(
-        fig, body_legend(layout, 1 + int(np.flatnonzero(seen.any(axis=(1, 2))).max(initial=0)))
-    )
+        if not np.isfinite(points[column]).any():
+            axis.text(
+                0.5, 0.5, "not seen", transform=axis.transAxes, ha="center", va="center",
+                fontsize=SMALL_SIZE, color=INK,
+            )  # fmt: skip
+    present = seen.any(axis=(1, 2))
+    handles = _body_lines(layout, 1 + int(np.flatnonzero(present).max(initial=0)))
+    write_legend(fig, handles, missing_note(points[:, present]))
     return fig
-
-
-def _explain(fig: Figure, colors: Mapping[str, str]) -> None:
-    """Write a legend of colors below the panels."""
-    if colors:
-        fig.set_figheight(fig.get_figheight() + 0.25)
-        fig.legend(
-            handles=legend_of({name: (color, 2.0) for name, color in colors.items()}),
-            loc="outside lower center", ncols=len(colors), frameon=False, fontsize=SMALL_SIZE,
-        )  # fmt: skip
 
 
 def draw_prediction(
@@ -219,7 +227,9 @@ def draw_prediction(
     pairs = [points[[k, times + k]] for k in range(times)]
     span = spans([*pairs, *([points[-1]] if last is not None else [])])
     shape = panel_grid(count, page_width, 8, narrowest=_narrowest(span), widest=1.6)
-    fig, axes = panels(count, shape, span_height(span, shape.width) + 0.2, title=title)
+    titles = [f"t + {number + 1} frames" for number in chosen]
+    height = span_height(span, shape.width) + text_height(titles, shape.width) + LINE_HEIGHT
+    fig, axes = panels(count, shape, height, title=title)
     if last is not None:
         first, axes = axes[0], axes[1:]
         draw_body(first, layout, points[-1], color=INK, linewidth=1.2)
@@ -229,12 +239,12 @@ def draw_prediction(
     errors = [float(d[k].mean()) if k.any() else None for d, k in zip(distance, known, strict=True)]
     largest = max((error for error in errors if error), default=1.0)
     digits = max(0, 2 - int(np.floor(np.log10(largest))))  # three places of the largest error
-    for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
+    for column, axis in enumerate(axes):
         true_points, guess_points = pairs[column]
         draw_body(axis, layout, true_points, color=GREY, linewidth=2.4)
         draw_body(axis, layout, guess_points, color=ORANGE, linewidth=1.0, zorder=3)
         frame_alike(axis, pairs[column], span)
-        axis.set_title(f"t + {number + 1}", fontsize=LABEL_SIZE, color=INK)
+        panel_title(axis, titles[column], shape.width)
         error = errors[column]
         text = f"error {error:.{digits}f} {unit}".rstrip() if error is not None else "not seen"
         # set_axis_off hides axis labels, so this is a text.
@@ -242,12 +252,13 @@ def draw_prediction(
             0.5, -0.02, text, transform=axis.transAxes, ha="center", va="top",
             fontsize=SMALL_SIZE, color=INK,
         )  # fmt: skip
-    fig.legend(
-        handles=legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.0)}),
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=LABEL_SIZE,
+    missing = missing_note(*points[:times])
+    write_legend(
+        fig,
+        legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.0)}),
+        "t: the last frame seen; error: mean distance of the joints"
+        + ("" if unit else ", in the unit of the recordings"),
+        missing and f"true {missing}",
     )
     return fig
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,7 +75,8 @@ def test_prediction_is_of_the_asked_clip_in_millimetres(galleries):
     asked = Scene(galleries[0], None, Choice(clip=name))
     fig = FIGURES["fig10"](asked)
     assert name in fig.get_suptitle()
-    assert titles(fig) == ["last seen", "t + 2", "t + 4", "t + 6", "t + 8", "t + 10"]
+    times = [f"t + {time} frames" for time in (2, 4, 6, 8, 10)]
+    assert titles(fig) == ["last seen", *times]
     errors = [text.get_text() for axis in fig.axes for text in axis.texts]
     assert all(error.endswith(" mm") for error in errors) and len(errors) == 5
 
@@ -94,8 +97,33 @@ def test_a_clip_of_two_bodies_shows_both_or_says_which(galleries):
 def test_links_below_the_threshold_are_not_said_to_be_above(galleries):
     scene = Scene(galleries[0], None, Choice(threshold=0.999999))
     for name in ("a_links", "a_links_clip"):
-        title = FIGURES[name](scene).get_suptitle().replace("\n", " ")
-        assert "10 most probable A-links, none with a " in title
+        note = FIGURES[name](scene).legends[0].get_title().get_text().replace("\n", " ")
+        assert note.startswith("10 most probable A-links, none with a probability > 0.999999")
+    assert "mean over the clips" in FIGURES["a_links"](scene).get_suptitle()
+    assert "of one clip: " in FIGURES["a_links_clip"](scene).get_suptitle()
+
+
+def test_link_matrices_of_linked_bodies_are_of_both(galleries):
+    scene = Scene(galleries[0], None, Choice())
+    pair = next(each for each in scene.exhibits.values() if len(each.bodies_seen) == 2)
+    links = np.where(pair.links.sum(axis=0) == 0, 0.1, pair.links)
+    scene.clip = replace(pair, links=links / links.sum(axis=0).max())
+    fig = FIGURES["link_matrices"](scene)
+    assert fig.axes[0].images[0].get_array().shape == (50, 50)
+    assert len(fig.axes[0].child_axes) == 1
+    assert "body" not in fig.get_suptitle()
+
+
+def test_curves_are_in_the_unit_of_the_recordings(galleries):
+    ours = galleries[0]
+    epochs = {"joint": {"val/mpjpe": {1: 0.5}}}
+    config = replace(ours.restored.config, clips=replace(ours.restored.config.clips, unit=2.0))
+    gallery = replace(ours, restored=replace(ours.restored, config=config))
+    vars(gallery)["history"] = epochs
+    for unit, name, value in (("none", "unit of the recordings", 1.0), (None, "mm", 1000.0)):
+        fig = FIGURES["curves"](Scene(gallery, None, Choice(unit=unit)))
+        assert fig.axes[0].get_title().replace("\n", " ") == f"prediction error ({name})"
+        assert fig.axes[0].lines[0].get_ydata().tolist() == [value]
 
 
 def test_units_are_told_or_left_out(galleries):
@@ -142,8 +170,6 @@ def test_runs_without_links_and_of_other_clips_are_refused(galleries, run_dir):
             FIGURES[name](alone)
     with pytest.raises(InputError, match="no test clip with a prediction"):
         FIGURES["fig10"](alone)
-    from dataclasses import replace
-
     other = replace(galleries[1], names=list(reversed(galleries[1].names)))
     with pytest.raises(InputError, match="its test clips are not those of"):
         Scene(galleries[0], other, Choice())

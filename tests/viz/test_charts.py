@@ -16,6 +16,8 @@ def test_classes_stand_by_accuracy_and_those_without_clips_are_left_out():
     axis = fig.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["wave", "kick"]
     assert [bar.get_width() for bar in axis.patches] == [50.0, 90.0]
+    assert [text.get_text() for text in axis.texts] == ["50", "90"]
+    assert "sorted" in axis.get_xlabel()
     assert axis.collections[0].get_offsets()[:, 0].tolist() == [60.0, 10.0]
     with pytest.raises(ValueError, match="baseline must hold one number for each of 2 classes"):
         viz.draw_class_accuracy([1.0, 2.0], ["a", "b"], baseline=[1.0])
@@ -30,9 +32,20 @@ def test_curves_are_what_the_history_holds():
     assert [axis.get_title() for axis in fig.axes] == ["A-link inference: loss", "top-1 (%)"]
     lines = {line.get_label(): line.get_xydata().tolist() for line in fig.axes[1].lines}
     assert lines == {"train": [[1, 10], [2, 30]], "validation": [[2, 25]]}
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["train", "validation"]
+    assert all(axis.get_xlim()[0] > 0 for axis in fig.axes)
     for nothing in ({}, {"joint": {"lr": {1: 0.1}}}):
         with pytest.raises(ValueError, match="at least one epoch"):
             viz.draw_curves(nothing)
+
+
+def test_errors_of_curves_are_scaled_to_a_unit():
+    history = {"joint": {"val/mpjpe": {1: 0.5}, "val/loss": {1: 2.0}}}
+    loss, error = viz.draw_curves(history, unit="mm", scale=1000.0).axes
+    assert error.get_title() == "prediction error (mm)"
+    assert error.lines[0].get_ydata().tolist() == [500.0]
+    assert loss.lines[0].get_ydata().tolist() == [2.0]
+    assert "model's" in viz.draw_curves(history).axes[1].get_title()
 
 
 def test_responses_are_circles_whose_area_is_the_magnitude():
@@ -42,6 +55,9 @@ def test_responses_are_circles_whose_area_is_the_magnitude():
         "b": [viz.Response("own", np.asarray(LAYOUT.pose), response / 2, scale=1.0)],
     }
     fig = viz.draw_responses(LAYOUT, rows, title="title")
+    note = fig.legends[0].get_title().get_text().replace("\n", " ")
+    assert note.startswith("circle area: magnitude of the joint's features")
+    assert note.endswith("one scale in row 1, one scale in row 2")
     first, second = fig.subfigs
     areas = [
         [float(size) for size in axis.collections[-1].get_sizes()]
@@ -57,6 +73,12 @@ def test_joints_that_were_not_seen_have_no_circle():
     pose[3] = np.nan
     fig = viz.draw_responses(LAYOUT, {"": [viz.Response("wave", pose, np.ones(17))]})
     assert len(fig.subfigs[0].axes[0].collections[-1].get_offsets()) == 16
+    assert "joints that were not seen are left out" in (
+        fig.legends[0].get_title().get_text().replace("\n", " ")
+    )
+    own = [viz.Response("wave", None, np.ones(17), scale=scale) for scale in (1.0, 2.0)]
+    note = viz.draw_responses(LAYOUT, {"": own}).legends[0].get_title().get_text()
+    assert note.replace("\n", " ").endswith("; one scale per body")
 
 
 @pytest.mark.parametrize(

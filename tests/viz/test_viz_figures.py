@@ -31,6 +31,10 @@ def texts(fig):
     return found + [axis.get_title() for axis in fig.axes]
 
 
+def notes_of(fig):
+    return " ".join(legend.get_title().get_text() for legend in fig.legends).replace("\n", " ")
+
+
 def arcs(axis):
     return [patch for patch in axis.patches if isinstance(patch, FancyArrowPatch)]
 
@@ -105,7 +109,7 @@ def test_panel_without_links_says_so_and_shows_the_strongest():
     assert len(arcs(fig.axes[0])) == 2
     assert all(arc.get_linestyle() != "-" for arc in arcs(fig.axes[0]))
     notes = [text.replace("\n", " ") for text in texts(fig)]
-    assert "none > 0.9; dashed: the strongest, up to 0.60" in notes
+    assert "dashed: up to 0.60" in notes
     assert not arcs(viz.draw_class_links(CHAIN, {"wave": prob}, fallback=0).axes[0])
 
 
@@ -144,6 +148,28 @@ def test_link_kinds_show_bones_hops_and_actions():
     prob[2, 0] = prob[0, 2] = 0.95
     fig = viz.draw_link_kinds(CHAIN, "foot", prob, max_hop=2)
     assert [len(arcs(axis)) for axis in fig.axes] == [1, 2, 1]
+    rings = [axis.collections[2].get_edgecolor().tolist() for axis in fig.axes]
+    assert rings[0] == rings[1] == rings[2]
+
+
+def test_link_kinds_of_bones_only_are_shown_once():
+    fig = viz.draw_link_kinds(CHAIN, "knee", np.full((3, 3), 0.3))
+    titles = [axis.get_title().replace("\n", " ") for axis in fig.axes]
+    assert titles == ["(a), (b) skeleton = S-links", "(c) A-links, the\xa0strongest"]
+    assert notes_of(fig).endswith("dashed: probability ≤ 0.9")
+
+
+def test_arcs_lead_from_sender_to_receiver_and_are_smooth():
+    prob = np.zeros((3, 3))
+    prob[0, 2] = 0.95
+    fig = viz.draw_actional_links(CHAIN, prob)
+    fig.draw_without_rendering()
+    (axis,) = fig.axes
+    (arc,) = arcs(axis)
+    points = arc.get_path().vertices
+    foot, hip = CHAIN.pose[2], CHAIN.pose[0]
+    assert np.linalg.norm(points[0] - foot) < np.linalg.norm(points[0] - hip)
+    assert len(points) > 40 and "-|>" in str(type(arc.get_arrowstyle()).arrow)
 
 
 def test_link_matrices_stand_by_body_part():
@@ -157,6 +183,27 @@ def test_link_matrices_stand_by_body_part():
     order = [joint for joints in layout.parts.values() for joint in joints]
     assert first[order.index(hand), order.index(foot)] == 0.7
     assert len(viz.draw_link_matrices(CHAIN, np.zeros((3, 3))).axes) == 2
+    bar = fig.axes[-1]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "0.35", "0.7"]
+    assert bar.get_ylim() == pytest.approx((0, 0.7))
+
+
+def test_link_matrices_name_each_body_once():
+    prob = np.zeros((6, 6))
+    prob[5, 0] = 0.9  # from the hip of the first to the foot of the second
+    fig = viz.draw_link_matrices(CHAIN, prob)
+    axis = fig.axes[0]
+    assert axis.images[0].get_array()[5, 0] == 0.9
+    bodies = [[label.get_text() for label in (*a.get_xticklabels(), *a.get_yticklabels())]
+              for a in axis.child_axes]  # fmt: skip
+    assert [[text for text in names if text.startswith("body")] for names in bodies] == [
+        ["body 1", "body 2"]
+    ] * 2
+    thick = [line for line in axis.lines if line.get_linewidth() > 1]
+    assert len(thick) == 2 and all(2.5 in np.ravel(line.get_data()) for line in thick)
+    assert not viz.draw_link_matrices(CHAIN, prob[:3, :3]).axes[0].child_axes
+    with pytest.raises(ValueError, match=r"prob must have shape \(6, 6\)"):
+        viz.draw_link_matrices(CHAIN, np.zeros((7, 7)))
 
 
 def test_class_links_have_a_panel_each(rng):
@@ -207,7 +254,10 @@ def test_prediction_panels_and_errors(rng):
     mask = np.ones((10, 3), dtype=bool)
     mask[9] = False
     fig = viz.draw_prediction(CHAIN, future, target, mask=mask, last=target[0], frames=[2, 10])
-    assert [axis.get_title() for axis in fig.axes] == ["last seen", "t + 2", "t + 10"]
+    assert [axis.get_title() for axis in fig.axes] == ["last seen", "t + 2 frames", "t + 10 frames"]
+    notes = notes_of(fig)
+    assert "in the unit of the recordings" in notes
+    assert "true joints that were not seen are left out" in notes
     assert [t.get_text() for axis in fig.axes for t in axis.texts] == ["error 5.00", "not seen"]
     assert bones_drawn(fig.axes[1]) == [2, 2]
     assert bones_drawn(fig.axes[2]) == [0, 2]
@@ -217,6 +267,7 @@ def test_errors_of_a_figure_have_as_many_decimals():
     target = np.zeros((3, 3, 2))
     future = target + np.array([6.9, 10.0, 13.62])[:, None, None] * [1, 0]
     fig = viz.draw_prediction(CHAIN, future, target, unit="mm")
+    assert "recordings" not in notes_of(fig) and "left out" not in notes_of(fig)
     errors = [axis.texts[0].get_text() for axis in fig.axes]
     assert errors == ["error 6.9 mm", "error 10.0 mm", "error 13.6 mm"]
     still = viz.draw_prediction(CHAIN, target, target)
@@ -242,8 +293,13 @@ def test_strip_of_two_bodies_with_missing_joints(rng, tmp_path):
     assert [axis.get_title() for axis in fig.axes] == [f"frame {n}" for n in (0, 6, 13, 19)]
     assert bones_drawn(fig.axes[0]) == [1, 0]
     assert bones_drawn(fig.axes[1]) == [2, 0]
+    assert notes_of(fig) == "joints that were not seen are left out"
     viz.save_figure(fig, tmp_path / "strip.pdf")
     assert len(viz.draw_strip(CHAIN, poses[0, :2]).axes) == 2
+    assert not viz.draw_strip(CHAIN, poses[0, :2]).legends
+    mask[0, 0] = False
+    first, second = viz.draw_strip(CHAIN, poses, mask=mask, count=2).axes
+    assert [text.get_text() for text in first.texts] == ["not seen"] and not second.texts
 
 
 def legend_texts(fig):
@@ -262,8 +318,9 @@ def test_sides_and_bodies_are_told_by_a_legend(rng):
     assert {color.lower() for color in lines[:2]} <= drawn[0]
     assert drawn[1:] == [{color.lower()} for color in lines[2:]]
     for names in (True, False):
-        assert legend_texts(viz.draw_skeleton(layout, names=names)) == ["left", "right"]
-    assert not viz.draw_skeleton(CHAIN).legends
+        named = legend_texts(viz.draw_skeleton(layout, names=names))
+        assert named == ["left", "right", "center"]
+    assert legend_texts(viz.draw_skeleton(CHAIN)) == ["center"]
 
 
 def test_strip_sees_two_persons_side_by_side(rng):
@@ -409,8 +466,9 @@ def test_joints_of_an_own_layout_are_numbered_and_listed():
     ):
         for axis in fig.axes:
             assert [t.get_text() for t in axis.texts if t.get_text().isdigit()] == ["0", "1", "2"]
-        listed = fig.legends[0].get_title().get_text().replace("\xa0", " ")
+        listed, note = fig.legends[0].get_title().get_text().replace("\xa0", " ").split("\n", 1)
         assert listed.split("   ") == ["0 hip", "1 knee", "2 foot"]
+        assert note.startswith("arrows: from sender to receiver; width: ")
 
 
 def test_numbers_of_joints_are_clear_of_joints_links_and_each_other():
