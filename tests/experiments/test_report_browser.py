@@ -131,7 +131,7 @@ class Report:
     def links(self):
         """Points on links of each type."""
         traces = self.script("return document.getElementById('scene').data.length")
-        counts = [self.points(trace) for trace in range(6, traces)]
+        counts = [self.points(trace) for trace in range(7, traces)]
         return [thick + thin for thick, thin in zip(counts[::2], counts[1::2], strict=True)]
 
     def slide(self, name, value):
@@ -276,8 +276,8 @@ def test_links_by_type_and_threshold(opened, gallery):
     opened.until(lambda: opened.links() == [0, 0])
     second.click()
     opened.until(lambda: said() == expected([1], 0.21))
-    # Only links between joints that are seen in this frame are drawn, nine points each.
-    assert opened.links()[0] == 0 and opened.links()[1] % 9 == 0
+    # Only links between joints that are seen in this frame are drawn, fifteen points each.
+    assert opened.links()[0] == 0 and opened.links()[1] % 15 == 0
 
 
 def test_responses_and_predictions_are_switched(opened, gallery):
@@ -398,6 +398,13 @@ def test_the_names_of_a_body_stand_apart(opened, two_bodies):
         for _, b in boxes[:number]:
             beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
             assert beside or abs(a["y"] - b["y"]) >= 11
+    # All on the side of the stage that is away from the other body.
+    middle = {body: np.mean([x for name, x, *_ in joints_on_stage(opened) if name.endswith(body)])
+              for body in ("body 1", "body 2")}  # fmt: skip
+    left = middle["body 2"] < middle["body 1"]
+    for _, rect in boxes:
+        center = rect["x"] + rect["width"] / 2 - stage["x"]
+        assert (center < stage["width"] / 2) == left
     opened.id("show-names").click()
     opened.until(lambda: not opened.all("#names text"))
     assert {name[-6:] for name, *_ in joints_on_stage(opened)} == {"body 1", "body 2"}
@@ -449,6 +456,8 @@ def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path)
     cells = [cell.text for cell in opened.all("#confusion button")]
     assert sum(map(int, cells)) == 13
     assert len(cells) == len(set(zip(other.labels.tolist(), other.predicted.tolist(), strict=True)))
+    scroll = opened.all("#clips-panel .scroll")[0]
+    assert opened.script("return arguments[0].scrollWidth - arguments[0].clientWidth", scroll) <= 1
     only = int(((gallery.labels == gallery.predicted) & (other.labels != other.predicted)).sum())
     Select(opened.id("filter-right")).select_by_visible_text(f"only tiny ({only})")
     assert opened.id("clips-count").text.startswith(f"{only} of 13")
@@ -581,7 +590,8 @@ def test_planar_clips_are_drawn_flat(driver, tmp_path):
     opened = Report(driver, write_view([clip], tmp_path / "view.html"))
     assert opened.frame() == 2 and not opened.id("unseen").text
     shown = [node.text for node in opened.all("[data-view]") if node.is_displayed()]
-    assert shown == ["Front"]
+    assert shown == ["Reset view"]
+    assert "opened at frame 2" in opened.id("clip-facts").text
     assert opened.points(0) == 0  # no floor
     opened.press("scene", Keys.ARROW_RIGHT)
     eye = opened.script("return window.report.scene.camera")

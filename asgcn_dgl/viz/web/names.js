@@ -1,6 +1,8 @@
-// Names of joints over the scene: of one body in two columns, or of the joint under the pointer.
+// Names of joints over the scene: of one body, on either side of it or on the side away from others, or of
+// the joint under the pointer.
 
-const NAME_HEIGHT = 13;
+/** Height of a name, and where there are many. */
+const NAME_HEIGHT = 13, LEAST_HEIGHT = 11;
 const NEAR = 18;
 const LETTER_WIDTH = 6.2;
 
@@ -39,6 +41,15 @@ class Names {
     node.style.top = `${Math.max(44, clientY - top)}px`;
   }
 
+  /** Whether a body stands to the left of the others. */
+  isLeft(body, pixels) {
+    const { clip } = this.scene;
+    const mean = (joints) => joints.reduce((sum, joint) => sum + pixels[joint][0], 0) / (joints.length || 1);
+    const seen = [...pixels.keys()].filter((joint) => pixels[joint]);
+    const is = (joint) => clip.bodyOf(joint) === body;
+    return mean(seen.filter(is)) <= mean(seen.filter((joint) => !is(joint)));
+  }
+
   /** Write the names beside the bodies, each with a line to its joint, as many as find room. */
   draw() {
     const pixels = byId("show-names").checked ? this.scene.pixels() : [];
@@ -51,15 +62,16 @@ class Names {
     const parts = [];
     const seen = [...pixels.keys()].filter((joint) => pixels[joint] && clip.bodyOf(joint) === body)
       .sort((a, b) => pixels[a][0] - pixels[b][0]);
-    const half = Math.ceil(seen.length / 2);
+    const half = clip?.bodies > 1 ? seen.length * this.isLeft(body, pixels) : Math.ceil(seen.length / 2);
     for (const [side, anchor, x] of [[seen.slice(0, half), "start", 8], [seen.slice(half), "end", width - 8]]) {
-      const column = side.slice(0, Math.floor(height / NAME_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
-      let low = 0.5 * NAME_HEIGHT;
-      const places = column.map((joint) => (low = Math.max(low, pixels[joint][1])) && (low += NAME_HEIGHT) - NAME_HEIGHT);
-      let high = height - 0.5 * NAME_HEIGHT;
+      const tall = Math.max(LEAST_HEIGHT, Math.min(NAME_HEIGHT, height / side.length));
+      const column = side.slice(0, Math.floor(height / tall)).sort((a, b) => pixels[a][1] - pixels[b][1]);
+      let low = 0.5 * tall;
+      const places = column.map((joint) => (low = Math.max(low, pixels[joint][1])) && (low += tall) - tall);
+      let high = height - 0.5 * tall;
       for (let k = column.length - 1; k >= 0; k--) {
         places[k] = Math.min(places[k], high);
-        high = places[k] - NAME_HEIGHT;
+        high = places[k] - tall;
       }
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];

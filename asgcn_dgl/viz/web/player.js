@@ -93,6 +93,7 @@ class Player {
     }
     facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), clip.layout);
     if (clip.frames.length < clip.total) facts.push(`${clip.frames.length} of them carried in this page`);
+    if (clip.fullest) facts.push(`opened at frame ${clip.frames[clip.fullest]}, where most joints were seen`);
     byId("clip-facts").textContent = facts.join(" · ");
     byId("probabilities-panel").hidden = !clip.probabilities;
     byId("probabilities").replaceChildren(
@@ -105,6 +106,7 @@ class Player {
   offer() {
     const { clip } = this;
     for (const node of document.querySelectorAll(".of-space")) node.hidden = clip.flat;
+    document.querySelector("[data-view=front]").textContent = clip.flat ? "Reset view" : "Front";
     for (const node of document.querySelectorAll(".of-bodies")) node.hidden = clip.bodies < 2;
     offerNumbers("names-body", "body ", clip.bodies);
     byId("links-controls").hidden = !clip.links;
@@ -127,7 +129,7 @@ class Player {
     byId("legend").replaceChildren(
       ...(left.length ? [swatch("left", "body-left"), swatch("right", "body-right")] : []),
       ...ORDINALS.slice(1, clip.bodies).map((name, k) => swatch(`${name} body`, `body-${k + 2}`)),
-      ...(clip.response ? [swatch("feature response", "response")] : []),
+      ...(clip.response ? [swatch("feature response (area of circles)", "response")] : []),
       ...(clip.future && clip.bodies === 1 ? [swatch("predicted", "future")] : []),
       ...(clip.future && clip.bodies > 1 ? Array.from({ length: Math.min(clip.bodies, 3) }, (_, body) =>
         swatch(`${ORDINALS[body]}, predicted`, futureColor(body))) : []),

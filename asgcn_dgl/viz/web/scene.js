@@ -1,6 +1,6 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
-const CURVE_STEPS = 8;
+const CURVE_STEPS = 14;
 const ORDINALS = ["first", "second", "third"];
 /** Directions from which a named view looks. */
 const VIEWS = {
@@ -134,6 +134,7 @@ class Scene {
       { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
       lines(6, this.boneColors(this.futureColors)),
       { ...empty, mode: "markers", marker: { size: 4.5, color: this.futureColors } },
+      { ...empty, mode: "markers", marker: { size: 5, color: color("ink") } },
     ];
     for (let type = 0; type < this.types; type++) {
       const shade = color(`type-${(type % 5) + 1}`);
@@ -245,15 +246,18 @@ class Scene {
     return scaled(right, 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide));
   }
 
-  /** The links as curves: of each type the stronger half thick, the other thin. */
+  /** The ends of links at their receivers, and the links as curves: of each type the stronger half thick, the other thin. */
   curves(pose) {
     const found = Array.from({ length: 2 * this.types }, track);
+    const ends = track();
     for (const { receiver, sender, type, prob } of this.links) {
       if (!pose[receiver] || !pose[sender]) continue;
       const strong = prob > (1 + this.threshold) / 2;
-      addCurve(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat);
+      const to = found[2 * type + (strong ? 0 : 1)];
+      addCurve(to, pose[sender], pose[receiver], this.clip.flat);
+      add(ends, [to.x, to.y, to.z].map((values) => values.at(-3))); // the last point before the receiver
     }
-    return found;
+    return [ends, ...found];
   }
 
   get camera() {

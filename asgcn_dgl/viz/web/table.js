@@ -21,6 +21,7 @@ class Table {
         ...(data.runs.length > 1 ? [] : [[`confidence ${run}`, "Probability"], [`truth ${run}`, "Probability of true action"]]),
       ])];
     }
+    byId("clips").classList.toggle("of-runs", data.runs.length > 1);
     this.head();
     this.controls();
     if (this.model) this.confusion();
@@ -169,9 +170,11 @@ class Table {
       cells.push(make("td", {}, classes[row.label] ?? ""));
       for (const { predicted, confidence, truth } of row.results) {
         const right = row.label === predicted;
-        const verdict = make("td", { className: right ? "right" : "wrong" }, `${right ? "✓" : "✗"} ${classes[predicted]}`);
+        const several = row.results.length > 1;
+        const text = `${right ? "✓" : "✗"}${right && several ? "" : ` ${classes[predicted]}`}`;
+        const verdict = make("td", { className: right ? "right" : "wrong" }, text);
         cells.push(verdict);
-        if (row.results.length > 1) verdict.append(make("small", {}, ` ${(100 * confidence).toFixed(0)} %`));
+        if (several) verdict.append(make("small", {}, ` ${(100 * confidence).toFixed(0)} %`));
         else cells.push(make("td", { className: "number" }, percent(confidence)),
           make("td", { className: "number" }, row.label < 0 ? "" : percent(truth)));
       }
