@@ -19,7 +19,13 @@ from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.registry import recognize
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.forecasts import forecast_page, is_forecaster, open_forecasts
-from asgcn_dgl.experiments.gallery import Gallery, check_threshold, find_up, open_gallery
+from asgcn_dgl.experiments.gallery import (
+    Gallery,
+    check_threshold,
+    error_options,
+    find_up,
+    open_gallery,
+)
 from asgcn_dgl.experiments.links import links_used, warnings_of
 from asgcn_dgl.files import check_target
 from asgcn_dgl.skeleton import get_layout
@@ -28,7 +34,7 @@ from asgcn_dgl.training.report import accuracies
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz import draw_strip
 from asgcn_dgl.viz.animation import SUFFIXES, animate
-from asgcn_dgl.viz.charts import PREDICTION_ERROR, curve_panels
+from asgcn_dgl.viz.charts import curve_panels
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.page import Page, Row, write_page
 
@@ -112,6 +118,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
     """Return the page of one run."""
     exhibits = gallery.exhibits(places)
     config, found = gallery.restored.config, gallery.metrics
+    chosen = unit_of(config.data, exhibits[0].pos.shape[3], unit)
     use = links_used(exhibits)
     notices = [f"{gallery.run.path.name}: {text}" for text in warnings_of(use)]
     for notice in notices:
@@ -131,7 +138,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
         exhibits=exhibits,
         class_names=gallery.class_names,
         confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
-        curves=_curves(gallery, unit_of(config.data, exhibits[0].pos.shape[3], unit)),
+        curves=curve_panels(gallery.history, **error_options(config, chosen)),
         facts=_facts(gallery, use),
         notices=notices,
     )
@@ -163,22 +170,6 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
     if errors:
         cards.append(("Prediction error", errors[0], f"last pose repeated {errors[1]}"))
     return [*cards, ("Test clips", str(found["clips"]), "")]
-
-
-def _curves(gallery: Gallery, unit: Unit) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the charts of the training, errors in the unit of the figures at the top."""
-    charts = curve_panels(gallery.history)
-    errors = charts.pop(PREDICTION_ERROR, None)
-    if errors is None:
-        return charts
-    scale = (gallery.restored.config.clips.unit or 1.0) * unit.factor
-    name = f"prediction error ({unit.name or 'unit of the recordings'})"
-    return charts | {
-        name: {
-            label: {epoch: scale * value for epoch, value in curve.items()}
-            for label, curve in errors.items()
-        }
-    }
 
 
 def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:

@@ -167,13 +167,11 @@ def draw_curves(
 
 _LOSSES = {"train": "train/loss", "validation": "val/loss"}
 _ERRORS = {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"}
-_ERROR = "prediction error ({})"
-PREDICTION_ERROR = _ERROR.format("model's unit")
 _CHARTS = (
     ("A-link inference: loss", "aim", _LOSSES),
     ("joint training: loss", "joint", _LOSSES),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
-    (_ERROR, "joint", _ERRORS),
+    ("prediction error ({})", "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),
     ("forecast error ({})", "forecast", _ERRORS),
 )
