@@ -13,10 +13,12 @@ from matplotlib.collections import LineCollection
 from asgcn_dgl.cli import main
 from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.report import _curves, _errors, draw_clip, read_raw, write_view
+from asgcn_dgl.experiments.gallery import error_options
+from asgcn_dgl.experiments.report import _errors, draw_clip, read_raw, write_view
 from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.units import Unit
+from asgcn_dgl.viz.charts import curve_panels
 
 
 def data_of(path):
@@ -100,9 +102,10 @@ def test_errors_have_one_unit_and_few_digits():
         )
         for prediction in ({"mpjpe": 8.597, "zero_velocity": 18.59}, None)
     ]
-    curves = _curves(runs[0], Unit("", 1.0))
+    options = error_options(runs[0].restored.config, Unit("", 1.0))
+    curves = curve_panels(runs[0].history, **options)
     assert curves == {"prediction error (unit of the recordings)": {"validation": {1: 13.0}}}
-    assert "prediction error (mm)" in _curves(runs[0], Unit("mm", 10.0))
+    assert error_options(runs[0].restored.config, Unit("mm", 10.0))["unit"] == "mm"
     assert _errors(runs, Unit("", 1.0)) == [("8.6", "18.6"), ()]
 
 
