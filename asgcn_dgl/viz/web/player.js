@@ -105,8 +105,7 @@ class Player {
   offer() {
     const { clip } = this;
     for (const node of document.querySelectorAll(".of-space")) node.hidden = clip.flat;
-    for (const node of document.querySelectorAll(".of-bodies")) node.hidden = clip.bodies < 2;
-    offerNumbers("names-body", "body ", clip.bodies);
+    byId("front").textContent = clip.flat ? "Reset view" : "Front";
     byId("links-controls").hidden = !clip.links;
     byId("matrix-panel").hidden = !clip.links;
     for (const node of document.querySelectorAll(".of-path")) node.hidden = !clip.path;

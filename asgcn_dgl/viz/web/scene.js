@@ -279,7 +279,7 @@ class Scene {
       points.push(...this.moved(clip.prediction(frame) ?? []).filter(Boolean));
     }
     const places = points.map(this.world);
-    const across = 1 - Math.max(0.16, Math.min(0.5, (2 * namesWidth(clip)) / width));
+    const across = 1 - Math.max(0.16, Math.min(0.65, (2 * namesWidth(clip)) / width));
     const away = unitOf(direction);
     const right = unitOf(cross(scaled(away, -1), [0, 0, 1]));
     const up = cross(right, scaled(away, -1));
