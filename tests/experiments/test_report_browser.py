@@ -494,6 +494,25 @@ def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path)
     assert opened.complaints() == []
 
 
+@pytest.mark.parametrize("width", [1400, 400], indirect=True)
+def test_the_table_of_two_runs_fits(driver, width, run_dir, baseline_dir, gallery, tmp_path):
+    other = open_gallery(baseline_dir)
+    opened = Report(
+        driver, write_report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=2)
+    )
+    table = opened.all("#clips-panel .scroll")[0]
+    assert opened.script("return arguments[0].scrollWidth - arguments[0].clientWidth", table) <= 0
+    # Where a run is right, the action is not said again.
+    for row, label in zip(opened.all("#clips-body tr"), gallery.labels.tolist(), strict=False):
+        place = gallery.names.index(row.find_element("css selector", "td").text)
+        cells = [cell.text for cell in row.find_elements("css selector", "td")][1:]
+        assert cells[0] == gallery.class_names[label]
+        for text, run in zip(cells[1:], (gallery, other), strict=True):
+            right = run.predicted[place] == label
+            name = gallery.class_names[run.predicted[place]]
+            assert re.fullmatch(r"✓\s\d+\s%" if right else rf"✗ {name} \d+\s%", text)
+
+
 def test_on_a_phone_the_viewer_comes_first(driver, page):
     size = {"width": 400, "height": 850, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -506,10 +525,10 @@ def test_on_a_phone_the_viewer_comes_first(driver, page):
         assert opened.script("return document.documentElement.scrollWidth") <= 400
         for card in opened.all("#cards > div"):
             assert card.rect["x"] + card.rect["width"] <= 400
-        assert max(row.rect["height"] for row in opened.all("#clips-body tr")) < 40
-        hints = opened.all("#clips-panel .hint, #confusion-panel .hint")
-        opened.until(lambda: all(hint.is_displayed() for hint in hints))
-        table = opened.all("#clips-panel .scroll")[0]
+        assert max(row.rect["height"] for row in opened.all("#clips-body tr")) < 90
+        assert not opened.all("#clips-panel .hint")[0].is_displayed()
+        opened.until(opened.all("#confusion-panel .hint")[0].is_displayed)
+        table = opened.all("#confusion-panel .scroll")[0]
         opened.script("arguments[0].scrollLeft = 500", table)
         assert opened.script("return arguments[0].scrollLeft", table) > 0
     finally:
