@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from asgcn_dgl import viz
 from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
 from asgcn_dgl.experiments.report import write_report, write_view
@@ -471,6 +472,29 @@ def test_the_matrix_has_all_names(opened, gallery):
     assert shares == sorted(shares, reverse=True)
     Select(opened.id("matrix-type")).select_by_visible_text("type 2")
     opened.until(lambda: opened.all("#matrix .main-svg"))
+
+
+@pytest.mark.parametrize("width", [400], indirect=True)
+def test_a_matrix_of_two_bodies_names_each_once(driver, width, tmp_path):
+    layout = get_layout("coco17")
+    pos = np.asarray(layout.pose) + np.array([[-2, 0], [2, 0]])[:, None, None] + np.zeros((5, 1, 1))
+    links = np.random.default_rng(0).uniform(size=(1, 34, 34))
+    pair = viz.Exhibit("pair", layout, pos, np.ones((2, 5, 17), dtype=bool), links=links)
+    page = viz.Page("pair", "", [viz.Row("pair")], [pair])
+    opened = Report(driver, viz.write_page(tmp_path / "page.html", page))
+    opened.id("matrix-panel").find_element("css selector", "summary").click()
+    opened.until(lambda: opened.all("#matrix .annotation-text"))
+
+    def texts(selector):
+        return [node.get_attribute("textContent") for node in opened.all(f"#matrix {selector}")]
+
+    assert sorted(texts(".annotation-text")) == ["body 1", "body 1", "body 2", "body 2"]
+    names = [name.replace("_", " ") for name in layout.joints]
+    assert texts(".xtick text") == texts(".ytick text") == 2 * names
+    assert len(opened.all("#matrix .shapelayer path")) == 2  # a line each way
+    scale = opened.all("#matrix-panel .scale")[0].rect
+    assert scale["x"] >= 0 and scale["x"] + scale["width"] <= width
+    assert opened.complaints() == []
 
 
 def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path):

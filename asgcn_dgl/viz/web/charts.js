@@ -89,20 +89,33 @@ function drawClasses(classes, runs) {
 function linkMatrix(node, clip, type, block) {
   const { types, size, values } = clip.links;
   const names = Array.from({ length: size }, (_, k) => clip.jointName(k, clip.links.blocks > 1 || clip.bodies === 1));
+  const bodies = [...Array(size / clip.joints).keys()];
   const kinds = type < 0 ? [...Array(types).keys()] : [type];
   const value = (i, j) => kinds.reduce((sum, c) => sum + values[((block * types + c) * size + i) * size + j] / 255, 0);
   const z = names.map((_, i) => names.map((_, j) => (i === j ? null : value(i, j))));
-  const axis = { tickvals: names.map((_, k) => k), ticktext: names, tickfont: { size: 10 }, showgrid: false, ticks: "" };
+  const axis = { tickvals: names.map((_, k) => k), ticktext: names.map((_, k) => clip.jointName(k, true)), tickfont: { size: 10 }, showgrid: false, ticks: "" };
   const layout = chartLayout({
-    margin: { l: 10, r: 10, t: 10, b: 10 },
+    margin: { l: 10, r: 24, t: 24, b: 10 },
+    // Each body is named once, above its columns and beside its rows, and divided from the next.
+    annotations: bodies.length < 2 ? [] : bodies.flatMap((body) => {
+      const [text, middle] = [`body ${body + 1}`, (body + 0.5) * clip.joints - 0.5];
+      const label = { text, showarrow: false };
+      return [{ ...label, x: middle, yref: "paper", y: 1, yanchor: "bottom" },
+        { ...label, y: middle, xref: "paper", x: 1, xanchor: "left", textangle: 90 }];
+    }),
+    shapes: bodies.slice(1).flatMap((body) => {
+      const at = body * clip.joints - 0.5;
+      const line = { type: "line", line: { width: 1.5, color: color("ink") } };
+      return [{ ...line, yref: "paper", x0: at, x1: at, y0: 0, y1: 1 }, { ...line, xref: "paper", y0: at, y1: at, x0: 0, x1: 1 }];
+    }),
     xaxis: { ...axis, tickangle: -90, title: { text: "sender", standoff: 12 } },
     yaxis: { ...axis, autorange: "reversed", title: { text: "receiver", standoff: 12 } },
     height: Math.max(320, 15 * size + 170),
-    width: Math.max(340, 15 * size + 260),
+    width: Math.max(300, 15 * size + 170),
   });
   return Plotly.react(node, [{
     type: "heatmap", z, zmin: 0, zmax: 1, colorscale: [[0, color("raised")], [1, color("accent")]],
-    colorbar: { thickness: 10, len: 0.8, title: { text: "probability", side: "right" } }, text: names.map(() => names),
+    showscale: false, text: names.map(() => names),
     customdata: names.map((name) => names.map(() => name)),
     hovertemplate: "%{text} → %{customdata}: %{z:.2f}<extra></extra>",
   }], layout, { displayModeBar: false });
