@@ -277,8 +277,9 @@ def test_links_by_type_and_threshold(opened, gallery):
     opened.until(lambda: opened.links() == [0, 0])
     second.click()
     opened.until(lambda: said() == expected([1], 0.21))
-    # Only links between joints that are seen in this frame are drawn, nine points each.
-    assert opened.links()[0] == 0 and opened.links()[1] % 9 == 0
+    # Only links between joints that are seen in this frame are drawn: nine points, six of a head.
+    assert opened.links()[0] == 0 and opened.links()[1] % 15 == 0
+    assert "from the joint that sends" in opened.id("key").text
 
 
 def test_responses_and_predictions_are_switched(opened, gallery):
@@ -319,7 +320,7 @@ def test_predictions_of_two_bodies_stand_outside(opened, two_bodies):
     ways = np.array(opened.script("return window.report.scene.shifts"))
     assert ways[0] @ ways[1] < 0  # away from each other
     text = opened.id("legend").text
-    assert "first, predicted" in text and "second, predicted" in text
+    assert "body 1, predicted" in text and "body 2, predicted" in text
 
 
 def joints_on_stage(opened):

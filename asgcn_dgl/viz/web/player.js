@@ -4,6 +4,7 @@ const FRAMES_PER_SECOND = 30;
 const USUAL_THRESHOLD = 0.9;
 const WEAK_LINKS_SHOWN = 20;
 const LINKS_LISTED = 24;
+const COLORED_BODIES = 3;
 
 class Player {
   constructor(data, scene) {
@@ -122,15 +123,18 @@ class Player {
       const weakest = links[Math.min(WEAK_LINKS_SHOWN, links.length) - 1]?.prob ?? 0;
       byId("threshold").value = this.strongest > USUAL_THRESHOLD ? USUAL_THRESHOLD : Math.floor(100 * weakest) / 100;
     }
-    const { left } = clip.skeleton;
+    const of = (body, what) => (clip.bodies > 1 ? `body ${body + 1}, ${what}` : what);
+    const bodies = [...Array(Math.min(clip.bodies, COLORED_BODIES)).keys()];
     byId("legend").replaceChildren(
-      ...(left.length ? [swatch("left", "body-left"), swatch("right", "body-right")] : []),
-      ...ORDINALS.slice(1, clip.bodies).map((name, k) => swatch(`${name} body`, `body-${k + 2}`)),
+      ...(clip.skeleton.left.length ? ["left", "right"].map((side) => swatch(of(0, side), `body-${side}`)) : []),
+      ...bodies.slice(1).map((body) => swatch(`body ${body + 1}`, bodyColor(body))),
+      ...(clip.future ? bodies.map((body) => swatch(of(body, "predicted"), futureColor(body))) : []),
       ...(clip.response ? [swatch("feature response", "response")] : []),
-      ...(clip.future && clip.bodies === 1 ? [swatch("predicted", "future")] : []),
-      ...(clip.future && clip.bodies > 1 ? Array.from({ length: Math.min(clip.bodies, 3) }, (_, body) =>
-        swatch(`${ORDINALS[body]}, predicted`, futureColor(body))) : []),
     );
+    byId("key").textContent = [
+      clip.links && "Arrows: A-links, from the joint that sends to the joint that receives; the thick ones are more probable.",
+      clip.response && "Circles: response of the last layer to each joint, larger where it is stronger.",
+    ].filter(Boolean).join(" ");
   }
 
   offerTypes() {
