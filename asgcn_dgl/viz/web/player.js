@@ -55,7 +55,7 @@ class Player {
     await library();
     if (asked !== this.asked) return; // another clip was chosen meanwhile
     this.clip = this.clips.get(place);
-    this.frame = this.clip.fullest;
+    this.frame = 0;
     await this.use(this.run);
     byId("viewer").dataset.clip = this.clip.name;
   }
@@ -216,7 +216,7 @@ class Player {
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
-      `${clip.frames[frame]} / ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
+      `frame ${clip.frames[frame]} of ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
   }
 
   seek(frame) {
