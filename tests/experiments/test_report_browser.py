@@ -516,6 +516,7 @@ def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path)
     Select(opened.id("filter-right")).select_by_visible_text(f"only tiny ({only})")
     assert opened.id("clips-count").text.startswith(f"{only} of 13")
     assert len(opened.all("#classes li")[0].find_elements("css selector", ".track")) == 2
+    assert opened.id("confusion-title").text == "Confusion matrix of baseline"
     assert opened.complaints() == []
 
 

@@ -30,6 +30,7 @@ function chartLayout(more) {
 }
 
 const STILL = { displayModeBar: false, responsive: true };
+const EPOCH_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const STILL_POSE = "last pose repeated";
 const CURVE_COLORS = { train: "quiet", validation: "accent", "last pose repeated": "bad" };
 const CURVE_DASHES = { train: "dot", validation: "solid", "last pose repeated": "dash" };
@@ -57,7 +58,7 @@ function drawCurves(runs) {
     const layout = chartLayout({
       title: { text: name, font: { size: 13 }, x: 0.02, xanchor: "left", y: 0.97 },
       legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } },
-      xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: Math.ceil(Math.max(...traces.flatMap(({ x }) => x)) / 8) },
+      xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: EPOCH_STEPS.find((step) => 8 * step >= Math.max(...traces.flatMap(({ x }) => x))) },
       yaxis: {},
     });
     node.style.height = `${210 + 18 * traces.length}px`;

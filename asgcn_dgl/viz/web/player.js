@@ -169,7 +169,7 @@ class Player {
     if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
       facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
     }
-    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} links pass`);
+    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} link${passing === 1 ? "" : "s"} above ${threshold.toFixed(2)}`);
     if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
     byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();

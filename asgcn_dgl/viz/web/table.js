@@ -146,7 +146,7 @@ class Table {
     const carried = rows.filter((row) => row.clip >= 0).length;
     const all = this.data.rows.length;
     byId("clips-count").textContent =
-      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them with their motion` : "");
+      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them can be played: choose a name` : "");
     byId("page-number").textContent = `page ${this.page + 1} of ${pages}`;
     byId("page-back").disabled = this.page === 0;
     byId("page-next").disabled = this.page === pages - 1;
@@ -203,7 +203,10 @@ class Table {
 
   confusion() {
     const { classes } = this.data;
-    const { confusion } = this.data.runs[this.run];
+    const { confusion, name } = this.data.runs[this.run];
+    const of = this.data.runs.length > 1 ? ` of ${name}` : "";
+    byId("confusion-title").textContent = `Confusion matrix${of}`;
+    byId("whose").textContent = `Only mistakes${of}`;
     const table = byId("confusion");
     const dense = classes.length > LARGEST_WITH_NUMBERS;
     table.classList.toggle("dense", dense);
