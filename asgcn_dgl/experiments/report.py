@@ -163,7 +163,7 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
     chance = 100 / len(found["per_class"])
     cards = [
         ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
-        ("Mean of classes", f"{found['mean_class']:.1f} %", ""),
+        ("Mean class accuracy", f"{found['mean_class']:.1f} %", ""),
     ]
     if "top5" in accuracies([found]):
         cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
@@ -175,14 +175,17 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
 def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     found, config = gallery.metrics, gallery.restored.config
     model = gallery.restored.model
+    hops = model.config.max_hop
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {model.config.max_hop} hops",
+        "S-links": f"up to {hops} hop{'' if hops == 1 else 's'}",
         "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
     }
     if use is not None:
-        types = ", ".join(f"{each['linked']:.0%}" for each in use["types"])
-        facts["Pairs linked"] = f"{use['linked']:.0%} above 0.5, {use['strong']:.0%} above 0.9"
+        types = ", ".join(f"{100 * each['linked']:.0f} %" for each in use["types"])
+        facts["Pairs linked"] = (
+            f"{100 * use['linked']:.0f} % above 0.5, {100 * use['strong']:.0f} % above 0.9"
+        )
         facts["By type, above 0.5"] = types
         facts["Links of two actions"] = (
             f"differ by {use['difference']:.3f} in probability, on average"

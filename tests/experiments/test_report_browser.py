@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from asgcn_dgl import viz
 from asgcn_dgl.data import Clip
 from asgcn_dgl.experiments.gallery import open_gallery
 from asgcn_dgl.experiments.report import write_report, write_view
@@ -131,7 +132,7 @@ class Report:
     def links(self):
         """Points on links of each type."""
         traces = self.script("return document.getElementById('scene').data.length")
-        counts = [self.points(trace) for trace in range(7, traces)]
+        counts = [self.points(trace) for trace in range(6, traces)]
         return [thick + thin for thick, thin in zip(counts[::2], counts[1::2], strict=True)]
 
     def slide(self, name, value):
@@ -276,8 +277,9 @@ def test_links_by_type_and_threshold(opened, gallery):
     opened.until(lambda: opened.links() == [0, 0])
     second.click()
     opened.until(lambda: said() == expected([1], 0.21))
-    # Only links between joints that are seen in this frame are drawn, fifteen points each.
+    # Only links between joints that are seen in this frame are drawn: nine points, six of a head.
     assert opened.links()[0] == 0 and opened.links()[1] % 15 == 0
+    assert "from the joint that sends" in opened.id("key").text
 
 
 def test_responses_and_predictions_are_switched(opened, gallery):
@@ -318,7 +320,7 @@ def test_predictions_of_two_bodies_stand_outside(opened, two_bodies):
     ways = np.array(opened.script("return window.report.scene.shifts"))
     assert ways[0] @ ways[1] < 0  # away from each other
     text = opened.id("legend").text
-    assert "first, predicted" in text and "second, predicted" in text
+    assert "body 1, predicted" in text and "body 2, predicted" in text
 
 
 def joints_on_stage(opened):
@@ -383,28 +385,59 @@ def two_bodies(gallery):
     return next(e for e in gallery.exhibits(range(13)) if e.num_bodies == 2)
 
 
-def test_the_names_of_a_body_stand_apart(opened, two_bodies):
-    opened.go(two_bodies.name)
+@pytest.fixture
+def width(driver, request):
+    """The window, as wide as asked."""
+    size = {"width": request.param, "height": 900, "deviceScaleFactor": 1}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**size, "mobile": False})
+    yield request.param
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def leaders(opened):
+    """Lines from names to joints: (N, ends, xy)."""
+    keys = [["x1", "y1"], ["x2", "y2"]]
+    code = (
+        "return [...document.querySelectorAll('#names line')].map((line) => "
+        "arguments[0].map((end) => end.map((key) => Number(line.getAttribute(key)))))"
+    )
+    return np.array(opened.script(code, keys))
+
+
+def crossing(line, other):
+    """Whether two lines cross, not counting those that touch."""
+
+    def side(start, end, point):
+        (a, b), (c, d) = end - start, point - start
+        return np.sign(round(a * d - b * c, 3))
+
+    return all(side(*p, q[0]) * side(*p, q[1]) < 0 for p, q in ((line, other), (other, line)))
+
+
+@pytest.mark.parametrize("width", [1400, 400], indirect=True)
+def test_the_names_of_each_body_are_on_its_outer_side(driver, width, page, two_bodies):
+    opened = Report(driver, page, f"#clip={two_bodies.name}")
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") == two_bodies.name)
     opened.id("show-names").click()
-    for body in range(2):
-        Select(opened.id("names-body")).select_by_visible_text(f"body {body + 1}")
-        seen = int(two_bodies.mask[body, opened.frame()].sum())
-        opened.until(lambda n=seen: len(opened.all("#names text")) == n)
+    seen = two_bodies.mask[:, opened.frame()].sum(axis=1)
+
+    def columns():
+        found = [node.get_attribute("text-anchor") for node in opened.all("#names text")]
+        return sorted((found.count("end"), found.count("start")))
+
+    opened.until(lambda: columns() == sorted(seen))
     boxes = [(node.text, node.rect) for node in opened.all("#names text")]
-    assert len({text for text, _ in boxes}) == len(boxes)
     stage = opened.id("stage").rect
     for number, (_, a) in enumerate(boxes):
         assert stage["x"] <= a["x"] and a["x"] + a["width"] <= stage["x"] + stage["width"]
         for _, b in boxes[:number]:
             beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
-            assert beside or abs(a["y"] - b["y"]) >= 11
-    # All on the side of the stage that is away from the other body.
-    middle = {body: np.mean([x for name, x, *_ in joints_on_stage(opened) if name.endswith(body)])
-              for body in ("body 1", "body 2")}  # fmt: skip
-    left = middle["body 2"] < middle["body 1"]
-    for _, rect in boxes:
-        center = rect["x"] + rect["width"] / 2 - stage["x"]
-        assert (center < stage["width"] / 2) == left
+            assert beside or abs(a["y"] - b["y"]) >= 10.9
+    lines = leaders(opened)
+    left = lines[:, 0, 0] < lines[:, 0, 0].mean()
+    assert lines[left, 1, 0].mean() < lines[~left, 1, 0].mean()  # no body's names at another
+    for column in (lines[left], lines[~left]):
+        assert not any(crossing(p, q) for k, p in enumerate(column) for q in column[:k])
     opened.id("show-names").click()
     opened.until(lambda: not opened.all("#names text"))
     assert {name[-6:] for name, *_ in joints_on_stage(opened)} == {"body 1", "body 2"}
@@ -442,6 +475,29 @@ def test_the_matrix_has_all_names(opened, gallery):
     opened.until(lambda: opened.all("#matrix .main-svg"))
 
 
+@pytest.mark.parametrize("width", [400], indirect=True)
+def test_a_matrix_of_two_bodies_names_each_once(driver, width, tmp_path):
+    layout = get_layout("coco17")
+    pos = np.asarray(layout.pose) + np.array([[-2, 0], [2, 0]])[:, None, None] + np.zeros((5, 1, 1))
+    links = np.random.default_rng(0).uniform(size=(1, 34, 34))
+    pair = viz.Exhibit("pair", layout, pos, np.ones((2, 5, 17), dtype=bool), links=links)
+    page = viz.Page("pair", "", [viz.Row("pair")], [pair])
+    opened = Report(driver, viz.write_page(tmp_path / "page.html", page))
+    opened.id("matrix-panel").find_element("css selector", "summary").click()
+    opened.until(lambda: opened.all("#matrix .annotation-text"))
+
+    def texts(selector):
+        return [node.get_attribute("textContent") for node in opened.all(f"#matrix {selector}")]
+
+    assert sorted(texts(".annotation-text")) == ["body 1", "body 1", "body 2", "body 2"]
+    names = [name.replace("_", " ") for name in layout.joints]
+    assert texts(".xtick text") == texts(".ytick text") == 2 * names
+    assert len(opened.all("#matrix .shapelayer path")) == 2  # a line each way
+    scale = opened.all("#matrix-panel .scale")[0].rect
+    assert scale["x"] >= 0 and scale["x"] + scale["width"] <= width
+    assert opened.complaints() == []
+
+
 def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path):
     opened = Report(
         driver, write_report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=5)
@@ -456,13 +512,31 @@ def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path)
     cells = [cell.text for cell in opened.all("#confusion button")]
     assert sum(map(int, cells)) == 13
     assert len(cells) == len(set(zip(other.labels.tolist(), other.predicted.tolist(), strict=True)))
-    scroll = opened.all("#clips-panel .scroll")[0]
-    assert opened.script("return arguments[0].scrollWidth - arguments[0].clientWidth", scroll) <= 1
     only = int(((gallery.labels == gallery.predicted) & (other.labels != other.predicted)).sum())
     Select(opened.id("filter-right")).select_by_visible_text(f"only tiny ({only})")
     assert opened.id("clips-count").text.startswith(f"{only} of 13")
     assert len(opened.all("#classes li")[0].find_elements("css selector", ".track")) == 2
+    assert opened.id("confusion-title").text == "Confusion matrix of baseline"
     assert opened.complaints() == []
+
+
+@pytest.mark.parametrize("width", [1400, 400], indirect=True)
+def test_the_table_of_two_runs_fits(driver, width, run_dir, baseline_dir, gallery, tmp_path):
+    other = open_gallery(baseline_dir)
+    opened = Report(
+        driver, write_report(run_dir, tmp_path / "both.html", other=baseline_dir, clips=2)
+    )
+    table = opened.all("#clips-panel .scroll")[0]
+    assert opened.script("return arguments[0].scrollWidth - arguments[0].clientWidth", table) <= 0
+    # Where a run is right, the action is not said again.
+    for row, label in zip(opened.all("#clips-body tr"), gallery.labels.tolist(), strict=False):
+        place = gallery.names.index(row.find_element("css selector", "td").text)
+        cells = [cell.text for cell in row.find_elements("css selector", "td")][1:]
+        assert cells[0] == gallery.class_names[label]
+        for text, run in zip(cells[1:], (gallery, other), strict=True):
+            right = run.predicted[place] == label
+            name = gallery.class_names[run.predicted[place]]
+            assert re.fullmatch(r"✓\s\d+\s%" if right else rf"✗ {name} \d+\s%", text)
 
 
 def test_on_a_phone_the_viewer_comes_first(driver, page):
@@ -477,10 +551,10 @@ def test_on_a_phone_the_viewer_comes_first(driver, page):
         assert opened.script("return document.documentElement.scrollWidth") <= 400
         for card in opened.all("#cards > div"):
             assert card.rect["x"] + card.rect["width"] <= 400
-        assert max(row.rect["height"] for row in opened.all("#clips-body tr")) < 40
-        hints = opened.all("#clips-panel .hint, #confusion-panel .hint")
-        opened.until(lambda: all(hint.is_displayed() for hint in hints))
-        table = opened.all("#clips-panel .scroll")[0]
+        assert max(row.rect["height"] for row in opened.all("#clips-body tr")) < 90
+        assert not opened.all("#clips-panel .hint")[0].is_displayed()
+        opened.until(opened.all("#confusion-panel .hint")[0].is_displayed)
+        table = opened.all("#confusion-panel .scroll")[0]
         opened.script("arguments[0].scrollLeft = 500", table)
         assert opened.script("return arguments[0].scrollLeft", table) > 0
     finally:
@@ -582,26 +656,31 @@ def test_raw_clips_without_a_model(driver, gallery, tmp_path):
 
 
 def test_planar_clips_are_drawn_flat(driver, tmp_path):
-    """From straight ahead, without a floor; the page opens where all joints are seen."""
+    """From straight ahead, without a floor; the page says which joints its first frame lacks."""
     layout = get_layout("coco17")
     pos = np.asarray(layout.pose)[None, None] + np.zeros((1, 9, 1, 1))
-    pos[0, :2, :3] = np.nan
+    pos[0, 0, :2] = pos[0, 1, :3] = np.nan
     clip = Clip.from_positions("flat", layout, pos)
     opened = Report(driver, write_view([clip], tmp_path / "view.html"))
-    assert opened.frame() == 2 and not opened.id("unseen").text
+    assert opened.frame() == 0
+    assert opened.id("unseen").text == "nose and left eye not seen in this frame"
     shown = [node.text for node in opened.all("[data-view]") if node.is_displayed()]
     assert shown == ["Reset view"]
-    assert "opened at frame 2" in opened.id("clip-facts").text
     assert opened.points(0) == 0  # no floor
     opened.press("scene", Keys.ARROW_RIGHT)
     eye = opened.script("return window.report.scene.camera")
     assert (eye["x"], eye["z"]) == pytest.approx((0, 0)) and eye["y"] < 0
-    opened.until(lambda: joints_on_stage(opened))
+    opened.press("scene", "+")
+    opened.until(lambda: opened.script("return window.report.scene.camera") != eye)
+    opened.id("front").click()
+    opened.until(lambda: opened.script("return window.report.scene.camera") == eye)
+    opened.slide("scrub", 2)
+    opened.until(lambda: not opened.id("unseen").text and len(joints_on_stage(opened)) == 17)
     _, x, y = np.array(joints_on_stage(opened)).T
     places = np.column_stack([x.astype(float), -y.astype(float)])
     scale = np.ptp(places, axis=0) / np.ptp(layout.pose, axis=0)
     assert scale[0] == pytest.approx(scale[1], rel=1e-3)
-    opened.slide("scrub", 0)
+    opened.slide("scrub", 1)
     opened.until(lambda: opened.id("unseen").text == "3 joints not seen in this frame")
     assert opened.complaints() == []
 

@@ -2,6 +2,8 @@
 
 /** Missing joints have this x. */
 const MISSING = -32768;
+/** Of as many joints at most the names are said. */
+const MOST_NAMED = 2;
 
 const byId = (id) => document.getElementById(id);
 
@@ -113,23 +115,18 @@ class Clip {
     return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
   }
 
-  /** The first of the frames in which most joints are seen. */
-  get fullest() {
-    const seen = this.frames.map((_, frame) => this.pose(frame).filter(Boolean).length);
-    return seen.indexOf(Math.max(...seen));
-  }
-
   /** The joints and bodies that a frame lacks, in words; '' without any. */
   unseen(frame) {
     const pose = this.pose(frame);
     const words = [];
-    let joints = 0;
+    const joints = [];
     for (let body = 0; body < this.bodies; body++) {
-      const lost = pose.slice(body * this.joints, (body + 1) * this.joints).filter((point) => !point).length;
-      if (lost === this.joints && this.bodies > 1) words.push(`body ${body + 1}`);
-      else joints += lost;
+      const lost = [...pose.keys()].filter((joint) => !pose[joint] && this.bodyOf(joint) === body);
+      if (lost.length === this.joints && this.bodies > 1) words.push(`body ${body + 1}`);
+      else joints.push(...lost);
     }
-    if (joints) words.push(joints === 1 ? "1 joint" : `${joints} joints`);
+    if (joints.length > MOST_NAMED) words.push(`${joints.length} joints`);
+    else words.push(...joints.map((joint) => this.jointName(joint)));
     return words.join(" and ");
   }
 

@@ -30,15 +30,10 @@ function chartLayout(more) {
 }
 
 const STILL = { displayModeBar: false, responsive: true };
+const EPOCH_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const STILL_POSE = "last pose repeated";
 const CURVE_COLORS = { train: "quiet", validation: "accent", "last pose repeated": "bad" };
 const CURVE_DASHES = { train: "dot", validation: "solid", "last pose repeated": "dash" };
-
-/** Epochs between two marks of an axis: 1, 2 or 5, or tens of these. */
-function epochsApart(last) {
-  const tens = 10 ** Math.floor(Math.log10(Math.max(last / 8, 1)));
-  return tens * ([1, 2, 5].find((step) => last <= 8 * step * tens) ?? 10);
-}
 
 /** The charts of all runs; of several, each run has its color. */
 function drawCurves(runs) {
@@ -63,7 +58,7 @@ function drawCurves(runs) {
     const layout = chartLayout({
       title: { text: name, font: { size: 13 }, x: 0.02, xanchor: "left", y: 0.97 },
       legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } },
-      xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: epochsApart(Math.max(...traces.flatMap(({ x }) => x))) },
+      xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: EPOCH_STEPS.find((step) => 8 * step >= Math.max(...traces.flatMap(({ x }) => x))) },
       yaxis: {},
     });
     node.style.height = `${210 + 18 * traces.length}px`;
@@ -94,36 +89,35 @@ function drawClasses(classes, runs) {
 /** The links of a clip's body as a matrix, of one type or of all (-1). */
 function linkMatrix(node, clip, type, block) {
   const { types, size, values } = clip.links;
-  const bodies = size / clip.joints; // of links from body to body: all
-  const names = Array.from({ length: size }, (_, k) => clip.jointName(k, true));
-  const said = names.map((name, k) => (bodies > 1 ? clip.jointName(k) : name));
-  const starts = Array.from({ length: bodies }, (_, body) => body * clip.joints - 0.5);
-  const line = { type: "line", line: { color: color("ink"), width: 1.5 } };
-  const dividers = starts.slice(1).flatMap((at) => [
-    { ...line, x0: at, x1: at, y0: -0.5, y1: size - 0.5 }, { ...line, y0: at, y1: at, x0: -0.5, x1: size - 0.5 }]);
-  const plain = { showarrow: false, font: { size: 12 } };
-  const labels = bodies < 2 ? [] : starts.flatMap((at, body) => [
-    { ...plain, text: `body ${body + 1}`, x: at + clip.joints / 2, y: -0.5, yanchor: "bottom" },
-    { ...plain, text: `body ${body + 1}`, x: size - 0.5, y: at + clip.joints / 2, xanchor: "left", textangle: 90 }]);
+  const names = Array.from({ length: size }, (_, k) => clip.jointName(k, clip.links.blocks > 1 || clip.bodies === 1));
+  const bodies = [...Array(size / clip.joints).keys()];
   const kinds = type < 0 ? [...Array(types).keys()] : [type];
   const value = (i, j) => kinds.reduce((sum, c) => sum + values[((block * types + c) * size + i) * size + j] / 255, 0);
   const z = names.map((_, i) => names.map((_, j) => (i === j ? null : value(i, j))));
-  const axis = { tickvals: names.map((_, k) => k), ticktext: names, tickfont: { size: 10 }, showgrid: false, ticks: "" };
+  const axis = { tickvals: names.map((_, k) => k), ticktext: names.map((_, k) => clip.jointName(k, true)), tickfont: { size: 10 }, showgrid: false, ticks: "" };
   const layout = chartLayout({
-    margin: { l: 10, r: bodies > 1 ? 30 : 10, t: bodies > 1 ? 80 : 60, b: 10 },
-    shapes: dividers, annotations: labels,
+    margin: { l: 10, r: 24, t: 24, b: 10 },
+    // Each body is named once, above its columns and beside its rows, and divided from the next.
+    annotations: bodies.length < 2 ? [] : bodies.flatMap((body) => {
+      const [text, middle] = [`body ${body + 1}`, (body + 0.5) * clip.joints - 0.5];
+      const label = { text, showarrow: false };
+      return [{ ...label, x: middle, yref: "paper", y: 1, yanchor: "bottom" },
+        { ...label, y: middle, xref: "paper", x: 1, xanchor: "left", textangle: 90 }];
+    }),
+    shapes: bodies.slice(1).flatMap((body) => {
+      const at = body * clip.joints - 0.5;
+      const line = { type: "line", line: { width: 1.5, color: color("ink") } };
+      return [{ ...line, yref: "paper", x0: at, x1: at, y0: 0, y1: 1 }, { ...line, xref: "paper", y0: at, y1: at, x0: 0, x1: 1 }];
+    }),
     xaxis: { ...axis, tickangle: -90, title: { text: "sender", standoff: 12 } },
     yaxis: { ...axis, autorange: "reversed", title: { text: "receiver", standoff: 12 } },
-    height: Math.max(320, 15 * size + 230),
-    width: Math.max(340, 15 * size + 180),
+    height: Math.max(320, 15 * size + 170),
+    width: Math.max(300, 15 * size + 170),
   });
   return Plotly.react(node, [{
     type: "heatmap", z, zmin: 0, zmax: 1, colorscale: [[0, color("raised")], [1, color("accent")]],
-    colorbar: {
-      orientation: "h", thickness: 10, lenmode: "pixels", len: 180, x: 0, xanchor: "left", tickvals: [0, 0.5, 1],
-      yref: "container", y: 1, yanchor: "top", title: { text: "probability", side: "right", font: { size: 11 } },
-    },
-    text: said.map(() => said), customdata: said.map((name) => said.map(() => name)),
+    showscale: false, text: names.map(() => names),
+    customdata: names.map((name) => names.map(() => name)),
     hovertemplate: "%{text} → %{customdata}: %{z:.2f}<extra></extra>",
   }], layout, { displayModeBar: false });
 }

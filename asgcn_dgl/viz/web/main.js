@@ -17,9 +17,12 @@ byId("cards").replaceChildren(...data.runs[0].cards.map(({ label }, k) => {
 byId("notices").replaceChildren(...data.notices.map((text) => make("p", { className: "notice" }, text)));
 const named = data.runs.length > 1 ? [make("tr", {}, make("td"), ...data.runs.map((run) => make("th", {}, run.name)))] : [];
 const facts = [...new Set(data.runs.flatMap((run) => run.facts.map(([name]) => name)))];
-byId("facts").replaceChildren(...named, ...facts.map((name) =>
-  make("tr", {}, make("th", { scope: "row" }, name),
-    ...data.runs.map((run) => make("td", {}, run.facts.find(([each]) => each === name)?.[1] ?? "–")))));
+byId("facts").replaceChildren(...named, ...facts.map((name) => {
+  const values = data.runs.map((run) => run.facts.find(([each]) => each === name)?.[1] ?? "–");
+  const same = values.every((value) => value === values[0]);
+  const cells = same ? [make("td", { colSpan: values.length }, values[0])] : values.map((value) => make("td", {}, value));
+  return make("tr", {}, make("th", { scope: "row" }, name), ...cells);
+}));
 byId("commands").replaceChildren(...data.commands.flatMap(([text, command]) =>
   [make("h3", {}, text), make("pre", { tabIndex: 0 }, command)]));
 

@@ -1,16 +1,15 @@
-// Names of joints over the scene: of one body, on either side of it or on the side away from others, or of
-// the joint under the pointer.
+// Names of joints over the scene: of all in two columns, or of the joint under the pointer.
 
-/** Height of a name, and where there are many. */
-const NAME_HEIGHT = 13, LEAST_HEIGHT = 11;
+const NAME_HEIGHT = 13;
+const LEAST_HEIGHT = 11;
 const NEAR = 18;
-const LETTER_WIDTH = 6.2;
+const LETTER_WIDTH = 5.7;
 
 /** Pixels that the names of a clip's joints take on either side of the stage, if they are shown. */
 function namesWidth(clip) {
   if (!byId("show-names").checked) return 0;
   const longest = Math.max(...clip.skeleton.joints.map((name) => name.length));
-  return LETTER_WIDTH * longest + 16;
+  return LETTER_WIDTH * longest + 24;
 }
 
 class Names {
@@ -41,47 +40,79 @@ class Names {
     node.style.top = `${Math.max(44, clientY - top)}px`;
   }
 
-  /** Whether a body stands to the left of the others. */
-  isLeft(body, pixels) {
-    const { clip } = this.scene;
-    const mean = (joints) => joints.reduce((sum, joint) => sum + pixels[joint][0], 0) / (joints.length || 1);
-    const seen = [...pixels.keys()].filter((joint) => pixels[joint]);
-    const is = (joint) => clip.bodyOf(joint) === body;
-    return mean(seen.filter(is)) <= mean(seen.filter((joint) => !is(joint)));
-  }
-
-  /** Write the names beside the bodies, each with a line to its joint, as many as find room. */
+  /** Write the names in a column on either side, each with a line to its joint, as many as find room. */
   draw() {
     const pixels = byId("show-names").checked ? this.scene.pixels() : [];
-    const body = Number(byId("names-body").value);
-    const state = `${body} ${pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ")}`;
+    const state = pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ");
     if (state === this.shown) return;
     this.shown = state;
-    const { clientWidth: width, clientHeight: height } = byId("stage");
     const { clip } = this.scene;
+    const { clientWidth: width, clientHeight: height } = byId("stage");
     const parts = [];
-    const seen = [...pixels.keys()].filter((joint) => pixels[joint] && clip.bodyOf(joint) === body)
-      .sort((a, b) => pixels[a][0] - pixels[b][0]);
-    const half = clip?.bodies > 1 ? seen.length * this.isLeft(body, pixels) : Math.ceil(seen.length / 2);
-    for (const [side, anchor, x] of [[seen.slice(0, half), "start", 8], [seen.slice(half), "end", width - 8]]) {
-      const tall = Math.max(LEAST_HEIGHT, Math.min(NAME_HEIGHT, height / side.length));
-      const column = side.slice(0, Math.floor(height / tall)).sort((a, b) => pixels[a][1] - pixels[b][1]);
-      let low = 0.5 * tall;
-      const places = column.map((joint) => (low = Math.max(low, pixels[joint][1])) && (low += tall) - tall);
-      let high = height - 0.5 * tall;
-      for (let k = column.length - 1; k >= 0; k--) {
-        places[k] = Math.min(places[k], high);
-        high = places[k] - tall;
-      }
+    this.columns(pixels).forEach((joints, side) => {
+      const column = joints.slice(0, Math.floor(height / LEAST_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
+      const places = spread(column.map((joint) => pixels[joint][1]), height);
+      const x = side ? width - namesWidth(clip) + 14 : namesWidth(clip) - 14;
+      uncross(x, places, column, pixels);
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];
-        const name = clip.jointName(joint, true);
-        const from = x + (anchor === "start" ? 1 : -1) * (LETTER_WIDTH * name.length + 4);
-        parts.push(shape("line", { x1: from, y1: places[k], x2: toX, y2: toY }),
-          shape("text", { x, y: places[k], "text-anchor": anchor }, name));
+        const fill = color(bodyColor(clip.bodyOf(joint), "left"));
+        parts.push(shape("line", { x1: x, y1: places[k], x2: toX, y2: toY, stroke: fill }),
+          shape("text", { x: x + (side ? 3 : -3), y: places[k], fill, "text-anchor": side ? "start" : "end" }, clip.jointName(joint, true)));
       });
-    }
+    });
     this.svg.replaceChildren(...parts);
+  }
+
+  /** Joints to be named on the left and on the right: halves of one body, the outer two of several. */
+  columns(pixels) {
+    const across = (joint) => pixels[joint][0];
+    const seen = [...pixels.keys()].filter((joint) => pixels[joint]).sort((a, b) => across(a) - across(b));
+    const middle = (joints) => joints.reduce((sum, joint) => sum + across(joint), 0) / joints.length;
+    const bodies = Array.from({ length: this.scene.clip.bodies }, (_, body) =>
+      seen.filter((joint) => this.scene.clip.bodyOf(joint) === body))
+      .filter(({ length }) => length).sort((a, b) => middle(a) - middle(b));
+    if (bodies.length > 1) return [bodies[0], bodies.at(-1)];
+    const half = Math.ceil(seen.length / 2);
+    return [seen.slice(0, half), seen.slice(half)];
+  }
+}
+
+/** Move heights, which ascend, apart from each other and onto the stage, as little as possible. */
+function spread(heights, room) {
+  const step = Math.min(NAME_HEIGHT, room / heights.length);
+  const groups = []; // names that touch: how many, and the mean place of their first
+  heights.forEach((height, k) => {
+    let [count, place] = [1, height - k * step];
+    while (groups.length && groups.at(-1)[1] > place) {
+      const [more, other] = groups.pop();
+      place = (count * place + more * other) / (count + more);
+      count += more;
+    }
+    groups.push([count, place]);
+  });
+  const [top, bottom] = [step / 2, room - (heights.length - 0.5) * step];
+  return groups.flatMap(([count, place]) => Array(count).fill(place))
+    .map((place, k) => k * step + Math.max(top, Math.min(place, bottom)));
+}
+
+/** Exchange joints of a column whose lines, from (x, place), cross; each exchange makes them shorter. */
+function uncross(x, places, column, pixels) {
+  const height = (k, at) => {
+    const [toX, toY] = pixels[column[k]];
+    return places[k] + ((toY - places[k]) * (at - x)) / (toX - x);
+  };
+  for (let pass = 0, crossed = true; crossed && pass < column.length; pass++) {
+    crossed = false;
+    for (let a = 0; a < column.length; a++) {
+      for (let b = a + 1; b < column.length; b++) {
+        const ends = [pixels[column[a]][0], pixels[column[b]][0]];
+        const at = Math.abs(ends[0] - x) < Math.abs(ends[1] - x) ? ends[0] : ends[1];
+        if (!(height(a, at) > height(b, at))) continue;
+        [column[a], column[b]] = [column[b], column[a]];
+        crossed = true;
+      }
+    }
   }
 }
 

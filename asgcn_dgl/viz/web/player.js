@@ -4,6 +4,7 @@ const FRAMES_PER_SECOND = 30;
 const USUAL_THRESHOLD = 0.9;
 const WEAK_LINKS_SHOWN = 20;
 const LINKS_LISTED = 24;
+const COLORED_BODIES = 3;
 
 class Player {
   constructor(data, scene) {
@@ -54,7 +55,7 @@ class Player {
     await library();
     if (asked !== this.asked) return; // another clip was chosen meanwhile
     this.clip = this.clips.get(place);
-    this.frame = this.clip.fullest;
+    this.frame = 0;
     await this.use(this.run);
     byId("viewer").dataset.clip = this.clip.name;
   }
@@ -93,7 +94,6 @@ class Player {
     }
     facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), clip.layout);
     if (clip.frames.length < clip.total) facts.push(`${clip.frames.length} of them carried in this page`);
-    if (clip.fullest) facts.push(`opened at frame ${clip.frames[clip.fullest]}, where most joints were seen`);
     byId("clip-facts").textContent = facts.join(" · ");
     byId("probabilities-panel").hidden = !clip.probabilities;
     byId("probabilities").replaceChildren(
@@ -106,9 +106,7 @@ class Player {
   offer() {
     const { clip } = this;
     for (const node of document.querySelectorAll(".of-space")) node.hidden = clip.flat;
-    document.querySelector("[data-view=front]").textContent = clip.flat ? "Reset view" : "Front";
-    for (const node of document.querySelectorAll(".of-bodies")) node.hidden = clip.bodies < 2;
-    offerNumbers("names-body", "body ", clip.bodies);
+    byId("front").textContent = clip.flat ? "Reset view" : "Front";
     byId("links-controls").hidden = !clip.links;
     byId("matrix-panel").hidden = !clip.links;
     for (const node of document.querySelectorAll(".of-path")) node.hidden = !clip.path;
@@ -125,15 +123,18 @@ class Player {
       const weakest = links[Math.min(WEAK_LINKS_SHOWN, links.length) - 1]?.prob ?? 0;
       byId("threshold").value = this.strongest > USUAL_THRESHOLD ? USUAL_THRESHOLD : Math.floor(100 * weakest) / 100;
     }
-    const { left } = clip.skeleton;
+    const of = (body, what) => (clip.bodies > 1 ? `body ${body + 1}, ${what}` : what);
+    const bodies = [...Array(Math.min(clip.bodies, COLORED_BODIES)).keys()];
     byId("legend").replaceChildren(
-      ...(left.length ? [swatch("left", "body-left"), swatch("right", "body-right")] : []),
-      ...ORDINALS.slice(1, clip.bodies).map((name, k) => swatch(`${name} body`, `body-${k + 2}`)),
-      ...(clip.response ? [swatch("feature response (area of circles)", "response")] : []),
-      ...(clip.future && clip.bodies === 1 ? [swatch("predicted", "future")] : []),
-      ...(clip.future && clip.bodies > 1 ? Array.from({ length: Math.min(clip.bodies, 3) }, (_, body) =>
-        swatch(`${ORDINALS[body]}, predicted`, futureColor(body))) : []),
+      ...(clip.skeleton.left.length ? ["left", "right"].map((side) => swatch(of(0, side), `body-${side}`)) : []),
+      ...bodies.slice(1).map((body) => swatch(`body ${body + 1}`, bodyColor(body))),
+      ...(clip.future ? bodies.map((body) => swatch(of(body, "predicted"), futureColor(body))) : []),
+      ...(clip.response ? [swatch("feature response", "response")] : []),
     );
+    byId("key").textContent = [
+      clip.links && "Arrows: A-links, from the joint that sends to the joint that receives; the thick ones are more probable.",
+      clip.response && "Circles: response of the last layer to each joint, larger where it is stronger.",
+    ].filter(Boolean).join(" ");
   }
 
   offerTypes() {
@@ -168,7 +169,7 @@ class Player {
     if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
       facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
     }
-    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} links pass`);
+    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} link${passing === 1 ? "" : "s"} above ${threshold.toFixed(2)}`);
     if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
     byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();
@@ -215,7 +216,7 @@ class Player {
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
-      `${clip.frames[frame]} / ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
+      `frame ${clip.frames[frame]} of ${clip.total - 1}` + (after > 0 ? ` · predicted +${after}` : "");
   }
 
   seek(frame) {

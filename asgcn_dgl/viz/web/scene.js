@@ -1,7 +1,8 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
-const CURVE_STEPS = 14;
-const ORDINALS = ["first", "second", "third"];
+const CURVE_STEPS = 8;
+/** Share of an arrow at which its head is, clear of the joints. */
+const HEAD_AT = 0.7;
 /** Directions from which a named view looks. */
 const VIEWS = {
   front: [0.4, -1.8, 0.4],
@@ -40,19 +41,26 @@ function add(to, point) {
   to.z.push(point ? point[2] : null);
 }
 
-/** A link as a curve that bends to one side of its way, so that the way back stays visible. */
-function addCurve(to, start, end, flat) {
+/** A link as an arrow that bends to one side of its way, so that the way back stays visible. */
+function addArrow(to, start, end, flat, head) {
   const way = end.map((value, k) => value - start[k]);
   const length = Math.hypot(...way) || 1;
   const across = flat ? [-way[2], 0, way[0]] : [-way[1], way[0], 0];
   const wide = Math.hypot(...across) || 1;
   const bend = across.map((value) => (0.16 * length * value) / wide);
   if (!flat) bend[2] += 0.06 * length;
-  for (let k = 0; k <= CURVE_STEPS; k++) {
-    const s = k / CURVE_STEPS;
-    add(to, start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]));
-  }
+  const at = (s) => start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]);
+  for (let k = 0; k <= CURVE_STEPS; k++) add(to, at(k / CURVE_STEPS));
   add(to, null);
+  // The head, of two barbs in each of two planes, so that it is seen from everywhere.
+  const tip = at(HEAD_AT);
+  const along = unitOf(minus(tip, at(HEAD_AT - 0.05)));
+  const size = Math.min(head, 0.3 * length);
+  const back = minus(tip, scaled(along, size));
+  const aside = unitOf(cross(along, flat ? [0, 1, 0] : bend));
+  for (const side of flat ? [aside] : [aside, cross(along, aside)]) {
+    for (const point of [plus(back, scaled(side, 0.4 * size)), tip, minus(back, scaled(side, 0.4 * size)), null]) add(to, point);
+  }
 }
 
 class Scene {
@@ -134,7 +142,6 @@ class Scene {
       { ...empty, mode: "markers", marker: { size: 1, color: color("response"), opacity: 0.35 } },
       lines(6, this.boneColors(this.futureColors)),
       { ...empty, mode: "markers", marker: { size: 4.5, color: this.futureColors } },
-      { ...empty, mode: "markers", marker: { size: 5, color: color("ink") } },
     ];
     for (let type = 0; type < this.types; type++) {
       const shade = color(`type-${(type % 5) + 1}`);
@@ -186,7 +193,7 @@ class Scene {
     const predicted = clip.future && options.future ? clip.prediction(frame) : null;
     const [ghostBones, ghostJoints] = predicted ? this.bodies(this.moved(predicted)) : [track(), track()];
     const floor = clip.follow && !clip.flat ? this.floor(clip.place(frame)) : track();
-    const drawn = [floor, bones, joints, circles, ghostBones, ghostJoints, ...this.curves(pose)];
+    const drawn = [floor, bones, joints, circles, ghostBones, ghostJoints, ...this.arrows(pose)];
     // Traces that were and stay empty are left alone: each one costs time.
     const places = [...drawn.keys()].filter((k) => drawn[k].x.length || this.filled.has(k));
     this.filled = new Set(places.filter((k) => drawn[k].x.length));
@@ -246,18 +253,16 @@ class Scene {
     return scaled(right, 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide));
   }
 
-  /** The ends of links at their receivers, and the links as curves: of each type the stronger half thick, the other thin. */
-  curves(pose) {
+  /** The links as arrows: of each type the stronger half thick, the other thin. */
+  arrows(pose) {
+    const head = 0.04 * Math.max(...this.clip.box.map(([low, high]) => high - low));
     const found = Array.from({ length: 2 * this.types }, track);
-    const ends = track();
     for (const { receiver, sender, type, prob } of this.links) {
       if (!pose[receiver] || !pose[sender]) continue;
       const strong = prob > (1 + this.threshold) / 2;
-      const to = found[2 * type + (strong ? 0 : 1)];
-      addCurve(to, pose[sender], pose[receiver], this.clip.flat);
-      add(ends, [to.x, to.y, to.z].map((values) => values.at(-3))); // the last point before the receiver
+      addArrow(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat, head);
     }
-    return [ends, ...found];
+    return found;
   }
 
   get camera() {
@@ -283,7 +288,7 @@ class Scene {
       points.push(...this.moved(clip.prediction(frame) ?? []).filter(Boolean));
     }
     const places = points.map(this.world);
-    const across = 1 - Math.max(0.16, Math.min(0.5, (2 * namesWidth(clip)) / width));
+    const across = 1 - Math.max(0.16, Math.min(0.65, (2 * namesWidth(clip)) / width));
     const away = unitOf(direction);
     const right = unitOf(cross(scaled(away, -1), [0, 0, 1]));
     const up = cross(right, scaled(away, -1));

@@ -16,12 +16,12 @@ class Table {
     this.model = data.kind === "run";
     this.columns = [["name", "Clip"], ["bodies", "Bodies"], ["frames", "Frames"]];
     if (this.model) {
-      this.columns = [["name", "Clip"], ["label", "True action"], ...data.runs.flatMap(({ name }, run) => [
-        [`predicted ${run}`, data.runs.length > 1 ? name : "Recognized as"],
-        ...(data.runs.length > 1 ? [] : [[`confidence ${run}`, "Probability"], [`truth ${run}`, "Probability of true action"]]),
-      ])];
+      const predicted = data.runs.map(({ name }, run) => [`predicted ${run}`, data.runs.length > 1 ? name : "Recognized as"]);
+      const truth = data.runs.length > 1 ? [] : [["truth 0", "Probability of true action"]];
+      this.columns = [["name", "Clip"], ["label", "True action"], ...predicted, ...truth];
     }
-    byId("clips").classList.toggle("of-runs", data.runs.length > 1);
+    const longest = Math.max(...data.rows.map(({ name }) => name.length));
+    byId("clips").style.setProperty("--longest", `${longest}ch`);
     this.head();
     this.controls();
     if (this.model) this.confusion();
@@ -52,7 +52,7 @@ class Table {
   head() {
     byId("clips-head").replaceChildren(
       ...this.columns.map(([key, text]) => {
-        const button = make("button", { type: "button" }, text);
+        const button = make("button", { type: "button" }, text.replaceAll("_", "_\u200b")); // may wrap there
         button.addEventListener("click", () => {
           this.order = { key, down: this.order.key === key && !this.order.down };
           this.page = 0;
@@ -146,7 +146,7 @@ class Table {
     const carried = rows.filter((row) => row.clip >= 0).length;
     const all = this.data.rows.length;
     byId("clips-count").textContent =
-      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them with their motion` : "");
+      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them can be played: choose a name` : "");
     byId("page-number").textContent = `page ${this.page + 1} of ${pages}`;
     byId("page-back").disabled = this.page === 0;
     byId("page-next").disabled = this.page === pages - 1;
@@ -169,14 +169,11 @@ class Table {
     if (this.model) {
       cells.push(make("td", {}, classes[row.label] ?? ""));
       for (const { predicted, confidence, truth } of row.results) {
-        const right = row.label === predicted;
-        const several = row.results.length > 1;
-        const text = `${right ? "✓" : "✗"}${right && several ? "" : ` ${classes[predicted]}`}`;
-        const verdict = make("td", { className: right ? "right" : "wrong" }, text);
-        cells.push(verdict);
-        if (several) verdict.append(make("small", {}, ` ${(100 * confidence).toFixed(0)} %`));
-        else cells.push(make("td", { className: "number" }, percent(confidence)),
-          make("td", { className: "number" }, row.label < 0 ? "" : percent(truth)));
+        const verdict = row.label < 0 ? "" : row.label === predicted ? "right" : "wrong";
+        const text = { right: "✓\u00a0", wrong: `✗ ${classes[predicted]} ` }[verdict] ?? `${classes[predicted]} `;
+        cells.push(make("td", { className: verdict, title: classes[predicted] }, text,
+          make("small", {}, `${(100 * confidence).toFixed(0)}\u00a0%`)));
+        if (row.results.length === 1) cells.push(make("td", { className: "number" }, row.label < 0 ? "" : percent(truth)));
       }
     } else {
       cells.push(make("td", { className: "number" }, String(row.bodies)), make("td", { className: "number" }, String(row.frames)));
@@ -206,7 +203,10 @@ class Table {
 
   confusion() {
     const { classes } = this.data;
-    const { confusion } = this.data.runs[this.run];
+    const { confusion, name } = this.data.runs[this.run];
+    const of = this.data.runs.length > 1 ? ` of ${name}` : "";
+    byId("confusion-title").textContent = `Confusion matrix${of}`;
+    byId("whose").textContent = `Only mistakes${of}`;
     const table = byId("confusion");
     const dense = classes.length > LARGEST_WITH_NUMBERS;
     table.classList.toggle("dense", dense);
