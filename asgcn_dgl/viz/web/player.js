@@ -161,6 +161,7 @@ class Player {
   }
 
   chooseLinks() {
+    if (!this.clip) return; // still loading
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
