@@ -25,7 +25,7 @@ from asgcn_dgl.experiments.gallery import (
 from asgcn_dgl.experiments.links import class_links, links_used, warnings_of
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
-from asgcn_dgl.training.units import Unit, unit_of
+from asgcn_dgl.training.units import Unit
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.links import telling_joint
 
@@ -76,8 +76,7 @@ class Scene:
     @cached_property
     def unit(self) -> Unit:
         """The unit in which errors are written."""
-        dims = self.gallery.test.read(0).num_places
-        return unit_of(self.gallery.restored.config.data, dims, self.choice.unit)
+        return self.gallery.unit(self.choice.unit)
 
     def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
         """Draw on the layout, as wide as a figure may be."""

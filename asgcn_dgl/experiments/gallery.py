@@ -28,7 +28,7 @@ from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.history import History, read_history
 from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.progress import track
-from asgcn_dgl.training.units import Unit, UnitName
+from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.stance import guess_up
@@ -93,6 +93,10 @@ class Gallery:
     def history(self) -> History:
         """Figures of each epoch of the training."""
         return read_history(self.run.path)
+
+    def unit(self, asked: UnitName | None = None) -> Unit:
+        """Return the unit in which distances are written: that of the set, or the one asked for."""
+        return unit_of(self.restored.config.data, self.test.read(0).num_places, asked)
 
     def check_same(self, first: Gallery) -> None:
         """Raise InputError unless another run has the same test clips, order and classes."""

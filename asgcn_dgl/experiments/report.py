@@ -31,7 +31,7 @@ from asgcn_dgl.files import check_target
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.report import accuracies
-from asgcn_dgl.training.units import Unit, UnitName, unit_of
+from asgcn_dgl.training.units import Unit, UnitName
 from asgcn_dgl.viz import draw_strip
 from asgcn_dgl.viz.animation import SUFFIXES, animate
 from asgcn_dgl.viz.charts import curve_panels
@@ -76,12 +76,12 @@ def write_report(
         galleries.append(open_gallery(other, checkpoint=checkpoint, root=root))
         galleries[1].check_same(galleries[0])
     places = galleries[0].sample(clips)
-    pages = [_page(gallery, places, unit) for gallery in galleries]
+    chosen = galleries[0].unit(unit)
+    pages = [_page(gallery, places, chosen) for gallery in galleries]
     titles = [page.title for page in pages]
     if len(set(titles)) < len(titles):
         titles = [str(gallery.run.path) for gallery in galleries]
-    dims = pages[0].exhibits[0].pos.shape[3]
-    errors = _errors(galleries, unit_of(galleries[0].restored.config.data, dims, unit))
+    errors = _errors(galleries, chosen)
     pages = [
         replace(page, title=title, cards=_cards(gallery.metrics, error))
         for page, title, gallery, error in zip(pages, titles, galleries, errors, strict=True)
@@ -114,11 +114,10 @@ def _lines(commands: Iterable[Sequence[Any]]) -> str:
     return "\n".join(shlex.join(["asgcn-dgl", *map(str, each)]) for each in commands)
 
 
-def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Page:
+def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
     """Return the page of one run."""
     exhibits = gallery.exhibits(places)
     config, found = gallery.restored.config, gallery.metrics
-    chosen = unit_of(config.data, exhibits[0].pos.shape[3], unit)
     use = links_used(exhibits)
     notices = [f"{gallery.run.path.name}: {text}" for text in warnings_of(use)]
     for notice in notices:
@@ -138,7 +137,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: UnitName | None) -> Pag
         exhibits=exhibits,
         class_names=gallery.class_names,
         confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
-        curves=curve_panels(gallery.history, **error_options(config, chosen)),
+        curves=curve_panels(gallery.history, **error_options(config, unit)),
         facts=_facts(gallery, use),
         notices=notices,
     )

@@ -324,22 +324,16 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 
 def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
-    if len(weight) == 1:
-        joints, bodies, frames, feats = x.shape
-        own = x.flatten(2).transpose(0, 1)  # (B, V, F D)
-        mixed = torch.bmm(links.squeeze(1), own).transpose(0, 1)
-        rows = mixed.reshape(joints * bodies * frames, feats)
-        return (rows @ weight[0]).view(joints, bodies, frames, weight.shape[-1])
     eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    if eager and x.shape[1] * x.shape[2] >= FEW_ROWS:
+    if eager and len(weight) > 1 and x.shape[1] * x.shape[2] >= FEW_ROWS:
         none = x.new_empty(0)
         return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
     own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
-    total = x.new_zeros(bodies * joints * frames, weight.shape[-1])
-    for c, matrix in enumerate(weight.unbind(0)):
-        total.addmm_(torch.bmm(links[:, c], own).view(-1, feats), matrix)
-    return total.view(bodies, joints, frames, -1).transpose(0, 1)
+    mixed = [torch.bmm(each, own).view(-1, feats) for each in links.unbind(1)]
+    rows = mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
+    out = rows @ weight.flatten(0, 1)  # one product, which sums over types in 32 bits
+    return out.view(bodies, joints, frames, -1).transpose(0, 1)
 
 
 def _across_bodies(

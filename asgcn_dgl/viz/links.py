@@ -91,11 +91,10 @@ def draw_structural_links(
     heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
     if last < max_hop:
         heading += f", none longer than {last} hop{'s' if last > 1 else ''}"
-    sheet.open(heading)
-    for hop in range(1, last + 1):
+    hops = range(1, last + 1)
+    sheet.open(heading, [f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})" for hop in hops])
+    for hop in hops:
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
-        title = f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})"
-        sheet.axes[hop - 1].set_title(title, fontsize=LABEL_SIZE, color=INK)
     senders = {
         f"{name}: {meaning}": (_PARTITION_COLORS[name], 2.0) for name, meaning in _SENDERS.items()
     }

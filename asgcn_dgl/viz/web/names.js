@@ -49,14 +49,15 @@ class Names {
     const { clip } = this.scene;
     const { clientWidth: width, clientHeight: height } = byId("stage");
     const parts = [];
+    const margin = namesWidth(clip) - 14;
     this.columns(pixels).forEach((joints, side) => {
       const column = joints.slice(0, Math.floor(height / LEAST_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
       const places = spread(column.map((joint) => pixels[joint][1]), height);
-      const x = side ? width - namesWidth(clip) + 14 : namesWidth(clip) - 14;
+      const x = side ? width - margin : margin;
+      const fill = joints.length ? color(bodyColor(clip.bodyOf(joints[0]), "left")) : ""; // a column is of one body
       uncross(x, places, column, pixels);
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];
-        const fill = color(bodyColor(clip.bodyOf(joint), "left"));
         parts.push(shape("line", { x1: x, y1: places[k], x2: toX, y2: toY, stroke: fill }),
           shape("text", { x: x + (side ? 3 : -3), y: places[k], fill, "text-anchor": side ? "start" : "end" }, clip.jointName(joint, true)));
       });

@@ -15,31 +15,28 @@ class Player {
     this.playing = false;
     this.clips = new Map();
     this.onMove = () => {};
-    byId("play").addEventListener("click", () => this.toggle());
-    byId("scrub").addEventListener("input", (event) => {
+    // What is set while the first clip is loading is read when it is opened.
+    const on = (node, kind, work) => node.addEventListener(kind, (event) => this.clip && work(event));
+    on(byId("play"), "click", () => this.toggle());
+    on(byId("scrub"), "input", (event) => {
       this.pause();
       this.seek(Number(event.target.value));
     });
-    byId("threshold").addEventListener("input", () => {
-      this.thresholdSet = true;
-      this.chooseLinks();
-    });
-    byId("most").addEventListener("input", () => this.chooseLinks());
-    byId("link-types").addEventListener("change", () => this.chooseLinks());
-    for (const id of ["show-response", "show-future"]) {
-      byId(id).addEventListener("change", () => this.draw());
-    }
-    byId("show-names").addEventListener("change", () => this.clip && scene.face());
-    byId("to-future").addEventListener("click", () => {
+    byId("threshold").addEventListener("input", () => { this.thresholdSet = true; });
+    for (const id of ["threshold", "most"]) on(byId(id), "input", () => this.chooseLinks());
+    on(byId("link-types"), "change", () => this.chooseLinks());
+    for (const id of ["show-response", "show-future"]) on(byId(id), "change", () => this.draw());
+    on(byId("show-names"), "change", () => scene.face());
+    on(byId("to-future"), "click", () => {
       this.pause();
       this.seek(this.clip.futureStart);
     });
-    for (const id of ["future-beside", "follow"]) byId(id).addEventListener("change", () => this.stage());
-    for (const id of ["matrix-type", "matrix-body"]) byId(id).addEventListener("change", () => this.drawMatrix());
+    for (const id of ["future-beside", "follow"]) on(byId(id), "change", () => this.stage());
+    for (const id of ["matrix-type", "matrix-body"]) on(byId(id), "change", () => this.drawMatrix());
     for (const button of document.querySelectorAll("[data-view]")) {
-      button.addEventListener("click", () => scene.face(scene.turned(button.dataset.view)));
+      on(button, "click", () => scene.face(scene.turned(button.dataset.view)));
     }
-    byId("scene").addEventListener("keydown", (event) => this.key(event));
+    on(byId("scene"), "keydown", (event) => this.key(event));
     byId("matrix-panel").addEventListener("toggle", () => this.drawMatrix());
     byId("clip-back").addEventListener("click", () => this.onMove(-1));
     byId("clip-next").addEventListener("click", () => this.onMove(1));
@@ -161,7 +158,6 @@ class Player {
   }
 
   chooseLinks() {
-    if (!this.clip) return; // still loading
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
@@ -231,7 +227,6 @@ class Player {
   }
 
   play() {
-    if (!this.clip || this.playing) return;
     this.playing = true;
     this.button("Pause", true);
     if (this.frame >= this.clip.length - 1) this.frame = 0;
@@ -265,7 +260,7 @@ class Player {
   }
 
   key(event) {
-    if (!this.clip || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const actions = {
       ArrowLeft: () => this.scene.rotate(-0.15, 0),
       ArrowRight: () => this.scene.rotate(0.15, 0),
