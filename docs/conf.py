@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
     (r"py:(class|obj)", r"\w+|.*[\[\]'].*"),
     (
         r"py:class",
-        r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|PairGroup|Part|PlantedArea|Recorder|RunDir|RunSummary)",
+        r"asgcn_dgl\..*\.(Doubt|Engine|ForecastConfig|Limb|PairGroup|Part|PlantedArea|Recorder|RunDir|RunSummary|Unit)",
     ),
     (r"py:class", r"asgcn_dgl\..*\.(Model|Seen|Take|Template)"),
 ]
