@@ -177,16 +177,16 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     hops = model.config.max_hop
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {hops} hop{'' if hops == 1 else 's'}",
+        "S-links": f"joints up to {hops} bone{'' if hops == 1 else 's'} apart",
         "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
     }
     if use is not None:
         types = ", ".join(f"{100 * each['linked']:.0f} %" for each in use["types"])
         facts["Pairs linked"] = (
             f"{100 * use['linked']:.0f} % above 0.50, {100 * use['strong']:.0f} % above 0.90 "
-            "(the probabilities of all types added up)"
+            "(probability of all types added up)"
         )
-        facts["Pairs linked by one type"] = f"{types} above 0.50 (each type alone)"
+        facts["Pairs linked by one type"] = f"{types} above 0.50 (probability of each alone)"
         facts["Links of two actions"] = (
             f"differ by {use['difference']:.3f} in probability, on average"
         )

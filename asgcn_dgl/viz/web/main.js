@@ -43,18 +43,22 @@ byId("run-buttons").replaceChildren(...data.runs.map((run, k) => {
   return button;
 }));
 
-/** Offer to scroll where a table is wider than its place; fill the column beside the viewer. */
+/** Offer to scroll where a table is wider than its place; fill the shorter column. */
 function fit() {
   for (const hint of document.querySelectorAll(".hint")) {
     const { scrollWidth, clientWidth } = hint.nextElementSibling;
     hint.classList.toggle("needed", scrollWidth > clientWidth + 1);
   }
-  const left = document.querySelector(".left");
-  const viewer = byId("viewer");
-  viewer.classList.toggle("stays", viewer.offsetHeight + 32 <= innerHeight);
+  const [left, beside] = [".left", ".beside"].map((name) => document.querySelector(name));
   const classes = byId("classes-panel");
-  const room = viewer.offsetHeight - left.offsetHeight;
-  if (classes.parentElement !== left && room > classes.offsetHeight + 20 && innerWidth >= 1100) left.append(classes);
+  const room = beside.offsetHeight - left.offsetHeight;
+  const stays = beside.offsetHeight + 32 <= innerHeight;
+  beside.classList.toggle("stays", stays);
+  // In a column the bars are twice as long a list as below both.
+  if (classes.parentElement.matches("main") && Math.abs(room) > 2 * classes.offsetHeight && innerWidth >= 1100) {
+    if (room > 0) left.append(classes);
+    else if (!stays) beside.append(classes);
+  }
 }
 new ResizeObserver(fit).observe(document.querySelector("main"));
 byId("matrix-panel").addEventListener("toggle", () => setTimeout(fit, 300));

@@ -149,7 +149,7 @@ class Player {
 
   offerMatrices() {
     const { blocks, types } = this.clip.links;
-    offerNumbers("matrix-type", "type ", types, ["any"]);
+    offerNumbers("matrix-type", "type ", types, ["all types, added up"]);
     offerNumbers("matrix-body", "", blocks);
     for (const id of ["matrix-type", "matrix-body"]) byId(id).parentElement.hidden = byId(id).length < 2;
   }
@@ -168,7 +168,7 @@ class Player {
     if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
       facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
     }
-    facts.push(linked(passing, pairs, threshold));
+    facts.push(linked(passing, pairs, threshold) + (this.types().length > 1 ? " (types added up)" : ""));
     if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
     byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();
@@ -178,13 +178,13 @@ class Player {
   bodiesLinked() {
     const { clip, scene } = this;
     if (clip.bodies < 2 || !scene.links.length) return "";
-    const counts = new Map();
+    const counts = Array(clip.bodies + 1).fill(0); // in each body, and between bodies
     for (const { receiver, sender } of scene.links) {
       const [to, from] = [clip.bodyOf(receiver), clip.bodyOf(sender)];
-      const where = to === from ? `in body ${to + 1}` : "between bodies";
-      counts.set(where, (counts.get(where) ?? 0) + 1);
+      counts[to === from ? to : clip.bodies] += 1;
     }
-    return [...counts].sort().map(([where, count]) => `${count} ${where}`).join(", ");
+    const where = counts.map((count, body) => `${count} ${body < clip.bodies ? `in body ${body + 1}` : "between bodies"}`);
+    return where.slice(0, clip.links.blocks > 1 ? -1 : undefined).join(", ");
   }
 
   /** Draw the frame; a call while one is being drawn is made up for afterwards. */

@@ -145,9 +145,9 @@ class Table {
     }
     const carried = rows.filter((row) => row.clip >= 0).length;
     const all = this.data.rows.length;
-    byId("clips-count").textContent = rows.length
-      ? `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them can be played: choose a name` : "")
-      : "No clip passes the filters. Show all lifts them.";
+    const hint = !rows.length ? ": Show all lifts the filters"
+      : carried < rows.length ? `, ${carried} of them can be played: choose a name` : "";
+    byId("clips-count").textContent = `${rows.length} of ${all} clips${hint}`;
     document.querySelector(".pages").hidden = pages < 2;
     byId("page-number").textContent = `page ${this.page + 1} of ${pages}`;
     byId("page-back").disabled = this.page === 0;
