@@ -124,7 +124,8 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
         logger.warning("%s", notice)
     return Page(
         title=gallery.run.path.resolve().name,
-        subtitle=f"{found['dataset']}, {_split(found['protocol'])} · {config.stream} stream · "
+        subtitle=f"{found['dataset']}, {_split(found['protocol'])} · "
+        f"{config.stream.replace('_', ' ')} input · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
             Row(
@@ -205,6 +206,8 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
 
 def _split(protocol: str) -> str:
     """Return the name of a split and what is kept for testing, where the name tells that."""
+    if protocol == "split":
+        return "its own split"
     kept = {"xsub": "people", "xview": "camera views", "xset": "setups"}.get(protocol)
     return f"split {protocol}" + (f" (tested on other {kept})" if kept else "")
 

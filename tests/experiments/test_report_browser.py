@@ -201,6 +201,9 @@ def test_choosing_a_clip_and_playing_it(opened):
     assert opened.id("clip-name").text == name
     assert opened.all("#clips-body tr.chosen .open")[0].text == name
     assert len(opened.all("#probabilities li")) == 5
+    marked = [node.text for node in opened.all("#probabilities .truth > span:first-child")]
+    label = opened.id("clip-facts").text.split(" · ")[0]
+    assert marked in ([], [f"{label} (true)"])  # of the five most probable
     # Slowly, so that a busy machine sees it before it goes round.
     Select(opened.id("speed")).select_by_value("0.25")
     before = opened.trace(2, "x")
@@ -443,12 +446,40 @@ def test_the_names_of_each_body_are_on_its_outer_side(driver, width, page, two_b
     assert {name[-6:] for name, *_ in joints_on_stage(opened)} == {"body 1", "body 2"}
 
 
+@pytest.mark.parametrize("width", [1400, 400], indirect=True)
+def test_predicted_bodies_keep_clear_of_names_and_controls(driver, width, page, two_bodies):
+    opened = Report(driver, page, f"#clip={two_bodies.name}")
+    opened.until(lambda: opened.id("viewer").get_attribute("data-clip") == two_bodies.name)
+    opened.id("show-names").click()
+    controls = ("play", "scrub", "speed", "show-names", "links-controls")
+    before = [opened.id(name).rect for name in controls]
+    opened.id("to-future").click()
+    opened.id("future-beside").click()
+    predicted = (
+        "const {scene, player} = window.report; const {left} = scene.node.getBoundingClientRect();"
+        "const found = scene.pixels(scene.moved(player.clip.prediction(player.frame)));"
+        "return found.filter(Boolean).map(([x]) => left + x)"
+    )
+
+    def clear():
+        names = [node.rect for node in opened.all("#names text")]
+        middle = opened.id("stage").rect["x"] + opened.id("stage").rect["width"] / 2
+        low = max(box["x"] + box["width"] for box in names if box["x"] < middle)
+        high = min(box["x"] for box in names if box["x"] > middle)
+        return all(low < x < high for x in opened.script(predicted))
+
+    opened.until(clear)
+    assert opened.id("frame").text.endswith("predicted +1")
+    assert [opened.id(name).rect for name in controls] == before
+
+
 def test_links_are_told_by_body(opened, two_bodies):
     opened.go(two_bodies.name)
     opened.slide("threshold", 0.05)
     opened.until(lambda: " in body 1" in opened.id("links-count").text)
     shares = re.findall(r"(\d+) in body", opened.id("links-count").text)
     assert sum(map(int, shares)) == 10
+    assert "none between bodies" in opened.id("key").text
 
 
 def test_the_strongest_links_are_drawn_first(opened):
@@ -584,6 +615,9 @@ def test_filters_and_sorting(opened, gallery):
     opened.id("filter-reset").click()
     Select(opened.id("filter-label")).select_by_visible_text("wave")
     assert opened.id("clips-count").text.startswith("1 of 13")
+    opened.id("filter-reset").click()
+    opened.id("filter-name").send_keys("nothing is named so")
+    assert opened.id("clips-count").text == "0 of 13 clips: Show all lifts the filters"
     opened.id("filter-reset").click()
     opened.id("filter-name").send_keys(gallery.names[4][-4:])
     assert opened.id("clips-count").text.startswith("1 of 13")

@@ -51,7 +51,7 @@ function addArrow(to, start, end, flat, head) {
   const length = Math.hypot(...way) || 1;
   const across = flat ? [-way[2], 0, way[0]] : [-way[1], way[0], 0];
   const wide = Math.hypot(...across) || 1;
-  const bend = across.map((value) => (0.16 * length * value) / wide);
+  const bend = across.map((value) => (0.1 * length * value) / wide);
   if (!flat) bend[2] += 0.06 * length;
   const at = (s) => start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]);
   for (let k = 0; k <= CURVE_STEPS; k++) add(to, at(k / CURVE_STEPS));
@@ -203,14 +203,14 @@ class Scene {
     this.pose = pose;
   }
 
-  /** Pixels of the joints on the stage, null where a joint is missing. */
-  pixels() {
+  /** Pixels of points on the stage, by default of the joints; null where one is missing. */
+  pixels(points = this.pose) {
     const scene = this.node._fullLayout?.scene?._scene;
-    if (!scene?.glplot?.cameraParams || !this.pose) return [];
+    if (!scene?.glplot?.cameraParams || !points) return [];
     const { model, view, projection } = scene.glplot.cameraParams;
     const times = (matrix, v) => v.map((_, row) => v.reduce((sum, value, k) => sum + matrix[4 * k + row] * value, 0));
     const { clientWidth, clientHeight } = this.node;
-    return this.pose.map((point) => {
+    return points.map((point) => {
       if (!point) return null;
       const scaled = point.map((value, k) => value * scene.dataScale[k]);
       const [x, y, , w] = [model, view, projection].reduce((v, matrix) => times(matrix, v), [...scaled, 1]);
