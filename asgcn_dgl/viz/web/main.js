@@ -55,6 +55,7 @@ function fit() {
 
 /** Fill the shorter of two columns, unless it is the viewer that stays in sight. */
 function fill() {
+  fit();
   const [left, beside] = [".left", ".beside"].map((name) => document.querySelector(name));
   const classes = byId("classes-panel");
   const room = beside.offsetHeight - left.offsetHeight;
@@ -63,7 +64,7 @@ function fill() {
   if (room > 0) left.append(classes);
   else if (!beside.matches(".stays")) beside.append(classes);
 }
-new ResizeObserver(fit).observe(document.querySelector("main"));
+for (const name of ["main", ".beside"]) new ResizeObserver(fit).observe(document.querySelector(name));
 byId("matrix-panel").addEventListener("toggle", () => setTimeout(fit, 300));
 
 /** Say what went wrong where the drawing would be. */

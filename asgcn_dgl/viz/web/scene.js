@@ -51,7 +51,7 @@ function addArrow(to, start, end, flat, head) {
   const length = Math.hypot(...way) || 1;
   const across = flat ? [-way[2], 0, way[0]] : [-way[1], way[0], 0];
   const wide = Math.hypot(...across) || 1;
-  const bend = across.map((value) => (0.1 * length * value) / wide);
+  const bend = scaled(across, Math.min(0.16 * length, 3 * head) / wide);
   if (!flat) bend[2] += 0.06 * length;
   const at = (s) => start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]);
   for (let k = 0; k <= CURVE_STEPS; k++) add(to, at(k / CURVE_STEPS));
