@@ -21,7 +21,9 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.actions.action_builder import ActionBuilder  # noqa: E402
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
@@ -710,6 +712,10 @@ def test_planar_clips_are_drawn_flat(driver, tmp_path):
     opened.until(lambda: opened.script("return window.report.scene.scale") > scale)
     opened.id("front").click()
     opened.until(lambda: opened.script("return window.report.scene.scale") == scale)
+    middle = ScrollOrigin.from_element(opened.id("scene"))
+    high = [y for _, _, y in joints_on_stage(opened)]
+    ActionChains(driver).scroll_from_origin(middle, 0, -100).perform()
+    opened.until(lambda: np.ptp([y for _, _, y in joints_on_stage(opened)]) > 1.05 * np.ptp(high))
     opened.slide("scrub", 2)
     opened.until(lambda: not opened.id("unseen").text and len(joints_on_stage(opened)) == 17)
     _, x, y = np.array(joints_on_stage(opened)).T

@@ -72,6 +72,12 @@ class Scene {
     this.node = node;
     this.clip = null;
     this.links = [];
+    node.addEventListener("wheel", (event) => {
+      if (!this.clip?.flat) return; // plotly does it for the others, and draws no flat clip anew
+      event.preventDefault();
+      event.stopPropagation();
+      this.zoom(event.deltaY < 0 ? 1.1 : 1 / 1.1);
+    }, { capture: true });
     new ResizeObserver(() => this.clip && this.face()).observe(node);
   }
 
