@@ -124,7 +124,8 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
         logger.warning("%s", notice)
     return Page(
         title=gallery.run.path.resolve().name,
-        subtitle=f"{found['dataset']}, {found['protocol']} · {config.stream} stream · "
+        subtitle=f"{found['dataset']}, {_split(found['protocol'])} · "
+        f"{config.stream.replace('_', ' ')} input · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
             Row(
@@ -177,20 +178,21 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     hops = model.config.max_hop
     facts = {
         "Model": f"{config.model.name}, {found['parameters']:,} parameters",
-        "S-links": f"up to {hops} hop{'' if hops == 1 else 's'}",
+        "S-links": f"joints up to {hops} bone{'' if hops == 1 else 's'} apart",
         "A-links": f"{model.config.num_actional} types" if model.aim is not None else "none",
     }
     if use is not None:
         types = ", ".join(f"{100 * each['linked']:.0f} %" for each in use["types"])
         facts["Pairs linked"] = (
-            f"{100 * use['linked']:.0f} % above 0.5, {100 * use['strong']:.0f} % above 0.9"
+            f"{100 * use['linked']:.0f} % above 0.50, {100 * use['strong']:.0f} % above 0.90 "
+            "(probability of all types added up)"
         )
-        facts["By type, above 0.5"] = types
+        facts["Pairs linked by one type"] = f"{types} above 0.50 (probability of each alone)"
         facts["Links of two actions"] = (
             f"differ by {use['difference']:.3f} in probability, on average"
         )
     facts |= {
-        "Data": f"{config.data}, protocol {found['protocol']}, {found['clips']} test clips",
+        "Data": f"{config.data}, {_split(found['protocol'])}, {found['clips']} test clips",
         "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "
         f"{config.trainer.epochs} of joint training",
         "Seed": str(found["seed"]),
@@ -200,6 +202,14 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
     if seconds:
         facts["Time"] = ", ".join(f"{name.replace('_', ' ')} {s:.0f} s" for name, s in seconds)
     return facts
+
+
+def _split(protocol: str) -> str:
+    """Return the name of a split and what is kept for testing, where the name tells that."""
+    if protocol == "split":
+        return "its own split"
+    kept = {"xsub": "people", "xview": "camera views", "xset": "setups"}.get(protocol)
+    return f"split {protocol}" + (f" (tested on other {kept})" if kept else "")
 
 
 def write_view(

@@ -32,8 +32,8 @@ function chartLayout(more) {
 const STILL = { displayModeBar: false, responsive: true };
 const EPOCH_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const STILL_POSE = "last pose repeated";
+const CURVE_NAMES = { train: "training clips", validation: "validation clips" };
 const CURVE_COLORS = { train: "quiet", validation: "accent", "last pose repeated": "bad" };
-const CURVE_DASHES = { train: "dot", validation: "solid", "last pose repeated": "dash" };
 
 /** The charts of all runs; of several, each run has its color. */
 function drawCurves(runs) {
@@ -42,20 +42,24 @@ function drawCurves(runs) {
   byId("curves").replaceChildren(...names.map(() => make("div")));
   names.forEach((name, number) => {
     const first = runs.find((run) => run.curves[name]);
+    const validated = runs.some((run) => run.curves[name]?.validation);
+    const dash = (label) => (label === STILL_POSE ? "dash" : label === "train" && validated ? "dot" : "solid");
     const traces = runs.flatMap((run, place) => Object.entries(run.curves[name] ?? {})
       .filter(([label, curve]) => run === first || label !== STILL_POSE || curve[1][0] !== first.curves[name][label]?.[1][0])
       .map(([label, [x, y]]) => ({
         type: "scatter", mode: x.length > 1 ? "lines" : "markers", x, y,
-        name: runs.length > 1 && label !== STILL_POSE ? `${run.name}, ${label}` : label,
-        line: runs.length > 1
-          ? { color: color(label === STILL_POSE ? "quiet" : place ? "bad" : "accent"), width: 2, dash: CURVE_DASHES[label] }
-          : { color: color(CURVE_COLORS[label]), width: 2, dash: label === STILL_POSE ? "dash" : "solid" },
+        name: runs.length > 1 && label !== STILL_POSE ? `${run.name}, ${CURVE_NAMES[label]}` : CURVE_NAMES[label] ?? label,
+        line: {
+          color: color(runs.length < 2 ? CURVE_COLORS[label] : label === STILL_POSE ? "quiet" : place ? "bad" : "accent"),
+          width: 2, dash: dash(label),
+        },
       })));
     const node = byId("curves").children[number];
     node.setAttribute("role", "img");
     const ends = traces.map((trace) => `${trace.name} ends at ${trace.y.at(-1)}`);
     node.setAttribute("aria-label", `${name} by epoch: ${ends.join(", ")}`);
     const layout = chartLayout({
+      showlegend: true,
       title: { text: name, font: { size: 13 }, x: 0.02, xanchor: "left", y: 0.97 },
       legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } },
       xaxis: { title: { text: "epoch", font: { size: 11 } }, dtick: EPOCH_STEPS.find((step) => 8 * step >= Math.max(...traces.flatMap(({ x }) => x))) },

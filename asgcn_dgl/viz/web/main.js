@@ -43,20 +43,28 @@ byId("run-buttons").replaceChildren(...data.runs.map((run, k) => {
   return button;
 }));
 
-/** Offer to scroll where a table is wider than its place; fill the column beside the viewer. */
+/** Offer to scroll where a table is wider than its place; keep a viewer in sight that fits. */
 function fit() {
   for (const hint of document.querySelectorAll(".hint")) {
     const { scrollWidth, clientWidth } = hint.nextElementSibling;
     hint.classList.toggle("needed", scrollWidth > clientWidth + 1);
   }
-  const left = document.querySelector(".left");
-  const viewer = byId("viewer");
-  viewer.classList.toggle("stays", viewer.offsetHeight + 32 <= innerHeight);
-  const classes = byId("classes-panel");
-  const room = viewer.offsetHeight - left.offsetHeight;
-  if (classes.parentElement !== left && room > classes.offsetHeight + 20 && innerWidth >= 1100) left.append(classes);
+  const beside = document.querySelector(".beside");
+  beside.classList.toggle("stays", beside.offsetHeight + 32 <= innerHeight);
 }
-new ResizeObserver(fit).observe(document.querySelector("main"));
+
+/** Fill the shorter of two columns, unless it is the viewer that stays in sight. */
+function fill() {
+  fit();
+  const [left, beside] = [".left", ".beside"].map((name) => document.querySelector(name));
+  const classes = byId("classes-panel");
+  const room = beside.offsetHeight - left.offsetHeight;
+  // In a column the bars are nearly twice as long a list as below both.
+  if (innerWidth < 1100 || Math.abs(room) < 1.5 * classes.offsetHeight) return;
+  if (room > 0) left.append(classes);
+  else if (!beside.matches(".stays")) beside.append(classes);
+}
+for (const name of ["main", ".beside"]) new ResizeObserver(fit).observe(document.querySelector(name));
 byId("matrix-panel").addEventListener("toggle", () => setTimeout(fit, 300));
 
 /** Say what went wrong where the drawing would be. */
@@ -71,8 +79,8 @@ function openAsked() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const rows = data.rows.filter((row) => row.clip >= 0);
   const row = rows.find(({ name }) => name === asked.get("clip")) ?? (table.chosen ? null : rows[0]);
-  if (!row) return;
-  table.choose(row).then(() => {
+  if (!row) return null;
+  return table.choose(row).then(() => {
     if (!asked.has("frame")) return;
     const frame = player.clip?.frames.findIndex((number) => number >= Number(asked.get("frame")));
     if (frame >= 0) player.seek(frame);
@@ -82,7 +90,7 @@ function openAsked() {
 function drawAll() {
   drawCurves(data.runs);
   new Names(scene);
-  if (!table.chosen) openAsked();
+  if (!table.chosen) openAsked()?.then(fill);
   addEventListener("hashchange", openAsked);
 }
 

@@ -89,7 +89,7 @@ class Player {
       const verdict = clip.label < 0 ? "" : best[0] === clip.label ? " (right)" : " (wrong)";
       facts.push(`recognized as ${classes[best[0]]}${verdict}`);
     }
-    facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), clip.layout);
+    facts.push(count(clip.bodies, "body", "bodies"), count(clip.total, "frame", "frames"), `${clip.joints} joints (${clip.layout})`);
     if (clip.frames.length < clip.total) facts.push(`${clip.frames.length} of them carried in this page`);
     byId("clip-facts").textContent = facts.join(" · ");
     byId("probabilities-panel").hidden = !clip.probabilities;
@@ -129,8 +129,10 @@ class Player {
       ...(clip.response ? [swatch("feature response", "response")] : []),
     );
     byId("key").textContent = [
-      clip.links && "Arrows: A-links, from the joint that sends to the joint that receives; the thick ones are more probable.",
+      clip.links && "Arrows: A-links, colored by type, from the joint that sends to the joint that receives; thick ones are more probable.",
+      clip.links?.blocks > 1 && "The model infers A-links within each body, none between bodies.",
       clip.response && "Circles: response of the last layer to each joint, larger where it is stronger.",
+      clip.future && "The marked end of the timeline: frames that the model predicts.",
     ].filter(Boolean).join(" ");
   }
 
@@ -147,7 +149,7 @@ class Player {
 
   offerMatrices() {
     const { blocks, types } = this.clip.links;
-    offerNumbers("matrix-type", "type ", types, ["any"]);
+    offerNumbers("matrix-type", "type ", types, ["all types, added up"]);
     offerNumbers("matrix-body", "", blocks);
     for (const id of ["matrix-type", "matrix-body"]) byId(id).parentElement.hidden = byId(id).length < 2;
   }
@@ -166,7 +168,7 @@ class Player {
     if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
       facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
     }
-    facts.push(threshold >= 0.5 && mostOf(passing, pairs) ? linked(passing, pairs) : `${passing} link${passing === 1 ? "" : "s"} above ${threshold.toFixed(2)}`);
+    facts.push(linked(passing, pairs, threshold) + (this.types().length > 1 ? " (types added up)" : ""));
     if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
     byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();
@@ -176,13 +178,13 @@ class Player {
   bodiesLinked() {
     const { clip, scene } = this;
     if (clip.bodies < 2 || !scene.links.length) return "";
-    const counts = new Map();
+    const counts = Array(clip.bodies + 1).fill(0); // in each body, and between bodies
     for (const { receiver, sender } of scene.links) {
       const [to, from] = [clip.bodyOf(receiver), clip.bodyOf(sender)];
-      const where = to === from ? `in body ${to + 1}` : "between bodies";
-      counts.set(where, (counts.get(where) ?? 0) + 1);
+      counts[to === from ? to : clip.bodies] += 1;
     }
-    return [...counts].sort().map(([where, count]) => `${count} ${where}`).join(", ");
+    const where = counts.map((count, body) => `${count} ${body < clip.bodies ? `in body ${body + 1}` : "between bodies"}`);
+    return where.slice(0, clip.links.blocks > 1 ? -1 : undefined).join(", ");
   }
 
   /** Draw the frame; a call while one is being drawn is made up for afterwards. */
@@ -266,9 +268,9 @@ class Player {
       ArrowRight: () => this.scene.rotate(0.15, 0),
       ArrowUp: () => this.scene.rotate(0, 0.12),
       ArrowDown: () => this.scene.rotate(0, -0.12),
-      "+": () => this.scene.zoom(0.88),
-      "=": () => this.scene.zoom(0.88),
-      "-": () => this.scene.zoom(1.14),
+      "+": () => this.scene.zoom(1.14),
+      "=": () => this.scene.zoom(1.14),
+      "-": () => this.scene.zoom(0.88),
       Home: () => this.scene.face(this.scene.turned("front")),
       " ": () => this.toggle(),
       ",": () => this.seek(this.frame - 1),
@@ -290,7 +292,7 @@ class Player {
     const sure = links.filter(({ prob }) => prob > USUAL_THRESHOLD).length;
     const alike = mostOf(sure, links.length);
     byId("alike").hidden = !alike;
-    byId("alike").textContent = `Here ${linked(sure, links.length)} with a probability above ${USUAL_THRESHOLD}: none stands out.`;
+    byId("alike").textContent = `${linked(sure, links.length, USUAL_THRESHOLD)}: none stands out.`;
     const name = (joint) => this.clip.jointName(joint, blocks > 1 || this.clip.bodies === 1);
     byId("strongest").replaceChildren(...(alike ? [] : links.slice(0, LINKS_LISTED)).map(({ receiver, sender, prob }) =>
       bar(`${name(sender)} → ${name(receiver)}`, [prob], prob.toFixed(2))));
@@ -300,7 +302,7 @@ class Player {
 /** Whether nearly all pairs of joints are linked. */
 const mostOf = (count, pairs) => pairs > 0 && count >= 0.9 * pairs;
 
-const linked = (count, pairs) => (count === pairs ? `all ${pairs} pairs are linked` : `${count} of ${pairs} pairs are linked`);
+const linked = (count, pairs, threshold) => `${count} of ${pairs} pairs linked above ${threshold.toFixed(2)}`;
 
 /** Offer numbers from 1 to choose from, after other choices. */
 function offerNumbers(id, word, count, others = []) {
@@ -317,7 +319,7 @@ function bar(name, shares, value, truth = false) {
     return make("span", { className: "track" }, fill);
   });
   return make("li", { className: truth ? "truth" : "" },
-    make("span", {}, truth ? `${name} ✓` : name),
+    make("span", {}, truth ? `${name} (true)` : name),
     make("span", { className: "two" }, ...tracks),
     make("span", { className: "value" }, value));
 }

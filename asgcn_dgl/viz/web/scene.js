@@ -1,6 +1,6 @@
 // The 3-D scene: bodies, links, responses, predicted poses.
 
-const CURVE_STEPS = 8;
+const CURVE_STEPS = 20;
 /** Share of an arrow at which its head is, clear of the joints. */
 const HEAD_AT = 0.7;
 /** Directions from which a named view looks. */
@@ -9,14 +9,12 @@ const VIEWS = {
   side: [1.8, -0.2, 0.35],
   top: [0, -0.45, 1.8],
 };
-/** That of a plane: straight ahead, whence perspective does not show. */
+/** That of a plane: straight ahead. */
 const AHEAD = [0, -1, 0];
-const CENTER = [0, 0, -0.02];
-/** Tangent of half the angle that the camera of plotly sees. */
-const SEEN = Math.tan(Math.PI / 8);
-/** Frames by which the camera finds its distance, and the nearest and farthest that it goes. */
+/** How far off the camera is. The scene has no perspective, so this only keeps it outside. */
+const AWAY = 10;
+/** Frames by which the scale is found. */
 const FRAMES_FITTED = 24;
-const NEAREST = 0.6, FARTHEST = 8;
 
 const plus = (a, b) => a.map((value, k) => value + b[k]);
 const minus = (a, b) => a.map((value, k) => value - b[k]);
@@ -24,6 +22,12 @@ const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
 const scaled = (a, by) => a.map((value) => value * by);
 const unitOf = (a) => scaled(a, 1 / (Math.hypot(...a) || 1));
 const cross = ([a, b, c], [x, y, z]) => [b * z - c * y, c * x - a * z, a * y - b * x];
+
+/** The place of the camera in a direction. */
+function away(direction) {
+  const [x, y, z] = scaled(unitOf(direction), AWAY);
+  return { x, y, z };
+}
 
 /** Read a color of the style sheet, as the color scheme has it. */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -47,7 +51,7 @@ function addArrow(to, start, end, flat, head) {
   const length = Math.hypot(...way) || 1;
   const across = flat ? [-way[2], 0, way[0]] : [-way[1], way[0], 0];
   const wide = Math.hypot(...across) || 1;
-  const bend = across.map((value) => (0.16 * length * value) / wide);
+  const bend = scaled(across, Math.min(0.16 * length, 3 * head) / wide);
   if (!flat) bend[2] += 0.06 * length;
   const at = (s) => start.map((value, axis) => value + s * way[axis] + 4 * s * (1 - s) * bend[axis]);
   for (let k = 0; k <= CURVE_STEPS; k++) add(to, at(k / CURVE_STEPS));
@@ -69,10 +73,11 @@ class Scene {
     this.clip = null;
     this.links = [];
     node.addEventListener("wheel", (event) => {
-      if (!this.clip?.flat) return; // plotly does it for the others
+      if (!this.clip?.flat) return; // plotly does it for the others, and draws no flat clip anew
       event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 0.9 : 1.1);
-    });
+      event.stopPropagation();
+      this.zoom(event.deltaY < 0 ? 1.1 : 1 / 1.1);
+    }, { capture: true });
     new ResizeObserver(() => this.clip && this.face()).observe(node);
   }
 
@@ -105,21 +110,20 @@ class Scene {
     this.room = clip.box.map(([low, high], k) =>
       [low + Math.min(0, ...shifts.map((by) => by[k])), high + Math.max(0, ...shifts.map((by) => by[k]))]);
     const [x, y, z] = this.room;
-    const sizes = [x, y, z].map(([low, high]) => high - low);
-    const largest = Math.max(...sizes);
-    const ratio = (k) => (1.45 * sizes[k]) / largest;
-    this.world = (point) => point.map((value, k) => ((value - [x, y, z][k][0]) / sizes[k] - 0.5) * ratio(k));
-    if (other) this.eye = this.fitted(direction);
+    this.sizes = this.room.map(([low, high]) => high - low);
+    if (other) {
+      this.eye = away(direction);
+      this.scale = this.fitted();
+    }
     const layout = {
       showlegend: false,
       margin: { l: 0, r: 0, t: 0, b: 0 },
       paper_bgcolor: "rgba(0,0,0,0)",
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
-        aspectmode: "manual", aspectratio: { x: ratio(0), y: ratio(1), z: ratio(2) },
-        camera: { eye: this.eye, center: { x: CENTER[0], y: CENTER[1], z: CENTER[2] }, up: { x: 0, y: 0, z: 1 },
-          // Bodies beside each other are compared: at another place they must look the same.
-          projection: { type: beside ? "orthographic" : "perspective" } },
+        aspectmode: "manual", aspectratio: this.ratio(),
+        // Bodies beside each other are compared: at another place they must look the same.
+        camera: { eye: this.eye, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 }, projection: { type: "orthographic" } },
         dragmode: clip.flat ? false : "orbit",
       },
     };
@@ -127,6 +131,7 @@ class Scene {
     if (!this.listening) {
       this.node.on("plotly_relayout", (change) => {
         if (change["scene.camera"]) this.eye = change["scene.camera"].eye;
+        if (change["scene.aspectratio"]) this.scale = change["scene.aspectratio"].x / this.sizes[0];
       });
       this.listening = true;
     }
@@ -145,7 +150,7 @@ class Scene {
     ];
     for (let type = 0; type < this.types; type++) {
       const shade = color(`type-${(type % 5) + 1}`);
-      traces.push(lines(5.5, shade), lines(2.5, shade));
+      traces.push(lines(3.5, shade), lines(1.5, shade));
     }
     return traces;
   }
@@ -204,14 +209,14 @@ class Scene {
     this.pose = pose;
   }
 
-  /** Pixels of the joints on the stage, null where a joint is missing. */
-  pixels() {
+  /** Pixels of points on the stage, by default of the joints; null where one is missing. */
+  pixels(points = this.pose) {
     const scene = this.node._fullLayout?.scene?._scene;
-    if (!scene?.glplot?.cameraParams || !this.pose) return [];
+    if (!scene?.glplot?.cameraParams || !points) return [];
     const { model, view, projection } = scene.glplot.cameraParams;
     const times = (matrix, v) => v.map((_, row) => v.reduce((sum, value, k) => sum + matrix[4 * k + row] * value, 0));
     const { clientWidth, clientHeight } = this.node;
-    return this.pose.map((point) => {
+    return points.map((point) => {
       if (!point) return null;
       const scaled = point.map((value, k) => value * scene.dataScale[k]);
       const [x, y, , w] = [model, view, projection].reduce((v, matrix) => times(matrix, v), [...scaled, 1]);
@@ -255,7 +260,7 @@ class Scene {
 
   /** The links as arrows: of each type the stronger half thick, the other thin. */
   arrows(pose) {
-    const head = 0.04 * Math.max(...this.clip.box.map(([low, high]) => high - low));
+    const head = 0.03 * Math.max(...this.clip.box.map(([low, high]) => high - low));
     const found = Array.from({ length: 2 * this.types }, track);
     for (const { receiver, sender, type, prob } of this.links) {
       if (!pose[receiver] || !pose[sender]) continue;
@@ -263,10 +268,6 @@ class Scene {
       addArrow(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat, head);
     }
     return found;
-  }
-
-  get camera() {
-    return this.node.layout.scene.camera.eye;
   }
 
   /** The direction of a named view: relative to where the bodies face. */
@@ -277,67 +278,57 @@ class Scene {
     return [x * cos - y * sin, x * sin + y * cos, z];
   }
 
-  /** The place in a direction from which the bodies of all frames fill the stage, with room for names. */
-  fitted(direction) {
+  /** Lengths of the axes of the scene, whose height is 2. */
+  ratio() {
+    const [x, y, z] = scaled(this.sizes, this.scale);
+    return { x, y, z };
+  }
+
+  /** The scale at which the bodies of all frames, outliers aside, fill the stage beside their names. */
+  fitted() {
     const { clip } = this;
     const { clientWidth: width, clientHeight: height } = this.node;
     const every = Math.ceil(clip.length / FRAMES_FITTED);
     const points = [];
     for (let frame = 0; frame < clip.length; frame += every) {
-      points.push(...clip.pose(frame).filter(Boolean));
-      points.push(...this.moved(clip.prediction(frame) ?? []).filter(Boolean));
+      points.push(...clip.pose(frame), ...this.moved(clip.prediction(frame) ?? []));
     }
-    const places = points.map(this.world);
+    const middle = this.room.map(([low, high]) => (low + high) / 2);
     const across = 1 - Math.max(0.16, Math.min(0.65, (2 * namesWidth(clip)) / width));
-    const away = unitOf(direction);
-    const right = unitOf(cross(scaled(away, -1), [0, 0, 1]));
-    const up = cross(right, scaled(away, -1));
-    // Outliers aside, the share of the stage that is needed from a distance.
-    const needed = (far) => {
-      const eye = scaled(away, far);
-      const shares = places.map((place) => {
-        const depth = Math.max(dot(minus(eye, place), away), 1e-6) * SEEN;
-        const [x, y] = [right, up].map((axis) => Math.abs(dot(minus(place, CENTER), axis)) / depth);
-        return Math.max((x * height) / width / across, y / 0.9);
-      });
-      return shares.sort((a, b) => a - b)[Math.floor(0.999 * (shares.length - 1))] ?? 0;
-    };
-    let [near, far] = [NEAREST, FARTHEST];
-    for (let step = 0; step < 16; step++) {
-      const middle = (near + far) / 2;
-      if (needed(middle) > 1) near = middle;
-      else far = middle;
-    }
-    const [x, y, z] = scaled(away, far);
-    return { x, y, z };
+    const forward = scaled(unitOf(Object.values(this.eye)), -1);
+    const right = unitOf(cross(forward, [0, 0, 1]));
+    const up = cross(right, forward);
+    const needed = points.filter(Boolean).map((point) => {
+      const [x, y] = [right, up].map((axis) => Math.abs(dot(minus(point, middle), axis)));
+      return Math.max((x * height) / width / across, y / 0.9);
+    });
+    const most = needed.sort((a, b) => a - b)[Math.floor(0.999 * (needed.length - 1))];
+    return 1 / Math.max(most ?? 0, 0.1 * Math.max(...this.sizes));
   }
 
   /** Look from a direction at all of the bodies. */
-  face(direction = Object.values(this.camera)) {
-    return this.look(this.fitted(direction));
+  face(direction = Object.values(this.eye)) {
+    this.eye = away(direction);
+    this.scale = this.fitted();
+    return this.look();
   }
 
-  look(eye) {
-    this.eye = eye;
-    return Plotly.relayout(this.node, { "scene.camera.eye": eye });
+  look() {
+    return Plotly.relayout(this.node, { "scene.camera.eye": this.eye, "scene.aspectratio": this.ratio() });
   }
 
   /** Turn around the vertical and up or down, in radians. */
   rotate(around, up) {
     if (this.clip.flat) return;
-    const { x, y, z } = this.camera;
-    const far = Math.hypot(x, y, z);
+    const { x, y, z } = this.eye;
     const turn = Math.atan2(y, x) + around;
-    const rise = Math.max(-1.5, Math.min(1.5, Math.asin(z / far) + up));
-    return this.look({
-      x: far * Math.cos(rise) * Math.cos(turn),
-      y: far * Math.cos(rise) * Math.sin(turn),
-      z: far * Math.sin(rise),
-    });
+    const rise = Math.max(-1.5, Math.min(1.5, Math.asin(z / Math.hypot(x, y, z)) + up));
+    this.eye = away([Math.cos(rise) * Math.cos(turn), Math.cos(rise) * Math.sin(turn), Math.sin(rise)]);
+    return this.look();
   }
 
   zoom(factor) {
-    const { x, y, z } = this.camera;
-    return this.look({ x: x * factor, y: y * factor, z: z * factor });
+    this.scale *= factor;
+    return this.look();
   }
 }

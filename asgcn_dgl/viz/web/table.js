@@ -145,8 +145,10 @@ class Table {
     }
     const carried = rows.filter((row) => row.clip >= 0).length;
     const all = this.data.rows.length;
-    byId("clips-count").textContent =
-      `${rows.length} of ${all} clips` + (carried < rows.length ? `, ${carried} of them can be played: choose a name` : "");
+    const hint = !rows.length ? ": Show all lifts the filters"
+      : carried < rows.length ? `, ${carried} of them can be played: choose a name` : "";
+    byId("clips-count").textContent = `${rows.length} of ${all} clips${hint}`;
+    document.querySelector(".pages").hidden = pages < 2;
     byId("page-number").textContent = `page ${this.page + 1} of ${pages}`;
     byId("page-back").disabled = this.page === 0;
     byId("page-next").disabled = this.page === pages - 1;
@@ -220,9 +222,7 @@ class Table {
         const button = make("button", { type: "button", title: `${classes[row]} → ${classes[column]}: ${clips}` },
           dense ? "" : String(count));
         button.setAttribute("aria-label", `${classes[row]} recognized as ${classes[column]}: ${clips}`);
-        const share = count / total;
-        button.style.setProperty("--share", share > 0.5 ? 0.85 + 0.15 * share : 0.12 + 0.5 * share);
-        button.classList.toggle("strong", share > 0.5);
+        button.style.setProperty("--share", 0.08 + (0.57 * count) / total); // the number is legible on all
         Object.assign(button.dataset, { row, column });
         button.addEventListener("click", () => this.cell(button, row, column));
         return make("td", {}, button);
