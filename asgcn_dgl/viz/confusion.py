@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from asgcn_dgl.viz.figure import INK, LABEL_SIZE, PAGE_WIDTH, SMALL_SIZE, TITLE_SIZE
+from asgcn_dgl.viz.figure import INK, LABEL_SIZE, PAGE_WIDTH, SMALL_SIZE, write_title
 
 # Cells of a larger matrix are too small to hold a number.
 _LARGEST_WITH_NUMBERS = 25
@@ -75,5 +75,5 @@ def draw_confusion(
     if title is None and matrix.sum() > 0:
         share = matrix.trace() / matrix.sum()
         title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"
-    axis.set_title(title or "", fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title or "", fig.get_figwidth())
     return fig

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -105,9 +106,9 @@ def draw_responses(
                 place[seen, 0],
                 place[seen, 1],
                 s=share[seen] * (_LARGEST * width * 72) ** 2,
-                c=PINK,
-                alpha=0.32,
-                linewidths=0,
+                c=to_rgba(PINK, 0.28),  # type: ignore[arg-type]
+                edgecolors=PINK,
+                linewidths=0.5,
                 zorder=3,
                 clip_on=False,
             )

@@ -37,6 +37,7 @@ from asgcn_dgl.viz.pose import (
     draw_body,
     flat_pose,
     frame_alike,
+    joint_names,
     missing_note,
     project,
     project_bodies,
@@ -90,7 +91,7 @@ def _draw_with_center(axis: Axes, layout: SkeletonLayout, points: Floats) -> Non
 
 def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: float) -> Figure:
     """Draw a body between two columns of its joints' names, each joined to its joint."""
-    labels = [f"{joint} {name}" for joint, name in enumerate(layout.joints)]
+    labels = [f"{joint} {name}" for joint, name in enumerate(joint_names(layout))]
     order = sorted(range(len(labels)), key=lambda joint: (points[joint, 0], joint))
     sides = order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]
     line = 0.125  # inches from name to name
