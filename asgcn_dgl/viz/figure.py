@@ -173,7 +173,7 @@ def write_legend(fig: Figure, handles: Sequence[Line2D], *notes: str) -> None:
     if sum(widths) > width:
         columns = max(1, int(width / max(widths)))
     rows = -(-len(handles) // columns) if handles else 0
-    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * len(lines) + 0.15 * rows + 0.12)
+    fig.set_figheight(fig.get_figheight() + 0.12 * len(lines) + 0.15 * rows + 0.12)
     legend = fig.legend(
         handles=handles, loc="outside lower center", ncols=max(columns, 1), frameon=False,
         title="\n".join(lines) or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
@@ -50,7 +51,10 @@ from asgcn_dgl.viz.pose import (
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
 _RING = ring_of("root: the joint itself", _PARTITION_COLORS["root"])
-_SENDERS = {"centripetal": "from nearer to the center", "centrifugal": "from farther out"}
+_SENDERS = {
+    "centripetal: from nearer to the center": _PARTITION_COLORS["centripetal"],
+    "centrifugal: from farther out": _PARTITION_COLORS["centrifugal"],
+}
 # A panel with more links than this is a clump, as is one with more links than joints.
 _MOST = 25
 _ARROWS = "arrows: from sender to receiver; width: "
@@ -102,7 +106,7 @@ def draw_structural_links(
     sheet.open(heading, [f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})" for hop in hops])
     for hop in hops:
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
-    return sheet.close([_RING, *sheet.partitions()], _ARROWS + "weight")
+    return sheet.close([_RING, *sheet.legend(_SENDERS)], _ARROWS + "weight")
 
 
 def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
@@ -166,7 +170,7 @@ def draw_link_kinds(
     passes = threshold is not None and matrix[:, receiver].max() > threshold
     rule = f"p > {threshold:g}" if passes else "the strongest"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
-    reach = "1 hop" if max_hop == 1 else f"l = 1 to {max_hop} hops"
+    reach = "1 hop" if max_hop == 1 else f"up to {max_hop} hops"
     reach, rule = (text.replace(" ", "\xa0") for text in (reach, rule))
     bones = [f"(a), (b) skeleton = S-links, {reach}"]
     if longer:
@@ -183,8 +187,7 @@ def draw_link_kinds(
     note = _ARROWS + "weight or probability"
     if threshold is not None and not passes:
         note += f"; dashed: probability ≤ {threshold:g}"
-    lines = [*sheet.partitions(), *legend_of({"A-link": (_ACTIONAL, 2.0)})]
-    return sheet.close([_RING, *lines], note)
+    return sheet.close([_RING, *sheet.legend(_SENDERS | {"A-link": _ACTIONAL})], note)
 
 
 def draw_actional_links(
@@ -277,7 +280,7 @@ def draw_class_links(
         note += f"; where there are more than {most}, the strongest are drawn"
     if types == 1:
         return sheet.close([], note)
-    lines = legend_of({f"type {n + 1}": (_type_color(n), 2.0) for n in range(types)})
+    lines = sheet.legend({f"type {n + 1}": _type_color(n) for n in range(types)})
     return sheet.close(lines, note + "; color: the most probable type")
 
 
@@ -308,7 +311,6 @@ class Sheet:
         width, height = spans(points)
         # Links bend to the side: those along the body beside it, those across it above and below.
         self.span = width + 2 * _ROOM * height, height + 2 * _ROOM * width
-        self.heard: set[str] = set()  # partitions of which links are drawn
         if names:  # room for the joints' numbers, more on a flat body
             needed = (0.5 + 0.03 * layout.num_joints) * np.clip(self.span[0] / self.span[1], 1, 2)
             narrowest = max(narrowest, min(float(needed), widest))
@@ -323,7 +325,9 @@ class Sheet:
     def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
         """Make the panels, with their titles."""
         titles, width = list(titles), self.shape.width
-        height = span_height(self.span, width, 0.0) + text_height(titles, width) + more
+        rows = range(0, len(self.points), self.shape.columns)
+        above = [text_height(titles[k : k + self.shape.columns], width) for k in rows]
+        height = span_height(self.span, width, 0.0) + float(np.mean(above)) + more
         if self.names and self.shape.columns == 1:
             self.shape = self.shape._replace(width=max(width, 3.0))
         least = min(COLUMN_WIDTH, self.page_width)
@@ -349,18 +353,14 @@ class Sheet:
                 if sender == receiver:
                     _ring(axis, points[receiver], color, 60)
                     continue
-                self.heard.add(partition)
                 _draw_arc(axis, points[sender], points[receiver], row[sender], color)
                 axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0, clip_on=False)
 
-    def partitions(self) -> list[Line2D]:
-        """Return the handles of a legend of the partitions that were drawn."""
+    def legend(self, colors: Mapping[str, str]) -> list[Line2D]:
+        """Return the handles of a legend of those colors in which links were drawn."""
+        drawn = {to_hex(arc.get_edgecolor()) for axis in self.axes for arc in axis.patches}
         return legend_of(
-            {
-                f"{name}: {meaning}": (_PARTITION_COLORS[name], 2.0)
-                for name, meaning in _SENDERS.items()
-                if name in self.heard
-            }
+            {name: (color, 2.0) for name, color in colors.items() if to_hex(color) in drawn}
         )
 
     def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> str:
@@ -441,8 +441,9 @@ def draw_link_matrices(
     joints = layout.num_joints
     marks = 0.0 if bodies == 1 else 0.15
     fig, axes = panels(len(shown), shape, shape.width + 0.2 + marks, title=title or "")
-    below = 0.25 + side * (2 if len(shown) % columns else 1)
-    fig.set_size_inches(columns * shape.width + side + 0.35, fig.get_figheight() + below + 0.45)
+    below = (0.15 + side * size / SMALL_SIZE) * (2 if len(shown) % columns else 1)
+    fig.set_size_inches(columns * shape.width + side + 0.35, fig.get_figheight() + below + 0.5)
+    fig.get_layout_engine().set(w_pad=0.04)  # type: ignore[union-attr, call-arg]
     top = _round_up(float(matrix.sum(axis=0).max()))
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()

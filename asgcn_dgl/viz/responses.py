@@ -106,7 +106,7 @@ def draw_responses(
                 place[seen, 0],
                 place[seen, 1],
                 s=share[seen] * (_LARGEST * width * 72) ** 2,
-                c=to_rgba(PINK, 0.28),  # type: ignore[arg-type]
+                facecolors=to_rgba(PINK, 0.28),
                 edgecolors=PINK,
                 linewidths=0.5,
                 zorder=3,
