@@ -263,7 +263,7 @@ def _class_links(scene: Scene, count: int, columns: int) -> Figure:
     names, threshold = scene.gallery.class_names, scene.choice.threshold
     chosen = scene.actions(count)
     every = len(scene.class_links)
-    differ = f" of the {len(chosen)} of {every} actions that differ most"
+    differ = f" of the {len(chosen)} of {every} actions whose links differ most"
     asked = scene.choice.actions or len(chosen) == every
     links = {names[k]: scene.class_links[k] for k in chosen}
     return scene.draw_links(

@@ -76,7 +76,7 @@ def draw_class_accuracy(
     columns = [(values, INK)] if marks is None else [(values, BLUE), (marks, VERMILION)]
     for x, (numbers, color) in zip((112, 124), columns, strict=False):
         for place, k in enumerate(order):
-            axis.text(x, place, f"{numbers[k]:.0f}", ha="right", va="center",
+            axis.text(x, place, f"{numbers[k]:.0f}" if np.isfinite(numbers[k]) else "", ha="right", va="center",
                       fontsize=SMALL_SIZE, color=color)  # fmt: skip
     axis.set_ylim(-0.6, len(order) - 0.4)
     axis.set_xlim(0, 100)

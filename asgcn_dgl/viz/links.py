@@ -103,7 +103,7 @@ def draw_structural_links(
     if last < max_hop:
         heading += f", none longer than {last} hop{'s' if last > 1 else ''}"
     hops = range(1, last + 1)
-    sheet.open(heading, [f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})" for hop in hops])
+    sheet.open(heading, [f"{hop} hop{'s' if hop > 1 else ''}" for hop in hops])
     for hop in hops:
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
     return sheet.close([_RING, *sheet.legend(_SENDERS)], _ARROWS + "weight")
@@ -327,7 +327,7 @@ class Sheet:
         titles, width = list(titles), self.shape.width
         rows = range(0, len(self.points), self.shape.columns)
         above = [text_height(titles[k : k + self.shape.columns], width) for k in rows]
-        height = span_height(self.span, width, 0.0) + float(np.mean(above)) + more
+        height = span_height(self.span, width - 0.04, 0.0) - 0.04 + float(np.mean(above)) + more
         if self.names and self.shape.columns == 1:
             self.shape = self.shape._replace(width=max(width, 3.0))
         least = min(COLUMN_WIDTH, self.page_width)

@@ -19,7 +19,7 @@ AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 # Room around a body, as a share of its larger extent.
-_MARGIN = 0.1
+_MARGIN = 0.06
 
 
 def project(

@@ -75,8 +75,11 @@ def draw_responses(
     values = {name: [_check(layout, item) for item in row] for name, row in rows.items()}
     width = min(page_width / columns, 1.5)
     span = {name: spans(row) for name, row in points.items()}
+    # What the largest circle needs beside a joint, as a share of the larger extent.
+    room = {name: max(0.13 * size[0], 0.05 * size[1]) / max(size) for name, size in span.items()}
     heights = [
-        span_height(span[name], width) + text_height((item.title for item in row), width)
+        span_height(span[name], width, room[name])
+        + text_height((item.title for item in row), width)
         for name, row in rows.items()
     ]
     labels = [name for name in rows if name]
@@ -112,7 +115,7 @@ def draw_responses(
                 zorder=3,
                 clip_on=False,
             )
-            frame_alike(axis, place, span[name], margin=0.12)
+            frame_alike(axis, place, span[name], room[name])
             panel_title(axis, item.title, width)
     return fig
 

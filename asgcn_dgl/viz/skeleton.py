@@ -64,7 +64,7 @@ def draw_skeleton(
     <Figure size ...>
     """
     points = flat_pose(layout, pose, up)
-    heading = layout.name if title is None else title
+    heading = f"skeleton {layout.name}" if title is None else title
     if names:
         return _named(layout, points, heading, page_width)
     shape = panel_grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
