@@ -65,19 +65,28 @@ def draw_class_accuracy(
     axis = fig.subplots()
     plain_axes(axis)
     places = np.arange(len(order))
-    axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
+    bars = axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
     if marks is not None:
-        axis.scatter(
+        diamonds = axis.scatter(
             marks[order], places, marker="D", s=14, color=VERMILION, label=labels[1], zorder=3,
             edgecolors="white", linewidths=0.5, clip_on=False,
         )  # fmt: skip
-        fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
+        fig.legend(
+            handles=[bars, diamonds],
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
+            fontsize=SMALL_SIZE,
+        )
     axis.set_yticks(places, [class_names[k] for k in order], fontsize=SMALL_SIZE)
     columns = [(values, INK)] if marks is None else [(values, BLUE), (marks, VERMILION)]
-    for x, (numbers, color) in zip((112, 124), columns, strict=False):
+    for column, (numbers, color) in enumerate(columns):
         for place, k in enumerate(order):
-            axis.text(x, place, f"{numbers[k]:.0f}" if np.isfinite(numbers[k]) else "", ha="right", va="center",
-                      fontsize=SMALL_SIZE, color=color)  # fmt: skip
+            axis.annotate(
+                f"{numbers[k]:.0f}", (100, place), (20 + 18 * column, 0),
+                textcoords="offset points", annotation_clip=False, ha="right", va="center",
+                fontsize=SMALL_SIZE, color=color,
+            )  # fmt: skip
     axis.set_ylim(-0.6, len(order) - 0.4)
     axis.set_xlim(0, 100)
     axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)

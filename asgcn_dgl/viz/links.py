@@ -443,7 +443,7 @@ def draw_link_matrices(
     fig, axes = panels(len(shown), shape, shape.width + 0.2 + marks, title=title or "")
     below = (0.15 + side * size / SMALL_SIZE) * (2 if len(shown) % columns else 1)
     fig.set_size_inches(columns * shape.width + side + 0.35, fig.get_figheight() + below + 0.5)
-    fig.get_layout_engine().set(w_pad=0.04)  # type: ignore[union-attr, call-arg]
+    fig.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     top = _round_up(float(matrix.sum(axis=0).max()))
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
@@ -19,6 +20,7 @@ from asgcn_dgl.viz.figure import (
     LINE_HEIGHT,
     ORANGE,
     PAGE_WIDTH,
+    PALE,
     SMALL_SIZE,
     TITLE_SIZE,
     legend_of,
@@ -168,6 +170,9 @@ def draw_strip(
         for body, own in enumerate(points[column]):
             draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
         frame_alike(axis, points[column], span)
+        if len(bodies) > 1:  # else one could not tell which bodies are of one frame
+            frame = Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, linewidth=0.5)
+            axis.add_patch(frame).set(edgecolor=PALE, clip_on=False)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
         if not np.isfinite(points[column]).any():
             axis.text(
