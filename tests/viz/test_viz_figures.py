@@ -349,6 +349,8 @@ def test_strip_sees_two_persons_side_by_side(rng):
     for axis in fig.axes:
         low, high = axis.get_xlim()
         assert high - low > 2.5
+        assert len(axis.patches) == 1  # a frame: whose bodies are whose is told
+    assert not viz.draw_strip(CHAIN, near).axes[0].patches
 
 
 def test_strip_misuse_is_named(rng):
@@ -563,10 +565,11 @@ def test_nothing_is_clipped_at_the_edges_of_panels():
 def test_titles_are_not_cut(name):
     response = viz.Response("wave", None, np.ones(3))
     title = f"Mean responses: push ({name}), body 2 of 2"
-    fig = viz.draw_responses(CHAIN, {"": [response, response]}, title=title)
+    fig = viz.draw_responses(CHAIN, {f"(a) {title}": [response, response]}, title=title)
     fig.draw_without_rendering()
-    box = fig._suptitle.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= fig.bbox.x1
+    for part in (fig, *fig.subfigs):
+        box = part._suptitle.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= fig.bbox.x1
 
 
 def test_a_strip_goes_along_with_a_body(rng):
