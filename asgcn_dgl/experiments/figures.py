@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.skeleton.catalog import SUPPLIED
 from asgcn_dgl.training.units import Unit
 from asgcn_dgl.viz.exhibit import Exhibit
+from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.links import telling_joint
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ Floats = npt.NDArray[np.float64]
 
 # Clips of a class that its mean A-links and its typical clip are taken from.
 _CLIPS_PER_CLASS = 30
-_MAX_HOP = 4
+# Rows of actions that fit a page.
+_ROWS = 4
 _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
@@ -89,6 +91,11 @@ class Scene:
         own = self.layout.name not in {facts["name"] for facts in SUPPLIED}
         return self.draw(function, *arguments, names=own, **options)
 
+    @property
+    def hops(self) -> int:
+        """How far the S-links of the model reach."""
+        return self.gallery.restored.model.config.max_hop
+
     @cached_property
     def joint(self) -> str:
         """The joint whose links are drawn: as asked for, a left hand, or the most telling."""
@@ -102,7 +109,7 @@ class Scene:
         for name in ("left_hand", "left_wrist", "index_tip"):
             if name in layout.joints:
                 return name
-        return telling_joint(layout, _MAX_HOP)
+        return telling_joint(layout, self.hops)
 
     @cached_property
     def class_links(self) -> dict[int, Floats]:
@@ -120,9 +127,13 @@ class Scene:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
+    def clips_of(self, labels: Collection[int]) -> list[Exhibit]:
+        """Return the clips of some classes."""
+        return [each for each in self.exhibits.values() if each.label in labels]
+
     def typical(self, label: int) -> Exhibit:
         """Return the clip of a class that is recognized with median confidence."""
-        own = [e for e in self.exhibits.values() if e.label == label]
+        own = self.clips_of([label])
         good = [e for e in own if e.predicted == label] or own
         ranked = sorted(good, key=lambda e: (_confidence(e, label), e.name))
         return ranked[len(ranked) // 2]
@@ -160,12 +171,12 @@ class Scene:
         return moves[len(moves) * 3 // 4][2]
 
     def title(self, exhibit: Exhibit) -> str:
-        """Return the name and the action of a clip."""
+        """Return the action and the name of a clip."""
         return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
 
     def leader_title(self, exhibit: Exhibit) -> str:
         """Return the same of the leading body, with its number where there are more."""
-        return self.title(exhibit) + exhibit.which(exhibit.leader)
+        return self.title(exhibit) + _which(exhibit)
 
     def pose(self, exhibit: Exhibit, body: int | None = None) -> Floats | None:
         """Return a pose of a clip to draw on, None for the layout's drawing pose."""
@@ -211,10 +222,21 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _s_links(scene: Scene) -> Figure:
-    hops = scene.gallery.restored.model.config.max_hop
-    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, hops)
+    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, scene.hops)
     pose = scene.pose(scene.clip)
-    return scene.draw_links(viz.draw_structural_links, joint, hops, pose=pose)
+    return scene.draw_links(viz.draw_structural_links, joint, scene.hops, pose=pose)
+
+
+def _means(exhibits: Iterable[Exhibit], what: str = "") -> str:
+    """Return over what A-links are means, and which are not drawn on one body."""
+    found = list(exhibits)
+    bodies = " and bodies" if any(len(each.bodies_seen) > 1 for each in found) else ""
+    return f"mean over the clips{bodies}{what}" + _inside(found)
+
+
+def _inside(exhibits: Iterable[Exhibit]) -> str:
+    across = any(each.links_across for each in exhibits)
+    return "; links between bodies are not drawn" if across else ""
 
 
 def _fig3(scene: Scene) -> Figure:
@@ -225,17 +247,24 @@ def _fig3(scene: Scene) -> Figure:
         viz.draw_link_kinds,
         scene.joint,
         clip.body_links(clip.leader) if one else means[clip.label],
-        _MAX_HOP,
+        scene.hops,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
         title=f"Links to the {joint}; A-links of "
-        + (scene.leader_title(clip) if one else f"'{name}', mean over clips"),
+        + (
+            scene.leader_title(clip) + _inside([clip])
+            if one
+            else f"'{name}', {_means(scene.clips_of([clip.label]))}"
+        ),
     )
 
 
 def _class_links(scene: Scene, count: int, columns: int) -> Figure:
     names, threshold = scene.gallery.class_names, scene.choice.threshold
     chosen = scene.actions(count)
+    every = len(scene.class_links)
+    differ = f" of the {len(chosen)} of {every} actions whose links differ most"
+    asked = scene.choice.actions or len(chosen) == every
     links = {names[k]: scene.class_links[k] for k in chosen}
     return scene.draw_links(
         viz.draw_class_links,
@@ -243,21 +272,27 @@ def _class_links(scene: Scene, count: int, columns: int) -> Figure:
         threshold=threshold,
         poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
-        title="A-links, mean over the clips of each action",
+        title="A-links"
+        + ("" if asked else differ)
+        + f": {_means(scene.clips_of(chosen), ' of each action')}",
     )
+
+
+def _a_links(scene: Scene) -> Figure:
+    columns = 4 if scene.choice.page_width < PAGE_WIDTH else 6
+    return _class_links(scene, _ROWS * columns, columns)
 
 
 def _a_links_clip(scene: Scene) -> Figure:
     clip, threshold = scene.linked_clip, scene.choice.threshold
     names = {body: clip.which(body).removeprefix(", ") for body in clip.bodies_seen}
     links = {name: clip.body_links(body) for body, name in names.items()}
-    within = " within bodies" if clip.links_across else ""
     return scene.draw_links(
         viz.draw_class_links,
         links,
         threshold=threshold,
         poses={name: scene.pose(clip, body) for body, name in names.items()},
-        title=f"A-links{within} of one clip: {scene.title(clip)}",
+        title=f"A-links of one clip: {scene.title(clip)}{_inside([clip])}",
     )
 
 
@@ -402,7 +437,7 @@ def _curves(scene: Scene) -> Figure:
 FIGURES: dict[str, Callable[[Scene], Any]] = {
     "skeleton": lambda scene: scene.draw(viz.draw_skeleton, names=True),
     "s_links": _s_links,
-    "a_links": lambda scene: _class_links(scene, len(scene.gallery.class_names), 5),
+    "a_links": _a_links,
     "a_links_clip": _a_links_clip,
     "link_matrices": _link_matrices,
     "responses_time": _responses_time,

@@ -20,8 +20,10 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
+    LEFT,
     ORANGE,
     PALE,
+    RIGHT,
     SMALL_SIZE,
     TITLE_SIZE,
     legend_of,
@@ -140,7 +142,8 @@ class Stage:
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
         colors = body_legend(exhibit.layout, 1 + max(exhibit.bodies_seen, default=0))
         if self.links:  # drawn on bodies of one color each
-            colors = {name: color for name, color in colors.items() if "body" in name}
+            sides = (LEFT, RIGHT)
+            colors = {name: color for name, color in colors.items() if color not in sides}
         self.legends = [
             self.fig.legend(
                 handles=legend_of(lines), loc="lower left", bbox_to_anchor=(0.03, 0.075),

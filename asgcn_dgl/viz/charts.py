@@ -42,8 +42,8 @@ def draw_class_accuracy(
 ) -> Figure:
     """Draw the accuracy (K,) of each class in percent as bars, the best on top; NaN is left out.
 
-    The number stands on the right of each. ``baseline`` (K,) is drawn as marks; ``labels`` names
-    both. The figure is as wide as a column.
+    The number stands on the right of each, and that of the ``baseline`` (K,), drawn as a mark;
+    ``labels`` names both. The figure is as wide as a column.
 
     Examples
     --------
@@ -65,16 +65,28 @@ def draw_class_accuracy(
     axis = fig.subplots()
     plain_axes(axis)
     places = np.arange(len(order))
-    axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
+    bars = axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
     if marks is not None:
-        axis.scatter(
+        diamonds = axis.scatter(
             marks[order], places, marker="D", s=14, color=VERMILION, label=labels[1], zorder=3,
             edgecolors="white", linewidths=0.5, clip_on=False,
         )  # fmt: skip
-        fig.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL_SIZE)
+        fig.legend(
+            handles=[bars, diamonds],
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
+            fontsize=SMALL_SIZE,
+        )
     axis.set_yticks(places, [class_names[k] for k in order], fontsize=SMALL_SIZE)
-    for place, k in enumerate(order):
-        axis.text(105, place, f"{values[k]:.0f}", va="center", fontsize=SMALL_SIZE, color=INK)
+    columns = [(values, INK)] if marks is None else [(values, BLUE), (marks, VERMILION)]
+    for column, (numbers, color) in enumerate(columns):
+        for place, k in enumerate(order):
+            axis.annotate(
+                f"{numbers[k]:.0f}", (100, place), (20 + 18 * column, 0),
+                textcoords="offset points", annotation_clip=False, ha="right", va="center",
+                fontsize=SMALL_SIZE, color=color,
+            )  # fmt: skip
     axis.set_ylim(-0.6, len(order) - 0.4)
     axis.set_xlim(0, 100)
     axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from asgcn_dgl.viz.figure import INK, LABEL_SIZE, PAGE_WIDTH, SMALL_SIZE, TITLE_SIZE
+from asgcn_dgl.viz.figure import INK, LABEL_SIZE, PAGE_WIDTH, SMALL_SIZE, write_title
 
 # Cells of a larger matrix are too small to hold a number.
 _LARGEST_WITH_NUMBERS = 25
@@ -49,9 +49,11 @@ def draw_confusion(
     side = 1.7 + (0.29 if numbers else 0.105) * size
     narrow = numbers and side + 0.6 > page_width
     # Where there is little room the numbers in the cells say what the bar would.
-    fig = Figure(figsize=(page_width, page_width) if narrow else (side + 0.6, side),
-                 layout="constrained")  # fmt: skip
     numbers = numbers and (not narrow or size <= _MOST_WHEN_NARROW)
+    width, height = (page_width, page_width) if narrow else (side + 0.6, side)
+    if narrow and not numbers:
+        height -= 0.45  # the bar stands beside the matrix
+    fig = Figure(figsize=(width, height), layout="constrained")
     axis = fig.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     fontsize = SMALL_SIZE if numbers else 5
@@ -61,7 +63,7 @@ def draw_confusion(
     axis.set_xticks(range(size), class_names, fontsize=fontsize, **turn)
     axis.set_yticks(range(size), class_names, fontsize=fontsize)
     axis.set_xlabel("recognized as", fontsize=LABEL_SIZE, color=INK)
-    axis.set_ylabel("true action", fontsize=LABEL_SIZE, color=INK)
+    axis.set_ylabel("true action (a row: 100%)", fontsize=LABEL_SIZE, color=INK)
     if numbers:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             share = shares[row, column]
@@ -75,5 +77,5 @@ def draw_confusion(
     if title is None and matrix.sum() > 0:
         share = matrix.trace() / matrix.sum()
         title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"
-    axis.set_title(title or "", fontsize=TITLE_SIZE, color=INK)
+    write_title(fig, title or "", fig.get_figwidth())
     return fig

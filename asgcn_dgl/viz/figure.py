@@ -108,20 +108,24 @@ def panels(
     for axis in axes:
         axis.set_axis_off()
         axis.set_aspect("equal")
-    fig.get_layout_engine().set(w_pad=0.02)  # type: ignore[union-attr, call-arg]
+    pads = {"w_pad": 0.02, "h_pad": 0.02, "hspace": 0.0, "wspace": 0.0}
+    fig.get_layout_engine().set(**pads)  # type: ignore[union-attr]
     write_title(fig, title, full)
     return fig, axes[:count]
 
 
 def title_lines(title: str, width: float) -> list[str]:
-    """Break a title into lines that fit a width in inches, if these hold 12 letters."""
+    """Break a title into lines that fit a width in inches, if these hold 12 letters.
+
+    It is not broken at spaces that do not break, which become plain ones.
+    """
     lines, letters = [title], max(12, int(width / text_width("i")))
     while title and letters >= 12:
         lines = textwrap.wrap(title, letters) or [""]
         if 1.04 * max(map(text_width, lines)) <= width:  # pixels round the letters up
             break
         letters -= 1
-    return lines
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def text_width(text: str, size: float = TITLE_SIZE) -> float:
@@ -169,7 +173,7 @@ def write_legend(fig: Figure, handles: Sequence[Line2D], *notes: str) -> None:
     if sum(widths) > width:
         columns = max(1, int(width / max(widths)))
     rows = -(-len(handles) // columns) if handles else 0
-    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * len(lines) + 0.15 * rows + 0.12)
+    fig.set_figheight(fig.get_figheight() + 0.12 * len(lines) + 0.15 * rows + 0.12)
     legend = fig.legend(
         handles=handles, loc="outside lower center", ncols=max(columns, 1), frameon=False,
         title="\n".join(lines) or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
@@ -41,6 +42,7 @@ from asgcn_dgl.viz.pose import (
     draw_body,
     flat_pose,
     frame_alike,
+    joint_names,
     missing_note,
     number_joints,
     span_height,
@@ -49,14 +51,22 @@ from asgcn_dgl.viz.pose import (
 
 _PARTITION_COLORS = dict(zip(PARTITIONS, (GREEN, BLUE, VERMILION), strict=True))
 _RING = ring_of("root: the joint itself", _PARTITION_COLORS["root"])
-_SENDERS = {"centripetal": "from nearer to the center", "centrifugal": "from farther out"}
+_SENDERS = {
+    "centripetal: from nearer to the center": _PARTITION_COLORS["centripetal"],
+    "centrifugal: from farther out": _PARTITION_COLORS["centrifugal"],
+}
+# A panel with more links than this is a clump, as is one with more links than joints.
+_MOST = 25
 _ARROWS = "arrows: from sender to receiver; width: "
 _ACTIONAL = INK
-_THINNEST, _THICKEST = 0.5, 2.4
+# Points: letters of the names beside a matrix.
+_SMALLEST = 4.0
+# Points: the width of a link of weight or probability 0 and 1, whatever its kind.
+_THINNEST, _THICKEST = 0.3, 1.8
 # Inches; on narrower panels links are drawn thinner.
 _WIDE = 2.0
-# Room around a body as a share of its extent: links bend out of it.
-_ROOM = 0.14
+# Room beside a body as a share of its height, and above it as one of its width: links bend out.
+_ROOM = 0.12
 
 
 def draw_structural_links(
@@ -88,17 +98,15 @@ def draw_structural_links(
     filled = _heard(layout, operators)[:, :, receiver].any(axis=(0, 2))
     last = int(np.flatnonzero(filled).max(initial=0)) + 1
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * last, 4, page_width, names)
-    heading = f"S-links of {layout.joints[receiver]} ({layout.name})" if title is None else title
+    heading = f"S-links of {joint_names(layout)[receiver]} ({layout.name})"
+    heading = heading if title is None else title
     if last < max_hop:
         heading += f", none longer than {last} hop{'s' if last > 1 else ''}"
     hops = range(1, last + 1)
-    sheet.open(heading, [f"l = {hop} ({hop} hop{'s' if hop > 1 else ''})" for hop in hops])
+    sheet.open(heading, [f"{hop} hop{'s' if hop > 1 else ''}" for hop in hops])
     for hop in hops:
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
-    senders = {
-        f"{name}: {meaning}": (_PARTITION_COLORS[name], 2.0) for name, meaning in _SENDERS.items()
-    }
-    return sheet.close([_RING, *legend_of(senders)], _ARROWS + "weight")
+    return sheet.close([_RING, *sheet.legend(_SENDERS)], _ARROWS + "weight")
 
 
 def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
@@ -141,7 +149,7 @@ def draw_link_kinds(
 ) -> Figure:
     """Draw the neighbors of a joint three times: over bones, S-links, A-links (Fig. 3).
 
-    Where S-links are no longer than bones, both are one panel.
+    ``max_hop`` is that of the model. Where S-links are no longer than bones, both are one panel.
 
     ``prob`` is as for :func:`draw_actional_links`, ``threshold`` and ``fallback`` as for
     :func:`draw_class_links`.
@@ -162,24 +170,24 @@ def draw_link_kinds(
     passes = threshold is not None and matrix[:, receiver].max() > threshold
     rule = f"p > {threshold:g}" if passes else "the strongest"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
-    hops, rule = (text.replace(" ", "\xa0") for text in (f"l = 1 to {max_hop}", rule))
-    bones = ("(a) skeleton", f"(b) S-links, {hops}") if longer else ("(a), (b) skeleton = S-links",)
-    name = layout.joints[receiver].replace("_", " ")
+    reach = "1 hop" if max_hop == 1 else f"up to {max_hop} hops"
+    reach, rule = (text.replace(" ", "\xa0") for text in (reach, rule))
+    bones = [f"(a), (b) skeleton = S-links, {reach}"]
+    if longer:
+        bones = ["(a) skeleton", f"(b) S-links, {reach}"]
     sheet.open(
-        f"Links to the {name}" if title is None else title,
+        f"Links to the {joint_names(layout)[receiver]}" if title is None else title,
         [*bones, f"(c) A-links, {rule}"],
         sheet.note_height(),
     )
     sheet.draw_hops(0, receiver, operators, [1])
     if longer:
         sheet.draw_hops(1, receiver, operators, range(1, max_hop + 1))
-    sheet.draw_actional(count - 1, matrix, _Chosen(receiver, threshold, fallback, 25))
-    colors = {name: _PARTITION_COLORS[name] for name in _SENDERS} | {"A-link": _ACTIONAL}
-    lines = legend_of({name: (color, 2.0) for name, color in colors.items()})
+    sheet.draw_actional(count - 1, matrix, _Chosen(receiver, threshold, fallback, _MOST))
     note = _ARROWS + "weight or probability"
     if threshold is not None and not passes:
         note += f"; dashed: probability ≤ {threshold:g}"
-    return sheet.close([_RING, *lines], note)
+    return sheet.close([_RING, *sheet.legend(_SENDERS | {"A-link": _ACTIONAL})], note)
 
 
 def draw_actional_links(
@@ -218,7 +226,7 @@ def draw_class_links(
     threshold: float | None = 0.9,
     strongest: int = 20,
     fallback: int = 10,
-    most: int = 25,
+    most: int | None = None,
     poses: Mapping[str, npt.ArrayLike | None] | None = None,
     columns: int = 5,
     names: bool = False,
@@ -243,6 +251,7 @@ def draw_class_links(
         says so.
     most
         Links of a panel at most; where more pass, the strongest are drawn and the panel says so.
+        None: as many as there are joints, or 25 of a larger body.
     poses
         Poses for some or all of the actions.
     columns
@@ -255,19 +264,23 @@ def draw_class_links(
     matrices = {name: _check_prob(layout, prob) for name, prob in probs.items()}
     receiver = None if joint is None else layout.index(joint)
     points = [flat_pose(layout, (poses or {}).get(name), up) for name in matrices]
-    sheet = Sheet(layout, points, columns, page_width, names, narrowest=1.05, widest=2.3)
+    sheet = Sheet(layout, points, columns, page_width, names, narrowest=0.82, widest=2.3)
     rule = link_rule(matrices.values(), threshold, strongest, fallback)
     sheet.open(rule if title is None else title, list(probs), sheet.note_height())
+    most = min(layout.num_joints, _MOST) if most is None else most
     chosen = _Chosen(receiver, threshold, fallback, strongest if threshold is None else most)
-    for place, prob in enumerate(matrices.values()):
-        sheet.draw_actional(place, prob, chosen)
+    notes = [
+        sheet.draw_actional(place, prob, chosen) for place, prob in enumerate(matrices.values())
+    ]
     types = max(len(prob) for prob in matrices.values())
-    note = _ARROWS + "probability"
+    note = _ARROWS + ("probability" if types == 1 else "probability of all types together")
     if title is not None:
         note = f"{rule}; {note}"
+    if any(" of " in text for text in notes):
+        note += f"; where there are more than {most}, the strongest are drawn"
     if types == 1:
         return sheet.close([], note)
-    lines = legend_of({f"type {n + 1}": (_type_color(n), 2.0) for n in range(types)})
+    lines = sheet.legend({f"type {n + 1}": _type_color(n) for n in range(types)})
     return sheet.close(lines, note + "; color: the most probable type")
 
 
@@ -295,7 +308,9 @@ class Sheet:
     ) -> None:
         self.layout, self.points, self.names = layout, points, names
         self.page_width = page_width
-        self.span = spans(points)
+        width, height = spans(points)
+        # Links bend to the side: those along the body beside it, those across it above and below.
+        self.span = width + 2 * _ROOM * height, height + 2 * _ROOM * width
         if names:  # room for the joints' numbers, more on a flat body
             needed = (0.5 + 0.03 * layout.num_joints) * np.clip(self.span[0] / self.span[1], 1, 2)
             narrowest = max(narrowest, min(float(needed), widest))
@@ -305,12 +320,14 @@ class Sheet:
 
     def note_height(self) -> float:
         """Return the inches that a note below a panel takes."""
-        return LINE_HEIGHT * len(small_lines("dashed: up to 0.89", self.shape.width))
+        return LINE_HEIGHT * len(small_lines("dashed: ≤ 0.89", self.shape.width))
 
     def open(self, heading: str, titles: Iterable[str] = (), more: float = 0.0) -> None:
         """Make the panels, with their titles."""
         titles, width = list(titles), self.shape.width
-        height = span_height(self.span, width, _ROOM) + text_height(titles, width) + more
+        rows = range(0, len(self.points), self.shape.columns)
+        above = [text_height(titles[k : k + self.shape.columns], width) for k in rows]
+        height = span_height(self.span, width - 0.04, 0.0) - 0.04 + float(np.mean(above)) + more
         if self.names and self.shape.columns == 1:
             self.shape = self.shape._replace(width=max(width, 3.0))
         least = min(COLUMN_WIDTH, self.page_width)
@@ -318,7 +335,7 @@ class Sheet:
                                      least=least)  # fmt: skip
         for axis, points in zip(self.axes, self.points, strict=True):
             draw_body(axis, self.layout, points, color=PALE, linewidth=1.2)
-            frame_alike(axis, points, self.span, _ROOM)
+            frame_alike(axis, points, self.span, 0.0)
         for axis, title in zip(self.axes, titles, strict=False):
             panel_title(axis, title, width)
 
@@ -336,11 +353,18 @@ class Sheet:
                 if sender == receiver:
                     _ring(axis, points[receiver], color, 60)
                     continue
-                _draw_arc(axis, points[sender], points[receiver], 0.5 * row[sender], color)
+                _draw_arc(axis, points[sender], points[receiver], row[sender], color)
                 axis.scatter(x, y, s=18, color=color, zorder=4, linewidths=0, clip_on=False)
 
-    def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> None:
-        """Draw A-links, with a note below them if needed."""
+    def legend(self, colors: Mapping[str, str]) -> list[Line2D]:
+        """Return the handles of a legend of those colors in which links were drawn."""
+        drawn = {to_hex(arc.get_edgecolor()) for axis in self.axes for arc in axis.patches}
+        return legend_of(
+            {name: (color, 2.0) for name, color in colors.items() if to_hex(color) in drawn}
+        )
+
+    def draw_actional(self, place: int, matrix: Floats, chosen: _Chosen) -> str:
+        """Draw A-links, with a note below them if needed; return it."""
         axis, points, width = self.axes[place], self.points[place], self.shape.width
         receiver = chosen.receiver
         if receiver is not None:
@@ -354,10 +378,13 @@ class Sheet:
                 0.5, -0.01, "\n".join(small_lines(note, width)), ha="center", va="top",
                 transform=axis.transAxes, fontsize=SMALL_SIZE, color=INK,
             )  # fmt: skip
+        return note
 
     def close(self, handles: Sequence[Line2D], note: str = "") -> Figure:
         """Write the legend, the joints' names and notes."""
-        named = [f"{k}\xa0{name}".replace(" ", "\xa0") for k, name in enumerate(self.layout.joints)]
+        named = [
+            f"{k} {name}".replace(" ", "\xa0") for k, name in enumerate(joint_names(self.layout))
+        ]
         names = "   ".join(named) if self.names else ""
         write_legend(self.fig, handles, names, note, missing_note(*self.points))
         if self.names:
@@ -400,19 +427,23 @@ def draw_link_matrices(
     order, bounds, names = _by_part(layout, bodies)
     shown = [matrix.sum(axis=0), *matrix] if len(matrix) > 1 else [matrix[0]]
     labels = [f"type {number}" for number in range(1, len(matrix) + 1)]
-    labels = ["any type", *labels] if len(matrix) > 1 else ["A-links"]
+    labels = ["all types together", *labels] if len(matrix) > 1 else ["A-links"]
     side = 0.06 * max(map(len, names))  # inches of the longest name
-    # As many in a row as leave each name a line; the bar is beside them.
-    room = page_width - 0.7 - side
+    # As many in a row as leave each name a line, but two also where the letters must be smaller.
+    room = page_width - 0.35 - side
     middles = [(low + high - 1) / 2 for low, high in pairwise(bounds)]
     lines = len(order) / min((b - a for a, b in pairwise(middles)), default=1.0)
-    needed = min(max(1.0, 0.085 * lines), room)
+    needed = min(max(1.0, 0.085 * lines), room / min(2, len(shown)))
     shape = panel_grid(len(shown), room, 4, narrowest=needed, widest=max(needed, 2.2))
     columns = shape.columns
-    size = min(SMALL_SIZE, 70 * shape.width / lines)  # smaller where the page is too narrow
-    fig, axes = panels(len(shown), shape, shape.width + side + 0.35, title=title or "")
-    fig.set_figwidth(columns * shape.width + side + 0.7)
+    size = min(SMALL_SIZE, 70 * shape.width / lines)
+    every = int(np.ceil(_SMALLEST / size))  # of too many names, some are written
     joints = layout.num_joints
+    marks = 0.0 if bodies == 1 else 0.15
+    fig, axes = panels(len(shown), shape, shape.width + 0.2 + marks, title=title or "")
+    below = (0.15 + side * size / SMALL_SIZE) * (2 if len(shown) % columns else 1)
+    fig.set_size_inches(columns * shape.width + side + 0.35, fig.get_figheight() + below + 0.5)
+    fig.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     top = _round_up(float(matrix.sum(axis=0).max()))
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()
@@ -423,23 +454,25 @@ def draw_link_matrices(
         for bound in range(joints, len(order), joints):
             axis.axhline(bound - 0.5, color=INK, linewidth=1.2)
             axis.axvline(bound - 0.5, color=INK, linewidth=1.2)
-        axis.set_xticks(middles, names, rotation=90, fontsize=size)
-        first = number % columns == 0
+        first, last = number % columns == 0, number + columns >= len(shown)
         if bodies > 1:
             _name_bodies(axis.secondary_xaxis("top"), bodies, joints)
             if (number + 1) % columns == 0 or number + 1 == len(shown):
                 _name_bodies(axis.secondary_yaxis("right"), bodies, joints)
-        axis.set_yticks(middles, names if first else [], fontsize=size)
+        axis.set_xticks(
+            middles[::every], names[::every] if last else [], rotation=90, fontsize=size
+        )
+        axis.set_yticks(middles[::every], names[::every] if first else [], fontsize=size)
         axis.tick_params(length=0, colors=INK)
         axis.set_title(label, fontsize=LABEL_SIZE, color=INK)
-        axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)
+        if last:
+            axis.set_xlabel("sender", fontsize=SMALL_SIZE, color=INK)
         if first:
             axis.set_ylabel("receiver", fontsize=SMALL_SIZE, color=INK)
-    rows = -(-len(shown) // columns)
-    bar = fig.colorbar(image, ax=axes, shrink=0.7 / rows, pad=0.02, aspect=18)
+    bar = fig.colorbar(image, ax=axes, location="bottom", shrink=0.5, pad=0.02, aspect=18)
     bar.set_ticks([0, top / 2, top], labels=[f"{value:g}" for value in (0, top / 2, top)])
     bar.ax.tick_params(labelsize=SMALL_SIZE)
-    bar.set_label("probability", fontsize=SMALL_SIZE, color=INK)
+    bar.set_label("probability of a link", fontsize=SMALL_SIZE, color=INK)
     fig.draw_without_rendering()  # matrices keep their aspect: the layout takes two passes
     return fig
 
@@ -495,23 +528,19 @@ def draw_links(
     chosen = _choose(total, threshold, most if threshold is None else total.size)
     note = ""
     style: Any = "-"
-    # Widths distinguish the drawn links: from the threshold, thinnest, to certainty, thickest.
-    floor = 0.0 if threshold is None else min(threshold, 1 - 1e-9)
     if not chosen:
         chosen = _choose(total, None, fallback)
-        style, scale = (0, (3, 1.5)), 0.6 * scale
-        note = f"dashed: up to {total.max():.2f}"
-        floor = 0.0
+        style = (0, (3, 1.5))
+        note = f"dashed: ≤ {total.max():.2f}"
     elif len(chosen) > most:
-        note = f"the {most} strongest of {len(chosen)}"
+        note = f"{most} of {len(chosen)} links"
         chosen = chosen[-most:]
     for i, j in chosen:
         if not np.isfinite(points[[i, j]]).all():
             continue
         kind = int(matrix[:, i, j].argmax()) if len(matrix) > 1 else None
-        strength = (total[i, j] - floor) / (1 - floor)
         color = _ACTIONAL if kind is None else _type_color(kind)
-        _draw_arc(axis, points[j], points[i], strength, color, 0.75, style=style, scale=scale)
+        _draw_arc(axis, points[j], points[i], total[i, j], color, style=style, scale=scale)
     return note
 
 
@@ -530,16 +559,16 @@ def link_rule(
     Examples
     --------
     >>> link_rule([np.full((3, 3), 0.2)], 0.9)
-    '10 most probable A-links, none with a probability > 0.9'
+    '10 strongest A-links, none of a probability > 0.9'
     """
     if threshold is None:
-        return f"{strongest} most probable A-links"
+        return f"{strongest} strongest A-links"
     kinds = [np.asarray(prob).reshape(-1, *np.shape(prob)[-2:]) for prob in probs]
     sums = [each.sum(axis=0) for each in kinds]
     passes = [bool((total > threshold)[~np.eye(len(total), dtype=bool)].any()) for total in sums]
     if not any(passes):
-        return f"{fallback} most probable A-links, none with a probability > {threshold:g}"
-    rest = "" if all(passes) else f"; dashed: {fallback} most probable where there are none"
+        return f"{fallback} strongest A-links, none of a probability > {threshold:g}"
+    rest = "" if all(passes) else f"; dashed: the {fallback} strongest where there are none"
     return f"A-links of probability > {threshold:g}{rest}"
 
 
@@ -587,7 +616,6 @@ def _draw_arc(
     end: Floats,
     strength: float,
     color: str,
-    alpha: float = 0.9,
     *,
     style: Any = "-",
     scale: float = 1.0,
@@ -599,14 +627,14 @@ def _draw_arc(
             (start[0], start[1]),
             (end[0], end[1]),
             arrowstyle="-|>",
-            mutation_scale=4 + width,
+            mutation_scale=2 + 2 * scale + width,
             shrinkA=2,
             shrinkB=4,
             connectionstyle=_bend,  # type: ignore[arg-type]
             linestyle=style,
             linewidth=width,
             color=color,
-            alpha=alpha,
+            alpha=0.8,
             zorder=3,
             clip_on=False,
         )

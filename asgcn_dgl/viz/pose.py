@@ -19,7 +19,7 @@ AXES = {"x": 0, "y": 1, "z": 2}
 # A little from the side and from above: limbs that point at the viewer stay visible.
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 # Room around a body, as a share of its larger extent.
-_MARGIN = 0.1
+_MARGIN = 0.06
 
 
 def project(
@@ -150,6 +150,11 @@ def side_colors(layout: SkeletonLayout) -> list[str]:
     return colors
 
 
+def joint_names(layout: SkeletonLayout) -> list[str]:
+    """Return the names of the joints in words."""
+    return [name.replace("_", " ") for name in layout.joints]
+
+
 def body_color(body: int) -> str | None:
     """Return the color of a body of a clip; None for the first, whose sides have their own."""
     return (SECOND if body % 2 else THIRD) if body else None
@@ -158,7 +163,9 @@ def body_color(body: int) -> str | None:
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
     sides = {"left": LEFT, "right": RIGHT} if layout.mirror else {}
-    others = {"second body": SECOND, "third body": THIRD}
+    if bodies > 1:
+        sides = {f"body 1: {side}": color for side, color in sides.items()}
+    others = {"body 2": SECOND, "body 3": THIRD}
     return sides | dict(list(others.items())[: bodies - 1])
 
 
@@ -191,7 +198,7 @@ def draw_body(
     axis.scatter(
         points[seen, 0],
         points[seen, 1],
-        s=(2.2 * linewidth) ** 2,
+        s=(linewidth + 1.4) ** 2,
         c=[joint_colors[joint] for joint in np.flatnonzero(seen)],
         alpha=alpha,
         zorder=zorder + 0.1,

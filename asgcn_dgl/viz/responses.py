@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -14,6 +15,7 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
+    LINE_HEIGHT,
     PAGE_WIDTH,
     PINK,
     panel_title,
@@ -74,23 +76,29 @@ def draw_responses(
     values = {name: [_check(layout, item) for item in row] for name, row in rows.items()}
     width = min(page_width / columns, 1.5)
     span = {name: spans(row) for name, row in points.items()}
+    # What the largest circle needs beside a joint, as a share of the larger extent.
+    room = {name: max(0.13 * size[0], 0.05 * size[1]) / max(size) for name, size in span.items()}
+    headings = {
+        name: [text for part in name.split("\n") for text in title_lines(part, width * columns)]
+        for name in rows
+    }
     heights = [
-        span_height(span[name], width) + text_height((item.title for item in row), width)
+        span_height(span[name], width, room[name])
+        + text_height((item.title for item in row), width)
+        + (0.08 + LINE_HEIGHT * len(headings[name]) if name else 0.0)
         for name, row in rows.items()
     ]
-    labels = [name for name in rows if name]
     lines = title_lines(title, width * columns)
     extra = 0.15 * len(lines) + 0.08 if title else 0.0
-    fig = Figure(
-        figsize=(width * columns, sum(heights) + 0.22 * len(labels) + extra), layout="constrained"
-    )
+    fig = Figure(figsize=(width * columns, sum(heights) + extra), layout="constrained")
     write_title(fig, title, width * columns)
     missing = missing_note(*(place for row in points.values() for place in row))
     write_legend(fig, (), _sizes(rows), missing)
     parts = fig.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (name, row) in zip(parts, rows.items(), strict=True):
         if name:
-            part.suptitle(name, fontsize=LABEL_SIZE, color=INK, x=0.01, ha="left")
+            text = "\n".join(headings[name])
+            part.suptitle(text, fontsize=LABEL_SIZE, color=INK, x=0.01, ha="left")
         axes = part.subplots(1, columns, squeeze=False)[0]
         largest = max((float(value.max()) for value in values[name]), default=0.0)
         for axis in axes:
@@ -105,13 +113,13 @@ def draw_responses(
                 place[seen, 0],
                 place[seen, 1],
                 s=share[seen] * (_LARGEST * width * 72) ** 2,
-                c=PINK,
-                alpha=0.32,
-                linewidths=0,
+                facecolors=to_rgba(PINK, 0.28),
+                edgecolors=PINK,
+                linewidths=0.5,
                 zorder=3,
                 clip_on=False,
             )
-            frame_alike(axis, place, span[name], margin=0.12)
+            frame_alike(axis, place, span[name], room[name])
             panel_title(axis, item.title, width)
     return fig
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.figure import (
@@ -19,6 +20,7 @@ from asgcn_dgl.viz.figure import (
     LINE_HEIGHT,
     ORANGE,
     PAGE_WIDTH,
+    PALE,
     SMALL_SIZE,
     TITLE_SIZE,
     legend_of,
@@ -37,6 +39,7 @@ from asgcn_dgl.viz.pose import (
     draw_body,
     flat_pose,
     frame_alike,
+    joint_names,
     missing_note,
     project,
     project_bodies,
@@ -63,7 +66,7 @@ def draw_skeleton(
     <Figure size ...>
     """
     points = flat_pose(layout, pose, up)
-    heading = layout.name if title is None else title
+    heading = f"skeleton {layout.name}" if title is None else title
     if names:
         return _named(layout, points, heading, page_width)
     shape = panel_grid(1, page_width, widest=0.7 * COLUMN_WIDTH)
@@ -90,7 +93,7 @@ def _draw_with_center(axis: Axes, layout: SkeletonLayout, points: Floats) -> Non
 
 def _named(layout: SkeletonLayout, points: Floats, heading: str, page_width: float) -> Figure:
     """Draw a body between two columns of its joints' names, each joined to its joint."""
-    labels = [f"{joint} {name}" for joint, name in enumerate(layout.joints)]
+    labels = [f"{joint} {name}" for joint, name in enumerate(joint_names(layout))]
     order = sorted(range(len(labels)), key=lambda joint: (points[joint, 0], joint))
     sides = order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]
     line = 0.125  # inches from name to name
@@ -167,6 +170,9 @@ def draw_strip(
         for body, own in enumerate(points[column]):
             draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
         frame_alike(axis, points[column], span)
+        if len(bodies) > 1:  # else one could not tell which bodies are of one frame
+            frame = Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, linewidth=0.5)
+            axis.add_patch(frame).set(edgecolor=PALE, clip_on=False)
         axis.set_title(f"frame {number}", fontsize=LABEL_SIZE, color=INK)
         if not np.isfinite(points[column]).any():
             axis.text(

@@ -94,11 +94,27 @@ def test_a_clip_of_two_bodies_shows_both_or_says_which(galleries):
     assert titles(FIGURES["a_links_clip"](scene)) == [""]
 
 
+def test_links_between_bodies_are_said_to_be_left_out(galleries):
+    scene = Scene(galleries[0], None, Choice())
+    pair = next(each for each in scene.exhibits.values() if len(each.bodies_seen) == 2)
+    scene.clip = replace(pair, links=np.full_like(pair.links, 0.1))
+    place = galleries[0].place(pair.name)
+    for linked in (False, True):
+        if linked:
+            scene.exhibits[place] = scene.clip
+        for name in ("a_links", "fig3"):
+            heading = FIGURES[name](scene).get_suptitle().replace("\n", " ")
+            assert "mean over the clips and bodies" in heading
+            assert ("; links between bodies are not drawn" in heading) == linked, name
+    heading = FIGURES["a_links_clip"](scene).get_suptitle().replace("\n", " ")
+    assert heading.endswith("; links between bodies are not drawn")
+
+
 def test_links_below_the_threshold_are_not_said_to_be_above(galleries):
     scene = Scene(galleries[0], None, Choice(threshold=0.999999))
     for name in ("a_links", "a_links_clip"):
         note = FIGURES[name](scene).legends[0].get_title().get_text().replace("\n", " ")
-        assert note.startswith("10 most probable A-links, none with a probability > 0.999999")
+        assert note.startswith("10 strongest A-links, none of a probability > 0.999999")
     assert "mean over the clips" in FIGURES["a_links"](scene).get_suptitle()
     assert "of one clip: " in FIGURES["a_links_clip"](scene).get_suptitle()
 
@@ -137,6 +153,16 @@ def test_figures_fit_a_column(galleries):
     narrow = Scene(*galleries, Choice(page_width=3.35))
     for name in (*PAPER, "s_links", "strip", "confusion", "per_class", "curves", "link_matrices"):
         assert FIGURES[name](narrow).get_figwidth() <= 3.36, name
+    for name in ("a_links", "link_matrices"):
+        assert FIGURES[name](narrow).get_figheight() <= 9, name
+
+
+def test_actions_that_do_not_fit_a_page_are_chosen(galleries, monkeypatch):
+    monkeypatch.setattr("asgcn_dgl.experiments.figures._ROWS", 1)
+    fig = FIGURES["a_links"](Scene(galleries[0], None, Choice(page_width=3.35)))
+    assert len(titles(fig)) == 4
+    heading = fig.get_suptitle().replace("\n", " ")
+    assert heading.startswith("A-links of the 4 of 13 actions whose links differ most")
 
 
 def test_contrasting_classes_differ_from_one_another():

@@ -77,7 +77,7 @@ def test_true_and_predicted_are_told_where_they_are_drawn(links):
 
     stage.draw(0)
     first, second = colors()
-    assert told() == ["second body"]
+    assert told() == ["body 2"]
     assert second == SECOND.lower() and second not in (first, GREY.lower())
     stage.draw(5)
     assert told() == ["true", "predicted"]

@@ -16,7 +16,7 @@ def test_classes_stand_by_accuracy_and_those_without_clips_are_left_out():
     axis = fig.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["wave", "kick"]
     assert [bar.get_width() for bar in axis.patches] == [50.0, 90.0]
-    assert [text.get_text() for text in axis.texts] == ["50", "90"]
+    assert [text.get_text() for text in axis.texts] == ["50", "90", "60", "10"]
     assert "sorted" in axis.get_xlabel()
     assert axis.collections[0].get_offsets()[:, 0].tolist() == [60.0, 10.0]
     with pytest.raises(ValueError, match="baseline must hold one number for each of 2 classes"):

@@ -51,7 +51,7 @@ def test_skeleton_of_every_layout(name, tmp_path):
     layout = get_layout(name)
     fig = viz.draw_skeleton(layout, names=True)
     assert bones_drawn(fig.axes[0]) == [len(layout.bones)]
-    assert f"0 {layout.joints[0]}" in texts(fig)
+    assert f"0 {layout.joints[0]}".replace("_", " ") in texts(fig)
     assert viz.save_figure(fig, tmp_path / f"{name}.png").stat().st_size > 5000
 
 
@@ -78,7 +78,7 @@ def test_structural_links_are_the_operators_rows(name):
 
 def test_panels_of_hops_without_links_are_left_out():
     fig = viz.draw_structural_links(CHAIN, "knee", max_hop=4)
-    assert [axis.get_title() for axis in fig.axes] == ["l = 1 (1 hop)"]
+    assert [axis.get_title() for axis in fig.axes] == ["1 hop"]
     assert "none longer than 1 hop" in fig.get_suptitle().replace("\n", " ")
     assert len(viz.draw_structural_links(CHAIN, "foot", max_hop=4).axes) == 2
 
@@ -109,7 +109,7 @@ def test_panel_without_links_says_so_and_shows_the_strongest():
     assert len(arcs(fig.axes[0])) == 2
     assert all(arc.get_linestyle() != "-" for arc in arcs(fig.axes[0]))
     notes = [text.replace("\n", " ") for text in texts(fig)]
-    assert "dashed: up to 0.60" in notes
+    assert "dashed: ≤ 0.60" in notes
     assert not arcs(viz.draw_class_links(CHAIN, {"wave": prob}, fallback=0).axes[0])
 
 
@@ -120,9 +120,9 @@ def test_title_says_what_is_drawn():
         fig = viz.draw_class_links(CHAIN, {str(k): prob for k, prob in enumerate(probs)})
         return fig.get_suptitle().replace("\n", " ")
 
-    assert title(weak) == "10 most probable A-links, none with a probability > 0.9"
+    assert title(weak) == "10 strongest A-links, none of a probability > 0.9"
     assert title(strong) == "A-links of probability > 0.9"
-    assert title(strong, weak).endswith("> 0.9; dashed: 10 most probable where there are none")
+    assert title(strong, weak).endswith("> 0.9; dashed: the 10 strongest where there are none")
     kinds = viz.draw_link_kinds(CHAIN, "foot", weak).axes[2].get_title()
     assert "strongest" in kinds and "0.9" not in kinds
 
@@ -131,7 +131,17 @@ def test_panel_with_many_links_says_how_many_there_are():
     prob = np.linspace(0.91, 0.99, 9).reshape(3, 3)
     fig = viz.draw_class_links(CHAIN, {"wave": prob}, most=2)
     assert len(arcs(fig.axes[0])) == 2
-    assert "the 2 strongest of 6" in texts(fig)
+    assert "2 of 6 links" in texts(fig)
+    assert "where there are more than 2, the strongest are drawn" in notes_of(fig)
+    assert len(arcs(viz.draw_class_links(CHAIN, {"wave": prob}).axes[0])) == CHAIN.num_joints
+
+
+def test_links_of_all_panels_have_one_scale_of_width():
+    """A dashed link is thinner than every solid one."""
+    weak, strong = np.full((3, 3), 0.89), np.full((3, 3), 0.92)
+    first, second = viz.draw_class_links(CHAIN, {"wave": weak, "kick": strong}).axes
+    widths = [{arc.get_linewidth() for arc in arcs(axis)} for axis in (first, second)]
+    assert max(widths[0]) < min(widths[1])
 
 
 def test_links_are_coloured_by_their_most_probable_type():
@@ -155,8 +165,17 @@ def test_link_kinds_show_bones_hops_and_actions():
 def test_link_kinds_of_bones_only_are_shown_once():
     fig = viz.draw_link_kinds(CHAIN, "knee", np.full((3, 3), 0.3))
     titles = [axis.get_title().replace("\n", " ") for axis in fig.axes]
-    assert titles == ["(a), (b) skeleton = S-links", "(c) A-links, the\xa0strongest"]
+    assert titles == ["(a), (b) skeleton = S-links, up to 4 hops", "(c) A-links, the strongest"]
     assert notes_of(fig).endswith("dashed: probability ≤ 0.9")
+
+
+def test_legends_list_what_is_drawn():
+    prob = np.zeros((3, 3, 3))
+    prob[1, 0, 2] = 0.95
+    fig = viz.draw_link_kinds(CHAIN, "foot", prob, max_hop=1)  # hears from nearer joints only
+    root, *senders = legend_texts(fig)
+    assert root.startswith("root") and [text.split(":")[0] for text in senders] == ["centripetal"]
+    assert legend_texts(viz.draw_class_links(CHAIN, {"wave": prob})) == ["type 2"]
 
 
 def test_arcs_lead_from_sender_to_receiver_and_are_smooth():
@@ -184,8 +203,8 @@ def test_link_matrices_stand_by_body_part():
     assert first[order.index(hand), order.index(foot)] == 0.7
     assert len(viz.draw_link_matrices(CHAIN, np.zeros((3, 3))).axes) == 2
     bar = fig.axes[-1]
-    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "0.35", "0.7"]
-    assert bar.get_ylim() == pytest.approx((0, 0.7))
+    assert [label.get_text() for label in bar.get_xticklabels()] == ["0", "0.35", "0.7"]
+    assert bar.get_xlim() == pytest.approx((0, 0.7))
 
 
 def test_link_matrices_name_each_body_once():
@@ -232,7 +251,7 @@ def test_bad_probabilities_are_refused(prob, message):
 def test_confusion_writes_row_shares():
     fig = viz.draw_confusion([[8, 2, 0], [1, 9, 0], [0, 0, 0]], ["wave", "clap", "kick"])
     assert sorted(text.get_text() for text in fig.axes[0].texts) == ["10", "20", "80", "90"]
-    assert fig.axes[0].get_title() == "85.0% of 20 clips recognized"
+    assert fig.get_suptitle() == "85.0% of 20 clips recognized"
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["wave", "clap", "kick"]
 
 
@@ -311,7 +330,7 @@ def test_sides_and_bodies_are_told_by_a_legend(rng):
     poses = rng.normal(size=(3, 4, 17, 2))
     assert legend_texts(viz.draw_strip(layout, poses[:1])) == ["left", "right"]
     fig = viz.draw_strip(layout, poses)
-    assert legend_texts(fig) == ["left", "right", "second body", "third body"]
+    assert legend_texts(fig) == ["body 1: left", "body 1: right", "body 2", "body 3"]
     lines = [line.get_color() for line in fig.legends[0].get_lines()]
     bones = [item for item in fig.axes[0].collections if isinstance(item, LineCollection)]
     drawn = [{to_hex(color) for color in item.get_colors()} for item in bones]
@@ -330,6 +349,8 @@ def test_strip_sees_two_persons_side_by_side(rng):
     for axis in fig.axes:
         low, high = axis.get_xlim()
         assert high - low > 2.5
+        assert len(axis.patches) == 1  # a frame: whose bodies are whose is told
+    assert not viz.draw_strip(CHAIN, near).axes[0].patches
 
 
 def test_strip_misuse_is_named(rng):
@@ -544,10 +565,11 @@ def test_nothing_is_clipped_at_the_edges_of_panels():
 def test_titles_are_not_cut(name):
     response = viz.Response("wave", None, np.ones(3))
     title = f"Mean responses: push ({name}), body 2 of 2"
-    fig = viz.draw_responses(CHAIN, {"": [response, response]}, title=title)
+    fig = viz.draw_responses(CHAIN, {f"(a) {title}": [response, response]}, title=title)
     fig.draw_without_rendering()
-    box = fig._suptitle.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= fig.bbox.x1
+    for part in (fig, *fig.subfigs):
+        box = part._suptitle.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= fig.bbox.x1
 
 
 def test_a_strip_goes_along_with_a_body(rng):
