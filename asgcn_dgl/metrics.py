@@ -350,7 +350,7 @@ def link_warnings(use: Mapping[str, Any]) -> list[str]:
     found = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
     return [
         f"A-links say little: {found} of all pairs of joints (above 0.5); raise aim.joint_kl "
-        "(default 0; start at 0.003)"
+        "(default 0; start at 0.003), or where model.link_mode is frozen aim.epochs"
     ]
 
 
