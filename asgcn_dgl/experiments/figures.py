@@ -41,6 +41,7 @@ Floats = npt.NDArray[np.float64]
 _CLIPS_PER_CLASS = 30
 # Rows of actions that fit a page.
 _ROWS = 4
+_MEAN = "mean over one clip, on its middle pose"
 _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
@@ -324,7 +325,8 @@ def _peak(scene: Scene, clip: Exhibit, title: str) -> viz.Response:
     """Return the mean response over a clip, on its middle pose, relative to its own maximum."""
     body = clip.leader
     assert clip.response is not None
-    mean = clip.response[body].mean(axis=0)
+    own = clip.response[body]
+    mean = own.sum(axis=0) / np.maximum((own > 0).sum(axis=0), 1)  # where the joint exists
     (pose,) = scene.at(clip, [clip.middle(body)], body)
     return viz.Response(title, pose, mean, float(mean.max()))
 
@@ -345,7 +347,8 @@ def _responses_actions(scene: Scene) -> Figure:
     count = min(5, int(scene.choice.page_width / 0.8))
     clips = {k: scene.typical(k) for k in scene.actions(count)}
     row = [_peak(scene, clip, names[k] + _which(clip)) for k, clip in clips.items()]
-    return scene.draw(viz.draw_responses, {"": row}, title="Mean responses of the last block")
+    title = f"Responses of the last block: {_MEAN}"
+    return scene.draw(viz.draw_responses, {"": row}, title=title)
 
 
 def _against(scene: Scene) -> list[viz.Response]:
@@ -358,7 +361,14 @@ def _against(scene: Scene) -> list[viz.Response]:
         )
     place = scene.gallery.place(clip.name)
     (other,) = baseline.exhibits([place])
-    return [_peak(scene, clip, _kind(scene.gallery)), _peak(scene, other, _kind(baseline))]
+    first, second = _models([scene.gallery, baseline])
+    return [_peak(scene, clip, first), _peak(scene, other, second)]
+
+
+def _models(runs: Sequence[Gallery]) -> list[str]:
+    """Return the kinds of the models of runs, or the runs' names where these are alike."""
+    kinds = [_kind(run) for run in runs]
+    return kinds if len(set(kinds)) == len(runs) else [run.run.path.name for run in runs]
 
 
 def _kind(gallery: Gallery) -> str:
@@ -371,7 +381,7 @@ def _kind(gallery: Gallery) -> str:
 
 
 def _responses_baseline(scene: Scene) -> Figure:
-    title = f"Mean responses: {scene.leader_title(scene.clip)}"
+    title = f"Responses, {_MEAN}: {scene.leader_title(scene.clip)}"
     return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
 
 
@@ -384,7 +394,7 @@ def _fig9(scene: Scene) -> Figure:
     clips = {k: scene.typical(k) for k in others}
     second = [_peak(scene, each, f"{mark}{names[k]}{_which(each)}") for k, each in clips.items()]
     second += [each._replace(title=f"(c) {each.title}") for each in against]
-    heading = "(b) other actions, mean over the clip"
+    heading = f"(b) other actions, {_MEAN}"
     if against:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
@@ -422,7 +432,8 @@ def _per_class(scene: Scene) -> Figure:
         shares[0],
         scene.gallery.class_names,
         baseline=shares[1] if len(runs) > 1 else None,
-        labels=(runs[0].run.path.name, runs[-1].run.path.name),
+        labels=_models(runs),
+        clips=np.bincount(scene.gallery.labels, minlength=len(scene.gallery.class_names)).tolist(),
     )
 
 

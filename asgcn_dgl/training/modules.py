@@ -315,7 +315,8 @@ class JointTraining(Phase):
         streams = out.logits[None] if out.stream_logits is None else out.stream_logits
         each = [F.cross_entropy(s, batch.label, label_smoothing=smoothing) for s in streams]
         recognition = torch.stack(each).sum()  # a backbone of its own learns as if alone
-        right = (out.logits.detach().argmax(dim=-1) == batch.label).float().mean()
+        answer = out.logits.detach()
+        right = (answer.argmax(dim=-1) == batch.label).float().mean()
         parts = {"recognition": recognition}
         weights: list[float] = [1.0]
         counts: list[Tensor | int] = [len(batch)]
@@ -336,10 +337,10 @@ class JointTraining(Phase):
         local = sum(w * part for w, part in zip(weights, losses, strict=True))
         assert isinstance(local, Tensor)
         self.need_finite(local, "loss")
-        self.running = {
-            name: value.detach()
-            for name, value in {"loss": local, **parts, "top1": 100 * right}.items()
-        }
+        self.running = {name: part.detach() for name, part in {"loss": local, **parts}.items()}
+        # Of the answer of all streams, as on the validation clips.
+        self.running["recognition"] = F.cross_entropy(answer, batch.label)
+        self.running["top1"] = 100 * right
         self.log_parts("train", self.running, batch)
         factors = shares(*counts, device=self.device)
         loss = sum(w * f * part for w, f, part in zip(weights, factors, losses, strict=True))

@@ -37,13 +37,15 @@ def draw_class_accuracy(
     class_names: Sequence[str],
     *,
     baseline: npt.ArrayLike | None = None,
-    labels: tuple[str, str] = ("this run", "baseline"),
+    labels: Sequence[str] = ("this run", "baseline"),
+    clips: Sequence[int] | None = None,
     title: str = "",
 ) -> Figure:
     """Draw the accuracy (K,) of each class in percent as bars, the best on top; NaN is left out.
 
     The number stands on the right of each, and that of the ``baseline`` (K,), drawn as a mark;
-    ``labels`` names both. The figure is as wide as a column.
+    ``labels`` names both. ``clips`` (K,) are written behind the names. The figure is as wide as a
+    column.
 
     Examples
     --------
@@ -78,7 +80,12 @@ def draw_class_accuracy(
             frameon=False,
             fontsize=SMALL_SIZE,
         )
-    axis.set_yticks(places, [class_names[k] for k in order], fontsize=SMALL_SIZE)
+    names = (
+        [f"{name} ({n})" for name, n in zip(class_names, clips, strict=True)]
+        if clips is not None
+        else class_names
+    )
+    axis.set_yticks(places, [names[k] for k in order], fontsize=SMALL_SIZE)
     columns = [(values, INK)] if marks is None else [(values, BLUE), (marks, VERMILION)]
     for column, (numbers, color) in enumerate(columns):
         for place, k in enumerate(order):
@@ -90,7 +97,8 @@ def draw_class_accuracy(
     axis.set_ylim(-0.6, len(order) - 0.4)
     axis.set_xlim(0, 100)
     axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)
-    axis.set_xlabel("accuracy (%), sorted", fontsize=LABEL_SIZE, color=INK)
+    said = "accuracy (%), sorted" if clips is None else "accuracy (%); in brackets the clips"
+    axis.set_xlabel(said, fontsize=LABEL_SIZE, color=INK)
     write_title(fig, title, COLUMN_WIDTH)
     return fig
 
@@ -148,12 +156,13 @@ def draw_curves(
 ) -> Figure:
     """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
 
-    Panels for what it holds: the loss of the A-link inference module, the joint loss, the accuracy,
-    the error of predicted poses, times ``scale``, in ``unit``.
+    Panels for what it holds: the reconstruction loss of the A-link inference module, the
+    cross-entropy and the accuracy of recognition, the error of predicted poses, times ``scale``, in
+    ``unit``.
 
     Examples
     --------
-    >>> draw_curves({"joint": {"train/loss": {1: 2.0, 2: 1.5}, "val/loss": {1: 2.1, 2: 1.8}}})
+    >>> draw_curves({"joint": {"train/top1": {1: 20.0, 2: 50.0}, "val/top1": {1: 18.0, 2: 40.0}}})
     <Figure size ...>
     """
     charts = curve_panels(history, unit, scale)
@@ -177,11 +186,11 @@ def draw_curves(
     return fig
 
 
-_LOSSES = {"train": "train/loss", "validation": "val/loss"}
+_RECONSTRUCTION = {"train": "train/reconstruction", "validation": "val/reconstruction"}
 _ERRORS = {"validation": "val/mpjpe", "last pose repeated": "val/zero_velocity"}
 _CHARTS = (
-    ("A-link inference: loss", "aim", _LOSSES),
-    ("joint training: loss", "joint", _LOSSES),
+    ("A-link inference: reconstruction loss", "aim", _RECONSTRUCTION),
+    ("recognition loss", "joint", {"train": "train/recognition", "validation": "val/loss"}),
     ("top-1 (%)", "joint", {"train": "train/top1", "validation": "val/top1"}),
     ("prediction error ({})", "joint", _ERRORS),
     ("forecast: loss", "forecast", {"train": "train/loss"}),

@@ -63,7 +63,7 @@ def draw_confusion(
     axis.set_xticks(range(size), class_names, fontsize=fontsize, **turn)
     axis.set_yticks(range(size), class_names, fontsize=fontsize)
     axis.set_xlabel("recognized as", fontsize=LABEL_SIZE, color=INK)
-    axis.set_ylabel("true action (a row: 100%)", fontsize=LABEL_SIZE, color=INK)
+    axis.set_ylabel("true action (rows sum to 100 %)", fontsize=LABEL_SIZE, color=INK)
     if numbers:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             share = shares[row, column]

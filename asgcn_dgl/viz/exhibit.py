@@ -146,11 +146,12 @@ class Exhibit:
         return [(slice(n, n + 1), self.body_links(n)) for n in range(self.num_bodies)]
 
     def body_response(self, body: int, frame: int) -> npt.NDArray[np.floating]:
-        """Return the (V,) responses of a body that lie nearest to a frame."""
+        """Return the (V,) responses of a body: each joint's nearest to a frame, 0 without any."""
         if self.response is None or self.response_frames is None:
             raise ValueError(f"clip {self.name!r} has no feature responses")
-        step = int(np.abs(self.response_frames - frame).argmin())
-        return self.response[body, step]
+        own, away = self.response[body], np.abs(self.response_frames - frame)
+        steps = np.where(own > 0, away[:, None], np.inf).argmin(axis=0)
+        return np.asarray(own[steps, np.arange(own.shape[1])])
 
     def middle(self, body: int) -> int:
         """Return the frame nearest to the middle in which most of a body's joints were seen."""

@@ -58,6 +58,7 @@ _SENDERS = {
 # A panel with more links than this is a clump, as is one with more links than joints.
 _MOST = 25
 _ARROWS = "arrows: from sender to receiver; width: "
+_PATHS = "S-links follow bones, all towards the center or all away from it"
 _ACTIONAL = INK
 # Points: letters of the names beside a matrix.
 _SMALLEST = 4.0
@@ -95,18 +96,18 @@ def draw_structural_links(
     """
     receiver = layout.index(joint)
     operators = structural_operators(layout, max_hop)
-    filled = _heard(layout, operators)[:, :, receiver].any(axis=(0, 2))
-    last = int(np.flatnonzero(filled).max(initial=0)) + 1
+    last = _reach(layout, operators, receiver)
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * last, 4, page_width, names)
     heading = f"S-links of {joint_names(layout)[receiver]} ({layout.name})"
     heading = heading if title is None else title
-    if last < max_hop:
-        heading += f", none longer than {last} hop{'s' if last > 1 else ''}"
     hops = range(1, last + 1)
-    sheet.open(heading, [f"{hop} hop{'s' if hop > 1 else ''}" for hop in hops])
+    sheet.open(heading, [_hops(hop) for hop in hops])
     for hop in hops:
         sheet.draw_hops(hop - 1, receiver, operators, [hop])
-    return sheet.close([_RING, *sheet.legend(_SENDERS)], _ARROWS + "weight")
+    note = _ARROWS + "weight"
+    if last < max_hop:
+        note += f"; {_PATHS}: here none is longer than {_hops(last)} of {max_hop}"
+    return sheet.close([_RING, *sheet.legend(_SENDERS)], note)
 
 
 def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
@@ -121,6 +122,16 @@ def telling_joint(layout: SkeletonLayout, max_hop: int = 4) -> str:
     heard = _heard(layout, structural_operators(layout, max_hop)).sum(axis=3)
     rank = heard.any(axis=1).sum(axis=0), heard.any(axis=0).sum(axis=0), heard.sum(axis=(0, 1))
     return layout.joints[max(range(layout.num_joints), key=lambda k: [each[k] for each in rank])]
+
+
+def _hops(number: int) -> str:
+    return f"{number} hop{'s' if number > 1 else ''}"
+
+
+def _reach(layout: SkeletonLayout, operators: Mapping[str, Any], receiver: int) -> int:
+    """Return the hops of the longest S-links to a joint, at least 1."""
+    filled = _heard(layout, operators)[:, :, receiver].any(axis=(0, 2))
+    return int(np.flatnonzero(filled).max(initial=0)) + 1
 
 
 def _heard(layout: SkeletonLayout, operators: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
@@ -164,13 +175,14 @@ def draw_link_kinds(
     receiver = layout.index(joint)
     matrix = _check_prob(layout, prob).sum(axis=0, keepdims=True)
     operators = structural_operators(layout, max_hop)
-    longer = _heard(layout, operators)[:, 1:, receiver].any()
+    last = _reach(layout, operators, receiver)
+    longer = last > 1
     count = 3 if longer else 2
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * count, 3, page_width, names, widest=1.9)
     passes = threshold is not None and matrix[:, receiver].max() > threshold
     rule = f"p > {threshold:g}" if passes else "the strongest"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
-    reach = "1 hop" if max_hop == 1 else f"up to {max_hop} hops"
+    reach = f"up to {_hops(last)}" if longer else _hops(last)
     reach, rule = (text.replace(" ", "\xa0") for text in (reach, rule))
     bones = [f"(a), (b) skeleton = S-links, {reach}"]
     if longer:
@@ -185,6 +197,8 @@ def draw_link_kinds(
         sheet.draw_hops(1, receiver, operators, range(1, max_hop + 1))
     sheet.draw_actional(count - 1, matrix, _Chosen(receiver, threshold, fallback, _MOST))
     note = _ARROWS + "weight or probability"
+    if last < max_hop:
+        note += f"; {_PATHS}: here up to {_hops(last)} of {max_hop}"
     if threshold is not None and not passes:
         note += f"; dashed: probability ≤ {threshold:g}"
     return sheet.close([_RING, *sheet.legend(_SENDERS | {"A-link": _ACTIONAL})], note)
@@ -312,7 +326,7 @@ class Sheet:
         # Links bend to the side: those along the body beside it, those across it above and below.
         self.span = width + 2 * _ROOM * height, height + 2 * _ROOM * width
         if names:  # room for the joints' numbers, more on a flat body
-            needed = (0.5 + 0.03 * layout.num_joints) * np.clip(self.span[0] / self.span[1], 1, 2)
+            needed = (0.5 + 0.06 * layout.num_joints) * np.clip(self.span[0] / self.span[1], 1, 2)
             narrowest = max(narrowest, min(float(needed), widest))
         self.shape = panel_grid(
             len(points), page_width, columns, narrowest=narrowest, widest=widest
@@ -533,7 +547,8 @@ def draw_links(
         style = (0, (3, 1.5))
         note = f"dashed: ≤ {total.max():.2f}"
     elif len(chosen) > most:
-        note = f"{most} of {len(chosen)} links"
+        every = len(chosen) == len(total) * (len(total) - 1)
+        note = f"{most} of all {len(chosen)} pairs" if every else f"{most} of {len(chosen)} links"
         chosen = chosen[-most:]
     for i, j in chosen:
         if not np.isfinite(points[[i, j]]).all():

@@ -162,7 +162,9 @@ def body_color(body: int) -> str | None:
 
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
-    sides = {"left": LEFT, "right": RIGHT} if layout.mirror else {}
+    sides = {"left": LEFT, "right": RIGHT, "neither": MIDDLE} if layout.mirror else {}
+    if not {*range(layout.num_joints)} - {joint for pair in layout.mirror for joint in pair}:
+        sides.pop("neither", None)
     if bodies > 1:
         sides = {f"body 1: {side}": color for side, color in sides.items()}
     others = {"body 2": SECOND, "body 3": THIRD}
@@ -225,9 +227,12 @@ def number_joints(
     around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     offsets = np.concatenate([radius * around for radius in (8.5, 10.0, 12.0)])
     written = np.empty((0, 2))
-    for joint in np.flatnonzero(np.isfinite(at).all(axis=1)):
+    known = np.flatnonzero(np.isfinite(at).all(axis=1))
+    for joint in known:
         places = at[joint] + offsets
         free = _distance(places, drawn).clip(max=6.0) / 6.0
+        if len(known) > 1:  # a number that is nearer to another joint misleads
+            free -= _distance(places, at[known[known != joint]]) < np.linalg.norm(offsets, axis=1)
         if len(written):
             free = np.minimum(free, _distance(places, written).clip(max=9.0) / 9.0)
         best = int(free.argmax())  # the nearest of those that are as free
@@ -242,6 +247,10 @@ def number_joints(
 def _distance(places: Floats, others: Floats) -> Floats:
     """Return how far each place is from the nearest of others."""
     return np.asarray(np.linalg.norm(places[:, None] - others, axis=-1).min(axis=1))
+
+
+#: What a figure of several times says, since the way that bodies take is not drawn.
+CENTERED = "each panel is centered on its bodies"
 
 
 def missing_note(*stack: Floats) -> str:

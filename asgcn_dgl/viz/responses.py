@@ -25,6 +25,7 @@ from asgcn_dgl.viz.figure import (
     write_title,
 )
 from asgcn_dgl.viz.pose import (
+    CENTERED,
     draw_body,
     flat_pose,
     frame_alike,
@@ -130,7 +131,7 @@ def _sizes(rows: Mapping[str, Sequence[Response]]) -> str:
     kinds = ["one scale" if same else "one scale per body" for same in alike]
     if len(rows) > 1:
         kinds = [f"{kind} in row {number}" for number, kind in enumerate(kinds, start=1)]
-    return f"circle area: magnitude of the joint's features; {', '.join(kinds)}"
+    return f"circle area: magnitude of the joint's features; {', '.join(kinds)}; {CENTERED}"
 
 
 def _check(layout: SkeletonLayout, item: Response) -> npt.NDArray[np.float64]:

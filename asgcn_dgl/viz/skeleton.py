@@ -33,6 +33,7 @@ from asgcn_dgl.viz.figure import (
 )
 from asgcn_dgl.viz.links import Sheet
 from asgcn_dgl.viz.pose import (
+    CENTERED,
     Floats,
     body_color,
     body_legend,
@@ -165,7 +166,8 @@ def draw_strip(
     span = spans(list(points))
     shape = panel_grid(len(chosen), page_width, 8, narrowest=_narrowest(span), widest=1.6)
     height = span_height(span, shape.width) + LINE_HEIGHT
-    fig, axes = panels(len(chosen), shape, height, title=title)
+    fig, axes = panels(len(chosen), shape, height + 0.1, title=title)
+    fig.get_layout_engine().set(h_pad=0.05)  # type: ignore[union-attr, call-arg]
     for column, (axis, number) in enumerate(zip(axes, chosen, strict=True)):
         for body, own in enumerate(points[column]):
             draw_body(axis, layout, own, color=body_color(body), linewidth=1.2)
@@ -181,7 +183,7 @@ def draw_strip(
             )  # fmt: skip
     present = seen.any(axis=(1, 2))
     handles = _body_lines(layout, 1 + int(np.flatnonzero(present).max(initial=0)))
-    write_legend(fig, handles, missing_note(points[:, present]))
+    write_legend(fig, handles, CENTERED, missing_note(points[:, present]))
     return fig
 
 
@@ -263,7 +265,8 @@ def draw_prediction(
         fig,
         legend_of({"true": (GREY, 2.4), "predicted": (ORANGE, 1.0)}),
         "t: the last frame seen; error: mean distance of the joints"
-        + ("" if unit else ", in the unit of the recordings"),
+        + ("" if unit else ", in the unit of the recordings")
+        + f"; {CENTERED}",
         missing and f"true {missing}",
     )
     return fig

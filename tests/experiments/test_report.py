@@ -53,7 +53,8 @@ def test_report_of_a_run(run_dir, tmp_path, capsys):
     (run,) = data["runs"]
     assert np.trace(run["confusion"]) == right and np.sum(run["confusion"]) == 13
     assert run["cards"][0]["value"] == f"{metrics['top1']:.1f} %"
-    assert set(run["curves"]) == {"A-link inference: loss", "joint training: loss", "top-1 (%)"}
+    titles = {"A-link inference: reconstruction loss", "recognition loss", "top-1 (%)"}
+    assert set(run["curves"]) == titles
     assert dict(run["facts"])["Seed"] == "0"
     commands = dict(data["commands"])
     assert commands["Score the test clips again"] == f"asgcn-dgl evaluate {run_dir}"

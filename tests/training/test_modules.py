@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import Clip, SkeletonDataset, collate
@@ -95,6 +96,24 @@ def test_both_phases_run_under_any_trainer(clips, tmp_path):
     assert (restored.class_names, restored.config.clips) == (["a", "b", "c"], prepared)
     found = predict_clip(restored, clips[0])
     assert found.probabilities.shape == (3,) and found.future.shape == (1, 3, 21, 3)
+
+
+def test_the_loss_of_recognition_is_that_of_the_answer_of_all_streams(clips):
+    model = model_of(
+        num_actional=0, future_frames=0, streams=["joint", "bone"], stream_fusion="late"
+    ).eval()
+    batch = next(iter(data_of(model, clips).train_dataloader()))
+    module = JointTraining(model)
+    module.log_parts = lambda *args: None  # without a trainer
+    module.piece_factor = lambda index: 1.0
+    with torch.no_grad():
+        loss = module.training_step(batch, 0)
+        out = model(batch.structure, batch.feat, batch.mask, batch.observed)
+    each = [F.cross_entropy(logits, batch.label) for logits in out.stream_logits]
+    assert loss.item() == pytest.approx(sum(each).item())
+    answer = F.cross_entropy(out.logits, batch.label).item()
+    assert module.running["recognition"].item() == pytest.approx(answer)
+    assert answer < loss.item()
 
 
 def test_a_loader_of_ones_own_will_do(clips):

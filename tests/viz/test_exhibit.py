@@ -48,6 +48,9 @@ def test_parts_of_a_body():
     assert clip.body_links(1)[0, 0, 0] == links[0, 17, 17]
     assert clip.body_response(1, 5).tolist() == response[1, 1].tolist()
     assert clip.body_response(0, 9).tolist() == response[0, 2].tolist()
+    response[0, 2, 4:6] = 0.0  # joints that were missing then
+    response[0, 1, 5] = 0.0
+    assert clip.body_response(0, 9)[3:7].tolist() == [37.0, 21.0, 5.0, 40.0]
     bare = exhibit()
     assert (bare.steps, bare.predicted) == (0, -1)
     with pytest.raises(ValueError, match="has no A-links"):

@@ -79,7 +79,7 @@ def test_structural_links_are_the_operators_rows(name):
 def test_panels_of_hops_without_links_are_left_out():
     fig = viz.draw_structural_links(CHAIN, "knee", max_hop=4)
     assert [axis.get_title() for axis in fig.axes] == ["1 hop"]
-    assert "none longer than 1 hop" in fig.get_suptitle().replace("\n", " ")
+    assert "here none is longer than 1 hop of 4" in notes_of(fig)
     assert len(viz.draw_structural_links(CHAIN, "foot", max_hop=4).axes) == 2
 
 
@@ -131,9 +131,11 @@ def test_panel_with_many_links_says_how_many_there_are():
     prob = np.linspace(0.91, 0.99, 9).reshape(3, 3)
     fig = viz.draw_class_links(CHAIN, {"wave": prob}, most=2)
     assert len(arcs(fig.axes[0])) == 2
-    assert "2 of 6 links" in texts(fig)
+    assert "2 of all 6 pairs" in texts(fig)
     assert "where there are more than 2, the strongest are drawn" in notes_of(fig)
     assert len(arcs(viz.draw_class_links(CHAIN, {"wave": prob}).axes[0])) == CHAIN.num_joints
+    prob[0, 1] = 0.0
+    assert "2 of 5 links" in texts(viz.draw_class_links(CHAIN, {"wave": prob}, most=2))
 
 
 def test_links_of_all_panels_have_one_scale_of_width():
@@ -165,8 +167,11 @@ def test_link_kinds_show_bones_hops_and_actions():
 def test_link_kinds_of_bones_only_are_shown_once():
     fig = viz.draw_link_kinds(CHAIN, "knee", np.full((3, 3), 0.3))
     titles = [axis.get_title().replace("\n", " ") for axis in fig.axes]
-    assert titles == ["(a), (b) skeleton = S-links, up to 4 hops", "(c) A-links, the strongest"]
+    assert titles == ["(a), (b) skeleton = S-links, 1 hop", "(c) A-links, the strongest"]
     assert notes_of(fig).endswith("dashed: probability ≤ 0.9")
+    assert "here up to 1 hop of 4" in notes_of(fig)
+    further = viz.draw_link_kinds(CHAIN, "foot", np.full((3, 3), 0.3), max_hop=4)
+    assert further.axes[1].get_title().replace("\n", " ") == "(b) S-links, up to 2 hops"
 
 
 def test_legends_list_what_is_drawn():
@@ -312,10 +317,10 @@ def test_strip_of_two_bodies_with_missing_joints(rng, tmp_path):
     assert [axis.get_title() for axis in fig.axes] == [f"frame {n}" for n in (0, 6, 13, 19)]
     assert bones_drawn(fig.axes[0]) == [1, 0]
     assert bones_drawn(fig.axes[1]) == [2, 0]
-    assert notes_of(fig) == "joints that were not seen are left out"
+    assert notes_of(fig).endswith("joints that were not seen are left out")
     viz.save_figure(fig, tmp_path / "strip.pdf")
     assert len(viz.draw_strip(CHAIN, poses[0, :2]).axes) == 2
-    assert not viz.draw_strip(CHAIN, poses[0, :2]).legends
+    assert notes_of(viz.draw_strip(CHAIN, poses[0, :2])) == "each panel is centered on its bodies"
     mask[0, 0] = False
     first, second = viz.draw_strip(CHAIN, poses, mask=mask, count=2).axes
     assert [text.get_text() for text in first.texts] == ["not seen"] and not second.texts
@@ -328,17 +333,20 @@ def legend_texts(fig):
 def test_sides_and_bodies_are_told_by_a_legend(rng):
     layout = get_layout("coco17")
     poses = rng.normal(size=(3, 4, 17, 2))
-    assert legend_texts(viz.draw_strip(layout, poses[:1])) == ["left", "right"]
+    sides = ["left", "right", "neither"]
+    assert legend_texts(viz.draw_strip(layout, poses[:1])) == sides
     fig = viz.draw_strip(layout, poses)
-    assert legend_texts(fig) == ["body 1: left", "body 1: right", "body 2", "body 3"]
+    assert legend_texts(fig) == [*(f"body 1: {side}" for side in sides), "body 2", "body 3"]
     lines = [line.get_color() for line in fig.legends[0].get_lines()]
     bones = [item for item in fig.axes[0].collections if isinstance(item, LineCollection)]
     drawn = [{to_hex(color) for color in item.get_colors()} for item in bones]
     assert {color.lower() for color in lines[:2]} <= drawn[0]
-    assert drawn[1:] == [{color.lower()} for color in lines[2:]]
+    assert drawn[1:] == [{color.lower()} for color in lines[3:]]
     for names in (True, False):
         named = legend_texts(viz.draw_skeleton(layout, names=names))
-        assert named == ["left", "right", "center"]
+        assert named == [*sides, "center"]
+    paired = SkeletonLayout.from_bones("pair", [("a", "b")], center="a", mirror=[("a", "b")])
+    assert legend_texts(viz.draw_strip(paired, poses[:1, :, :2])) == ["left", "right"]
     assert legend_texts(viz.draw_skeleton(CHAIN)) == ["center"]
 
 
