@@ -175,31 +175,33 @@ def by_relation(
     x: Tensor, plan: Plan, weight: Tensor, merged: Tensor, take: Tensor, give: Tensor
 ) -> Tensor:
     """Relation by relation, transforming the side with fewer joints; autograd differentiates it."""
-    joints, frames = x.shape[0], x.shape[1] * x.shape[2]
-    matrices, total = weight.unbind(0), x.new_zeros(joints, frames * weight.shape[-1])
+    joints, frames, out_feats = x.shape[0], x.shape[1] * x.shape[2], weight.shape[-1]
     if plan.rows:
-        part = plan.take.times(take, x.flatten(1))
+        part, matrices = plan.take.times(take, x.flatten(1)), weight.unbind(0)
+        sizes = [frames * (end - begin) for _, begin, end in plan.rows]
+        own = [matrices[relation] for relation, _, _ in plan.rows]
+        pieces = part.view(-1, x.shape[-1]).split(sizes)
         if torch.is_grad_enabled():
-            split = [part[begin:end].view(-1, x.shape[-1]) for _, begin, end in plan.rows]
-            pieces = zip(split, plan.rows, strict=True)
-            sent = torch.cat([piece @ matrices[row[0]] for piece, row in pieces])
+            sent = torch.cat([piece @ each for piece, each in zip(pieces, own, strict=True)])
             sent = sent.view(len(part), -1)
         else:
-            sent = _reused(x, len(part), total.shape[1])
-            for relation, begin, end in plan.rows:
-                piece, out = part[begin:end].view(-1, x.shape[-1]), sent[begin:end]
-                torch.mm(piece, matrices[relation], out=out.view(-1, weight.shape[-1]))
+            sent = _reused(x, len(part), frames * out_feats)
+            places = sent.view(-1, out_feats).split(sizes)
+            for piece, each, place in zip(pieces, own, places, strict=True):
+                torch.mm(piece, each, out=place)
         total = plan.give.times(give, sent)
+    else:
+        total = x.new_zeros(joints, frames * out_feats)
     if plan.several:
-        own = x.flatten(1, 2)
+        feat = x.flatten(1, 2)
         if plan.senders is None or plan.receivers is None:
-            total = total.view(joints, frames, weight.shape[-1])
+            total = total.view(joints, frames, out_feats)
             grads = torch.is_grad_enabled()
-            total = total.baddbmm(own, merged) if grads else total.baddbmm_(own, merged)
+            total = total.baddbmm(feat, merged) if grads else total.baddbmm_(feat, merged)
         else:
-            found = torch.bmm(own[plan.senders], merged).flatten(1)
+            found = torch.bmm(feat[plan.senders], merged).flatten(1)
             total = total.index_add(0, plan.receivers, found)
-    return total.view(*x.shape[:-1], weight.shape[-1])
+    return total.view(*x.shape[:-1], out_feats)
 
 
 class BlockConv(torch.autograd.Function):
