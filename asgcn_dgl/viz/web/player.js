@@ -173,7 +173,7 @@ class Player {
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
     const passing = links.filter(({ prob }) => prob > threshold);
-    const none = types.length ? unremarkable(links, Math.max(threshold, USUAL_THRESHOLD)) : "no type is chosen";
+    const none = types.length ? unremarkable(links, Math.max(threshold, USUAL_THRESHOLD)) : "No type is chosen";
     this.scene.links = none ? [] : passing.slice(0, Number(byId("most").value));
     const drawn = this.scene.links.length;
     const facts = [
