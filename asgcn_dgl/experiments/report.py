@@ -41,6 +41,7 @@ from asgcn_dgl.viz.page import Page, Row, write_page
 logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200
+_TIMES = {"warm_up": "A-link inference alone", "joint": "the whole model"}
 
 
 def write_report(
@@ -125,7 +126,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
     return Page(
         title=gallery.run.path.resolve().name,
         subtitle=f"{found['dataset']}, {_split(found['protocol'])} · "
-        f"input: {config.stream.replace('_', ' ')}s · "
+        f"input: {config.stream.replace('_', ' ').replace(' + ', 's, ')}s · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
             Row(
@@ -203,7 +204,7 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None, clips: int) -> dict[
     }
     seconds = found.get("seconds", {}).items()
     if seconds:
-        facts["Time"] = ", ".join(f"{name.replace('_', ' ')} {s:.0f} s" for name, s in seconds)
+        facts["Time"] = ", ".join(f"{_TIMES.get(name, name)} {s:.0f} s" for name, s in seconds)
     return facts
 
 
