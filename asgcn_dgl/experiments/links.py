@@ -43,25 +43,24 @@ def class_links(exhibits: Iterable[Exhibit]) -> dict[int, Floats]:
 def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
     """Return how clips use A-links, see :func:`asgcn_dgl.metrics.link_use`; None without any.
 
-    ``difference`` is that between the actions: the mean over pairs of joints and of classes
-    (:func:`asgcn_dgl.metrics.link_contrast`).
+    All pairs that can be linked count: within each body, and between bodies where links lead from
+    one to another. ``difference`` is that between the actions: the mean over pairs of joints of a
+    body and of classes (:func:`asgcn_dgl.metrics.link_contrast`).
     """
     linked = [exhibit for exhibit in exhibits if exhibit.links is not None]
     if not linked:
         return None
-    apart: dict[int, npt.NDArray[np.bool_]] = {}  # by the number of joints
 
     def pairs(exhibit: Exhibit) -> Iterator[npt.NDArray[np.floating]]:
-        joints = exhibit.layout.num_joints
-        mask = apart.setdefault(joints, ~np.eye(joints, dtype=bool))
-        for body in exhibit.bodies_seen:
-            yield exhibit.body_links(body)[:, mask].T
+        seen = exhibit.mask.any(axis=(1, 2)).repeat(exhibit.layout.num_joints)
+        for bodies, links in exhibit.link_blocks():
+            own = seen.reshape(exhibit.num_bodies, -1)[bodies].ravel()
+            yield links[:, np.outer(own, own) & ~np.eye(len(own), dtype=bool)].T
 
     use = metrics.link_use(chunk for exhibit in linked for chunk in pairs(exhibit))
     one = len({exhibit.layout.num_joints for exhibit in linked}) == 1
-    means = (
-        [links[:, apart[len(links[0])]] for links in class_links(linked).values()] if one else []
-    )
+    apart = ~np.eye(linked[0].layout.num_joints, dtype=bool)
+    means = [links[:, apart] for links in class_links(linked).values()] if one else []
     return {**use, "difference": metrics.link_contrast(means)}
 
 

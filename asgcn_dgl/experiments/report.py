@@ -41,6 +41,7 @@ from asgcn_dgl.viz.page import Page, Row, write_page
 logger = logging.getLogger(__name__)
 
 CLIPS_CARRIED = 200
+_TIMES = {"warm_up": "A-link inference alone", "joint": "the whole model"}
 
 
 def write_report(
@@ -83,7 +84,7 @@ def write_report(
         titles = [str(gallery.run.path) for gallery in galleries]
     errors = _errors(galleries, chosen)
     pages = [
-        replace(page, title=title, cards=_cards(gallery.metrics, error))
+        replace(page, title=title, cards=_cards(gallery.metrics, error, chosen))
         for page, title, gallery, error in zip(pages, titles, galleries, errors, strict=True)
     ]
     subtitle = pages[0].subtitle
@@ -125,7 +126,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
     return Page(
         title=gallery.run.path.resolve().name,
         subtitle=f"{found['dataset']}, {_split(found['protocol'])} · "
-        f"{config.stream.replace('_', ' ')} input · "
+        f"input: {config.stream.replace('_', ' ').replace(' + ', 's, ')}s · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
             Row(
@@ -139,7 +140,7 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
         class_names=gallery.class_names,
         confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
         curves=curve_panels(gallery.history, **error_options(config, unit)),
-        facts=_facts(gallery, use),
+        facts=_facts(gallery, use, len(exhibits)),
         notices=notices,
     )
 
@@ -158,7 +159,9 @@ def _errors(galleries: Sequence[Gallery], unit: Unit) -> list[tuple[str, ...]]:
     return [tuple(next(texts) for _ in pair) for pair in pairs]
 
 
-def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, str, str]]:
+def _cards(
+    found: dict[str, Any], errors: tuple[str, ...], unit: Unit
+) -> list[tuple[str, str, str]]:
     """Return the figures at the top."""
     chance = 100 / len(found["per_class"])
     cards = [
@@ -168,11 +171,12 @@ def _cards(found: dict[str, Any], errors: tuple[str, ...]) -> list[tuple[str, st
     if "top5" in accuracies([found]):
         cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
     if errors:
-        cards.append(("Prediction error", errors[0], f"last pose repeated {errors[1]}"))
+        note = f"last pose repeated {errors[1]}" + ("" if unit.name else "; unit of the recordings")
+        cards.append(("Prediction error", errors[0], note))
     return [*cards, ("Test clips", str(found["clips"]), "")]
 
 
-def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
+def _facts(gallery: Gallery, use: Mapping[str, Any] | None, clips: int) -> dict[str, str]:
     found, config = gallery.metrics, gallery.restored.config
     model = gallery.restored.model
     hops = model.config.max_hop
@@ -185,7 +189,7 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
         types = ", ".join(f"{100 * each['linked']:.0f} %" for each in use["types"])
         facts["Pairs linked"] = (
             f"{100 * use['linked']:.0f} % above 0.50, {100 * use['strong']:.0f} % above 0.90 "
-            "(probability of all types added up)"
+            f"(probability of all types added up; {clips} clips)"
         )
         facts["Pairs linked by one type"] = f"{types} above 0.50 (probability of each alone)"
         facts["Links of two actions"] = (
@@ -193,14 +197,14 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None) -> dict[str, str]:
         )
     facts |= {
         "Data": f"{config.data}, {_split(found['protocol'])}, {found['clips']} test clips",
-        "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference, "
-        f"{config.trainer.epochs} of joint training",
+        "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference alone, "
+        f"{config.trainer.epochs} of the whole model",
         "Seed": str(found["seed"]),
         "Versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
     seconds = found.get("seconds", {}).items()
     if seconds:
-        facts["Time"] = ", ".join(f"{name.replace('_', ' ')} {s:.0f} s" for name, s in seconds)
+        facts["Time"] = ", ".join(f"{_TIMES.get(name, name)} {s:.0f} s" for name, s in seconds)
     return facts
 
 

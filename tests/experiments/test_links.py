@@ -51,3 +51,11 @@ def test_use_of_links_over_clips():
     (warning,) = warnings_of(use)
     assert "all types together link 100 %, type 1 links 75 % of all pairs" in warning
     assert links_used([]) is None and warnings_of(None) == []
+
+
+def test_use_counts_links_between_bodies_as_the_scores_do():
+    clip = exhibit(0, [0.95, 0.0], 3, seen=2)
+    clip.links[1, 0, 21] = 0.8  # from body to body
+    use = links_used([clip])
+    assert use["pairs"] == 42 * 41
+    assert use["linked"] == pytest.approx((2 * 420 + 1) / (42 * 41))

@@ -250,11 +250,36 @@ def test_a_lowered_threshold_is_told(opened):
     opened.until(lambda: "lowered" not in said.text)
     opened.script(code, 120)
     opened.slide("threshold", 0.9)
-    opened.until(lambda: re.match(r"(\d+) of \1 pairs linked above 0.90 ", said.text))
+    alike = r"(\d+) of \1 pairs linked above 0.90: none stands out; none is drawn"
+    opened.until(lambda: re.fullmatch(alike, said.text) and opened.links() == [0, 0])
     opened.id("matrix-panel").find_element("css selector", "summary").click()
     opened.until(lambda: opened.id("alike").is_displayed())
     assert "pairs linked above 0.90: none stands out" in opened.id("alike").text
     assert not opened.all("#strongest li")
+    opened.script(code, 12)
+    opened.until(lambda: said.text.startswith("Almost no link") and opened.links() == [0, 0])
+    assert opened.id("alike").text.startswith("Almost no link")
+    assert not opened.all("#strongest li")
+
+
+def test_links_of_joints_that_are_not_seen(driver, tmp_path):
+    """None is drawn to a joint that the clip never shows; the stage says how many a frame hides."""
+    layout = get_layout("coco17")
+    pos = np.asarray(layout.pose)[None, None] + np.zeros((1, 5, 1, 1))
+    mask = np.ones((1, 5, 17), dtype=bool)
+    mask[0, :, 0] = mask[0, 0, 1] = False
+    links = np.zeros((1, 17, 17))
+    links[0, [0, 1, 3], [2, 2, 4]] = 0.99, 0.97, 0.95
+    clip = viz.Exhibit("clip", layout, pos, mask, links=links)
+    page = viz.Page("clip", "", [viz.Row("clip")], [clip])
+    opened = Report(driver, viz.write_page(tmp_path / "page.html", page))
+    assert opened.id("links-count").text == "2 of 240 pairs linked above 0.90"
+    lost = "nose and left eye not seen in this frame: 1 of 2 links end there"
+    assert opened.id("unseen").text == lost
+    assert opened.links() == [24]  # points of an arrow
+    opened.slide("scrub", 1)
+    opened.until(lambda: opened.links() == [48])
+    assert opened.id("unseen").text == "nose not seen in this frame"
 
 
 def test_links_by_type_and_threshold(opened, gallery):
@@ -280,6 +305,7 @@ def test_links_by_type_and_threshold(opened, gallery):
     opened.until(lambda: opened.links()[1] == 0)
     first.click()
     opened.until(lambda: opened.links() == [0, 0])
+    assert opened.id("links-count").text == "No type is chosen; none is drawn"
     second.click()
     opened.until(lambda: said() == expected([1], 0.21))
     # Only links between joints that are seen in this frame are drawn: 21 points, six of a head.
@@ -326,6 +352,40 @@ def test_predictions_of_two_bodies_stand_outside(opened, two_bodies):
     assert ways[0] @ ways[1] < 0  # away from each other
     text = opened.id("legend").text
     assert "body 1, predicted" in text and "body 2, predicted" in text
+
+
+def test_a_prediction_is_beside_the_truth_in_every_view(opened, gallery):
+    """On the screen it is moved sideways only; over the truth it stands before it."""
+    opened.go(next(e.name for e in gallery.exhibits(range(13)) if e.num_bodies == 1))
+    opened.id("to-future").click()
+    pixels = (
+        "const {scene} = window.report; const points = scene.predicted; if (!points) return [];"
+        "return [scene.pixels(), scene.pixels(points), scene.pixels(scene.moved(points))]"
+        ".map((all) => all.map((at) => at ?? [NaN, NaN]))"
+    )
+
+    def placed(beside):
+        found = [np.array(each) for each in opened.script(pixels)]
+        if not found:
+            return False
+        true, raw, moved = found
+        sideways, down = (moved - raw).T
+        apart = np.nanmin(moved[:, 0]) > np.nanmax(true[:, 0])
+        return np.nanmax(abs(down)) < 1 and (apart if beside else np.nanmax(abs(sideways)) < 1)
+
+    opened.until(lambda: placed(False))
+    assert np.dot(*opened.script("const s = window.report.scene;"
+                                 "return [s.shifts[0], Object.values(s.eye)]")) > 0  # fmt: skip
+    opened.id("future-beside").click()
+    opened.until(lambda: placed(True))
+    for view in ("side", "top", "front"):
+        opened.all(f"[data-view={view}]")[0].click()
+        opened.until(lambda: placed(True))
+    before = opened.script("return window.report.scene.shifts[0]")
+    scene = opened.id("scene")
+    ActionChains(opened.driver).drag_and_drop_by_offset(scene, 120, 0).perform()
+    opened.until(lambda: opened.script("return window.report.scene.shifts[0]") != before)
+    opened.until(lambda: placed(True))
 
 
 def joints_on_stage(opened):
@@ -471,13 +531,18 @@ def test_predicted_bodies_keep_clear_of_names_and_controls(driver, width, page, 
         return all(low < x < high for x in opened.script(predicted))
 
     opened.until(clear)
+    ends = opened.id("stage").rect["x"] + leaders(opened)[:, 1, 0]
+    far = abs(ends[:, None] - np.array(opened.script(predicted))).min(axis=1)
+    assert len(ends) and far.max() < 3  # the lines of names end at predicted joints
     assert opened.id("frame").text.endswith("predicted +1")
     assert [opened.id(name).rect for name in controls] == before
 
 
 def test_links_are_told_by_body(opened, two_bodies):
+    opened.slide("threshold", 0.77)
     opened.go(two_bodies.name)
-    opened.slide("threshold", 0.05)
+    assert opened.id("threshold-value").text != "0.77"  # it was set for another clip
+    opened.slide("threshold", 0.1)
     opened.until(lambda: " in body 1" in opened.id("links-count").text)
     shares = re.findall(r"(\d+) in body", opened.id("links-count").text)
     assert sum(map(int, shares)) == 10
@@ -485,7 +550,7 @@ def test_links_are_told_by_body(opened, two_bodies):
 
 
 def test_the_strongest_links_are_drawn_first(opened):
-    opened.slide("threshold", 0.05)
+    opened.slide("threshold", 0.1)
     for most in (3, 12):
         opened.slide("most", most)
         opened.until(lambda n=most: f"the {n} strongest" in opened.id("links-count").text)
@@ -539,7 +604,10 @@ def test_two_runs_are_compared(driver, run_dir, baseline_dir, gallery, tmp_path)
     first, second = opened.all("#run-buttons button")
     assert (first.text, second.text) == ("tiny", "baseline")
     assert opened.id("links-controls").is_displayed()
+    opened.all("#confusion button")[0].click()
+    assert not opened.id("clips-count").text.startswith("13 of 13")
     second.click()
+    assert opened.id("clips-count").text.startswith("13 of 13")  # the cell was of the first run
     opened.until(lambda: opened.id("viewer").get_attribute("data-run") == "1")
     assert not opened.id("links-controls").is_displayed()
     cells = [cell.text for cell in opened.all("#confusion button")]
@@ -714,6 +782,17 @@ def test_planar_clips_are_drawn_flat(driver, tmp_path):
     opened.until(lambda: opened.script("return window.report.scene.scale") == scale)
     middle = ScrollOrigin.from_element(opened.id("scene"))
     high = [y for _, _, y in joints_on_stage(opened)]
+    ActionChains(driver).scroll_from_origin(middle, 0, -1).perform()
+    assert opened.script("return window.report.scene.scale") == scale  # not without the focus
+    drag = ActionChains(driver).drag_and_drop_by_offset
+    before = np.array([at for _, *at in joints_on_stage(opened)])
+    drag(opened.id("scene"), 60, -20).perform()
+
+    def moved():
+        way = np.array([at for _, *at in joints_on_stage(opened)]) - before
+        return np.allclose(way, [60, -20], atol=1)
+
+    opened.until(moved)
     ActionChains(driver).scroll_from_origin(middle, 0, -100).perform()
     opened.until(lambda: np.ptp([y for _, _, y in joints_on_stage(opened)]) > 1.05 * np.ptp(high))
     opened.slide("scrub", 2)

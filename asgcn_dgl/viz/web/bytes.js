@@ -56,6 +56,8 @@ class Clip {
     clip.joints = clip.skeleton.joints.length;
     clip.size = clip.bodies * clip.joints;
     clip.pos = await readMotion(facts.pos, clip.size * 3);
+    clip.shown = Array.from({ length: clip.size }, (_, joint) =>
+      clip.frames.some((_, frame) => clip.pos[3 * (frame * clip.size + joint)] !== MISSING));
     clip.models = await Promise.all(facts.models.map((model) => readModel(model, clip.size * 3)));
     return clip.use(0);
   }
@@ -119,15 +121,14 @@ class Clip {
   unseen(frame) {
     const pose = this.pose(frame);
     const words = [];
-    const joints = [];
     for (let body = 0; body < this.bodies; body++) {
       const lost = [...pose.keys()].filter((joint) => !pose[joint] && this.bodyOf(joint) === body);
-      if (lost.length === this.joints && this.bodies > 1) words.push(`body ${body + 1}`);
-      else joints.push(...lost);
+      const of = this.bodies > 1 ? ` of body ${body + 1}` : "";
+      if (lost.length === this.joints && of) words.push(`body ${body + 1}`);
+      else if (lost.length > MOST_NAMED) words.push(`${lost.length} joints${of}`);
+      else if (lost.length) words.push(lost.map((joint) => this.jointName(joint, true)).join(" and ") + of);
     }
-    if (joints.length > MOST_NAMED) words.push(`${joints.length} joints`);
-    else words.push(...joints.map((joint) => this.jointName(joint)));
-    return words.join(" and ");
+    return words.join(", ");
   }
 
   /** The body that a joint belongs to. */
@@ -141,14 +142,15 @@ class Clip {
     return bodyKnown ? name : `${name}, body ${this.bodyOf(joint) + 1}`;
   }
 
-  /** Links of the types that are on, the most probable first: {receiver, sender, type, prob}. */
+  /** Links of the types that are on, between joints seen in any frame, the most probable first: {receiver, sender, type, prob}. */
   allLinks(types) {
+    if (!this.links) return [];
     const { blocks, size, values } = this.links;
     const found = [];
     for (let block = 0; block < blocks; block++) {
       for (let i = 0; i < size; i++) {
         for (let j = 0; j < size; j++) {
-          if (i === j) continue;
+          if (i === j || !this.shown[block * size + i] || !this.shown[block * size + j]) continue;
           let prob = 0, type = -1, best = -1;
           for (const c of types) {
             const value = values[((block * this.links.types + c) * size + i) * size + j] / 255;

@@ -23,6 +23,7 @@ byId("facts").replaceChildren(...named, ...facts.map((name) => {
   const cells = same ? [make("td", { colSpan: values.length }, values[0])] : values.map((value) => make("td", {}, value));
   return make("tr", {}, make("th", { scope: "row" }, name), ...cells);
 }));
+byId("words-panel").hidden = !data.runs[0].cards.length; // without a model
 byId("commands").replaceChildren(...data.commands.flatMap(([text, command]) =>
   [make("h3", {}, text), make("pre", { tabIndex: 0 }, command)]));
 

@@ -42,7 +42,9 @@ class Names {
 
   /** Write the names in a column on either side, each with a line to its joint, as many as find room. */
   draw() {
-    const pixels = byId("show-names").checked ? this.scene.pixels() : [];
+    const { beside, predicted, pose } = this.scene;
+    const points = pose && [...pose, ...(beside && predicted ? this.scene.moved(predicted) : [])]; // bodies, predicted ones
+    const pixels = byId("show-names").checked ? this.scene.pixels(points) : [];
     const state = pixels.map((at) => (at ? at.map(Math.round).join() : "")).join(" ");
     if (state === this.shown) return;
     this.shown = state;
@@ -54,11 +56,14 @@ class Names {
       const column = joints.slice(0, Math.floor(height / LEAST_HEIGHT)).sort((a, b) => pixels[a][1] - pixels[b][1]);
       const places = spread(column.map((joint) => pixels[joint][1]), height);
       const x = side ? width - margin : margin;
-      const fill = joints.length ? color(bodyColor(clip.bodyOf(joints[0]), "left")) : ""; // a column is of one body
+      if (!joints.length) return;
+      const body = clip.bodyOf(joints[0]); // a column is of one
+      const fill = color(bodyColor(body % clip.bodies, "left"));
+      const stroke = body < clip.bodies ? fill : color(futureColor(body - clip.bodies));
       uncross(x, places, column, pixels);
       column.forEach((joint, k) => {
         const [toX, toY] = pixels[joint];
-        parts.push(shape("line", { x1: x, y1: places[k], x2: toX, y2: toY, stroke: fill }),
+        parts.push(shape("line", { x1: x, y1: places[k], x2: toX, y2: toY, stroke }),
           shape("text", { x: x + (side ? 3 : -3), y: places[k], fill, "text-anchor": side ? "start" : "end" }, clip.jointName(joint, true)));
       });
     });
@@ -70,7 +75,7 @@ class Names {
     const across = (joint) => pixels[joint][0];
     const seen = [...pixels.keys()].filter((joint) => pixels[joint]).sort((a, b) => across(a) - across(b));
     const middle = (joints) => joints.reduce((sum, joint) => sum + across(joint), 0) / joints.length;
-    const bodies = Array.from({ length: this.scene.clip.bodies }, (_, body) =>
+    const bodies = Array.from({ length: pixels.length / this.scene.clip.joints }, (_, body) =>
       seen.filter((joint) => this.scene.clip.bodyOf(joint) === body))
       .filter(({ length }) => length).sort((a, b) => middle(a) - middle(b));
     if (bodies.length > 1) return [bodies[0], bodies.at(-1)];

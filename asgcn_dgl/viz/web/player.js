@@ -2,6 +2,7 @@
 
 const FRAMES_PER_SECOND = 30;
 const USUAL_THRESHOLD = 0.9;
+const LEAST = 0.1; // below it there is hardly a link
 const WEAK_LINKS_SHOWN = 20;
 const LINKS_LISTED = 24;
 const COLORED_BODIES = 3;
@@ -53,6 +54,7 @@ class Player {
     if (asked !== this.asked) return; // another clip was chosen meanwhile
     this.clip = this.clips.get(place);
     this.frame = 0;
+    this.thresholdSet = false;
     await this.use(this.run);
     byId("viewer").dataset.clip = this.clip.name;
   }
@@ -114,22 +116,21 @@ class Player {
     scrub.parentElement.style.setProperty("--future-from", clip.futureStart / (clip.length - 1));
     if (clip.links && byId("link-types").children.length !== clip.links.types) this.offerTypes();
     if (clip.links) this.offerMatrices();
-    if (clip.links && !this.thresholdSet) {
-      const links = clip.allLinks(this.types());
-      this.strongest = links[0]?.prob ?? 0;
-      const weakest = links[Math.min(WEAK_LINKS_SHOWN, links.length) - 1]?.prob ?? 0;
-      byId("threshold").value = this.strongest > USUAL_THRESHOLD ? USUAL_THRESHOLD : Math.floor(100 * weakest) / 100;
-    }
     const of = (body, what) => (clip.bodies > 1 ? `body ${body + 1}, ${what}` : what);
     const bodies = [...Array(Math.min(clip.bodies, COLORED_BODIES)).keys()];
+    const paired = 2 * clip.skeleton.left.length;
+    const sides = paired ? ["left", "right", ...(paired < clip.joints ? ["neither"] : [])] : [];
     byId("legend").replaceChildren(
-      ...(clip.skeleton.left.length ? ["left", "right"].map((side) => swatch(of(0, side), `body-${side}`)) : []),
+      ...sides.map((side) => swatch(of(0, side), `body-${side === "neither" ? "middle" : side}`)),
       ...bodies.slice(1).map((body) => swatch(`body ${body + 1}`, bodyColor(body))),
       ...(clip.future ? bodies.map((body) => swatch(of(body, "predicted"), futureColor(body))) : []),
       ...(clip.response ? [swatch("feature response", "response")] : []),
     );
+    byId("how").textContent = clip.flat
+      ? "Drag moves, the wheel zooms after a click. Point at a joint for its name. Keys: + −, space."
+      : "Drag turns, the wheel zooms after a click. Point at a joint for its name. Keys: arrows, + −, space.";
     byId("key").textContent = [
-      clip.links && "Arrows: A-links, colored by type, from the joint that sends to the joint that receives; thick ones are more probable.",
+      clip.links && "Arrows: A-links, colored by type, from the joint that sends to the joint that receives; the more probable of those drawn are thick.",
       clip.links?.blocks > 1 && "The model infers A-links within each body, none between bodies.",
       clip.response && "Circles: response of the last layer to each joint, larger where it is stronger.",
       clip.future && "The marked end of the timeline: frames that the model predicts.",
@@ -160,17 +161,28 @@ class Player {
   }
 
   chooseLinks() {
+    const types = this.types();
+    const links = this.clip.allLinks(types);
+    const strongest = links[0]?.prob ?? 0;
+    const lowered = !this.thresholdSet && strongest > LEAST && strongest <= USUAL_THRESHOLD;
+    if (!this.thresholdSet) {
+      const weakest = links[Math.min(WEAK_LINKS_SHOWN, links.length) - 1]?.prob;
+      byId("threshold").value = lowered ? Math.floor(100 * weakest) / 100 : USUAL_THRESHOLD; // not below its least
+    }
     const threshold = Number(byId("threshold").value);
     byId("threshold-value").textContent = threshold.toFixed(2);
     byId("most-value").textContent = byId("most").value;
-    const { passing, pairs } = this.scene.choose(this.types(), threshold, Number(byId("most").value));
-    const facts = [];
-    if (!this.thresholdSet && this.clip.links && this.strongest <= USUAL_THRESHOLD) {
-      facts.push(`no link is stronger than ${this.strongest.toFixed(2)}: threshold lowered`);
-    }
-    facts.push(linked(passing, pairs, threshold) + (this.types().length > 1 ? " (types added up)" : ""));
-    if (passing > this.scene.links.length) facts.push(`the ${this.scene.links.length} strongest are drawn`);
-    byId("links-count").textContent = [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
+    const passing = links.filter(({ prob }) => prob > threshold);
+    const none = types.length ? unremarkable(links, Math.max(threshold, USUAL_THRESHOLD)) : "No type is chosen";
+    this.scene.links = none ? [] : passing.slice(0, Number(byId("most").value));
+    const drawn = this.scene.links.length;
+    const facts = [
+      lowered && `no link is stronger than ${strongest.toFixed(2)}: threshold lowered`,
+      linked(passing.length, links.length, threshold) + (types.length > 1 ? " (types added up)" : ""),
+      passing.length > drawn && `the ${drawn} strongest are drawn`,
+    ].filter(Boolean);
+    byId("links-count").textContent =
+      none ? `${none}; none is drawn` : [facts.join(", "), this.bodiesLinked()].filter(Boolean).join(": ");
     return this.draw();
   }
 
@@ -211,7 +223,10 @@ class Player {
     const { clip, frame } = this;
     const after = frame - clip.futureStart + 1;
     const lost = clip.unseen(frame);
-    byId("unseen").textContent = lost && `${lost} not seen in this frame`;
+    const pose = clip.pose(frame);
+    const { links } = this.scene;
+    const hidden = links.filter(({ receiver, sender }) => !pose[receiver] || !pose[sender]).length;
+    byId("unseen").textContent = lost && `${lost} not seen in this frame` + (hidden ? `: ${hidden} of ${links.length} links end there` : "");
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
@@ -289,20 +304,24 @@ class Player {
     const { blocks, types, size } = this.clip.links;
     const links = this.clip.allLinks(type < 0 ? [...Array(types).keys()] : [type])
       .filter(({ receiver }) => Math.floor(receiver / size) === block);
-    const sure = links.filter(({ prob }) => prob > USUAL_THRESHOLD).length;
-    const alike = mostOf(sure, links.length);
-    byId("alike").hidden = !alike;
-    byId("alike").textContent = `${linked(sure, links.length, USUAL_THRESHOLD)}: none stands out.`;
+    const none = unremarkable(links, USUAL_THRESHOLD);
+    byId("alike").hidden = !none;
+    byId("alike").textContent = `${none}.`;
+    const listed = none ? [] : links.slice(0, LINKS_LISTED).filter(({ prob }) => prob > LEAST);
     const name = (joint) => this.clip.jointName(joint, blocks > 1 || this.clip.bodies === 1);
-    byId("strongest").replaceChildren(...(alike ? [] : links.slice(0, LINKS_LISTED)).map(({ receiver, sender, prob }) =>
+    byId("strongest").replaceChildren(...listed.map(({ receiver, sender, prob }) =>
       bar(`${name(sender)} → ${name(receiver)}`, [prob], prob.toFixed(2))));
   }
 }
 
-/** Whether nearly all pairs of joints are linked. */
-const mostOf = (count, pairs) => pairs > 0 && count >= 0.9 * pairs;
-
 const linked = (count, pairs, threshold) => `${count} of ${pairs} pairs linked above ${threshold.toFixed(2)}`;
+
+/** Why none of the links, the strongest first, is worth a look; '' if some are. */
+function unremarkable(links, threshold) {
+  if (!(links[0]?.prob > LEAST)) return `Almost no link: no pair is linked above ${LEAST.toFixed(2)}`;
+  const sure = links.filter(({ prob }) => prob > threshold).length;
+  return sure >= 0.9 * links.length ? `${linked(sure, links.length, threshold)}: none stands out` : "";
+}
 
 /** Offer numbers from 1 to choose from, after other choices. */
 function offerNumbers(id, word, count, others = []) {

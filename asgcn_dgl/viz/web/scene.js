@@ -13,6 +13,8 @@ const VIEWS = {
 const AHEAD = [0, -1, 0];
 /** How far off the camera is. The scene has no perspective, so this only keeps it outside. */
 const AWAY = 10;
+/** Radians by which a drag turns the scene, for a pixel. */
+const DRAGGED = 0.008;
 /** Frames by which the scale is found. */
 const FRAMES_FITTED = 24;
 
@@ -73,20 +75,30 @@ class Scene {
     this.clip = null;
     this.links = [];
     node.addEventListener("wheel", (event) => {
-      if (!this.clip?.flat) return; // plotly does it for the others, and draws no flat clip anew
+      if (!this.clip || document.activeElement !== node) return; // the page scrolls
       event.preventDefault();
-      event.stopPropagation();
       this.zoom(event.deltaY < 0 ? 1.1 : 1 / 1.1);
-    }, { capture: true });
+    });
+    node.addEventListener("pointerdown", (event) => {
+      node.focus({ preventScroll: true });
+      node.setPointerCapture(event.pointerId);
+      this.held = [event.clientX, event.clientY];
+    });
+    node.addEventListener("pointermove", ({ pointerId, clientX, clientY }) => {
+      if (!this.clip || !node.hasPointerCapture(pointerId)) return;
+      const [right, down] = minus([clientX, clientY], this.held);
+      this.held = [clientX, clientY];
+      if (this.clip.flat) this.shift(right, down);
+      else this.rotate(-DRAGGED * right, DRAGGED * down);
+    });
     new ResizeObserver(() => this.clip && this.face()).observe(node);
   }
 
   /** Put a clip on the stage, with room for a prediction beside it if that is wanted. */
   async show(clip, beside) {
-    const shifts = Array.from({ length: clip.bodies }, (_, body) => (beside ? this.aside(clip, body) : [0, 0, 0]));
-    const other = clip !== this.clip || clip.box !== this.box || String(shifts) !== String(this.shifts);
+    const other = clip !== this.clip || clip.box !== this.box || beside !== this.beside;
     const direction = clip === this.clip ? Object.values(this.eye) : this.turned("front", clip);
-    Object.assign(this, { clip, shifts, box: clip.box });
+    Object.assign(this, { clip, beside, box: clip.box, predicted: null });
     const { left, right } = clip.skeleton;
     const side = clip.skeleton.joints.map((_, joint) =>
       left.includes(joint) ? "left" : right.includes(joint) ? "right" : "middle");
@@ -107,14 +119,12 @@ class Scene {
     this.types = clip.links ? clip.links.types : 0;
     this.filled = new Set();
     const axis = (range) => ({ range, visible: false, showspikes: false });
-    this.room = clip.box.map(([low, high], k) =>
-      [low + Math.min(0, ...shifts.map((by) => by[k])), high + Math.max(0, ...shifts.map((by) => by[k]))]);
-    const [x, y, z] = this.room;
-    this.sizes = this.room.map(([low, high]) => high - low);
-    if (other) {
-      this.eye = away(direction);
-      this.scale = this.fitted();
-    }
+    // What is outside is not drawn: there is room wherever a prediction is moved.
+    const spare = clip.future ? 1.2 * Math.hypot(...clip.box.map(([low, high]) => high - low)) : 0;
+    const room = clip.box.map(([low, high]) => [low - spare, high + spare]);
+    const [x, y, z] = room;
+    this.sizes = room.map(([low, high]) => high - low);
+    if (other) this.fit(direction);
     const layout = {
       showlegend: false,
       margin: { l: 0, r: 0, t: 0, b: 0 },
@@ -122,19 +132,11 @@ class Scene {
       scene: {
         xaxis: axis(x), yaxis: axis(y), zaxis: axis(z),
         aspectmode: "manual", aspectratio: this.ratio(),
-        // Bodies beside each other are compared: at another place they must look the same.
-        camera: { eye: this.eye, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 }, projection: { type: "orthographic" } },
-        dragmode: clip.flat ? false : "orbit",
+        camera: this.camera(),
+        dragmode: false,
       },
     };
-    await Plotly.react(this.node, this.traces(), layout, { displayModeBar: false, responsive: true });
-    if (!this.listening) {
-      this.node.on("plotly_relayout", (change) => {
-        if (change["scene.camera"]) this.eye = change["scene.camera"].eye;
-        if (change["scene.aspectratio"]) this.scale = change["scene.aspectratio"].x / this.sizes[0];
-      });
-      this.listening = true;
-    }
+    await Plotly.react(this.node, this.traces(), layout, { displayModeBar: false, responsive: true, scrollZoom: false });
   }
 
   traces() {
@@ -162,7 +164,7 @@ class Scene {
   /** A grid on the ground, which passes below bodies that the scene follows. */
   floor([left, near] = [0, 0]) {
     const to = track();
-    const [[x0, x1], [y0, y1], [ground]] = this.room;
+    const [[x0, x1], [y0, y1], [ground]] = this.box;
     const step = Math.max(x1 - x0, y1 - y0) / 8;
     const level = ground + 1e-3;
     const first = (low, passed) => low + (((-low - passed) % step) + step) % step;
@@ -173,15 +175,6 @@ class Scene {
       [[x0, y, level], [x1, y, level], null].forEach((point) => add(to, point));
     }
     return to;
-  }
-
-  /** Choose the links to draw, the strongest that pass; tell how many of how many pass. */
-  choose(types, threshold, most) {
-    const every = this.clip.links ? this.clip.allLinks(types) : [];
-    const passing = every.filter((link) => link.prob > threshold);
-    this.links = passing.slice(0, most);
-    this.threshold = threshold;
-    return { passing: passing.length, pairs: every.length };
   }
 
   /** Draw a frame. */
@@ -195,8 +188,8 @@ class Scene {
       pose.forEach((point) => add(circles, point));
       sizes = clip.responses(frame).map((value) => 64 * Math.sqrt(value));
     }
-    const predicted = clip.future && options.future ? clip.prediction(frame) : null;
-    const [ghostBones, ghostJoints] = predicted ? this.bodies(this.moved(predicted)) : [track(), track()];
+    this.predicted = clip.future && options.future ? clip.prediction(frame) : null;
+    const [ghostBones, ghostJoints] = this.predicted ? this.bodies(this.moved(this.predicted)) : [track(), track()];
     const floor = clip.follow && !clip.flat ? this.floor(clip.place(frame)) : track();
     const drawn = [floor, bones, joints, circles, ghostBones, ghostJoints, ...this.arrows(pose)];
     // Traces that were and stay empty are left alone: each one costs time.
@@ -235,15 +228,14 @@ class Scene {
     return [bones, joints];
   }
 
-  /** Predicted joints, over the true ones or beside them. */
+  /** Predicted joints, beside the true ones or before them. */
   moved(points) {
     return points.map((point, joint) => point && plus(point, this.shifts[this.clip.bodyOf(joint)]));
   }
 
-  /** The way from a body to the place of its prediction: aside, away from the other bodies. */
-  aside(clip, body) {
-    if (!clip.future) return [0, 0, 0];
-    const right = [Math.cos(clip.turn), -Math.sin(clip.turn), 0];
+  /** How far to the right of a body its prediction is put beside it: away from the other bodies. */
+  aside(body, right) {
+    const { clip } = this;
     const across = (points) => points.filter(Boolean).map((point) => dot(point, right));
     const own = [], others = [];
     for (let frame = clip.futureStart; frame < clip.length; frame++) {
@@ -252,20 +244,20 @@ class Scene {
         others.push(...across(pose.filter((_, joint) => clip.bodyOf(joint) !== body)));
       }
     }
-    if (!own.length) return [0, 0, 0];
+    if (!own.length) return 0;
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const wide = Math.max(Math.max(...own) - Math.min(...own), 0.25 * (clip.box[2][1] - clip.box[2][0]));
-    return scaled(right, 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide));
+    return 1.1 * (others.length && mean(own) < mean(others) ? -wide : wide);
   }
 
-  /** The links as arrows: of each type the stronger half thick, the other thin. */
+  /** The links as arrows: those in the upper half of the probabilities drawn are thick. */
   arrows(pose) {
     const head = 0.03 * Math.max(...this.clip.box.map(([low, high]) => high - low));
     const found = Array.from({ length: 2 * this.types }, track);
-    for (const { receiver, sender, type, prob } of this.links) {
-      if (!pose[receiver] || !pose[sender]) continue;
-      const strong = prob > (1 + this.threshold) / 2;
-      addArrow(found[2 * type + (strong ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat, head);
+    const links = this.links.filter(({ receiver, sender }) => pose[receiver] && pose[sender]);
+    const middle = (links[0]?.prob + links.at(-1)?.prob) / 2;
+    for (const { receiver, sender, type, prob } of links) {
+      addArrow(found[2 * type + (prob >= middle ? 0 : 1)], pose[sender], pose[receiver], this.clip.flat, head);
     }
     return found;
   }
@@ -293,11 +285,9 @@ class Scene {
     for (let frame = 0; frame < clip.length; frame += every) {
       points.push(...clip.pose(frame), ...this.moved(clip.prediction(frame) ?? []));
     }
-    const middle = this.room.map(([low, high]) => (low + high) / 2);
+    const middle = plus(this.middle, this.box.map(([low, high]) => (low + high) / 2));
     const across = 1 - Math.max(0.16, Math.min(0.65, (2 * namesWidth(clip)) / width));
-    const forward = scaled(unitOf(Object.values(this.eye)), -1);
-    const right = unitOf(cross(forward, [0, 0, 1]));
-    const up = cross(right, forward);
+    const [right, up] = this.axes();
     const needed = points.filter(Boolean).map((point) => {
       const [x, y] = [right, up].map((axis) => Math.abs(dot(minus(point, middle), axis)));
       return Math.max((x * height) / width / across, y / 0.9);
@@ -306,15 +296,55 @@ class Scene {
     return 1 / Math.max(most ?? 0, 0.1 * Math.max(...this.sizes));
   }
 
-  /** Look from a direction at all of the bodies. */
-  face(direction = Object.values(this.eye)) {
-    this.eye = away(direction);
-    this.scale = this.fitted();
-    return this.look();
+  /** Directions of the screen: right, up, towards the viewer. */
+  axes() {
+    const near = unitOf(Object.values(this.eye));
+    const right = unitOf(cross([0, 0, 1], near));
+    return [right, cross(near, right), near];
   }
 
-  look() {
-    return Plotly.relayout(this.node, { "scene.camera.eye": this.eye, "scene.aspectratio": this.ratio() });
+  /** Move predictions to where they are seen whole: beside their bodies, or before them. */
+  place() {
+    const [right, up, near] = this.axes();
+    const { bodies, future } = this.clip;
+    const before = 0.5 * Math.max(...this.box.map(([low, high]) => high - low)); // without perspective nothing changes its place
+    const asides = Array.from({ length: bodies }, (_, body) => (this.beside && future ? this.aside(body, right) : 0));
+    this.shifts = asides.map((by) => (this.beside ? scaled(right, by) : scaled(near, before)));
+    const [x, y] = this.shifted;
+    this.middle = plus(scaled(right, x + (Math.min(0, ...asides) + Math.max(0, ...asides)) / 2), scaled(up, y));
+  }
+
+  /** Where the camera stands and what it looks at. */
+  camera() {
+    const point = ([x, y, z]) => ({ x, y, z });
+    const center = scaled(this.middle, this.scale);
+    return {
+      eye: point(plus(Object.values(this.eye), center)), center: point(center), up: point([0, 0, 1]),
+      // Bodies beside each other are compared: at another place they must look the same.
+      projection: { type: "orthographic" },
+    };
+  }
+
+  /** Look from a direction, from where all of the bodies are seen. */
+  fit(direction) {
+    this.eye = away(direction);
+    this.shifted = [0, 0];
+    this.place();
+    this.scale = this.fitted();
+  }
+
+  face(direction = Object.values(this.eye)) {
+    this.fit(direction);
+    return this.look({ "scene.aspectratio": this.ratio() });
+  }
+
+  async look(more = {}) {
+    this.place();
+    await Plotly.relayout(this.node, { "scene.camera": this.camera(), ...more });
+    if (!this.predicted) return;
+    const ghosts = this.bodies(this.moved(this.predicted));
+    const [x, y, z] = ["x", "y", "z"].map((axis) => ghosts.map((to) => to[axis]));
+    await Plotly.restyle(this.node, { x, y, z }, [4, 5]);
   }
 
   /** Turn around the vertical and up or down, in radians. */
@@ -327,8 +357,15 @@ class Scene {
     return this.look();
   }
 
+  /** Move all that is drawn by pixels. */
+  shift(right, down) {
+    const pixel = 2 / (this.node.clientHeight * this.scale);
+    this.shifted = plus(this.shifted, [-pixel * right, pixel * down]);
+    return this.look();
+  }
+
   zoom(factor) {
     this.scale *= factor;
-    return this.look();
+    return this.look({ "scene.aspectratio": this.ratio() });
   }
 }

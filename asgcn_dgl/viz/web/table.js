@@ -39,7 +39,7 @@ class Table {
   use(run) {
     this.run = run;
     this.confusion();
-    this.show();
+    this.set(this.filter.predicted === null ? {} : { label: null, predicted: null }); // a cell was of the other run
   }
 
   /** Which of the runs are right: "both", "none", or a run's number. */
