@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -231,8 +232,11 @@ def _s_links(scene: Scene) -> Figure:
 def _means(exhibits: Iterable[Exhibit], what: str = "") -> str:
     """Return over what A-links are means, and which are not drawn on one body."""
     found = list(exhibits)
-    bodies = " and bodies" if any(len(each.bodies_seen) > 1 for each in found) else ""
-    return f"mean over the clips{bodies}{what}" + _inside(found)
+    counts = sorted(Counter(each.label for each in found).values())
+    clips = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}"
+    bodies = " and all bodies" if any(len(each.bodies_seen) > 1 for each in found) else ""
+    plural = "" if clips == "1" else "s"
+    return f"mean over {clips} clip{plural}{what}{bodies}" + _inside(found)
 
 
 def _inside(exhibits: Iterable[Exhibit]) -> str:
@@ -381,7 +385,7 @@ def _kind(gallery: Gallery) -> str:
 
 
 def _responses_baseline(scene: Scene) -> Figure:
-    title = f"Responses, {_MEAN}: {scene.leader_title(scene.clip)}"
+    title = f"Responses of the last block, {_MEAN}: {scene.leader_title(scene.clip)}"
     return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
 
 
@@ -398,7 +402,8 @@ def _fig9(scene: Scene) -> Figure:
     if against:
         # On a line of its own: both parts are too long for a column.
         heading += f"\n(c) {names[clip.label]}, two models"
-    rows = {f"(a) {scene.leader_title(clip)}": _over_time(scene), heading: second}
+    first = f"Responses of the last block: (a) {scene.leader_title(clip)}"
+    rows = {first: _over_time(scene), heading: second}
     return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 

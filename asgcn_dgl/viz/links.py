@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -180,7 +181,9 @@ def draw_link_kinds(
     count = 3 if longer else 2
     sheet = Sheet(layout, [flat_pose(layout, pose, up)] * count, 3, page_width, names, widest=1.9)
     passes = threshold is not None and matrix[:, receiver].max() > threshold
-    rule = f"p > {threshold:g}" if passes else "the strongest"
+    rule = f"p > {threshold:g}" if passes else f"the {fallback} strongest"
+    if not passes and fallback >= layout.num_joints - 1:
+        rule = "all"
     # Spaces that do not break, so that a title on two lines keeps its equation together.
     reach = f"up to {_hops(last)}" if longer else _hops(last)
     reach, rule = (text.replace(" ", "\xa0") for text in (reach, rule))
@@ -547,15 +550,21 @@ def draw_links(
         style = (0, (3, 1.5))
         note = f"dashed: ≤ {total.max():.2f}"
     elif len(chosen) > most:
-        every = len(chosen) == len(total) * (len(total) - 1)
-        note = f"{most} of all {len(chosen)} pairs" if every else f"{most} of {len(chosen)} links"
+        every = len(total) * (len(total) - 1)
+        note = f"{most} of {len(chosen)} links, {every} pairs"
         chosen = chosen[-most:]
+    chosen = [(i, j) for i, j in chosen if np.isfinite(points[[i, j]]).all()]
     for i, j in chosen:
-        if not np.isfinite(points[[i, j]]).all():
-            continue
+        # Links to one joint part before they reach it, the longer ones farther out.
+        length = np.linalg.norm(points - points[i], axis=1)
+        others = sorted(length[k] for receiver, k in chosen if receiver == i)
+        bend = np.linspace(0.14, 0.32, len(others))[others.index(length[j])]
         kind = int(matrix[:, i, j].argmax()) if len(matrix) > 1 else None
         color = _ACTIONAL if kind is None else _type_color(kind)
-        _draw_arc(axis, points[j], points[i], total[i, j], color, style=style, scale=scale)
+        _draw_arc(
+            axis, points[j], points[i], total[i, j], color, style=style, scale=scale,
+            bend=0.22 if len(others) == 1 else float(bend),
+        )  # fmt: skip
     return note
 
 
@@ -634,6 +643,7 @@ def _draw_arc(
     *,
     style: Any = "-",
     scale: float = 1.0,
+    bend: float = 0.22,
 ) -> None:
     """Draw one link, beside the straight line so that bones and the way back stay visible."""
     width = scale * (_THINNEST + (_THICKEST - _THINNEST) * float(strength))
@@ -645,7 +655,7 @@ def _draw_arc(
             mutation_scale=2 + 2 * scale + width,
             shrinkA=2,
             shrinkB=4,
-            connectionstyle=_bend,  # type: ignore[arg-type]
+            connectionstyle=partial(_bend, bend),  # type: ignore[arg-type]
             linestyle=style,
             linewidth=width,
             color=color,
@@ -657,12 +667,12 @@ def _draw_arc(
 
 
 def _bend(
-    start: Floats, end: Floats, *, shrinkA: float = 0.0, shrinkB: float = 0.0, **_: Any
+    bend: float, start: Floats, end: Floats, *, shrinkA: float = 0.0, shrinkB: float = 0.0, **_: Any
 ) -> Path:
     """Return an arc to the left, in points so dense that it looks smooth, short of its ends."""
     start, end = np.asarray(start), np.asarray(end)
     along = end - start
-    middle = (start + end) / 2 + 0.22 * along[::-1] * [1, -1]
+    middle = (start + end) / 2 + bend * along[::-1] * [1, -1]
     way = np.linspace(0, 1, 65)[:, None]
     arc = (1 - way) ** 2 * start + 2 * way * (1 - way) * middle + way**2 * end
     far = (np.linalg.norm(arc - start, axis=1) >= shrinkA) & (

@@ -225,7 +225,7 @@ def number_joints(
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     turns = np.pi / 4 + np.arange(16) * np.pi / 8
     around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    offsets = np.concatenate([radius * around for radius in (8.5, 10.0, 12.0)])
+    offsets = np.concatenate([radius * around for radius in (7.5, 9.0)])
     written = np.empty((0, 2))
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     for joint in known:

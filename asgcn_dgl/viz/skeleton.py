@@ -183,7 +183,8 @@ def draw_strip(
             )  # fmt: skip
     present = seen.any(axis=(1, 2))
     handles = _body_lines(layout, 1 + int(np.flatnonzero(present).max(initial=0)))
-    write_legend(fig, handles, CENTERED, missing_note(points[:, present]))
+    down = "y points down, as in an image" if up == "-y" and bodies.shape[-1] == 2 else ""
+    write_legend(fig, handles, CENTERED, down, missing_note(points[:, present]))
     return fig
 
 

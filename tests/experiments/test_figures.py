@@ -104,7 +104,7 @@ def test_links_between_bodies_are_said_to_be_left_out(galleries):
             scene.exhibits[place] = scene.clip
         for name in ("a_links", "fig3"):
             heading = FIGURES[name](scene).get_suptitle().replace("\n", " ")
-            assert "mean over the clips and bodies" in heading
+            assert "mean over 1 clip" in heading
             assert ("; links between bodies are not drawn" in heading) == linked, name
     heading = FIGURES["a_links_clip"](scene).get_suptitle().replace("\n", " ")
     assert heading.endswith("; links between bodies are not drawn")
@@ -115,7 +115,7 @@ def test_links_below_the_threshold_are_not_said_to_be_above(galleries):
     for name in ("a_links", "a_links_clip"):
         note = FIGURES[name](scene).legends[0].get_title().get_text().replace("\n", " ")
         assert note.startswith("10 strongest A-links, none of a probability > 0.999999")
-    assert "mean over the clips" in FIGURES["a_links"](scene).get_suptitle()
+    assert "mean over 1 clip of each action" in FIGURES["a_links"](scene).get_suptitle()
     assert "of one clip: " in FIGURES["a_links_clip"](scene).get_suptitle()
 
 

@@ -124,18 +124,20 @@ def test_title_says_what_is_drawn():
     assert title(strong) == "A-links of probability > 0.9"
     assert title(strong, weak).endswith("> 0.9; dashed: the 10 strongest where there are none")
     kinds = viz.draw_link_kinds(CHAIN, "foot", weak).axes[2].get_title()
-    assert "strongest" in kinds and "0.9" not in kinds
+    assert kinds == "(c) A-links, all"
+    kinds = viz.draw_link_kinds(CHAIN, "foot", weak, fallback=1).axes[2].get_title()
+    assert kinds.replace("\n", " ") == "(c) A-links, the 1 strongest"
 
 
 def test_panel_with_many_links_says_how_many_there_are():
     prob = np.linspace(0.91, 0.99, 9).reshape(3, 3)
     fig = viz.draw_class_links(CHAIN, {"wave": prob}, most=2)
     assert len(arcs(fig.axes[0])) == 2
-    assert "2 of all 6 pairs" in texts(fig)
+    assert "2 of 6 links, 6 pairs" in texts(fig)
     assert "where there are more than 2, the strongest are drawn" in notes_of(fig)
     assert len(arcs(viz.draw_class_links(CHAIN, {"wave": prob}).axes[0])) == CHAIN.num_joints
     prob[0, 1] = 0.0
-    assert "2 of 5 links" in texts(viz.draw_class_links(CHAIN, {"wave": prob}, most=2))
+    assert "2 of 5 links, 6 pairs" in texts(viz.draw_class_links(CHAIN, {"wave": prob}, most=2))
 
 
 def test_links_of_all_panels_have_one_scale_of_width():
@@ -167,7 +169,7 @@ def test_link_kinds_show_bones_hops_and_actions():
 def test_link_kinds_of_bones_only_are_shown_once():
     fig = viz.draw_link_kinds(CHAIN, "knee", np.full((3, 3), 0.3))
     titles = [axis.get_title().replace("\n", " ") for axis in fig.axes]
-    assert titles == ["(a), (b) skeleton = S-links, 1 hop", "(c) A-links, the strongest"]
+    assert titles == ["(a), (b) skeleton = S-links, 1 hop", "(c) A-links, all"]
     assert notes_of(fig).endswith("dashed: probability ≤ 0.9")
     assert "here up to 1 hop of 4" in notes_of(fig)
     further = viz.draw_link_kinds(CHAIN, "foot", np.full((3, 3), 0.3), max_hop=4)
