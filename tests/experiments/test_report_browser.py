@@ -274,7 +274,7 @@ def test_links_of_joints_that_are_not_seen(driver, tmp_path):
     page = viz.Page("clip", "", [viz.Row("clip")], [clip])
     opened = Report(driver, viz.write_page(tmp_path / "page.html", page))
     assert opened.id("links-count").text == "2 of 240 pairs linked above 0.90"
-    lost = "nose and left eye not seen in this frame: 1 of 2 links end there"
+    lost = "nose and left eye not seen in this frame, so that 1 of 2 links are not drawn"
     assert opened.id("unseen").text == lost
     assert opened.links() == [24]  # points of an arrow
     opened.slide("scrub", 1)

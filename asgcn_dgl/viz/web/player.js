@@ -126,6 +126,7 @@ class Player {
       ...(clip.future ? bodies.map((body) => swatch(of(body, "predicted"), futureColor(body))) : []),
       ...(clip.response ? [swatch("feature response", "response")] : []),
     );
+    byId("unseen").hidden = [...Array(clip.length).keys()].every((frame) => !clip.unseen(frame));
     byId("how").textContent = clip.flat
       ? "Drag moves, the wheel zooms after a click. Point at a joint for its name. Keys: + −, space."
       : "Drag turns, the wheel zooms after a click. Point at a joint for its name. Keys: arrows, + −, space.";
@@ -226,7 +227,7 @@ class Player {
     const pose = clip.pose(frame);
     const { links } = this.scene;
     const hidden = links.filter(({ receiver, sender }) => !pose[receiver] || !pose[sender]).length;
-    byId("unseen").textContent = lost && `${lost} not seen in this frame` + (hidden ? `: ${hidden} of ${links.length} links end there` : "");
+    byId("unseen").textContent = lost && `${lost} not seen in this frame` + (hidden ? `, so that ${hidden} of ${links.length} links are not drawn` : "");
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${clip.frames[frame]}`);
     byId("frame").textContent =
