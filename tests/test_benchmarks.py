@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from strategies import needs_dgl
 from torch.nn import functional as F
 
 from asgcn_dgl.data import read_ntu
@@ -39,7 +40,7 @@ def test_the_dense_convolution_computes_the_same():
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 def test_the_concatenating_encoder_computes_the_same(reduce):
     layout = get_layout("coco17")
-    graph = GraphBuilder(num_actional=2).batch(layout, [2, 1])
+    graph = GraphBuilder(num_actional=2).structure(layout, [2, 1])
     ours = AIMEncoder(2, 2, num_frames=5, hidden_feats=8, dropout=0.0, reduce=reduce)
     feat = torch.randn(51, 5, 2)
     torch.testing.assert_close(
@@ -49,7 +50,7 @@ def test_the_concatenating_encoder_computes_the_same(reduce):
 
 def test_the_stepwise_decoder_computes_the_same():
     layout = get_layout("coco17")
-    graph = GraphBuilder(num_actional=2).batch(layout, [2])
+    graph = GraphBuilder(num_actional=2).structure(layout, [2])
     ours = AIMDecoder(2, 2, hidden_feats=8)
     feat, links = torch.randn(34, 6, 2), torch.rand(graph.num_edges("actional_1"), 2)
     torch.testing.assert_close(
@@ -74,7 +75,7 @@ def test_the_dense_model_computes_the_same(kind):
                 module.p = 0.0
     rival = DenseModel(ours)
     feat = torch.randn(3, 2, 2, 300, 17)  # (B, M, D, T, V)
-    graph = ours.graph_builder.batch(layout, [2, 2, 2])
+    graph = ours.graph_builder.structure(layout, [2, 2, 2])
     out = ours(graph, feat.permute(0, 1, 4, 3, 2).reshape(-1, 300, 2))
     logits, future = rival(feat)
     torch.testing.assert_close(out.logits, logits, rtol=1e-3, atol=1e-4)
@@ -114,6 +115,7 @@ def test_the_field_by_field_reader_reads_the_same(tmp_path):
             np.testing.assert_allclose(clip.pos[seen], pos[: clip.num_bodies][seen], rtol=1e-6)
 
 
+@needs_dgl  # the any-graph engine is among them
 def test_what_is_timed_runs_and_useful_work_is_counted():
     size = layers.Size(bodies=1, frames=4, feats=8, backward=True)
     bare = layers.Size(1, 4, 8, True, num_actional=0)

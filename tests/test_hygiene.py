@@ -57,7 +57,7 @@ for room in {CORE!r}:
     importlib.import_module("asgcn_dgl." + room)
 from asgcn_dgl.nn import AIMEncoder, ASGConv
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
-graph = GraphBuilder().clip(get_layout("coco17"))
+graph = GraphBuilder().structure(get_layout("coco17"))
 feat = torch.randn(17, 20, 2)
 links = AIMEncoder(2, num_frames=10)(graph, feat)
 assert ASGConv(2, 4)(graph, feat, links.weight).shape == (17, 20, 4)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from strategies import needs_dgl
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "docs" / "tutorials"
 
@@ -49,6 +50,7 @@ def test_a_links(follow):
     assert Path("a_links.png").stat().st_size > 5000
 
 
+@needs_dgl
 def test_asgconv_in_a_gnn(follow):
     errors = follow("asgconv_in_a_gnn")["errors"]
     assert set(errors) == {"mean place", "GraphConv", "ASGConv"}

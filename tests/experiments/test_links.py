@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from strategies import needs_dgl
 
 from asgcn_dgl.experiments.links import class_links, link_matrix, links_used, warnings_of
 from asgcn_dgl.models import ASGCN
@@ -11,6 +12,7 @@ from asgcn_dgl.viz import Exhibit
 LAYOUT = get_layout("hand21")
 
 
+@needs_dgl
 def test_matrix_follows_the_graphs_edges():
     graph = ASGCN(LAYOUT, 2, num_actional=1).graph_builder.batch(LAYOUT, [2])
     source, target = graph.edges(etype="actional_1")
