@@ -177,6 +177,12 @@ class Scene {
     return to;
   }
 
+  /** The median length of a frame's bones on the stage, in pixels. */
+  boneLength(pose) {
+    const lengths = this.bones.filter(([a, b]) => pose[a] && pose[b]).map(([a, b]) => Math.hypot(...minus(pose[a], pose[b])));
+    return ((lengths.sort((a, b) => a - b)[lengths.length >> 1] ?? 0) * this.scale * this.node.clientHeight) / 2;
+  }
+
   /** Draw a frame. */
   async draw(frame, options) {
     const clip = this.clip;
@@ -186,7 +192,8 @@ class Scene {
     let sizes = 1;
     if (options.response && clip.response) {
       pose.forEach((point) => add(circles, point));
-      sizes = clip.responses(frame).map((value) => 64 * Math.sqrt(value));
+      const most = Math.min(64, 3 * this.boneLength(pose));
+      sizes = clip.responses(frame).map((value) => most * Math.sqrt(value));
     }
     this.predicted = clip.future && options.future ? clip.prediction(frame) : null;
     const [ghostBones, ghostJoints] = this.predicted ? this.bodies(this.moved(this.predicted)) : [track(), track()];
