@@ -52,9 +52,9 @@ def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
         return None
 
     def pairs(exhibit: Exhibit) -> Iterator[npt.NDArray[np.floating]]:
-        seen = exhibit.mask.any(axis=(1, 2)).repeat(exhibit.layout.num_joints)
+        seen = np.asarray(exhibit.mask.any(axis=(1, 2)))
         for bodies, links in exhibit.link_blocks():
-            own = seen.reshape(exhibit.num_bodies, -1)[bodies].ravel()
+            own = seen[bodies].repeat(exhibit.layout.num_joints)
             yield links[:, np.outer(own, own) & ~np.eye(len(own), dtype=bool)].T
 
     use = metrics.link_use(chunk for exhibit in linked for chunk in pairs(exhibit))

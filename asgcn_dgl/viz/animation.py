@@ -20,10 +20,8 @@ from asgcn_dgl.viz.figure import (
     GREY,
     INK,
     LABEL_SIZE,
-    LEFT,
     ORANGE,
     PALE,
-    RIGHT,
     SMALL_SIZE,
     TITLE_SIZE,
     legend_of,
@@ -36,6 +34,7 @@ from asgcn_dgl.viz.pose import (
     body_legend,
     draw_body,
     frame_alike,
+    other_bodies,
     project_bodies,
     spans,
 )
@@ -140,10 +139,9 @@ class Stage:
         )
         self.axis = self.fig.add_axes((0.02, 0.11, 0.96, 0.80))
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
-        colors = body_legend(exhibit.layout, 1 + max(exhibit.bodies_seen, default=0))
-        if self.links:  # drawn on bodies of one color each
-            sides = (LEFT, RIGHT)
-            colors = {name: color for name, color in colors.items() if color not in sides}
+        bodies = 1 + max(exhibit.bodies_seen, default=0)
+        # Links are drawn on bodies of one color each.
+        colors = other_bodies(bodies) if self.links else body_legend(exhibit.layout, bodies)
         self.legends = [
             self.fig.legend(
                 handles=legend_of(lines), loc="lower left", bbox_to_anchor=(0.03, 0.075),

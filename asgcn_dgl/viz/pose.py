@@ -162,13 +162,16 @@ def body_color(body: int) -> str | None:
 
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
-    sides = {"left": LEFT, "right": RIGHT, "neither": MIDDLE} if layout.mirror else {}
-    if not {*range(layout.num_joints)} - {joint for pair in layout.mirror for joint in pair}:
-        sides.pop("neither", None)
+    sides, used = {"left": LEFT, "right": RIGHT, "neither": MIDDLE}, side_colors(layout)
+    sides = {name: color for name, color in sides.items() if layout.mirror and color in used}
     if bodies > 1:
         sides = {f"body 1: {side}": color for side, color in sides.items()}
-    others = {"body 2": SECOND, "body 3": THIRD}
-    return sides | dict(list(others.items())[: bodies - 1])
+    return sides | other_bodies(bodies)
+
+
+def other_bodies(bodies: int) -> dict[str, str]:
+    """Return the colors of the bodies after the first, by name."""
+    return dict([("body 2", SECOND), ("body 3", THIRD)][: bodies - 1])
 
 
 def draw_body(

@@ -9,10 +9,11 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from asgcn_dgl import viz
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.viz import animation
 from asgcn_dgl.viz.figure import GREY, SECOND
 
+SIDES = ("left", "right", "neither")
 CHAIN = SkeletonLayout.from_bones(
     "chain", [("hip", "knee"), ("knee", "foot")], center="hip", pose=[[0, 2], [0, 1], [1, 0]]
 )
@@ -61,6 +62,16 @@ def test_frames_show_links_until_and_predictions_from_their_time():
     stage.draw(5)
     assert len(stage.axis.collections) == bodies + 4  # lines and joints of two predicted bodies
     assert stage.bar.texts[0].get_text() == "frame 5 of 5"
+
+
+def test_sides_are_not_told_of_bodies_of_one_color():
+    layout = get_layout("coco17")
+    pos = np.asarray(layout.pose)[None, None] + np.zeros((2, 3, 1, 1))
+    links = np.full((1, 34, 34), 0.5)
+    clip = viz.Exhibit("pair", layout, pos, np.ones((2, 3, 17), dtype=bool), links=links)
+    for drawn, told in ((True, ["body 2"]), (False, [*(f"body 1: {s}" for s in SIDES), "body 2"])):
+        legend, _ = animation.Stage(clip, [], 0.9, drawn, "y").legends
+        assert [text.get_text() for text in legend.get_texts()] == told
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -56,6 +56,7 @@ class Clip {
     clip.joints = clip.skeleton.joints.length;
     clip.size = clip.bodies * clip.joints;
     clip.pos = await readMotion(facts.pos, clip.size * 3);
+    clip.complete = !clip.pos.includes(MISSING);
     clip.shown = Array.from({ length: clip.size }, (_, joint) =>
       clip.frames.some((_, frame) => clip.pos[3 * (frame * clip.size + joint)] !== MISSING));
     clip.models = await Promise.all(facts.models.map((model) => readModel(model, clip.size * 3)));
@@ -117,9 +118,8 @@ class Clip {
     return Array.from(values.subarray(step * this.size, (step + 1) * this.size), (v) => v / 255);
   }
 
-  /** The joints and bodies that a frame lacks, in words; '' without any. */
-  unseen(frame) {
-    const pose = this.pose(frame);
+  /** The joints and bodies that a pose lacks, in words; '' without any. */
+  unseen(pose) {
     const words = [];
     for (let body = 0; body < this.bodies; body++) {
       const lost = [...pose.keys()].filter((joint) => !pose[joint] && this.bodyOf(joint) === body);

@@ -126,7 +126,7 @@ class Player {
       ...(clip.future ? bodies.map((body) => swatch(of(body, "predicted"), futureColor(body))) : []),
       ...(clip.response ? [swatch("feature response", "response")] : []),
     );
-    byId("unseen").hidden = [...Array(clip.length).keys()].every((frame) => !clip.unseen(frame));
+    byId("unseen").hidden = clip.complete;
     byId("how").textContent = clip.flat
       ? "Drag moves, the wheel zooms after a click. Point at a joint for its name. Keys: + −, space."
       : "Drag turns, the wheel zooms after a click. Point at a joint for its name. Keys: arrows, + −, space.";
@@ -223,8 +223,8 @@ class Player {
   tell() {
     const { clip, frame } = this;
     const after = frame - clip.futureStart + 1;
-    const lost = clip.unseen(frame);
     const pose = clip.pose(frame);
+    const lost = clip.unseen(pose);
     const { links } = this.scene;
     const hidden = links.filter(({ receiver, sender }) => !pose[receiver] || !pose[sender]).length;
     byId("unseen").textContent = lost && `${lost} not seen in this frame` + (hidden ? `, so that ${hidden} of ${links.length} links are not drawn` : "");

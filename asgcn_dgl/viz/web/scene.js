@@ -340,13 +340,14 @@ class Scene {
     this.scale = this.fitted();
   }
 
+  /** The same, for the clip that is shown. */
   face(direction = Object.values(this.eye)) {
     this.fit(direction);
     return this.look({ "scene.aspectratio": this.ratio() });
   }
 
+  /** Show the camera, and the predictions at their places, as they are now. */
   async look(more = {}) {
-    this.place();
     await Plotly.relayout(this.node, { "scene.camera": this.camera(), ...more });
     if (!this.predicted) return;
     const ghosts = this.bodies(this.moved(this.predicted));
@@ -361,6 +362,7 @@ class Scene {
     const turn = Math.atan2(y, x) + around;
     const rise = Math.max(-1.5, Math.min(1.5, Math.asin(z / Math.hypot(x, y, z)) + up));
     this.eye = away([Math.cos(rise) * Math.cos(turn), Math.cos(rise) * Math.sin(turn), Math.sin(rise)]);
+    this.place();
     return this.look();
   }
 
@@ -368,6 +370,7 @@ class Scene {
   shift(right, down) {
     const pixel = 2 / (this.node.clientHeight * this.scale);
     this.shifted = plus(this.shifted, [-pixel * right, pixel * down]);
+    this.place();
     return this.look();
   }
 
