@@ -254,41 +254,50 @@ def _on_part(
         assert links is not None and link_weight is not None
         return _add(_linked(x, links, link_weight), bias)
     engine = _engine if _engine != "auto" else _choose(x, structural)
-    if engine not in ("mixed", "product"):
+    whole = engine in ("mixed", "product")
+    if not whole:
         structural = structural.expanded()
-    bones = _bones(builder, part, structural)
-    own = bones.bias()
-    bias = own if bias is None else bias if own is None else bias + own
-    if engine in ("mixed", "product"):
-        operators, weight = bones.dense(), structural.weight.to(x.dtype)
+    key = part.template.key
+    mask = None if structural.masks is None else _of(structural.masks, key, "masks")
+    offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
+    relations = _places(builder, tuple(structural.etypes), "structural_etypes")
+
+    def entries() -> Tensor:
+        value = part.entry.to(weight.dtype)
+        return value if mask is None else value * mask.to(weight.dtype)
+
+    weight = structural.weight
+    dense = None
+    if whole or structural.bias is not None:
+        dense = _dense(part, relations, entries(), offset)
+    if dense is not None and structural.bias is not None:
+        share = dense.sum(dim=-1).t().to(structural.bias.dtype)  # (V, R)
+        own = (share @ structural.bias)[:, None, None]  # (V, 1, 1, O)
+        bias = own if bias is None else bias + own
+    if dense is not None and whole:
         if structural.factors is not None:
-            operators = operators * structural.factors.to(operators.dtype).view(-1, 1, 1)
-            operators = operators.unflatten(0, (-1, len(weight))).sum(dim=0)  # (P, V, V)
-        operators = operators.to(x.dtype)
-        out = (
-            _product(x, operators, weight) if engine == "product" else _mixed(x, operators, weight)
-        )
+            dense = dense * structural.factors.to(dense.dtype).view(-1, 1, 1)
+            dense = dense.unflatten(0, (-1, len(weight))).sum(dim=0)  # (P, V, V)
+        form = _product if engine == "product" else _mixed
+        out = form(x, dense.to(x.dtype), weight.to(x.dtype))
         if links is not None and link_weight is not None:
             out = out + _linked(x, links, link_weight)
         return _add(out, bias)
-    plan = plan_of(builder, part.layout, bones.relations)
-    weight, sources = structural.weight.to(x.dtype), (structural.weight, bones.mask)
+    plan = plan_of(builder, part.layout, relations)
     joined = pair_operators if engine == "pairs" else relation_operators
-    made = kept(
-        lambda: joined(plan, bones.value(), structural.weight),
-        (plan, engine),
-        *(each for each in sources if each is not None),
-    )
+    sources = (weight,) if mask is None else (weight, mask)
+    made = kept(lambda: joined(plan, entries(), weight), (plan, engine), *sources)
+    feat_weight = weight.to(x.dtype)
     if engine == "pairs":
         values, merged = made
-        out = BlockConv.apply(x, plan, values, weight, merged.to(x.dtype), links, link_weight)
+        out = BlockConv.apply(x, plan, values, feat_weight, merged.to(x.dtype), links, link_weight)
     else:
-        out = by_relation(x, plan, weight, *(each.to(x.dtype) for each in made))
+        out = by_relation(x, plan, feat_weight, *(each.to(x.dtype) for each in made))
         if links is not None and link_weight is not None:
             found = _linked(x, links, link_weight)
             out = out + found if torch.is_grad_enabled() else out.add_(found)
-    if bones.offset is not None:
-        out = out + _mixed(x, bones.offset.to(x.dtype), weight[: len(bones.offset)])
+    if offset is not None:
+        out = out + _mixed(x, offset.to(x.dtype), feat_weight[: len(offset)])
     return _add(out, bias)
 
 
@@ -413,47 +422,17 @@ def _find(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[in
 _found = lru_cache(maxsize=256)(_find)
 
 
-@dataclass(frozen=True)
-class _Bones:
-    """Structural operators of one layout for one layer, and which relations they are of."""
-
-    part: Part
-    relations: tuple[int, ...]
-    entry: Tensor
-    mask: Tensor | None
-    offset: Tensor | None
-    relation_bias: Tensor | None
-
-    def value(self) -> Tensor:
-        """Return the operator entries times the masks, (S,)."""
-        return self.entry if self.mask is None else self.entry * self.mask.to(self.entry.dtype)
-
-    def dense(self) -> Tensor:
-        """Return the operators as (R, V, V), offsets included."""
-        joints, all_relations = self.part.layout.num_joints, len(self.part.template.bounds) - 1
-        flat = self.entry.new_zeros(all_relations * joints * joints)
-        dense = flat.scatter(0, self.part.place, self.value()).view(-1, joints, joints)
-        if self.relations != tuple(range(all_relations)):
-            dense = torch.stack([dense[number] for number in self.relations])
-        if self.offset is None:
-            return dense
-        first = dense[: len(self.offset)] + self.offset.to(dense.dtype)
-        return torch.cat([first, dense[len(self.offset) :]])
-
-    def bias(self) -> Tensor | None:
-        """Return what the biases of the relations add, (V, 1, 1, O)."""
-        if self.relation_bias is None:
-            return None
-        share = self.dense().sum(dim=-1)  # (R, V)
-        return (share.t().to(self.relation_bias.dtype) @ self.relation_bias)[:, None, None]
-
-
-def _bones(builder: GraphBuilder, part: Part, structural: Structural) -> _Bones:
-    relations = _places(builder, tuple(structural.etypes), "structural_etypes")
-    entry, key = part.entry.to(structural.weight.dtype), part.template.key
-    mask = None if structural.masks is None else _of(structural.masks, key, "masks")
-    offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
-    return _Bones(part, relations, entry, mask, offset, structural.bias)
+def _dense(part: Part, relations: tuple[int, ...], value: Tensor, offset: Tensor | None) -> Tensor:
+    """Return operator entries (S,) as matrices (R, V, V) of some relations, offsets included."""
+    joints, count = part.layout.num_joints, len(part.template.bounds) - 1
+    flat = value.new_zeros(count * joints * joints)
+    dense = flat.scatter(0, part.place, value).view(-1, joints, joints)
+    if relations != tuple(range(count)):
+        dense = torch.stack([dense[number] for number in relations])
+    if offset is None:
+        return dense
+    first = dense[: len(offset)] + offset.to(dense.dtype)
+    return torch.cat([first, dense[len(offset) :]])
 
 
 def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,62 +24,72 @@ PAIR_LIMIT = 2**26  # and elsewhere, or where they are made by plain operations
 LOG2_E = math.log2(math.e)
 
 
-class Pairs(ABC):
-    """Ordered pairs (receiver i, sender j) of a batch of N joints, E in all."""
+@dataclass(frozen=True)
+class EdgePairs:
+    """Ordered pairs (receiver i, sender j) of a batch of N joints: the E edges of any graph."""
 
-    @abstractmethod
+    num_nodes: int
+    src: Tensor
+    dst: Tensor
+
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
         """Add a feature of the receiver and one of the sender, (N, ...) each: (E, ...)."""
+        return receiver.index_select(0, self.dst) + sender.index_select(0, self.src)
 
-    @abstractmethod
     def product(self, feat: Tensor) -> Tensor:
         """Multiply the features (N, ...) of receiver and sender: (E, ...)."""
+        return feat.index_select(0, self.dst) * feat.index_select(0, self.src)
 
-    @abstractmethod
     def reduce(self, feat: Tensor, how: str) -> Tensor:
         """Mean or maximum of (E, ...) over the senders of each joint, (N, ...); 0 without any."""
+        out = feat.new_zeros(self.num_nodes, *feat.shape[1:])
+        if how == "mean":
+            return self._mean(out.index_add(0, self.dst, feat))
+        index = self.dst.view(-1, *(1,) * (feat.dim() - 1)).expand_as(feat)
+        return out.scatter_reduce(0, index, feat, "amax", include_self=False)
 
-    @abstractmethod
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
         """Return the mean over senders j of A_ij,c ELU(receiver_i + sender_j), (C, N, F).
 
         ``receiver`` and ``sender`` are (C, N, F), the strengths A (E, C).
         """
+        size = len(receiver) * len(self.src)
+        parts = [
+            recomputed(self._weighted_sum, near, far, edge_weight)
+            for near, far in in_pieces(receiver, sender, dim=2, size=size)
+        ]
+        return self._mean(torch.cat(parts, dim=2).transpose(0, 1)).transpose(0, 1)
 
-    @abstractmethod
     def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
         """Return the sum over senders j of A_ij,c sender_j, (C, N, F)."""
+        sent = sender.index_select(1, self.src) * edge_weight.t().unsqueeze(2).to(sender.dtype)
+        return torch.zeros_like(sender).index_add(1, self.dst, sent)
 
+    def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
+        active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))
+        active = active * edge_weight.t().unsqueeze(2).to(active.dtype)
+        return torch.zeros_like(receiver).index_add(1, self.dst, active)
 
-def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
-    """Return the pairs of a batch in the graph's order; of DGL graphs the edges of ``etype``."""
-    structure = structure_of(graph)
-    if structure is not None and etype in structure.builder.actional_etypes:
-        return CompletePairs(structure.num_nodes(), structure.num_pairs, structure.pairs)
-    there = graph.etypes if structure is None else structure.builder.actional_etypes
-    if etype not in there:
-        raise ValueError(
-            f"graph has no edge type {etype!r} that this layer needs; it has {sorted(there)}: "
-            "build it with GraphBuilder and the layer's num_actional, or name the layer's etype"
-        )
-    src, dst = graph.edges(etype=etype, order="eid")
-    return EdgePairs(graph.num_nodes(), src.long(), dst.long())
+    def _mean(self, total: Tensor) -> Tensor:
+        ones = torch.ones_like(self.dst, dtype=total.dtype)
+        degree = ones.new_zeros(self.num_nodes).index_add(0, self.dst, ones).clamp(min=1)
+        return total / degree.view(-1, *(1,) * (total.dim() - 1))
 
 
 @dataclass(frozen=True)
-class CompletePairs(Pairs):
-    """Units that are complete: the pairs of a unit are receiver-major, without loops."""
+class CompletePairs:
+    """The same for units that are complete: pairs are receiver-major, without loops."""
 
     num_nodes: int
     num_pairs: int
     groups: tuple[PairGroup, ...]
 
     def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
-        """See :meth:`Pairs.sum`."""
+        """See :meth:`EdgePairs.sum`."""
         return self._joined(torch.add, receiver, sender)
 
     def product(self, feat: Tensor) -> Tensor:
-        """See :meth:`Pairs.product`."""
+        """See :meth:`EdgePairs.product`."""
         return self._joined(torch.mul, feat, feat)
 
     def _joined(
@@ -93,7 +102,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.edges for group in self.groups], self.num_pairs)
 
     def reduce(self, feat: Tensor, how: str) -> Tensor:
-        """See :meth:`Pairs.reduce`."""
+        """See :meth:`EdgePairs.reduce`."""
         parts = []
         for group in self.groups:
             own = feat if group.edges is None else feat.index_select(0, group.edges)
@@ -105,7 +114,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, [group.rows for group in self.groups], self.num_nodes)
 
     def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """See :meth:`Pairs.average`."""
+        """See :meth:`EdgePairs.average`."""
         parts = []
         for group in self.groups:
             links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
@@ -115,7 +124,7 @@ class CompletePairs(Pairs):
         return self._placed(parts, rows, self.num_nodes, dim=1)
 
     def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """See :meth:`Pairs.mix`."""
+        """See :meth:`EdgePairs.mix`."""
         parts = []
         for group in self.groups:
             links = dense_links(group, edge_weight).transpose(0, 1)
@@ -139,53 +148,22 @@ class CompletePairs(Pairs):
         return out
 
 
-@dataclass(frozen=True)
-class EdgePairs(Pairs):
-    """Pairs as the edges of any graph."""
+Pairs = CompletePairs | EdgePairs
 
-    num_nodes: int
-    src: Tensor
-    dst: Tensor
 
-    def sum(self, receiver: Tensor, sender: Tensor) -> Tensor:
-        """See :meth:`Pairs.sum`."""
-        return receiver.index_select(0, self.dst) + sender.index_select(0, self.src)
-
-    def product(self, feat: Tensor) -> Tensor:
-        """See :meth:`Pairs.product`."""
-        return feat.index_select(0, self.dst) * feat.index_select(0, self.src)
-
-    def reduce(self, feat: Tensor, how: str) -> Tensor:
-        """See :meth:`Pairs.reduce`."""
-        out = feat.new_zeros(self.num_nodes, *feat.shape[1:])
-        if how == "mean":
-            return self._mean(out.index_add(0, self.dst, feat))
-        index = self.dst.view(-1, *(1,) * (feat.dim() - 1)).expand_as(feat)
-        return out.scatter_reduce(0, index, feat, "amax", include_self=False)
-
-    def average(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """See :meth:`Pairs.average`."""
-        size = len(receiver) * len(self.src)
-        parts = [
-            recomputed(self._weighted_sum, near, far, edge_weight)
-            for near, far in in_pieces(receiver, sender, dim=2, size=size)
-        ]
-        return self._mean(torch.cat(parts, dim=2).transpose(0, 1)).transpose(0, 1)
-
-    def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        """See :meth:`Pairs.mix`."""
-        sent = sender.index_select(1, self.src) * edge_weight.t().unsqueeze(2).to(sender.dtype)
-        return torch.zeros_like(sender).index_add(1, self.dst, sent)
-
-    def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))
-        active = active * edge_weight.t().unsqueeze(2).to(active.dtype)
-        return torch.zeros_like(receiver).index_add(1, self.dst, active)
-
-    def _mean(self, total: Tensor) -> Tensor:
-        ones = torch.ones_like(self.dst, dtype=total.dtype)
-        degree = ones.new_zeros(self.num_nodes).index_add(0, self.dst, ones).clamp(min=1)
-        return total / degree.view(-1, *(1,) * (total.dim() - 1))
+def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
+    """Return the pairs of a batch in the graph's order; of DGL graphs the edges of ``etype``."""
+    structure = structure_of(graph)
+    if structure is not None and etype in structure.builder.actional_etypes:
+        return CompletePairs(structure.num_nodes(), structure.num_pairs, structure.pairs)
+    there = graph.etypes if structure is None else structure.builder.actional_etypes
+    if etype not in there:
+        raise ValueError(
+            f"graph has no edge type {etype!r} that this layer needs; it has {sorted(there)}: "
+            "build it with GraphBuilder and the layer's num_actional, or name the layer's etype"
+        )
+    src, dst = graph.edges(etype=etype, order="eid")
+    return EdgePairs(graph.num_nodes(), src.long(), dst.long())
 
 
 def dense_links(group: PairGroup, weight: Tensor) -> Tensor:

@@ -129,12 +129,12 @@ def to_dgl(structure: SkeletonBatch) -> DGLGraph:
         batch_edges[name] = torch.from_numpy(np.add.reduceat(per_body, first_body))
     if builder.num_actional:
         size = clip_joints if builder.across_bodies else joints[kind]
-        sender, receiver = (torch.from_numpy(ends) for ends in _complete(size))
+        ends = structure.pair_nodes()
         per_unit = size * (size - 1)
         per_clip = per_unit if builder.across_bodies else np.add.reduceat(per_unit, first_body)
         for etype in builder.actional_etypes:
             name = (NODE_TYPE, etype, NODE_TYPE)
-            data[name] = (sender, receiver)
+            data[name] = ends
             batch_edges[name] = torch.from_numpy(per_clip)
     graph = dgl.heterograph(data, num_nodes_dict={NODE_TYPE: int(clip_joints.sum())})
     graph.set_batch_num_nodes(torch.from_numpy(clip_joints))
@@ -186,15 +186,3 @@ def _columns(graph: Any, structure: SkeletonBatch) -> list[Any]:
         for name in ("weight", "slot")
     ]
     return nodes + edges
-
-
-def _complete(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return senders and receivers of complete directed graphs of given sizes, receiver-major."""
-    edges = size * (size - 1)
-    within = ranges(edges)
-    fan = np.repeat(np.maximum(size - 1, 1), edges)
-    receiver = within // fan
-    sender = within % fan
-    sender += sender >= receiver
-    start = np.repeat(np.cumsum(size) - size, edges)
-    return sender + start, receiver + start
