@@ -1,10 +1,11 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
-from strategies import ENGINES, chain
+from strategies import ENGINES, chain, needs_dgl
 from torch.nn import functional as F
 
 from asgcn_dgl.models import ASGCN, PRESETS, STGCN
@@ -470,3 +471,23 @@ def test_fixed_bodies_need_unmasked_ones():
         tiny(fixed_bodies=2)
     with pytest.raises(ValueError, match="across_bodies"):
         tiny(fixed_bodies=2, masked=False, across_bodies=True)
+
+
+@needs_dgl
+@pytest.mark.parametrize("across", [False, True])
+def test_graphs_of_users_are_checked_and_give_the_same(across):
+    """What is known of a changed or joined DGL graph is its data, which must fit the model."""
+    import dgl
+
+    model = tiny(across_bodies=across).eval()
+    builder = model.graph_builder
+    structure, feat = batch(model, [1, 2])
+    expected = model(structure, feat)
+    joined = dgl.batch([builder.clip("coco17", bodies) for bodies in (1, 2)])
+    torch.testing.assert_close(model(joined, feat).logits, expected.logits)
+    joined.ndata.pop("structure")
+    with pytest.raises(ValueError, match="carries no ndata"):
+        model(joined, feat)
+    other = replace(builder, across_bodies=not across)
+    with pytest.raises(ValueError, match="A-links of type 1, the model expects"):
+        model(dgl.batch([other.clip("coco17", bodies) for bodies in (1, 2)]), feat)

@@ -13,7 +13,7 @@ from strategies import ENGINES, SUPPLIED, chain, float64, needs_dgl, trees
 
 from asgcn_dgl.nn import AGConv, ASGConv, SGConv
 from asgcn_dgl.nn.encoder import Links
-from asgcn_dgl.ops import blocks, use_engine
+from asgcn_dgl.ops import blocks, link_matrices, use_engine
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 
@@ -584,3 +584,71 @@ def test_features_without_frames_give_none(engine):
 def test_misfits_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(ASGConv(2, 2), GraphBuilder().structure(chain(3)))
+
+
+def on_edges(call):
+    """Call a layer by DGL message passing."""
+    with use_engine("message_passing"):
+        return call()
+
+
+@needs_dgl
+@pytest.mark.parametrize(
+    ("layer", "change", "message"),
+    [
+        ({"max_hop": 2}, lambda graph: None, "no edge type 'root_2' .*name the layer's etypes"),
+        (
+            {"layouts": "coco17"},
+            lambda graph: graph.edges["root_1"].data.pop("slot"),
+            "edge masks need .* edge data 'slot'",
+        ),
+        (
+            {"offsets": "coco17"},
+            lambda graph: graph.ndata.pop("structure"),
+            "offsets need ndata\\['structure'\\]",
+        ),
+        ({"layouts": "hand21"}, lambda graph: None, "none of the layer's 1 layouts with masks"),
+        ({"offsets": "hand21"}, lambda graph: None, "none of the layer's 1 layouts with offsets"),
+    ],
+)
+def test_graphs_that_lack_something_are_named_by_message_passing(layer, change, message):
+    graph = GraphBuilder(max_hop=1, num_actional=0).batch("coco17", [1])
+    change(graph)
+    conv = SGConv(3, 4, **{"max_hop": 1, **layer})
+    with pytest.raises(ValueError, match=message):
+        on_edges(lambda: conv(graph, torch.randn(17, 3)))
+
+
+@needs_dgl
+def test_links_of_a_users_graph_are_not_matrices():
+    """`link_matrices` leaves them as they are, and layers take them."""
+    import dgl
+
+    builder = GraphBuilder(max_hop=1, num_actional=2)
+    graph = dgl.batch([builder.clip("coco17"), builder.clip("coco17")])
+    feat, strength = torch.randn(34, 5, 3), torch.rand(544, 2)
+    links = link_matrices(graph, strength)
+    assert links is strength
+    conv = ASGConv(3, 4, 1, 2)
+    whole = builder.structure("coco17", [1, 1])
+    torch.testing.assert_close(
+        conv(graph, feat, links), conv(whole, feat, link_matrices(whole, strength))
+    )
+
+
+@pytest.mark.parametrize("engine", ["pairs", "relations", "mixed", "product"])
+def test_a_layer_of_fewer_hops_takes_the_graphs_of_more(engine):
+    """Its relations are some of the graph's; the others do not matter."""
+    conv = SGConv(3, 4, 2)
+    feat = torch.randn(25, 6, 3)
+    with use_engine(engine):
+        found, expected = (
+            conv(GraphBuilder(max_hop=hops, num_actional=0).structure("ntu25"), feat)
+            for hops in (4, 2)
+        )
+    torch.testing.assert_close(found, expected)
+
+
+def test_an_unknown_bias_is_refused():
+    with pytest.raises(ValueError, match="bias must be True, False or 'relation', got 'all'"):
+        SGConv(3, 3, bias="all")

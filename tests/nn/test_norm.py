@@ -70,3 +70,14 @@ def test_input_norm_in_evaluation_uses_running_statistics():
         norm.running_var[:, None] + norm.eps
     )
     torch.testing.assert_close(norm(graph, feat), expected)
+
+
+def test_without_momentum_statistics_are_means_over_all_batches():
+    """As torch's norm with momentum None."""
+    ours, torchs = MaskedBatchNorm(3, momentum=None), torch.nn.BatchNorm1d(3, momentum=None)
+    for _ in range(3):
+        feat = torch.randn(6, 4, 3)
+        ours(feat, torch.ones(6, 4, dtype=torch.bool))
+        torchs(feat.view(-1, 3))
+    torch.testing.assert_close(ours.running_mean, torchs.running_mean)
+    torch.testing.assert_close(ours.running_var, torchs.running_var)

@@ -60,3 +60,8 @@ def test_output_needs_no_permutation():
 def test_errors_name_argument_rule_and_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_frame_needs_no_axis_of_time():
+    conv, feat = TemporalConv(3, 4, 5), torch.randn(6, 3)
+    torch.testing.assert_close(conv(None, feat), conv(None, feat.unsqueeze(1))[:, 0])

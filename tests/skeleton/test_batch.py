@@ -144,3 +144,11 @@ def test_bodies_can_be_added_to_the_end_of_each_clip():
     assert uniform.with_bodies(2)[0] is uniform
     with pytest.raises(ValueError, match="num_bodies must be 3"):
         uniform.with_bodies(3)
+
+
+def test_structures_keep_to_the_order_that_they_have():
+    structure = GraphBuilder(num_actional=0).structure("coco17", [1, 2])
+    assert structure.in_graph_order() is structure
+    first = structure.with_joints_first()
+    assert first.with_joints_first() is first
+    assert torch.equal(first.in_graph_order().joint, structure.joint)

@@ -128,3 +128,21 @@ def test_edge_type_names_hold_no_dots():
 def test_errors_name_argument_rule_and_value(call, message):
     with pytest.raises(ValueError, match=message):
         call(GraphBuilder())
+
+
+@pytest.mark.parametrize(
+    ("structure", "message"),
+    [
+        (
+            lambda builder: builder.uniform("coco17", 2, like=torch.zeros(1)),
+            "GraphBuilder.uniform has no DGL graph",
+        ),
+        (
+            lambda builder: builder.structure("coco17").with_joints_first(),
+            "only a structure in the graph's order",
+        ),
+    ],
+)
+def test_structures_without_a_graph_are_named(structure, message):
+    with pytest.raises(ValueError, match=message):
+        structure(GraphBuilder(max_hop=1)).graph  # noqa: B018
