@@ -22,40 +22,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    is_recording,
-    is_there,
-    plain_file,
-    plain_name,
-    shown,
-    stamp_files,
-)
-from asgcn_dgl.data.formats.estimates import (
-    LOOKED_AT,
-    check_options,
-    check_scores,
-    check_splits,
-    choose_layout,
-    estimated_clip,
-    find_classes,
-    is_score,
-    name_facts,
-    ntu_set,
-    numbers_of,
-)
+from asgcn_dgl.data.files import check_memory, is_recording, is_there, plain_name, shown
+from asgcn_dgl.data.formats import estimates
 from asgcn_dgl.data.formats.folder import PublishedSet
-from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
+from asgcn_dgl.data.formats.layout_file import GivenLayout
 from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, names_in_npz
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import unreadable
+from asgcn_dgl.files import plain_file, unreadable
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -95,58 +74,40 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ArrayReader(Reader):
+class ArrayReader(estimates.EstimatesReader):
     """The clips of one pair of files, or of several.
 
-    ``places`` has for each recording its pair and its row, ``lengths`` its frames (0: not known);
-    ``flat``: the third channel is a score.
+    ``places`` has for each recording its pair and its row, ``lengths`` its frames (0: not known).
     """
 
     pairs: tuple[Pair, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
     lengths: tuple[int, ...] = ()
-    flat: bool = False
     padding: str = "zeros"
-    min_score: float = 0.0
-    score: bool = True
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one row and nothing else."""
-        pair, row = self.places[index]
-        path = self.pairs[pair].data
-        place = f"{path} ({self.names[index]})"
-        label = self.labels[index]
-        numbers = name_facts(place, self.names[index], label)
-        pos = self._frames(self.pairs[pair].row(row), self.lengths[index])
-        scores = pos[..., -1] if self.flat else None
-        if scores is not None:
-            check_scores(place, scores)
-        return estimated_clip(
-            self.names[index],
-            self.layout,
-            pos[..., :-1] if self.flat else pos,
-            scores,
-            seen=_moved(pos) if self.pairs[pair].stored and not self.flat else None,
-            min_score=self.min_score,
-            keep_score=self.score,
-            label=label,
-            meta={"path": place, **numbers},
-        )
+        number, row = self.places[index]
+        pair = self.pairs[number]
+        place = f"{pair.data} ({self.names[index]})"
+        pos, score = self.parted(place, self._frames(pair.row(row), self.lengths[index]))
+        moved = _moved(pos) if pair.stored and score is None else None
+        return self.clip(index, place, pos, score, moved)
 
     def _frames(self, pos: np.ndarray, length: int) -> np.ndarray:
         """Return the clip (M, T, V, C) without its padding."""
         if length:
             return pos[:, :length]
-        shown = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
-        pos = pos[:, : int(shown[-1]) + 1 if len(shown) else 1]
+        seen = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
+        pos = pos[:, : int(seen[-1]) + 1 if len(seen) else 1]
         return pos[:, : _period(pos)] if self.padding == "repeat" else pos
 
     def stamp(self) -> object:
         """Options, lengths, sizes and times of all files."""
-        files = [path for pair in self.pairs for path in (pair.data, pair.labels)]
+        paths = [path for pair in self.pairs for path in (pair.data, pair.labels)]
         options = [self.padding, self.min_score, self.score, self.flat, list(self.lengths)]
-        return [*options, stamp_files(files)]
+        return [*options, files.stamp_files(paths)]
 
 
 def open_arrays(
@@ -163,86 +124,88 @@ def open_arrays(
     ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
     ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
-    check_choice("padding", padding, ("zeros", "repeat"))
-    check_options(min_score, score, third)
+    files.check_choice("padding", padding, ("zeros", "repeat"))
+    estimates.check_options(min_score, score, third)
     root = Path(root)
-    found = _pairs(root)
+    folder = root.parent if root.is_file() else root
+    archive = _archive(root)
+    found = _pairs(root) if archive is None else _pairs_of_archive(archive)
     names: list[str] = []
     labels: list[int] = []
     lengths: list[int] = []
     places: list[tuple[int, int]] = []
     parts: list[str] = []
     for number, (part, pair) in enumerate(found.items()):
-        own, classes, frames = _names_and_labels(pair, part)
+        read = _names_and_labels if archive is None else _classes_of_archive
+        own, classes, frames = read(pair, part)
         parts += ["train" if part == "train" else "test"] * len(own)
         names += own
         labels += classes
         lengths += frames
         places += [(number, row) for row in range(len(own))]
     pairs = tuple(found.values())
-    by_name(names, [pairs[pair].labels for pair, _ in places])
+    files.by_name(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
-    folder = root.parent if root.is_file() else root
-    archive = pairs[0].data if pairs[0].stored else None
-    chosen = ntu_set(names) if archive is None else _set_of(archive, labels)
     splits = {}
     if archive is not None or not root.is_file():
-        name = _split_name(folder if archive is None else archive)
-        splits[name] = Split.of(parts)
-    place = str(pairs[0].data)
-    check_splits(place, names, chosen, splits)
-    chosen_layout = choose_layout(place, folder, joints, _LAYOUTS, layout)
-    guessed = layout is None and chosen is None and not has_layout(folder)
-    flat = channels == 3 and is_score(
-        place, third, chosen_layout, _thirds(pairs[0]), guessed and archive is None
+        splits[_split_name(archive or folder)] = Split.of(parts)
+    facts = estimates.described(
+        str(pairs[0].data),
+        folder,
+        names,
+        labels,
+        splits,
+        joints,
+        _LAYOUTS,
+        layout,
+        third,
+        _thirds(pairs[0]) if channels == 3 else None,
+        None if archive is None else _set_of(archive, labels),
+        certain=archive is not None,
     )
     return ArrayReader(
-        tuple(names),
-        chosen_layout,
-        find_classes(folder, chosen),
-        splits,
-        pairs,
-        tuple(places),
-        tuple(lengths),
-        flat,
-        padding,
-        min_score,
-        score,
-        labels=tuple(labels),
-        numbers=numbers_of(names),
+        **facts,
+        min_score=min_score,
+        score=score,
+        pairs=pairs,
+        places=tuple(places),
+        lengths=tuple(lengths),
+        padding=padding,
     )
+
+
+def _archive(root: Path) -> Path | None:
+    """Return the ``.npz`` that is given, or is in a folder without arrays."""
+    if root.suffix.lower() == ".npz":
+        return root
+    found = [path for path in sorted(root.glob("*.npz")) if is_recording(path)]
+    if not found or any(root.glob("*.npy")):
+        return None
+    return estimates.only_one(root, found, "*.npz")
 
 
 def _pairs(root: Path) -> dict[str, Pair]:
-    found_there = [path for path in sorted(root.glob("*.npz")) if is_recording(path)]
-    archives = [root] if root.suffix.lower() == ".npz" else found_there
-    if archives == [root] or (archives and not any(root.glob("*.npy"))):
-        if len(archives) > 1:
-            raise InputError(
-                f"{root}: {len(archives)} files *.npz in it; give one of them as --root"
-            )
-        return _pairs_of_archive(archives[0])
     if root.is_file():
         part = root.name.partition("_data")[0]
         return {part: _pair(root, root.parent / LABELS.format(part))}
     found = {}
     for part in PARTS:
-        files = [path for name in FILES if is_there(path := root / name.format(part))]
-        if len(files) > 1:
+        arrays = [path for name in FILES if is_there(path := root / name.format(part))]
+        if len(arrays) > 1:
             raise InputError(
-                f"{root}: both {files[0].name} and {files[1].name}; give one of them as --root, or "
-                "move one away"
+                f"{root}: both {arrays[0].name} and {arrays[1].name}; give one of them as --root, "
+                "or move one away"
             )
         labels = root / LABELS.format(part)
-        if not files and is_there(labels):
+        if arrays:
+            found[part] = _pair(arrays[0], labels)
+        elif is_there(labels):
             raise InputError(
                 f"{root}: {labels.name}, but neither {' nor '.join(FILES).format(part, part)}; "
                 "copy it from where the labels are from"
             )
-        if files:
-            found[part] = _pair(files[0], root / LABELS.format(part))
     if not found:
         why = "no train_data.npy or train_data_joint.npy in it" if root.is_dir() else "no folder"
         raise InputError(f"{root}: {why}; give the folder that holds the arrays and their labels")
@@ -277,15 +240,15 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
     return pairs
 
 
-def _classes_of_archive(pair: Pair, part: str) -> list[int]:
-    """Return the classes of rows of ones and zeros."""
+def _classes_of_archive(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
+    """Return names, classes of rows of ones and zeros, and lengths, 0: not known."""
     place = f"{pair.data} (y_{part})"
-    stored = pair.classes
+    stored, clips = pair.classes, pair.shape[0]
     shape = () if stored is None else stored.shape
-    if stored is None or len(shape) != 2 or shape[0] != pair.shape[0] or 0 in shape:
+    if stored is None or len(shape) != 2 or shape[0] != clips or 0 in shape:
         raise InputError(
-            f"{place}: {'not there' if stored is None else shape}, where ({pair.shape[0]}, "
-            f"classes) belongs to x_{part}; make the archive again"
+            f"{place}: {'not there' if stored is None else shape}, where ({clips}, classes) "
+            f"belongs to x_{part}; make the archive again"
         )
     if shape[1] > MAX_CLASSES:
         raise InputError(f"{place}: {shape[1]} classes, of which {MAX_CLASSES} are read")
@@ -297,7 +260,7 @@ def _classes_of_archive(pair: Pair, part: str) -> list[int]:
             f"{place}, row {wrong[0] + 1}: {ones[wrong[0]].sum()} classes, where one should be "
             "above 0; correct it"
         )
-    return ones.argmax(axis=1).tolist()
+    return [f"{part}_{n}" for n in range(clips)], ones.argmax(axis=1).tolist(), [0] * clips
 
 
 def _set_of(archive: Path, labels: Sequence[int]) -> PublishedSet | None:
@@ -352,63 +315,50 @@ def _map(path: Path) -> np.ndarray:
 
 def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
     """Return names, classes and lengths, 0 where these are not known."""
-    if pair.stored is not None:
-        classes = _classes_of_archive(pair, part)
-        return [f"{part}_{number}" for number in range(len(classes))], classes, [0] * len(classes)
-    content = read_pickle(pair.labels)
-    if not isinstance(content, (tuple, list)) or len(content) not in (2, 3):
-        raise InputError(f"{pair.labels}: is no pair of names and labels; make the file again")
-    names, labels, *others = (_list(pair.labels, each) for each in content)
-    count, frames = pair.shape[0], pair.shape[2]
+    path, count, frames = pair.labels, pair.shape[0], pair.shape[2]
+    content = read_pickle(path)
+    if not isinstance(content, tuple | list) or len(content) not in (2, 3):
+        raise InputError(f"{path}: is no pair of names and labels; make the file again")
+    names, labels, *others = (_list(path, each) for each in content)
     if not len(names) == len(labels) == count:
         raise InputError(
-            f"{pair.labels}: {len(names)} names and {len(labels)} labels, but {pair.data.name} has "
+            f"{path}: {len(names)} names and {len(labels)} labels, but {pair.data.name} has "
             f"{count} clips; make the files again"
         )
-    file = pair.labels.parent / LENGTHS.format(part)
+    file = path.parent / LENGTHS.format(part)
     if is_there(file):
         others = [_map(file).tolist()]
     lengths = others[0] if others else [0] * count
     fits = [type(length) is int and bool(others) <= length <= frames for length in lengths]
     if len(fits) != count or not all(fits):
         raise InputError(
-            f"{file if file.is_file() else pair.labels}: lengths of the clips are not {count} "
-            f"whole numbers from 1 to {frames}; make the files again"
+            f"{file if file.is_file() else path}: lengths of the clips are not {count} whole "
+            f"numbers from 1 to {frames}; make the files again"
         )
-    names = _names(pair.labels, names)
-    for number, label in enumerate(labels, start=1):
+    found = []
+    for number, (name, label) in enumerate(zip(names, labels, strict=True), start=1):
+        place = f"{path}, entry {number}"
+        name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+        if not isinstance(name, str):
+            raise InputError(f"{place}: a name that is no text; make the file again")
+        found.append(plain_name(name.removesuffix(".skeleton").removesuffix(".json"), place))
         if not is_label(label):
-            raise InputError(
-                f"{pair.labels}, entry {number}: label {shown(label)} is no class number from 0; "
-                "correct it"
-            )
-    return names, list(labels), list(lengths)
+            raise InputError(f"{place}: label {shown(label)} is no class number from 0; correct it")
+    return found, list(labels), list(lengths)
 
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
     if isinstance(value, PickledArray) and len(value.shape) == 1:
         return value.array.tolist()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple):
         return value
     raise InputError(f"{path}: is no pair of lists, of names and of labels; make the file again")
-
-
-def _names(path: Path, names: Sequence[Any]) -> list[str]:
-    found = []
-    for number, name in enumerate(names, start=1):
-        if isinstance(name, bytes):
-            name = name.decode("utf-8", "replace")
-        if not isinstance(name, str):
-            raise InputError(f"{path}, entry {number}: a name that is no text; make the file again")
-        short = name.removesuffix(".skeleton").removesuffix(".json")
-        found.append(plain_name(short, f"{path}, entry {number}"))
-    return found
 
 
 @np.errstate(invalid="ignore")  # a NaN may signal
 def _thirds(pair: Pair) -> np.ndarray:
     """Return the third channels of a few clips."""
-    rows = np.unique(np.linspace(0, pair.shape[0] - 1, LOOKED_AT).astype(int))
+    rows = np.unique(np.linspace(0, pair.shape[0] - 1, estimates.LOOKED_AT).astype(int))
     return np.concatenate([pair.row(row)[..., 2].ravel() for row in rows.tolist()])
 
 
@@ -430,16 +380,14 @@ def _period(pos: np.ndarray) -> int:
     frames = pos.shape[1]
     flat = np.ascontiguousarray(pos.transpose(1, 0, 2, 3)).reshape(frames, -1)
     starts = np.flatnonzero((flat[2:] == flat[0]).all(axis=1)) + 2
-    for start in starts.tolist():
-        if np.array_equal(flat[start:], flat[: frames - start]):
-            return int(start)
-    return frames
+    whole = (n for n in starts.tolist() if np.array_equal(flat[n:], flat[: frames - n]))
+    return next(whole, frames)
 
 
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
-        archives = [each for each in path.glob("*.npz") if _ARCHIVE.fullmatch(each.stem)]
-        return bool(archives) or any(is_there(path / LABELS.format(part)) for part in PARTS)
+        archives = any(_ARCHIVE.fullmatch(each.stem) for each in path.glob("*.npz"))
+        return archives or any(is_there(path / LABELS.format(part)) for part in PARTS)
     suffix = path.suffix.lower()
     return suffix == ".npy" or (suffix == ".npz" and bool(names_in_npz(path) & _ARRAYS))
 

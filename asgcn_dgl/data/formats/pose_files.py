@@ -11,7 +11,7 @@ Bodies have no identity over time: those of a frame are in no order.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ class PoseFile(NamedTuple):
     path: Path | None
     raw_file: str
     frames: int
-    frame_of: PickledArray | tuple[int, ...]
+    frame_of: PickledArray
 
     def load(self, place: str, name: str, bodies: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Read (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
@@ -54,12 +54,19 @@ class PoseFile(NamedTuple):
                 "folder; unpack PYSKL's kpfiles there"
             )
         found = pose_of(self.path, name)
-        frame_of = self._frame_of(place)
+        frame_of = self.frame_of.array
+        wrong = (frame_of < 0) | (frame_of >= self.frames)
+        if wrong.any():
+            raise InputError(
+                f"{place}: frame {frame_of[wrong][0]} of 'frame_inds' is not one of its "
+                f"{self.frames} frames (from 0); correct it"
+            )
         if len(frame_of) != found.shape[0]:
             raise InputError(
                 f"{place}: 'frame_inds' names frames of {len(frame_of)} bodies, but {self.path} "
                 f"has {found.shape[0]}; get both from the same source"
             )
+        frame_of = frame_of.astype(np.int64)
         poses = found.array.astype(np.float64)
         order = np.lexsort((-poses[..., 2].sum(axis=1), frame_of))
         poses, frame_of = poses[order], frame_of[order]
@@ -71,17 +78,6 @@ class PoseFile(NamedTuple):
         pos, score = np.zeros((*shape, 2)), np.zeros(shape)
         pos[rank, frame_of], score[rank, frame_of] = poses[..., :2], poses[..., 2]
         return pos, score
-
-    def _frame_of(self, place: str) -> np.ndarray:
-        held = self.frame_of
-        values = held.array if isinstance(held, PickledArray) else np.array(held, int)
-        wrong = (values < 0) | (values >= self.frames)
-        if wrong.any():
-            raise InputError(
-                f"{place}: frame {values[wrong][0]} of 'frame_inds' is not one of its "
-                f"{self.frames} frames (from 0); correct it"
-            )
-        return values.astype(np.int64)
 
 
 def pose_file(
@@ -102,24 +98,22 @@ def pose_file(
             f"{place}: 'total_frames' is {shown(frames)}, no number from 1; correct it"
         )
     check_memory(place, 24 * frames, "a clip")
+    frame_of = entry.get("frame_inds")
+    if isinstance(frame_of, list | tuple) and all(
+        type(each) is int and abs(each) < 2**31 for each in frame_of
+    ):
+        frame_of = PickledArray(np.array(frame_of, dtype=np.int64))
+    if (
+        not isinstance(frame_of, PickledArray)
+        or len(frame_of.shape) != 1
+        or frame_of.kind not in "iu"
+    ):
+        raise InputError(
+            f"{place}: 'frame_inds' is no list of whole numbers, one a body; correct it"
+        )
     if raw_file not in known:
         known[raw_file] = find_pose_file(folder, raw_file)
-    return PoseFile(
-        known[raw_file], shown(raw_file), frames, _frame_of(place, entry.get("frame_inds"))
-    )
-
-
-def _frame_of(place: str, value: Any) -> PickledArray | tuple[int, ...]:
-    if isinstance(value, PickledArray):
-        held: PickledArray | tuple[int, ...] = value
-        fits = len(value.shape) == 1 and value.kind in "iu"
-    else:
-        held = tuple(value) if isinstance(value, list | tuple) else ()
-        fits = isinstance(value, list | tuple)
-        fits = fits and all(type(each) is int and abs(each) < 2**31 for each in held)
-    if fits:
-        return held
-    raise InputError(f"{place}: 'frame_inds' is no list of whole numbers, one a body; correct it")
+    return PoseFile(known[raw_file], shown(raw_file), frames, frame_of)
 
 
 def find_pose_file(folder: Path, raw_file: str) -> Path | None:
@@ -180,21 +174,20 @@ def _content(path: Path, size: int, written: int) -> dict[str, Any]:
     }
 
 
-def joints_of(place: Path, files: Sequence[tuple[str, PoseFile]]) -> int:
+def joints_of(place: Path, files: Mapping[str, PoseFile]) -> int:
     """Return the number of joints of the first video whose poses are there."""
-    tried: set[Path] = set()
-    first: InputError | None = None
-    for name, held in files:
+    tried: dict[Path | None, InputError] = {}
+    for name, held in files.items():
         if held.path is None or held.path in tried:
             continue
-        tried.add(held.path)
         try:
             return pose_of(held.path, name).shape[1]
         except InputError as error:
-            first = first or error
-    if first is not None:
-        raise first
+            tried[held.path] = error
+    for error in tried.values():
+        raise error
+    raw_file = next(iter(files.values())).raw_file
     raise InputError(
-        f"{place}: the poses are in {files[0][1].raw_file!r} and other files, none of which is in "
-        "the annotations' folder; unpack PYSKL's kpfiles there"
+        f"{place}: the poses are in {raw_file!r} and other files, none of which is in the "
+        "annotations' folder; unpack PYSKL's kpfiles there"
     )

@@ -211,15 +211,18 @@ def splits_of(name: str, parts: Sequence[str], place: str) -> dict[str, Split]:
         raise InputError(
             f"{place}: {name} is {wrong[:40]!r}, where train, val, test or nothing should be"
         )
-    tests = [part for part in ("test", "val") if part in known] or ["test"]
     if not any(known):
         return {}
     return {
-        name if number == 0 else f"{name}_{test}": Split.of(
-            "test" if part == test else "train" if part == "train" else "" for part in known
-        )
-        for number, test in enumerate(tests)
+        each: Split.of({test: "test", "train": "train"}.get(str(part), "") for part in known)
+        for each, test in named_tests(name, known).items()
     }
+
+
+def named_tests(name: str, parts: Collection[str | None]) -> dict[str, str]:
+    """Return by name of a split the part that tests: ``val`` is a split of its own beside ``test``."""
+    tests = [part for part in ("test", "val") if part in parts] or ["test"]
+    return {f"{name}_{test}" if number else name: test for number, test in enumerate(tests)}
 
 
 def _column(name: str) -> str:
