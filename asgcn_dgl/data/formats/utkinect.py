@@ -78,21 +78,16 @@ def read_spans(path: str | Path, nan_spans: str = "drop") -> list[Span]:
         if key in seen:
             raise InputError(f"{place}: duplicate {key}; remove one")
         seen.add(key)
-    found = []
-    for at, span in enumerate(spans):
-        if span.first >= 0:
-            found.append(span)
-        elif nan_spans == "between":
-            found.append(_between(path, spans, at))
-        else:
+    if nan_spans == "between":
+        return [_between(path, spans, at) for at in range(len(spans))]
+    for span in spans:
+        if span.first < 0:
             logger.warning(
                 "%s, line %d: no frames (NaN) of %s; it is left out (option nan_spans=between "
                 "takes what lies between its neighbors)",
-                path,
-                span.line,
-                span.name,
+                *(path, span.line, span.name),
             )
-    return found
+    return [span for span in spans if span.first >= 0]
 
 
 def _span(place: str, video: str, fields: list[str], line: int) -> Span:
@@ -114,8 +109,10 @@ def _span(place: str, video: str, fields: list[str], line: int) -> Span:
 
 
 def _between(path: str | Path, spans: list[Span], at: int) -> Span:
-    """Return a span without frames with those between its neighbors."""
+    """Return a span; one without frames with those between its neighbors."""
     span = spans[at]
+    if span.first >= 0:
+        return span
     before, after = (spans[at - 1], spans[at + 1]) if 0 < at < len(spans) - 1 else (span, span)
     fits = before.video == after.video == span.video and 0 <= before.last < after.first - 1
     if not fits:
@@ -164,13 +161,21 @@ def read_span(path: str | Path, span: Span | None = None, gaps: str = "keep") ->
     if gaps == "interpolate":
         pos, mask = _regular(path, number, pos, mask)
     return Clip.from_positions(
-        path.stem if span is None else span.name,
+        _name(path, span),
         get_layout("kinectv1_20"),
         pos[None],
         mask[None],
-        -1 if span is None else ACTIONS.index(span.action),
+        _label(span),
         {"path": str(path) if span is None else f"{path} ({span.action})", **_numbers(path)},
     )
+
+
+def _name(path: Path, span: Span | None) -> str:
+    return path.stem if span is None else span.name
+
+
+def _label(span: Span | None) -> int:
+    return -1 if span is None else ACTIONS.index(span.action)
 
 
 def _numbers(path: Path) -> dict[str, int]:
@@ -215,7 +220,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
         labels = root.parent / LABELS
         spans = read_spans(labels, nan_spans) if labels.is_file() else []
         own = [span for span in spans if span.video == root.stem.removeprefix("joints_")]
-        return _reader([root] * max(1, len(own)), own or [None], {}, gaps)
+        return _reader(own or [None], [root] * max(1, len(own)), {}, gaps)
     folder = next((each for each in (root, root / "joints") if (each / LABELS).is_file()), None)
     if folder is None:
         raise InputError(
@@ -223,46 +228,38 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
             "UTKinect-Action3D"
         )
     spans = read_spans(folder / LABELS, nan_spans)
-    videos = list(dict.fromkeys(span.video for span in spans))
-    for video in videos:
-        if not (folder / f"joints_{video}.txt").is_file():
-            raise InputError(
-                f"{folder}: no joints_{video}.txt, which {LABELS} speaks of; copy it from the "
-                "set's source"
-            )
-    listed = {f"joints_{video}.txt" for video in videos}
-    for path in sorted(folder.glob("joints_*.txt")):
-        if path.name not in listed:
-            raise InputError(f"{path}: {LABELS} has no action of it; move it out of the folder")
     if not spans:
         raise InputError(f"{folder / LABELS}: no action in it; copy it again from its source")
+    files = [folder / f"joints_{span.video}.txt" for span in spans]
+    for path in files:
+        if not path.is_file():
+            raise InputError(
+                f"{folder}: no {path.name}, which {LABELS} speaks of; copy it from the set's source"
+            )
+    for path in sorted(folder.glob("joints_*.txt")):
+        if path not in files:
+            raise InputError(f"{path}: {LABELS} has no action of it; move it out of the folder")
     splits = _halves(root, folder, spans)
-    for video in videos:  # one video is left out at a time
+    for video in dict.fromkeys(span.video for span in spans):  # one video is left out at a time
         parts = ("test" if span.video == video else "train" for span in spans)
         splits[f"sequence_{video}"] = Split.of(parts)
-    return _reader([folder / f"joints_{span.video}.txt" for span in spans], spans, splits, gaps)
+    return _reader(spans, files, splits, gaps)
 
 
 def _reader(
-    videos: Sequence[Path],
-    spans: Sequence[Span | None],
-    splits: Mapping[str, Split],
-    gaps: str,
+    spans: Sequence[Span | None], files: Sequence[Path], splits: Mapping[str, Split], gaps: str
 ) -> FolderReader:
     return FolderReader(
-        tuple(
-            path.stem if span is None else span.name
-            for path, span in zip(videos, spans, strict=True)
-        ),
+        tuple(_name(path, span) for path, span in zip(files, spans, strict=True)),
         get_layout("kinectv1_20"),
         ACTIONS,
         splits,
-        tuple(videos),
+        tuple(files),
         read_span,
         {"gaps": gaps},
         tuple({"span": span} for span in spans),
-        labels=tuple(-1 if span is None else ACTIONS.index(span.action) for span in spans),
-        numbers=tuple(UNKNOWN._replace(**_numbers(path)) for path in videos),
+        labels=tuple(map(_label, spans)),
+        numbers=tuple(UNKNOWN._replace(**_numbers(path)) for path in files),
     )
 
 
@@ -284,16 +281,15 @@ def _halves(root: Path, folder: Path, spans: list[Span]) -> dict[str, Split]:
 
 def read_splits(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the subjects that train and those that test from ``tr_te_splits.mat``, (10, 5) each."""
-    found = read_mat(path, ("tr_subjects", "te_subjects"))
-    both = [found.get(name, np.empty((0, 0))) for name in ("tr_subjects", "te_subjects")]
-    if any(subjects.shape != (10, 5) for subjects in both) or not np.array_equal(
-        np.sort(np.concatenate(both, axis=1), axis=1), np.tile(np.arange(1, 11), (10, 1))
-    ):
+    names = ("tr_subjects", "te_subjects")
+    found = read_mat(path, names)
+    train, test = (found.get(name, np.empty((0, 0))) for name in names)
+    whole = train.shape == test.shape == (10, 5)
+    if not whole or (np.sort(np.hstack([train, test])) != np.arange(1, 11)).any():
         raise InputError(
             f"{path}: not tr_subjects and te_subjects, ten times five of the subjects 1 to 10, no "
             "subject in both; copy it again from its source"
         )
-    train, test = both
     return train.astype(np.int64), test.astype(np.int64)
 
 
