@@ -15,7 +15,7 @@ from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, nonzero, seen
 from asgcn_dgl.data.files import check_choice
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, fitting, has_layout
-from asgcn_dgl.data.formats.ntu import NTU60, NTU120, parse_ntu_name
+from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import class_list
 from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
 from asgcn_dgl.errors import InputError
@@ -101,7 +101,7 @@ def described(
     ``usual`` has layouts by number of joints, ``thirds`` the third channel of some clips (None: it
     is no score). ``chosen`` is the set where names do not say it; ``certain``: of known joints.
     """
-    numbers = tuple(map(_number, names))
+    numbers = tuple(NTU120.number(name) or UNKNOWN for name in names)
     chosen = chosen or _ntu_set(numbers)
     if chosen is not None:
         _check_splits(place, names, numbers, chosen, splits)
@@ -260,17 +260,10 @@ def _ntu_set(numbers: Sequence[RecordingName]) -> PublishedSet | None:
     return NTU60 if all(each.setup <= 17 and each.action <= 60 for each in numbers) else NTU120
 
 
-def _number(name: str) -> RecordingName:
-    try:
-        return parse_ntu_name(name)
-    except InputError:
-        return UNKNOWN
-
-
 def _name_facts(place: str, name: str, label: int) -> dict[str, int]:
     """Return what a name in NTU RGB+D's form says, if it has it; InputError for another class."""
-    number = _number(name)
-    if number == UNKNOWN:
+    number = NTU120.number(name)
+    if number is None:
         return {}
     if label not in (-1, number.action - 1):
         raise InputError(

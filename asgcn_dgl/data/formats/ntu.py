@@ -18,14 +18,8 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
-from asgcn_dgl.data.files import first_bytes, read_bytes
-from asgcn_dgl.data.formats.folder import (
-    FolderReader,
-    Protocol,
-    PublishedSet,
-    parse_name,
-    read_names,
-)
+from asgcn_dgl.data.files import decoded, first_bytes, read_bytes
+from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
@@ -51,12 +45,8 @@ _NUMBER = re.compile(
     r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
 _NAME = re.compile(
-    "".join(
-        rf"{letter}(?P<{name}>(?!000)\d{{3}})"
-        for letter, name in zip(
-            "SCPRA", ("setup", "camera", "subject", "replication", "action"), strict=True
-        )
-    )
+    r"S(?P<setup>(?!000)\d{3})C(?P<camera>(?!000)\d{3})P(?P<subject>(?!000)\d{3})"
+    r"R(?P<replication>(?!000)\d{3})A(?P<action>(?!000)\d{3})"
 )
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
@@ -72,7 +62,7 @@ def parse_ntu_name(name: str | Path) -> RecordingName:
     >>> parse_ntu_name("S001C003P008R002A058.skeleton")
     RecordingName(action=58, subject=8, camera=3, setup=1, replication=2)
     """
-    return parse_name(name, _NAME, "SsssCcccPpppRrrrAaaa with numbers from 001")
+    return NTU120.parse(name)
 
 
 def read_ntu(
@@ -122,14 +112,9 @@ def read_ntu(
     """
     steps = ntu_steps(max_bodies, min_state, select, noise, join)
     path = Path(path)
-    data = read_bytes(path)
-    pos, seen = _tracks(_Text(path, data), min_state)
-    meta: dict[str, Any] = {"path": str(path), "tracks": len(pos)}
-    label = -1
-    if _NAME.fullmatch(path.stem):
-        name = parse_ntu_name(path)
-        label = name.action - 1
-        meta.update(name._asdict())
+    pos, seen = _tracks(_Text(path), min_state)
+    label, meta = NTU120.facts(path)
+    meta["tracks"] = len(pos)
     clip = Clip(path.stem, get_layout("ntu25"), pos, seen, label, meta).check()
     for step in steps:
         clip = step(clip)
@@ -158,14 +143,10 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
 class _Text:
     """Lines of a file, taken one after another; errors name one of them, counted from 1."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.at = 0  # the line that was taken last
-        try:
-            self.lines = data.decode("ascii").rstrip().split("\n")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise self.error(f"not plain text; {_AGAIN}", line) from error
+        self.lines = decoded(path, read_bytes(path)).rstrip().split("\n")
 
     def error(self, text: str, line: int | None = None) -> InputError:
         return InputError(f"{self.path}, line {self.at if line is None else line}: {text}")
@@ -178,7 +159,7 @@ class _Text:
 
     def count(self, what: str) -> int:
         text = self.take(what).strip()
-        if not text.isdigit() or len(text) > 9:
+        if not text.isdecimal() or len(text) > 9:
             raise self.error(f"{text[:40]!r} instead of {what}; {_AGAIN}")
         return int(text)
 
@@ -254,12 +235,12 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
     for index, row in enumerate(rows):
         fields = row.split()
         if len(fields) != JOINT_FIELDS:
-            fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}; {_AGAIN}"
-            return text.error(fault, _line(starts, index))
-        for column in _COLUMNS:
-            if not _NUMBER.fullmatch(fields[column]):
-                fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
-                return text.error(fault, _line(starts, index))
+            fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}"
+        else:
+            wrong = (fields[at] for at in _COLUMNS if not _NUMBER.fullmatch(fields[at]))
+            fault = f"{next(wrong, '')[:40]!r} is not a number"
+        if not fault.startswith("''"):
+            return text.error(f"{fault}; {_AGAIN}", _line(starts, index))
     return text.error(f"its joints, or those of a later body, are not numbers; {_AGAIN}", starts[0])
 
 
@@ -323,8 +304,8 @@ def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> Publishe
         class_names,
         pattern="*.skeleton",
         read=read_ntu,
-        parse=parse_ntu_name,
         stem=_NAME,
+        form="SsssCcccPpppRrrrAaaa with numbers from 001",
         label=lambda name: name.action - 1,
         **others,
     )
@@ -386,20 +367,13 @@ def _open(
 ) -> FolderReader:
     """Open a set of NTU RGB+D's files; options as for :func:`read_ntu`."""
     chosen = find()
+    options = {"max_bodies": max_bodies, "min_state": min_state, "select": select, "join": join}
     try:
         rules = [noise] if isinstance(noise, str) else list(noise)
-        ntu_steps(max_bodies, min_state, select, rules, join)
+        ntu_steps(noise=rules, **options)
     except (TypeError, ValueError) as error:
         raise InputError(f"options of {chosen.name}: {error}") from error
-    return chosen.open(
-        root,
-        drop,
-        max_bodies=max_bodies,
-        min_state=min_state,
-        select=select,
-        noise=rules,
-        join=join,
-    )
+    return chosen.open(root, drop, noise=rules, **options)
 
 
 def _set_of_folder(root: Path) -> str:
