@@ -234,13 +234,12 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
     """Find the joint line that cannot be read; slow, so only once it is known that one is bad."""
     for index, row in enumerate(rows):
         fields = row.split()
-        if len(fields) != JOINT_FIELDS:
-            fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}"
-        else:
-            wrong = (fields[at] for at in _COLUMNS if not _NUMBER.fullmatch(fields[at]))
-            fault = f"{next(wrong, '')[:40]!r} is not a number"
-        if not fault.startswith("''"):
-            return text.error(f"{fault}; {_AGAIN}", _line(starts, index))
+        faults = [f"{len(fields)} numbers where a joint has {JOINT_FIELDS}"]
+        if len(fields) == JOINT_FIELDS:
+            wrong = [fields[at] for at in _COLUMNS if not _NUMBER.fullmatch(fields[at])]
+            faults = [f"{field[:40]!r} is not a number" for field in wrong]
+        if faults:
+            return text.error(f"{faults[0]}; {_AGAIN}", _line(starts, index))
     return text.error(f"its joints, or those of a later body, are not numbers; {_AGAIN}", starts[0])
 
 
