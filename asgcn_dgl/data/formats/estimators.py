@@ -194,7 +194,7 @@ def _openpose(files: Sequence[Path]) -> Poses:
             )
         poses = (_person(f"{path}, person {n}", each) for n, each in enumerate(people, start=1))
         frames[int(match[2])] = [pose for pose in poses if pose is not None]
-    return _followed(str(files[0].parent), frames)
+    return followed(str(files[0].parent), frames)
 
 
 def _person(place: str, entry: Any) -> np.ndarray | None:
@@ -217,7 +217,7 @@ def _joints(place: str, values: Any, size: int) -> np.ndarray:
     return joints
 
 
-def _followed(
+def followed(
     place: str, frames: Frames, known: Persons | None = None, scored: bool = True
 ) -> Poses:
     """Poses of the detections of each frame, by identity where each has one, else followed."""
@@ -226,10 +226,8 @@ def _followed(
         what = "bodies of several numbers of joints" if shapes else "no body in any frame"
         raise InputError(f"{place}: {what}; leave the recording out")
     (joints, size), first, count = *shapes, min(frames), max(frames) - min(frames) + 1
-    persons = known
-    if known is None or any(
-        len(set(each)) < len(each) or "None" in each for each in known.values()
-    ):
+    persons = known or {}
+    if known is None or any(len(set(each)) < len(each) for each in known.values()):
         persons = _follow(frames, scored)
     everyone = dict.fromkeys(who for each in persons.values() for who in each)
     bodies = {who: body for body, who in enumerate(everyone)}
@@ -318,7 +316,8 @@ def _alphapose(files: Sequence[Path]) -> Poses:
         pose = _joints(f"{place}: 'keypoints'", keypoints, 3)
         frames.setdefault(int(match[2]), []).append(pose)
         known.setdefault(int(match[2]), []).append(str(person))
-    return _followed(str(path), frames, known)
+    nameless = any("None" in each for each in known.values())
+    return followed(str(path), frames, None if nameless else known)
 
 
 def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -449,7 +448,7 @@ def _poses_of_table(
         for number, at in enumerate(when.astype(int).tolist()):
             frames.setdefault(at, []).append(found[number])
             known.setdefault(at, []).append(animal if body is None else cells[number, body])
-    return _followed(str(path), frames, known, "score" in axes)._replace(joints=joints)
+    return followed(str(path), frames, known, "score" in axes)._replace(joints=joints)
 
 
 # Formats -----------------------------------------------------------------------------------------
