@@ -169,8 +169,7 @@ class AnnotationReader(estimates.EstimatesReader):
             return pos
         if size is None:
             raise InputError(
-                f"{place}: no img_shape, by which pixels are divided; add it, or give the option "
-                "normalize=none"
+                f"{place}: no img_shape to divide pixels by; add it, or give normalize=none"
             )
         height, width = size
         if self.normalize == "height":
@@ -371,8 +370,7 @@ def _checked(
     if score is not None and score.shape != pos.shape[:3]:
         found = score.shape if score.array.size else "no array"
         raise InputError(
-            f"{place}: 'keypoint_score' is {found}, where {pos.shape[:3]} belongs to keypoint "
-            f"{pos.shape}; correct it"
+            f"{place}: 'keypoint_score' is {found}, not {pos.shape[:3]} as keypoint has; correct it"
         )
     for array in (pos, score):
         if array is not None and array.kind not in "iuf":
@@ -432,8 +430,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: Sequence[str]) -> dict[
             both = known.intersection(train).intersection(test)
             if both:
                 raise InputError(
-                    f"{path}: {min(both)!r} both trains and tests in the split {name!r}; take it "
-                    "out of one of the lists"
+                    f"{path}: {min(both)!r} both trains and tests in the split {name!r}; correct it"
                 )
             found[name] = Split.of_names(names, train, test)
     return found
@@ -452,8 +449,7 @@ def _pose_file(
     raw_file, frames = entry.get("raw_file"), entry.get("total_frames")
     if not isinstance(raw_file, str) or not raw_file:
         raise InputError(
-            f"{place}: 'raw_file' is {shown(raw_file)!r}, where the name of a file should be; "
-            "correct it"
+            f"{place}: 'raw_file' is {shown(raw_file)!r}, which is no name of a file; correct it"
         )
     if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
         raise InputError(
@@ -504,8 +500,7 @@ def _pose_of(path: Path, name: str) -> PickledArray:
     content = _content(path, found_file.st_size, found_file.st_mtime_ns)
     if name not in content:
         raise InputError(
-            f"{path}: no poses of {name!r} in it, of which the annotations say so; get both from "
-            "the same source"
+            f"{path}: no poses of {name!r} in it; get it and the annotations from the same source"
         )
     found = content[name]
     if (

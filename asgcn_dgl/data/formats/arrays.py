@@ -195,8 +195,7 @@ def _pairs(root: Path) -> dict[str, Pair]:
         arrays = [path for name in FILES if is_there(path := root / name.format(part))]
         if len(arrays) > 1:
             raise InputError(
-                f"{root}: both {arrays[0].name} and {arrays[1].name}; give one of them as --root, "
-                "or move one away"
+                f"{root}: both {arrays[0].name} and {arrays[1].name}; give one as --root"
             )
         labels = root / LABELS.format(part)
         if arrays:
@@ -234,8 +233,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
         pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses, classes)
     if not pairs:
         raise InputError(
-            f"{path}: neither x_train and y_train nor x_test and y_test in it; give an archive of "
-            "CTR-GCN"
+            f"{path}: neither x_train and y_train nor x_test and y_test in it; give one of CTR-GCN"
         )
     return pairs
 
@@ -308,8 +306,7 @@ def _map(path: Path) -> np.ndarray:
         raise unreadable(path, error) from error
     except Exception as error:  # numpy lets through whatever a damaged header leads to
         raise InputError(
-            f"{path}: not an array of numbers, or truncated ({str(error)[:100]}); write it again "
-            "with numpy.save"
+            f"{path}: no array of numbers, or truncated ({str(error)[:100]}); save it again"
         ) from error
 
 

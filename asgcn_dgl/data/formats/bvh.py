@@ -160,8 +160,7 @@ class _Words:
 
     def error(self, text: str) -> InputError:
         return InputError(
-            f"{self.path}, line {self.line}: {text}; the file is no BVH, or damaged: export it "
-            "again"
+            f"{self.path}, line {self.line}: {text}; no BVH, or damaged: export it again"
         )
 
 

@@ -192,8 +192,7 @@ class PublishedSet:
             numbers = {p: n for p, n in numbers.items() if self.keep(self.name_of(p), n)}
         if not numbers:
             raise InputError(
-                f"{root}: no file {self.pattern} of {self.name} in it; give the folder that holds "
-                "the set's files"
+                f"{root}: no file {self.pattern} of {self.name} in it; give the folder of its files"
             )
         return numbers
 

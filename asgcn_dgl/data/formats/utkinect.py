@@ -98,9 +98,8 @@ def _span(place: str, video: str, fields: list[str], line: int) -> Span:
     action = fields[0].removesuffix(":")
     if not video or len(fields) != 3 or action not in ACTIONS:
         raise InputError(
-            f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one "
-            f"(walk: 252 390) should be, of the actions {', '.join(ACTIONS)}; copy "
-            f"{LABELS} again from its source"
+            f"{place}: {' '.join(fields)[:40]!r} where a video (s01_e01) or a span of one (walk: "
+            f"252 390) should be, of the actions {', '.join(ACTIONS)}; copy {LABELS} again"
         )
     if fields[1] == fields[2] == "NaN":
         return Span(video, action, -1, -1, line)
@@ -228,8 +227,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
     folder = next((each for each in (root, root / "joints") if (each / LABELS).is_file()), None)
     if folder is None:
         raise InputError(
-            f"{root}: no {LABELS} in it or in its folder 'joints'; give the folder of "
-            "UTKinect-Action3D"
+            f"{root}: no {LABELS} in it or its folder 'joints'; give UTKinect-Action3D's folder"
         )
     spans = read_spans(folder / LABELS, nan_spans)
     if not spans:
@@ -342,8 +340,7 @@ def read_mat(path: str | Path, names: Collection[str], limit: int = 2**16) -> di
         return found
     except (KeyError, ValueError, struct.error, zlib.error) as error:
         raise InputError(
-            f"{path}: not a MAT-file of level 5, or damaged ({in_short(error)}); copy it again "
-            "from its source"
+            f"{path}: not a MAT-file of level 5, or damaged ({in_short(error)}); copy it again"
         ) from error
 
 
