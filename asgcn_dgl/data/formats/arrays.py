@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +27,12 @@ from asgcn_dgl.data.files import check_memory, is_recording, is_there, plain_nam
 from asgcn_dgl.data.formats import estimates
 from asgcn_dgl.data.formats.folder import PublishedSet
 from asgcn_dgl.data.formats.layout_file import GivenLayout
-from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, names_in_npz
+from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, find_npy, names_in_npz
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import plain_file, unreadable
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -52,25 +50,23 @@ _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
 
 
 class Pair(NamedTuple):
-    """An array of shape (N, C, T, V, M), and its labels in a pickle or the same archive.
+    """An array and its labels, in a pickle, or in the same archive, where they are ``classes``.
 
-    In an archive ``stored`` is the array, (N, T, M V C), and ``classes`` (N, K) its classes, if
-    any.
+    ``shape`` is (N, C, T, V, M); in an archive the array is (N, T, M V C).
     """
 
-    data: Path
+    array: StoredArray
     labels: Path
     shape: tuple[int, ...]
-    stored: StoredArray | None = None
     classes: StoredArray | None = None
 
     def row(self, number: int) -> np.ndarray:
         """Read one clip, (M, T, V, C), and nothing else."""
-        if self.stored is None:
-            return np.asarray(_map(self.data)[number], dtype=np.float64).transpose(3, 1, 2, 0)
+        values = np.asarray(self.array.open()[number], dtype=np.float64)
+        if values.ndim == 4:
+            return values.transpose(3, 1, 2, 0)
         _, channels, frames, joints, bodies = self.shape
-        flat = np.asarray(self.stored.open()[number], dtype=np.float64)
-        return flat.reshape(frames, bodies, joints, channels).transpose(1, 0, 2, 3)
+        return values.reshape(frames, bodies, joints, channels).transpose(1, 0, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,9 @@ class ArrayReader(estimates.EstimatesReader):
         """Read one row and nothing else."""
         number, row = self.places[index]
         pair = self.pairs[number]
-        place = f"{pair.data} ({self.names[index]})"
+        place = f"{pair.array.path} ({self.names[index]})"
         pos, score = self.parted(place, self._frames(pair.row(row), self.lengths[index]))
-        moved = _moved(pos) if pair.stored and score is None else None
+        moved = _moved(pos) if len(pair.array.shape) == 3 and score is None else None
         return self.clip(index, place, pos, score, moved)
 
     def _frames(self, pos: np.ndarray, length: int) -> np.ndarray:
@@ -105,7 +101,7 @@ class ArrayReader(estimates.EstimatesReader):
 
     def stamp(self) -> object:
         """Options, lengths, sizes and times of all files."""
-        paths = [path for pair in self.pairs for path in (pair.data, pair.labels)]
+        paths = [path for pair in self.pairs for path in (pair.array.path, pair.labels)]
         options = [self.padding, self.min_score, self.score, self.flat, list(self.lengths)]
         return [*options, files.stamp_files(paths)]
 
@@ -152,7 +148,7 @@ def open_arrays(
     if archive is not None or not root.is_file():
         splits[_split_name(archive or folder)] = Split.of(parts)
     facts = estimates.described(
-        str(pairs[0].data),
+        str(pairs[0].array.path),
         folder,
         names,
         labels,
@@ -230,7 +226,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
         clips, frames, numbers = shape
         check_memory(place, 8 * frames * numbers, "a clip")
         joints = numbers // (ARCHIVE_BODIES * 3)
-        pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses, classes)
+        pairs[part] = Pair(poses, path, (clips, 3, frames, joints, ARCHIVE_BODIES), classes)
     if not pairs:
         raise InputError(
             f"{path}: neither x_train and y_train nor x_test and y_test in it; give one of CTR-GCN"
@@ -240,7 +236,7 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
 
 def _classes_of_archive(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
     """Return names, classes of rows of ones and zeros, and lengths, 0: not known."""
-    place = f"{pair.data} (y_{part})"
+    place = f"{pair.labels} (y_{part})"
     stored, clips = pair.classes, pair.shape[0]
     shape = () if stored is None else stored.shape
     if stored is None or len(shape) != 2 or shape[0] != clips or 0 in shape:
@@ -278,36 +274,18 @@ def _split_name(place: Path) -> str:
 
 
 def _pair(data: Path, labels: Path) -> Pair:
-    array = _map(data)
-    if array.ndim != 5 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":
+    array = find_npy(data)
+    shape, dtype = array.shape, np.dtype(array.dtype)
+    if len(shape) != 5 or shape[1] not in (2, 3) or dtype.kind not in "iuf":
         raise InputError(
-            f"{data}: {array.dtype} {array.shape}, where numbers of shape (clips, 2 or 3, frames, "
-            "joints, bodies) should be; write one recording by numpy.savez(path, keypoints=...) "
-            "and give --data own"
+            f"{data}: {dtype} {shape}, where numbers of shape (clips, 2 or 3, frames, joints, "
+            "bodies) should be; write one recording by numpy.savez(path, keypoints=...) and give "
+            "--data own"
         )
-    if 0 in array.shape:
-        raise InputError(f"{data}: {array.shape}: there is nothing in it; make it again")
-    check_memory(data, 8 * math.prod(array.shape[1:]), "a clip")
-    return Pair(data, labels, array.shape)
-
-
-def _map(path: Path) -> np.ndarray:
-    """Map an array into memory: what is not used is not read."""
-    plain_file(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of headers that it had to repair
-            array = np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
-            begins = int(array.offset)
-            if begins + array.nbytes != path.stat().st_size:
-                raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
-            return array
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # numpy lets through whatever a damaged header leads to
-        raise InputError(
-            f"{path}: no array of numbers, or truncated ({str(error)[:100]}); save it again"
-        ) from error
+    if 0 in shape:
+        raise InputError(f"{data}: {shape}: there is nothing in it; make it again")
+    check_memory(data, 8 * math.prod(shape[1:]), "a clip")
+    return Pair(array, labels, shape)
 
 
 def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
@@ -319,12 +297,12 @@ def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list
     names, labels, *others = (_list(path, each) for each in content)
     if not len(names) == len(labels) == count:
         raise InputError(
-            f"{path}: {len(names)} names and {len(labels)} labels, but {pair.data.name} has "
+            f"{path}: {len(names)} names and {len(labels)} labels, but {pair.array.path.name} has "
             f"{count} clips; make the files again"
         )
     file = path.parent / LENGTHS.format(part)
     if is_there(file):
-        others = [_map(file).tolist()]
+        others = [find_npy(file).open().tolist()]
     lengths = others[0] if others else [0] * count
     fits = [type(length) is int and bool(others) <= length <= frames for length in lengths]
     if len(fits) != count or not all(fits):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -252,12 +253,11 @@ def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
     frames = [frame for frame, _, _ in bodies]
     values = _numbers(text, [start for _, _, start in bodies])
     number: dict[tuple[str, int], int] = {}
-    times: dict[tuple[str, int], int] = {}
+    times: Counter[tuple[str, int]] = Counter()
     track = []
     for frame, identity, _ in bodies:
-        at = (identity, frame)
-        times[at] = times.get(at, -1) + 1
-        track.append(number.setdefault((identity, times[at]), len(number)))
+        track.append(number.setdefault((identity, times[identity, frame]), len(number)))
+        times[identity, frame] += 1
     if len(number) * num_frames > MAX_PLACES:
         raise InputError(
             f"{text.path}: {len(number)} bodies of different identity in {num_frames} frames are "

@@ -197,16 +197,12 @@ def _regular(
             "interpolate between; use gaps=keep"
         )
     known, place, times = np.unique(number, return_inverse=True, return_counts=True)
-    mean, seen = np.zeros((len(known), *pos.shape[1:])), np.ones((len(known), NUM_JOINTS), bool)
-    np.add.at(mean, place, pos)
-    np.logical_and.at(seen, place, mask)
-    mean /= times[:, None, None]
+    values = np.zeros((len(known), NUM_JOINTS * 4))  # places and mask: 1 where all poses have it
+    np.add.at(values, place, np.concatenate([pos, mask[..., None]], axis=2).reshape(len(pos), -1))
     at = number[0] + FRAME_STEP * np.arange(count)
-    after = np.searchsorted(known, at)
-    before = np.where(known[after] == at, after, after - 1)
-    width = np.maximum(known[after] - known[before], 1)
-    share = ((at - known[before]) / width)[:, None, None]
-    return (1 - share) * mean[before] + share * mean[after], seen[before] & seen[after]
+    found = [np.interp(at, known, column / times) for column in values.T]
+    regular = np.stack(found, axis=1).reshape(count, NUM_JOINTS, 4)
+    return regular[..., :3], regular[..., 3] > 1 - 1e-9
 
 
 def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep") -> FolderReader:

@@ -181,7 +181,7 @@ def test_a_header_that_tells_less_than_there_is(save):
     whole = path.read_bytes()
     for data in (whole.replace(b"(2, 3, 6,", b"(2, 3, 5,"), whole + b"\0" * 64):
         path.write_bytes(data)
-        with pytest.raises(InputError, match=r"train_data\.npy: .* bytes, not"):
+        with pytest.raises(InputError, match=r"train_data\.npy is not of the size \(2, 3, "):
             open_arrays(root)
 
 
