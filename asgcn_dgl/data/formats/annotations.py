@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data import files
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip, seen_joints
 from asgcn_dgl.data.files import check_memory, is_recording, plain_name, shown
 from asgcn_dgl.data.formats import estimates
@@ -182,7 +182,7 @@ class AnnotationReader(estimates.EstimatesReader):
         held = [each.pos.path for each in self.annotations if isinstance(each.pos, PoseFile)]
         paths = [self.path, *dict.fromkeys(path for path in held if path is not None)]
         options = [self.normalize, self.min_score, self.score, self.bodies, self.flat]
-        return [*options, files.stamp_files(paths)]
+        return [*options, data_files.stamp_files(paths)]
 
     def __reduce__(self) -> Any:
         # A worker process reads the file itself; to send it all poses would take longer.
@@ -211,12 +211,12 @@ def open_annotations(
     ``train1`` and ``test1`` the split ``split1``, ``train`` and ``val`` the split ``split``. Names
     of classes are from ``classes.txt`` beside the file.
     """
-    files.check_choice("normalize", normalize, NORMALIZATIONS)
+    data_files.check_choice("normalize", normalize, NORMALIZATIONS)
     estimates.check_options(min_score, score, third)
     root = Path(root)
     # Files of poses may lie in folders below.
     direct = [path for path in sorted(root.glob("*.pkl")) if is_recording(path)]
-    found = direct or files.find_files(root, "*.pkl", "an annotation pickle")
+    found = direct or data_files.find_files(root, "*.pkl", "an annotation pickle")
     path = estimates.only_one(root, found, "*.pkl")
     content = read_pickle(path)
     lists: Any = {}

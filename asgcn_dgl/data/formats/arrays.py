@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asgcn_dgl.data import files
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import check_memory, is_recording, is_there, plain_name, shown
 from asgcn_dgl.data.formats import estimates
@@ -103,7 +103,7 @@ class ArrayReader(estimates.EstimatesReader):
         """Options, lengths, sizes and times of all files."""
         paths = [path for pair in self.pairs for path in (pair.array.path, pair.labels)]
         options = [self.padding, self.min_score, self.score, self.flat, list(self.lengths)]
-        return [*options, files.stamp_files(paths)]
+        return [*options, data_files.stamp_files(paths)]
 
 
 def open_arrays(
@@ -120,7 +120,7 @@ def open_arrays(
     ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
     ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
-    files.check_choice("padding", padding, ("zeros", "repeat"))
+    data_files.check_choice("padding", padding, ("zeros", "repeat"))
     estimates.check_options(min_score, score, third)
     root = Path(root)
     folder = root.parent if root.is_file() else root
@@ -140,7 +140,7 @@ def open_arrays(
         lengths += frames
         places += [(number, row) for row in range(len(own))]
     pairs = tuple(found.values())
-    files.by_name(names, [pairs[pair].labels for pair, _ in places])
+    data_files.by_name(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")

@@ -18,17 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    first_bytes,
-    is_recording,
-    is_there,
-    plain_name,
-    read_json,
-    shown,
-)
+from asgcn_dgl.data.files import check_choice, plain_name, shown
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
 from asgcn_dgl.data.formats.estimators import Frames, followed
 from asgcn_dgl.data.formats.folder import FolderReader
@@ -119,7 +111,7 @@ def read_kinetics(
 
 
 def _parse(path: Path, limit: int) -> dict[str, Any]:
-    content = read_json(path, limit)
+    content = data_files.read_json(path, limit)
     if not isinstance(content, dict):
         raise InputError(f"{path}: is no JSON object; give a file of Kinetics-Skeleton")
     return content
@@ -226,7 +218,7 @@ def open_kinetics(
         classes.get(label, f"class {label}") for label in range(max(classes, default=-1) + 1)
     )
     return FolderReader(
-        tuple(by_name([path.stem for path in files], files)),
+        tuple(data_files.by_name([path.stem for path in files], files)),
         layout,
         class_list(root) or tuple(numbered),
         {"kinetics": Split.of(part_of)} if parts else {},
@@ -244,7 +236,9 @@ def _folder(folder: Path, classes: dict[int, str]) -> dict[str, Known]:
         raise InputError(f"{folder}: is no folder; give the folder of Kinetics-Skeleton")
     table = folder.parent / f"{folder.resolve().name}_label.json"
     known: dict[str, Known] = {}
-    for name, entry in (_parse(table, MAX_LABEL_BYTES) if is_there(table) else {}).items():
+    for name, entry in (
+        _parse(table, MAX_LABEL_BYTES) if data_files.is_there(table) else {}
+    ).items():
         place = f"{table} ({name[:40]!r})"
         if "/" in plain_name(name, str(table)) or "\\" in name:
             raise InputError(f"{place}: a name that is a path; give names of files alone")
@@ -258,7 +252,7 @@ def _folder(folder: Path, classes: dict[int, str]) -> dict[str, Known]:
                 "correct one of them"
             )
     for path in folder.glob("*.json"):
-        if is_recording(path) and not path.name.endswith("_label.json"):
+        if data_files.is_recording(path) and not path.name.endswith("_label.json"):
             known.setdefault(plain_name(path.stem, str(path)), Known())
     return known
 
@@ -266,7 +260,7 @@ def _folder(folder: Path, classes: dict[int, str]) -> dict[str, Known]:
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return any((path / name).is_dir() for name in PARTS.values())
-    return path.suffix.lower() == ".json" and b'"frame_index"' in first_bytes(path)
+    return path.suffix.lower() == ".json" and b'"frame_index"' in data_files.first_bytes(path)
 
 
 _OPTIONS = ("bodies", "min_score", "score")

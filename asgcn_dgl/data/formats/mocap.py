@@ -20,17 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    check_step,
-    find_files,
-    first_bytes,
-    read_lines,
-    read_numbers,
-)
+from asgcn_dgl.data.files import by_name, check_choice, find_files
 from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
 from asgcn_dgl.data.formats.table import NUMBERS, ClipTable, tabled
 from asgcn_dgl.data.reader import Format, Split
@@ -56,19 +48,22 @@ FORMS = ("positions", "angles")
 FEW_JOINTS = 10
 
 
+#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
+#: al., ICCV 2019); parents are those of the layouts.
+_OFFSETS = json.loads(resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text())
+
+
 @dataclass(frozen=True)
 class Recorder:
-    """How a set records: bones ``offsets`` in mm, ``unit`` mm of the root's translation by 1.
+    """How a set records: ``unit`` mm of the root's translation by 1, and how its files are called.
 
-    ``path`` is the pattern of a file's path without its suffix, ``form`` says it in words.
+    ``path`` is the pattern of a path without its suffix, ``form`` says it in words.
     """
 
     name: str
     layout_name: str
-    offsets: tuple[tuple[float, float, float], ...]
     unit: float
-    actions: tuple[str, ...]
-    path: re.Pattern[str]
+    path: str
     form: str
 
     @property
@@ -77,49 +72,34 @@ class Recorder:
         return get_layout(self.layout_name)
 
     @property
+    def offsets(self) -> list[list[float]]:
+        """(V, 3) bones, mm."""
+        return _OFFSETS[self.layout_name]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions, by label."""
+        return CLASS_NAMES[self.name]
+
+    @property
     def columns(self) -> int:
         """Numbers of a frame, 3 + 3 V."""
         return 3 + 3 * len(self.offsets)
 
 
-#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
-#: al., ICCV 2019); parents are those of the layouts.
-_OFFSETS = {
-    layout: tuple(map(tuple, bones))
-    for layout, bones in json.loads(
-        resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text()
-    ).items()
-}
-
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
-CMU = Recorder(
-    "cmu",
-    "cmu38",
-    _OFFSETS["cmu38"],
-    70.0,
-    CLASS_NAMES["cmu"],
-    re.compile(
-        r"(train|test)/(?P<action>\w+?)(?P<extra>_extra)?/(?P=action)_(?P<replication>\d{1,4})"
-    ),
-    "train/ACTION/ACTION_N.txt",
-)
+_CMU_PATH = r"(?P<part>\w+)/(?P<action>\w+?)(?P<extra>_extra)?/(?P=action)_(?P<replication>\d{1,4})"
+CMU = Recorder("cmu", "cmu38", 70.0, _CMU_PATH, "train/ACTION/ACTION_N.txt")
 
-H36M = Recorder(
-    "h36m",
-    "h36m32",
-    _OFFSETS["h36m32"],
-    1.0,
-    CLASS_NAMES["h36m"],
-    re.compile(r"S(?P<subject>\d{1,2})/(?P<action>[a-z]+)_(?P<replication>\d)"),
-    "S1/ACTION_N.txt",
-)
+_H36M_PATH = r"S(?P<subject>\d{1,2})/(?P<action>[a-z]+)_(?P<replication>\d)"
+H36M = Recorder("h36m", "h36m32", 1.0, _H36M_PATH, "S1/ACTION_N.txt")
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
     """Read (T, 3 + 3 V) float64: the root's translation in the set's unit, then radians."""
-    lines = read_lines(path)
-    values = read_numbers(path, lines, recorder.columns, delimiter=",")
+    lines = data_files.read_lines(path)
+    values = data_files.read_numbers(path, lines, recorder.columns, delimiter=",")
     large = np.abs(values[:, 3:]) > LARGEST
     if large.any():
         row, column = (int(place) for place in np.argwhere(large)[0])
@@ -176,7 +156,9 @@ def read_mocap(
         values = values[1:]
     values = values[::step]
     joints = len(recorder.offsets)
-    check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
+    data_files.check_memory(
+        path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints"
+    )
     if form == "angles":
         pos = values[:, 3:].reshape(len(values), joints, 3)
         if root_motion == "none":
@@ -194,7 +176,7 @@ def read_mocap(
 
 
 def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
-    check_step(step)
+    data_files.check_step(step)
     check_choice("root_motion", root_motion, ROOTS)
     check_choice("rest_pose", rest_pose, ("drop", "keep"))
     check_choice("form", form, FORMS)
@@ -218,26 +200,24 @@ def open_cmu(
     root = Path(root)
     if root.is_file():
         return _reader(CMU, {root.stem: root}, [{}], {}, step=step, **options)
-    names: list[str] = []
-    files: list[Path] = []
-    facts: list[dict[str, str]] = []
+    files: dict[Path, dict[str, str]] = {}
     left_out = 0
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
             known = _facts(CMU, path, f"{part}/{path.parent.name}/{path.stem}")
             if known["extra"] and not extra:
                 left_out += 1
-                continue
-            names.append(f"{part}{known['extra'] or ''}_{path.stem}")
-            files.append(path)
-            facts.append(known)
+            else:
+                files[path] = known
     if left_out:
         logger.warning(
             "%s: %d files of walking_extra are left out (option extra=true takes them)",
             *(root, left_out),
         )
-    splits = {"folders": Split.of(name.partition("_")[0] for name in names)}
-    return _reader(CMU, by_name(names, files), facts, splits, step=step, **options)
+    names = [f"{each['part']}{each['extra'] or ''}_{path.stem}" for path, each in files.items()]
+    splits = {"folders": Split.of(each["part"] for each in files.values())}
+    found = by_name(names, list(files))
+    return _reader(CMU, found, list(files.values()), splits, step=step, **options)
 
 
 def open_h36m(
@@ -266,7 +246,7 @@ def open_h36m(
 
 def _facts(recorder: Recorder, path: Path, place: str) -> dict[str, str]:
     """Return what the path of a recording says."""
-    match = recorder.path.fullmatch(place)
+    match = re.fullmatch(recorder.path, place)
     if match is None or match["action"] not in recorder.actions:
         raise InputError(
             f"{path}: not of the form {recorder.form} with an action of "
@@ -300,7 +280,7 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
         path = next(path.glob(pattern), path)
     if path.suffix.lower() != ".txt":
         return False
-    return first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
+    return data_files.first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
 
 
 FORMATS = tuple(
