@@ -168,9 +168,7 @@ class AnnotationReader(estimates.EstimatesReader):
         if self.normalize == "none":
             return pos
         if size is None:
-            raise InputError(
-                f"{place}: no img_shape to divide pixels by; add it, or give normalize=none"
-            )
+            raise InputError(f"{place}: no img_shape to divide by; add it, or give normalize=none")
         height, width = size
         if self.normalize == "height":
             return (pos - np.array([width, height]) / 2) / height
@@ -448,13 +446,9 @@ def _pose_file(
     """
     raw_file, frames = entry.get("raw_file"), entry.get("total_frames")
     if not isinstance(raw_file, str) or not raw_file:
-        raise InputError(
-            f"{place}: 'raw_file' is {shown(raw_file)!r}, which is no name of a file; correct it"
-        )
+        raise InputError(f"{place}: 'raw_file' is {shown(raw_file)!r}, no file's name; correct it")
     if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
-        raise InputError(
-            f"{place}: 'total_frames' is {shown(frames)}, no number from 1; correct it"
-        )
+        raise InputError(f"{place}: 'total_frames' is {shown(frames)}, not 1 or more; correct it")
     check_memory(place, 24 * frames, "a clip")
     frame_of = entry.get("frame_inds")
     if isinstance(frame_of, list | tuple) and all(
@@ -466,9 +460,7 @@ def _pose_file(
         or len(frame_of.shape) != 1
         or frame_of.kind not in "iu"
     ):
-        raise InputError(
-            f"{place}: 'frame_inds' is no list of whole numbers, one a body; correct it"
-        )
+        raise InputError(f"{place}: 'frame_inds' is no list of whole numbers of bodies; correct it")
     if raw_file not in known:
         known[raw_file] = find_pose_file(folder, raw_file)
     return PoseFile(known[raw_file], shown(raw_file), frames, frame_of)
@@ -541,8 +533,8 @@ def _joints_of(place: Path, files: Mapping[str, PoseFile]) -> int:
             return _pose_of(held.path, name).shape[1]
         except InputError as error:
             tried[held.path] = error
-    for error in tried.values():
-        raise error
+    for fault in tried.values():
+        raise fault
     raw_file = next(iter(files.values())).raw_file
     raise InputError(
         f"{place}: the poses are in {raw_file!r} and other files, none of which is in the "

@@ -81,20 +81,11 @@ class Hierarchy:
     def _mirror(self) -> list[tuple[int, int]]:
         place = {joint: number for number, joint in enumerate(self.joints)}
         twin = list(range(len(self.joints)))
-        for number, name in enumerate(self.joints):
+        for number, (name, parent) in enumerate(zip(self.joints, self.parents, strict=True)):
             other = place.get(_mirrored(name), number)
-            twin[number] = other if _mirrored(self.joints[other]) == name else number
-        while True:  # only twins whose parents are twins, or the same
-            wrong = [
-                joint
-                for joint, parent in enumerate(self.parents)
-                if twin[joint] != joint
-                and (parent < 0 or twin[parent] != self.parents[twin[joint]])
-            ]
-            if not wrong:
-                break
-            for joint in wrong:
-                twin[twin[joint]], twin[joint] = twin[joint], joint
+            named = _mirrored(self.joints[other]) == name
+            if named and parent >= 0 and twin[parent] == self.parents[other]:
+                twin[number] = other
         return [
             (joint, twin[joint])
             for joint, name in enumerate(self.joints)
@@ -159,9 +150,7 @@ class _Words:
         return plain_name(" ".join(words), f"{self.path}, line {self.line}")
 
     def error(self, text: str) -> InputError:
-        return InputError(
-            f"{self.path}, line {self.line}: {text}; no BVH, or damaged: export it again"
-        )
+        return InputError(f"{self.path}, line {self.line}: {text}; export the file again as BVH")
 
 
 def read_hierarchy(path: str | Path) -> Hierarchy:

@@ -189,9 +189,7 @@ def _openpose(files: Sequence[Path]) -> Poses:
         people = read_json(path)
         people = people.get("people") if isinstance(people, dict) else None
         if match is None or not isinstance(people, list):
-            raise InputError(
-                f"{path}: no list 'people', or no frame's number; give OpenPose's files"
-            )
+            raise InputError(f"{path}: no list 'people' or no frame's number; give OpenPose's file")
         poses = (_person(f"{path}, person {n}", each) for n, each in enumerate(people, start=1))
         frames[int(match[2])] = [pose for pose in poses if pose is not None]
     return followed(str(files[0].parent), frames)
@@ -326,9 +324,7 @@ def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
         for image, found in content.items():
             persons = found.get("people", found.get("bodies")) if isinstance(found, dict) else None
             if not isinstance(persons, list):
-                raise InputError(
-                    f"{path}: no list of persons of image {shown(image)!r}; correct it"
-                )
+                raise InputError(f"{path}: no list of persons in {shown(image)!r}; correct it")
             for each in persons:
                 joints = each if isinstance(each, dict) else {}
                 yield image, joints.get("pose_keypoints_2d", joints.get("joints")), None
@@ -373,9 +369,7 @@ def _deeplabcut(files: Sequence[Path]) -> Poses:
     rows, dialect = read_cells(path)
     heads = {row[0].lower(): (place, row) for place, (_, row) in enumerate(rows[:4], start=1)}
     if not {"bodyparts", "coords"} <= set(heads):
-        raise InputError(
-            f"{path}: no rows 'bodyparts' and 'coords'; give a table as DeepLabCut writes it"
-        )
+        raise InputError(f"{path}: no rows 'bodyparts' and 'coords'; give DeepLabCut's table")
     begin, axes = heads["coords"]
     animals = heads.get("individuals", (0, [""] * len(axes)))[1]
     columns: Columns = {}

@@ -78,9 +78,7 @@ def read_kinetics(
     path = Path(path)
     known = Known() if known is None else known
     if not known.has_skeleton:
-        raise InputError(
-            f"{path}: has_skeleton is false: no body was found in the video; leave the clip out"
-        )
+        raise InputError(f"{path}: has_skeleton is false: no body was found; leave the clip out")
     content = _parse(path, MAX_CLIP_BYTES)
     frames = content.get("data")
     if not isinstance(frames, list):
@@ -120,9 +118,7 @@ def _parse(path: Path, limit: int) -> dict[str, Any]:
 def _label(path: Path, entry: Mapping[str, Any]) -> int:
     label = entry.get("label_index", -1)
     if not is_label(label):
-        raise InputError(
-            f'{path}: "label_index" is {shown(label)}, no class number from 0; correct it'
-        )
+        raise InputError(f'{path}: "label_index" is {shown(label)}, no class from 0; correct it')
     return label
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -340,7 +340,11 @@ NTU120 = _ntu_set(
 )
 
 
-def _generated(name: str) -> PublishedSet:
+def _set(name: str) -> PublishedSet:
+    """Return a set by name, a generated one too."""
+    for known in (NTU60, NTU120):
+        if known.name == name:
+            return known
     from asgcn_dgl.data import synthetic
 
     return _ntu_set(
@@ -354,7 +358,7 @@ def _generated(name: str) -> PublishedSet:
 
 
 def _open(
-    find: Callable[[], PublishedSet],
+    name: str,
     root: str | Path,
     drop: str | Path | None = None,
     *,
@@ -365,14 +369,13 @@ def _open(
     join: bool = False,
 ) -> FolderReader:
     """Open a set of NTU RGB+D's files; options as for :func:`read_ntu`."""
-    chosen = find()
-    options = {"max_bodies": max_bodies, "min_state": min_state, "select": select, "join": join}
     try:
         rules = [noise] if isinstance(noise, str) else list(noise)
-        ntu_steps(noise=rules, **options)
+        ntu_steps(max_bodies, min_state, select, rules, join)
     except (TypeError, ValueError) as error:
-        raise InputError(f"options of {chosen.name}: {error}") from error
-    return chosen.open(root, drop, noise=rules, **options)
+        raise InputError(f"options of {name}: {error}") from error
+    options = {"max_bodies": max_bodies, "min_state": min_state, "select": select, "join": join}
+    return _set(name).open(root, drop, noise=rules, **options)
 
 
 def _set_of_folder(root: Path) -> str:
@@ -401,16 +404,11 @@ def _recognizes(name: str, path: Path) -> bool:
 FORMATS = tuple(
     Format(
         name,
-        functools.partial(_open, find),
+        functools.partial(_open, name),
         functools.partial(_recognizes, name),
         "NTU",
         ("max_bodies", "min_state", "select", "noise", "join"),
         family="ntu",
     )
-    for name, find in (
-        ("ntu60", lambda: NTU60),
-        ("ntu120", lambda: NTU120),
-        ("synthetic", functools.partial(_generated, "synthetic")),
-        ("coordinated", functools.partial(_generated, "coordinated")),
-    )
+    for name in ("ntu60", "ntu120", "synthetic", "coordinated")
 )

@@ -60,9 +60,7 @@ def read_nw_ucla(path: str | Path) -> Clip:
     if pos.shape[1:] != (NUM_JOINTS, 3):
         raise InputError(f"{path}, {_fault(frames)}")
     if label is not None and (type(label) is not int or not 1 <= label <= 10):
-        raise InputError(
-            f'{path}: "label" is {label!r}, out of the range 1..10; correct it or take it out'
-        )
+        raise InputError(f'{path}: "label" is {label!r}, out of the range 1..10; correct it')
     expected, meta = NW_UCLA.facts(path)
     if label and expected >= 0 and label != expected + 1:
         raise InputError(

@@ -74,7 +74,8 @@ def read_arrays(
     if not isinstance(layout, SkeletonLayout):
         layout = fitting(layout, pos.shape[-2])
     facts = {"path": str(path), **_fps(path, arrays.get("fps")), **(meta or {})}
-    return _clip(layout, pos, **seen, meta=facts, **{"name": path.stem, **options})
+    options = {"name": path.stem, **options}
+    return _clip(layout, pos, seen["mask"], seen["score"], meta=facts, **options)
 
 
 def _ordered(array: np.ndarray, axes: str) -> np.ndarray:
@@ -205,9 +206,7 @@ def _facts_of_arrays(folder: Path, files: Mapping[str, Path]) -> table.ClipTable
 def _one(path: Path, key: str, array: np.ndarray) -> str:
     """Text of an array of one value."""
     if array.size != 1 or array.dtype.kind not in "iuU":
-        raise InputError(
-            f"{path}: {key} is {array.dtype} {array.shape}, where one number or text should be"
-        )
+        raise InputError(f"{path}: {key} is {array.dtype} {array.shape}, not one number or text")
     text = str(array.item()).strip()
     return "" if text == "-1" else text
 

@@ -196,9 +196,7 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
     missing = [name for name in names if name not in entries]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise InputError(
-            f"{path}: no line of {missing[0]!r}{more}; add one (its label may be empty)"
-        )
+        raise InputError(f"{path}: no line of {missing[0]!r}{more}; add one (label may be empty)")
     return ClipTable.of({name: entries[name] for name in names}, class_list(root), str(path))
 
 
@@ -216,9 +214,7 @@ def splits_of(name: str, parts: Sequence[str], place: str) -> dict[str, Split]:
     known = [_PARTS.get(part.lower()) for part in parts]
     if None in known:
         wrong = parts[known.index(None)]
-        raise InputError(
-            f"{place}: {name} is {wrong[:40]!r}, where train, val, test or nothing should be"
-        )
+        raise InputError(f"{place}: {name} is {wrong[:40]!r}, not train, val, test or nothing")
     if not any(known):
         return {}
     return {

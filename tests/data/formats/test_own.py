@@ -167,9 +167,9 @@ def test_a_joint_that_is_never_rated_is_seen(save, pos, caplog):
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"label": [1, 2]}, r"label is int64 \(2,\), where one number or text"),
+        ({"label": [1, 2]}, r"label is int64 \(2,\), not one number or text"),
         ({"label": 1.5}, "label is float64"),
-        ({"split": "trial"}, "split is 'trial', where train, val, test or nothing"),
+        ({"split": "trial"}, "split is 'trial', not train, val, test or nothing"),
         ({"label": -2}, "label '-2' is no class; count classes from 0"),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_folder_without_a_table(tmp_path):
         ("b,run", "../b,run", "line 3: '../b' cannot be the name"),
         ("b,run,2,,test,train\n", "", r"no line of 'b'; add one"),
         ("b,run,2,,", "b,run,2,", "line 3: 5 fields where the first line has 6"),
-        ("train,test", "trial,test", "split is 'trial', where train, val, test or nothing"),
+        ("train,test", "trial,test", "split is 'trial', not train, val, test or nothing"),
         ("run", "3", "labels are numbers and names"),
         ("b,run", 'b,"run', "not a CSV table"),
         ("b,run", 'b,"r\nun"', "holds a line break"),
