@@ -75,7 +75,6 @@ class PoseFile(NamedTuple):
         """Read (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
 
         ``bodies`` of each frame are kept, those of the highest summed scores first; None: all.
-        ``place`` names file and recording in messages, ``name`` is the recording's.
         """
         if self.path is None:
             raise InputError(
@@ -110,11 +109,10 @@ class PoseFile(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """One recording in the file: its ``frame_dir``, class (-1: none), poses, scores and picture.
+    """One recording: its ``frame_dir``, class (-1: none), poses and scores, and picture's size.
 
-    ``pos`` (M, T, V, C) is in the file or in another; ``score`` (M, T, V) is None where there are
-    none, or they are in ``pos``; ``size`` is height and width of the picture, if given. A ``fault``
-    says why it cannot be used; ``pos`` is None then.
+    ``pos`` is (M, T, V, C), ``score`` (M, T, V) or None, ``size`` height and width. A ``fault``
+    says why the recording cannot be used; ``pos`` is None then.
     """
 
     name: str
@@ -440,10 +438,7 @@ def _splits(path: Path, lists: Mapping[Any, Any], names: Sequence[str]) -> dict[
 def _pose_file(
     place: str, folder: Path, entry: dict[Any, Any], known: dict[str, Path | None]
 ) -> PoseFile:
-    """Check what an annotation says of its poses.
-
-    ``folder`` is that of the annotations; ``known`` caches the files by their names in annotations.
-    """
+    """Check what an annotation says of its poses; ``known`` caches files by their names in it."""
     raw_file, frames = entry.get("raw_file"), entry.get("total_frames")
     if not isinstance(raw_file, str) or not raw_file:
         raise InputError(f"{place}: 'raw_file' is {shown(raw_file)!r}, no file's name; correct it")

@@ -1,13 +1,11 @@
 """Whole sets as one array: ``.npy`` of (N, 3, T, V, M) and a pickle of names and labels.
 
-The format in which ST-GCN, 2s-AGCN and AS-GCN keep what they prepared: ``train_data.npy`` (or
-``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy``
-of N lengths, and the same for ``val``. Clips of any length are filled up to T frames with zeros, or
-by repeating, and absent bodies are zeros.
+ST-GCN, 2s-AGCN and AS-GCN keep ``train_data.npy`` (or ``train_data_joint.npy``),
+``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy`` of N lengths, and the same
+for ``val``. Clips are filled up to T frames with zeros, or by repeating; absent bodies are zeros.
 
-CTR-GCN and those who follow it (InfoGCN, HD-GCN) keep a protocol of NTU RGB+D in one ``.npz``:
-``NTU60_CS.npz`` with ``x_train`` (N, T, 150), ``y_train`` (N, K) of ones and zeros, ``x_test``,
-``y_test``; a row is two bodies of 25 joints of three coordinates. Names of recordings are not kept.
+CTR-GCN keeps a protocol of NTU RGB+D in one ``.npz``, ``NTU60_CS.npz``: ``x_train`` (N, T, 150),
+two bodies of 25 joints, ``y_train`` (N, K) of ones and zeros, ``x_test``, ``y_test``; no names.
 """
 
 from __future__ import annotations
@@ -126,28 +124,21 @@ def open_arrays(
     folder = root.parent if root.is_file() else root
     archive = _archive(root)
     found = _pairs(root) if archive is None else _pairs_of_archive(archive)
-    names: list[str] = []
-    labels: list[int] = []
-    lengths: list[int] = []
-    places: list[tuple[int, int]] = []
-    parts: list[str] = []
-    for number, (part, pair) in enumerate(found.items()):
-        read = _names_and_labels if archive is None else _classes_of_archive
-        own, classes, frames = read(pair, part)
-        parts += ["train" if part == "train" else "test"] * len(own)
-        names += own
-        labels += classes
-        lengths += frames
-        places += [(number, row) for row in range(len(own))]
-    pairs = tuple(found.values())
+    read = _names_and_labels if archive is None else _classes_of_archive
+    pairs, facts = tuple(found.values()), [read(pair, part) for part, pair in found.items()]
+    names, labels, lengths = (
+        [each for own in column for each in own] for column in zip(*facts, strict=True)
+    )
+    places = [(pair, row) for pair, (own, *_) in enumerate(facts) for row in range(len(own))]
     data_files.by_name(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
     splits = {}
     if archive is not None or not root.is_file():
-        splits[_split_name(archive or folder)] = Split.of(parts)
-    facts = estimates.described(
+        parts = ["train" if part == "train" else "test" for part in found]
+        splits[_split_name(archive or folder)] = Split.of(parts[pair] for pair, _ in places)
+    described = estimates.described(
         str(pairs[0].array.path),
         folder,
         names,
@@ -162,7 +153,7 @@ def open_arrays(
         certain=archive is not None,
     )
     return ArrayReader(
-        **facts,
+        **described,
         min_score=min_score,
         score=score,
         pairs=pairs,
@@ -338,10 +329,9 @@ def _thirds(pair: Pair) -> np.ndarray:
 
 
 def _moved(pos: np.ndarray) -> np.ndarray:
-    """Return (M, T, V) joints that are not at 0, and the one that was made the origin.
+    """Return (M, T, V) joints that are not at 0, and the one that CTR-GCN's scripts move there.
 
-    CTR-GCN's scripts move a clip so that the middle of the first body's spine is at 0 in its first
-    frame, and only there.
+    That is the middle of the first body's spine, in its first frame alone.
     """
     seen: np.ndarray = (pos != 0).any(axis=-1)
     shown = np.flatnonzero(seen[0].any(axis=1))

@@ -163,10 +163,10 @@ def estimated_clip(
 def trusted_scores(
     place: str, layout: SkeletonLayout, places: np.ndarray, score: np.ndarray
 ) -> np.ndarray:
-    """Return scores, 1 for joints that have none: 0 in every frame, though their places are given.
+    """Return scores, 1 for joints whose places are given, though their scores are 0 throughout.
 
-    Some sensors and estimators rate some of their joints never. Such a joint is warned of, and was
-    seen where its place is given: in most frames that show the body, and not always the same.
+    Some sensors never rate some joints. They are warned of, and count where their places are given:
+    in most frames that show the body, and not always the same.
     """
     shown: np.ndarray = np.any(score > 0, axis=2)
     given: np.ndarray = nonzero(places) & ~np.isnan(places).any(axis=-1)  # (M, T, V)
@@ -206,11 +206,10 @@ def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
 def _is_score(
     place: str, third: str, layout: SkeletonLayout, values: np.ndarray, guessed: bool
 ) -> bool:
-    """Tell whether the third channel is the score of an estimator, or a depth.
+    """Tell whether the third channel is a score, or a depth.
 
-    The option ``third`` decides, else the layout if it is a supplied one, else the ``values`` of
-    some clips. ``guessed``: the layout was guessed from the number of joints. InputError if neither
-    decides, or the values contradict them.
+    The option ``third`` decides, else a supplied layout unless it was ``guessed`` from the number
+    of joints, else the ``values`` of some clips; InputError if they contradict it or do not decide.
     """
     values = values[np.isfinite(values)]
     unit = ((values > 0) & (values < 1)).any() and ((values >= 0) & (values <= 1)).all()

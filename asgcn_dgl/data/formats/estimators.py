@@ -27,7 +27,7 @@ from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-#: Frames for which a body that is lost keeps its identity.
+#: Frames for which a body that is lost keeps its identity, at its last place.
 KEPT = 15
 
 Found = dict[str, tuple[Path, ...]]
@@ -36,10 +36,7 @@ Persons = dict[int, list[str]]
 
 
 class Poses(NamedTuple):
-    """The poses of one recording: places (M, T, V, d), confidence (M, T, V) or None.
-
-    The names of the joints are empty where the file does not say them.
-    """
+    """One recording: places (M, T, V, d), confidence (M, T, V), names of joints if it says them."""
 
     places: np.ndarray
     confidence: np.ndarray | None
@@ -47,11 +44,9 @@ class Poses(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How an estimator writes its output.
+    """How an estimator writes: glob ``pattern`` of its files, of which ``is_one`` recognizes one.
 
-    ``name`` and ``title`` are for ``--data`` and messages, ``pattern`` is the glob pattern of its
-    files, of which ``is_one`` recognizes one. ``load`` reads a recording, ``group`` returns names
-    and files of those in a folder.
+    ``load`` reads a recording, ``group`` returns names and files of those in a folder.
     """
 
     name: str
@@ -79,9 +74,8 @@ def open_estimates(
 ) -> FolderReader:
     """Look at what an estimator wrote: a folder, one file, or the folder of one recording.
 
-    Without ``layout`` it is ``layout.yaml`` in the folder, else the usual one of so many joints.
-    Tables name their joints, and need a layout whose joints have these names, in any order. The
-    page "Converters" has more.
+    The layout is ``layout``, ``layout.yaml`` in the folder, or the usual one of so many joints;
+    tables need one with their names of joints. The page "Converters" has more.
     """
     check_options(min_score, score)
     root = Path(root)
@@ -239,10 +233,7 @@ def followed(
 
 
 def _follow(frames: Frames, scored: bool) -> Persons:
-    """Tell which detections are the same body: those whose boxes overlap most from frame to frame.
-
-    A body that is lost keeps its identity for :data:`KEPT` frames, at its last place.
-    """
+    """Tell which detections are the same body: those whose boxes overlap most over time."""
     from scipy.optimize import linear_sum_assignment
 
     persons: Persons = {}
@@ -445,11 +436,7 @@ def _poses_of_table(
     return followed(str(path), frames, known, "score" in axes)._replace(joints=joints)
 
 
-# Formats -----------------------------------------------------------------------------------------
-
-
-#: OpenPose's folders of a file a frame, AlphaPose's JSON, DeepLabCut's tables, and tables of a row
-#: a frame with columns such as ``nose_x``, ``nose_y`` and ``nose_score``.
+#: The last are tables of a row a frame with columns such as ``nose_x``, ``nose_y``, ``nose_score``.
 KINDS = (
     Kind(
         "openpose",

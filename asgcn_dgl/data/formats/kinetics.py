@@ -68,11 +68,10 @@ def read_kinetics(
 ) -> Clip:
     """Read one clip: x and y less 0.5, and the score; frames without a body are missing.
 
-    ``bodies="best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body
-    is what has one place in the lists of all frames. ``"two_best"``: of the first five bodies of
-    each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all. Joints are
-    missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
-    ``known`` must agree with the file.
+    ``bodies="best"``: the body (a place in the lists of frames) of the highest mean score over the
+    clip, as AS-GCN takes it. ``"two_best"``: of the first five bodies of each frame the two of the
+    highest scores, as ST-GCN takes them. ``"all"``: all. Joints are missing where the score is not
+    above ``min_score``; ``score`` keeps it as the last coordinate. ``known`` must agree.
     """
     check_choice("bodies", bodies, BODIES)
     path = Path(path)
@@ -183,9 +182,8 @@ def open_kinetics(
     """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
     The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
-    needs both. Clips that hold no body (``has_skeleton`` false) or that are listed and not there
-    are among the recordings, and reading one is an error, so that they are counted as dropped.
-    Options as for :func:`read_kinetics`.
+    needs both. To read a clip without a body, or one that is listed and not there, is an error, so
+    that it is counted as dropped. Options as for :func:`read_kinetics`.
     """
     check_choice("bodies", bodies, BODIES)
     check_options(min_score, score)
@@ -196,14 +194,9 @@ def open_kinetics(
         return FolderReader((root.stem,), layout, (), {}, (root,), read_kinetics, options)
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
     classes: dict[int, str] = {}
-    files: list[Path] = []
-    known: list[Known] = []
-    part_of: list[str] = []
-    for part, folder in (parts or {"": root}).items():
-        own = _folder(folder, classes)
-        files += [folder / f"{name}.json" for name in sorted(own)]
-        known += [own[name] for name in sorted(own)]
-        part_of += [part] * len(own)
+    found = {part: _folder(folder, classes) for part, folder in (parts or {"": root}).items()}
+    files = [path for own in found.values() for path in own]
+    known = [each for own in found.values() for each in own.values()]
     if not files:
         raise InputError(
             f"{root}: no clips (*.json) in it; give the folder that holds "
@@ -217,7 +210,7 @@ def open_kinetics(
         tuple(data_files.by_name([path.stem for path in files], files)),
         layout,
         class_list(root) or tuple(numbered),
-        {"kinetics": Split.of(part_of)} if parts else {},
+        {"kinetics": Split.of(part for part, own in found.items() for _ in own)} if parts else {},
         tuple(files),
         read_kinetics,
         options,
@@ -226,8 +219,8 @@ def open_kinetics(
     )
 
 
-def _folder(folder: Path, classes: dict[int, str]) -> dict[str, Known]:
-    """Return what is known of the clips of a folder by name; names of classes are added."""
+def _folder(folder: Path, classes: dict[int, str]) -> dict[Path, Known]:
+    """Return what is known of the clips of a folder by file; names of classes are added."""
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the folder of Kinetics-Skeleton")
     table = folder.parent / f"{folder.resolve().name}_label.json"
@@ -250,7 +243,7 @@ def _folder(folder: Path, classes: dict[int, str]) -> dict[str, Known]:
     for path in folder.glob("*.json"):
         if data_files.is_recording(path) and not path.name.endswith("_label.json"):
             known.setdefault(plain_name(path.stem, str(path)), Known())
-    return known
+    return {folder / f"{name}.json": known[name] for name in sorted(known)}
 
 
 def _recognizes(path: Path) -> bool:

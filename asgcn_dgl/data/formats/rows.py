@@ -104,7 +104,7 @@ def read_table(
     pos = np.full((size, values.shape[1]), np.nan)
     pos[number] = values
     pos = pos.reshape(*shape, -1)
-    mask: np.ndarray = ~np.isnan(pos).any(axis=-1)
+    mask = np.asarray(~np.isnan(pos).any(axis=-1))
     pos[~mask] = 0
     if "score" not in rows:
         return pos, mask & seen_joints(pos, layout), None

@@ -61,10 +61,9 @@ def is_count(text: str) -> bool:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """What is known of recordings: the K class names, and by name of a recording what it has.
+    """The K class names, and by name of a recording what is known of it.
 
-    ``labels`` are -1 where unknown; ``numbers`` are subject, camera, set-up and replication as far
-    as they are known, ``rates`` frames a second.
+    ``numbers`` are subject, camera, set-up and replication, ``rates`` frames a second.
     """
 
     class_names: tuple[str, ...] = ()
@@ -77,10 +76,7 @@ class ClipTable:
     def of(
         cls, entries: Mapping[str, Mapping[str, str]], class_names: tuple[str, ...], place: str
     ) -> ClipTable:
-        """Make a table of texts: the cells of each recording, in order, by column.
-
-        Without ``class_names`` the classes follow from the labels. ``place`` is for messages.
-        """
+        """Make a table of the cells of each recording by column; ``place`` is for messages."""
         labels = {name: _whole(entry.get("label", "")) for name, entry in entries.items()}
         class_names, known = number_labels(labels, class_names, place)
         numbers: dict[str, dict[str, int]] = {name: {} for name in entries}
@@ -112,8 +108,7 @@ def tabled(
 ) -> FolderReader:
     """Make a reader of recordings of one's own: their file or files, and facts, by name.
 
-    ``read_file`` is called with these, ``name``, ``label`` and ``meta`` of the clip, and the
-    options; it can be pickled.
+    ``read_file`` is called with these, ``name``, ``label`` and ``meta``, and the options.
     """
     labels = [table.labels.get(name, -1) for name in files]
     numbers = [table.numbers.get(name, {}) for name in files]
@@ -143,10 +138,9 @@ def path_names(folder: Path, files: Iterable[Path]) -> list[str]:
 
 
 def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
-    """Return what is known of recordings, whose names are paths in the folder ``root``.
+    """Return what ``clips.csv`` says of recordings, whose names are paths in the folder ``root``.
 
-    With ``labels`` ``"table"`` that is what :func:`find_table` finds; with ``"folder"`` a
-    recording's class is the folder below the root that it is in.
+    With ``labels`` ``"folder"``, a recording's class is the folder below the root that it is in.
     """
     check_choice("labels", labels, ("table", "folder"))
     if not root.is_dir():
@@ -164,11 +158,7 @@ def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> Clip
 
 
 def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
-    """Read ``clips.csv`` of a folder; None where there is none.
-
-    The page "Your own data" has its columns and ``classes.txt``. Names of subjects, cameras and so
-    on are numbered in their order.
-    """
+    """Read ``clips.csv`` of a folder, see the page "Your own data"; None where there is none."""
     path = root / TABLE
     if not is_there(path):
         return None

@@ -210,8 +210,7 @@ def open_utkinect(root: str | Path, nan_spans: str = "drop", gaps: str = "keep")
 
     Of one video each action is a recording where ``actionLabel.txt`` lies beside it. The splits are
     ``five_1`` to ``five_10`` where ``tr_te_splits.mat`` is found, and ``sequence_s01_e01``, ...:
-    that video tests, all others train. ``nan_spans``: see :func:`read_spans`; ``gaps``:
-    :func:`read_span`.
+    that video tests. Options: see :func:`read_spans` and :func:`read_span`.
     """
     check_choice("gaps", gaps, ("keep", "interpolate"))
     root = Path(root)
@@ -313,10 +312,9 @@ COMPLEX = 0x0800
 
 
 def read_mat(path: str | Path, names: Collection[str], limit: int = 2**16) -> dict[str, np.ndarray]:
-    """Read real matrices by name from a ``.mat`` file of level 5 (MATLAB 5 to 7.2).
+    """Read real matrices by name, if they are there, from a ``.mat`` file of level 5.
 
-    Names that are absent or hold something else are left out. The file, and each of its elements
-    unpacked, may have ``limit`` bytes.
+    The file, and each of its elements unpacked, may have ``limit`` bytes.
     """
     data_files.check_size(path, limit)
     data = data_files.read_bytes(path)
