@@ -61,16 +61,15 @@ def is_count(text: str) -> bool:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """The K class names, and by name of a recording what is known of it.
+    """The K class names, and by name of a recording its label and what else is known of it.
 
-    ``numbers`` are subject, camera, set-up and replication, ``rates`` frames a second.
+    ``facts`` are subject, camera, set-up, replication, and ``fps``, frames a second.
     """
 
     class_names: tuple[str, ...] = ()
     labels: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     splits: Mapping[str, Split] = field(default_factory=dict)
-    rates: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -79,24 +78,22 @@ class ClipTable:
         """Make a table of the cells of each recording by column; ``place`` is for messages."""
         labels = {name: _whole(entry.get("label", "")) for name, entry in entries.items()}
         class_names, known = number_labels(labels, class_names, place)
-        numbers: dict[str, dict[str, int]] = {name: {} for name in entries}
+        facts: dict[str, dict[str, Any]] = {name: {} for name in entries}
         for column in NUMBERS:
             texts = {name: _whole(entry.get(column, "")) for name, entry in entries.items()}
             number_of = number_names(text for text in texts.values() if text)
             for name, text in texts.items():
                 if text:
-                    numbers[name][column] = number_of[text]
+                    facts[name][column] = number_of[text]
+        for name, entry in entries.items():
+            if entry.get("fps"):
+                facts[name]["fps"] = _rate(f"{place} ({name})", entry["fps"])
         splits: dict[str, Split] = {}
         for column in dict.fromkeys(column for entry in entries.values() for column in entry):
             if column == "split" or column.startswith("split_"):
                 parts = [entry.get(column, "") for entry in entries.values()]
                 splits |= splits_of(column.removeprefix("split_"), parts, place)
-        rates = {
-            name: _rate(f"{place} ({name})", entry["fps"])
-            for name, entry in entries.items()
-            if entry.get("fps")
-        }
-        return cls(class_names, known, numbers, splits, rates)
+        return cls(class_names, known, facts, splits)
 
 
 def tabled(
@@ -111,8 +108,8 @@ def tabled(
     ``read_file`` is called with these, ``name``, ``label`` and ``meta``, and the options.
     """
     labels = [table.labels.get(name, -1) for name in files]
-    numbers = [table.numbers.get(name, {}) for name in files]
-    rates = [{"fps": table.rates[name]} if name in table.rates else {} for name in files]
+    facts = [table.facts.get(name, {}) for name in files]
+    numbers = [{key: each[key] for key in NUMBERS if key in each} for each in facts]
     return FolderReader(
         tuple(files),
         layout,
@@ -122,8 +119,8 @@ def tabled(
         read_file,
         options,
         tuple(
-            {"name": name, "label": label, "meta": {**number, **rate}}
-            for name, label, number, rate in zip(files, labels, numbers, rates, strict=True)
+            {"name": name, "label": label, "meta": known}
+            for name, label, known in zip(files, labels, facts, strict=True)
         ),
         labels=tuple(labels),
         numbers=tuple(UNKNOWN._replace(**number) for number in numbers),
