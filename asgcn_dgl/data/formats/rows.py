@@ -173,7 +173,7 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
 def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     import pandas
 
-    columns = _columns(path, first_row(path))
+    columns = _columns(path, first_row(path, dialect))
     text = path.read_bytes().decode(dialect.encoding, "replace").rstrip("\r\n ")
     # Columns at the end may be left out, but then in more than the last row.
     before, last = ["", *text.rsplit("\n", 2)][-2:]
