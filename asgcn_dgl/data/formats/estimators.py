@@ -315,7 +315,9 @@ def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
         for image, found in content.items():
             persons = found.get("people", found.get("bodies")) if isinstance(found, dict) else None
             if not isinstance(persons, list):
-                raise InputError(f"{path}: no list of persons in {shown(image)!r}; correct it")
+                raise InputError(
+                    f"{path}: no list of persons of image {shown(image)!r}; correct it"
+                )
             for each in persons:
                 joints = each if isinstance(each, dict) else {}
                 yield image, joints.get("pose_keypoints_2d", joints.get("joints")), None
