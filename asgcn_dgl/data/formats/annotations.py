@@ -6,57 +6,36 @@ One file is a set::
      "annotations": [{"frame_dir", "label", "total_frames", "keypoint": (M, T, V, C),
                       "keypoint_score": (M, T, V) where C is 2, "img_shape": (height, width)}]}
 
-Older files are the list alone. Kinetics-400 comes with ``raw_file`` and ``frame_inds`` in the place
-of ``keypoint``: see :mod:`asgcn_dgl.data.formats.pose_files`. The pickle is read by
-:mod:`asgcn_dgl.data.formats.unpickle`, which runs nothing.
+Older files are the list alone. Those of Kinetics-400 have in the place of ``keypoint`` a file
+(``raw_file``) and the frame of each of N bodies (``frame_inds``, from 0). That file is a pickle of
+many videos, ``{frame_dir: {"keypoint": (N, V, 3) of x, y and score}}``. Bodies have no identity
+over time there: those of a frame are in no order.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip, seen_joints
-from asgcn_dgl.data.files import (
-    check_choice,
-    check_memory,
-    find_files,
-    is_recording,
-    plain_name,
-    shown,
-    stamp_files,
-)
-from asgcn_dgl.data.formats.estimates import (
-    FLAT,
-    LOOKED_AT,
-    check_bodies,
-    check_options,
-    check_scores,
-    check_splits,
-    choose_layout,
-    estimated_clip,
-    find_classes,
-    is_score,
-    name_facts,
-    ntu_set,
-    numbers_of,
-    trusted_scores,
-)
-from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
-from asgcn_dgl.data.formats.pose_files import BODIES, PoseFile, joints_of, pose_file
-from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
+from asgcn_dgl.data.files import check_memory, is_recording, plain_name, shown
+from asgcn_dgl.data.formats import estimates
+from asgcn_dgl.data.formats.layout_file import GivenLayout
+from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label, named_tests
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import SkeletonLayout
+from asgcn_dgl.files import plain_file
 
 logger = logging.getLogger(__name__)
 
@@ -69,36 +48,89 @@ _SPACE = {25: "ntu25", 20: "kinectv1_20"}
 #: Names in all lists of splits; NTU RGB+D 120 has half a million.
 MAX_MEMBERS = 2**23
 
+#: Bodies of a frame that are kept unless an option says otherwise, as ST-GCN keeps them.
+BODIES = 2
+
+#: Files of poses whose contents are kept in memory.
+AT_HAND = 4
+
+#: Names of folders, and of the file of poses, that are looked at.
+MAX_PARTS = 8
+
 _PART = re.compile(r"(?:(.*?)_?)(train|val|test)(?:_?(.*))")
 
 
-class Annotation(NamedTuple):
-    """One recording in the file: its ``frame_dir``, class (-1: none), poses, scores and picture.
+class PoseFile(NamedTuple):
+    """Where the poses of a video are: the file, or None, and the annotation's name for it.
 
-    ``pos`` (M, T, V, C) is in the file or in another; ``score`` (M, T, V) is None where there are
-    none, or they are in ``pos``; ``size`` is height and width of the picture, if given. A ``fault``
-    says why it cannot be used; ``pos`` is None then.
+    ``frame_of`` (N,) is the frame of each body, of ``frames`` T from 0.
+    """
+
+    path: Path | None
+    raw_file: str
+    frames: int
+    frame_of: PickledArray
+
+    def load(self, place: str, name: str, bodies: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Read (M, T, V, 2) pixels and (M, T, V) scores, 0 where a frame has fewer bodies.
+
+        ``bodies`` of each frame are kept, those of the highest summed scores first; None: all.
+        """
+        if self.path is None:
+            raise InputError(
+                f"{place}: its poses are in {self.raw_file!r}, which is not in the annotations' "
+                "folder; unpack PYSKL's kpfiles there"
+            )
+        found = _pose_of(self.path, name)
+        frame_of = self.frame_of.array
+        wrong = (frame_of < 0) | (frame_of >= self.frames)
+        if wrong.any():
+            raise InputError(
+                f"{place}: frame {frame_of[wrong][0]} of 'frame_inds' is not one of its "
+                f"{self.frames} frames (from 0); correct it"
+            )
+        if len(frame_of) != found.shape[0]:
+            raise InputError(
+                f"{place}: 'frame_inds' names frames of {len(frame_of)} bodies, but {self.path} "
+                f"has {found.shape[0]}; get both from the same source"
+            )
+        frame_of = frame_of.astype(np.int64)
+        poses = found.array.astype(np.float64)
+        order = np.lexsort((-poses[..., 2].sum(axis=1), frame_of))
+        poses, frame_of = poses[order], frame_of[order]
+        rank = np.arange(len(frame_of)) - np.searchsorted(frame_of, frame_of)
+        kept = slice(None) if bodies is None else rank < bodies
+        poses, frame_of, rank = poses[kept], frame_of[kept], rank[kept]
+        shape = (int(rank.max(initial=0)) + 1, self.frames, found.shape[1])
+        check_memory(place, 24 * int(np.prod(shape)), f"{shape[0]} bodies over {shape[1]} frames")
+        pos, score = np.zeros((*shape, 2)), np.zeros(shape)
+        pos[rank, frame_of], score[rank, frame_of] = poses[..., :2], poses[..., 2]
+        return pos, score
+
+
+class Annotation(NamedTuple):
+    """One recording: its ``frame_dir``, class (-1: none), poses and scores, and picture's size.
+
+    ``pos`` is (M, T, V, C), ``score`` (M, T, V) or None, ``size`` height and width. A ``fault``
+    says why the recording cannot be used; ``pos`` is None then.
     """
 
     name: str
-    label: int
-    pos: PickledArray | PoseFile | None
-    score: PickledArray | None
-    size: tuple[float, float] | None
+    label: int = -1
+    pos: PickledArray | PoseFile | None = None
+    score: PickledArray | None = None
+    size: tuple[float, float] | None = None
     fault: str = ""
 
 
 @dataclass(frozen=True)
-class AnnotationReader(Reader):
-    """The recordings of a file; ``flat``: the third channel is a score."""
+class AnnotationReader(estimates.EstimatesReader):
+    """The recordings of a file."""
 
     path: Path = Path()
     annotations: tuple[Annotation, ...] = ()
     normalize: str = "centred"
-    min_score: float = 0.0
-    score: bool = True
     bodies: int | None = BODIES
-    flat: bool = False
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
@@ -107,52 +139,34 @@ class AnnotationReader(Reader):
         if found.fault:
             raise InputError(found.fault)
         place = f"{self.path} ({found.name})"
-        numbers = name_facts(place, found.name, found.label)
         pos, score = self._poses(place, found)
         seen = None  # found before anything is moved or scaled
         if score is None:
-            pos = np.where(np.isnan(pos).any(axis=-1, keepdims=True), 0, pos)
             seen = seen_joints(pos, self.layout)
         else:  # what is missing may hold anything
             pos = np.where((score > self.min_score)[..., None], pos, 0)
         if pos.shape[-1] == 2:
             pos = self._places(place, pos, found.size)
-        return estimated_clip(
-            found.name,
-            self.layout,
-            pos,
-            score,
-            seen=seen,
-            min_score=self.min_score,
-            keep_score=self.score and pos.shape[-1] == 2,
-            label=found.label,
-            meta={"path": place, **numbers},
-        )
+        return self.clip(index, place, pos, score, seen)
 
     def _poses(self, place: str, found: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
         """Return positions as in the file, and scores where there are any."""
         if isinstance(found.pos, PoseFile):
             return found.pos.load(place, found.name, self.bodies)
         assert found.pos is not None
-        pos = found.pos.array.astype(np.float64)
-        if self.flat:
-            check_scores(place, pos[..., 2])
-            pos, score = pos[..., :2], pos[..., 2]
-        elif found.score is None:
-            return pos, None
-        else:
+        pos, score = self.parted(place, found.pos.array.astype(np.float64))
+        if found.score is not None:
             score = found.score.array.astype(np.float64)
-        return pos, trusted_scores(place, self.layout, pos, score)
+        if score is not None:
+            score = estimates.trusted_scores(place, self.layout, pos, score)
+        return pos, score
 
     def _places(self, place: str, pos: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
         """Return pixels as the option ``normalize`` says."""
         if self.normalize == "none":
             return pos
         if size is None:
-            raise InputError(
-                f"{place}: no img_shape, by which pixels are divided; add it, or give the option "
-                "normalize=none"
-            )
+            raise InputError(f"{place}: no img_shape to divide by; add it, or give normalize=none")
         height, width = size
         if self.normalize == "height":
             return (pos - np.array([width, height]) / 2) / height
@@ -162,16 +176,16 @@ class AnnotationReader(Reader):
     def stamp(self) -> object:
         """Options, sizes and times of the files."""
         held = [each.pos.path for each in self.annotations if isinstance(each.pos, PoseFile)]
-        files = [self.path, *dict.fromkeys(path for path in held if path is not None)]
+        paths = [self.path, *dict.fromkeys(path for path in held if path is not None)]
         options = [self.normalize, self.min_score, self.score, self.bodies, self.flat]
-        return [*options, stamp_files(files)]
+        return [*options, data_files.stamp_files(paths)]
 
     def __reduce__(self) -> Any:
         # A worker process reads the file itself; to send it all poses would take longer.
-        options = (self.normalize, self.min_score, self.score)
-        facts = {"bodies": self.bodies, "origin": self.origin, "place": str(self.path)}
         third = "score" if self.flat else "depth"
-        return _open_again, (facts, self.path, (self.layout,), *options, None, third)
+        options = (self.normalize, self.min_score, self.score, None, third)
+        facts = {"bodies": self.bodies, "origin": self.origin, "place": str(self.path)}
+        return _open_again, (facts, self.path, (self.layout,), *options)
 
 
 def _open_again(facts: Mapping[str, Any], *options: Any) -> AnnotationReader:
@@ -193,15 +207,13 @@ def open_annotations(
     ``train1`` and ``test1`` the split ``split1``, ``train`` and ``val`` the split ``split``. Names
     of classes are from ``classes.txt`` beside the file.
     """
-    check_choice("normalize", normalize, NORMALIZATIONS)
-    check_options(min_score, score, third)
+    data_files.check_choice("normalize", normalize, NORMALIZATIONS)
+    estimates.check_options(min_score, score, third)
     root = Path(root)
     # Files of poses may lie in folders below.
-    files = [path for path in sorted(root.glob("*.pkl")) if is_recording(path)]
-    files = files or find_files(root, "*.pkl", "an annotation pickle")
-    if len(files) > 1:
-        raise InputError(f"{root}: {len(files)} files *.pkl in it; give one of them as --root")
-    path = files[0]
+    direct = [path for path in sorted(root.glob("*.pkl")) if is_recording(path)]
+    found = direct or data_files.find_files(root, "*.pkl", "an annotation pickle")
+    path = estimates.only_one(root, found, "*.pkl")
     content = read_pickle(path)
     lists: Any = {}
     if isinstance(content, dict) and "annotations" in content:
@@ -212,39 +224,8 @@ def open_annotations(
             f"{path}: no annotations in it; give a pickle of a dict with 'split' (a dict of lists) "
             "and 'annotations' (a list), as PYSKL and MMAction2 publish them"
         )
-    found: dict[str, Path | None] = {}
-    annotations = [_annotation(path, number, each, found) for number, each in enumerate(entries)]
-    _check_bodies(path, bodies, apart=bool(found))
-    joints, dims = _joints(path, annotations)
-    annotations = [_fitting(path, each, joints, dims) for each in _once(path, annotations)]
-    if all(each.fault for each in annotations):
-        raise InputError(annotations[0].fault)
-    names = tuple(each.name for each in annotations)
-    splits = _splits(path, lists, names)
-    chosen = ntu_set(names)
-    check_splits(str(path), names, chosen, splits)
-    known = FLAT if dims == 2 else _SPACE
-    chosen_layout = choose_layout(str(path), path.parent, joints, known, layout)
-    guessed = layout is None and chosen is None and not has_layout(path.parent)
-    flat = dims == 3 and _third_is_score(path, annotations, third, chosen_layout, guessed)
-    return AnnotationReader(
-        names,
-        chosen_layout,
-        find_classes(path.parent, chosen),
-        splits,
-        path,
-        tuple(annotations),
-        normalize,
-        min_score,
-        score,
-        BODIES if bodies is None else bodies,
-        flat,
-        labels=tuple(each.label for each in annotations),
-        numbers=numbers_of(names),
-    )
-
-
-def _check_bodies(path: Path, bodies: Any, apart: bool) -> None:
+    apart: dict[str, Path | None] = {}
+    annotations = [_annotation(path, number, each, apart) for number, each in enumerate(entries)]
     if bodies is not None and not apart:
         raise InputError(
             f"{path}: the option bodies is for sets whose poses are in files of their own; choose "
@@ -252,42 +233,47 @@ def _check_bodies(path: Path, bodies: Any, apart: bool) -> None:
         )
     if bodies is not None and (type(bodies) is not int or bodies < 1):
         raise InputError(f"bodies must be a whole number from 1, got {bodies!r}")
+    joints, dims = _joints(path, annotations)
+    annotations = _comparable(path, annotations, joints, dims)
+    if all(each.fault for each in annotations):
+        raise InputError(annotations[0].fault)
+    names = [each.name for each in annotations]
+    good = [each for each in annotations if not each.fault]
+    facts = estimates.described(
+        str(path),
+        path.parent,
+        names,
+        [each.label for each in annotations],
+        _splits(path, lists, names),
+        joints,
+        estimates.FLAT if dims == 2 else _SPACE,
+        layout,
+        third,
+        None if dims == 2 else _thirds(path, good, third),
+    )
+    return AnnotationReader(
+        **facts,
+        min_score=min_score,
+        score=score,
+        path=path,
+        annotations=tuple(annotations),
+        normalize=normalize,
+        bodies=BODIES if bodies is None else bodies,
+    )
 
 
-def _third_is_score(
-    path: Path,
-    annotations: Sequence[Annotation],
-    third: str,
-    layout: SkeletonLayout,
-    guessed: bool,
-) -> bool:
-    """Return whether the third coordinate is a score, see :func:`is_score`."""
-    if any(each.score is not None and not each.fault for each in annotations):
+def _thirds(path: Path, good: Sequence[Annotation], third: str) -> np.ndarray | None:
+    """Return the third coordinates of some recordings; None where scores are beside them."""
+    if any(each.score is not None for each in good):
         if third == "score":
             raise InputError(
                 f"{path}: 'keypoint_score' beside three coordinates: the third is a depth; leave "
                 "--options.third out"
             )
-        return False
-    good = [each for each in annotations if not each.fault]
-    few = good[:: max(1, len(good) // LOOKED_AT)]
+        return None
+    few = good[:: max(1, len(good) // estimates.LOOKED_AT)]
     held = [each.pos.array for each in few if isinstance(each.pos, PickledArray)]
-    values = np.concatenate([array[..., 2].ravel().astype(np.float64) for array in held])
-    return is_score(str(path), third, layout, values, guessed)
-
-
-def _once(path: Path, annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Return the annotations; repeated names become faults under other names."""
-    seen: dict[str, int] = {}
-    found = []
-    for each in annotations:
-        seen[each.name] = seen.get(each.name, 0) + 1
-        if seen[each.name] > 1:
-            fault = f"{path}: duplicate name {each.name!r}; keep one of the two"
-            name = f"{each.name} ({seen[each.name]})"
-            each = each._replace(name=name, fault=each.fault or fault)
-        found.append(each)
-    return found
+    return np.concatenate([array[..., 2].ravel().astype(np.float64) for array in held])
 
 
 def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
@@ -295,61 +281,68 @@ def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
     good = [each for each in annotations if not each.fault]
     if not good:
         raise InputError(annotations[0].fault)
-    arrays = [each.name for each in good if isinstance(each.pos, PickledArray)]
-    apart = [(each.name, each.pos) for each in good if isinstance(each.pos, PoseFile)]
+    arrays = {each.name: each.pos for each in good if isinstance(each.pos, PickledArray)}
+    apart = {each.name: each.pos for each in good if isinstance(each.pos, PoseFile)}
     if arrays and apart:
         raise InputError(
-            f"{path}: the poses of {arrays[0]} are in it, those of {apart[0][0]} in another "
-            "file; split the file"
+            f"{path}: the poses of {next(iter(arrays))} are in it, those of {next(iter(apart))} in "
+            "another file; split the file"
         )
     if apart:
-        return joints_of(path, apart), 2
-    (joints, dims), _ = Counter(
-        each.pos.shape[2:] for each in good if isinstance(each.pos, PickledArray)
-    ).most_common(1)[0]
+        return _joints_of(path, apart), 2
+    (joints, dims), _ = Counter(pos.shape[2:] for pos in arrays.values()).most_common(1)[0]
     return joints, dims
 
 
-def _fitting(path: Path, each: Annotation, joints: int, dims: int) -> Annotation:
-    """Return the annotation, as a fault where it does not have the joints of most others."""
-    if not isinstance(each.pos, PickledArray) or each.pos.shape[2:] == (joints, dims):
-        return each
-    fault = (
-        f"{path} ({each.name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} coordinates, "
-        f"where others have {joints} of {dims}; split the file"
-    )
-    return each._replace(fault=each.fault or fault)
+def _comparable(
+    path: Path, annotations: Sequence[Annotation], joints: int, dims: int
+) -> list[Annotation]:
+    """Make faults of repeated names, under other names, and of what has not so many joints."""
+    times: Counter[str] = Counter()
+    found = []
+    for each in annotations:
+        name, fault = each.name, each.fault
+        times[name] += 1
+        if times[name] > 1:
+            fault = fault or f"{path}: duplicate name {name!r}; keep one of the two"
+            name = f"{name} ({times[name]})"
+        if isinstance(each.pos, PickledArray) and each.pos.shape[2:] != (joints, dims):
+            fault = fault or (
+                f"{path} ({name}): {each.pos.shape[2]} joints of {each.pos.shape[3]} coordinates, "
+                f"where others have {joints} of {dims}; split the file"
+            )
+        found.append(each._replace(name=name, fault=fault))
+    return found
 
 
 def _annotation(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
     """Check one entry; a fault is kept for the time it is read."""
+    place, name = f"{path}, annotation {number + 1}", f"annotation {number + 1}"
     try:
-        return _checked(path, number, entry, known)
+        if not isinstance(entry, dict):
+            raise InputError(f"{place}: is no dict; copy the file again from its source")
+        given = entry.get("frame_dir", entry.get("filename"))
+        if not isinstance(given, str):
+            raise InputError(f"{place}: no 'frame_dir', the recording's name; add it")
+        name = plain_name(given, place)
+        return _checked(f"{path} ({name})", path.parent, name, entry, known)
     except InputError as error:
-        given = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
-        try:
-            name = plain_name(given, "") if isinstance(given, str) else ""
-        except InputError:
-            name = ""
-        return Annotation(name or f"annotation {number + 1}", -1, None, None, None, str(error))
+        return Annotation(name, fault=str(error))
 
 
-def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None]) -> Annotation:
+def _checked(
+    place: str, folder: Path, name: str, entry: dict[Any, Any], known: dict[str, Path | None]
+) -> Annotation:
     """Check one entry; files of poses that were looked up are added to ``known``."""
-    place = f"{path}, annotation {number + 1}"
-    if not isinstance(entry, dict):
-        raise InputError(f"{place}: is no dict; copy the file again from its source")
-    name = entry.get("frame_dir", entry.get("filename"))
-    if not isinstance(name, str):
-        raise InputError(f"{place}: no 'frame_dir', the recording's name; add it")
-    name = plain_name(name, place)
-    place = f"{path} ({name})"
-    label = _label(place, entry)
+    label = entry.get("label", -1)
+    if not is_label(label):
+        raise InputError(
+            f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
+        )
     size = _size(place, entry.get("img_shape"))
-    pos = entry.get("keypoint")
-    if pos is None and "raw_file" in entry:
-        return Annotation(name, label, pose_file(place, path.parent, entry, known), None, size)
-    pos, score = PickledArray.of(pos), entry.get("keypoint_score")
+    if entry.get("keypoint") is None and "raw_file" in entry:
+        return Annotation(name, label, _pose_file(place, folder, entry, known), None, size)
+    pos = PickledArray.of(entry.get("keypoint"))
     if pos is None or len(pos.shape) not in (3, 4) or pos.shape[-1] not in (2, 3):
         found = "no array" if pos is None else pos.shape
         raise InputError(
@@ -357,23 +350,23 @@ def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None])
             "should be; correct it"
         )
     if len(pos.shape) == 3:
-        pos = _one_body(pos)
+        pos = PickledArray(pos.array[None])
     check_memory(place, 8 * math.prod(pos.shape), "a clip")
-    check_bodies(place, pos.shape)
+    estimates.check_bodies(place, pos.shape)
     frames = entry.get("total_frames", pos.shape[1])
     if frames != pos.shape[1]:
         raise InputError(
             f"{place}: 'total_frames' is {shown(frames)}, but 'keypoint' has {pos.shape[1]} "
             "frames; correct one of them"
         )
+    score = entry.get("keypoint_score")
     score = None if score is None else PickledArray.of(score) or PickledArray()
     if score is not None and score.shape in (pos.shape[1:3], (*pos.shape[:3], 1)):
-        score = _one_body(score, pos.shape[:3])
+        score = PickledArray(score.array.reshape(pos.shape[:3]))
     if score is not None and score.shape != pos.shape[:3]:
         found = score.shape if score.array.size else "no array"
         raise InputError(
-            f"{place}: 'keypoint_score' is {found}, where "
-            f"{pos.shape[:3]} belongs to keypoint {pos.shape}; correct it"
+            f"{place}: 'keypoint_score' is {found}, not {pos.shape[:3]} as keypoint has; correct it"
         )
     for array in (pos, score):
         if array is not None and array.kind not in "iuf":
@@ -381,87 +374,167 @@ def _checked(path: Path, number: int, entry: Any, known: dict[str, Path | None])
     return Annotation(name, label, pos, score, size)
 
 
-def _one_body(found: PickledArray, shape: Sequence[int] = ()) -> PickledArray:
-    """Return an array of one body with the axis of bodies, or in another shape."""
-    other = PickledArray()
-    other.array = found.array.reshape(shape) if shape else found.array[None]
-    return other
-
-
-def _label(place: str, entry: dict[Any, Any]) -> int:
-    label = entry.get("label", -1)
-    if not is_label(label):
-        raise InputError(
-            f"{place}: 'label' is no class number from 0 to {MAX_CLASSES - 1}; correct it"
-        )
-    return label
-
-
 def _size(place: str, size: Any) -> tuple[float, float] | None:
     if size is None:
         return None
-    size = size.array.tolist() if isinstance(size, PickledArray) else size
-    whole = isinstance(size, (tuple, list)) and len(size) in (2, 3)
-    if not whole or not all(isinstance(each, (int, float)) and 0 < each < 1e6 for each in size[:2]):
+    size = _listed(size)
+    whole = isinstance(size, tuple | list) and len(size) in (2, 3)
+    if not whole or not all(isinstance(each, int | float) and 0 < each < 1e6 for each in size[:2]):
         raise InputError(f"{place}: 'img_shape' is no (height, width) above 0; correct it")
     return float(size[0]), float(size[1])
 
 
-def _splits(path: Path, lists: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, Split]:
+def _listed(value: Any) -> Any:
+    """Return the list of what an array or a set holds."""
+    if isinstance(value, PickledArray):
+        return value.array.tolist()
+    return list(value) if isinstance(value, set | frozenset) else value
+
+
+def _splits(path: Path, lists: Mapping[Any, Any], names: Sequence[str]) -> dict[str, Split]:
     """Combine the lists to splits of what trains and what tests."""
-    lists = {key: _members(members) for key, members in lists.items()}
+    lists = {key: _listed(members) for key, members in lists.items()}
     total = sum(len(each) for each in lists.values() if isinstance(each, list | tuple))
     if total > MAX_MEMBERS:
         raise InputError(f"{path}: {total} names in lists of splits; {MAX_MEMBERS} are read")
-    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    parts: dict[str, dict[str, Sequence[str]]] = {}
     known = frozenset(names)
     for key, members in lists.items():
         match = _PART.fullmatch(key) if isinstance(key, str) else None
-        if match is None or not isinstance(members, (list, tuple)):
-            raise InputError(
-                f"{path}: the split {shown(key)!r} is no list that is called by train, val or "
-                "test; correct it"
-            )
+        place = f"{path}: the split {shown(key)!r}"
+        if match is None or not isinstance(members, list | tuple):
+            raise InputError(f"{place} is no list that is called by train, val or test; correct it")
         if not all(isinstance(member, str) for member in members):
-            raise InputError(f"{path}: the split {shown(key)!r} holds what is no name; correct it")
+            raise InputError(f"{place} holds what is no name; correct it")
         if len(set(members)) < len(members):
-            raise InputError(f"{path}: the split {shown(key)!r} holds a name twice; remove one")
+            raise InputError(f"{place} holds a name twice; remove one")
         absent = [member for member in members if member not in known]
         if absent:
             logger.warning(
                 "%s: no annotation of %d recordings of the split %s, such as %s",
-                path,
-                len(absent),
-                key,
-                absent[0][:60],
+                *(path, len(absent), key, absent[0][:60]),
             )
         stem = "_".join(part for part in (match[1], match[3]) if part) or "split"
-        stem = f"split{stem}" if stem.isdigit() else stem
-        kept = tuple(member for member in members if member in known)
-        if parts.setdefault(plain_name(stem, str(path)), {}).setdefault(match[2], kept) is not kept:
+        stem = plain_name(f"split{stem}" if stem.isdigit() else stem, str(path))
+        if match[2] in parts.setdefault(stem, {}):
             raise InputError(f"{path}: two lists of the split {stem!r} for {match[2]}; rename one")
+        parts[stem][match[2]] = members
     found = {}
-    for stem, lists_of in parts.items():
-        train = lists_of.get("train", ())
-        tests = [part for part in ("test", "val") if part in lists_of]
-        for number, part in enumerate(tests or ["test"]):
-            name = stem if number == 0 else f"{stem}_{part}"
-            test = lists_of.get(part, ())
-            both = set(train).intersection(test)
+    for stem, of_part in parts.items():
+        for name, part in named_tests(stem, of_part).items():
+            train, test = of_part.get("train", ()), of_part.get(part, ())
+            both = known.intersection(train).intersection(test)
             if both:
                 raise InputError(
-                    f"{path}: {min(both)!r} both trains and tests in the split {name!r}; take it "
-                    "out of one of the lists"
+                    f"{path}: {min(both)!r} both trains and tests in the split {name!r}; correct it"
                 )
             found[name] = Split.of_names(names, train, test)
     return found
 
 
-def _members(value: Any) -> Any:
-    """Return the list of what an array or a set of names holds."""
-    if isinstance(value, PickledArray):
-        return value.array.tolist()
-    return list(value) if isinstance(value, set | frozenset) else value
+# Poses in separate files --------------------------------------------------------------------------
+
+
+def _pose_file(
+    place: str, folder: Path, entry: dict[Any, Any], known: dict[str, Path | None]
+) -> PoseFile:
+    """Check what an annotation says of its poses; ``known`` caches files by their names in it."""
+    raw_file, frames = entry.get("raw_file"), entry.get("total_frames")
+    if not isinstance(raw_file, str) or not raw_file:
+        raise InputError(f"{place}: 'raw_file' is {shown(raw_file)!r}, no file's name; correct it")
+    if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+        raise InputError(f"{place}: 'total_frames' is {shown(frames)}, not 1 or more; correct it")
+    check_memory(place, 24 * frames, "a clip")
+    frame_of = entry.get("frame_inds")
+    if isinstance(frame_of, list | tuple) and all(
+        type(each) is int and abs(each) < 2**31 for each in frame_of
+    ):
+        frame_of = PickledArray(np.array(frame_of, dtype=np.int64))
+    if (
+        not isinstance(frame_of, PickledArray)
+        or len(frame_of.shape) != 1
+        or frame_of.kind not in "iu"
+    ):
+        raise InputError(f"{place}: 'frame_inds' is no list of whole numbers of bodies; correct it")
+    if raw_file not in known:
+        known[raw_file] = find_pose_file(folder, raw_file)
+    return PoseFile(known[raw_file], shown(raw_file), frames, frame_of)
+
+
+def find_pose_file(folder: Path, raw_file: str) -> Path | None:
+    """Find a file that annotations in a folder name, in the folder and below it alone.
+
+    Annotations name files by their place on the computer on which they were made: of
+    ``data/k400/kpfiles/a.pkl`` as much of the end is taken as leads to a file.
+    """
+    parts = PurePosixPath(raw_file.replace("\\", "/")).parts
+    if ".." in parts:
+        parts = parts[len(parts) - parts[::-1].index("..") :]
+    parts = tuple(part for part in parts if part.strip("/") and ":" not in part)[-MAX_PARTS:]
+    tails = [PurePosixPath(*parts[first:]) for first in range(len(parts))]
+    for tail in [*tails, *(PurePosixPath("kpfiles", *tail.parts) for tail in tails[-1:])]:
+        try:
+            if (folder / tail).is_file():
+                return folder / tail
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+    return None
+
+
+def _pose_of(path: Path, name: str) -> PickledArray:
+    """Return the poses of a video in a file of many."""
+    found_file = plain_file(path)
+    content = _content(path, found_file.st_size, found_file.st_mtime_ns)
+    if name not in content:
+        raise InputError(
+            f"{path}: no poses of {name!r} in it; get it and the annotations from the same source"
+        )
+    found = content[name]
+    if (
+        not isinstance(found, PickledArray)
+        or len(found.shape) != 3
+        or found.shape[2] != 3
+        or found.kind not in "iuf"
+    ):
+        raise InputError(
+            f"{path} ({name}): 'keypoint' is {getattr(found, 'shape', 'no array')}, where numbers "
+            "of (bodies of all frames, joints, 3) should be; correct it"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=AT_HAND)
+def _content(path: Path, size: int, written: int) -> dict[str, Any]:
+    """Return what a file holds for each video, cached for the videos that follow."""
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: is no dict of poses by the names of videos; give a file of PYSKL's kpfiles"
+        )
+    return {
+        name: entry.get("keypoint") if isinstance(entry, dict) else entry
+        for name, entry in content.items()
+        if isinstance(name, str)
+    }
+
+
+def _joints_of(place: Path, files: Mapping[str, PoseFile]) -> int:
+    """Return the number of joints of the first video whose poses are there."""
+    tried: dict[Path | None, InputError] = {}
+    for name, held in files.items():
+        if held.path is None or held.path in tried:
+            continue
+        try:
+            return _pose_of(held.path, name).shape[1]
+        except InputError as error:
+            tried[held.path] = error
+    for fault in tried.values():
+        raise fault
+    raw_file = next(iter(files.values())).raw_file
+    raise InputError(
+        f"{place}: the poses are in {raw_file!r} and other files, none of which is in the "
+        "annotations' folder; unpack PYSKL's kpfiles there"
+    )
 
 
 def _recognizes(path: Path) -> bool:

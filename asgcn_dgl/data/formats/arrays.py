@@ -1,20 +1,17 @@
 """Whole sets as one array: ``.npy`` of (N, 3, T, V, M) and a pickle of names and labels.
 
-The format in which ST-GCN, 2s-AGCN and AS-GCN keep what they prepared: ``train_data.npy`` (or
-``train_data_joint.npy``), ``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy``
-of N lengths, and the same for ``val``. Clips of any length are filled up to T frames with zeros, or
-by repeating, and absent bodies are zeros.
+ST-GCN, 2s-AGCN and AS-GCN keep ``train_data.npy`` (or ``train_data_joint.npy``),
+``train_label.pkl`` of (names, labels), sometimes ``train_num_frame.npy`` of N lengths, and the same
+for ``val``. Clips are filled up to T frames with zeros, or by repeating; absent bodies are zeros.
 
-CTR-GCN and those who follow it (InfoGCN, HD-GCN) keep a protocol of NTU RGB+D in one ``.npz``:
-``NTU60_CS.npz`` with ``x_train`` (N, T, 150), ``y_train`` (N, K) of ones and zeros, ``x_test``,
-``y_test``; a row is two bodies of 25 joints of three coordinates. Names of recordings are not kept.
+CTR-GCN keeps a protocol of NTU RGB+D in one ``.npz``, ``NTU60_CS.npz``: ``x_train`` (N, T, 150),
+two bodies of 25 joints, ``y_train`` (N, K) of ones and zeros, ``x_test``, ``y_test``; no names.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,40 +19,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    is_recording,
-    is_there,
-    plain_file,
-    plain_name,
-    shown,
-    stamp_files,
-)
-from asgcn_dgl.data.formats.estimates import (
-    LOOKED_AT,
-    check_options,
-    check_scores,
-    check_splits,
-    choose_layout,
-    estimated_clip,
-    find_classes,
-    is_score,
-    name_facts,
-    ntu_set,
-    numbers_of,
-)
+from asgcn_dgl.data.files import check_memory, is_recording, is_there, plain_name, shown
+from asgcn_dgl.data.formats import estimates
 from asgcn_dgl.data.formats.folder import PublishedSet
-from asgcn_dgl.data.formats.layout_file import GivenLayout, has_layout
-from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, names_in_npz
+from asgcn_dgl.data.formats.layout_file import GivenLayout
+from asgcn_dgl.data.formats.npz import StoredArray, find_in_npz, find_npy, names_in_npz
 from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import MAX_CLASSES, is_label
 from asgcn_dgl.data.formats.unpickle import PickledArray, read_pickle
-from asgcn_dgl.data.reader import Format, Reader, Split
+from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import unreadable
 
 PARTS = ("train", "val")
 FILES = ("{}_data.npy", "{}_data_joint.npy")
@@ -73,80 +48,60 @@ _LAYOUTS = {25: "ntu25", 18: "openpose18", 20: "kinectv1_20", 17: "coco17"}
 
 
 class Pair(NamedTuple):
-    """An array of shape (N, C, T, V, M), and its labels in a pickle or the same archive.
+    """An array and its labels, in a pickle, or in the same archive, where they are ``classes``.
 
-    In an archive ``stored`` is the array, (N, T, M V C), and ``classes`` (N, K) its classes, if
-    any.
+    ``shape`` is (N, C, T, V, M); in an archive the array is (N, T, M V C).
     """
 
-    data: Path
+    array: StoredArray
     labels: Path
     shape: tuple[int, ...]
-    stored: StoredArray | None = None
     classes: StoredArray | None = None
 
     def row(self, number: int) -> np.ndarray:
         """Read one clip, (M, T, V, C), and nothing else."""
-        if self.stored is None:
-            return np.asarray(_map(self.data)[number], dtype=np.float64).transpose(3, 1, 2, 0)
+        values = np.asarray(self.array.open()[number], dtype=np.float64)
+        if values.ndim == 4:
+            return values.transpose(3, 1, 2, 0)
         _, channels, frames, joints, bodies = self.shape
-        flat = np.asarray(self.stored.open()[number], dtype=np.float64)
-        return flat.reshape(frames, bodies, joints, channels).transpose(1, 0, 2, 3)
+        return values.reshape(frames, bodies, joints, channels).transpose(1, 0, 2, 3)
 
 
 @dataclass(frozen=True)
-class ArrayReader(Reader):
+class ArrayReader(estimates.EstimatesReader):
     """The clips of one pair of files, or of several.
 
-    ``places`` has for each recording its pair and its row, ``lengths`` its frames (0: not known);
-    ``flat``: the third channel is a score.
+    ``places`` has for each recording its pair and its row, ``lengths`` its frames (0: not known).
     """
 
     pairs: tuple[Pair, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
     lengths: tuple[int, ...] = ()
-    flat: bool = False
     padding: str = "zeros"
-    min_score: float = 0.0
-    score: bool = True
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by the clip
     def read(self, index: int) -> Clip:
         """Read one row and nothing else."""
-        pair, row = self.places[index]
-        path = self.pairs[pair].data
-        place = f"{path} ({self.names[index]})"
-        label = self.labels[index]
-        numbers = name_facts(place, self.names[index], label)
-        pos = self._frames(self.pairs[pair].row(row), self.lengths[index])
-        scores = pos[..., -1] if self.flat else None
-        if scores is not None:
-            check_scores(place, scores)
-        return estimated_clip(
-            self.names[index],
-            self.layout,
-            pos[..., :-1] if self.flat else pos,
-            scores,
-            seen=_moved(pos) if self.pairs[pair].stored and not self.flat else None,
-            min_score=self.min_score,
-            keep_score=self.score,
-            label=label,
-            meta={"path": place, **numbers},
-        )
+        number, row = self.places[index]
+        pair = self.pairs[number]
+        place = f"{pair.array.path} ({self.names[index]})"
+        pos, score = self.parted(place, self._frames(pair.row(row), self.lengths[index]))
+        moved = _moved(pos) if len(pair.array.shape) == 3 and score is None else None
+        return self.clip(index, place, pos, score, moved)
 
     def _frames(self, pos: np.ndarray, length: int) -> np.ndarray:
         """Return the clip (M, T, V, C) without its padding."""
         if length:
             return pos[:, :length]
-        shown = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
-        pos = pos[:, : int(shown[-1]) + 1 if len(shown) else 1]
+        seen = np.flatnonzero((pos != 0).any(axis=(0, 2, 3)))
+        pos = pos[:, : int(seen[-1]) + 1 if len(seen) else 1]
         return pos[:, : _period(pos)] if self.padding == "repeat" else pos
 
     def stamp(self) -> object:
         """Options, lengths, sizes and times of all files."""
-        files = [path for pair in self.pairs for path in (pair.data, pair.labels)]
+        paths = [path for pair in self.pairs for path in (pair.array.path, pair.labels)]
         options = [self.padding, self.min_score, self.score, self.flat, list(self.lengths)]
-        return [*options, stamp_files(files)]
+        return [*options, data_files.stamp_files(paths)]
 
 
 def open_arrays(
@@ -163,86 +118,80 @@ def open_arrays(
     ``split``. ``NTU60_CS.npz`` has the split ``xsub``, ``_CV`` ``xview``, ``_CSub`` ``xsub`` and
     ``_CSet`` ``xset``; its clips are ``train_0``, ``test_0``, ...
     """
-    check_choice("padding", padding, ("zeros", "repeat"))
-    check_options(min_score, score, third)
+    data_files.check_choice("padding", padding, ("zeros", "repeat"))
+    estimates.check_options(min_score, score, third)
     root = Path(root)
-    found = _pairs(root)
-    names: list[str] = []
-    labels: list[int] = []
-    lengths: list[int] = []
-    places: list[tuple[int, int]] = []
-    parts: list[str] = []
-    for number, (part, pair) in enumerate(found.items()):
-        own, classes, frames = _names_and_labels(pair, part)
-        parts += ["train" if part == "train" else "test"] * len(own)
-        names += own
-        labels += classes
-        lengths += frames
-        places += [(number, row) for row in range(len(own))]
-    pairs = tuple(found.values())
-    by_name(names, [pairs[pair].labels for pair, _ in places])
+    folder = root.parent if root.is_file() else root
+    archive = _archive(root)
+    found = _pairs(root) if archive is None else _pairs_of_archive(archive)
+    read = _names_and_labels if archive is None else _classes_of_archive
+    pairs, facts = tuple(found.values()), [read(pair, part) for part, pair in found.items()]
+    names, labels, lengths = (
+        [each for own in column for each in own] for column in zip(*facts, strict=True)
+    )
+    places = [(pair, row) for pair, (own, *_) in enumerate(facts) for row in range(len(own))]
+    data_files.by_name(names, [pairs[pair].labels for pair, _ in places])
     (channels, _, joints, _), *others = [pair.shape[1:] for pair in pairs]
     if any((other[0], other[2]) != (channels, joints) for other in others):
         raise InputError(f"{root}: arrays of different joints or channels; prepare each separately")
-    folder = root.parent if root.is_file() else root
-    archive = pairs[0].data if pairs[0].stored else None
-    chosen = ntu_set(names) if archive is None else _set_of(archive, labels)
     splits = {}
     if archive is not None or not root.is_file():
-        name = _split_name(folder if archive is None else archive)
-        splits[name] = Split.of(parts)
-    place = str(pairs[0].data)
-    check_splits(place, names, chosen, splits)
-    chosen_layout = choose_layout(place, folder, joints, _LAYOUTS, layout)
-    guessed = layout is None and chosen is None and not has_layout(folder)
-    flat = channels == 3 and is_score(
-        place, third, chosen_layout, _thirds(pairs[0]), guessed and archive is None
+        parts = ["train" if part == "train" else "test" for part in found]
+        splits[_split_name(archive or folder)] = Split.of(parts[pair] for pair, _ in places)
+    described = estimates.described(
+        str(pairs[0].array.path),
+        folder,
+        names,
+        labels,
+        splits,
+        joints,
+        _LAYOUTS,
+        layout,
+        third,
+        _thirds(pairs[0]) if channels == 3 else None,
+        None if archive is None else _set_of(archive, labels),
+        certain=archive is not None,
     )
     return ArrayReader(
-        tuple(names),
-        chosen_layout,
-        find_classes(folder, chosen),
-        splits,
-        pairs,
-        tuple(places),
-        tuple(lengths),
-        flat,
-        padding,
-        min_score,
-        score,
-        labels=tuple(labels),
-        numbers=numbers_of(names),
+        **described,
+        min_score=min_score,
+        score=score,
+        pairs=pairs,
+        places=tuple(places),
+        lengths=tuple(lengths),
+        padding=padding,
     )
+
+
+def _archive(root: Path) -> Path | None:
+    """Return the ``.npz`` that is given, or is in a folder without arrays."""
+    if root.suffix.lower() == ".npz":
+        return root
+    found = [path for path in sorted(root.glob("*.npz")) if is_recording(path)]
+    if not found or any(root.glob("*.npy")):
+        return None
+    return estimates.only_one(root, found, "*.npz")
 
 
 def _pairs(root: Path) -> dict[str, Pair]:
-    found_there = [path for path in sorted(root.glob("*.npz")) if is_recording(path)]
-    archives = [root] if root.suffix.lower() == ".npz" else found_there
-    if archives == [root] or (archives and not any(root.glob("*.npy"))):
-        if len(archives) > 1:
-            raise InputError(
-                f"{root}: {len(archives)} files *.npz in it; give one of them as --root"
-            )
-        return _pairs_of_archive(archives[0])
     if root.is_file():
         part = root.name.partition("_data")[0]
         return {part: _pair(root, root.parent / LABELS.format(part))}
     found = {}
     for part in PARTS:
-        files = [path for name in FILES if is_there(path := root / name.format(part))]
-        if len(files) > 1:
+        arrays = [path for name in FILES if is_there(path := root / name.format(part))]
+        if len(arrays) > 1:
             raise InputError(
-                f"{root}: both {files[0].name} and {files[1].name}; give one of them as --root, or "
-                "move one away"
+                f"{root}: both {arrays[0].name} and {arrays[1].name}; give one as --root"
             )
         labels = root / LABELS.format(part)
-        if not files and is_there(labels):
+        if arrays:
+            found[part] = _pair(arrays[0], labels)
+        elif is_there(labels):
             raise InputError(
                 f"{root}: {labels.name}, but neither {' nor '.join(FILES).format(part, part)}; "
                 "copy it from where the labels are from"
             )
-        if files:
-            found[part] = _pair(files[0], root / LABELS.format(part))
     if not found:
         why = "no train_data.npy or train_data_joint.npy in it" if root.is_dir() else "no folder"
         raise InputError(f"{root}: {why}; give the folder that holds the arrays and their labels")
@@ -268,24 +217,23 @@ def _pairs_of_archive(path: Path) -> dict[str, Pair]:
         clips, frames, numbers = shape
         check_memory(place, 8 * frames * numbers, "a clip")
         joints = numbers // (ARCHIVE_BODIES * 3)
-        pairs[part] = Pair(path, path, (clips, 3, frames, joints, ARCHIVE_BODIES), poses, classes)
+        pairs[part] = Pair(poses, path, (clips, 3, frames, joints, ARCHIVE_BODIES), classes)
     if not pairs:
         raise InputError(
-            f"{path}: neither x_train and y_train nor x_test and y_test in it; give an archive of "
-            "CTR-GCN"
+            f"{path}: neither x_train and y_train nor x_test and y_test in it; give one of CTR-GCN"
         )
     return pairs
 
 
-def _classes_of_archive(pair: Pair, part: str) -> list[int]:
-    """Return the classes of rows of ones and zeros."""
-    place = f"{pair.data} (y_{part})"
-    stored = pair.classes
+def _classes_of_archive(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
+    """Return names, classes of rows of ones and zeros, and lengths, 0: not known."""
+    place = f"{pair.labels} (y_{part})"
+    stored, clips = pair.classes, pair.shape[0]
     shape = () if stored is None else stored.shape
-    if stored is None or len(shape) != 2 or shape[0] != pair.shape[0] or 0 in shape:
+    if stored is None or len(shape) != 2 or shape[0] != clips or 0 in shape:
         raise InputError(
-            f"{place}: {'not there' if stored is None else shape}, where ({pair.shape[0]}, "
-            f"classes) belongs to x_{part}; make the archive again"
+            f"{place}: {'not there' if stored is None else shape}, where ({clips}, classes) "
+            f"belongs to x_{part}; make the archive again"
         )
     if shape[1] > MAX_CLASSES:
         raise InputError(f"{place}: {shape[1]} classes, of which {MAX_CLASSES} are read")
@@ -297,7 +245,7 @@ def _classes_of_archive(pair: Pair, part: str) -> list[int]:
             f"{place}, row {wrong[0] + 1}: {ones[wrong[0]].sum()} classes, where one should be "
             "above 0; correct it"
         )
-    return ones.argmax(axis=1).tolist()
+    return [f"{part}_{n}" for n in range(clips)], ones.argmax(axis=1).tolist(), [0] * clips
 
 
 def _set_of(archive: Path, labels: Sequence[int]) -> PublishedSet | None:
@@ -317,106 +265,73 @@ def _split_name(place: Path) -> str:
 
 
 def _pair(data: Path, labels: Path) -> Pair:
-    array = _map(data)
-    if array.ndim != 5 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":
+    array = find_npy(data)
+    shape, dtype = array.shape, np.dtype(array.dtype)
+    if len(shape) != 5 or shape[1] not in (2, 3) or dtype.kind not in "iuf":
         raise InputError(
-            f"{data}: {array.dtype} {array.shape}, where numbers of shape (clips, 2 or 3, frames, "
-            "joints, bodies) should be; write one recording by numpy.savez(path, keypoints=...) "
-            "and give --data own"
+            f"{data}: {dtype} {shape}, where numbers of shape (clips, 2 or 3, frames, joints, "
+            "bodies) should be; write one recording by numpy.savez(path, keypoints=...) and give "
+            "--data own"
         )
-    if 0 in array.shape:
-        raise InputError(f"{data}: {array.shape}: there is nothing in it; make it again")
-    check_memory(data, 8 * math.prod(array.shape[1:]), "a clip")
-    return Pair(data, labels, array.shape)
-
-
-def _map(path: Path) -> np.ndarray:
-    """Map an array into memory: what is not used is not read."""
-    plain_file(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of headers that it had to repair
-            array = np.lib.format.open_memmap(path, mode="r")  # no objects, hence no pickles
-            begins = int(array.offset)
-            if begins + array.nbytes != path.stat().st_size:
-                raise ValueError(f"{path.stat().st_size} bytes, not {begins + array.nbytes}")
-            return array
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # numpy lets through whatever a damaged header leads to
-        raise InputError(
-            f"{path}: not an array of numbers, or truncated ({str(error)[:100]}); write it again "
-            "with numpy.save"
-        ) from error
+    if 0 in shape:
+        raise InputError(f"{data}: {shape}: there is nothing in it; make it again")
+    check_memory(data, 8 * math.prod(shape[1:]), "a clip")
+    return Pair(array, labels, shape)
 
 
 def _names_and_labels(pair: Pair, part: str) -> tuple[list[str], list[int], list[int]]:
     """Return names, classes and lengths, 0 where these are not known."""
-    if pair.stored is not None:
-        classes = _classes_of_archive(pair, part)
-        return [f"{part}_{number}" for number in range(len(classes))], classes, [0] * len(classes)
-    content = read_pickle(pair.labels)
-    if not isinstance(content, (tuple, list)) or len(content) not in (2, 3):
-        raise InputError(f"{pair.labels}: is no pair of names and labels; make the file again")
-    names, labels, *others = (_list(pair.labels, each) for each in content)
-    count, frames = pair.shape[0], pair.shape[2]
+    path, count, frames = pair.labels, pair.shape[0], pair.shape[2]
+    content = read_pickle(path)
+    if not isinstance(content, tuple | list) or len(content) not in (2, 3):
+        raise InputError(f"{path}: is no pair of names and labels; make the file again")
+    names, labels, *others = (_list(path, each) for each in content)
     if not len(names) == len(labels) == count:
         raise InputError(
-            f"{pair.labels}: {len(names)} names and {len(labels)} labels, but {pair.data.name} has "
+            f"{path}: {len(names)} names and {len(labels)} labels, but {pair.array.path.name} has "
             f"{count} clips; make the files again"
         )
-    file = pair.labels.parent / LENGTHS.format(part)
+    file = path.parent / LENGTHS.format(part)
     if is_there(file):
-        others = [_map(file).tolist()]
+        others = [find_npy(file).open().tolist()]
     lengths = others[0] if others else [0] * count
     fits = [type(length) is int and bool(others) <= length <= frames for length in lengths]
     if len(fits) != count or not all(fits):
         raise InputError(
-            f"{file if file.is_file() else pair.labels}: lengths of the clips are not {count} "
-            f"whole numbers from 1 to {frames}; make the files again"
+            f"{file if file.is_file() else path}: lengths of the clips are not {count} whole "
+            f"numbers from 1 to {frames}; make the files again"
         )
-    names = _names(pair.labels, names)
-    for number, label in enumerate(labels, start=1):
+    found = []
+    for number, (name, label) in enumerate(zip(names, labels, strict=True), start=1):
+        place = f"{path}, entry {number}"
+        name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+        if not isinstance(name, str):
+            raise InputError(f"{place}: a name that is no text; make the file again")
+        found.append(plain_name(name.removesuffix(".skeleton").removesuffix(".json"), place))
         if not is_label(label):
-            raise InputError(
-                f"{pair.labels}, entry {number}: label {shown(label)} is no class number from 0; "
-                "correct it"
-            )
-    return names, list(labels), list(lengths)
+            raise InputError(f"{place}: label {shown(label)} is no class number from 0; correct it")
+    return found, list(labels), list(lengths)
 
 
 def _list(path: Path, value: Any) -> Sequence[Any]:
     if isinstance(value, PickledArray) and len(value.shape) == 1:
         return value.array.tolist()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple):
         return value
     raise InputError(f"{path}: is no pair of lists, of names and of labels; make the file again")
-
-
-def _names(path: Path, names: Sequence[Any]) -> list[str]:
-    found = []
-    for number, name in enumerate(names, start=1):
-        if isinstance(name, bytes):
-            name = name.decode("utf-8", "replace")
-        if not isinstance(name, str):
-            raise InputError(f"{path}, entry {number}: a name that is no text; make the file again")
-        short = name.removesuffix(".skeleton").removesuffix(".json")
-        found.append(plain_name(short, f"{path}, entry {number}"))
-    return found
 
 
 @np.errstate(invalid="ignore")  # a NaN may signal
 def _thirds(pair: Pair) -> np.ndarray:
     """Return the third channels of a few clips."""
-    rows = np.unique(np.linspace(0, pair.shape[0] - 1, LOOKED_AT).astype(int))
+    rows = np.unique(np.linspace(0, pair.shape[0] - 1, estimates.LOOKED_AT).astype(int))
     return np.concatenate([pair.row(row)[..., 2].ravel() for row in rows.tolist()])
 
 
 def _moved(pos: np.ndarray) -> np.ndarray:
-    """Return (M, T, V) joints that are not at 0, and the one that was made the origin.
+    """Return (M, T, V) joints that are not at 0, and the one that CTR-GCN's scripts move there.
 
-    CTR-GCN's scripts move a clip so that the middle of the first body's spine is at 0 in its first
-    frame, and only there.
+    That is the middle of the first body's spine, in its first frame alone.
     """
     seen: np.ndarray = (pos != 0).any(axis=-1)
     shown = np.flatnonzero(seen[0].any(axis=1))
@@ -430,16 +345,14 @@ def _period(pos: np.ndarray) -> int:
     frames = pos.shape[1]
     flat = np.ascontiguousarray(pos.transpose(1, 0, 2, 3)).reshape(frames, -1)
     starts = np.flatnonzero((flat[2:] == flat[0]).all(axis=1)) + 2
-    for start in starts.tolist():
-        if np.array_equal(flat[start:], flat[: frames - start]):
-            return int(start)
-    return frames
+    whole = (n for n in starts.tolist() if np.array_equal(flat[n:], flat[: frames - n]))
+    return next(whole, frames)
 
 
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
-        archives = [each for each in path.glob("*.npz") if _ARCHIVE.fullmatch(each.stem)]
-        return bool(archives) or any(is_there(path / LABELS.format(part)) for part in PARTS)
+        archives = any(_ARCHIVE.fullmatch(each.stem) for each in path.glob("*.npz"))
+        return archives or any(is_there(path / LABELS.format(part)) for part in PARTS)
     suffix = path.suffix.lower()
     return suffix == ".npy" or (suffix == ".npz" and bool(names_in_npz(path) & _ARRAYS))
 

@@ -20,19 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    check_step,
-    find_files,
-    plain_name,
-    read_lines,
-    read_numbers,
-)
+from asgcn_dgl.data.files import check_memory, plain_name, read_lines, read_numbers
 from asgcn_dgl.data.formats.folder import FolderReader
-from asgcn_dgl.data.formats.table import known_facts, tabled
+from asgcn_dgl.data.formats.table import known_facts, path_names, tabled
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.data.rotations import axis_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -89,20 +81,11 @@ class Hierarchy:
     def _mirror(self) -> list[tuple[int, int]]:
         place = {joint: number for number, joint in enumerate(self.joints)}
         twin = list(range(len(self.joints)))
-        for number, name in enumerate(self.joints):
+        for number, (name, parent) in enumerate(zip(self.joints, self.parents, strict=True)):
             other = place.get(_mirrored(name), number)
-            twin[number] = other if _mirrored(self.joints[other]) == name else number
-        while True:  # only twins whose parents are twins, or the same
-            wrong = [
-                joint
-                for joint, parent in enumerate(self.parents)
-                if twin[joint] != joint
-                and (parent < 0 or twin[parent] != self.parents[twin[joint]])
-            ]
-            if not wrong:
-                break
-            for joint in wrong:
-                twin[twin[joint]], twin[joint] = twin[joint], joint
+            named = _mirrored(self.joints[other]) == name
+            if named and parent >= 0 and twin[parent] == self.parents[other]:
+                twin[number] = other
         return [
             (joint, twin[joint])
             for joint, name in enumerate(self.joints)
@@ -128,7 +111,7 @@ def _mirrored(name: str) -> str:
 
 
 class _Words:
-    """Words of the head, with the line that each is on."""
+    """Words of the head: ``next`` is still to be taken, ``line`` that of the one before it."""
 
     def __init__(self, path: Path, lines: list[str]) -> None:
         self.path = path
@@ -138,22 +121,14 @@ class _Words:
             for number, line in enumerate(lines, start=1)
             for word in line.replace("{", " { ").replace("}", " } ").split()
         )
-        self._next: tuple[int, str] | None = None
-
-    def peek(self) -> str:
-        """The next word, empty at the end."""
-        if self._next is None:
-            self._next = next(self._words, (self.line, ""))
-        return self._next[1]
+        self._at, self.next = next(self._words, (1, ""))
 
     def take(self, wanted: str = "") -> str:
         """Take the next word, which has to be this one."""
-        word = self.peek()
-        assert self._next is not None
-        self.line = self._next[0]
-        if not word or (wanted and word.upper() != wanted.upper()):
+        word, self.line = self.next, self._at
+        if not word or (wanted and word.upper() != wanted):
             raise self.error(f"{word[:40]!r} instead of {wanted or 'a word'}")
-        self._next = None
+        self._at, self.next = next(self._words, (self.line, ""))
         return word
 
     def number(self) -> float:
@@ -170,15 +145,12 @@ class _Words:
     def name(self) -> str:
         """Take a name, of one word or several, up to the brace."""
         words = [self.take()]
-        while self.peek() not in ("{", "") and len(words) < 10:
+        while self.next not in ("{", "") and len(words) < 10:
             words.append(self.take())
         return plain_name(" ".join(words), f"{self.path}, line {self.line}")
 
     def error(self, text: str) -> InputError:
-        return InputError(
-            f"{self.path}, line {self.line}: {text}; the file is no BVH, or damaged: export it "
-            "again"
-        )
+        return InputError(f"{self.path}, line {self.line}: {text}; export the file again as BVH")
 
 
 def read_hierarchy(path: str | Path) -> Hierarchy:
@@ -207,13 +179,11 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
         stack.append(len(joints))
         joints.append(name)
         words.take("{")
-        if name and words.peek().upper() == "CHANNELS":
-            channels += _channels(words, stack[-1])
+        channels += _channels(words, stack[-1]) if name else []
         words.take("OFFSET")
         offsets.append((words.number(), words.number(), words.number()))
-        if name and words.peek().upper() == "CHANNELS":
-            channels += _channels(words, stack[-1])
-        while stack and words.peek() == "}":
+        channels += _channels(words, stack[-1]) if name else []
+        while stack and words.next == "}":
             words.take()
             stack.pop()
         if not stack:
@@ -225,7 +195,7 @@ def _head(path: Path, lines: list[str]) -> tuple[Hierarchy, int]:
             raise words.error(f"{kind[:40]!r} instead of JOINT, End Site or }}")
         if not joints[stack[-1]]:
             raise words.error("a joint in an End Site")
-    if words.peek().upper() == "ROOT":
+    if words.next.upper() == "ROOT":
         words.take()
         raise words.error("a second ROOT; write each skeleton to a file of its own")
     words.take("MOTION")
@@ -244,6 +214,9 @@ def _end_name(joints: list[str], parent: int) -> str:
 
 
 def _channels(words: _Words, joint: int) -> list[tuple[int, str, int]]:
+    """Take the channels of a joint, if they are next."""
+    if words.next.upper() != "CHANNELS":
+        return []
     words.take()
     count = words.number()
     if count not in range(7):
@@ -323,8 +296,8 @@ def read_bvh(
 def _check(scale: float, step: int, positions: str) -> None:
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1e6:
         raise InputError(f"scale must be a number above 0, got {scale!r}")
-    check_step(step)
-    check_choice("positions", positions, ("replace", "add"))
+    data_files.check_step(step)
+    data_files.check_choice("positions", positions, ("replace", "add"))
 
 
 def _fitting(path: Path, hierarchy: Hierarchy, layout: SkeletonLayout) -> SkeletonLayout:
@@ -345,41 +318,35 @@ def _motion(
     path: Path, lines: list[str], line: int, hierarchy: Hierarchy
 ) -> tuple[float, np.ndarray]:
     """Seconds of a frame, and (T, channels) numbers."""
-    rest = [(n, text) for n, text in enumerate(lines[line - 1 :], start=line) if text.strip()]
-    rest = rest[1:]  # MOTION itself
-    found = []
-    for (number, text), pattern, what in zip(
-        [*rest[:2], (len(lines), ""), (len(lines), "")],
-        (r"Frames\s*:?\s*(\d{1,9})", r"Frame\s+Time\s*:?\s*(\S+)"),
-        ("Frames: 100", "Frame Time: 0.01"),
-        strict=False,
-    ):
-        match = re.fullmatch(pattern, text.strip(), re.IGNORECASE)
-        try:
-            value = float(match[1].replace(",", ".")) if match else -1.0
-        except ValueError:
-            value = -1.0
-        if not 0 < value < 1e9:
-            raise InputError(
-                f"{path}, line {number}: {text.strip()[:40]!r} instead of a line such as {what!r}; "
-                "the file is damaged: export it again"
-            )
-        found.append(value)
-    frames, seconds = found
-    rows = [text if "." in text else text.replace(",", ".") for _, text in rest[2:]]
+    rest = [(n, text.strip()) for n, text in enumerate(lines[line - 1 :], line) if text.strip()]
+    _, (place, text), *rest = [*rest, *[(len(lines), "")] * 2]
+    frames = _value(path, place, text, r"Frames\s*:?\s*(\d{1,9})", "Frames: 100")
+    seconds = _value(path, *rest[0], r"Frame\s+Time\s*:?\s*(\S+)", "Frame Time: 0.01")
+    rows = [text if "." in text else text.replace(",", ".") for _, text in rest[1:-1]]
+    rows = [row for row in rows if row]
     if not rows:
-        raise InputError(f"{path}, line {rest[0][0]}: no line of numbers follows; export it again")
+        raise InputError(f"{path}, line {place}: no line of numbers follows; export it again")
     if len(rows) != frames:
         logger.warning(
             "%s, line %d: %d frames announced, %d lines follow; the first %d are read",
-            path,
-            rest[0][0],
-            frames,
-            len(rows),
-            min(frames, len(rows)),
+            *(path, place, frames, len(rows), min(frames, len(rows))),
         )
         rows = rows[: int(frames)]
-    return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[2][0])
+    return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[1][0])
+
+
+def _value(path: Path, line: int, text: str, pattern: str, usual: str) -> float:
+    match = re.fullmatch(pattern, text, re.IGNORECASE)
+    try:
+        value = float(match[1].replace(",", ".")) if match else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise InputError(
+            f"{path}, line {line}: {text[:40]!r} instead of a line such as {usual!r}; the file is "
+            "damaged: export it again"
+        )
+    return value
 
 
 def _positions(hierarchy: Hierarchy, values: np.ndarray, positions: str) -> np.ndarray:
@@ -412,15 +379,11 @@ def open_bvh(
     """
     _check(scale, step, positions)
     root = Path(root)
-    files = find_files(root, "*.[bB][vV][hH]", "BVH files")
-    folder = root if root.is_dir() else root.parent
-    names = [
-        plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
-    ]
-    found = by_name(names, files)
+    files = data_files.find_files(root, "*.[bB][vV][hH]", "BVH files")
+    names = path_names(root if root.is_dir() else root.parent, files)
     layout = read_hierarchy(files[0]).layout()
     return tabled(
-        found,
+        data_files.by_name(names, files),
         layout,
         known_facts(root, names, labels),
         functools.partial(read_bvh, layout=layout),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,10 @@ import numpy as np
 from asgcn_dgl.data.clip import Clip, RecordingName, lacks_center, nonzero, seen_joints
 from asgcn_dgl.data.files import check_choice
 from asgcn_dgl.data.formats.folder import PublishedSet
-from asgcn_dgl.data.formats.layout_file import (
-    GivenLayout,
-    find_layouts,
-    fitting,
-    has_layout,
-)
-from asgcn_dgl.data.formats.ntu import NTU60, NTU120, parse_ntu_name
+from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, fitting, has_layout
+from asgcn_dgl.data.formats.ntu import NTU60, NTU120
 from asgcn_dgl.data.formats.table import class_list
-from asgcn_dgl.data.reader import UNKNOWN, Split
+from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 
@@ -46,6 +42,80 @@ FLAT = {
 _IN_SPACE = (
     *("cmu38", "h36m17", "h36m32", "kinectv1_20", "ntu25", "ntu25_pyskl", "smpl22", "smpl24"),
 )
+
+
+@dataclass(frozen=True)
+class EstimatesReader(Reader):
+    """Recordings of another project's files; ``flat``: the third channel is a score."""
+
+    min_score: float = 0.0
+    score: bool = True
+    flat: bool = False
+
+    def clip(
+        self,
+        index: int,
+        place: str,
+        pos: np.ndarray,
+        score: np.ndarray | None,
+        seen: np.ndarray | None = None,
+    ) -> Clip:
+        """Make the clip of a recording; see :func:`estimated_clip`."""
+        name, label = self.names[index], self.labels[index]
+        return estimated_clip(
+            name,
+            self.layout,
+            pos,
+            score,
+            seen=seen,
+            min_score=self.min_score,
+            keep_score=self.score and pos.shape[-1] == 2,
+            label=label,
+            meta={"path": place, **_name_facts(place, name, label)},
+        )
+
+    def parted(self, place: str, pos: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return places and, where the third channel is one, the score."""
+        if not self.flat:
+            return pos, None
+        _check_scores(place, pos[..., 2])
+        return pos[..., :2], pos[..., 2]
+
+
+def described(
+    place: str,
+    folder: Path,
+    names: Sequence[str],
+    labels: Sequence[int],
+    splits: Mapping[str, Split],
+    joints: int,
+    usual: Mapping[int, str],
+    layout: GivenLayout,
+    third: str,
+    thirds: np.ndarray | None,
+    chosen: PublishedSet | None = None,
+    certain: bool = False,
+) -> dict[str, Any]:
+    """Return what every :class:`EstimatesReader` is made of, by name of the field.
+
+    ``usual`` has layouts by number of joints, ``thirds`` the third channel of some clips (None: it
+    is no score). ``chosen`` is the set where names do not say it; ``certain``: of known joints.
+    """
+    numbers = tuple(NTU120.number(name) or UNKNOWN for name in names)
+    chosen = chosen or _ntu_set(numbers)
+    if chosen is not None:
+        _check_splits(place, names, numbers, chosen, splits)
+    found = choose_layout(place, folder, joints, usual, layout)
+    guessed = not (certain or layout or chosen or has_layout(folder))
+    return {
+        "names": tuple(names),
+        "layout": found,
+        "class_names": class_list(folder) or (chosen.class_names if chosen else ()),
+        "splits": splits,
+        "labels": tuple(labels),
+        "numbers": numbers,
+        "flat": thirds is not None and _is_score(place, third, found, thirds, guessed),
+    }
 
 
 def estimated_clip(
@@ -93,10 +163,10 @@ def estimated_clip(
 def trusted_scores(
     place: str, layout: SkeletonLayout, places: np.ndarray, score: np.ndarray
 ) -> np.ndarray:
-    """Return scores, 1 for joints that have none: 0 in every frame, though their places are given.
+    """Return scores, 1 for joints whose places are given, though their scores are 0 throughout.
 
-    Some sensors and estimators rate some of their joints never. Such a joint is warned of, and was
-    seen where its place is given: in most frames that show the body, and not always the same.
+    Some sensors never rate some joints. They are warned of, and count where their places are given:
+    in most frames that show the body, and not always the same.
     """
     shown: np.ndarray = np.any(score > 0, axis=2)
     given: np.ndarray = nonzero(places) & ~np.isnan(places).any(axis=-1)  # (M, T, V)
@@ -133,32 +203,27 @@ def check_options(min_score: Any, score: Any, third: Any = "auto") -> None:
         raise InputError(f"score must be true or false, got {score!r}")
 
 
-def is_score(
+def _is_score(
     place: str, third: str, layout: SkeletonLayout, values: np.ndarray, guessed: bool
 ) -> bool:
-    """Tell whether the third channel is the score of an estimator, or a depth.
+    """Tell whether the third channel is a score, or a depth.
 
-    The option ``third`` decides, else the layout if it is a supplied one, else the ``values`` of
-    some clips. ``guessed``: the layout was guessed from the number of joints. InputError if neither
-    decides, or the values contradict them.
+    The option ``third`` decides, else a supplied layout unless it was ``guessed`` from the number
+    of joints, else the ``values`` of some clips; InputError if they contradict it or do not decide.
     """
     values = values[np.isfinite(values)]
-    unit = bool((values > 0).any()) and not ((values < 0) | (values > 1)).any()
-    unit = unit and bool(((values > 0) & (values < 1)).any())
-    if third != "auto":
-        flat = third == "score"
-    elif layout.name in FLAT.values():
-        flat = True
-    elif (layout.name in _IN_SPACE and not (guessed and unit)) or not unit:
-        return False
-    else:
+    unit = ((values > 0) & (values < 1)).any() and ((values >= 0) & (values <= 1)).all()
+    if third == "auto" and layout.name not in FLAT.values():
+        if not unit or (layout.name in _IN_SPACE and not guessed):
+            return False
         raise InputError(
             f"{place}: the third channel is from 0 to 1, a score or a depth; say which by "
             "--options.third score (or depth)" + (", or by --options.layout" if guessed else "")
         )
-    if flat:
-        check_scores(place, values)
-    return flat
+    if third == "depth":
+        return False
+    _check_scores(place, values)
+    return True
 
 
 def check_bodies(place: str | Path, shape: Sequence[int]) -> None:
@@ -171,7 +236,14 @@ def check_bodies(place: str | Path, shape: Sequence[int]) -> None:
         )
 
 
-def check_scores(place: str, values: np.ndarray) -> None:
+def only_one(root: Path, found: Sequence[Path], pattern: str) -> Path:
+    """Return the only file that was found."""
+    if len(found) > 1:
+        raise InputError(f"{root}: {len(found)} files {pattern} in it; give one of them as --root")
+    return found[0]
+
+
+def _check_scores(place: str, values: np.ndarray) -> None:
     """Refuse scores below 0."""
     if (values < 0).any():
         raise InputError(
@@ -180,31 +252,17 @@ def check_scores(place: str, values: np.ndarray) -> None:
         )
 
 
-def ntu_set(names: Sequence[str]) -> PublishedSet | None:
+def _ntu_set(numbers: Sequence[RecordingName]) -> PublishedSet | None:
     """Return NTU RGB+D 60 or 120, whichever the recordings are of; None where names say neither."""
-    numbers = numbers_of(names)
     if UNKNOWN in numbers:
         return None
-    small = all(number.setup <= 17 and number.action <= 60 for number in numbers)
-    return NTU60 if small else NTU120
+    return NTU60 if all(each.setup <= 17 and each.action <= 60 for each in numbers) else NTU120
 
 
-def numbers_of(names: Sequence[str]) -> tuple[RecordingName, ...]:
-    """Return what names in NTU RGB+D's form say; nothing is known of others."""
-    return tuple(_number(name) for name in names)
-
-
-def _number(name: str) -> RecordingName:
-    try:
-        return parse_ntu_name(name)
-    except InputError:
-        return UNKNOWN
-
-
-def name_facts(place: str, name: str, label: int) -> dict[str, int]:
+def _name_facts(place: str, name: str, label: int) -> dict[str, int]:
     """Return what a name in NTU RGB+D's form says, if it has it; InputError for another class."""
-    number = _number(name)
-    if number == UNKNOWN:
+    number = NTU120.number(name)
+    if number is None:
         return {}
     if label not in (-1, number.action - 1):
         raise InputError(
@@ -214,45 +272,29 @@ def name_facts(place: str, name: str, label: int) -> dict[str, int]:
     return number._asdict()
 
 
-def check_splits(
+def _check_splits(
     place: str,
     names: Sequence[str],
-    chosen: PublishedSet | None,
+    numbers: Sequence[RecordingName],
+    chosen: PublishedSet,
     splits: Mapping[str, Split],
 ) -> None:
-    """Compare the splits of a set with the published ones of NTU RGB+D.
-
-    A recording in another part than the protocol of that name has it in is warned of: figures of
-    such a split compare with none. InputError if the set is whole and its parts do not have the
-    published sizes.
-    """
-    for name, split in splits.items():
-        if chosen is None or name not in chosen.protocols:
-            continue
+    """Refuse a whole set with other sizes than the published ones, and warn of other parts."""
+    for name in chosen.protocols.keys() & splits:
+        split, protocol = splits[name], chosen.protocols[name]
         chosen.check_counts(name, split)
-        trains = chosen.protocols[name].trains
-        numbers = numbers_of(names)
-        parts = ((split.train, False), (split.test, True))
         wrong = [
             names[index]
-            for members, test in parts
+            for members, test in ((split.train, False), (split.test, True))
             for index in members
-            if numbers[index] != UNKNOWN and trains(numbers[index]) == test
+            if numbers[index] != UNKNOWN and protocol.trains(numbers[index]) == test
         ]
         if wrong:
             logger.warning(
                 "%s: %d recordings, such as %s, are in another part of %s than the protocol of "
                 "that name has them in; figures cannot be compared with published ones",
-                place,
-                len(wrong),
-                wrong[0],
-                name,
+                *(place, len(wrong), wrong[0], name),
             )
-
-
-def find_classes(folder: Path, chosen: PublishedSet | None) -> tuple[str, ...]:
-    """Return the names in ``classes.txt`` of a folder, else those of a published set, else none."""
-    return class_list(folder) or (() if chosen is None else chosen.class_names)
 
 
 def choose_layout(

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip, lacks_center
-from asgcn_dgl.data.files import (
-    by_name,
-    check_memory,
-    find_files,
-    is_recording,
-    plain_name,
-    read_json,
-    shown,
-)
+from asgcn_dgl.data.files import check_memory, read_json, shown
 from asgcn_dgl.data.formats.estimates import FLAT, check_options, choose_layout, estimated_clip
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.layout_file import GivenLayout, find_layouts, has_layout
@@ -33,53 +27,41 @@ from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
-#: Frames for which a body that is lost keeps its identity.
+#: Frames for which a body that is lost keeps its identity, at its last place.
 KEPT = 15
+
+Found = dict[str, tuple[Path, ...]]
+Frames = dict[int, list[np.ndarray]]
+Persons = dict[int, list[str]]
 
 
 class Poses(NamedTuple):
-    """The poses of one recording: places (M, T, V, d), confidence (M, T, V) or None.
-
-    The names of the joints are empty where the file does not say them.
-    """
+    """One recording: places (M, T, V, d), confidence (M, T, V), names of joints if it says them."""
 
     places: np.ndarray
     confidence: np.ndarray | None
     joints: tuple[str, ...] = ()
 
 
-def _read(
-    files: Sequence[Path],
-    *,
-    load: Callable[[Sequence[Path]], Poses],
-    layout: SkeletonLayout,
-    name: str,
-    meta: Mapping[str, Any],
-    **options: Any,
-) -> Clip:
-    """Read one recording."""
-    place = str(files[0] if len(files) == 1 else files[0].parent)
-    poses = load(files)
-    if poses.joints:
-        poses = _ordered(place, poses, layout)
-    meta = {"path": place, **meta}
-    return estimated_clip(name, layout, poses.places, poses.confidence, meta=meta, **options)
+class Kind(NamedTuple):
+    """How an estimator writes: glob ``pattern`` of its files, of which ``is_one`` recognizes one.
 
+    ``load`` reads a recording, ``group`` returns names and files of those in a folder.
+    """
 
-def _ordered(place: str, poses: Poses, layout: SkeletonLayout) -> Poses:
-    """Poses in the order of a layout's joints; others are left out."""
-    wanted = layout.joints
-    if lacks_center(layout, len(wanted) - 1) and wanted[-1] not in poses.joints:
-        wanted = wanted[:-1]
-    absent = [joint for joint in wanted if joint not in poses.joints]
-    if absent:
-        raise InputError(
-            f"{place}: no {absent[0]!r} of layout {layout.name!r} among its joints "
-            f"({', '.join(poses.joints[:8])}, ...); name joints as the file does"
-        )
-    order = [poses.joints.index(joint) for joint in wanted]
-    found = poses.confidence
-    return Poses(poses.places[:, :, order], None if found is None else found[..., order], wanted)
+    name: str
+    title: str
+    pattern: str
+    is_one: Callable[[Path], bool]
+    load: Callable[[Sequence[Path]], Poses]
+    group: Callable[[Path, Sequence[Path]], Found]
+
+    def recognizes(self, path: Path) -> bool:
+        """Tell whether a folder holds such files, or a file is one."""
+        if path.is_dir():
+            return any(map(self.recognizes, path.rglob(self.pattern)))
+        alike = path.suffix.lower() == Path(self.pattern).suffix
+        return alike and data_files.is_recording(path) and self.is_one(path)
 
 
 def open_estimates(
@@ -92,47 +74,49 @@ def open_estimates(
 ) -> FolderReader:
     """Look at what an estimator wrote: a folder, one file, or the folder of one recording.
 
-    Without ``layout`` it is ``layout.yaml`` in the folder, else the usual one of so many joints.
-    Tables name their joints, and need a layout whose joints have these names, in any order. The
-    page "Converters" has more.
+    The layout is ``layout``, ``layout.yaml`` in the folder, or the usual one of so many joints;
+    tables need one with their names of joints. The page "Converters" has more.
     """
     check_options(min_score, score)
     root = Path(root)
     folder = root if root.is_dir() else root.parent
-    files = find_files(root, kind.pattern, f"{kind.title}'s {kind.pattern}")
-    files = [path for path in files if kind.is_one(path)]
-    if not files:
+    files = data_files.find_files(root, kind.pattern, f"{kind.title}'s {kind.pattern}")
+    found = kind.group(folder, list(filter(kind.recognizes, files)))
+    if not found:
         raise InputError(f"{root}: no file of {kind.title} in it; check the folder")
-    found = kind.group(folder, files)
     for name, each in found.items():
-        plain_name(name, str(each[0]))
+        data_files.plain_name(name, str(each[0]))
     chosen = _layout(folder, found, kind.load, layout)
     read_file = functools.partial(_read, load=kind.load, layout=chosen)
     table = known_facts(root, tuple(found), labels)
     return tabled(found, chosen, table, read_file, min_score=min_score, keep_score=score)
 
 
-Found = dict[str, tuple[Path, ...]]
-
-
-class Kind(NamedTuple):
-    """How an estimator writes its output.
-
-    ``name`` and ``title`` are for ``--data`` and messages, ``pattern`` is the glob pattern of its
-    files, of which ``is_one`` recognizes one. ``group`` returns names and files of the recordings
-    in a folder, ``load`` reads one.
-    """
-
-    name: str
-    title: str
-    pattern: str
-    is_one: Callable[[Path], bool]
-    group: Callable[[Path, Sequence[Path]], Found]
-    load: Callable[[Sequence[Path]], Poses]
-
-    def recognizes(self, path: Path) -> bool:
-        """Tell whether a folder holds such files, or a file is one."""
-        return any(map(self.is_one, path.rglob(self.pattern) if path.is_dir() else [path]))
+def _read(
+    files: Sequence[Path],
+    *,
+    load: Callable[[Sequence[Path]], Poses],
+    layout: SkeletonLayout,
+    meta: Mapping[str, Any],
+    **options: Any,
+) -> Clip:
+    """Read one recording; joints that the layout does not have are left out."""
+    place = str(files[0] if len(files) == 1 else files[0].parent)
+    places, score, joints = load(files)
+    if joints:
+        wanted = layout.joints
+        if lacks_center(layout, len(wanted) - 1) and wanted[-1] not in joints:
+            wanted = wanted[:-1]
+        absent = [joint for joint in wanted if joint not in joints]
+        if absent:
+            raise InputError(
+                f"{place}: no {absent[0]!r} of layout {layout.name!r} among its joints "
+                f"({', '.join(joints[:8])}, ...); name joints as the file does"
+            )
+        order = [joints.index(joint) for joint in wanted]
+        places, score = places[:, :, order], None if score is None else score[..., order]
+    options["meta"] = {"path": place, **meta}
+    return estimated_clip(layout=layout, places=places, score=score, **options)
 
 
 def _one_each(folder: Path, files: Sequence[Path]) -> Found:
@@ -141,22 +125,19 @@ def _one_each(folder: Path, files: Sequence[Path]) -> Found:
     if len(files) > 1 and len({path.name for path in files}) == 1:
         names = [path.parent.relative_to(folder).as_posix() for path in files]
     names = [name.rpartition("DLC")[0].rstrip("_") or name for name in names]
-    return {name: (path,) for name, path in by_name(names, files).items()}
+    return {name: (path,) for name, path in data_files.by_name(names, files).items()}
 
 
 def _layout(
-    folder: Path,
-    found: Found,
-    load: Callable[[Sequence[Path]], Poses],
-    given: GivenLayout,
+    folder: Path, found: Found, load: Callable[[Sequence[Path]], Poses], given: GivenLayout
 ) -> SkeletonLayout:
     """Layout that is given, or that lies there, or the usual one of so many joints."""
-    first: InputError | None = None
+    faults: list[InputError] = []
     for files in found.values():
         try:
             poses = load(files)
         except InputError as error:
-            first = first or error
+            faults.append(error)
             continue
         if not poses.joints:
             return choose_layout(str(files[0]), folder, poses.places.shape[2], FLAT, given)
@@ -169,48 +150,43 @@ def _layout(
         layouts = find_layouts(folder, given)
         known = set(poses.joints)
         return next((each for each in layouts if len(known & set(each.joints)) > 1), layouts[0])
-    raise first or InputError(f"{folder}: no recording in it; check the folder")
+    raise faults[0]
 
 
 # OpenPose ----------------------------------------------------------------------------------------
 
-_FRAME = re.compile(r"(.*?)[_-]?(\d+)")
+_FRAME = re.compile(r"(.*?)[_-]?(\d+)(?:_keypoints)?")
 
 
 def _by_video(folder: Path, files: Sequence[Path]) -> Found:
     """Recordings of a file a frame: those of a folder that are called alike but for the number."""
-    groups: dict[Path, dict[str, list[Path]]] = {}
+    groups: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
-        groups.setdefault(path.parent, {}).setdefault(_video(path), []).append(path)
+        match = _FRAME.fullmatch(path.stem)
+        groups.setdefault((path.parent, match[1] if match else ""), []).append(path)
+    videos = Counter(parent for parent, _ in groups)
     found = {}
-    for parent, videos in groups.items():
-        place = parent.relative_to(folder).as_posix()
-        for video, frames in videos.items():
-            name = video or parent.resolve().name if place == "." else place
-            found[f"{place}/{video}" if place != "." and len(videos) > 1 else name] = tuple(frames)
+    for (parent, video), frames in groups.items():
+        name = place = parent.relative_to(folder).as_posix()
+        if place == ".":
+            name = video or parent.resolve().name
+        elif videos[parent] > 1:
+            name = f"{place}/{video}"
+        found[name] = tuple(frames)
     return found
 
 
-def _video(path: Path) -> str:
-    match = _FRAME.fullmatch(path.name.removesuffix("_keypoints.json"))
-    return match[1] if match else ""
-
-
 def _openpose(files: Sequence[Path]) -> Poses:
-    frames: dict[int, list[np.ndarray]] = {}
+    frames: Frames = {}
     for path in files:
-        match = _FRAME.fullmatch(path.name.removesuffix("_keypoints.json"))
+        match = _FRAME.fullmatch(path.stem)
         people = read_json(path)
         people = people.get("people") if isinstance(people, dict) else None
         if match is None or not isinstance(people, list):
-            raise InputError(
-                f"{path}: no list 'people', or no frame's number; give OpenPose's files"
-            )
-        frames[int(match[2])] = [
-            pose for number, each in enumerate(people, start=1)
-            if (pose := _person(f"{path}, person {number}", each)) is not None
-        ]  # fmt: skip
-    return _followed(str(files[0].parent), frames)
+            raise InputError(f"{path}: no list 'people' or no frame's number; give OpenPose's file")
+        poses = (_person(f"{path}, person {n}", each) for n, each in enumerate(people, start=1))
+        frames[int(match[2])] = [pose for pose in poses if pose is not None]
+    return followed(str(files[0].parent), frames)
 
 
 def _person(place: str, entry: Any) -> np.ndarray | None:
@@ -233,19 +209,18 @@ def _joints(place: str, values: Any, size: int) -> np.ndarray:
     return joints
 
 
-Frames = dict[int, list[np.ndarray]]
-
-
-def _followed(
-    place: str, frames: Frames, known: dict[int, list[str]] | None = None, scored: bool = True
+def followed(
+    place: str, frames: Frames, known: Persons | None = None, scored: bool = True
 ) -> Poses:
-    """Poses of the detections of each frame: by identity where it is known, else followed."""
+    """Poses of the detections of each frame, by identity where each has one, else followed."""
     shapes = {pose.shape for poses in frames.values() for pose in poses}
     if len(shapes) != 1:
         what = "bodies of several numbers of joints" if shapes else "no body in any frame"
         raise InputError(f"{place}: {what}; leave the recording out")
     (joints, size), first, count = *shapes, min(frames), max(frames) - min(frames) + 1
-    persons = _follow(frames, scored) if known is None else known
+    persons = known or {}
+    if known is None or any(len(set(each)) < len(each) for each in known.values()):
+        persons = _follow(frames, scored)
     everyone = dict.fromkeys(who for each in persons.values() for who in each)
     bodies = {who: body for body, who in enumerate(everyone)}
     size_of_all = 8 * len(bodies) * count * joints * size
@@ -257,14 +232,11 @@ def _followed(
     return Poses(poses[..., :-1], poses[..., -1]) if scored else Poses(poses, None)
 
 
-def _follow(frames: Frames, scored: bool) -> dict[int, list[str]]:
-    """Tell which detections are the same body: those whose boxes overlap most from frame to frame.
-
-    A body that is lost keeps its identity for :data:`KEPT` frames, at its last place.
-    """
+def _follow(frames: Frames, scored: bool) -> Persons:
+    """Tell which detections are the same body: those whose boxes overlap most over time."""
     from scipy.optimize import linear_sum_assignment
 
-    persons: dict[int, list[str]] = {}
+    persons: Persons = {}
     boxes: dict[str, tuple[int, np.ndarray]] = {}  # of each body its last frame and box
     count = 0
     for frame in sorted(frames):
@@ -312,8 +284,6 @@ _BY_IMAGE = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{\s*"version"[^\[\]{}]*"(?:bodi
 
 
 def _is_alphapose(path: Path) -> bool:
-    if not is_recording(path) or path.suffix.lower() != ".json":
-        return False
     with path.open("rb") as file:
         start = file.read(4096)
     # Nobody in any image: an empty list, to be counted as lost.
@@ -323,7 +293,7 @@ def _is_alphapose(path: Path) -> bool:
 def _alphapose(files: Sequence[Path]) -> Poses:
     (path,) = files
     frames: Frames = {}
-    known: dict[int, list[str]] = {}
+    known: Persons = {}
     for number, (image, keypoints, person) in enumerate(_persons(path, read_json(path)), start=1):
         place = f"{path}, entry {number}"
         match = _FRAME.fullmatch(Path(str(image)).stem)
@@ -335,8 +305,8 @@ def _alphapose(files: Sequence[Path]) -> Poses:
         pose = _joints(f"{place}: 'keypoints'", keypoints, 3)
         frames.setdefault(int(match[2]), []).append(pose)
         known.setdefault(int(match[2]), []).append(str(person))
-    tracked = all(len(set(each)) == len(each) and "None" not in each for each in known.values())
-    return _followed(str(path), frames, known if tracked else None)
+    nameless = any("None" in each for each in known.values())
+    return followed(str(path), frames, None if nameless else known)
 
 
 def _persons(path: Path, content: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -383,8 +353,6 @@ def _axis(name: str) -> str:
 
 
 def _is_deeplabcut(path: Path) -> bool:
-    if not is_recording(path) or path.suffix.lower() != ".csv":
-        return False
     with path.open("rb") as file:
         return b"bodyparts" in file.read(2**18)
 
@@ -394,9 +362,7 @@ def _deeplabcut(files: Sequence[Path]) -> Poses:
     rows, dialect = read_cells(path)
     heads = {row[0].lower(): (place, row) for place, (_, row) in enumerate(rows[:4], start=1)}
     if not {"bodyparts", "coords"} <= set(heads):
-        raise InputError(
-            f"{path}: no rows 'bodyparts' and 'coords'; give a table as DeepLabCut writes it"
-        )
+        raise InputError(f"{path}: no rows 'bodyparts' and 'coords'; give DeepLabCut's table")
     begin, axes = heads["coords"]
     animals = heads.get("individuals", (0, [""] * len(axes)))[1]
     columns: Columns = {}
@@ -418,9 +384,7 @@ def _joint_columns(head: Sequence[str]) -> dict[str, dict[str, int]]:
 
 
 def _is_wide(path: Path) -> bool:
-    if not is_recording(path) or path.suffix.lower() != ".csv" or path.name == TABLE:
-        return False
-    return len(_joint_columns(first_row(path))) > 1
+    return path.name != TABLE and len(_joint_columns(first_row(path))) > 1
 
 
 def _wide(files: Sequence[Path]) -> Poses:
@@ -464,32 +428,29 @@ def _poses_of_table(
     axes = [axis for axis in _AXES if all(axis in each for each in every)]
     joints = tuple(dict.fromkeys(joint for each in columns.values() for joint in each))
     frames: Frames = {}
-    known: dict[int, list[str]] = {}
+    known: Persons = {}
     for animal, of_joint in columns.items():
         places = [of_joint.get(joint, {}).get(axis, width) for joint in joints for axis in axes]
         found = values[:, places].reshape(len(rows), len(joints), len(axes))
         for number, at in enumerate(when.astype(int).tolist()):
             frames.setdefault(at, []).append(found[number])
             known.setdefault(at, []).append(animal if body is None else cells[number, body])
-    tracked = all(len(set(each)) == len(each) for each in known.values())
-    poses = _followed(str(path), frames, known if tracked else None, scored="score" in axes)
-    return poses._replace(joints=joints)
+    return followed(str(path), frames, known, "score" in axes)._replace(joints=joints)
 
 
-# Formats -----------------------------------------------------------------------------------------
-
-
-def _is_openpose(path: Path) -> bool:
-    return is_recording(path) and path.name.endswith("_keypoints.json")
-
-
-#: OpenPose's folders of a file a frame, AlphaPose's JSON, DeepLabCut's tables, and tables of a row
-#: a frame with columns such as ``nose_x``, ``nose_y`` and ``nose_score``.
+#: The last are tables of a row a frame with columns such as ``nose_x``, ``nose_y``, ``nose_score``.
 KINDS = (
-    Kind("openpose", "OpenPose", "*_keypoints.json", _is_openpose, _by_video, _openpose),
-    Kind("alphapose", "AlphaPose", "*.json", _is_alphapose, _one_each, _alphapose),
-    Kind("deeplabcut", "DeepLabCut", "*.csv", _is_deeplabcut, _one_each, _deeplabcut),
-    Kind("wide", "wide tables", "*.csv", _is_wide, _one_each, _wide),
+    Kind(
+        "openpose",
+        "OpenPose",
+        "*_keypoints.json",
+        lambda path: path.name.endswith("_keypoints.json"),
+        _openpose,
+        _by_video,
+    ),
+    Kind("alphapose", "AlphaPose", "*.json", _is_alphapose, _alphapose, _one_each),
+    Kind("deeplabcut", "DeepLabCut", "*.csv", _is_deeplabcut, _deeplabcut, _one_each),
+    Kind("wide", "wide tables", "*.csv", _is_wide, _wide, _one_each),
 )
 
 FORMATS = tuple(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,7 +16,7 @@ from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import is_recording, read_lines, stamp_files
 from asgcn_dgl.data.reader import Reader, Split
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.skeleton import get_layout
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +76,11 @@ class PublishedSet:
     """A published set: where its files are, how they are named, read and split.
 
     ``protocols`` are the published splits, the one that figures are compared by first; ``pattern``
-    is the glob pattern of the files, at any depth; ``read`` reads a file, ``parse`` its name,
-    ``stem`` is the pattern of a name, ``label`` the label of a parsed one. Files above
-    ``max_setup`` belong to another set. ``missing_lists`` names the lists of recordings to drop, of
-    which any will do; ``counts`` gives for each size of the whole set the training and test files
-    of each protocol.
+    is the glob pattern of the files, at any depth; ``read`` reads a file; ``stem`` is the pattern
+    of a name without ``ending``, ``form`` says it in words; ``label`` is the label of a name.
+    Files above ``max_setup`` belong to another set, and those that ``keep`` does not take are left
+    out. ``missing_lists`` names the lists of recordings to drop, of which any will do; ``counts``
+    gives for each size of the whole set the training and test files of each protocol.
     """
 
     name: str
@@ -90,17 +89,45 @@ class PublishedSet:
     protocols: Mapping[str, Protocol]
     pattern: str
     read: Callable[..., Clip] = field(repr=False)
-    parse: Callable[[Path], RecordingName] = field(repr=False)
     stem: re.Pattern[str] = field(repr=False)
+    form: str
     label: Callable[[RecordingName], int] = field(repr=False)
-    max_setup: int | None = None
+    ending: str = ""
+    max_setup: float = float("inf")
+    keep: Callable[[str, RecordingName], bool] | None = field(default=None, repr=False)
     missing_lists: tuple[str, ...] = ()
     counts: Mapping[int, Mapping[str, tuple[int, int]]] = field(default_factory=dict, repr=False)
 
-    @property
-    def layout(self) -> SkeletonLayout:
-        """Skeleton of the set's bodies."""
-        return get_layout(self.layout_name)
+    def name_of(self, path: str | Path) -> str:
+        """Return the name of the recording in a file."""
+        return Path(path).stem.removesuffix(self.ending)
+
+    def number(self, path: str | Path) -> RecordingName | None:
+        """Read the numbers of a file's name, named groups of the pattern; None of another name."""
+        match = self.stem.fullmatch(self.name_of(path))
+        if match is None:
+            return None
+        return RecordingName(**{"camera": 0, **{k: int(v) for k, v in match.groupdict().items()}})
+
+    def parse(self, path: str | Path) -> RecordingName:
+        """Read the numbers of a file's name; InputError for another name."""
+        number = self.number(path)
+        if number is None:
+            raise InputError(
+                f"{path}: the name is not of the form {self.form}; rename the file as the data set "
+                "has it, or move it out of the folder"
+            )
+        return number
+
+    def facts(self, path: Path) -> tuple[int, dict[str, Any]]:
+        """Return label and ``meta`` of a file, as far as its name says them."""
+        number = self.number(path)
+        known = {} if number is None else number._asdict()
+        return -1 if number is None else self.label(number), {"path": str(path), **known}
+
+    def is_in(self, folder: Path) -> bool:
+        """Tell whether files of the set are in a folder."""
+        return next(folder.rglob(self.pattern), None) is not None
 
     def open(
         self, root: str | Path, drop: str | Path | None = None, **options: Any
@@ -111,25 +138,24 @@ class PublishedSet:
         are used where they are in the root, beside it, or in a folder ``meta`` of either.
         """
         root = Path(root)
-        make = functools.partial(
-            FolderReader, layout=self.layout, read_file=self.read, options=options
-        )
-        if root.is_file():
-            return make((root.stem,), class_names=self.class_names, files=(root,))
-        numbers = self._find(root, drop)
+        numbers = {} if root.is_file() else self._find(root, drop)
         splits = {}
-        for name, protocol in self.protocols.items():
+        for name, protocol in self.protocols.items() if numbers else ():
             splits[name] = Split.of(
                 "train" if protocol.trains(each) else "test" for each in numbers.values()
             )
             self.check_counts(name, splits[name])
-        return make(
-            tuple(path.stem for path in numbers),
-            class_names=self.class_names,
-            splits=splits,
+        files = tuple(numbers) or (root,)
+        return FolderReader(
+            tuple(map(self.name_of, files)),
+            get_layout(self.layout_name),
+            self.class_names,
+            splits,
+            files,
+            self.read,
+            options,
             labels=tuple(map(self.label, numbers.values())),
             numbers=tuple(numbers.values()),
-            files=tuple(numbers),
         )
 
     def check_counts(self, protocol: str, split: Split) -> None:
@@ -150,53 +176,38 @@ class PublishedSet:
             raise InputError(f"{root}: does not exist; give the folder that holds {self.name}")
         found = sorted(root.rglob(self.pattern), key=lambda path: (path.name, str(path)))
         numbers = {path: self.parse(path) for path in found if is_recording(path)}
-        if self.max_setup is not None:
-            numbers = {path: each for path, each in numbers.items() if each.setup <= self.max_setup}
+        numbers = {path: each for path, each in numbers.items() if each.setup <= self.max_setup}
         for first, second in itertools.pairwise(numbers):
             if first.name == second.name:
                 raise InputError(f"{second}: also in {first.parent}; keep one of the two")
         dropped = self._dropped(root, drop)
         numbers = {path: each for path, each in numbers.items() if path.stem not in dropped}
-        if not numbers:
-            raise InputError(
-                f"{root}: no file {self.pattern} of {self.name} in it; give the folder that holds "
-                "the set's files"
-            )
-        if self.counts and len(numbers) not in self.counts:
+        if numbers and self.counts and len(numbers) not in self.counts:
             logger.warning(
                 "%s: %d files of %s, where the whole set has %s; figures of a part of it cannot be "
                 "compared with published ones",
-                root,
-                len(numbers),
-                self.name,
-                " or ".join(map(str, self.counts)),
+                *(root, len(numbers), self.name, " or ".join(map(str, self.counts))),
+            )
+        if self.keep:
+            numbers = {p: n for p, n in numbers.items() if self.keep(self.name_of(p), n)}
+        if not numbers:
+            raise InputError(
+                f"{root}: no file {self.pattern} of {self.name} in it; give the folder of its files"
             )
         return numbers
 
     def _dropped(self, root: Path, drop: str | Path | None) -> frozenset[str]:
         if drop is not None:
             return read_names(drop, self.stem)
-        places: Sequence[Path] = (root, root / "meta", root.parent, root.parent / "meta")
+        places = (root, root / "meta", root.parent, root.parent / "meta")
         known = (place / name for place in places for name in self.missing_lists)
         lists = [path for path in known if path.is_file()]
         if self.missing_lists and not lists:
             logger.warning(
                 "no list of recordings with missing skeletons (%s) in or beside %s: all are kept",
-                " or ".join(self.missing_lists),
-                root,
+                *(" or ".join(self.missing_lists), root),
             )
         return frozenset().union(*(read_names(path, self.stem) for path in lists))
-
-
-def parse_name(name: str | Path, stem: re.Pattern[str], form: str) -> RecordingName:
-    """Read the numbers of a file's name, named groups of a pattern."""
-    match = stem.fullmatch(Path(name).stem)
-    if match is None:
-        raise InputError(
-            f"{name}: the name is not of the form {form}; rename the file as the data set has it, "
-            "or move it out of the folder"
-        )
-    return RecordingName(**{"camera": 0, **{k: int(v) for k, v in match.groupdict().items()}})
 
 
 def read_names(path: str | Path, stem: re.Pattern[str]) -> frozenset[str]:

@@ -12,26 +12,17 @@ with 18 joints, x and y from 0 to 1, and beside the folder ``FOLDER_label.json``
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    first_bytes,
-    is_recording,
-    is_there,
-    plain_name,
-    read_json,
-    shown,
-)
+from asgcn_dgl.data.files import check_choice, plain_name, shown
 from asgcn_dgl.data.formats.estimates import check_options, estimated_clip
+from asgcn_dgl.data.formats.estimators import Frames, followed
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.table import class_list, is_label
 from asgcn_dgl.data.persons import SelectBodies
@@ -77,19 +68,16 @@ def read_kinetics(
 ) -> Clip:
     """Read one clip: x and y less 0.5, and the score; frames without a body are missing.
 
-    ``bodies="best"``: the body of the highest mean score over the clip, as AS-GCN takes it; a body
-    is what has one place in the lists of all frames. ``"two_best"``: of the first five bodies of
-    each frame the two of the highest scores, as ST-GCN takes them. ``"all"``: all. Joints are
-    missing where the score is not above ``min_score``; ``score`` keeps it as the last coordinate.
-    ``known`` must agree with the file.
+    ``bodies="best"``: the body (a place in the lists of frames) of the highest mean score over the
+    clip, as AS-GCN takes it. ``"two_best"``: of the first five bodies of each frame the two of the
+    highest scores, as ST-GCN takes them. ``"all"``: all. Joints are missing where the score is not
+    above ``min_score``; ``score`` keeps it as the last coordinate. ``known`` must agree.
     """
     check_choice("bodies", bodies, BODIES)
     path = Path(path)
     known = Known() if known is None else known
     if not known.has_skeleton:
-        raise InputError(
-            f"{path}: has_skeleton is false: no body was found in the video; leave the clip out"
-        )
+        raise InputError(f"{path}: has_skeleton is false: no body was found; leave the clip out")
     content = _parse(path, MAX_CLIP_BYTES)
     frames = content.get("data")
     if not isinstance(frames, list):
@@ -120,7 +108,7 @@ def read_kinetics(
 
 
 def _parse(path: Path, limit: int) -> dict[str, Any]:
-    content = read_json(path, limit)
+    content = data_files.read_json(path, limit)
     if not isinstance(content, dict):
         raise InputError(f"{path}: is no JSON object; give a file of Kinetics-Skeleton")
     return content
@@ -129,48 +117,37 @@ def _parse(path: Path, limit: int) -> dict[str, Any]:
 def _label(path: Path, entry: Mapping[str, Any]) -> int:
     label = entry.get("label_index", -1)
     if not is_label(label):
-        raise InputError(
-            f'{path}: "label_index" is {shown(label)}, no class number from 0; correct it'
-        )
+        raise InputError(f'{path}: "label_index" is {shown(label)}, no class from 0; correct it')
     return label
 
 
-def _poses(path: Path, frames: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _poses(path: Path, entries: Sequence[Any], most: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(M, T, V, 2) centered places and (M, T, V) scores, 0 where nothing was seen."""
-    numbers, people = [], []
-    seen: set[int] = set()
-    for place, frame in enumerate(frames, start=1):
-        number = frame.get("frame_index") if isinstance(frame, dict) else None
-        found = frame.get("skeleton") if isinstance(frame, dict) else None
-        if isinstance(number, bool) or not isinstance(number, int) or not isinstance(found, list):
+    frames: Frames = {}
+    for place, entry in enumerate(entries, start=1):
+        number = entry.get("frame_index") if isinstance(entry, dict) else None
+        found = entry.get("skeleton") if isinstance(entry, dict) else None
+        if type(number) is not int or not isinstance(found, list):
             raise InputError(
                 f'{path}, entry {place} of "data": no "frame_index" (a number) and "skeleton" (a '
                 "list); copy the file again from its source"
             )
         if not 0 <= number < MAX_FRAMES:
             raise InputError(f"{path}, frame {number}: not from 0 to {MAX_FRAMES - 1}; correct it")
-        if number in seen:
+        if number in frames:
             raise InputError(f"{path}: duplicate frame {number}; remove one")
-        seen.add(number)
-        numbers.append(number)
-        people.append(found[:most])
-    count = max(map(len, people), default=0)
-    if not count:
-        raise InputError(f"{path}: no body in any of its {len(frames)} frames; leave the clip out")
-    first = min(numbers)
-    shape = (count, max(numbers) - first + 1, _JOINTS)
-    check_memory(path, 24 * int(np.prod(shape)), f"{count} bodies over {shape[1]} frames")
-    places, scores = np.zeros((*shape, 2)), np.zeros(shape)
-    for number, found in zip(numbers, people, strict=True):
-        for body, entry in enumerate(found):
-            pose, sure = _body(f"{path}, frame {number}, body {body + 1}", entry)
-            places[body, number - first] = pose - 0.5
-            scores[body, number - first] = sure
-    places[scores == 0] = 0
-    return places, scores
+        frames[number] = [
+            _body(f"{path}, frame {number}, body {body}", each)
+            for body, each in enumerate(found[:most], start=1)
+        ]
+    bodies = {number: list(map(str, range(len(found)))) for number, found in frames.items()}
+    poses = followed(str(path), frames, bodies)
+    assert poses.confidence is not None
+    return np.where(poses.confidence[..., None] == 0, 0, poses.places - 0.5), poses.confidence
 
 
-def _body(place: str, entry: Any) -> tuple[np.ndarray, np.ndarray]:
+def _body(place: str, entry: Any) -> np.ndarray:
+    """(V, 3) places and scores of a body."""
     found = []
     for key, size in (("pose", 2 * _JOINTS), ("score", _JOINTS)):
         values = entry.get(key) if isinstance(entry, dict) else None
@@ -182,14 +159,14 @@ def _body(place: str, entry: Any) -> tuple[np.ndarray, np.ndarray]:
             )
         if not all(type(value) in (int, float) and abs(value) < 1e6 for value in values):
             raise InputError(f'{place}: "{key}" holds what is no finite number; correct it')
-        found.append(np.array(values, dtype=np.float64))
-    pose, sure = found[0].reshape(_JOINTS, 2), found[1]
-    if (np.abs(pose[sure > 0] - 0.5) > OUTSIDE).any():
+        found.append(np.array(values, dtype=np.float64).reshape(_JOINTS, -1))
+    pose, sure = found
+    if (np.abs(pose[sure[:, 0] > 0] - 0.5) > OUTSIDE).any():
         raise InputError(
             f'{place}: "pose" lies far outside of the picture, whose places are from 0 to 1; '
             "divide x by its width and y by its height"
         )
-    return pose, sure
+    return np.hstack(found)
 
 
 def _two_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -205,99 +182,75 @@ def open_kinetics(
     """Open the folder of ``kinetics_train`` and ``kinetics_val``, one folder of clips, or a clip.
 
     The labels ``kinetics_train_label.json``, ... are beside the folders; the split ``kinetics``
-    needs both. Clips that hold no body (``has_skeleton`` false) or that are listed and not there
-    are among the recordings, and reading one is an error, so that they are counted as dropped.
-    Options as for :func:`read_kinetics`.
+    needs both. To read a clip without a body, or one that is listed and not there, is an error, so
+    that it is counted as dropped. Options as for :func:`read_kinetics`.
     """
     check_choice("bodies", bodies, BODIES)
     check_options(min_score, score)
     root = Path(root)
-    make = functools.partial(
-        FolderReader,
-        layout=get_layout("openpose18"),
-        read_file=read_kinetics,
-        options={"bodies": bodies, "min_score": min_score, "score": score},
-    )
+    layout = get_layout("openpose18")
+    options = {"bodies": bodies, "min_score": min_score, "score": score}
     if root.is_file():
-        return make((root.stem,), files=(root,))
+        return FolderReader((root.stem,), layout, (), {}, (root,), read_kinetics, options)
     parts = {part: root / name for part, name in PARTS.items() if (root / name).is_dir()}
-    found = {part: _folder(folder) for part, folder in (parts or {"": root}).items()}
-    files = [path for each in found.values() for path in each[0]]
-    known = [each for group in found.values() for each in group[1]]
-    names = [path.stem for path in files]
-    by_name(names, files)
+    classes: dict[int, str] = {}
+    found = {part: _folder(folder, classes) for part, folder in (parts or {"": root}).items()}
+    files = [path for own in found.values() for path in own]
+    known = [each for own in found.values() for each in own.values()]
     if not files:
         raise InputError(
             f"{root}: no clips (*.json) in it; give the folder that holds "
             f"{' and '.join(PARTS.values())}, or one of them"
         )
-    part_of = [part for part, each in found.items() for _ in each[0]]
-    splits = {"kinetics": Split.of(part_of)} if parts else {}
     shared = {each: {"known": each} for each in known}
-    return make(
-        tuple(names),
-        class_names=class_list(root) or _class_names(root, [each[2] for each in found.values()]),
-        splits=splits,
-        files=tuple(files),
-        own=tuple(shared[each] for each in known),
+    numbered = (
+        classes.get(label, f"class {label}") for label in range(max(classes, default=-1) + 1)
+    )
+    return FolderReader(
+        tuple(data_files.by_name([path.stem for path in files], files)),
+        layout,
+        class_list(root) or tuple(numbered),
+        {"kinetics": Split.of(part for part, own in found.items() for _ in own)} if parts else {},
+        tuple(files),
+        read_kinetics,
+        options,
+        tuple(shared[each] for each in known),
         labels=tuple(each.label for each in known),
     )
 
 
-def _folder(folder: Path) -> tuple[list[Path], list[Known], dict[int, str]]:
-    """Files of a folder, what is known of them, and names of classes."""
+def _folder(folder: Path, classes: dict[int, str]) -> dict[Path, Known]:
+    """Return what is known of the clips of a folder by file; names of classes are added."""
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the folder of Kinetics-Skeleton")
-    labels: dict[str, Any] = {}
     table = folder.parent / f"{folder.resolve().name}_label.json"
-    if is_there(table):
-        labels = _parse(table, MAX_LABEL_BYTES)
     known: dict[str, Known] = {}
-    classes: dict[int, str] = {}
-    for name, entry in labels.items():
+    for name, entry in (
+        _parse(table, MAX_LABEL_BYTES) if data_files.is_there(table) else {}
+    ).items():
         place = f"{table} ({name[:40]!r})"
         if "/" in plain_name(name, str(table)) or "\\" in name:
             raise InputError(f"{place}: a name that is a path; give names of files alone")
         if not isinstance(entry, dict) or not isinstance(entry.get("has_skeleton", True), bool):
             raise InputError(f"{place}: no has_skeleton, label and label_index; copy it again")
-        label = _label(table, entry)
+        label, text = _label(table, entry), entry.get("label")
         known[name] = Known(label, entry.get("has_skeleton", True))
-        text = entry.get("label")
         if label >= 0 and isinstance(text, str) and classes.setdefault(label, text) != text:
             raise InputError(
                 f"{place}: class {label} is {text[:40]!r}, but {classes[label][:40]!r} elsewhere; "
                 "correct one of them"
             )
-    for path in sorted(folder.glob("*.json")):
-        if is_recording(path) and not path.name.endswith("_label.json"):
+    for path in folder.glob("*.json"):
+        if data_files.is_recording(path) and not path.name.endswith("_label.json"):
             known.setdefault(plain_name(path.stem, str(path)), Known())
-    names = sorted(known)
-    return [folder / f"{name}.json" for name in names], [known[name] for name in names], classes
-
-
-def _class_names(root: Path, found: Sequence[Mapping[int, str]]) -> tuple[str, ...]:
-    """Names by label, of all files of labels."""
-    names: dict[int, str] = {}
-    for classes in found:
-        for label, text in classes.items():
-            if names.setdefault(label, text) != text:
-                raise InputError(
-                    f"{root}: class {label} is {names[label][:40]!r} in one file of labels and "
-                    f"{text[:40]!r} in the other; correct one of them"
-                )
-    return tuple(names.get(label, f"class {label}") for label in range(max(names, default=-1) + 1))
+    return {folder / f"{name}.json": known[name] for name in sorted(known)}
 
 
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
         return any((path / name).is_dir() for name in PARTS.values())
-    return path.suffix.lower() == ".json" and b'"frame_index"' in first_bytes(path)
+    return path.suffix.lower() == ".json" and b'"frame_index"' in data_files.first_bytes(path)
 
 
-FORMAT = Format(
-    "kinetics",
-    open_kinetics,
-    _recognizes,
-    "Kinetics-Skeleton",
-    ("bodies", "min_score", "score"),
-)
+_OPTIONS = ("bodies", "min_score", "score")
+FORMAT = Format("kinetics", open_kinetics, _recognizes, "Kinetics-Skeleton", _OPTIONS)

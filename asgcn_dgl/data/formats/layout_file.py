@@ -68,8 +68,8 @@ def fitting(layouts: Sequence[SkeletonLayout], joints: int) -> SkeletonLayout:
 def read_layout(path: str | Path) -> SkeletonLayout:
     """Read a layout file, JSON by suffix, else YAML.
 
-    It holds the name of a supplied layout and nothing else, or entries of a layout: ``name``,
-    ``joints`` in the order of the data, ``bones`` as pairs of joints, and possibly the others of
+    It holds the name of a supplied layout and nothing else, or entries: ``name``, ``joints`` in the
+    order of the data, ``bones`` as pairs of joints, and possibly the others of
     :meth:`~asgcn_dgl.skeleton.SkeletonLayout.from_bones`.
     """
     path = Path(path)

@@ -20,19 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from asgcn_dgl.data import files as data_files
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import (
-    by_name,
-    check_choice,
-    check_memory,
-    check_step,
-    find_files,
-    first_bytes,
-    read_lines,
-    read_numbers,
-)
+from asgcn_dgl.data.files import by_name, check_choice, find_files
 from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader
-from asgcn_dgl.data.formats.table import ClipTable, tabled
+from asgcn_dgl.data.formats.table import NUMBERS, ClipTable, tabled
 from asgcn_dgl.data.reader import Format, Split
 from asgcn_dgl.data.rotations import expmap_to_matrix, forward_kinematics
 from asgcn_dgl.errors import InputError
@@ -56,15 +48,23 @@ FORMS = ("positions", "angles")
 FEW_JOINTS = 10
 
 
+#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
+#: al., ICCV 2019); parents are those of the layouts.
+_OFFSETS = json.loads(resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text())
+
+
 @dataclass(frozen=True)
 class Recorder:
-    """How a set records: bones ``offsets`` in mm, ``unit`` mm of the root's translation by 1."""
+    """How a set records: ``unit`` mm of the root's translation by 1, and how its files are called.
+
+    ``path`` is the pattern of a path without its suffix, ``form`` says it in words.
+    """
 
     name: str
     layout_name: str
-    offsets: tuple[tuple[float, float, float], ...]
     unit: float
-    actions: tuple[str, ...]
+    path: str
+    form: str
 
     @property
     def layout(self) -> SkeletonLayout:
@@ -72,32 +72,34 @@ class Recorder:
         return get_layout(self.layout_name)
 
     @property
+    def offsets(self) -> list[list[float]]:
+        """(V, 3) bones, mm."""
+        return _OFFSETS[self.layout_name]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions, by label."""
+        return CLASS_NAMES[self.name]
+
+    @property
     def columns(self) -> int:
         """Numbers of a frame, 3 + 3 V."""
         return 3 + 3 * len(self.offsets)
 
 
-#: Bone of each joint, mm: facts that the field's code uses for all subjects (LearnTrajDep, Mao et
-#: al., ICCV 2019); parents are those of the layouts.
-_OFFSETS = {
-    layout: tuple(map(tuple, bones))
-    for layout, bones in json.loads(
-        resources.files("asgcn_dgl.data.formats").joinpath("bones.json").read_text()
-    ).items()
-}
-
 #: CMU. One unit of the translation is 70 mm, as in the bones' offsets; then the feet that carry a
 #: walker do not slide. (Bodies come out a quarter larger than life, as in all published errors.)
-CMU = Recorder("cmu", "cmu38", _OFFSETS["cmu38"], 70.0, CLASS_NAMES["cmu"])
+_CMU_PATH = r"(?P<part>\w+)/(?P<action>\w+?)(?P<extra>_extra)?/(?P=action)_(?P<replication>\d{1,4})"
+CMU = Recorder("cmu", "cmu38", 70.0, _CMU_PATH, "train/ACTION/ACTION_N.txt")
 
-#: Human3.6M.
-H36M = Recorder("h36m", "h36m32", _OFFSETS["h36m32"], 1.0, CLASS_NAMES["h36m"])
+_H36M_PATH = r"S(?P<subject>\d{1,2})/(?P<action>[a-z]+)_(?P<replication>\d)"
+H36M = Recorder("h36m", "h36m32", 1.0, _H36M_PATH, "S1/ACTION_N.txt")
 
 
 def read_angles(path: str | Path, recorder: Recorder) -> np.ndarray:
     """Read (T, 3 + 3 V) float64: the root's translation in the set's unit, then radians."""
-    lines = read_lines(path)
-    values = read_numbers(path, lines, recorder.columns, delimiter=",")
+    lines = data_files.read_lines(path)
+    values = data_files.read_numbers(path, lines, recorder.columns, delimiter=",")
     large = np.abs(values[:, 3:]) > LARGEST
     if large.any():
         row, column = (int(place) for place in np.argwhere(large)[0])
@@ -154,7 +156,9 @@ def read_mocap(
         values = values[1:]
     values = values[::step]
     joints = len(recorder.offsets)
-    check_memory(path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints")
+    data_files.check_memory(
+        path, len(values) * joints * 9 * 8, f"{len(values)} frames of {joints} joints"
+    )
     if form == "angles":
         pos = values[:, 3:].reshape(len(values), joints, 3)
         if root_motion == "none":
@@ -172,7 +176,7 @@ def read_mocap(
 
 
 def _check(step: int, root_motion: str, rest_pose: str, form: str) -> None:
-    check_step(step)
+    data_files.check_step(step)
     check_choice("root_motion", root_motion, ROOTS)
     check_choice("rest_pose", rest_pose, ("drop", "keep"))
     check_choice("form", form, FORMS)
@@ -191,39 +195,29 @@ def open_cmu(
     ``extra`` adds the walking of ``walking_extra``, which the protocol of eight actions does not
     have; other options as for :func:`read_mocap`.
     """
-    _check(step, root_motion, rest_pose, form)
-    options = {"step": step, "root_motion": root_motion, "rest_pose": rest_pose, "form": form}
+    options = {"root_motion": root_motion, "rest_pose": rest_pose, "form": form}
+    _check(step, **options)
     root = Path(root)
     if root.is_file():
-        return _reader(CMU, [root], [{}], {}, options)
-    files: list[Path] = []
-    facts: list[dict[str, Any]] = []
-    parts: list[str] = []
+        return _reader(CMU, {root.stem: root}, [{}], {}, step=step, **options)
+    files: dict[Path, dict[str, str]] = {}
     left_out = 0
     for part in ("train", "test"):
         for path in find_files(root / part, "*.txt", f"the set's {part} recordings of CMU"):
-            folder = path.parent.name
-            action = folder.removesuffix("_extra")
-            match = re.fullmatch(rf"{re.escape(action)}_(\d{{1,4}})", path.stem)
-            if action not in CMU.actions or match is None:
-                raise InputError(
-                    f"{path}: not of the form {part}/ACTION/ACTION_N.txt with an action of "
-                    f"{', '.join(CMU.actions)}; move it out of the folder"
-                )
-            if folder != action and not extra:
+            known = _facts(CMU, path, f"{part}/{path.parent.name}/{path.stem}")
+            if known["extra"] and not extra:
                 left_out += 1
-                continue
-            name = f"{part}_{path.stem}" if folder == action else f"{part}_extra_{path.stem}"
-            files.append(path)
-            facts.append({"name": name, "label": action, "replication": int(match[1])})
-            parts.append(part)
+            else:
+                files[path] = known
     if left_out:
         logger.warning(
             "%s: %d files of walking_extra are left out (option extra=true takes them)",
-            root,
-            left_out,
+            *(root, left_out),
         )
-    return _reader(CMU, files, facts, {"folders": Split.of(parts)}, options)
+    names = [f"{each['part']}{each['extra'] or ''}_{path.stem}" for path, each in files.items()]
+    splits = {"folders": Split.of(each["part"] for each in files.values())}
+    found = by_name(names, list(files))
+    return _reader(CMU, found, list(files.values()), splits, step=step, **options)
 
 
 def open_h36m(
@@ -234,52 +228,50 @@ def open_h36m(
     Splits: in ``s5`` subject 5 tests, in ``s11`` subject 11, with which published code chooses; in
     both subjects 1, 6, 7, 8 and 9 train.
     """
-    _check(step, root_motion, "keep", form)
-    options = {"step": step, "root_motion": root_motion, "rest_pose": "keep", "form": form}
+    options = {"root_motion": root_motion, "rest_pose": "keep", "form": form}
+    _check(step, **options)
     root = Path(root)
     if root.is_file():
-        return _reader(H36M, [root], [{}], {}, options)
+        return _reader(H36M, {root.stem: root}, [{}], {}, step=step, **options)
     files = find_files(root, "S*/*.txt", "the set's subjects S1, S5, ... of Human3.6M")
-    facts: list[dict[str, Any]] = []
-    for path in files:
-        match = re.fullmatch(r"S(\d{1,2})/([a-z]+)_(\d)", f"{path.parent.name}/{path.stem}")
-        if match is None or match[2] not in H36M.actions:
-            raise InputError(
-                f"{path}: not of the form S1/ACTION_N.txt with an action of "
-                f"{', '.join(H36M.actions)}; move it out of the folder"
-            )
-        known = {"subject": int(match[1]), "replication": int(match[3])}
-        facts.append({"name": f"S{int(match[1])}_{path.stem}", "label": match[2], **known})
-    parts = {**dict.fromkeys((1, 6, 7, 8, 9), "train"), 5: "s5", 11: "s11"}
-    splits = {
-        name: Split.of(
-            {name: "test"}.get(part, part)
-            for part in (parts.get(each["subject"], "") for each in facts)
+    facts = [_facts(H36M, path, f"{path.parent.name}/{path.stem}") for path in files]
+    subjects = [int(known["subject"]) for known in facts]
+    splits = {}
+    for tests in (5, 11):
+        part = {**dict.fromkeys((1, 6, 7, 8, 9), "train"), tests: "test"}
+        splits[f"s{tests}"] = Split.of(part.get(subject) for subject in subjects)
+    names = [f"S{subject}_{path.stem}" for subject, path in zip(subjects, files, strict=True)]
+    return _reader(H36M, by_name(names, files), facts, splits, step=step, **options)
+
+
+def _facts(recorder: Recorder, path: Path, place: str) -> dict[str, str]:
+    """Return what the path of a recording says."""
+    match = re.fullmatch(recorder.path, place)
+    if match is None or match["action"] not in recorder.actions:
+        raise InputError(
+            f"{path}: not of the form {recorder.form} with an action of "
+            f"{', '.join(recorder.actions)}; move it out of the folder"
         )
-        for name in ("s5", "s11")
-    }
-    return _reader(H36M, files, facts, splits, options)
+    return match.groupdict()
 
 
 def _reader(
     recorder: Recorder,
-    files: Sequence[Path],
-    facts: Sequence[dict[str, Any]],
+    files: Mapping[str, Path],
+    facts: Sequence[Mapping[str, str]],
     splits: Mapping[str, Split],
-    options: Mapping[str, Any],
+    **options: Any,
 ) -> FolderReader:
-    """Make a reader of files, of which name, action and numbers may be known."""
-    names = [known.pop("name", path.stem) for path, known in zip(files, facts, strict=True)]
-    found = by_name(names, files)
-    labels = [known.pop("label", None) for known in facts]
+    """Make a reader of files by name, of which action and numbers may be known."""
+    known = dict(zip(files, facts, strict=True))
     table = ClipTable(
         recorder.actions,
-        {n: recorder.actions.index(label) for n, label in zip(names, labels, strict=True) if label},
-        dict(zip(names, facts, strict=True)),
+        {n: recorder.actions.index(each["action"]) for n, each in known.items() if each},
+        {n: {k: int(each[k]) for k in NUMBERS if k in each} for n, each in known.items()},
         splits,
     )
     read_file = functools.partial(read_mocap, recorder=recorder)
-    return tabled(found, recorder.layout, table, read_file, **options)
+    return tabled(files, recorder.layout, table, read_file, **options)
 
 
 def _recognizes(recorder: Recorder, path: Path) -> bool:
@@ -288,7 +280,7 @@ def _recognizes(recorder: Recorder, path: Path) -> bool:
         path = next(path.glob(pattern), path)
     if path.suffix.lower() != ".txt":
         return False
-    return first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
+    return data_files.first_bytes(path).split(b"\n", 1)[0].count(b",") == recorder.columns - 1
 
 
 FORMATS = tuple(

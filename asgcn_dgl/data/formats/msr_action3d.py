@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,9 @@ from asgcn_dgl.data.formats.folder import (
     FolderReader,
     Protocol,
     PublishedSet,
-    parse_name,
     read_names,
 )
-from asgcn_dgl.data.reader import Format, Split
+from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 
@@ -48,10 +46,6 @@ JOINTS = (
 #: The list of the sequences that are usual (Wang et al., CVPR 2012).
 USED = "files_used_in_cvpr12_paper.txt"
 
-_NAME = re.compile(
-    r"a(?P<action>0[1-9]|1\d|20)_s(?P<subject>\d\d)_e(?P<replication>\d\d)(?:_skeleton3D)?"
-)
-
 
 def parse_msr_name(name: str | Path) -> RecordingName:
     """Read action, subject and repetition from ``aAA_sSS_eEE_skeleton3D.txt``.
@@ -61,8 +55,7 @@ def parse_msr_name(name: str | Path) -> RecordingName:
     >>> parse_msr_name("a08_s02_e01_skeleton3D.txt")
     RecordingName(action=8, subject=2, camera=0, setup=0, replication=1)
     """
-    form = f"aAA_sSS_eEE_skeleton3D.txt with an action from 1 to {len(NAMES)}"
-    return parse_name(name, _NAME, form)
+    return MSR_ACTION3D.parse(name)
 
 
 def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
@@ -74,9 +67,7 @@ def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
     path = Path(path)
     rows = [line.split() for line in read_lines(path) if line.strip()]
     try:
-        values = np.array(rows, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != 4:
-            raise ValueError
+        values = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
     except ValueError:
         number, row = next(
             ((n, row) for n, row in enumerate(rows, start=1) if not _is_row(row)), (1, [])
@@ -93,12 +84,9 @@ def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
     layout = get_layout("kinectv1_20")
     order = [JOINTS.index(joint) for joint in layout.joints]
     pos = values[:, :3].reshape(1, -1, len(JOINTS), 3)[:, :, order]
-    label, meta, name = -1, {"path": str(path)}, path.stem.removesuffix("_skeleton3D")
-    if _NAME.fullmatch(path.stem):
-        known = parse_msr_name(path)
-        label, facts = _label(known.action, subset), known._asdict()
-        return Clip.from_positions(name, layout, pos, label=label, meta=meta | facts)
-    return Clip.from_positions(name, layout, pos, label=label, meta=meta)
+    chosen = _set(subset)
+    label, meta = chosen.facts(path)
+    return Clip.from_positions(chosen.name_of(path), layout, pos, label=label, meta=meta)
 
 
 def _is_row(row: list[str]) -> bool:
@@ -108,12 +96,6 @@ def _is_row(row: list[str]) -> bool:
         return False
 
 
-def _label(action: int, subset: str | None) -> int:
-    if subset is None:
-        return action - 1
-    return SUBSETS[subset].index(action) if action in SUBSETS[subset] else -1
-
-
 MSR_ACTION3D = PublishedSet(
     "msr_action3d",
     "kinectv1_20",
@@ -121,11 +103,24 @@ MSR_ACTION3D = PublishedSet(
     protocols={"xsub": Protocol("subject", frozenset((1, 3, 5, 7, 9)))},
     pattern="a??_s??_e??_skeleton3D.txt",
     read=read_msr_action3d,
-    parse=parse_msr_name,
-    stem=_NAME,
+    stem=re.compile(r"a(?P<action>0[1-9]|1\d|20)_s(?P<subject>\d\d)_e(?P<replication>\d\d)"),
+    form=f"aAA_sSS_eEE_skeleton3D.txt with an action from 1 to {len(NAMES)}",
     label=lambda name: name.action - 1,
+    ending="_skeleton3D",
     counts={557: {"xsub": (284, 273)}, 567: {}},
 )
+
+
+def _set(subset: str | None) -> PublishedSet:
+    """Return the set, or one of its subsets, whose classes are numbered within it."""
+    if subset is None:
+        return MSR_ACTION3D
+    actions = SUBSETS[subset]
+    return replace(
+        MSR_ACTION3D,
+        class_names=tuple(NAMES[action - 1] for action in actions),
+        label=lambda name: actions.index(name.action) if name.action in actions else -1,
+    )
 
 
 def open_msr_action3d(
@@ -141,43 +136,24 @@ def open_msr_action3d(
         check_choice("subset", subset, SUBSETS)
     if not isinstance(used, bool):
         raise InputError(f"used must be true or false, got {used!r}")
-    found = MSR_ACTION3D.open(root, subset=subset)
-    actions = SUBSETS[subset] if subset else range(1, len(NAMES) + 1)
-    names = tuple(NAMES[action - 1] for action in actions)
-    found = replace(found, class_names=names)
-    if Path(root).is_file():
-        return found
     usual = Path(root) / USED
-    listed = read_names(usual, _NAME) if used and is_there(usual) else None
-    kept = [
-        place
-        for place, (file, number) in enumerate(zip(found.files, found.numbers, strict=True))
-        if number.action in actions
-        and (listed is None or file.stem.removesuffix("_skeleton3D") in listed)
-    ]
-    if not kept:
-        raise InputError(f"{root}: no sequence of {subset or USED} in it; give the whole set")
-    numbers = tuple(found.numbers[place] for place in kept)
-    protocol = MSR_ACTION3D.protocols["xsub"]
-    split = Split.of("train" if protocol.trains(number) else "test" for number in numbers)
-    if subset is None:
-        MSR_ACTION3D.check_counts("xsub", split)
-    return replace(
-        found,
-        names=tuple(found.names[place].removesuffix("_skeleton3D") for place in kept),
-        files=tuple(found.files[place] for place in kept),
-        labels=tuple(_label(number.action, subset) for number in numbers),
-        numbers=numbers,
-        splits={"xsub": split},
-    )
+    listed = read_names(usual, MSR_ACTION3D.stem) if used and is_there(usual) else None
+    chosen = _set(subset)
+
+    def keep(name: str, number: RecordingName) -> bool:
+        return chosen.label(number) >= 0 and (listed is None or name in listed)
+
+    only = subset or (USED if listed else "")
+    name = f"{chosen.name} ({only})" if only else chosen.name
+    return replace(chosen, name=name, keep=keep).open(root, subset=subset)
 
 
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
-        return next(path.rglob(MSR_ACTION3D.pattern), None) is not None
+        return MSR_ACTION3D.is_in(path)
     if path.suffix.lower() != ".txt":
         return False
-    first: list[Any] = first_bytes(path).split(b"\n", 1)[0].split()
+    first = first_bytes(path).split(b"\n", 1)[0].split()
     return len(first) == 4 and b"," not in b"".join(first)
 
 

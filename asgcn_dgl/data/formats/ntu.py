@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,8 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName, nonzero
-from asgcn_dgl.data.files import first_bytes, read_bytes
-from asgcn_dgl.data.formats.folder import (
-    FolderReader,
-    Protocol,
-    PublishedSet,
-    parse_name,
-    read_names,
-)
+from asgcn_dgl.data.files import decoded, first_bytes, read_bytes
+from asgcn_dgl.data.formats.folder import FolderReader, Protocol, PublishedSet, read_names
 from asgcn_dgl.data.persons import DropNoise, JoinTracks, SelectBodies
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
@@ -51,12 +46,8 @@ _NUMBER = re.compile(
     r"[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
 _NAME = re.compile(
-    "".join(
-        rf"{letter}(?P<{name}>(?!000)\d{{3}})"
-        for letter, name in zip(
-            "SCPRA", ("setup", "camera", "subject", "replication", "action"), strict=True
-        )
-    )
+    r"S(?P<setup>(?!000)\d{3})C(?P<camera>(?!000)\d{3})P(?P<subject>(?!000)\d{3})"
+    r"R(?P<replication>(?!000)\d{3})A(?P<action>(?!000)\d{3})"
 )
 
 _AGAIN = "the file is truncated or damaged, copy it again from its source"
@@ -72,7 +63,7 @@ def parse_ntu_name(name: str | Path) -> RecordingName:
     >>> parse_ntu_name("S001C003P008R002A058.skeleton")
     RecordingName(action=58, subject=8, camera=3, setup=1, replication=2)
     """
-    return parse_name(name, _NAME, "SsssCcccPpppRrrrAaaa with numbers from 001")
+    return NTU120.parse(name)
 
 
 def read_ntu(
@@ -122,14 +113,9 @@ def read_ntu(
     """
     steps = ntu_steps(max_bodies, min_state, select, noise, join)
     path = Path(path)
-    data = read_bytes(path)
-    pos, seen = _tracks(_Text(path, data), min_state)
-    meta: dict[str, Any] = {"path": str(path), "tracks": len(pos)}
-    label = -1
-    if _NAME.fullmatch(path.stem):
-        name = parse_ntu_name(path)
-        label = name.action - 1
-        meta.update(name._asdict())
+    pos, seen = _tracks(_Text(path), min_state)
+    label, meta = NTU120.facts(path)
+    meta["tracks"] = len(pos)
     clip = Clip(path.stem, get_layout("ntu25"), pos, seen, label, meta).check()
     for step in steps:
         clip = step(clip)
@@ -158,14 +144,10 @@ def read_sample_names(path: str | Path) -> frozenset[str]:
 class _Text:
     """Lines of a file, taken one after another; errors name one of them, counted from 1."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.at = 0  # the line that was taken last
-        try:
-            self.lines = data.decode("ascii").rstrip().split("\n")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise self.error(f"not plain text; {_AGAIN}", line) from error
+        self.lines = decoded(path, read_bytes(path)).rstrip().split("\n")
 
     def error(self, text: str, line: int | None = None) -> InputError:
         return InputError(f"{self.path}, line {self.at if line is None else line}: {text}")
@@ -178,7 +160,7 @@ class _Text:
 
     def count(self, what: str) -> int:
         text = self.take(what).strip()
-        if not text.isdigit() or len(text) > 9:
+        if not text.isdecimal() or len(text) > 9:
             raise self.error(f"{text[:40]!r} instead of {what}; {_AGAIN}")
         return int(text)
 
@@ -253,13 +235,12 @@ def _row_error(text: _Text, starts: list[int], rows: list[str]) -> InputError:
     """Find the joint line that cannot be read; slow, so only once it is known that one is bad."""
     for index, row in enumerate(rows):
         fields = row.split()
-        if len(fields) != JOINT_FIELDS:
-            fault = f"{len(fields)} numbers where a joint has {JOINT_FIELDS}; {_AGAIN}"
-            return text.error(fault, _line(starts, index))
-        for column in _COLUMNS:
-            if not _NUMBER.fullmatch(fields[column]):
-                fault = f"{fields[column][:40]!r} is not a number; {_AGAIN}"
-                return text.error(fault, _line(starts, index))
+        faults = [f"{len(fields)} numbers where a joint has {JOINT_FIELDS}"]
+        if len(fields) == JOINT_FIELDS:
+            wrong = [fields[at] for at in _COLUMNS if not _NUMBER.fullmatch(fields[at])]
+            faults = [f"{field[:40]!r} is not a number" for field in wrong]
+        if faults:
+            return text.error(f"{faults[0]}; {_AGAIN}", _line(starts, index))
     return text.error(f"its joints, or those of a later body, are not numbers; {_AGAIN}", starts[0])
 
 
@@ -272,12 +253,11 @@ def _tracks(text: _Text, min_state: int) -> tuple[np.ndarray, np.ndarray]:
     frames = [frame for frame, _, _ in bodies]
     values = _numbers(text, [start for _, _, start in bodies])
     number: dict[tuple[str, int], int] = {}
-    times: dict[tuple[str, int], int] = {}
+    times: Counter[tuple[str, int]] = Counter()
     track = []
     for frame, identity, _ in bodies:
-        at = (identity, frame)
-        times[at] = times.get(at, -1) + 1
-        track.append(number.setdefault((identity, times[at]), len(number)))
+        track.append(number.setdefault((identity, times[identity, frame]), len(number)))
+        times[identity, frame] += 1
     if len(number) * num_frames > MAX_PLACES:
         raise InputError(
             f"{text.path}: {len(number)} bodies of different identity in {num_frames} frames are "
@@ -323,8 +303,8 @@ def _ntu_set(name: str, class_names: tuple[str, ...], **others: Any) -> Publishe
         class_names,
         pattern="*.skeleton",
         read=read_ntu,
-        parse=parse_ntu_name,
         stem=_NAME,
+        form="SsssCcccPpppRrrrAaaa with numbers from 001",
         label=lambda name: name.action - 1,
         **others,
     )
@@ -360,7 +340,11 @@ NTU120 = _ntu_set(
 )
 
 
-def _generated(name: str) -> PublishedSet:
+def _set(name: str) -> PublishedSet:
+    """Return a set by name, a generated one too."""
+    for known in (NTU60, NTU120):
+        if known.name == name:
+            return known
     from asgcn_dgl.data import synthetic
 
     return _ntu_set(
@@ -374,7 +358,7 @@ def _generated(name: str) -> PublishedSet:
 
 
 def _open(
-    find: Callable[[], PublishedSet],
+    name: str,
     root: str | Path,
     drop: str | Path | None = None,
     *,
@@ -385,21 +369,13 @@ def _open(
     join: bool = False,
 ) -> FolderReader:
     """Open a set of NTU RGB+D's files; options as for :func:`read_ntu`."""
-    chosen = find()
     try:
         rules = [noise] if isinstance(noise, str) else list(noise)
         ntu_steps(max_bodies, min_state, select, rules, join)
     except (TypeError, ValueError) as error:
-        raise InputError(f"options of {chosen.name}: {error}") from error
-    return chosen.open(
-        root,
-        drop,
-        max_bodies=max_bodies,
-        min_state=min_state,
-        select=select,
-        noise=rules,
-        join=join,
-    )
+        raise InputError(f"options of {name}: {error}") from error
+    options = {"max_bodies": max_bodies, "min_state": min_state, "select": select, "join": join}
+    return _set(name).open(root, drop, noise=rules, **options)
 
 
 def _set_of_folder(root: Path) -> str:
@@ -428,16 +404,11 @@ def _recognizes(name: str, path: Path) -> bool:
 FORMATS = tuple(
     Format(
         name,
-        functools.partial(_open, find),
+        functools.partial(_open, name),
         functools.partial(_recognizes, name),
         "NTU",
         ("max_bodies", "min_state", "select", "noise", "join"),
         family="ntu",
     )
-    for name, find in (
-        ("ntu60", lambda: NTU60),
-        ("ntu120", lambda: NTU120),
-        ("synthetic", functools.partial(_generated, "synthetic")),
-        ("coordinated", functools.partial(_generated, "coordinated")),
-    )
+    for name in ("ntu60", "ntu120", "synthetic", "coordinated")
 )

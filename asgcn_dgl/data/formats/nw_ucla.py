@@ -13,13 +13,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import first_bytes, read_json
-from asgcn_dgl.data.formats.folder import (
-    CLASS_NAMES,
-    FolderReader,
-    Protocol,
-    PublishedSet,
-    parse_name,
-)
+from asgcn_dgl.data.formats.folder import CLASS_NAMES, FolderReader, Protocol, PublishedSet
 from asgcn_dgl.data.reader import Format
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
@@ -30,11 +24,6 @@ ACTION_NUMBERS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 
 NUM_JOINTS = 20
 
-_NAME = re.compile(
-    rf"a(?P<action>{'|'.join(f'{number:02d}' for number in ACTION_NUMBERS)})"
-    r"_s(?P<subject>\d\d)_e(?P<replication>\d\d)_v(?P<camera>\d\d)"
-)
-
 
 def parse_nw_ucla_name(name: str | Path) -> RecordingName:
     """Read action, subject, repetition and view (the camera) from ``aAA_sSS_eEE_vVV.json``.
@@ -44,7 +33,7 @@ def parse_nw_ucla_name(name: str | Path) -> RecordingName:
     >>> parse_nw_ucla_name("a08_s02_e01_v03.json")
     RecordingName(action=8, subject=2, camera=3, setup=0, replication=1)
     """
-    return parse_name(name, _NAME, f"aAA_sSS_eEE_vVV.json with an action of {ACTION_NUMBERS}")
+    return NW_UCLA.parse(name)
 
 
 def read_nw_ucla(path: str | Path) -> Clip:
@@ -55,50 +44,35 @@ def read_nw_ucla(path: str | Path) -> Clip:
     are not finite, no frame, or a wrong label.
     """
     path = Path(path)
-    content = _parse(path)
-    pos = _positions(path, content)
-    label = _label(path, content)
-    meta: dict[str, Any] = {"path": str(path)}
-    if _NAME.fullmatch(path.stem):
-        name = parse_nw_ucla_name(path)
-        expected = ACTION_NUMBERS.index(name.action)
-        if label not in (-1, expected):
-            raise InputError(
-                f'{path}: "label" is {label + 1} but the name says {expected + 1} '
-                f"(a{name.action:02d}); one of them is wrong: copy the file again from its source"
-            )
-        label = expected
-        meta.update(name._asdict())
-    layout = get_layout("kinectv1_20")
-    return Clip.from_positions(path.stem, layout, pos[None], label=label, meta=meta)
-
-
-def _parse(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict) or "skeletons" not in content:
         raise InputError(
             f'{path}: no entry "skeletons"; give a sequence of NW-UCLA with the entries '
             "file_name, skeletons and label"
         )
-    return content
-
-
-def _positions(path: Path, content: dict[str, Any]) -> np.ndarray:
-    """Return (T, 20, 3) positions; the slow search for a fault runs only when there is one."""
-    frames = content["skeletons"]
+    frames, label = content["skeletons"], content.get("label")
     if not isinstance(frames, list) or not frames:
         raise InputError(f'{path}: "skeletons" holds no frame; remove the file from the data')
     try:
         pos = np.asarray(frames, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
-        pos = None
-    if pos is None or pos.shape[1:] != (NUM_JOINTS, 3):
+        pos = np.empty(0)
+    if pos.shape[1:] != (NUM_JOINTS, 3):
         raise InputError(f"{path}, {_fault(frames)}")
-    return pos
+    if label is not None and (type(label) is not int or not 1 <= label <= 10):
+        raise InputError(f'{path}: "label" is {label!r}, out of the range 1..10; correct it')
+    expected, meta = NW_UCLA.facts(path)
+    if label and expected >= 0 and label != expected + 1:
+        raise InputError(
+            f'{path}: "label" is {label} but the name says {expected + 1} '
+            f"(a{meta['action']:02d}); one of them is wrong: copy the file again from its source"
+        )
+    label = max(expected, (label or 0) - 1)
+    return Clip.from_positions(path.stem, get_layout("kinectv1_20"), pos[None], None, label, meta)
 
 
 def _fault(frames: list[Any]) -> str:
-    """Say which frame is not 20 joints of 3 numbers, and how."""
+    """Say which frame is not 20 joints of 3 numbers, and how; slow, so only where one is."""
     for number, frame in enumerate(frames, start=1):
         if not isinstance(frame, list) or len(frame) != NUM_JOINTS:
             count = f"{len(frame)} joints" if isinstance(frame, list) else "no list of joints"
@@ -107,27 +81,13 @@ def _fault(frames: list[Any]) -> str:
                 "data set or damaged"
             )
         for index, joint in enumerate(frame, start=1):
+            place = f"frame {number}, joint {index}"
             if not isinstance(joint, list) or len(joint) != 3:
-                return f"frame {number}, joint {index}: not 3 coordinates; the file is damaged"
+                return f"{place}: not 3 coordinates; the file is damaged"
             for value in joint:
-                if not isinstance(value, (int, float)):
-                    return (
-                        f"frame {number}, joint {index}: {str(value)[:20]!r} is not a number; "
-                        "the file is damaged"
-                    )
+                if not isinstance(value, int | float):
+                    return f"{place}: {str(value)[:20]!r} is not a number; the file is damaged"
     return "skeletons: not a list of frames of 20 joints of 3 numbers; the file is damaged"
-
-
-def _label(path: Path, content: dict[str, Any]) -> int:
-    """Return the class from 0, or -1 if the file has none."""
-    label = content.get("label")
-    if label is None:
-        return -1
-    if isinstance(label, bool) or not isinstance(label, int) or not 1 <= label <= 10:
-        raise InputError(
-            f'{path}: "label" is {label!r}, out of the range 1..10; correct it or take it out'
-        )
-    return label - 1
 
 
 NW_UCLA = PublishedSet(
@@ -137,8 +97,11 @@ NW_UCLA = PublishedSet(
     protocols={"xview": Protocol("camera", frozenset((1, 2)))},
     pattern="a??_s??_e??_v??.json",
     read=read_nw_ucla,
-    parse=parse_nw_ucla_name,
-    stem=_NAME,
+    stem=re.compile(
+        rf"a(?P<action>{'|'.join(f'{number:02d}' for number in ACTION_NUMBERS)})"
+        r"_s(?P<subject>\d\d)_e(?P<replication>\d\d)_v(?P<camera>\d\d)"
+    ),
+    form=f"aAA_sSS_eEE_vVV.json with an action of {ACTION_NUMBERS}",
     label=lambda name: ACTION_NUMBERS.index(name.action),
     counts={1484: {"xview": (1020, 464)}},
 )
@@ -150,7 +113,7 @@ def _open(root: str | Path, drop: str | Path | None = None) -> FolderReader:
 
 def _recognizes(path: Path) -> bool:
     if path.is_dir():
-        return next(path.rglob(NW_UCLA.pattern), None) is not None
+        return NW_UCLA.is_in(path)
     text = first_bytes(path)
     return text.lstrip().startswith(b"{") and b'"skeletons"' in text
 

@@ -20,6 +20,7 @@ from asgcn_dgl.data.clip import seen_joints
 from asgcn_dgl.data.files import check_memory, check_size, plain_name
 from asgcn_dgl.data.formats.layout_file import LAYOUT_FILES
 from asgcn_dgl.data.formats.spreadsheet import Dialect, dialect_of, first_row, to_numbers
+from asgcn_dgl.data.formats.table import is_count
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
 from asgcn_dgl.skeleton import SkeletonLayout
@@ -71,20 +72,27 @@ def read_table(
     def place(row: int) -> str:
         return f"{path}, {what} {rows.index[row]}"
 
-    joint = _joints(rows, layout, place)
-    texts = rows["body"].astype(str) if "body" in rows else rows["clip"].astype(str)
+    names = rows["joint"].astype(str)
+    found = names.map(_numbers(layout))
+    if found.isna().any():
+        row = int(found.isna().to_numpy().argmax())
+        raise InputError(
+            f"{place(row)}: {names.iloc[row][:40]!r} is no joint of layout {layout.name!r}"
+            f"{did_you_mean(names.iloc[row], layout.joints)}; correct the name or the layout"
+        )
+    joint = found.to_numpy(dtype=np.int64)
+    texts = rows["body" if "body" in rows else "clip"].astype(str)
     bodies = list(dict.fromkeys(texts))
-    if all(text.isascii() and text.isdigit() and len(text) < 10 for text in bodies):
+    if all(map(is_count, bodies)):
         bodies.sort(key=int)
     body = texts.map({text: number for number, text in enumerate(bodies)}).to_numpy(dtype=np.int64)
     values = rows[[name for name in ("x", "y", "z") if name in rows]].to_numpy(dtype=np.float64)
-    absent = np.isnan(values).any(axis=1)
     frame = rows["frame"].to_numpy(dtype=np.int64)
     first = int(frame.min())
-    frames, joints = int(frame.max()) - first + 1, layout.num_joints
-    size = len(bodies) * frames * joints
-    check_memory(path, 4 * (values.shape[1] + 2) * size, f"{frames} frames from {first} on")
-    number = (body * frames + frame - first) * joints + joint
+    shape = (len(bodies), int(frame.max()) - first + 1, layout.num_joints)
+    size = shape[0] * shape[1] * shape[2]
+    check_memory(path, 4 * (values.shape[1] + 2) * size, f"{shape[1]} frames from {first} on")
+    number = (body * shape[1] + frame - first) * shape[2] + joint
     order = np.argsort(number, kind="stable")
     twice = np.flatnonzero(np.diff(number[order]) == 0)
     if len(twice):
@@ -93,11 +101,11 @@ def read_table(
             f"{place(row)}: joint {layout.joints[joint[row]]!r} of frame {frame[row]} is "
             "repeated; remove one, or distinguish bodies by a column 'body', clips by 'clip'"
         )
-    pos, mask = np.zeros((size, values.shape[1])), np.zeros(size, dtype=bool)
-    pos[number] = np.where(absent[:, None], 0.0, values)
-    mask[number] = ~absent
-    shape = (len(bodies), frames, joints)
-    pos, mask = pos.reshape(*shape, -1), mask.reshape(shape)
+    pos = np.full((size, values.shape[1]), np.nan)
+    pos[number] = values
+    pos = pos.reshape(*shape, -1)
+    mask = np.asarray(~np.isnan(pos).any(axis=-1))
+    pos[~mask] = 0
     if "score" not in rows:
         return pos, mask & seen_joints(pos, layout), None
     score = np.zeros(size)
@@ -122,18 +130,6 @@ def _numbers(layout: SkeletonLayout) -> dict[str, int]:
     """Number of each joint by what a cell calls it: its name, or its number."""
     known = {str(number): number for number in range(layout.num_joints)}
     return known | {name: number for number, name in enumerate(layout.joints)}
-
-
-def _joints(rows: pandas.DataFrame, layout: SkeletonLayout, place: Any) -> np.ndarray:
-    texts = rows["joint"].astype(str)
-    found = texts.map(_numbers(layout))
-    if found.isna().any():
-        row = int(found.isna().to_numpy().argmax())
-        raise InputError(
-            f"{place(row)}: {texts.iloc[row][:40]!r} is no joint of layout {layout.name!r}"
-            f"{did_you_mean(texts.iloc[row], layout.joints)}; correct the name or the layout"
-        )
-    return found.to_numpy(dtype=np.int64)
 
 
 # Files -------------------------------------------------------------------------------------------
@@ -177,22 +173,8 @@ def _read(path: Path, size: int, written: int) -> tuple[pandas.DataFrame, str]:
 def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
     import pandas
 
-    content = path.read_bytes()
-    if not content[:4096].strip(b"\xef\xbb\xbf\r\n\t ,;"):
-        raise InputError(f"{path}: no column {NEEDED[0]!r} in the first line")
-    how: dict[str, Any] = {
-        "dtype": str,
-        "encoding": dialect.encoding,
-        "encoding_errors": "replace",
-        "sep": dialect.delimiter,
-        "skiprows": dialect.skip,
-    }
-    head = pandas.read_csv(path, header=None, nrows=1, na_filter=False, **how).iloc[0]
-    columns = [_column(name) for name in head]
-    while columns and not columns[-1]:  # rows that end in empty cells
-        columns.pop()
-    _check_columns(path, columns)
-    text = content.decode(dialect.encoding, "replace").rstrip("\r\n ")
+    columns = _columns(path, first_row(path, dialect))
+    text = path.read_bytes().decode(dialect.encoding, "replace").rstrip("\r\n ")
     # Columns at the end may be left out, but then in more than the last row.
     before, last = ["", *text.rsplit("\n", 2)][-2:]
     cells, usual = (row.count(dialect.delimiter) + 1 for row in (last, before))
@@ -202,7 +184,16 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
             "cells; is the file cut off?"
         )
     with pandas.read_csv(
-        path, na_filter=False, skip_blank_lines=False, index_col=False, chunksize=CHUNK, **how
+        path,
+        dtype=str,
+        encoding=dialect.encoding,
+        encoding_errors="replace",
+        sep=dialect.delimiter,
+        skiprows=dialect.skip,
+        na_filter=False,
+        skip_blank_lines=False,
+        index_col=False,
+        chunksize=CHUNK,
     ) as chunks:
         for chunk in chunks:
             chunk.index += 2 + dialect.skip  # the first line is the head
@@ -216,12 +207,6 @@ def _csv(path: Path, dialect: Dialect) -> Generator[pandas.DataFrame]:
             chunk = chunk.iloc[:, : len(columns)]
             chunk.columns = columns
             yield chunk
-
-
-def _column(name: str) -> str:
-    """Return the name of a column in lower case; the usual one where it has several."""
-    name = str(name).strip().lower()
-    return _ALIASES.get(name, name)
 
 
 def _parquet(path: Path) -> Generator[pandas.DataFrame]:
@@ -238,8 +223,7 @@ def _parquet(path: Path) -> Generator[pandas.DataFrame]:
         size = sum(group.total_byte_size for group in groups)
         if size > MAX_FILE:
             raise ValueError(f"{size} bytes unpacked, of at most {MAX_FILE}")
-        columns = [_column(name) for name in file.schema_arrow.names]
-        _check_columns(path, columns)
+        columns = _columns(path, file.schema_arrow.names)
         start = 1
         for batch in file.iter_batches(batch_size=CHUNK):
             chunk = batch.to_pandas().map(_text)
@@ -263,7 +247,17 @@ def _text(value: Any) -> str:
     return str(int(value) if whole else value)
 
 
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
+def _column(name: str) -> str:
+    """Return the name of a column in lower case; the usual one where it has several."""
+    name = str(name).strip().lower()
+    return _ALIASES.get(name, name)
+
+
+def _columns(path: Path, head: Sequence[str]) -> list[str]:
+    """Return the usual names of a file's columns, which must be known ones."""
+    columns = [_column(name) for name in head]
+    while columns and not columns[-1]:  # rows that end in empty cells
+        columns.pop()
     missing = [name for name in NEEDED if name not in columns]
     unknown = [name[:40] for name in columns if name not in ALLOWED]
     if missing or unknown or len(set(columns)) < len(columns):
@@ -273,6 +267,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
             f"{path}: {what}; columns are {', '.join(NEEDED)}, and possibly "
             f"{', '.join(ALLOWED[len(NEEDED) :])}"
         )
+    return columns
 
 
 def _converted(path: Path, what: str, chunk: pandas.DataFrame, dialect: Dialect) -> Any:

@@ -88,9 +88,9 @@ def read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], Dialect]:
     return [(line, row[:width]) for line, row in rows], dialect
 
 
-def first_row(path: Path) -> list[str]:
+def first_row(path: Path, dialect: Dialect | None = None) -> list[str]:
     """Read the head of a table, by which its format is recognized."""
-    dialect = dialect_of(path)
+    dialect = dialect or dialect_of(path)
     lines = first_bytes(path).decode(dialect.encoding, "replace").splitlines()
     return [
         cell.strip()
@@ -101,9 +101,8 @@ def first_row(path: Path) -> list[str]:
 
 def to_numbers(texts: np.ndarray, dialect: Dialect) -> tuple[np.ndarray, np.ndarray]:
     """Return cells (any shape) as float64, NaN where empty, and where they are something else."""
-    plain = np.array([str(text).strip() for text in texts.ravel()], dtype=object)
-    if dialect.decimal == ",":
-        plain = np.array([text.replace(",", ".") for text in plain], dtype=object)
+    cells = (str(text).strip().replace(dialect.decimal, ".") for text in texts.ravel())
+    plain = np.array(list(cells), dtype=object)
     empty = np.array([text.lower() in EMPTY for text in plain], dtype=bool)
     wrong = np.array(["_" in text for text in plain], dtype=bool)  # Python's own 1_000
     try:

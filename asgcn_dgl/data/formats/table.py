@@ -14,7 +14,7 @@ from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.files import check_choice, is_there, plain_name, read_lines
 from asgcn_dgl.data.formats.folder import FolderReader
 from asgcn_dgl.data.formats.spreadsheet import read_cells
-from asgcn_dgl.data.reader import UNKNOWN, Split
+from asgcn_dgl.data.reader import UNKNOWN, Split, numbered_classes
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -54,54 +54,46 @@ def is_label(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -1 <= value < MAX_CLASSES
 
 
+def is_count(text: str) -> bool:
+    """Tell whether a text is a whole number from 0 that memory can hold."""
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 @dataclass(frozen=True)
 class ClipTable:
-    """What is known of recordings: the K class names, and by name of a recording what it has.
+    """The K class names, and by name of a recording its label and what else is known of it.
 
-    ``labels`` are -1 where unknown; ``numbers`` are subject, camera, set-up and replication as far
-    as they are known, ``rates`` frames a second.
+    ``facts`` are subject, camera, set-up, replication, and ``fps``, frames a second.
     """
 
     class_names: tuple[str, ...] = ()
     labels: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     splits: Mapping[str, Split] = field(default_factory=dict)
-    rates: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, entries: Mapping[str, Mapping[str, str]], class_names: tuple[str, ...], place: str
     ) -> ClipTable:
-        """Make a table of texts: the cells of each recording, in order, by column.
-
-        Without ``class_names`` the classes follow from the labels. ``place`` is for messages.
-        """
-        columns = dict.fromkeys(column for entry in entries.values() for column in entry)
+        """Make a table of the cells of each recording by column; ``place`` is for messages."""
         labels = {name: _whole(entry.get("label", "")) for name, entry in entries.items()}
         class_names, known = number_labels(labels, class_names, place)
-        numbers: dict[str, dict[str, int]] = {name: {} for name in entries}
+        facts: dict[str, dict[str, Any]] = {name: {} for name in entries}
         for column in NUMBERS:
             texts = {name: _whole(entry.get(column, "")) for name, entry in entries.items()}
             number_of = number_names(text for text in texts.values() if text)
             for name, text in texts.items():
                 if text:
-                    numbers[name][column] = number_of[text]
+                    facts[name][column] = number_of[text]
+        for name, entry in entries.items():
+            if entry.get("fps"):
+                facts[name]["fps"] = _rate(f"{place} ({name})", entry["fps"])
         splits: dict[str, Split] = {}
-        for column in columns:
+        for column in dict.fromkeys(column for entry in entries.values() for column in entry):
             if column == "split" or column.startswith("split_"):
                 parts = [entry.get(column, "") for entry in entries.values()]
                 splits |= splits_of(column.removeprefix("split_"), parts, place)
-        rates = {
-            name: _rate(f"{place} ({name})", entry["fps"])
-            for name, entry in entries.items()
-            if entry.get("fps")
-        }
-        return cls(class_names, known, numbers, splits, rates)
-
-    def facts(self, name: str) -> tuple[int, Mapping[str, float]]:
-        """Label of a recording, and what else is known."""
-        rate = {"fps": self.rates[name]} if name in self.rates else {}
-        return self.labels.get(name, -1), {**self.numbers.get(name, {}), **rate}
+        return cls(class_names, known, facts, splits)
 
 
 def tabled(
@@ -113,13 +105,13 @@ def tabled(
 ) -> FolderReader:
     """Make a reader of recordings of one's own: their file or files, and facts, by name.
 
-    ``read_file`` is called with these, ``name``, ``label`` and ``meta`` of the clip, and the
-    options; it can be pickled.
+    ``read_file`` is called with these, ``name``, ``label`` and ``meta``, and the options.
     """
-    names = tuple(files)
-    facts = map(table.facts, names)
+    labels = [table.labels.get(name, -1) for name in files]
+    facts = [table.facts.get(name, {}) for name in files]
+    numbers = [{key: each[key] for key in NUMBERS if key in each} for each in facts]
     return FolderReader(
-        names,
+        tuple(files),
         layout,
         table.class_names,
         table.splits,
@@ -127,19 +119,25 @@ def tabled(
         read_file,
         options,
         tuple(
-            {"name": name, "label": label, "meta": meta}
-            for name, (label, meta) in zip(names, facts, strict=True)
+            {"name": name, "label": label, "meta": known}
+            for name, label, known in zip(files, labels, facts, strict=True)
         ),
-        labels=tuple(table.labels.get(name, -1) for name in names),
-        numbers=tuple(UNKNOWN._replace(**table.numbers.get(name, {})) for name in names),
+        labels=tuple(labels),
+        numbers=tuple(UNKNOWN._replace(**number) for number in numbers),
     )
 
 
-def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
-    """Return what is known of recordings, whose names are paths in the folder ``root``.
+def path_names(folder: Path, files: Iterable[Path]) -> list[str]:
+    """Return the names of recordings of a file each: paths in the folder without the suffix."""
+    return [
+        plain_name(path.relative_to(folder).with_suffix("").as_posix(), str(path)) for path in files
+    ]
 
-    With ``labels`` ``"table"`` that is what :func:`find_table` finds; with ``"folder"`` a
-    recording's class is the folder below the root that it is in.
+
+def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> ClipTable:
+    """Return what ``clips.csv`` says of recordings, whose names are paths in the folder ``root``.
+
+    With ``labels`` ``"folder"``, a recording's class is the folder below the root that it is in.
     """
     check_choice("labels", labels, ("table", "folder"))
     if not root.is_dir():
@@ -157,11 +155,7 @@ def known_facts(root: Path, names: Sequence[str], labels: str = "table") -> Clip
 
 
 def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
-    """Read ``clips.csv`` of a folder; None where there is none.
-
-    The page "Your own data" has its columns and ``classes.txt``. Names of subjects, cameras and so
-    on are numbered in their order.
-    """
+    """Read ``clips.csv`` of a folder, see the page "Your own data"; None where there is none."""
     path = root / TABLE
     if not is_there(path):
         return None
@@ -178,7 +172,9 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
             column: "" if column != "clip" and text.lower() in _EMPTY else text
             for column, text in zip(head, row, strict=True)
         }
-        name = _known_name(plain_name(entry["clip"].rstrip("/\\"), place), known)
+        name = plain_name(entry["clip"].rstrip("/\\"), place)
+        plain = name.replace("\\", "/")  # the name of its file will do, and a path of Windows
+        name = next((e for e in (name, plain, plain.rpartition(".")[0]) if e in known), name)
         if name in entries or name not in known:
             why = "is repeated" if name in entries else "is not among the recordings"
             like = f", which are called like {names[0]!r}" if names and name not in entries else ""
@@ -186,11 +182,8 @@ def find_table(root: Path, names: Sequence[str]) -> ClipTable | None:
         entries[name] = entry
     missing = [name for name in names if name not in entries]
     if missing:
-        raise InputError(
-            f"{path}: no line of {missing[0]!r}"
-            + (f" and {len(missing) - 1} more" if missing[1:] else "")
-            + "; add one (its label may be empty)"
-        )
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise InputError(f"{path}: no line of {missing[0]!r}{more}; add one (label may be empty)")
     return ClipTable.of({name: entries[name] for name in names}, class_list(root), str(path))
 
 
@@ -208,33 +201,25 @@ def splits_of(name: str, parts: Sequence[str], place: str) -> dict[str, Split]:
     known = [_PARTS.get(part.lower()) for part in parts]
     if None in known:
         wrong = parts[known.index(None)]
-        raise InputError(
-            f"{place}: {name} is {wrong[:40]!r}, where train, val, test or nothing should be"
-        )
-    tests = [part for part in ("test", "val") if part in known] or ["test"]
+        raise InputError(f"{place}: {name} is {wrong[:40]!r}, not train, val, test or nothing")
     if not any(known):
         return {}
     return {
-        name if number == 0 else f"{name}_{test}": Split.of(
-            "test" if part == test else "train" if part == "train" else "" for part in known
-        )
-        for number, test in enumerate(tests)
+        each: Split.of({test: "test", "train": "train"}.get(str(part), "") for part in known)
+        for each, test in named_tests(name, known).items()
     }
+
+
+def named_tests(name: str, parts: Collection[str | None]) -> dict[str, str]:
+    """Return which part tests in a split, and in another one where there are val and test."""
+    tests = [part for part in ("test", "val") if part in parts] or ["test"]
+    return {f"{name}_{test}" if number else name: test for number, test in enumerate(tests)}
 
 
 def _column(name: str) -> str:
     """Name of a column, in lower letters where it is one that is known."""
     lower = name.lower()
     return lower if lower in _COLUMNS or lower.startswith("split_") else name
-
-
-def _known_name(name: str, known: Collection[str]) -> str:
-    """Name of a recording: that of its file will do, and the backslashes of a path."""
-    plain = name.replace("\\", "/")
-    for each in (name, plain, plain.rpartition(".")[0]):
-        if each in known:
-            return each
-    return name
 
 
 def _check_head(place: str, head: list[str]) -> None:
@@ -247,16 +232,13 @@ def _check_head(place: str, head: list[str]) -> None:
     if others:
         logger.warning(
             "%s: columns that are not used: %s; used are %s and split_NAME",
-            place,
-            ", ".join(others),
-            ", ".join(_COLUMNS),
+            *(place, ", ".join(others), ", ".join(_COLUMNS)),
         )
-    likely = [name[:40] for name in head if name.lower() in _LABELS]
+    likely = [name for name in others if name.lower() in _LABELS]
     if "label" not in head and likely:
         logger.warning(
             "%s: no column 'label': recordings have no classes; if %r has them, call it 'label'",
-            place,
-            likely[0],
+            *(place, likely[0]),
         )
 
 
@@ -285,7 +267,7 @@ def number_names(texts: Iterable[str]) -> dict[str, int]:
     ({'12': 12, '3': 3}, {'bella': 1, 'rex': 2})
     """
     used = sorted(set(texts))
-    if all(text.isascii() and text.isdigit() and len(text) < 10 for text in used):
+    if all(map(is_count, used)):
         return {text: int(text) for text in used}
     return {text: number for number, text in enumerate(used, start=1)}
 
@@ -316,40 +298,33 @@ def number_labels(
     (('run', 'sit'), {'a': 1, 'b': 0, 'c': -1})
     """
     used = {text for text in labels.values() if text}
-    numeric = {text for text in used if text.isascii() and text.isdigit() and len(text) < 10}
-    for text in sorted(used - numeric - set(class_names)):
-        if _NUMBER.fullmatch(text):
-            raise InputError(f"{place}: label {text[:40]!r} is no class; count classes from 0")
-    if class_names:
-        place_of = {name: number for number, name in enumerate(class_names)}
-        for text in used - set(class_names):
-            if text not in numeric or int(text) >= len(class_names):
-                raise InputError(
-                    f"{place}: label {text[:40]!r} is none of the {len(class_names)} classes of "
-                    f"{CLASSES}; add it there or correct it"
-                )
-            place_of[text] = int(text)
-    elif numeric and numeric != used:
-        name = sorted(used - numeric)[0]
+    numeric = set(filter(is_count, used))
+    names = sorted(used - numeric - set(class_names))
+    for text in filter(_NUMBER.fullmatch, names):
+        raise InputError(f"{place}: label {text[:40]!r} is no class; count classes from 0")
+    if not class_names and numeric and names:
         raise InputError(
-            f"{place}: labels are numbers and names ({name[:40]!r}); use one of the two, or give "
-            f"the classes in {CLASSES}"
+            f"{place}: labels are numbers and names ({names[0][:40]!r}); use one of the two, or "
+            f"give the classes in {CLASSES}"
         )
-    elif numeric:
-        place_of = {text: int(text) for text in used}
-        if max(place_of.values()) >= MAX_CLASSES:
-            raise InputError(f"{place}: label {max(place_of.values())} is no class; count from 0")
-        class_names = tuple(f"class {n}" for n in range(max(place_of.values()) + 1))
-    else:
-        class_names = tuple(sorted(used))
-        place_of = {name: number for number, name in enumerate(class_names)}
+    if not class_names:
+        most = max(map(int, numeric), default=-1)
+        if most >= MAX_CLASSES:
+            raise InputError(f"{place}: label {most} is no class; count from 0")
+        class_names = numbered_classes([most]) if numeric else tuple(names)
+    place_of = {text: int(text) for text in numeric if int(text) < len(class_names)}
+    place_of |= {name: number for number, name in enumerate(class_names)}
+    for text in used - place_of.keys():
+        raise InputError(
+            f"{place}: label {text[:40]!r} is none of the {len(class_names)} classes of "
+            f"{CLASSES}; add it there or correct it"
+        )
     alike = Counter(name.casefold() for name in class_names)
     doubtful = [name for name in class_names if alike[name.casefold()] > 1]
     if doubtful:
         logger.warning(
             "%s: classes differ in capital letters alone: %s; write them alike if they are one",
-            place,
-            ", ".join(doubtful),
+            *(place, ", ".join(doubtful)),
         )
     if len(class_names) > MAX_CLASSES:
         raise InputError(f"{place}: {len(class_names)} classes; labels must be classes")

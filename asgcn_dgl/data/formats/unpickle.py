@@ -27,8 +27,6 @@ MAX_STEPS = 40_000_000
 #: Types of plain values: bool, integers, floats, bytes and texts of one length.
 _PLAIN = re.compile(r"[<>|=]?[biufSU][1-9][0-9]{0,5}")
 
-_LATIN = ("latin1", "latin-1")
-
 
 class _UnsafeError(pickle.UnpicklingError):
     """A pickle holds what no array needs."""
@@ -77,21 +75,19 @@ class PickledArray:
 
     __slots__ = ("array",)
 
-    def __init__(self) -> None:
-        self.array = np.empty(0, dtype=np.uint8)
+    def __init__(self, array: np.ndarray | None = None) -> None:
+        self.array = np.empty(0, dtype=np.uint8) if array is None else array
 
     @classmethod
     def of(cls, values: Any) -> PickledArray | None:
         """Make one of nested lists of numbers; None of anything else, an array as it is."""
-        if isinstance(values, cls) or not isinstance(values, list | tuple):
+        if not isinstance(values, list | tuple):
             return values if isinstance(values, cls) else None
-        found = cls()
         try:
             _count(values, MAX_STEPS, 4)
-            found.array = np.asarray(values, dtype=np.float64)
+            return cls(np.asarray(values, dtype=np.float64))
         except (ValueError, TypeError, OverflowError):
             return None
-        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -145,14 +141,10 @@ def _reconstruct(cls: Any, shape: Any, code: Any) -> PickledArray:
 
 def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> PickledArray:
     """Make an array of protocol 5; with order "K" its axes are then permuted."""
-    found = PickledArray()
-    if order == "K":
-        found.array = _array(shape, dtype, "C", data).transpose(axes)
-    elif order in ("C", "F") and axes is None:
-        found.array = _array(shape, dtype, order, data)
-    else:
+    if order not in ("C", "F", "K") or (order != "K" and axes is not None):
         raise ValueError("another order")
-    return found
+    array = _array(shape, dtype, "F" if order == "F" else "C", data)
+    return PickledArray(array.transpose(axes) if order == "K" else array)
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
@@ -160,9 +152,9 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    if not isinstance(text, str) or encoding not in _LATIN:
+    if encoding not in ("latin1", "latin-1"):
         raise ValueError("another encoding")
-    return text.encode("latin-1")
+    return str.encode(text, "latin-1")
 
 
 def _bytes(data: Any = b"", encoding: Any = None) -> bytes:
@@ -177,34 +169,25 @@ def _defaultdict(*factory: Any) -> dict[Any, Any]:
     return {}
 
 
-def _empty(kind: type) -> Callable[[], Any]:
-    return lambda: kind()
-
-
 _NDARRAY = _Name("ndarray")
-_CORES = ("numpy.core", "numpy._core")  # of numpy 1 and 2
 
 #: Names that a pickle may use, and their replacements.
-_NAMES: dict[tuple[str, str], Any] = {
-    **{(f"{core}.multiarray", "_reconstruct"): _Name("array", _reconstruct) for core in _CORES},
-    **{(f"{core}.multiarray", "scalar"): _Name("scalar", _scalar) for core in _CORES},
-    **{(f"{core}.numeric", "_frombuffer"): _Name("frombuffer", _frombuffer) for core in _CORES},
+_NAMES: dict[tuple[str, str], _Name] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Name("dtype", _Dtype),
     ("_codecs", "encode"): _Name("encode", _encode),
-    ("collections", "OrderedDict"): _Name("dict", _empty(dict)),
+    ("collections", "OrderedDict"): _Name("dict", lambda: {}),
     ("collections", "defaultdict"): _Name("defaultdict", _defaultdict),
-    **{
-        (module, kind.__name__): _Name(kind.__name__, _empty(kind))
-        for module in ("builtins", "__builtin__")
-        for kind in (list, dict, tuple)
-    },
-    **{
-        (module, name): _Name(name, _bytes)
-        for module in ("builtins", "__builtin__")
-        for name in ("bytes", "bytearray")
-    },
 }
+for _core in ("numpy.core", "numpy._core"):  # of numpy 1 and 2
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Name("array", _reconstruct)
+    _NAMES[f"{_core}.multiarray", "scalar"] = _Name("scalar", _scalar)
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Name("frombuffer", _frombuffer)
+for _module in ("builtins", "__builtin__"):
+    _NAMES |= {(_module, name): _Name(name, _bytes) for name in ("bytes", "bytearray")}
+    _NAMES[_module, "list"] = _Name("list", lambda: [])
+    _NAMES[_module, "dict"] = _Name("dict", lambda: {})
+    _NAMES[_module, "tuple"] = _Name("tuple", lambda: ())
 
 
 class _Unpickler(pickle.Unpickler):

@@ -181,8 +181,15 @@ def test_a_header_that_tells_less_than_there_is(save):
     whole = path.read_bytes()
     for data in (whole.replace(b"(2, 3, 6,", b"(2, 3, 5,"), whole + b"\0" * 64):
         path.write_bytes(data)
-        with pytest.raises(InputError, match=r"train_data\.npy: .* bytes, not"):
+        with pytest.raises(InputError, match=r"train_data\.npy is not of the size \(2, 3, "):
             open_arrays(root)
+
+
+def test_an_array_in_the_order_of_fortran(save):
+    root = save(numbers())
+    expected = open_arrays(root).read(1)
+    np.save(root / "train_data.npy", np.asfortranarray(numbers()))
+    np.testing.assert_array_equal(open_arrays(root).read(1).pos, expected.pos)
 
 
 def test_scores(save):
@@ -433,6 +440,14 @@ def test_archives_that_cannot_be_mapped(tmp_path):
         path.write_bytes(data)
         with pytest.raises(InputError, match=r"a\.npz"):
             open_arrays(path)
+    source = open_arrays(archive_of(path, numbers()))
+    path.unlink()
+    with pytest.raises(InputError, match=r"a\.npz: cannot be read"):
+        source.read(0)
+    turned = np.asfortranarray(np.ones((2, 6, 150)))
+    np.savez(path, x_train=turned, y_train=np.eye(2))
+    with pytest.raises(InputError, match=r"x_train\.npy is no array of numbers in C order"):
+        open_arrays(path)
     broken = numbers()
     broken[1, 2, 3, 4, 0] = np.inf
     with pytest.raises(InputError, match=r"a\.npz \(train_1\): coordinate 3 of joint 5 .* is inf"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import io
 
-from asgcn_dgl.data.formats.mat import read_mat
+from asgcn_dgl.data.formats.utkinect import read_mat
 from asgcn_dgl.errors import InputError
 
 

@@ -8,7 +8,7 @@ from fuzz import check_reader
 from members import members
 
 from asgcn_dgl.data import open_store, prepare
-from asgcn_dgl.data.formats.own import Missing, open_own, read_arrays
+from asgcn_dgl.data.formats.own import open_own, read_arrays
 from asgcn_dgl.data.registry import FORMATS, format_options, open_data
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -55,7 +55,7 @@ def test_what_is_missing(save, pos):
     score[0, 3] = (0, 0.2, np.nan)
     clip = read_arrays(save(keypoints=pos, mask=mask, score=score), ARM)
     assert np.argwhere(~clip.mask).tolist() == [[0, 3, 0], [0, 3, 2], [1, 2, 1]]
-    clip = read_arrays(save(keypoints=pos, score=score), ARM, missing=Missing(min_score=0.2))
+    clip = read_arrays(save(keypoints=pos, score=score), ARM, min_score=0.2)
     assert np.argwhere(~clip.mask).tolist() == [[0, 3, 0], [0, 3, 1], [0, 3, 2]]
 
 
@@ -64,12 +64,12 @@ def test_nan_by_a_named_rule(save, pos):
     path = save(keypoints=pos)
     told = r"a\.npz: coordinate 1 of joint 3 .* is nan; .* --options\.nan missing"
     with pytest.raises(InputError, match=told):
-        read_arrays(path, ARM, missing=Missing("error"))
+        read_arrays(path, ARM, nan="error")
     clip = read_arrays(path, ARM)
     assert np.argwhere(~clip.mask).tolist() == [[1, 4, 2]]
     pos[0, 0, 0, 0] = np.inf
     with pytest.raises(InputError, match="is inf"):
-        read_arrays(save(keypoints=pos), ARM, missing=Missing("missing"))
+        read_arrays(save(keypoints=pos), ARM, nan="missing")
 
 
 @pytest.mark.parametrize(
@@ -140,23 +140,21 @@ def test_a_damaged_file_of_many_is_dropped(save, pos, tmp_path):
     assert (summary.read, [name for name, _ in summary.dropped]) == (1, ["b"])
 
 
-def test_arrays_of_other_axes(save, pos):
+def test_arrays_of_other_axes(save, pos, tmp_path):
     turned = pos.transpose(1, 0, 2, 3)  # frames, bodies, joints, coordinates
     expected = read_arrays(save(keypoints=pos), ARM).pos
     score = np.random.default_rng(1).random(turned.shape[:-1])
     path = save(keypoints=turned, score=score)
-    clip = read_arrays(path, ARM, missing=Missing(axes="TMVC"))
+    clip = read_arrays(path, ARM, axes="TMVC")
     np.testing.assert_array_equal(clip.pos, expected)
     path = save(keypoints=pos.transpose(0, 3, 2, 1))  # as SLEAP's files have it
-    np.testing.assert_array_equal(
-        read_arrays(path, ARM, missing=Missing(axes="MCVT")).pos, expected
-    )
+    np.testing.assert_array_equal(read_arrays(path, ARM, axes="MCVT").pos, expected)
     many = np.random.default_rng(0).normal(size=(300, 2, 3, 2))
     with pytest.raises(InputError, match=r"300 bodies over 2 frames; .*--options\.axes TMVC"):
         read_arrays(save(keypoints=many), ARM)
-    assert read_arrays(save(keypoints=many), ARM, missing=Missing(axes="TMVC")).num_frames == 300
+    assert read_arrays(save(keypoints=many), ARM, axes="TMVC").num_frames == 300
     with pytest.raises(InputError, match="axes must be the letters"):
-        Missing(axes="TXY").check()
+        open_own(tmp_path, axes="TXY")
 
 
 def test_a_joint_that_is_never_rated_is_seen(save, pos, caplog):
@@ -169,9 +167,9 @@ def test_a_joint_that_is_never_rated_is_seen(save, pos, caplog):
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"label": [1, 2]}, r"label is int64 \(2,\), where one number or text"),
+        ({"label": [1, 2]}, r"label is int64 \(2,\), not one number or text"),
         ({"label": 1.5}, "label is float64"),
-        ({"split": "trial"}, "split is 'trial', where train, val, test or nothing"),
+        ({"split": "trial"}, "split is 'trial', not train, val, test or nothing"),
         ({"label": -2}, "label '-2' is no class; count classes from 0"),
     ],
 )

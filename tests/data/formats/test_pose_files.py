@@ -9,8 +9,7 @@ from fuzz import check_reader
 from members import members
 
 from asgcn_dgl.data import open_store, prepare
-from asgcn_dgl.data.formats.annotations import open_annotations
-from asgcn_dgl.data.formats.pose_files import find_pose_file
+from asgcn_dgl.data.formats.annotations import find_pose_file, open_annotations
 from asgcn_dgl.data.registry import open_data
 from asgcn_dgl.errors import InputError
 

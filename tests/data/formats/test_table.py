@@ -20,9 +20,9 @@ def test_all_columns(tmp_path):
     (tmp_path / "clips.csv").write_text(TABLE)
     table = find_table(tmp_path, NAMES)
     assert table.class_names == ("run", "walk")
-    assert table.facts("a") == (1, {"subject": 1, "camera": 2})
-    assert table.facts("b") == (0, {"subject": 2})
-    assert table.facts("c/d") == (-1, {"subject": 3, "camera": 0})
+    assert table.labels == {"a": 1, "b": 0, "c/d": -1}
+    assert table.facts["a"] == {"subject": 1, "camera": 2} and table.facts["b"] == {"subject": 2}
+    assert table.facts["c/d"] == {"subject": 3, "camera": 0}
     assert table.splits["split"] == Split((0,), (1,))
     assert table.splits["cross"] == Split((1, 2), (0,))
 
@@ -63,7 +63,7 @@ def test_tables_as_spreadsheet_programs_write_them(tmp_path, how):
     expected = find_table(tmp_path, NAMES)
     (tmp_path / "clips.csv").write_bytes(as_written(TABLE, how))
     table = find_table(tmp_path, NAMES)
-    assert table.numbers == expected.numbers and table.splits == expected.splits
+    assert table.facts == expected.facts and table.splits == expected.splits
     assert set(table.class_names) == {"run", "Läufer" if how == "ansi" else "walk"}
 
 
@@ -72,13 +72,13 @@ def test_cells_that_say_nothing_and_numbers_with_a_fraction(tmp_path):
     (tmp_path / "clips.csv").write_text(rows)
     table = find_table(tmp_path, NAMES)
     assert table.labels == {"a": 1, "b": -1, "c/d": 0}
-    assert table.facts("c/d")[1] == {"subject": 12, "fps": 29.97} and table.facts("b")[1] == {}
+    assert table.facts["c/d"] == {"subject": 12, "fps": 29.97} and table.facts["b"] == {}
 
 
 def test_subjects_by_name(tmp_path):
     (tmp_path / "clips.csv").write_text("clip,label,subject\na,x,Rex\nb,y,Bella\nc/d,x,Rex\n")
     table = find_table(tmp_path, NAMES)
-    assert [table.numbers[name]["subject"] for name in NAMES] == [2, 1, 2]
+    assert [table.facts[name]["subject"] for name in NAMES] == [2, 1, 2]
 
 
 def test_names_as_files_are_called(tmp_path):
@@ -131,7 +131,7 @@ def test_a_folder_without_a_table(tmp_path):
         ("b,run", "../b,run", "line 3: '../b' cannot be the name"),
         ("b,run,2,,test,train\n", "", r"no line of 'b'; add one"),
         ("b,run,2,,", "b,run,2,", "line 3: 5 fields where the first line has 6"),
-        ("train,test", "trial,test", "split is 'trial', where train, val, test or nothing"),
+        ("train,test", "trial,test", "split is 'trial', not train, val, test or nothing"),
         ("run", "3", "labels are numbers and names"),
         ("b,run", 'b,"run', "not a CSV table"),
         ("b,run", 'b,"r\nun"', "holds a line break"),

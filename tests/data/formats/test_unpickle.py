@@ -112,6 +112,10 @@ def test_containers_by_name(read):
     assert read(pickle.dumps(bytearray(b"ab"), 3)) == b"ab"
 
 
+#: A pickle's first part: an array that has not got its state.
+ARRAY = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR"
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_hostile_pickles_run_nothing(read, tmp_path, monkeypatch, protocol):
     monkeypatch.chdir(tmp_path)
@@ -137,6 +141,12 @@ def test_hostile_pickles_run_nothing(read, tmp_path, monkeypatch, protocol):
         b"\x80\x02Nr\xff\xff\xff\x7f.",  # LONG_BINPUT far beyond what there is
         b"\x80\x02cbuiltins\nbytes\nM\xff\xff\x85R.",  # bytes(65535)
         b"\x80\x02cbuiltins\nbytearray\nM\xff\xff\x85R.",
+        b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R}b.",  # a state that no type has
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n(K\x01K\x00\x85U\x01btR.",
+        ARRAY + b"}b.",  # states that no array has
+        ARRAY + b"(K\x01K\x02\x85N\x89U\x02abtb.",
+        b"\x80\x02cnumpy.core.numeric\n_frombuffer\n(U\x00NK\x00\x85U\x01AtR.",
+        b"\x80\x02ccollections\ndefaultdict\nK\x05\x85R.",
     ],
 )
 def test_other_calls_are_refused(read, tmp_path, monkeypatch, data):
