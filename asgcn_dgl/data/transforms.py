@@ -7,7 +7,7 @@ predicted are moved along with the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +49,20 @@ class Compose:
 # Alignment ---------------------------------------------------------------------------------------
 
 
+def _shown(clip: Clip, joints: Sequence[int]) -> tuple[int, np.ndarray] | None:
+    """Return the first body that shows all joints in a frame, and the frames that do, (n,)."""
+    seen = np.asarray(clip.mask[:, :, list(joints)].all(axis=2))
+    bodies = np.flatnonzero(seen.any(axis=1))
+    return (int(bodies[0]), np.flatnonzero(seen[bodies[0]])) if len(bodies) else None
+
+
 def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """Return places (len(joints), d) in the first frame that shows all, of the first such body.
+    """Return places (len(joints), d) in the first frame that shows all.
 
     Reading no later frame than needed keeps what is to be predicted out of the alignment.
     """
-    for body in range(clip.num_bodies):
-        seen = clip.mask[body][:, list(joints)].all(axis=1)
-        if seen.any():
-            return np.asarray(clip.places[body, int(seen.argmax()), list(joints)])
-    return None
+    found = _shown(clip, joints)
+    return None if found is None else clip.places[found[0], found[1][0], list(joints)]
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,8 @@ class ViewNormalize:
         the right shoulder has no y component.
     whole
         Read the shoulders in all frames instead, as their geometric median in the horizontal plane:
-        the point of the least sum of distances from the lines of all frames. A frame that
-        disagrees with most others hardly counts, and shoulders of which one is hidden make short
-        lines and count little. It reads frames that may be to be predicted.
+        a frame that disagrees with most others hardly counts. It reads frames that may be to be
+        predicted.
     """
 
     published: bool = False
@@ -142,27 +145,23 @@ class ViewNormalize:
 
 
 def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
-    """Return the line from left to right shoulder, (coords,): its median over the frames.
+    """Return the line from left to right shoulder, (coords,): its geometric median over the frames.
 
-    The geometric median counts, and the first body, another only if the first never shows its
-    shoulders; None without any.
+    That of the first body that shows them; None if none does.
     """
-    if clip.layout.shoulders is None:
+    ends = clip.layout.shoulders
+    found = ends and _shown(clip, ends)
+    if not ends or not found:
         return None
-    right, left = clip.layout.shoulders
-    for body in range(clip.num_bodies):
-        seen = clip.mask[body][:, [right, left]].all(axis=1)
-        if seen.any():
-            places = clip.places[body, seen, :, :coords].astype(np.float64)
-            return median_point(places[:, right] - places[:, left])
-    return None
+    right, left = np.moveaxis(clip.places[found[0], found[1]][:, list(ends), :coords], 1, 0)
+    return median_point(right.astype(np.float64) - left)
 
 
 def median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
-    """Geometric median of (n, d) points, to a millionth of their spread.
+    """Return the geometric median of (n, d) points, to a millionth of their spread.
 
-    Weiszfeld's iteration; at one of the points it continues as Vardi and Zhang, The multivariate
-    L1-median and associated data depth, PNAS 2000, do, since it would stay there.
+    Weiszfeld's iteration, which would stay at one of the points; it continues there as Vardi and
+    Zhang do (The multivariate L1-median and associated data depth, PNAS 2000).
     """
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
@@ -647,7 +646,9 @@ class Shorten:
         if self.keep == "random":
             start = int(rng.integers(spare + 1))
         else:
-            start = int({"end": 1.0, "middle": 0.5}.get(self.keep, self.keep) * spare)
+            keep = self.keep
+            share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
+            start = int(share * spare)
         return clip.frames(slice(start, start + self.num_frames))
 
 
