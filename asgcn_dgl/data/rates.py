@@ -29,7 +29,6 @@ class AtRate:
     rate: float
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         own = rate_of(clip)
         if not own or abs(own - self.rate) < 1e-3:
             return clip
@@ -48,12 +47,11 @@ class Resampled(Derived):
     @classmethod
     def of(cls, whole: Reader, rate: float) -> Resampled:
         """Bring the recordings of a reader to a rate, see :class:`AtRate`."""
-        numbers = tuple(map(whole.recording, range(len(whole))))
-        return cls._of(whole, numbers=numbers, rate=rate)
+        return cls._of(whole, range(len(whole)), rate=rate)
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        return AtRate(self.rate)(self.whole.read(index))
+        return AtRate(self.rate)(super().read(index))
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
