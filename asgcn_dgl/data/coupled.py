@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +22,14 @@ def _turned(leader: Floats) -> Floats:
 _MEAN = np.sqrt(2.0 / np.pi)  # of the absolute value of a standard normal number
 
 # Each maps standard normal coordinates (..., d) to others of mean 0 and variance 1.
-_MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
-    {
-        "plain": np.asarray,
-        "lagged": np.asarray,
-        "turned": _turned,
-        "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
-        "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
-        "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
-    }
-)
+_MAPS: dict[str, Callable[[Floats], Floats]] = {
+    "plain": np.asarray,
+    "lagged": np.asarray,
+    "turned": _turned,
+    "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
+    "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
+    "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
+}
 COUPLINGS = tuple(_MAPS)
 
 
@@ -106,27 +103,29 @@ def coupled_motion(
     ((4, 6, 50, 3), [2, 2, 2, 2])
     """
     size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
-    counts = {
-        **{"num_clips": num_clips, "joints": size, "num_frames": num_frames},
-        **{"num_dims": num_dims, "max_lag": max_lag},
-    }
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
-    if not 0 <= num_links <= size // 2:
-        raise ValueError(
-            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}"
-        )
-    unknown = [name for name in couplings if name not in COUPLINGS]
-    if unknown or not couplings:
-        raise ValueError(f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}")
-    if num_dims < 2 and "product" in couplings:
-        raise ValueError(f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
-    if not smoothness > 0 or not amplitude > 0 or not noise >= 0:
-        raise ValueError(
-            "smoothness and amplitude must be positive and noise at least 0, got "
-            f"{smoothness!r}, {amplitude!r} and {noise!r}"
-        )
+    few = "product" in couplings and num_dims < 2
+    checks = (
+        (num_clips >= 1, f"num_clips must be at least 1, got {num_clips!r}"),
+        (size >= 1, f"joints must be at least 1, got {size!r}"),
+        (num_frames >= 1, f"num_frames must be at least 1, got {num_frames!r}"),
+        (num_dims >= 1, f"num_dims must be at least 1, got {num_dims!r}"),
+        (max_lag >= 1, f"max_lag must be at least 1, got {max_lag!r}"),
+        (
+            0 <= num_links <= size // 2,
+            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}",
+        ),
+        (
+            couplings and set(couplings) <= set(COUPLINGS),
+            f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}",
+        ),
+        (not few, f"num_dims must be at least 2 for the coupling 'product', got {num_dims}"),
+        (smoothness > 0, f"smoothness must be above 0, got {smoothness!r}"),
+        (amplitude > 0, f"amplitude must be above 0, got {amplitude!r}"),
+        (noise >= 0, f"noise must be at least 0, got {noise!r}"),
+    )
+    for good, text in checks:
+        if not good:
+            raise ValueError(text)
     # Joints in a random order: leader, follower, leader, follower, ... and then the unpaired.
     order = rng.permuted(np.tile(np.arange(size), (num_clips, 1)), axis=1)
     free = smooth_noise((num_clips, size, num_frames + max_lag, num_dims), smoothness, rng)
@@ -153,18 +152,14 @@ def coupled_motion(
 
 def smooth_noise(shape: tuple[int, ...], smoothness: float, rng: np.random.Generator) -> Floats:
     """Return stationary standard normal noise (..., T, d), twice leakily integrated over T."""
+    from scipy.signal import lfilter  # here: it is slow to import
+
     keep = np.exp(-1.0 / smoothness)
     burn_in = int(np.ceil(12 * smoothness))
-    frames = shape[-2]
-    white = rng.standard_normal((*shape[:-2], burn_in + frames, shape[-1]))
-    first, second = np.zeros_like(white[..., 0, :]), np.zeros_like(white[..., 0, :])
-    out = np.empty(shape)
-    for frame in range(burn_in + frames):
-        first = keep * first + white[..., frame, :]
-        second = keep * second + first
-        if frame >= burn_in:
-            out[..., frame - burn_in, :] = second
-    return out * np.sqrt((1.0 - keep**2) ** 3 / (1.0 + keep**2))
+    out = rng.standard_normal((*shape[:-2], burn_in + shape[-2], shape[-1]))
+    for _ in range(2):
+        out = lfilter([1.0], [1.0, -keep], out, axis=-2)
+    return out[..., burn_in:, :] * np.sqrt((1.0 - keep**2) ** 3 / (1.0 + keep**2))
 
 
 def _follow(
@@ -179,9 +174,8 @@ def _follow(
     out = np.empty((len(leader), frames, leader.shape[2]))
     for number, name in enumerate(couplings):
         chosen = np.flatnonzero(kind == number)
-        shortest = min(2, max_lag) if name == "lagged" else 1
-        longest = max_lag if name == "lagged" else 1
-        lag = rng.integers(shortest, longest + 1, size=len(chosen))
+        lags = (min(2, max_lag), max_lag) if name == "lagged" else (1, 1)
+        lag = rng.integers(*lags, size=len(chosen), endpoint=True)
         frame = max_lag - lag[:, None] + np.arange(frames)
         out[chosen] = _MAPS[name](leader[chosen[:, None], frame])
     return out

@@ -70,26 +70,22 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch, from 0, the next iteration is."""
+        """Set the number of the next iteration's epoch, from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Draws of one epoch that go to this process."""
         draws = self.size * self.repeat
         if self.shuffle:
             return draws // self.num_replicas
         return len(range(self.rank, draws, self.num_replicas))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Draws of the epoch that go to this process."""
-        passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
-        draws = [(number, index) for number in passes for index in self._order(number).tolist()]
+        draws: list[tuple[int, int]] = []
+        for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat):
+            rng = np.random.default_rng([self.seed, number])
+            order = rng.permutation(self.size) if self.shuffle else np.arange(self.size)
+            draws += [(number, index) for index in order.tolist()]
         return iter(draws[self.rank :: self.num_replicas][: len(self)])
-
-    def _order(self, number: int) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(self.size)
-        return np.random.default_rng([self.seed, number]).permutation(self.size)
 
 
 class LengthBatches(Sampler[list[tuple[int, int]]]):
@@ -139,20 +135,16 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
         self.pool = pool
 
     def __len__(self) -> int:
-        """Batches of one epoch."""
         return -(-len(self.sampler) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Batches of the epoch."""
         sampler, size = self.sampler, self.batch_size * self.pool
         draws = list(sampler)
         batches: list[list[tuple[int, int]]] = []
         for first in range(0, len(draws), size):
             some = sorted(draws[first : first + size], key=lambda draw: self.lengths[draw[1]])
-            batches += [
-                some[begin : begin + self.batch_size]
-                for begin in range(0, len(some), self.batch_size)
-            ]
+            starts = range(0, len(some), self.batch_size)
+            batches += [some[start : start + self.batch_size] for start in starts]
         if not sampler.shuffle:
             return iter(batches)
         rng = np.random.default_rng([sampler.seed, sampler.epoch, sampler.rank])

@@ -60,36 +60,29 @@ class Survey:
         return asdict(self)
 
     def __str__(self) -> str:
-        """Return the statistics as lines of text."""
         low, middle, high = self.frames
-        lines = [
-            f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})",
-            "bodies: "
-            + ", ".join(f"{count} recordings of {n}" for n, count in sorted(self.bodies.items())),
-            f"missing joints: {100 * self.missing:.2f} %",
-        ]
-        worst = sorted(self.missing_joints, key=lambda name: -self.missing_joints[name])[:3]
-        shares = {name: 100 * self.missing_joints[name] for name in worst}
-        named = [f"{name} {share:.2f} %" for name, share in shares.items() if share]
-        if named:
-            lines[-1] += f" (most: {', '.join(named)})"
+        lines = [f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})"]
         if self.rates:
-            counts = [
-                f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
-            ]
-            lines.insert(1, "frames a second: " + ", ".join(counts))
+            counts = (f"{rate:g} ({n} recordings)" for rate, n in sorted(self.rates.items()))
+            lines.append("frames a second: " + ", ".join(counts))
+        counts = (f"{n} recordings of {bodies}" for bodies, n in sorted(self.bodies.items()))
+        lines.append("bodies: " + ", ".join(counts))
+        worst = sorted(self.missing_joints.items(), key=lambda joint: -joint[1])[:3]
+        most = ", ".join(f"{name} {100 * share:.2f} %" for name, share in worst if share)
+        lines.append(
+            f"missing joints: {100 * self.missing:.2f} %" + f" (most: {most})" * bool(most)
+        )
         if self.subjects:
             few, many = min(self.subjects.values()), max(self.subjects.values())
             each = f"{few} to {many}" if few < many else f"{few}"
             lines.append(f"subjects: {len(self.subjects)}, {each} recordings each")
-        for name, (train, test) in self.splits.items():
-            lines.append(f"split {name}: {train} train, {test} test")
-        width = max((len(name) for name in self.classes), default=0)
+        lines += [f"split {name}: {a} train, {b} test" for name, (a, b) in self.splits.items()]
+        width = max(map(len, self.classes), default=0)
         lines.append("recordings by class:")
         lines += [f"  {name:<{width}} {count:>6}" for name, count in self.classes.items()]
         if self.unlabelled:
             lines.append(f"  {'(no class)':<{width}} {self.unlabelled:>6}")
-        width = max((len(name) for name in self.bones), default=0)
+        width = max(map(len, self.bones), default=0)
         lines.append("bones, median length and deviation within a recording:")
         lines += [
             f"  {name:<{width}} {length:>9.4g} {spread:>9.4g}"
@@ -151,9 +144,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
 
 def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of the bones' lengths, (E,) each; NaN if never seen."""
-    if not clip.layout.bones:
-        return np.zeros(0), np.zeros(0)
-    near, far = np.array(clip.layout.bones).T
+    near, far = np.array(clip.layout.bones, dtype=int).reshape(-1, 2).T
     both = clip.mask[:, :, near] & clip.mask[:, :, far]  # (M, T, E)
     length = np.linalg.norm(clip.places[:, :, near] - clip.places[:, :, far], axis=-1)
     count = both.sum(axis=(0, 1))
