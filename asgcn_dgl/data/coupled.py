@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from asgcn_dgl.data.files import need
 from asgcn_dgl.skeleton import SkeletonLayout
 
 Floats = npt.NDArray[np.float64]
@@ -103,29 +104,22 @@ def coupled_motion(
     ((4, 6, 50, 3), [2, 2, 2, 2])
     """
     size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
-    few = "product" in couplings and num_dims < 2
-    checks = (
-        (num_clips >= 1, f"num_clips must be at least 1, got {num_clips!r}"),
-        (size >= 1, f"joints must be at least 1, got {size!r}"),
-        (num_frames >= 1, f"num_frames must be at least 1, got {num_frames!r}"),
-        (num_dims >= 1, f"num_dims must be at least 1, got {num_dims!r}"),
-        (max_lag >= 1, f"max_lag must be at least 1, got {max_lag!r}"),
-        (
-            0 <= num_links <= size // 2,
-            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}",
-        ),
-        (
-            couplings and set(couplings) <= set(COUPLINGS),
-            f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}",
-        ),
-        (not few, f"num_dims must be at least 2 for the coupling 'product', got {num_dims}"),
-        (smoothness > 0, f"smoothness must be above 0, got {smoothness!r}"),
-        (amplitude > 0, f"amplitude must be above 0, got {amplitude!r}"),
-        (noise >= 0, f"noise must be at least 0, got {noise!r}"),
-    )
-    for good, text in checks:
-        if not good:
-            raise ValueError(text)
+    fits, known = 0 <= num_links <= size // 2, {*couplings} <= {*COUPLINGS} and len(couplings) > 0
+    for name, value, good, limits in (
+        ("num_clips", num_clips, num_clips >= 1, "at least 1"),
+        ("joints", size, size >= 1, "at least 1"),
+        ("num_frames", num_frames, num_frames >= 1, "at least 1"),
+        ("num_dims", num_dims, num_dims >= 1, "at least 1"),
+        ("max_lag", max_lag, max_lag >= 1, "at least 1"),
+        ("num_links", num_links, fits, f"between 0 and half of the {size} joints"),
+        ("couplings", tuple(couplings), known, f"some of {COUPLINGS}"),
+        ("smoothness", smoothness, smoothness > 0, "above 0"),
+        ("amplitude", amplitude, amplitude > 0, "above 0"),
+        ("noise", noise, noise >= 0, "at least 0"),
+    ):
+        need(good, f"{name} must be {limits}, got {value!r}")
+    flat = "product" in couplings and num_dims < 2
+    need(not flat, f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
     # Joints in a random order: leader, follower, leader, follower, ... and then the unpaired.
     order = rng.permuted(np.tile(np.arange(size), (num_clips, 1)), axis=1)
     free = smooth_noise((num_clips, size, num_frames + max_lag, num_dims), smoothness, rng)

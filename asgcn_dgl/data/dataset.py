@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
 from asgcn_dgl.data.samples import STREAMS, HandleMissing, make_sampler, observe
 from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
@@ -164,22 +164,16 @@ class SkeletonDataset(Dataset[Sample]):
     ) -> None:
         check_choice("stream", stream, STREAMS)
         check_choice("mode", mode, MODES)
-        for good, text in (
-            (future_frames >= 0, f"future_frames must be at least 0, got {future_frames}"),
-            (
-                num_frames is None or num_frames >= 1,
-                f"num_frames must be at least 1 or None, got {num_frames}",
-            ),
-            (num_clips >= 1, f"num_clips must be at least 1, got {num_clips}"),
-            (0 <= future_share <= 1, f"future_share must be within 0..1, got {future_share}"),
-        ):
-            if not good:
-                raise ValueError(text)
+        need(future_frames >= 0, f"future_frames must be at least 0, got {future_frames}")
+        need(num_clips >= 1, f"num_clips must be at least 1, got {num_clips}")
+        need(0 <= future_share <= 1, f"future_share must be within 0..1, got {future_share}")
+        good = num_frames is None or num_frames >= 1
+        need(good, f"num_frames must be at least 1 or None, got {num_frames}")
         self.transform = transform
-        steps = transform.transforms if isinstance(transform, Compose) else (transform,)
+        steps = list(transform.transforms) if isinstance(transform, Compose) else [transform]
         last = steps[-1] if steps else None  # a Compose may be of nothing
         self._box = last if isinstance(last, FitBox) else None  # fitted to what is observed
-        self._move = transform if self._box is None else Compose(*steps[:-1])
+        self._move = Compose(*filter(None, steps[: -1 if self._box else None]))
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames
@@ -204,7 +198,7 @@ class SkeletonDataset(Dataset[Sample]):
         self._clips: list[Clip] | None = None
         if cache:
             every = progress_bar(range(len(self.reader)), progress)
-            self._clips = [self._load(index) for index in every]
+            self._clips = [self.clip(index) for index in every]
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -219,7 +213,9 @@ class SkeletonDataset(Dataset[Sample]):
 
     def clip(self, index: int) -> Clip:
         """Return clip ``index`` as read, without leading and trailing empty frames."""
-        return self._load(index) if self._clips is None else self._clips[index]
+        if self._clips is not None:
+            return self._clips[index]
+        return self.reader.read(index).check(self.num_classes).trimmed()
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
@@ -231,7 +227,7 @@ class SkeletonDataset(Dataset[Sample]):
         if not 0 <= index < len(self) or epoch < 0:
             raise IndexError(f"clip {index} of {len(self)} in pass {epoch}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        clip = self._moved(self.clip(index), rng)
+        clip = self._move(self.clip(index), rng)
         if self.mirrored and not self.training and epoch // self.num_clips % 2:
             clip = RandomFlip(1.0)(clip, rng)
         # Drawn for every clip, so that a clip's frames do not depend on the lengths of others.
@@ -257,14 +253,11 @@ class SkeletonDataset(Dataset[Sample]):
 
     def aligned(self, index: int) -> Clip:
         """Return clip ``index`` whole, as it lies in its sample, without augmentation."""
-        clip = self._moved(self.clip(index), np.random.default_rng(0))
+        clip = self._move(self.clip(index), np.random.default_rng(0))
         return self._boxed(clip, self.mode == "observed" and self._long_enough(clip))[0]
 
     def _long_enough(self, clip: Clip) -> bool:
         return clip.num_frames >= self.future_frames + 2
-
-    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        return clip if self._move is None else self._move(clip, rng)
 
     def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
         """Return the clip and its observed part in the box, if there is one, and its unit."""
@@ -274,6 +267,3 @@ class SkeletonDataset(Dataset[Sample]):
         clip, places = self._box.fitted(clip, past)  # what follows must not show in it
         unit = np.append(places, np.ones(clip.num_dims - len(places))).astype(np.float32)
         return clip, clip.frames(slice(0, past.num_frames)), unit
-
-    def _load(self, index: int) -> Clip:
-        return self.reader.read(index).check(self.num_classes).trimmed()

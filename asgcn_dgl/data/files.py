@@ -116,6 +116,12 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
+def need(good: object, text: str) -> None:
+    """Refuse an option with a ValueError where it is not ``good``."""
+    if not good:
+        raise ValueError(text)
+
+
 def check_step(step: object) -> None:
     """Refuse an option ``step`` that is no whole number from 1."""
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:

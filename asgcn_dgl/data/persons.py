@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice
+from asgcn_dgl.data.files import check_choice, need
 
 
 def energy(pos: np.ndarray, mask: np.ndarray) -> float:
@@ -70,8 +70,8 @@ class SelectBodies:
     rule: str = "energy"
 
     def __post_init__(self) -> None:
-        if self.max_bodies is not None and self.max_bodies < 1:
-            raise ValueError(f"max_bodies must be at least 1, got {self.max_bodies}")
+        good = self.max_bodies is None or self.max_bodies >= 1
+        need(good, f"max_bodies must be at least 1, got {self.max_bodies}")
         check_choice("rule", self.rule, BODY_RULES)
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
@@ -181,10 +181,9 @@ class JoinTracks:
     max_jump: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.max_gap < 0 or not self.max_jump >= 0:
-            raise ValueError(
-                f"max_gap and max_jump must be at least 0, got {self.max_gap} and {self.max_jump}"
-            )
+        good = self.max_gap >= 0 and self.max_jump >= 0
+        got = f"{self.max_gap} and {self.max_jump}"
+        need(good, f"max_gap and max_jump must be at least 0, got {got}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         there: np.ndarray = np.asarray(clip.mask.any(axis=2))  # (M, T)

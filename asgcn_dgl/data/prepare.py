@@ -1,9 +1,8 @@
 """Make a store of a reader: in parallel, resumable, whole or not at all.
 
-The store grows in a folder of another name beside it (``.NAME.part``), shard by shard; a shard is
-done when its list ``shard-00000.json`` is there. What is done is kept when the work is interrupted
-and used when it is begun again. When all shards are done the folder takes the store's name, by an
-exchange with the folder of that name if there is one: at any moment it is the old store or the new.
+The store grows in a folder beside it (``.NAME.part``), shard by shard; a shard is done when its
+list ``shard-00000.json`` is there, and is used when an interrupted work is begun again. Then the
+folder takes the store's name, by an exchange with one of that name: it is always the old or the new.
 """
 
 from __future__ import annotations

@@ -59,13 +59,7 @@ class Resampled(Derived):
 
 
 def doubt_rates(rates: Iterable[float]) -> str:
-    """Return a warning where recordings have several frame rates (0: not known), else ''.
-
-    Examples
-    --------
-    >>> doubt_rates([25, 25]), doubt_rates([25, 50, 50])[:60]
-    ('', 'frames a second differ (25: 1, 50: 2 recordings), so that st')
-    """
+    """Return a warning where recordings have several frame rates (0: not known), else ''."""
     found = Counter(rates)
     known = sorted(rate for rate in found if rate)
     if len(known) < 2 and not (known and found[0]):

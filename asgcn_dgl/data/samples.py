@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.transforms import Compose, Transform, frame_sampler
 
 #: Names of the policies, see :class:`HandleMissing`.
@@ -60,10 +60,10 @@ class HandleMissing:
 
     def __post_init__(self) -> None:
         check_choice("missing", self.policy, MISSING)
-        if self.max_gap is not None and self.max_gap < 1:
-            raise ValueError(f"max_gap must be at least 1 or None, got {self.max_gap}")
-        if not 0 <= self.max_missing <= 1:
-            raise ValueError(f"max_missing must be within 0..1, got {self.max_missing}")
+        good = self.max_gap is None or self.max_gap >= 1
+        need(good, f"max_gap must be at least 1 or None, got {self.max_gap}")
+        good = 0 <= self.max_missing <= 1
+        need(good, f"max_missing must be within 0..1, got {self.max_missing}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         if self.policy == "mask" or clip.mask.all():

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from asgcn_dgl.data.files import need
+
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
@@ -53,14 +55,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        if size < 1 or repeat < 1:
-            raise ValueError(f"size and repeat must be at least 1, got {size} and {repeat}")
-        if not 0 <= rank < num_replicas:
-            raise ValueError(f"rank must be within 0..{num_replicas - 1}, got {rank}")
-        if size * repeat < num_replicas:
-            raise ValueError(
-                f"an epoch of {size * repeat} draws is too short for {num_replicas} processes"
-            )
+        good = size >= 1 and repeat >= 1
+        need(good, f"size and repeat must be at least 1, got {size} and {repeat}")
+        need(0 <= rank < num_replicas, f"rank must be within 0..{num_replicas - 1}, got {rank}")
+        draws = size * repeat
+        few = f"an epoch of {draws} draws is too short for {num_replicas} processes"
+        need(draws >= num_replicas, few)
         self.size = size
         self.shuffle = shuffle
         self.seed = seed
@@ -125,10 +125,10 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
         batch_size: int,
         pool: int = 32,
     ) -> None:
-        if batch_size < 1 or pool < 1:
-            raise ValueError(f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
-        if len(lengths) != sampler.size:
-            raise ValueError(f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
+        good = batch_size >= 1 and pool >= 1
+        need(good, f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
+        good = len(lengths) == sampler.size
+        need(good, f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
         self.sampler = sampler  # Lightning sets its epoch
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size

@@ -163,9 +163,8 @@ class Store(Reader):
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
     # it again.
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Store) and self.path == other.path and self.identity == other.identity
-        )
+        mine = (self.path, self.identity)
+        return isinstance(other, Store) and mine == (other.path, other.identity)
 
     def __hash__(self) -> int:
         return hash(self.path)

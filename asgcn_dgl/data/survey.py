@@ -113,12 +113,12 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
     measured: list[tuple[np.ndarray, np.ndarray]] = []
     doubts: list[Doubt] = []
     for done, clip in enumerate(reader, start=1):
-        size = (clip.num_bodies, clip.num_frames)
-        clips.append((clip.label, *size, rate_of(clip), body_size(clip)))
+        size = body_size(clip)
+        clips.append((clip.label, clip.num_bodies, clip.num_frames, rate_of(clip), size))
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames
         measured.append(bone_lengths(clip))
-        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, *measured[-1])]
+        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, size, *measured[-1])]
         if progress is not None:
             progress(done, len(reader))
     labels, bodies, frames, rates, sizes = zip(*clips, strict=True)
@@ -157,18 +157,17 @@ def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 def _bones(
     reader: Reader, measured: list[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, tuple[float, float]]:
-    found = {}
-    all_lengths, all_spreads = map(np.array, zip(*measured, strict=True))
-    for number, (near, far) in enumerate(reader.layout.bones):
-        length, spread = all_lengths[:, number], all_spreads[:, number]
-        here = np.isfinite(length)
-        if here.any():
-            name = f"{reader.layout.joints[near]} - {reader.layout.joints[far]}"
-            found[name] = (float(np.median(length[here])), float(np.median(spread[here])))
+    found, joints = {}, reader.layout.joints
+    both = np.array(measured)  # (recordings, 2, E)
+    for (near, far), values in zip(reader.layout.bones, np.moveaxis(both, 2, 0), strict=True):
+        values = values[np.isfinite(values[:, 0])]
+        if len(values):
+            length, spread = np.median(values, axis=0).tolist()
+            found[f"{joints[near]} - {joints[far]}"] = (length, spread)
     return found
 
 
-def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
+def _doubts(clip: Clip, size: float, mean: np.ndarray, spread: np.ndarray) -> list[str]:
     """Return why a recording may harm training; empty for most."""
     reasons = []
     if clip.num_frames < FEW_FRAMES:
@@ -182,7 +181,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
         reasons.append(f"its bones change their length by {100 * unsteady:.0f} %")
     both = clip.mask[:, 1:] & clip.mask[:, :-1]
     steps = np.linalg.norm(np.diff(clip.places, axis=1), axis=-1)
-    step, size = float(np.where(both, steps, 0).max(initial=0.0)), body_size(clip)
+    step = float(np.where(both, steps, 0).max(initial=0.0))
     if step == 0.0 and clip.num_frames > 1:
         reasons.append("nothing moves")
     elif size > 0 and step > FAR_JUMPS * size:
@@ -191,13 +190,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
 
 
 def doubt_unit(size: float) -> str:
-    """Return a warning where bodies of this size are in another unit than training takes, else ''.
-
-    Examples
-    --------
-    >>> doubt_unit(1.7), doubt_unit(512.0)[:35]
-    ('', 'bodies are about 512 units across, ')
-    """
+    """Return a warning where bodies are in another unit than training takes, else ''."""
     low, high = USUAL_SIZES
     if size <= 0 or low <= size <= high:
         return ""

@@ -14,15 +14,10 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.files import check_choice
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.rotations import axis_to_matrix
 
 Transform = Callable[[Clip, np.random.Generator], Clip]
-
-
-def _need(good: bool, text: str) -> None:
-    if not good:
-        raise ValueError(text)
 
 
 class Compose:
@@ -133,7 +128,7 @@ class ViewNormalize:
     whole: bool = False
 
     def __post_init__(self) -> None:
-        _need(not (self.published and self.whole), "whole must be False where published is True")
+        need(not (self.published and self.whole), "whole must be False where published is True")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         clip = AlignSpine()(clip)
@@ -235,7 +230,7 @@ def _rotate(clip: Clip, matrix: np.ndarray) -> Clip:
 
 def _need_3d(clip: Clip, name: str) -> None:
     size = clip.num_places
-    _need(size == 3, f"{name} needs clips of 3 coordinates, {clip.name} has {size}")
+    need(size == 3, f"{name} needs clips of 3 coordinates, {clip.name} has {size}")
 
 
 # Augmentation ------------------------------------------------------------------------------------
@@ -260,8 +255,8 @@ class RandomRotate:
     def __post_init__(self) -> None:
         check_choice("order", self.order, ("xyz", "zyx"))
         angles = np.asarray(self.max_degrees)
-        good = bool(((angles >= 0) & (angles <= 180)).all())
-        _need(good, f"max_degrees must be within 0..180, got {self.max_degrees!r}")
+        good = ((angles >= 0) & (angles <= 180)).all()
+        need(good, f"max_degrees must be within 0..180, got {self.max_degrees!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         limits = np.broadcast_to(np.radians(self.max_degrees), 3)
@@ -288,7 +283,7 @@ class RandomScale:
 
     def __post_init__(self) -> None:
         good = 0 < self.low <= self.high
-        _need(good, f"RandomScale needs 0 < low <= high, got {self.low} and {self.high}")
+        need(good, f"RandomScale needs 0 < low <= high, got {self.low} and {self.high}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         factor = rng.uniform(self.low, self.high, size=clip.num_places if self.per_axis else 1)
@@ -305,7 +300,7 @@ class RandomShear:
     amount: float = 0.5
 
     def __post_init__(self) -> None:
-        _need(self.amount >= 0, f"amount must be at least 0, got {self.amount}")
+        need(self.amount >= 0, f"amount must be at least 0, got {self.amount}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         size = clip.num_places
@@ -322,7 +317,7 @@ class RandomFlip:
 
     def __post_init__(self) -> None:
         good = 0 <= self.probability <= 1
-        _need(good, f"probability must be within 0..1, got {self.probability}")
+        need(good, f"probability must be within 0..1, got {self.probability}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         if rng.random() >= self.probability:
@@ -340,7 +335,7 @@ class RandomNoise:
     sigma: float = 0.01
 
     def __post_init__(self) -> None:
-        _need(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
+        need(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         noise = rng.standard_normal(clip.places.shape, dtype=np.float32)
@@ -360,7 +355,7 @@ class RandomLoss:
 
     def __post_init__(self) -> None:
         good = 0 <= self.probability <= 1 and 0 < self.span <= 1
-        _need(good, f"RandomLoss needs 0 <= probability <= 1 and 0 < span <= 1, got {self}")
+        need(good, f"RandomLoss needs 0 <= probability <= 1 and 0 < span <= 1, got {self}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         bodies, frames, joints = clip.mask.shape
@@ -389,8 +384,8 @@ class RandomMove:
 
     def __post_init__(self) -> None:
         low, high = self.scale
-        _need(self.keys >= 2, f"keys must be at least 2, got {self.keys}")
-        _need(
+        need(self.keys >= 2, f"keys must be at least 2, got {self.keys}")
+        need(
             self.max_degrees >= 0 and self.max_shift >= 0 and 0 < low <= high,
             "RandomMove needs max_degrees >= 0, max_shift >= 0 and 0 < scale[0] <= scale[1], "
             f"got {self}",
@@ -462,7 +457,7 @@ class Crop:
 
     def __post_init__(self) -> None:
         good = 0 < self.low <= self.high <= 1
-        _need(good, f"Crop needs 0 < low <= high <= 1, got {self.low} and {self.high}")
+        need(good, f"Crop needs 0 < low <= high <= 1, got {self.low} and {self.high}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         share = rng.uniform(self.low, self.high) if self.random else self.high
@@ -487,7 +482,7 @@ class RandomSpeed:
 
     def __post_init__(self) -> None:
         good = 0 < self.low <= self.high and self.keys >= 1
-        _need(good, f"RandomSpeed needs 0 < low <= high and keys >= 1, got {self}")
+        need(good, f"RandomSpeed needs 0 < low <= high and keys >= 1, got {self}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         speed = np.exp(rng.uniform(np.log(self.low), np.log(self.high), size=self.keys))
@@ -528,7 +523,7 @@ class UniformSample:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        _need(0 <= self.place <= 1, f"place must be within 0..1, got {self.place}")
+        need(0 <= self.place <= 1, f"place must be within 0..1, got {self.place}")
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
         """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
@@ -637,7 +632,7 @@ class Shorten:
         _check_frames(self.num_frames)
         known = ("middle", "end", "random")
         good = self.keep in known if isinstance(self.keep, str) else 0 <= self.keep <= 1
-        _need(good, f"keep must be {', '.join(known)}, or within 0..1, got {self.keep!r}")
+        need(good, f"keep must be {', '.join(known)}, or within 0..1, got {self.keep!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         spare = clip.num_frames - self.num_frames
@@ -722,4 +717,4 @@ def frame_sampler(
 
 
 def _check_frames(num_frames: int) -> None:
-    _need(num_frames >= 1, f"num_frames must be at least 1, got {num_frames}")
+    need(num_frames >= 1, f"num_frames must be at least 1, got {num_frames}")

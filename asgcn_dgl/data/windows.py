@@ -19,13 +19,7 @@ CONSTANT = 1e-4  # the standard deviation of a coordinate that does not change, 
 
 
 def frame_step(recorded: float | None, wanted: float | None) -> int:
-    """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown.
-
-    Examples
-    --------
-    >>> frame_step(50.0, 25.0), frame_step(30.0, 25.0), frame_step(None, 25.0)
-    (2, 1, 1)
-    """
+    """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown."""
     if recorded is None or wanted is None:
         return 1
     return max(1, round(recorded / wanted))
@@ -91,14 +85,11 @@ class WindowSet:
         found: dict[tuple[SkeletonLayout, int], list[int]] = {}
         for number, clip in enumerate(held):
             found.setdefault((clip.layout, clip.num_bodies), []).append(number)
-        self._groups = [
-            _Group(
-                *key, *(_joined([getattr(held[n], of) for n in members]) for of in ("pos", "mask"))
-            )
-            for key, members in found.items()
-        ]
+        self._groups: list[_Group] = []
         windows = [np.zeros((4, 0), dtype=np.int64)]
-        for group, members in enumerate(found.values()):
+        for group, (key, members) in enumerate(found.items()):
+            pos, mask = (_joined([getattr(held[n], of) for n in members]) for of in ("pos", "mask"))
+            self._groups.append(_Group(*key, pos, mask))
             offset = 0
             for number in members:
                 step, frames = self.steps[number], held[number].num_frames
@@ -150,32 +141,29 @@ class WindowSet:
         chosen = np.asarray(chosen)
         groups = self._group[chosen]
         chosen = chosen[np.argsort(groups, kind="stable")]
-        feats, masks, lasts, targets, target_masks, counts = [], [], [], [], [], []
+        parts: list[tuple[Tensor, ...]] = []
+        counts: list[int] = []
         layouts: list[SkeletonLayout] = []
         for number in np.unique(groups):
             own = torch.from_numpy(chosen[self._group[chosen] == number])
             group = self._groups[number]
-            pos, mask = self._gather(group, own, augment, generator)
-            feat = _rows(pos[:, : self.past])
-            lasts.append(feat[:, -1])
+            pos, mask = (_rows(values) for values in self._gather(group, own, augment, generator))
+            feat, future = pos[:, : self.past], pos[:, self.past :]
+            last = feat[:, -1]
             if augment is not None and augment.noise:
                 feat = feat + augment.noise * torch.randn(feat.shape, generator=generator)
-            feats.append(feat)
-            targets.append(_rows(pos[:, self.past :]))
-            masks.append(_rows(mask[:, : self.past]))
-            target_masks.append(_rows(mask[:, self.past :]))
+            parts.append((feat, last, future, mask[:, : self.past], mask[:, self.past :]))
             layouts += [group.layout] * len(own)
             counts += [group.bodies] * len(own)
-        mask = torch.cat(masks)
-        known = torch.cat(target_masks) & mask.any(dim=1, keepdim=True)
+        feat, last, future, mask, known = map(torch.cat, zip(*parts, strict=True))
         return Batch(
             structure=builder.structure(layouts, counts),
-            feat=torch.cat(feats),
+            feat=feat,
             mask=None if bool(mask.all()) else mask,
             label=torch.from_numpy(self.label[chosen]),
-            last=torch.cat(lasts),
-            future=torch.cat(targets),
-            future_mask=known,
+            last=last,
+            future=future,
+            future_mask=known & mask.any(dim=1, keepdim=True),
             names=[f"{self.names[self.recording[n]]}@{self.start[n]}" for n in chosen],
             num_bodies=torch.tensor(counts),
         )

@@ -35,6 +35,9 @@ BYSTANDER_SHARE = 0.1
 REST_POSTURES = ((0.13, -0.94, 0.1), (-0.24, -0.72, 0.42), (0.22, -0.64, 0.06))
 REST_SHARES = (0.65, 0.23, 0.12)
 
+# How far the trunk sways, in the units of `Figure.set_trunk`.
+SWAY = dict(right=0.012, forward=0.012, bend=0.02, lean=0.015, twist=0.05, nod=0.07, look=0.12)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -155,17 +158,10 @@ class Person(Figure):
 
     def pose(self, **moves: Array | float) -> None:
         """Set the trunk to the moves of the action, see `Figure.set_trunk`, the arms at rest."""
-        sway = self.take.drift(7)
-        own = {
-            "right": 0.012 * sway[0],
-            "forward": 0.012 * sway[1],
-            "bend": self.who.slouch + 0.02 * sway[2],
-            "lean": 0.015 * sway[3],
-            "twist": 0.05 * sway[4],
-            "nod": 0.07 * sway[5],
-            "look": 0.12 * sway[6],
-        }
-        self.set_trunk(**{**moves, **{k: own[k] + moves.get(k, 0.0) for k in own}})
+        drift = zip(SWAY.items(), self.take.drift(len(SWAY)), strict=True)
+        own = {name: size * sway for (name, size), sway in drift}
+        own["bend"] = self.who.slouch + own["bend"]
+        self.set_trunk(**{**moves, **{name: own[name] + moves.get(name, 0.0) for name in own}})
         # The arms rest in the habitual posture, or now and then in another.
         rng = self.take.rng
         rest = self.who.rest if rng.random() < 0.7 else int(rng.choice(3, p=REST_SHARES))

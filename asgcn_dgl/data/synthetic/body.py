@@ -197,10 +197,8 @@ class Figure:
         forward, leans to the right and twists to the left, the head nods forward and looks to the
         left by radians.
         """
-        bend, lean, twist, nod, look = (
-            np.broadcast_to(np.asarray(a, dtype=np.float64), (self.frames,))
-            for a in (bend, lean, twist, nod, look)
-        )
+        angles = np.broadcast_arrays(bend, lean, twist, nod, look, np.zeros(self.frames))
+        bend, lean, twist, nod, look, _ = angles
         # A bend begins in the hips and goes on along the spine.
         pelvis = self.facing @ rotation(0, -0.35 * bend) @ rotation(1, 0.25 * twist)
         lower = pelvis @ rotation(1, 0.3 * twist) @ rotation(2, -0.5 * lean)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asgcn_dgl.data.files import check_choice
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.synthetic.actions import ACTIONS, ActionList, Limb, Subject, stage
 from asgcn_dgl.data.synthetic.body import NUM_JOINTS, SPINE_BASE, SPINE_SHOULDER, Array
 from asgcn_dgl.data.synthetic.coordination import MIXED
@@ -56,11 +56,6 @@ def plan_clips(
 
     In the set ``"synthetic"`` every third subject, whom the split by subject keeps for the test,
     begins at the same camera; in others the three begin at each camera.
-
-    Examples
-    --------
-    >>> plan_clips(4, subjects=2, cameras=3)[:4]
-    [(1, 1, 1, 1), (1, 2, 2, 1), (1, 1, 2, 1), (1, 2, 3, 1)]
     """
     plan = []
     for action in range(1, len(SETS[actions]) + 1):
@@ -229,8 +224,7 @@ def write_synthetic(
         "losses": (0.0 <= losses < np.inf, "finite and at least 0"),
     }
     for name, (good, limits) in rules.items():
-        if not good:
-            raise ValueError(f"{name} must be {limits}, got {settings[name]}")
+        need(good, f"{name} must be {limits}, got {settings[name]}")
     if actions != "synthetic":  # whose folders were written before there was another
         settings["actions"] = actions
     folder = Path(root)
