@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
-from asgcn_dgl.data.samples import STREAMS, HandleMissing, make_sampler, observe
-from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
+from asgcn_dgl.data.samples import STREAMS, HandleMissing, observe
+from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform, frame_sampler
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -187,7 +187,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [make_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [frame_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)

@@ -2,7 +2,8 @@
 
 The store grows in a folder beside it (``.NAME.part``), shard by shard; a shard is done when its
 list ``shard-00000.json`` is there, and is used when an interrupted work is begun again. Then the
-folder takes the store's name, by an exchange with one of that name: it is always the old or the new.
+folder takes the store's name, by an exchange if there is one of that name: it is always the old
+store or the new.
 """
 
 from __future__ import annotations

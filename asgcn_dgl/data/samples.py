@@ -9,7 +9,7 @@ import numpy as np
 
 from asgcn_dgl.data.clip import Clip
 from asgcn_dgl.data.files import check_choice, need
-from asgcn_dgl.data.transforms import Compose, Transform, frame_sampler
+from asgcn_dgl.data.transforms import Transform
 
 #: Names of the policies, see :class:`HandleMissing`.
 MISSING = ("mask", "interpolate", "drop", "zero")
@@ -206,18 +206,3 @@ def recent_poses(clip: Clip, frames: int) -> np.ndarray:
     held = np.take_along_axis(clip.pos, place[..., None], axis=1)
     short = max(0, frames - clip.num_frames)
     return np.concatenate([np.repeat(held[:, :1], short, axis=1), held], axis=1)
-
-
-def make_sampler(
-    sampling: str | Transform,
-    num_frames: int | None,
-    training: bool,
-    keep_end: bool = False,
-    place: float = 0.5,
-) -> Transform:
-    """Make the choice of frames; None keeps a clip's own. See ``frame_sampler``."""
-    if not isinstance(sampling, str):
-        return sampling
-    # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
-    return Compose() if num_frames is None else sampler

@@ -140,13 +140,13 @@ class Store(Reader):
 
     def verify(self) -> None:
         """Read everything; InputError if a file does not have its checksum."""
-        for name, facts in self._facts().items():
+        for name, facts in self.header["files"].items():
             if sha256(self.path / name) != facts["sha256"]:
                 raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
 
     def paths(self) -> list[Path]:
         """Return all files of the store."""
-        return [self.path / name for name in (HEADER_FILE, *self._facts())]
+        return [self.path / name for name in (HEADER_FILE, *self.header["files"])]
 
     def _row(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
@@ -155,10 +155,7 @@ class Store(Reader):
 
     def _shard(self, number: int, what: str, dtype: str) -> np.ndarray:
         path = shard_file(self.path, number, what)
-        return _mapped(path, dtype, _check_size(path, self._facts()))
-
-    def _facts(self) -> Mapping[str, Any]:
-        return self.header["files"]
+        return _mapped(path, dtype, _check_size(path, self.header["files"]))
 
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
     # it again.

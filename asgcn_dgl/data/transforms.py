@@ -684,7 +684,11 @@ SAMPLINGS = tuple(_SAMPLERS)
 
 
 def frame_sampler(
-    sampling: str, num_frames: int, random: bool, keep_end: bool = False, place: float = 0.5
+    sampling: str | Transform,
+    num_frames: int | None,
+    random: bool,
+    keep_end: bool = False,
+    place: float = 0.5,
 ) -> Transform:
     """Return the transform that brings clips to one length.
 
@@ -695,8 +699,9 @@ def frame_sampler(
         but a shorter clip goes round. ``"random"``: drawn from the whole clip with repetition, and
         sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start.
         ``"pad"``: masked frames at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
+        A transform is returned as it is.
     num_frames
-        Frames of the result, T.
+        Frames of the result, T; None keeps a clip's own.
     random
         Draw frames (training); False chooses the same frames each time.
     keep_end
@@ -707,7 +712,11 @@ def frame_sampler(
         (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
         clip that must be shortened.
     """
+    if not isinstance(sampling, str):
+        return sampling
     check_choice("sampling", sampling, SAMPLINGS)
+    if num_frames is None:
+        return Compose()
     sampler = _SAMPLERS[sampling]
     if issubclass(sampler, UniformSample):
         return sampler(num_frames, random, place)

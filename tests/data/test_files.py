@@ -106,6 +106,7 @@ def test_numbers_come_back(rows):
         (["1 2", "inf 4"], "line 6: 'inf' in column 1"),
         (["1 2", "3 1e999"], "line 6: '1e999' in column 2"),
         (["1 2", "# 4"], "line 6: '#' in column 1"),
+        (["1 2", "1_0 2"], "a: its numbers cannot be read"),
     ],
 )
 def test_a_bad_line_is_named(lines, told):
