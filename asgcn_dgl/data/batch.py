@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl.data.dataset import Sample
+from asgcn_dgl.data.files import need
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonBatch
 
 if TYPE_CHECKING:
@@ -112,10 +113,12 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
     >>> tuple(batch.feat.shape), batch.mask, batch.num_bodies.tolist()
     ((75, 16, 3), None, [1, 2])
     """
-    if not samples:
-        raise ValueError("samples must hold at least one sample, got none")
-    _check_alike("coordinates (D)", [sample.feat.shape[3] for sample in samples])
-    _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
+    need(samples, "samples must hold at least one sample, got none")
+    for what, sizes in (
+        ("coordinates (D)", {sample.feat.shape[3] for sample in samples}),
+        ("future frames (T')", {sample.future.shape[1] for sample in samples}),
+    ):
+        need(len(sizes) == 1, f"all samples of a batch need the same {what}, got {sorted(sizes)}")
     bodies = [present_bodies(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
 
@@ -165,8 +168,3 @@ def _joints_first(arrays: list[np.ndarray]) -> torch.Tensor:
         view = rows.reshape(bodies, per_body, *out.shape[1:])
         view[:, :, :length] = array.swapaxes(1, 2)  # (M, T, V, ...) to (M, V, T, ...)
     return torch.from_numpy(out)
-
-
-def _check_alike(what: str, numbers: list[int]) -> None:
-    if len(set(numbers)) > 1:
-        raise ValueError(f"all samples of a batch need the same {what}, got {sorted(set(numbers))}")

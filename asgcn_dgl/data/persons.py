@@ -126,7 +126,8 @@ class DropNoise:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         for rule in self.rules:
-            check_choice("rules", rule, NOISE_RULES)
+            known = ", ".join(NOISE_RULES)
+            need(rule in NOISE_RULES, f"rules must be of {known}, got {rule!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
         for rule in NOISE_RULES:

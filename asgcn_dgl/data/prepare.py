@@ -73,10 +73,11 @@ class Summary:
             f"{self.read} recordings, {self.bodies} bodies, {self.frames} frames, "
             f"{self.megabytes:.1f} MB; {len(self.dropped)} dropped"
         ]
-        reasons = Counter(kind_of_error(reason) for _, reason in self.dropped)
-        for kind, count in reasons.most_common(10):
-            reason = next(each for _, each in self.dropped if kind_of_error(each) == kind)
-            lines.append(f"  dropped {count}, such as {reason}")
+        alike: dict[str, list[str]] = {}
+        for _, reason in self.dropped:
+            alike.setdefault(kind_of_error(reason), []).append(reason)
+        for reasons in sorted(alike.values(), key=len, reverse=True)[:10]:
+            lines.append(f"  dropped {len(reasons)}, such as {reasons[0]}")
         lost = len(self.dropped) / (len(self.dropped) + self.read)
         if lost > MANY_LOST:
             lines.append(

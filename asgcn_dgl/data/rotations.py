@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from asgcn_dgl.data.files import need
+
 
 def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
     """Return rotation matrices (..., 3, 3) of exponential maps (..., 3) in radians.
@@ -85,8 +87,7 @@ def forward_kinematics(
     turned = np.empty(rotation.shape)
     pos = np.empty(offset.shape)
     for joint, parent in enumerate(parents):
-        if parent >= joint:
-            raise ValueError(f"parents must precede their joints, got {parent} of {joint}")
+        need(parent < joint, f"parents must precede their joints, got {parent} of {joint}")
         if parent < 0:
             turned[:, joint], pos[:, joint] = rotation[:, joint], offset[:, joint]
             continue

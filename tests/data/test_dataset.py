@@ -281,6 +281,8 @@ def test_other_coordinates_and_layouts(make_clip):
 def test_unusable_clips_are_refused(make_clip, write_ntu):
     with pytest.raises(InputError, match="no clip is given"):
         SkeletonDataset([])
+    with pytest.raises(InputError, match="the dataset holds no clip"):
+        SkeletonDataset([make_clip()], indices=[])
     with pytest.raises(InputError, match=r"label 10 is not one of 0\.\.9"):
         SkeletonDataset([make_clip(label=10)], num_classes=10)
     with pytest.raises(InputError, match="label -1 is not one of"):

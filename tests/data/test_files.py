@@ -106,9 +106,13 @@ def test_numbers_come_back(rows):
         (["1 2", "inf 4"], "line 6: 'inf' in column 1"),
         (["1 2", "3 1e999"], "line 6: '1e999' in column 2"),
         (["1 2", "# 4"], "line 6: '#' in column 1"),
-        (["1 2", "1_0 2"], "a: its numbers cannot be read"),
     ],
 )
 def test_a_bad_line_is_named(lines, told):
     with pytest.raises(InputError, match=f"a, {told}"):
         read_numbers("a", lines, 2, first=5)
+
+
+def test_numbers_as_python_alone_writes_them():
+    with pytest.raises(InputError, match="a: its numbers cannot be read"):
+        read_numbers("a", ["1 2", "1_0 2"], 2)

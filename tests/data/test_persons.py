@@ -62,6 +62,7 @@ def test_any_number_of_bodies_is_kept(chain):
         np.testing.assert_array_equal(kept.pos, clip.pos[order[:number]])
     unseen = make(chain, walker(1), walker(2), seen={0: []})
     assert SelectBodies(2)(unseen).num_bodies == 1  # who is never seen is no body
+    assert JoinTracks()(unseen).num_bodies == 1
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_any_number_of_bodies_is_kept(chain):
     [
         (lambda: SelectBodies(0), "max_bodies must be at least 1, got 0"),
         (lambda: SelectBodies(2, "size"), "rule must be one of energy"),
-        (lambda: DropNoise(("lengths",)), "rules must be one of length, spread, motion"),
+        (lambda: DropNoise(("lengths",)), "rules must be of length, spread, motion"),
         (lambda: JoinTracks(max_gap=-1), "must be at least 0, got -1 and"),
     ],
 )

@@ -212,6 +212,11 @@ def swap_index(folder):
     np.save(folder / INDEX_FILE, np.zeros(3))
 
 
+def join_names(folder):
+    names = (folder / NAMES_FILE).read_bytes()
+    (folder / NAMES_FILE).write_bytes(names.replace(b"\n", b"x", 1))
+
+
 def lose_names(folder):
     (folder / NAMES_FILE).unlink()
 
@@ -224,6 +229,7 @@ def lose_names(folder):
         (other_version, "of version 99"),
         (cut_index, "bytes where"),
         (swap_index, "index.npy"),
+        (join_names, "index, names and splits do not fit together"),
         (lose_names, "cannot be read"),
         (other_origin, "no format by name"),
         (options_of_a_list, "no options of the format 'bvh'"),

@@ -7,7 +7,7 @@ alone moves alike in all actions: only the pair tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,18 +56,15 @@ def pushed_swings(frames: int, period: float, damping: float, rng: np.random.Gen
     return np.asarray(swings / np.sqrt(variance))
 
 
-class _Drive:
-    """A movement up and down between 0 and 1 that cannot be predicted for long."""
+def _drive(take: Take) -> Callable[[Array], Array]:
+    """Make a movement up and down between 0 and 1 that cannot be predicted for long.
 
-    def __init__(self, take: Take) -> None:
-        frames = take.frames + int(FRAME_RATE)
-        noise = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
-        self.times = np.arange(frames) / FRAME_RATE - 1.0
-        self.heights = 0.5 + 0.5 * np.tanh(0.7 * noise)
-
-    def __call__(self, clock: Array) -> Array:
-        """Return where the movement is at these seconds, from one before the clip on."""
-        return np.interp(clock, self.times, self.heights)
+    It is a function of seconds, from one before the clip on.
+    """
+    frames = take.frames + int(FRAME_RATE)
+    noise = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
+    times, heights = np.arange(frames) / FRAME_RATE - 1.0, 0.5 + 0.5 * np.tanh(0.7 * noise)
+    return lambda clock: np.interp(clock, times, heights)
 
 
 def _raise_hand(person: Person, side: int, height: Array) -> None:
@@ -102,7 +99,7 @@ def _action(partner: int, kind: str, way: str) -> Action:
             persons = facing_pair(take, take.rng.uniform(1.3, 1.8))
         else:
             persons = (Person(take, take.subject),)
-        drive = _Drive(take)
+        drive = _drive(take)
         lead = int(take.rng.integers(2))
         late = take.rng.uniform(*(LATE if way == "in sequence" else REACTION))
         moved = drive(take.clock - late)
@@ -110,7 +107,7 @@ def _action(partner: int, kind: str, way: str) -> Action:
         moves = {pair[lead]: drive(take.clock), pair[1 - lead]: follow}
 
         def height(*limb: Any) -> Array:
-            return moves[limb] if limb in moves else _Drive(take)(take.clock)
+            return moves[limb] if limb in moves else _drive(take)(take.clock)
 
         for number, person in enumerate(persons):
             for side in (0, 1):
