@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from asgcn_dgl.data.dataset import Sample
+from asgcn_dgl.data.files import need
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonBatch
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ class Batch:
     unit: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        """Clips, B."""
         return len(self.names)
 
     @property
@@ -113,10 +113,12 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
     >>> tuple(batch.feat.shape), batch.mask, batch.num_bodies.tolist()
     ((75, 16, 3), None, [1, 2])
     """
-    if not samples:
-        raise ValueError("samples must hold at least one sample, got none")
-    _check_alike("coordinates (D)", [sample.feat.shape[3] for sample in samples])
-    _check_alike("future frames (T')", [sample.future.shape[1] for sample in samples])
+    need(samples, "samples must hold at least one sample, got none")
+    for what, sizes in (
+        ("coordinates (D)", {sample.feat.shape[3] for sample in samples}),
+        ("future frames (T')", {sample.future.shape[1] for sample in samples}),
+    ):
+        need(len(sizes) == 1, f"all samples of a batch need the same {what}, got {sorted(sizes)}")
     bodies = [present_bodies(sample) for sample in samples]
     counts = np.array([len(which) for which in bodies])
 
@@ -144,11 +146,10 @@ def collate(samples: Sequence[Sample], builder: GraphBuilder) -> Batch:
 def _unit(samples: Sequence[Sample], counts: np.ndarray) -> torch.Tensor | None:
     if all(sample.unit is None for sample in samples):
         return None
-    units = [
-        np.ones(s.future.shape[3], dtype=np.float32) if s.unit is None else s.unit for s in samples
-    ]
-    joints = np.array([sample.layout.num_joints for sample in samples], dtype=np.int64)
-    return torch.from_numpy(np.repeat(np.stack(units), counts * joints, axis=0))
+    ones = np.ones(samples[0].future.shape[3], dtype=np.float32)
+    units = [ones if sample.unit is None else sample.unit for sample in samples]
+    joints = counts * [sample.layout.num_joints for sample in samples]
+    return torch.from_numpy(np.repeat(np.stack(units), joints, axis=0))
 
 
 def present_bodies(sample: Sample) -> np.ndarray:
@@ -161,15 +162,9 @@ def _joints_first(arrays: list[np.ndarray]) -> torch.Tensor:
     """Join B arrays (M, T, V, ...) to a tensor (N, T, ...); short ones are followed by 0."""
     frames = max(array.shape[1] for array in arrays)
     joints = [array.shape[0] * array.shape[2] for array in arrays]
-    ends = np.cumsum(joints)
-    out = np.zeros((int(ends[-1]), frames, *arrays[0].shape[3:]), dtype=arrays[0].dtype)
-    for array, end, count in zip(arrays, ends, joints, strict=True):
+    out = np.zeros((sum(joints), frames, *arrays[0].shape[3:]), dtype=arrays[0].dtype)
+    for array, rows in zip(arrays, np.split(out, np.cumsum(joints)[:-1]), strict=True):
         bodies, length, per_body = array.shape[:3]
-        rows = out[end - count : end].reshape(bodies, per_body, *out.shape[1:])
-        rows[:, :, :length] = array.swapaxes(1, 2)  # (M, T, V, ...) to (M, V, T, ...)
+        view = rows.reshape(bodies, per_body, *out.shape[1:])
+        view[:, :, :length] = array.swapaxes(1, 2)  # (M, T, V, ...) to (M, V, T, ...)
     return torch.from_numpy(out)
-
-
-def _check_alike(what: str, numbers: list[int]) -> None:
-    if len(set(numbers)) > 1:
-        raise ValueError(f"all samples of a batch need the same {what}, got {sorted(set(numbers))}")

@@ -29,8 +29,8 @@ class RecordingName(NamedTuple):
 class Clip:
     """Bodies over time: M bodies, T frames, V joints, d coordinates.
 
-    Construction checks the structure (types, shapes, joint count); :meth:`check` checks the
-    content too and is called by the readers and by the dataset.
+    Construction checks the structure; :meth:`check` checks the content, for the readers and the
+    dataset.
 
     Parameters
     ----------
@@ -122,13 +122,14 @@ class Clip:
         # A number beyond float32 becomes infinite, which check() reports.
         with np.errstate(over="ignore", invalid="ignore"):
             pos = np.asarray(pos).astype(np.float32)
+        joints = pos.shape[2] if pos.ndim == 4 else 0
+        lacking = lacks_center(layout, joints)
         if mask is None:
-            joints = pos.shape[2] if pos.ndim == 4 else 0
-            known = joints == layout.num_joints or lacks_center(layout, joints)
+            known = joints == layout.num_joints or lacking
             mask = pos[..., -1] != 0 if scored or not known else seen_joints(pos, layout)
             mask &= ~np.isnan(pos).any(axis=-1)
         mask = np.asarray(mask, dtype=bool)
-        if lacks_center(layout, pos.shape[-2] if pos.ndim == 4 else 0):
+        if lacking and mask.shape == pos.shape[:-1]:
             pos, mask = _with_center(layout, pos, mask)
         if mask.shape == pos.shape[:-1] and not mask.all():  # another shape: see __post_init__
             pos = np.where(mask[..., None], pos, np.float32(0))
@@ -193,13 +194,13 @@ class Clip:
                 "all joints of all bodies are zero or missing; remove the file or list it among "
                 "the samples to drop"
             )
-        lowest = -1 if num_classes is None else 0
-        if self.label < lowest or (num_classes is not None and self.label >= num_classes):
+        if num_classes is None:
+            if self.label < -1:
+                raise self._error(f"label {self.label} is below -1 (unknown)")
+        elif not 0 <= self.label < num_classes:
             raise self._error(
-                f"label {self.label} is not one of 0..{(num_classes or 0) - 1}; give the data set "
-                "or the class list that the file belongs to"
-                if num_classes is not None
-                else f"label {self.label} is below -1 (unknown)"
+                f"label {self.label} is not one of 0..{num_classes - 1}; give the data set or the "
+                "class list that the file belongs to"
             )
         return self
 
@@ -243,8 +244,6 @@ def _with_center(
     layout: SkeletonLayout, pos: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add the center as the mean of its neighbors, missing where none of them is seen."""
-    if mask.shape != pos.shape[:-1]:
-        return pos, mask
     about = [a for a, b in layout.bones if b == layout.center]
     seen = mask[:, :, about]
     count = seen.sum(axis=2, keepdims=True)[..., None]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from asgcn_dgl.data.files import need
 from asgcn_dgl.skeleton import SkeletonLayout
 
 Floats = npt.NDArray[np.float64]
@@ -23,16 +23,14 @@ def _turned(leader: Floats) -> Floats:
 _MEAN = np.sqrt(2.0 / np.pi)  # of the absolute value of a standard normal number
 
 # Each maps standard normal coordinates (..., d) to others of mean 0 and variance 1.
-_MAPS: MappingProxyType[str, Callable[[Floats], Floats]] = MappingProxyType(
-    {
-        "plain": np.asarray,
-        "lagged": np.asarray,
-        "turned": _turned,
-        "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
-        "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
-        "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
-    }
-)
+_MAPS: dict[str, Callable[[Floats], Floats]] = {
+    "plain": np.asarray,
+    "lagged": np.asarray,
+    "turned": _turned,
+    "square": lambda leader: (leader**2 - 1.0) / np.sqrt(2.0),
+    "absolute": lambda leader: (np.abs(leader) - _MEAN) / np.sqrt(1.0 - 2.0 / np.pi),
+    "product": lambda leader: leader * np.roll(leader, 1, axis=-1),
+}
 COUPLINGS = tuple(_MAPS)
 
 
@@ -106,27 +104,22 @@ def coupled_motion(
     ((4, 6, 50, 3), [2, 2, 2, 2])
     """
     size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
-    counts = {
-        **{"num_clips": num_clips, "joints": size, "num_frames": num_frames},
-        **{"num_dims": num_dims, "max_lag": max_lag},
-    }
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
-    if not 0 <= num_links <= size // 2:
-        raise ValueError(
-            f"num_links must be between 0 and half of the {size} joints, got {num_links!r}"
-        )
-    unknown = [name for name in couplings if name not in COUPLINGS]
-    if unknown or not couplings:
-        raise ValueError(f"couplings must be some of {COUPLINGS}, got {tuple(couplings)!r}")
-    if num_dims < 2 and "product" in couplings:
-        raise ValueError(f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
-    if not smoothness > 0 or not amplitude > 0 or not noise >= 0:
-        raise ValueError(
-            "smoothness and amplitude must be positive and noise at least 0, got "
-            f"{smoothness!r}, {amplitude!r} and {noise!r}"
-        )
+    fits, known = 0 <= num_links <= size // 2, {*couplings} <= {*COUPLINGS} and len(couplings) > 0
+    for name, value, good, limits in (
+        ("num_clips", num_clips, num_clips >= 1, "at least 1"),
+        ("joints", size, size >= 1, "at least 1"),
+        ("num_frames", num_frames, num_frames >= 1, "at least 1"),
+        ("num_dims", num_dims, num_dims >= 1, "at least 1"),
+        ("max_lag", max_lag, max_lag >= 1, "at least 1"),
+        ("num_links", num_links, fits, f"between 0 and half of the {size} joints"),
+        ("couplings", tuple(couplings), known, f"some of {COUPLINGS}"),
+        ("smoothness", smoothness, smoothness > 0, "above 0"),
+        ("amplitude", amplitude, amplitude > 0, "above 0"),
+        ("noise", noise, noise >= 0, "at least 0"),
+    ):
+        need(good, f"{name} must be {limits}, got {value!r}")
+    flat = "product" in couplings and num_dims < 2
+    need(not flat, f"num_dims must be at least 2 for the coupling 'product', got {num_dims}")
     # Joints in a random order: leader, follower, leader, follower, ... and then the unpaired.
     order = rng.permuted(np.tile(np.arange(size), (num_clips, 1)), axis=1)
     free = smooth_noise((num_clips, size, num_frames + max_lag, num_dims), smoothness, rng)
@@ -153,18 +146,14 @@ def coupled_motion(
 
 def smooth_noise(shape: tuple[int, ...], smoothness: float, rng: np.random.Generator) -> Floats:
     """Return stationary standard normal noise (..., T, d), twice leakily integrated over T."""
+    from scipy.signal import lfilter  # here: it is slow to import
+
     keep = np.exp(-1.0 / smoothness)
     burn_in = int(np.ceil(12 * smoothness))
-    frames = shape[-2]
-    white = rng.standard_normal((*shape[:-2], burn_in + frames, shape[-1]))
-    first, second = np.zeros_like(white[..., 0, :]), np.zeros_like(white[..., 0, :])
-    out = np.empty(shape)
-    for frame in range(burn_in + frames):
-        first = keep * first + white[..., frame, :]
-        second = keep * second + first
-        if frame >= burn_in:
-            out[..., frame - burn_in, :] = second
-    return out * np.sqrt((1.0 - keep**2) ** 3 / (1.0 + keep**2))
+    out = rng.standard_normal((*shape[:-2], burn_in + shape[-2], shape[-1]))
+    for _ in range(2):
+        out = lfilter([1.0], [1.0, -keep], out, axis=-2)
+    return out[..., burn_in:, :] * np.sqrt((1.0 - keep**2) ** 3 / (1.0 + keep**2))
 
 
 def _follow(
@@ -179,9 +168,8 @@ def _follow(
     out = np.empty((len(leader), frames, leader.shape[2]))
     for number, name in enumerate(couplings):
         chosen = np.flatnonzero(kind == number)
-        shortest = min(2, max_lag) if name == "lagged" else 1
-        longest = max_lag if name == "lagged" else 1
-        lag = rng.integers(shortest, longest + 1, size=len(chosen))
+        lags = (min(2, max_lag), max_lag) if name == "lagged" else (1, 1)
+        lag = rng.integers(*lags, size=len(chosen), endpoint=True)
         frame = max_lag - lag[:, None] + np.arange(frames)
         out[chosen] = _MAPS[name](leader[chosen[:, None], frame])
     return out

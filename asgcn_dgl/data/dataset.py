@@ -14,9 +14,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.reader import ClipList, Reader, Subset, progress_bar
-from asgcn_dgl.data.samples import STREAMS, HandleMissing, last_pose, make_sampler, observe
-from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform
+from asgcn_dgl.data.samples import STREAMS, HandleMissing, observe
+from asgcn_dgl.data.transforms import Compose, FitBox, RandomFlip, Transform, frame_sampler
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -72,10 +73,10 @@ class Sample:
 class SkeletonDataset(Dataset[Sample]):
     """Samples of the recordings of a reader, or of clips.
 
-    ``dataset[index]`` is the sample of a recording in pass 0. ``dataset[number, index]`` is that of
-    pass ``number``, with another random generator, made from (seed, pass, index): results depend
-    neither on the number of workers nor on where a training was resumed.
-    :class:`~asgcn_dgl.data.sampling.EpochSampler` yields such pairs.
+    ``dataset[index]`` is the sample of a recording in pass 0, ``dataset[number, index]`` that of
+    pass ``number``. Each has a random generator of its own, made from (seed, pass, index): results
+    depend neither on the number of workers nor on where a training was resumed.
+    :class:`~asgcn_dgl.data.EpochSampler` yields such pairs.
 
     Parameters
     ----------
@@ -91,14 +92,12 @@ class SkeletonDataset(Dataset[Sample]):
     num_frames
         T, frames of a sample; None keeps each clip's own length.
     sampling
-        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a
-        transform of your own.
+        How T frames are made, see :func:`~asgcn_dgl.data.frame_sampler`; or a transform.
     transform
         Alignment and augmentation, applied to all frames, the future among them.
     missing
-        What becomes of joints that were not seen, one of
-        ``MISSING``; or a transform of your own. It sees the observed
-        frames only.
+        What becomes of joints that were not seen, one of ``MISSING``; or a transform. It sees the
+        observed frames only.
     stream
         One of ``STREAMS``.
     mode
@@ -118,8 +117,7 @@ class SkeletonDataset(Dataset[Sample]):
         Choices of frames of a clip when not training: those of pass e are choice e modulo
         ``num_clips``, spread evenly. A clip's scores can then be averaged over all of them.
     mirrored
-        When not training, further ``num_clips`` passes show each clip mirrored, left and right
-        joints exchanged.
+        When not training, further ``num_clips`` passes show each clip mirrored.
     num_classes
         K; if given, clips without a label in 0..K-1 are refused.
 
@@ -164,22 +162,18 @@ class SkeletonDataset(Dataset[Sample]):
         mirrored: bool = False,
         num_classes: int | None = None,
     ) -> None:
-        for name, value, known in (("stream", stream, STREAMS), ("mode", mode, MODES)):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        if future_frames < 0:
-            raise ValueError(f"future_frames must be at least 0, got {future_frames}")
-        if num_clips < 1:
-            raise ValueError(f"num_clips must be at least 1, got {num_clips}")
-        if not 0 <= future_share <= 1:
-            raise ValueError(f"future_share must be within 0..1, got {future_share}")
-        if num_frames is not None and num_frames < 1:
-            raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
+        check_choice("stream", stream, STREAMS)
+        check_choice("mode", mode, MODES)
+        need(future_frames >= 0, f"future_frames must be at least 0, got {future_frames}")
+        need(num_clips >= 1, f"num_clips must be at least 1, got {num_clips}")
+        need(0 <= future_share <= 1, f"future_share must be within 0..1, got {future_share}")
+        good = num_frames is None or num_frames >= 1
+        need(good, f"num_frames must be at least 1 or None, got {num_frames}")
         self.transform = transform
-        steps = transform.transforms if isinstance(transform, Compose) else (transform,)
+        steps = list(transform.transforms) if isinstance(transform, Compose) else [transform]
         last = steps[-1] if steps else None  # a Compose may be of nothing
         self._box = last if isinstance(last, FitBox) else None  # fitted to what is observed
-        self._move = transform if self._box is None else Compose(*steps[:-1])
+        self._move = Compose(*filter(None, steps[: -1 if self._box else None]))
         self.stream = stream
         self.mode = mode
         self.future_frames = future_frames
@@ -193,7 +187,7 @@ class SkeletonDataset(Dataset[Sample]):
         self.missing = HandleMissing(missing) if isinstance(missing, str) else missing
         places = [(choice + 0.5) / num_clips for choice in range(num_clips)]
         self._samplers = {
-            observed: [make_sampler(sampling, num_frames, training, observed, at) for at in places]
+            observed: [frame_sampler(sampling, num_frames, training, observed, at) for at in places]
             for observed in (False, True)
         }
         self.reader = data if isinstance(data, Reader) else ClipList.of(data)
@@ -204,14 +198,12 @@ class SkeletonDataset(Dataset[Sample]):
         self._clips: list[Clip] | None = None
         if cache:
             every = progress_bar(range(len(self.reader)), progress)
-            self._clips = [self._load(index) for index in every]
+            self._clips = [self.clip(index) for index in every]
 
     def __len__(self) -> int:
-        """Clips, n."""
         return len(self.reader)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Samples of pass 0, in order."""
         return (self[index] for index in range(len(self)))
 
     @property
@@ -221,7 +213,9 @@ class SkeletonDataset(Dataset[Sample]):
 
     def clip(self, index: int) -> Clip:
         """Return clip ``index`` as read, without leading and trailing empty frames."""
-        return self._load(index) if self._clips is None else self._clips[index]
+        if self._clips is not None:
+            return self._clips[index]
+        return self.reader.read(index).check(self.num_classes).trimmed()
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
@@ -229,54 +223,41 @@ class SkeletonDataset(Dataset[Sample]):
         return np.array([self.clip(index).num_frames for index in range(len(self))])
 
     def __getitem__(self, index: int | tuple[int, int]) -> Sample:
-        """Sample of a clip by its number, or by the numbers of a pass and the clip."""
         epoch, index = index if isinstance(index, tuple) else (0, int(index))
         if not 0 <= index < len(self) or epoch < 0:
             raise IndexError(f"clip {index} of {len(self)} in pass {epoch}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        clip = self._moved(self.clip(index), rng)
+        clip = self._move(self.clip(index), rng)
         if self.mirrored and not self.training and epoch // self.num_clips % 2:
             clip = RandomFlip(1.0)(clip, rng)
         # Drawn for every clip, so that a clip's frames do not depend on the lengths of others.
         drawn = self.mode == "mixed" and rng.random() < self.future_share
         observed = self._long_enough(clip) and (drawn or self.mode == "observed")
         clip, past, unit = self._boxed(clip, observed)
-        last, known = last_pose(past)
+        choose = self._samplers[observed][epoch % self.num_clips]
+        seen = observe(past, self.missing, self.stream, choose, rng, self.past_frames)
+        known = past.mask.any(axis=1, keepdims=True)
         steps = self.future_frames
         shape = (clip.num_bodies, steps, clip.layout.num_joints)
         future = np.zeros((*shape, clip.num_dims), dtype=np.float32)
         future_mask = np.zeros(shape, dtype=bool)
         if observed and steps:
-            future_mask = clip.mask[:, -steps:] & known[:, None]
+            future_mask = clip.mask[:, -steps:] & known
             future = np.where(future_mask[..., None], clip.pos[:, -steps:], np.float32(0))
             if clip.scored:
-                future[..., -1] = np.where(future_mask, last[:, None, :, -1], 0)
-        choose = self._samplers[observed][epoch % self.num_clips]
-        seen = observe(past, self.missing, self.stream, choose, rng, self.past_frames)
+                future[..., -1] = np.where(future_mask, seen.last[:, None, :, -1], 0)
+        recent = seen.recent if self.past_frames else None
         return Sample(
-            feat=seen.feat,
-            mask=seen.mask,
-            last=seen.last,
-            future=future,
-            future_mask=future_mask,
-            label=clip.label,
-            layout=clip.layout,
-            name=clip.name,
-            index=index,
-            recent=seen.recent if self.past_frames else None,
-            unit=None if unit is None else unit.astype(np.float32),
+            *seen[:3], future, future_mask, clip.label, clip.layout, clip.name, index, recent, unit
         )
 
     def aligned(self, index: int) -> Clip:
         """Return clip ``index`` whole, as it lies in its sample, without augmentation."""
-        clip = self._moved(self.clip(index), np.random.default_rng(0))
+        clip = self._move(self.clip(index), np.random.default_rng(0))
         return self._boxed(clip, self.mode == "observed" and self._long_enough(clip))[0]
 
     def _long_enough(self, clip: Clip) -> bool:
         return clip.num_frames >= self.future_frames + 2
-
-    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        return clip if self._move is None else self._move(clip, rng)
 
     def _boxed(self, clip: Clip, observed: bool) -> tuple[Clip, Clip, np.ndarray | None]:
         """Return the clip and its observed part in the box, if there is one, and its unit."""
@@ -284,8 +265,5 @@ class SkeletonDataset(Dataset[Sample]):
         if self._box is None:
             return clip, past, None
         clip, places = self._box.fitted(clip, past)  # what follows must not show in it
-        past = clip.frames(slice(0, past.num_frames)) if observed else clip
-        return clip, past, np.append(places, np.ones(clip.num_dims - len(places)))
-
-    def _load(self, index: int) -> Clip:
-        return self.reader.read(index).check(self.num_classes).trimmed()
+        unit = np.append(places, np.ones(clip.num_dims - len(places))).astype(np.float32)
+        return clip, clip.frames(slice(0, past.num_frames)), unit

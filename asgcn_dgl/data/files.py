@@ -23,11 +23,10 @@ _AGAIN = "the file is truncated or damaged, copy it again from its source"
 def check_size(path: str | Path, limit: int = MAX_BYTES) -> os.stat_result:
     """Refuse a file of more than ``limit`` bytes; return its size and time."""
     found = plain_file(path)
-    size = found.st_size
-    if size > limit:
+    if found.st_size > limit:
         raise InputError(
-            f"{path}: {size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at once; "
-            "split the file"
+            f"{path}: {found.st_size / 1e6:.0f} MB where at most {limit / 1e6:.0f} MB are read at "
+            "once; split the file"
         )
     return found
 
@@ -67,9 +66,9 @@ def find_files(root: str | Path, pattern: str, what: str) -> list[Path]:
 
 
 def is_recording(path: Path) -> bool:
-    """Tell whether what a pattern found may be a recording.
+    """Tell whether what a pattern found may be a recording: no folder, and no ``._NAME`` of macOS.
 
-    Folders and macOS's ``._NAME`` are not. A dead link is: reading it reports the error.
+    A dead link may be: reading it reports the error.
     """
     return not path.name.startswith("._") and not path.is_dir()
 
@@ -117,6 +116,12 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
+def need(good: object, text: str) -> None:
+    """Refuse an option with a ValueError where it is not ``good``."""
+    if not good:
+        raise ValueError(text)
+
+
 def check_step(step: object) -> None:
     """Refuse an option ``step`` that is no whole number from 1."""
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
@@ -141,10 +146,7 @@ def read_lines(path: str | Path, encoding: str = "") -> list[str]:
 
 
 def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
-    """Return the text of a file: UTF-8, or UTF-16 where it begins so; else in ``encoding``.
-
-    InputError names the line of what is no such text.
-    """
+    """Return the text of a file: UTF-8, or UTF-16 where it begins so; else in ``encoding``."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -153,8 +155,8 @@ def decoded(path: str | Path, data: bytes, encoding: str = "") -> str:
             return data.decode(encoding, "replace")
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path}, line {line}: not plain text; save it as UTF-8, or copy the file again from "
-            "its source"
+            f"{path}, line {line}: not plain text; save it as UTF-8, or copy it again from its "
+            "source"
         ) from error
 
 
@@ -184,26 +186,24 @@ def read_numbers(
         values = np.loadtxt(lines, delimiter=delimiter or None, comments=None, ndmin=2)
     except ValueError:
         values = np.empty((0, 0))
-    if values.shape != (len(lines), columns) or not np.isfinite(values).all():
-        raise _fault(path, lines, columns, first, delimiter)
-    return values
-
-
-def _fault(
-    path: str | Path, lines: Sequence[str], columns: int, first: int, delimiter: str
-) -> InputError:
-    """Return the error that names the first line that is not ``columns`` finite numbers."""
+    if values.shape == (len(lines), columns) and np.isfinite(values).all():
+        return values
     for number, line in enumerate(lines, start=first):
         fields = line.split(delimiter or None)
+        bad = [n for n, text in enumerate(fields) if not _is_finite(text)]
         if len(fields) != columns:
             found = f"{len(fields)} numbers instead of {columns}"
-            return InputError(f"{path}, line {number}: {found}; {_AGAIN}")
-        for place, text in enumerate(fields, start=1):
-            try:
-                finite = np.isfinite(float(text))
-            except ValueError:
-                finite = False
-            if not finite:
-                found = f"{text.strip()[:40]!r} in column {place} is not a finite number"
-                return InputError(f"{path}, line {number}: {found}; {_AGAIN}")
-    return InputError(f"{path}: its numbers cannot be read; {_AGAIN}")
+        elif bad:
+            text = fields[bad[0]].strip()[:40]
+            found = f"{text!r} in column {bad[0] + 1} is not a finite number"
+        else:
+            continue
+        raise InputError(f"{path}, line {number}: {found}; {_AGAIN}")
+    raise InputError(f"{path}: its numbers cannot be read; {_AGAIN}")
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

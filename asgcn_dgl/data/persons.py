@@ -6,12 +6,13 @@ and sees onlookers. Each step here is a transform ``(clip, rng) -> clip`` that d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import check_choice, need
 
 
 def energy(pos: np.ndarray, mask: np.ndarray) -> float:
@@ -20,33 +21,19 @@ def energy(pos: np.ndarray, mask: np.ndarray) -> float:
     Taken over all joints and frames where the mask (T, V) is True, as the published preparations of
     NTU RGB+D do; furniture that the sensor took for bodies hardly moves.
     """
-    if not mask.any():
-        return 0.0
-    seen = pos.reshape(-1, pos.shape[-1]) if mask.all() else pos[mask]
-    return float(seen.std(axis=0, dtype=np.float64).sum())
+    return float(pos[mask].std(axis=0, dtype=np.float64).sum()) if mask.any() else 0.0
 
 
 def _energies(clip: Clip) -> np.ndarray:
     return np.array([energy(*body) for body in zip(clip.places, clip.mask, strict=True)])
 
 
-def _confidences(clip: Clip) -> np.ndarray:
-    scores = clip.scores
-    return (clip.mask if scores is None else scores).mean(axis=(1, 2), dtype=np.float64)
-
-
 def _tracked(clip: Clip) -> np.ndarray:
-    return clip.mask.any(axis=2).sum(axis=1).astype(np.float64)
+    return clip.mask.any(axis=2).sum(axis=1)
 
-
-_RANKINGS: Mapping[str, Callable[[Clip], np.ndarray]] = {
-    "energy": _energies,
-    "confidence": _confidences,
-    "tracking": _tracked,
-}
 
 #: Rules by which bodies are ranked, see :func:`rank_bodies`.
-BODY_RULES = tuple(_RANKINGS)
+BODY_RULES = ("energy", "confidence", "tracking")
 
 
 def rank_bodies(clip: Clip, rule: str = "energy") -> np.ndarray:
@@ -57,31 +44,37 @@ def rank_bodies(clip: Clip, rule: str = "energy") -> np.ndarray:
     without scores the share of joints seen. ``"tracking"``: those seen in most frames, among equals
     those that move most.
     """
-    if rule not in BODY_RULES:
-        raise ValueError(f"rule must be one of {', '.join(BODY_RULES)}, got {rule!r}")
+    check_choice("rule", rule, BODY_RULES)
     seen = np.flatnonzero(clip.mask.any(axis=(1, 2)))
     if len(seen) < 2:
         return seen
     clip = _pick(clip, seen)
-    second = _energies(clip) if rule == "tracking" else np.zeros(len(seen))
-    return seen[np.lexsort((-second, -_RANKINGS[rule](clip)))]
+    if rule == "confidence":
+        scores = clip.mask if clip.scores is None else clip.scores
+        keys = [-scores.mean(axis=(1, 2), dtype=np.float64)]
+    else:
+        keys = [-_energies(clip)]
+        if rule == "tracking":
+            keys.append(-_tracked(clip))
+    return seen[np.lexsort(keys)]
 
 
 @dataclass(frozen=True)
 class SelectBodies:
-    """Keep the best ``max_bodies`` bodies (None: all) by a rule of :func:`rank_bodies`."""
+    """Keep the best ``max_bodies`` bodies (None: all) by a rule of :func:`rank_bodies`.
+
+    A clip in which nothing is seen keeps its first body.
+    """
 
     max_bodies: int | None = 2
     rule: str = "energy"
 
     def __post_init__(self) -> None:
-        if self.max_bodies is not None and self.max_bodies < 1:
-            raise ValueError(f"max_bodies must be at least 1, got {self.max_bodies}")
-        if self.rule not in BODY_RULES:
-            raise ValueError(f"rule must be one of {', '.join(BODY_RULES)}, got {self.rule!r}")
+        good = self.max_bodies is None or self.max_bodies >= 1
+        need(good, f"max_bodies must be at least 1, got {self.max_bodies}")
+        check_choice("rule", self.rule, BODY_RULES)
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply; a clip in which nothing is seen keeps its first body."""
         if clip.num_bodies == 1:
             return clip
         ranked = rank_bodies(clip, self.rule)
@@ -133,11 +126,10 @@ class DropNoise:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         for rule in self.rules:
-            if rule not in NOISE_RULES:
-                raise ValueError(f"rules must be of {', '.join(NOISE_RULES)}, got {rule!r}")
+            known = ", ".join(NOISE_RULES)
+            need(rule in NOISE_RULES, f"rules must be of {known}, got {rule!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         for rule in NOISE_RULES:
             if rule in self.rules and clip.num_bodies > 1:
                 good = getattr(self, f"_{rule}")(clip)
@@ -190,13 +182,11 @@ class JoinTracks:
     max_jump: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.max_gap < 0 or not self.max_jump >= 0:
-            raise ValueError(
-                f"max_gap and max_jump must be at least 0, got {self.max_gap} and {self.max_jump}"
-            )
+        good = self.max_gap >= 0 and self.max_jump >= 0
+        got = f"{self.max_gap} and {self.max_jump}"
+        need(good, f"max_gap and max_jump must be at least 0, got {got}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         there: np.ndarray = np.asarray(clip.mask.any(axis=2))  # (M, T)
         if clip.num_bodies == 1 or there.all():
             return clip

@@ -1,9 +1,9 @@
 """Make a store of a reader: in parallel, resumable, whole or not at all.
 
-The store grows in a folder of another name beside it (``.NAME.part``), shard by shard; a shard is
-done when its list ``shard-00000.json`` is there. What is done is kept when the work is interrupted
-and used when it is begun again. When all shards are done the folder takes the store's name, by an
-exchange with the folder of that name if there is one: at any moment it is the old store or the new.
+The store grows in a folder beside it (``.NAME.part``), shard by shard; a shard is done when its
+list ``shard-00000.json`` is there, and is used when an interrupted work is begun again. Then the
+folder takes the store's name, by an exchange if there is one of that name: it is always the old
+store or the new.
 """
 
 from __future__ import annotations
@@ -17,18 +17,33 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
 from asgcn_dgl.data.reader import Reader, kind_of_error, numbered_classes
-from asgcn_dgl.data.store import INDEX, KIND, NAMES, VERSION, StoreFiles, open_store, sha256
+from asgcn_dgl.data.store import (
+    DROPPED_FILE,
+    HEADER_FILE,
+    INDEX,
+    INDEX_FILE,
+    KIND,
+    NAMES,
+    NAMES_FILE,
+    SPLITS_FILE,
+    VERSION,
+    is_store,
+    open_store,
+    sha256,
+    shard_file,
+)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, locked, write_json
+from asgcn_dgl.schema import read_json
 from asgcn_dgl.workers import pool_of, submit
 
 #: What an unfinished store is made of; there until the store is whole.
@@ -54,15 +69,15 @@ class Summary:
     megabytes: float
 
     def __str__(self) -> str:
-        """Say it in lines for people."""
         lines = [
             f"{self.read} recordings, {self.bodies} bodies, {self.frames} frames, "
             f"{self.megabytes:.1f} MB; {len(self.dropped)} dropped"
         ]
-        reasons = Counter(kind_of_error(reason) for _, reason in self.dropped)
-        for kind, count in reasons.most_common(10):
-            reason = next(each for _, each in self.dropped if kind_of_error(each) == kind)
-            lines.append(f"  dropped {count}, such as {reason}")
+        alike: dict[str, list[str]] = {}
+        for _, reason in self.dropped:
+            alike.setdefault(kind_of_error(reason), []).append(reason)
+        for reasons in sorted(alike.values(), key=len, reverse=True)[:10]:
+            lines.append(f"  dropped {len(reasons)}, such as {reasons[0]}")
         lost = len(self.dropped) / (len(self.dropped) + self.read)
         if lost > MANY_LOST:
             lines.append(
@@ -113,7 +128,7 @@ def prepare(
         _clear(out)
         _check_place(out, overwrite)
         _begin(part, reader, shard)
-        missing = {n: each for n, each in shards.items() if not _list_file(part, n).is_file()}
+        missing = {n: s for n, s in shards.items() if not shard_file(part, n, "json").is_file()}
         finished = len(reader) - sum(map(len, missing.values()))
         if progress is not None:
             progress(finished, len(reader))
@@ -131,11 +146,9 @@ def _beside(out: Path, what: str) -> Path:
 
 
 def _check_place(out: Path, overwrite: bool) -> None:
-    if not out.exists():
-        return
-    if not StoreFiles(out).header.is_file():
+    if out.exists() and not is_store(out):
         raise InputError(f"{out}: exists and is no store; give another folder")
-    if not overwrite:
+    if out.exists() and not overwrite:
         raise InputError(f"{out}: exists; give another folder, or --overwrite to replace it")
 
 
@@ -164,33 +177,19 @@ def _clear(out: Path) -> None:
 
 def _begin(part: Path, reader: Reader, shard: int) -> None:
     """Make the folder, or continue in it if it was begun with the same recordings."""
-    plan = {"version": VERSION, "shard": shard, "source": _fingerprint(reader)}
+    # kind, skeleton and names of the recordings, and the files' sizes and times
+    facts = (type(reader).__name__, reader.layout.to_dict(), reader.names, reader.stamp())
+    source = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    plan = {"version": VERSION, "shard": shard, "source": source}
     file = part / PLAN
     if file.is_file():
-        try:
-            same = json.loads(file.read_text(encoding="utf-8")) == plan
-        except (ValueError, RecursionError):
-            same = False
-        if same:
-            return
+        with suppress(ValueError):
+            if json.loads(file.read_bytes()) == plan:
+                return
     if part.exists():
         shutil.rmtree(part)  # of other recordings, or of another version
     part.mkdir(parents=True)
     write_json(file, plan)
-
-
-def _fingerprint(reader: Reader) -> str:
-    """Return a hash of kind, names and layout, and of the files' sizes and times."""
-    digest = hashlib.sha256(type(reader).__name__.encode())
-    digest.update(json.dumps(reader.layout.to_dict(), sort_keys=True).encode())
-    for name in reader.names:
-        digest.update(name.encode(**NAMES) + b"\n")
-    digest.update(json.dumps(reader.stamp(), sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _list_file(part: Path, number: int) -> Path:
-    return part / f"shard-{number:05d}.json"
 
 
 def _work(
@@ -227,15 +226,14 @@ def _make_mine(part: Path, number: int, places: range, strict: bool) -> int:
 
 def _make_shard(reader: Reader, part: Path, number: int, places: range, strict: bool) -> int:
     """Read the recordings of a shard and write its three files, the list last."""
-    rows: list[tuple[int | float, ...]] = []
-    names: list[str] = []
-    dropped: list[tuple[str, str]] = []
+    rows: list[Any] = []
+    names: list[Any] = []
+    dropped: list[Any] = []
     dims: set[tuple[int, bool]] = set()
-    files = StoreFiles(part)
     floats = octets = 0
     with (
-        atomic_path(files.shard(number, "pos")) as pos_path,
-        atomic_path(files.shard(number, "mask")) as mask_path,
+        atomic_path(shard_file(part, number, "pos")) as pos_path,
+        atomic_path(shard_file(part, number, "mask")) as mask_path,
         pos_path.open("wb") as pos_file,
         mask_path.open("wb") as mask_file,
     ):
@@ -251,24 +249,26 @@ def _make_shard(reader: Reader, part: Path, number: int, places: range, strict: 
             pos_file.write(np.ascontiguousarray(clip.pos, dtype="<f4").tobytes())
             mask_file.write(bits.tobytes())
             known = (int(clip.meta.get(name, -1)) for name in RecordingName._fields)
-            place = (number, floats, octets)
             size = (clip.num_bodies, clip.num_frames)
-            rows.append((*place, *size, clip.label, *known, _rate(clip)))
+            rate = float(clip.meta.get("fps", 0))
+            rate = rate if 0 < rate < MAX_RATE else 0.0
+            rows.append((number, floats, octets, *size, clip.label, *known, rate))
             names.append(reader.names[index])
             dims.add((clip.num_dims, clip.scored))
             floats += clip.pos.size
             octets += bits.size
-    write_json(
-        _list_file(part, number),
-        {"rows": rows, "names": names, "dropped": dropped, "dims": sorted(dims)},
-    )
+    found = _List(rows=rows, names=names, dropped=dropped, dims=sorted(dims))
+    write_json(shard_file(part, number, "json"), found)
     return number
 
 
-def _rate(clip: Clip) -> float:
-    """Return the frames a second, 0 where they are not known or not possible."""
-    rate = float(clip.meta.get("fps", 0))
-    return rate if 0 < rate < MAX_RATE else 0.0
+class _List(TypedDict):
+    """What is in a shard, and what was dropped from it; ``dims`` are coordinates and scored."""
+
+    rows: list[Any]
+    names: list[Any]
+    dropped: list[Any]
+    dims: list[Any]
 
 
 def _usable(reader: Reader, index: int) -> Clip:
@@ -279,23 +279,10 @@ def _usable(reader: Reader, index: int) -> Clip:
     return clip.check(len(reader.class_names)) if known else clip
 
 
-def _read_list(part: Path, number: int) -> dict[str, Any]:
-    file = _list_file(part, number)
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        # A shard that has lost what is in its list, in a crash of the machine for example.
-        if not all(len(found[name]) >= 0 for name in ("rows", "names", "dropped", "dims")):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{file}: the list of a shard is damaged; remove {part} and begin again"
-        ) from error
-    return found
-
-
 def _finish(part: Path, reader: Reader, shards: int) -> Summary:
     """Write what is common to all shards, the header last."""
-    lists = [_read_list(part, number) for number in range(shards)]
+    remedy = f"the list of a shard is damaged; remove {part} and begin again"
+    lists = [read_json(shard_file(part, n, "json"), _List, remedy) for n in range(shards)]
     rows = [tuple(row) for each in lists for row in each["rows"]]
     names = [name for each in lists for name in each["names"]]
     dropped = tuple((name, reason) for each in lists for name, reason in each["dropped"])
@@ -310,20 +297,20 @@ def _finish(part: Path, reader: Reader, shards: int) -> Summary:
             + " and ".join(f"{n} coordinates{', a score' * scored}" for n, scored in dims)
             + " cannot share a store; prepare each separately"
         )
-    files, table = StoreFiles(part), np.array(rows, dtype=INDEX)
-    with atomic_path(files.index) as path:
+    table = np.array(rows, dtype=INDEX)
+    with atomic_path(part / INDEX_FILE) as path:
         np.save(path, table, allow_pickle=False)
-    with atomic_path(files.names) as path:
+    with atomic_path(part / NAMES_FILE) as path:
         # names of files may be no text
         path.write_bytes("".join(f"{name}\n" for name in names).encode(**NAMES))
-    with atomic_path(files.splits) as path:
+    with atomic_path(part / SPLITS_FILE) as path:
         np.save(path, _parts(reader, names), allow_pickle=False)
-    write_json(files.dropped, [list(each) for each in dropped])
+    write_json(part / DROPPED_FILE, [list(each) for each in dropped])
     class_names = reader.class_names or numbered_classes(table["label"].tolist())
-    kept = [files.index, files.names, files.splits, files.dropped]
-    kept += [files.shard(n, what) for n in range(len(lists)) for what in ("pos", "mask")]
+    kept = [part / name for name in (INDEX_FILE, NAMES_FILE, SPLITS_FILE, DROPPED_FILE)]
+    kept += [shard_file(part, n, what) for n in range(len(lists)) for what in ("pos", "mask")]
     write_json(
-        files.header,
+        part / HEADER_FILE,
         {
             "kind": KIND,
             "version": VERSION,

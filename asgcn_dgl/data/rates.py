@@ -29,7 +29,6 @@ class AtRate:
     rate: float
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         own = rate_of(clip)
         if not own or abs(own - self.rate) < 1e-3:
             return clip
@@ -48,12 +47,11 @@ class Resampled(Derived):
     @classmethod
     def of(cls, whole: Reader, rate: float) -> Resampled:
         """Bring the recordings of a reader to a rate, see :class:`AtRate`."""
-        numbers = tuple(map(whole.recording, range(len(whole))))
-        return cls._of(whole, numbers=numbers, rate=rate)
+        return cls._of(whole, range(len(whole)), rate=rate)
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
-        return AtRate(self.rate)(self.whole.read(index))
+        return AtRate(self.rate)(super().read(index))
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
@@ -61,13 +59,7 @@ class Resampled(Derived):
 
 
 def doubt_rates(rates: Iterable[float]) -> str:
-    """Return a warning where recordings have several frame rates (0: not known), else ''.
-
-    Examples
-    --------
-    >>> doubt_rates([25, 25]), doubt_rates([25, 50, 50])[:60]
-    ('', 'frames a second differ (25: 1, 50: 2 recordings), so that st')
-    """
+    """Return a warning where recordings have several frame rates (0: not known), else ''."""
     found = Counter(rates)
     known = sorted(rate for rate in found if rate)
     if len(known) < 2 and not (known and found[0]):

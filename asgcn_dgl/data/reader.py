@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip, RecordingName
+from asgcn_dgl.data.files import check_choice
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -51,19 +52,15 @@ class Split:
         >>> Split.of(["train", "", "test", "train"])
         Split(train=(0, 3), test=(2,))
         """
-        listed = list(parts)
-        train, test = (
-            tuple(number for number, part in enumerate(listed) if part == wanted)
-            for wanted in ("train", "test")
-        )
-        return cls(train, test)
+        numbered = list(enumerate(parts))
+        wanted = ("train", "test")
+        return cls(*(tuple(n for n, part in numbered if part == which) for which in wanted))
 
     @classmethod
     def of_names(cls, names: Sequence[str], train: Iterable[str], test: Iterable[str]) -> Split:
         """Make a split of lists of names; names that are not among ``names`` are ignored."""
         number = {name: place for place, name in enumerate(names)}
-        parts = ([number[name] for name in part if name in number] for part in (train, test))
-        return cls(*(tuple(sorted(part)) for part in parts))
+        return cls(*(tuple(sorted(number[n] for n in p if n in number)) for p in (train, test)))
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,16 @@ class Origin:
     @classmethod
     def from_dict(cls, values: Any) -> Origin:
         """Make one of what :meth:`to_dict` returned; ValueError for anything else."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("format"), str):
-            raise ValueError("no format by name")
-        options = values.get("options")
-        if not isinstance(options, Mapping):
-            raise ValueError(f"no options of the format {values['format'][:40]!r}")
-        return cls(values["format"], dict(options))
+        match values:
+            case {"format": str(name), "options": Mapping() as options}:
+                return cls(name, dict(options))
+            case {"format": str(name)}:
+                raise ValueError(f"no options of the format {name[:40]!r}")
+        raise ValueError("no format by name")
 
     def in_short(self, defaults: Mapping[str, Any]) -> str:
         """Return format, and the options that are not the defaults, as text."""
-        usual = {name: _plain(value) for name, value in defaults.items()}
+        usual = Origin.of(self.format, **defaults).options
         given = {n: value for n, value in self.options.items() if value != usual.get(n)}
         return str(Origin(self.format, given))
 
@@ -105,7 +102,6 @@ class Origin:
         return {"format": self.format, "options": dict(self.options)}
 
     def __str__(self) -> str:
-        """Return format and options as text."""
         given = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.format} with {given}" if given else self.format
 
@@ -161,11 +157,9 @@ class Reader(ABC):
         """Read recording ``index``; InputError names file, place and remedy if it is unusable."""
 
     def __len__(self) -> int:
-        """Count the recordings."""
         return len(self.names)
 
     def __iter__(self) -> Iterator[Clip]:
-        """Read all recordings in order."""
         return (self.read(index) for index in range(len(self)))
 
     @property
@@ -243,14 +237,10 @@ class Reader(ABC):
         """
         if not 0 < share < 1:
             raise ValueError(f"share must be within (0, 1), got {share}")
-        if by not in GROUPS:
-            raise ValueError(f"by must be one of {', '.join(GROUPS)}, got {by!r}")
-        group = np.array(
-            [
-                place if by == "random" else int(getattr(self.recording(index), by))
-                for place, index in enumerate(indices)
-            ]
-        )
+        check_choice("by", by, GROUPS)
+        group = np.arange(len(indices))
+        if by != "random":
+            group = np.array([getattr(self.recording(index), by) for index in indices], dtype=int)
         names, sizes = np.unique(group, return_counts=True)
         if len(names) < 2:
             raise InputError(
@@ -339,15 +329,20 @@ class ClipList(Reader):
 
 @dataclass(frozen=True)
 class Derived(Reader):
-    """Recordings of another reader, ``whole``, and its skeletons and formats."""
+    """Recordings of another reader, ``whole``, by their numbers there."""
 
     whole: Reader = field(kw_only=True)
+    indices: Sequence[int] = ()
 
     @classmethod
-    def _of(cls, whole: Reader, **own: Any) -> Any:
+    def _of(cls, whole: Reader, indices: Sequence[int], **own: Any) -> Any:
         """Make one that has what the other reader has, but for its ``own``."""
-        same = {each.name: getattr(whole, each.name) for each in fields(Reader)}
-        return cls(**{**same, **own}, whole=whole)
+        values = {each.name: getattr(whole, each.name) for each in fields(Reader)}
+        values["names"] = tuple(whole.names[index] for index in indices)
+        values["numbers"] = ()
+        if len(whole.labels):
+            values["labels"] = tuple(int(whole.labels[index]) for index in indices)
+        return cls(**{**values, **own}, whole=whole, indices=indices)
 
     @property
     def layouts(self) -> tuple[SkeletonLayout, ...]:
@@ -358,25 +353,6 @@ class Derived(Reader):
     def origins(self) -> tuple[Origin, ...]:
         """Those of the other reader."""
         return self.whole.origins
-
-
-@dataclass(frozen=True)
-class Subset(Derived):
-    """Some recordings of another reader, in any order; see :meth:`of`.
-
-    It has no splits of its own.
-    """
-
-    indices: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, whole: Reader, indices: Iterable[int]) -> Subset:
-        """Choose recordings by number."""
-        chosen = tuple(indices)
-        names = tuple(whole.names[index] for index in chosen)
-        labels = tuple(int(whole.labels[index]) for index in chosen) if len(whole.labels) else ()
-        others: dict[str, Any] = {"splits": {}, "numbers": (), "indices": chosen}
-        return cls._of(whole, names=names, labels=labels, **others)
 
     def read(self, index: int) -> Clip:
         """Read one recording."""
@@ -389,6 +365,16 @@ class Subset(Derived):
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
         return [list(self.indices), self.whole.stamp()]
+
+
+@dataclass(frozen=True)
+class Subset(Derived):
+    """Some recordings of another reader, in any order, without splits; see :meth:`of`."""
+
+    @classmethod
+    def of(cls, whole: Reader, indices: Iterable[int]) -> Subset:
+        """Choose recordings by number."""
+        return cls._of(whole, tuple(indices), splits={})
 
 
 @dataclass(frozen=True)
@@ -424,11 +410,9 @@ class Joined(Reader):
         """Return which part a recording is of, the part, and its number there."""
         if not 0 <= index < len(self):
             raise IndexError(f"recording {index} of {len(self)}")
-        for number, part in enumerate(self.parts):
-            if index < len(part):
-                return number, part, index
-            index -= len(part)
-        raise AssertionError("the parts are shorter than the whole")
+        starts = np.cumsum([0, *map(len, self.parts)])
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        return number, self.parts[number], index - int(starts[number])
 
     def read(self, index: int) -> Clip:
         """Read a recording; its label is that of the joined classes."""
@@ -457,10 +441,8 @@ class Joined(Reader):
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Those of all parts, each once."""
-        found: list[Origin] = []
-        for part in self.parts:
-            found += [origin for origin in part.origins if origin not in found]
-        return tuple(found)
+        every = [origin for part in self.parts for origin in part.origins]
+        return tuple(origin for n, origin in enumerate(every) if origin not in every[:n])
 
     def stamp(self) -> object:
         """Return what changes when the recordings do."""
@@ -468,15 +450,12 @@ class Joined(Reader):
 
 
 def _joined_split(parts: Sequence[Reader], name: str) -> Split:
-    train: list[int] = []
-    test: list[int] = []
-    start = 0
+    joined: list[str] = []
     for part in parts:
         own = part.splits.get(name, part.splits.get(part.default_split, Split((), ())))
-        train += [start + index for index in own.train]
-        test += [start + index for index in own.test]
-        start += len(part)
-    return Split(tuple(train), tuple(test))
+        kinds = {**dict.fromkeys(own.train, "train"), **dict.fromkeys(own.test, "test")}
+        joined += [kinds.get(index, "") for index in range(len(part))]
+    return Split.of(joined)
 
 
 def _joined_labels(part: Reader, classes: tuple[str, ...]) -> list[int]:

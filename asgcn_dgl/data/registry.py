@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import os
@@ -110,10 +111,9 @@ def open_data(
         name = "store"
     chosen = recognize(place) if name is None else _format(name)
     known = format_options(chosen.name)
-    unknown = sorted(set(options) - set(known))
-    if unknown:
+    for option in sorted(set(options) - set(known)):
         has = f"its options are {', '.join(known)}" if known else "it has none"
-        raise InputError(f"format {chosen.name} has no option {unknown[0]!r}; {has}")
+        raise InputError(f"format {chosen.name} has no option {option!r}; {has}")
     try:
         reader = chosen.open(place, **options)
     except InputError as error:
@@ -127,13 +127,11 @@ def open_data(
 
 def _looks_like(place: Path, chosen: Format) -> str:
     """Say which format recordings seem to be of, where it is another than the chosen one."""
-    try:
+    with contextlib.suppress(InputError):
         found = recognize(place)
-    except InputError:
-        return ""
-    if found is chosen or _alike(found.name, chosen) or chosen.recognizes(place):
-        return ""
-    return f"; it looks like recordings of another format: --data {found.name}"
+        if not (_alike(found.name, chosen) or chosen.recognizes(place)):
+            return f"; it looks like recordings of another format: --data {found.name}"
+    return ""
 
 
 def recognize(path: str | Path) -> Format:
@@ -177,39 +175,31 @@ def open_file(
         the model's recordings were read in several ways.
     """
     chosen = recognize(path)
-    given = _file_options(path, chosen, options or {}, origins)
-    if layouts and "layout" in format_options(chosen.name):
-        given["layout"] = tuple(layouts)
-    return open_data(path, chosen.name, **given)
-
-
-def _file_options(
-    path: str | Path, chosen: Format, given: Mapping[str, Any], origins: Sequence[Origin]
-) -> dict[str, Any]:
-    own = dict(given)
-    unknown = [option for option in own if option not in chosen.file_options]
-    if unknown:
-        known = chosen.file_options
+    own = dict(options or {})
+    known = chosen.file_options
+    for option in own.keys() - set(known):
         has = f"there are {', '.join(known)}" if known else "there are none"
-        raise InputError(f"{path}: no option {unknown[0]!r} for {chosen.title} files; {has}")
-    alike = [each for each in origins if _alike(each.format, chosen)]
-    for option in chosen.file_options:
-        values = [each.options[option] for each in alike if option in each.options]
+        raise InputError(f"{path}: no option {option!r} for {chosen.title} files; {has}")
+    alike = [each.options for each in origins if _alike(each.format, chosen)]
+    for option in known:
+        values = [given[option] for given in alike if option in given]
         if option in own or not values:
             continue
-        other = next((value for value in values if value != values[0]), values[0])
-        if other != values[0]:
-            raise InputError(
-                f"{path}: the model's clips were read with {option}={values[0]} and "
-                f"{option}={other}; say which by --options.{option}"
-            )
         own[option] = values[0]
-    return own
+        for other in values[1:]:
+            if other != values[0]:
+                raise InputError(
+                    f"{path}: the model's clips were read with {option}={values[0]} and "
+                    f"{option}={other}; say which by --options.{option}"
+                )
+    if layouts and "layout" in format_options(chosen.name):
+        own["layout"] = tuple(layouts)
+    return open_data(path, chosen.name, **own)
 
 
 def _alike(name: str, chosen: Format) -> bool:
     other = FORMATS.get(name)
-    return other is not None and (other is chosen or bool(chosen.family == other.family != ""))
+    return other is chosen or (other is not None and chosen.family == other.family != "")
 
 
 def _format(name: str) -> Format:

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from asgcn_dgl.data.files import need
+
 
 def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
-    r"""Return rotation matrices (..., 3, 3) of exponential maps (..., 3) in radians.
-
-    Rodrigues' formula: :math:`R = I + \sin θ/θ\, K + (1 - \cos θ)/θ^2\, K^2` with :math:`θ = ‖r‖, K
-    x = r × x`.
+    """Return rotation matrices (..., 3, 3) of exponential maps (..., 3) in radians.
 
     Examples
     --------
@@ -26,16 +25,10 @@ def expmap_to_matrix(expmap: np.ndarray) -> np.ndarray:
            [ 1.,  0.,  0.],
            [ 0.,  0.,  1.]])
     """
+    from scipy.spatial.transform import Rotation  # here: it is slow to import
+
     expmap = np.asarray(expmap, dtype=np.float64)
-    angle = np.linalg.norm(expmap, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(expmap, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
-    cross = cross.reshape(*expmap.shape[:-1], 3, 3)
-    # np.sinc(x) is sin(πx)/(πx), exact at 0; (1 - cos θ)/θ² is sinc²(θ/2)/2.
-    sine = np.sinc(angle / np.pi)
-    cosine = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    return np.eye(3) + sine * cross + cosine * (cross @ cross)
+    return Rotation.from_rotvec(expmap.reshape(-1, 3)).as_matrix().reshape(*expmap.shape, 3)
 
 
 def axis_to_matrix(axis: int, angle: ArrayLike) -> np.ndarray:
@@ -94,8 +87,7 @@ def forward_kinematics(
     turned = np.empty(rotation.shape)
     pos = np.empty(offset.shape)
     for joint, parent in enumerate(parents):
-        if parent >= joint:
-            raise ValueError(f"parents must precede their joints, got {parent} of {joint}")
+        need(parent < joint, f"parents must precede their joints, got {parent} of {joint}")
         if parent < 0:
             turned[:, joint], pos[:, joint] = rotation[:, joint], offset[:, joint]
             continue

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
-from asgcn_dgl.data.transforms import Transform, frame_sampler
+from asgcn_dgl.data.files import check_choice, need
+from asgcn_dgl.data.transforms import Transform
 
 #: Names of the policies, see :class:`HandleMissing`.
 MISSING = ("mask", "interpolate", "drop", "zero")
@@ -58,29 +59,23 @@ class HandleMissing:
     max_missing: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.policy not in MISSING:
-            raise ValueError(f"missing must be one of {', '.join(MISSING)}, got {self.policy!r}")
-        if self.max_gap is not None and self.max_gap < 1:
-            raise ValueError(f"max_gap must be at least 1 or None, got {self.max_gap}")
-        if not 0 <= self.max_missing <= 1:
-            raise ValueError(f"max_missing must be within 0..1, got {self.max_missing}")
+        check_choice("missing", self.policy, MISSING)
+        good = self.max_gap is None or self.max_gap >= 1
+        need(good, f"max_gap must be at least 1 or None, got {self.max_gap}")
+        good = 0 <= self.max_missing <= 1
+        need(good, f"max_missing must be within 0..1, got {self.max_missing}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         if self.policy == "mask" or clip.mask.all():
             return clip
         if self.policy == "interpolate":
             return _interpolated(clip, self.max_gap)
-        if self.policy == "drop":
-            return self._dropped(clip)
-        bodies = clip.mask.any(axis=(1, 2), keepdims=True)
-        return clip.with_pos(clip.pos, np.broadcast_to(bodies, clip.mask.shape).copy())
-
-    def _dropped(self, clip: Clip) -> Clip:
+        if self.policy == "zero":
+            bodies = clip.mask.any(axis=(1, 2), keepdims=True)
+            return clip.with_pos(clip.pos, np.broadcast_to(bodies, clip.mask.shape).copy())
         ever = clip.mask.any(axis=1, keepdims=True)  # (M, 1, V)
         missing = (ever & ~clip.mask).sum(axis=(0, 2))
-        limit = max(self.max_missing * ever.sum(), missing.min())
-        keep = missing <= limit
+        keep = missing <= max(self.max_missing * ever.sum(), missing.min())
         return clip if keep.all() else clip.frames(np.flatnonzero(keep))
 
 
@@ -124,9 +119,8 @@ def to_stream(clip: Clip, stream: str) -> Clip:
         neighbor toward the layout's center; 0 at the center. ``"long_bone"``: each joint minus its
         parent's parent, the center being its own parent (Chi et al., InfoGCN, CVPR 2022, with
         k = 2). ``"joint_motion"``, ``"bone_motion"``, ``"long_bone_motion"``: the next frame minus
-        this one, 0 in the last frame. Where a clip carries
-        scores, a bone's is the mean of its two ends', a motion's that of its two frames' (Duan et
-        al., PYSKL, 2022).
+        this one, 0 in the last frame. Where a clip carries scores, a bone's is the mean of its two
+        ends', a motion's that of its two frames' (Duan et al., PYSKL, 2022).
 
     Returns
     -------
@@ -151,38 +145,24 @@ def to_stream(clip: Clip, stream: str) -> Clip:
     >>> to_stream(clip, "bone_motion").pos[0, :, :, 0].tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
-    if stream not in STREAMS:
-        raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
+    check_choice("stream", stream, STREAMS)
     if "bone" in stream:
-        clip = bones(clip, steps=2 if stream.startswith("long") else 1)
+        up = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
+        parent = up[up] if stream.startswith("long") else up
+        ends = replace(clip, pos=clip.pos[:, :, parent], mask=clip.mask[:, :, parent])
+        clip = _difference(clip, ends)
     if stream.endswith("motion"):
-        clip = motion(clip)
+        following = np.append(np.arange(1, clip.num_frames), clip.num_frames - 1)
+        clip = _difference(clip.frames(following), clip)
     return clip
 
 
-def bones(clip: Clip, steps: int = 1) -> Clip:
-    """Each joint minus the one so many steps toward the center; 0 at the center joint."""
-    up = np.array([joint if up < 0 else up for joint, up in enumerate(clip.layout.parents)])
-    parent = np.arange(len(up))
-    for _ in range(steps):
-        parent = up[parent]
-    pos = _difference(clip, clip.pos, clip.pos[:, :, parent])
-    return clip.with_pos(pos, clip.mask & clip.mask[:, :, parent])
-
-
-def motion(clip: Clip) -> Clip:
-    """Next frame minus this one; 0 in the last frame."""
-    following = np.append(np.arange(1, clip.num_frames), clip.num_frames - 1)
-    pos = _difference(clip, clip.pos[:, following], clip.pos)
-    return clip.with_pos(pos, clip.mask & clip.mask[:, following])
-
-
-def _difference(clip: Clip, end: np.ndarray, begin: np.ndarray) -> np.ndarray:
+def _difference(end: Clip, begin: Clip) -> Clip:
     """End minus beginning; a score is no place, and becomes the mean of the two."""
-    pos = end - begin
-    if clip.scored:
-        pos[..., -1] = (end[..., -1] + begin[..., -1]) / 2
-    return pos
+    pos = end.pos - begin.pos
+    if end.scored:
+        pos[..., -1] = (end.pos[..., -1] + begin.pos[..., -1]) / 2
+    return end.with_pos(pos, end.mask & begin.mask)
 
 
 # Samples ------------------------------------------------------------------------------------------
@@ -210,50 +190,19 @@ def observe(
     past_frames: int = 0,
 ) -> Seen:
     """Fill in what is missing, turn positions into a stream and choose frames."""
-    last, _ = last_pose(clip)
+    recent = recent_poses(clip, max(past_frames, 1))
     seen = choose(to_stream(missing(clip, rng), stream), rng)
-    return Seen(seen.pos, seen.mask, last, recent_poses(clip, past_frames))
-
-
-def last_pose(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last seen position of each joint (M, V, d), else 0, and where there is one."""
-    known: np.ndarray = np.asarray(clip.mask.any(axis=1))
-    frame = clip.num_frames - 1 - np.argmax(clip.mask[:, ::-1], axis=1)  # (M, V)
-    last = np.take_along_axis(clip.pos, frame[:, None, :, None], axis=1)[:, 0]
-    return np.where(known[..., None], last, np.float32(0)), known
+    return Seen(seen.pos, seen.mask, recent[:, -1], recent[:, recent.shape[1] - past_frames :])
 
 
 def recent_poses(clip: Clip, frames: int) -> np.ndarray:
-    """Return the last positions of each joint without gaps, (M, P, V, d).
+    """Return the last P >= 1 positions of each joint without gaps, (M, P, V, d).
 
     A joint that is missing is where it was last, or where it appears first; a clip of fewer frames
     begins with its first repeated. A joint that was never seen is 0.
     """
-    seen = np.asarray(clip.mask.any(axis=1, keepdims=True))
-    place = _last_seen(clip.mask)
+    place = _last_seen(clip.mask)[:, -frames:]
     place = np.where(place < 0, np.argmax(clip.mask, axis=1)[:, None], place)
     held = np.take_along_axis(clip.pos, place[..., None], axis=1)
-    held = np.where(seen[..., None], held, np.float32(0))
-    if frames == 0:
-        return held[:, :0]
     short = max(0, frames - clip.num_frames)
-    return np.concatenate([np.repeat(held[:, :1], short, axis=1), held[:, -frames:]], axis=1)
-
-
-def make_sampler(
-    sampling: str | Transform,
-    num_frames: int | None,
-    training: bool,
-    keep_end: bool = False,
-    place: float = 0.5,
-) -> Transform:
-    """Make the choice of frames; None keeps a clip's own. See ``frame_sampler``."""
-    if not isinstance(sampling, str):
-        return sampling
-    # Made in any case, so that bad names are refused.
-    sampler = frame_sampler(sampling, num_frames or 1, training, keep_end, place)
-    return sampler if num_frames is not None else _unchanged
-
-
-def _unchanged(clip: Clip, rng: np.random.Generator) -> Clip:
-    return clip
+    return np.concatenate([np.repeat(held[:, :1], short, axis=1), held], axis=1)

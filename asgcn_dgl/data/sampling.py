@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from asgcn_dgl.data.files import need
+
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields the draws of one epoch: each clip ``repeat`` times, each time with fresh randomness.
@@ -53,14 +55,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        if size < 1 or repeat < 1:
-            raise ValueError(f"size and repeat must be at least 1, got {size} and {repeat}")
-        if not 0 <= rank < num_replicas:
-            raise ValueError(f"rank must be within 0..{num_replicas - 1}, got {rank}")
-        if size * repeat < num_replicas:
-            raise ValueError(
-                f"an epoch of {size * repeat} draws is too short for {num_replicas} processes"
-            )
+        good = size >= 1 and repeat >= 1
+        need(good, f"size and repeat must be at least 1, got {size} and {repeat}")
+        need(0 <= rank < num_replicas, f"rank must be within 0..{num_replicas - 1}, got {rank}")
+        draws = size * repeat
+        few = f"an epoch of {draws} draws is too short for {num_replicas} processes"
+        need(draws >= num_replicas, few)
         self.size = size
         self.shuffle = shuffle
         self.seed = seed
@@ -70,26 +70,22 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch, from 0, the next iteration is."""
+        """Set the number of the next iteration's epoch, from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Draws of one epoch that go to this process."""
         draws = self.size * self.repeat
         if self.shuffle:
             return draws // self.num_replicas
         return len(range(self.rank, draws, self.num_replicas))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Draws of the epoch that go to this process."""
-        passes = range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat)
-        draws = [(number, index) for number in passes for index in self._order(number).tolist()]
+        draws: list[tuple[int, int]] = []
+        for number in range(self.epoch * self.repeat, (self.epoch + 1) * self.repeat):
+            rng = np.random.default_rng([self.seed, number])
+            order = rng.permutation(self.size) if self.shuffle else np.arange(self.size)
+            draws += [(number, index) for index in order.tolist()]
         return iter(draws[self.rank :: self.num_replicas][: len(self)])
-
-    def _order(self, number: int) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(self.size)
-        return np.random.default_rng([self.seed, number]).permutation(self.size)
 
 
 class LengthBatches(Sampler[list[tuple[int, int]]]):
@@ -129,30 +125,26 @@ class LengthBatches(Sampler[list[tuple[int, int]]]):
         batch_size: int,
         pool: int = 32,
     ) -> None:
-        if batch_size < 1 or pool < 1:
-            raise ValueError(f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
-        if len(lengths) != sampler.size:
-            raise ValueError(f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
+        good = batch_size >= 1 and pool >= 1
+        need(good, f"batch_size and pool must be at least 1, got {batch_size} and {pool}")
+        good = len(lengths) == sampler.size
+        need(good, f"lengths must be {sampler.size}, one a clip, got {len(lengths)}")
         self.sampler = sampler  # Lightning sets its epoch
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.pool = pool
 
     def __len__(self) -> int:
-        """Batches of one epoch."""
         return -(-len(self.sampler) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Batches of the epoch."""
         sampler, size = self.sampler, self.batch_size * self.pool
         draws = list(sampler)
         batches: list[list[tuple[int, int]]] = []
         for first in range(0, len(draws), size):
             some = sorted(draws[first : first + size], key=lambda draw: self.lengths[draw[1]])
-            batches += [
-                some[begin : begin + self.batch_size]
-                for begin in range(0, len(some), self.batch_size)
-            ]
+            starts = range(0, len(some), self.batch_size)
+            batches += [some[start : start + self.batch_size] for start in starts]
         if not sampler.shuffle:
             return iter(batches)
         rng = np.random.default_rng([sampler.seed, sampler.epoch, sampler.rank])

@@ -64,20 +64,16 @@ _REPLACED = (
 _DAMAGED = "the store is damaged; make it again with 'asgcn-dgl prepare'"
 
 
-class StoreFiles:
-    """The files of a store, by name."""
+HEADER_FILE = "header.json"
+INDEX_FILE = "index.npy"
+NAMES_FILE = "names.txt"
+SPLITS_FILE = "splits.npy"
+DROPPED_FILE = "dropped.json"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.header = path / "header.json"
-        self.index = path / "index.npy"
-        self.names = path / "names.txt"
-        self.splits = path / "splits.npy"
-        self.dropped = path / "dropped.json"
 
-    def shard(self, number: int, what: str) -> Path:
-        """Positions (``"pos"``) or masks (``"mask"``) of a shard."""
-        return self.path / f"shard-{number:05d}.{what}"
+def shard_file(path: Path, number: int, what: str) -> Path:
+    """Return the file of positions (``"pos"``) or masks (``"mask"``) of a shard."""
+    return path / f"shard-{number:05d}.{what}"
 
 
 @dataclass(frozen=True)
@@ -115,24 +111,21 @@ class Store(Reader):
             pos = self._shard(shard, "pos", "<f4")[pos_at : pos_at + size * self.num_dims]
             bits = self._shard(shard, "mask", "u1")[mask_at : mask_at + -(-size // 8)]
         finally:  # not before: a store takes the place of another all at once
-            self._check_current()
+            _check_current(self.path, self.identity)
         whole = len(pos) == size * self.num_dims and len(bits) == -(-size // 8)
         if not whole or min(bodies, frames, pos_at, mask_at) < 0:
-            raise InputError(f"{self.path / 'index.npy'}: row {index} is invalid; {_DAMAGED}")
+            raise InputError(f"{self.path / INDEX_FILE}: row {index} is invalid; {_DAMAGED}")
         mask = np.unpackbits(bits, count=size).astype(bool)
-        known = {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
-        rate = self.rate(index)
+        meta: dict[str, Any] = {"path": f"{self.path}: {self.names[index]}"}
+        meta |= {name: int(row[name]) for name in RecordingName._fields if row[name] >= 0}
+        meta |= {"fps": float(row["fps"])} if row["fps"] else {}
         return Clip(
             self.names[index],
             self.layout,
             np.array(pos, dtype=np.float32).reshape(bodies, frames, joints, self.num_dims),
             mask.reshape(bodies, frames, joints),
             int(row["label"]),
-            {
-                "path": f"{self.path}: {self.names[index]}",
-                **known,
-                **({} if rate is None else {"fps": rate}),
-            },
+            meta,
             bool(self.header.get("scored", False)),
         )
 
@@ -147,21 +140,13 @@ class Store(Reader):
 
     def verify(self) -> None:
         """Read everything; InputError if a file does not have its checksum."""
-        for name, facts in self._facts().items():
+        for name, facts in self.header["files"].items():
             if sha256(self.path / name) != facts["sha256"]:
                 raise InputError(f"{self.path / name}: its checksum is another; {_DAMAGED}")
 
     def paths(self) -> list[Path]:
         """Return all files of the store."""
-        return [StoreFiles(self.path).header, *(self.path / name for name in self._facts())]
-
-    @functools.cached_property
-    def _header_file(self) -> Path:
-        return StoreFiles(self.path).header
-
-    def _check_current(self) -> None:
-        if _identity(self._header_file, _stamp(self._header_file)) != self.identity:
-            raise InputError(f"{self.path}: {_REPLACED}")
+        return [self.path / name for name in (HEADER_FILE, *self.header["files"])]
 
     def _row(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
@@ -169,19 +154,14 @@ class Store(Reader):
         return self.index[index]
 
     def _shard(self, number: int, what: str, dtype: str) -> np.ndarray:
-        path = StoreFiles(self.path).shard(number, what)
-        written = _check_size(path, self._facts().get(path.name, {}).get("bytes"))
-        return _mapped(path, dtype, written)
-
-    def _facts(self) -> Mapping[str, Any]:
-        return self.header["files"]
+        path = shard_file(self.path, number, what)
+        return _mapped(path, dtype, _check_size(path, self.header["files"]))
 
     # A store is compared and hashed by its place, and pickled without its arrays: a worker opens
     # it again.
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Store) and self.path == other.path and self.identity == other.identity
-        )
+        mine = (self.path, self.identity)
+        return isinstance(other, Store) and mine == (other.path, other.identity)
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -192,8 +172,7 @@ class Store(Reader):
 
 def _reopen(path: Path, identity: str) -> Store:
     store = open_store(path)
-    if store.identity != identity:
-        raise InputError(f"{path}: {_REPLACED}")
+    _check_current(path, identity)
     return store
 
 
@@ -202,26 +181,24 @@ def open_store(path: str | Path) -> Store:
 
     Clips are read when they are used.
     """
-    files = StoreFiles(Path(path))
-    header, identity = _read_header(files)
+    path = Path(path)
+    header, identity = _read_header(path)
     try:
-        store = _open(files, header, identity)
+        return _open(path, header, identity)
     except InputError:
         raise
     except Exception as error:  # damage leads to whatever it happens to hit
         raise InputError(f"{path}: {in_short(error)}; {_DAMAGED}") from error
     finally:
-        if _identity(files.header, _stamp(files.header)) != identity:
-            raise InputError(f"{path}: {_REPLACED}")
-    return store
+        _check_current(path, identity)
 
 
-def _open(files: StoreFiles, header: Mapping[str, Any], identity: str) -> Store:
-    for name in ("index.npy", "names.txt", "splits.npy"):
-        _check_size(files.path / name, header["files"].get(name, {}).get("bytes"))
-    index = np.load(files.index, mmap_mode="r", allow_pickle=False)
-    names = tuple(files.names.read_bytes().decode(**NAMES).split("\n")[:-1])
-    parts = np.load(files.splits, allow_pickle=False)
+def _open(path: Path, header: Mapping[str, Any], identity: str) -> Store:
+    for name in (INDEX_FILE, NAMES_FILE, SPLITS_FILE):
+        _check_size(path / name, header["files"])
+    index = np.load(path / INDEX_FILE, mmap_mode="r", allow_pickle=False)
+    names = tuple((path / NAMES_FILE).read_bytes().decode(**NAMES).split("\n")[:-1])
+    parts = np.load(path / SPLITS_FILE, allow_pickle=False)
     fits = index.dtype == INDEX and index.shape == (len(names),)
     if not fits or parts.shape != (len(header["splits"]), len(names)):
         raise ValueError("index, names and splits do not fit together")
@@ -235,14 +212,14 @@ def _open(files: StoreFiles, header: Mapping[str, Any], identity: str) -> Store:
         SkeletonLayout.from_dict(header["layout"]),
         tuple(header["class_names"]),
         splits,
-        files.path,
+        path,
         header["num_dims"],
         header,
         index,
         identity,
         labels=index["label"],
         origin=None if origin is None else Origin.from_dict(origin),
-        place=str(files.path),
+        place=str(path),
     )
 
 
@@ -265,23 +242,23 @@ class _Header(_Known):
     files: dict[str, _FileFacts]
 
 
-def _read_header(files: StoreFiles) -> tuple[dict[str, Any], str]:
+def _read_header(path: Path) -> tuple[dict[str, Any], str]:
     """Return what the header says, and the identity of the store."""
-    if not files.header.is_file():
+    file, remedy = path / HEADER_FILE, f"not the header of a store; {_DAMAGED}"
+    if not file.is_file():
         raise InputError(
-            f"{files.path}: not a store (no header.json in it); give a folder that "
-            "'asgcn-dgl prepare' wrote"
+            f"{path}: not a store (no header.json in it); give a folder that 'asgcn-dgl prepare' "
+            "wrote"
         )
-    remedy = f"not the header of a store; {_DAMAGED}"
-    text = read_bytes(files.header)
-    header = parse_object(text, files.header, remedy)
+    text = read_bytes(file)
+    header = parse_object(text, file, remedy)
     kind, version = (header.get(name) for name in ("kind", "version"))
     if kind != KIND or type(version) is not int or version != VERSION:
         raise InputError(
-            f"{files.header}: {shown(kind)!r} of version {shown(version)}, where this version of "
+            f"{file}: {shown(kind)!r} of version {shown(version)}, where this version of "
             f"asgcn_dgl reads version {VERSION}; make the store again with 'asgcn-dgl prepare'"
         )
-    check_values(header, _Header, files.header, remedy)
+    check_values(header, _Header, file, remedy)
     return header, hashlib.sha256(text).hexdigest()
 
 
@@ -301,9 +278,15 @@ def _identity(header: Path, stamp: Stamp) -> str:
     return sha256(header)
 
 
-def _check_size(path: Path, wanted: int | None) -> Stamp:
-    """Return the stamp of a file, refused where it has not the size that it was given."""
-    stamp = _stamp(path)
+def _check_current(path: Path, identity: str) -> None:
+    header = path / HEADER_FILE
+    if _identity(header, _stamp(header)) != identity:
+        raise InputError(f"{path}: {_REPLACED}")
+
+
+def _check_size(path: Path, facts: Mapping[str, Any]) -> Stamp:
+    """Return the stamp of a file, refused where it has not the size that the header gives."""
+    stamp, wanted = _stamp(path), facts.get(path.name, {}).get("bytes")
     if stamp[2] != wanted:
         raise InputError(f"{path}: has {stamp[2]} bytes where {wanted} were written; {_DAMAGED}")
     return stamp
@@ -317,7 +300,7 @@ def _mapped(path: Path, dtype: str, stamp: Stamp) -> np.ndarray:
 
 def is_store(path: Path) -> bool:
     """Return whether a folder is a store, damaged or not."""
-    return StoreFiles(path).header.is_file()
+    return (path / HEADER_FILE).is_file()
 
 
 FORMAT = Format("store", open_store, is_store, "store")
@@ -325,8 +308,8 @@ FORMAT = Format("store", open_store, is_store, "store")
 
 def sha256(path: Path) -> str:
     """Return the checksum of a file."""
+    digest = hashlib.sha256()
     try:
-        digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)

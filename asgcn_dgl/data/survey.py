@@ -60,36 +60,29 @@ class Survey:
         return asdict(self)
 
     def __str__(self) -> str:
-        """Return the statistics as lines of text."""
         low, middle, high = self.frames
-        lines = [
-            f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})",
-            "bodies: "
-            + ", ".join(f"{count} recordings of {n}" for n, count in sorted(self.bodies.items())),
-            f"missing joints: {100 * self.missing:.2f} %",
-        ]
-        worst = sorted(self.missing_joints, key=lambda name: -self.missing_joints[name])[:3]
-        shares = {name: 100 * self.missing_joints[name] for name in worst}
-        named = [f"{name} {share:.2f} %" for name, share in shares.items() if share]
-        if named:
-            lines[-1] += f" (most: {', '.join(named)})"
+        lines = [f"{self.recordings} recordings of {low} to {high} frames (median {middle:g})"]
         if self.rates:
-            counts = [
-                f"{rate:g} ({count} recordings)" for rate, count in sorted(self.rates.items())
-            ]
-            lines.insert(1, "frames a second: " + ", ".join(counts))
+            counts = (f"{rate:g} ({n} recordings)" for rate, n in sorted(self.rates.items()))
+            lines.append("frames a second: " + ", ".join(counts))
+        counts = (f"{n} recordings of {bodies}" for bodies, n in sorted(self.bodies.items()))
+        lines.append("bodies: " + ", ".join(counts))
+        worst = sorted(self.missing_joints.items(), key=lambda joint: -joint[1])[:3]
+        most = ", ".join(f"{name} {100 * share:.2f} %" for name, share in worst if share)
+        lines.append(
+            f"missing joints: {100 * self.missing:.2f} %" + f" (most: {most})" * bool(most)
+        )
         if self.subjects:
             few, many = min(self.subjects.values()), max(self.subjects.values())
             each = f"{few} to {many}" if few < many else f"{few}"
             lines.append(f"subjects: {len(self.subjects)}, {each} recordings each")
-        for name, (train, test) in self.splits.items():
-            lines.append(f"split {name}: {train} train, {test} test")
-        width = max((len(name) for name in self.classes), default=0)
+        lines += [f"split {name}: {a} train, {b} test" for name, (a, b) in self.splits.items()]
+        width = max(map(len, self.classes), default=0)
         lines.append("recordings by class:")
         lines += [f"  {name:<{width}} {count:>6}" for name, count in self.classes.items()]
         if self.unlabelled:
             lines.append(f"  {'(no class)':<{width}} {self.unlabelled:>6}")
-        width = max((len(name) for name in self.bones), default=0)
+        width = max(map(len, self.bones), default=0)
         lines.append("bones, median length and deviation within a recording:")
         lines += [
             f"  {name:<{width}} {length:>9.4g} {spread:>9.4g}"
@@ -120,12 +113,12 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
     measured: list[tuple[np.ndarray, np.ndarray]] = []
     doubts: list[Doubt] = []
     for done, clip in enumerate(reader, start=1):
-        size = (clip.num_bodies, clip.num_frames)
-        clips.append((clip.label, *size, rate_of(clip), body_size(clip)))
+        size = body_size(clip)
+        clips.append((clip.label, clip.num_bodies, clip.num_frames, rate_of(clip), size))
         seen += clip.mask.sum(axis=(0, 1))
         places += clip.num_bodies * clip.num_frames
         measured.append(bone_lengths(clip))
-        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, *measured[-1])]
+        doubts += [Doubt(clip.name, reason) for reason in _doubts(clip, size, *measured[-1])]
         if progress is not None:
             progress(done, len(reader))
     labels, bodies, frames, rates, sizes = zip(*clips, strict=True)
@@ -151,9 +144,7 @@ def survey(reader: Reader, progress: Callable[[int, int], None] | None = None) -
 
 def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of the bones' lengths, (E,) each; NaN if never seen."""
-    if not clip.layout.bones:
-        return np.zeros(0), np.zeros(0)
-    near, far = np.array(clip.layout.bones).T
+    near, far = np.array(clip.layout.bones, dtype=int).reshape(-1, 2).T
     both = clip.mask[:, :, near] & clip.mask[:, :, far]  # (M, T, E)
     length = np.linalg.norm(clip.places[:, :, near] - clip.places[:, :, far], axis=-1)
     count = both.sum(axis=(0, 1))
@@ -166,18 +157,17 @@ def bone_lengths(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 def _bones(
     reader: Reader, measured: list[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, tuple[float, float]]:
-    found = {}
-    all_lengths, all_spreads = map(np.array, zip(*measured, strict=True))
-    for number, (near, far) in enumerate(reader.layout.bones):
-        length, spread = all_lengths[:, number], all_spreads[:, number]
-        here = np.isfinite(length)
-        if here.any():
-            name = f"{reader.layout.joints[near]} - {reader.layout.joints[far]}"
-            found[name] = (float(np.median(length[here])), float(np.median(spread[here])))
+    found, joints = {}, reader.layout.joints
+    both = np.array(measured)  # (recordings, 2, E)
+    for (near, far), values in zip(reader.layout.bones, np.moveaxis(both, 2, 0), strict=True):
+        values = values[np.isfinite(values[:, 0])]
+        if len(values):
+            length, spread = np.median(values, axis=0).tolist()
+            found[f"{joints[near]} - {joints[far]}"] = (length, spread)
     return found
 
 
-def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
+def _doubts(clip: Clip, size: float, mean: np.ndarray, spread: np.ndarray) -> list[str]:
     """Return why a recording may harm training; empty for most."""
     reasons = []
     if clip.num_frames < FEW_FRAMES:
@@ -191,7 +181,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
         reasons.append(f"its bones change their length by {100 * unsteady:.0f} %")
     both = clip.mask[:, 1:] & clip.mask[:, :-1]
     steps = np.linalg.norm(np.diff(clip.places, axis=1), axis=-1)
-    step, size = float(np.where(both, steps, 0).max(initial=0.0)), body_size(clip)
+    step = float(np.where(both, steps, 0).max(initial=0.0))
     if step == 0.0 and clip.num_frames > 1:
         reasons.append("nothing moves")
     elif size > 0 and step > FAR_JUMPS * size:
@@ -200,13 +190,7 @@ def _doubts(clip: Clip, mean: np.ndarray, spread: np.ndarray) -> list[str]:
 
 
 def doubt_unit(size: float) -> str:
-    """Return a warning where bodies of this size are in another unit than training takes, else ''.
-
-    Examples
-    --------
-    >>> doubt_unit(1.7), doubt_unit(512.0)[:35]
-    ('', 'bodies are about 512 units across, ')
-    """
+    """Return a warning where bodies are in another unit than training takes, else ''."""
     low, high = USUAL_SIZES
     if size <= 0 or low <= size <= high:
         return ""

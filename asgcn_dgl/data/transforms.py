@@ -1,28 +1,23 @@
 """Transforms of clips: alignment, augmentation, and choosing frames.
 
-Each is a small frozen record of its options, called as ``transform(clip, rng)``; all randomness
-comes from ``rng``, so a seed fixes the result wherever it runs. Missing joints stay exactly 0.
-Alignment and augmentation belong before the choice of frames, so that the poses to be predicted
-are moved along with the input.
+Each is called as ``transform(clip, rng)``; all randomness comes from ``rng``. Missing joints stay
+exactly 0. Alignment and augmentation belong before the choice of frames, so that the poses to be
+predicted are moved along with the input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from asgcn_dgl.data.clip import Clip
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.rotations import axis_to_matrix
 
-#: Orders of the axes of :class:`RandomRotate`.
-ORDERS = ("xyz", "zyx")
-
 Transform = Callable[[Clip, np.random.Generator], Clip]
-
-#: How frames are chosen, see :func:`frame_sampler`.
-SAMPLINGS = ("uniform", "random", "resize", "repeat", "pad", "own", "loop")
 
 
 class Compose:
@@ -38,7 +33,6 @@ class Compose:
         self.transforms = transforms
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply all."""
         for transform in self.transforms:
             clip = transform(clip, rng)
         return clip
@@ -50,17 +44,20 @@ class Compose:
 # Alignment ---------------------------------------------------------------------------------------
 
 
-def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
-    """Return places (len(joints), d) in the first frame in which all of the joints are seen.
+def _shown(clip: Clip, joints: Sequence[int]) -> tuple[int, np.ndarray] | None:
+    """Return the first body that shows all joints in a frame, and the frames that do, (n,)."""
+    seen = np.asarray(clip.mask[:, :, list(joints)].all(axis=2))
+    bodies = np.flatnonzero(seen.any(axis=1))
+    return (int(bodies[0]), np.flatnonzero(seen[bodies[0]])) if len(bodies) else None
 
-    The first body counts, another only if the first never shows them. Reading no later frame than
-    needed keeps what is to be predicted out of the alignment.
+
+def _reference(clip: Clip, *joints: int) -> np.ndarray | None:
+    """Return places (len(joints), d) in the first frame that shows all.
+
+    Reading no later frame than needed keeps what is to be predicted out of the alignment.
     """
-    for body in range(clip.num_bodies):
-        seen = clip.mask[body][:, list(joints)].all(axis=1)
-        if seen.any():
-            return np.asarray(clip.places[body, int(seen.argmax()), list(joints)])
-    return None
+    found = _shown(clip, joints)
+    return None if found is None else clip.places[found[0], found[1][0], list(joints)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,6 @@ class Center:
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         found = _reference(clip, clip.layout.center)
         if found is None:
             shown = np.argwhere(clip.mask.any(axis=2))  # (n, 2) pairs of body and frame
@@ -92,7 +88,6 @@ class InUnit:
     length: float
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         return clip.with_places(clip.places / np.float32(self.length))
 
 
@@ -105,11 +100,9 @@ class AlignSpine:
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         _need_3d(clip, "AlignSpine")
         spine = clip.layout.spine
-        up = None if spine is None else _line(clip, *spine[::-1])
-        return clip if up is None else _turned_to(clip, up, axis=2)
+        return _turned_to(clip, spine and _line(clip, spine[1], spine[0]), axis=2)
 
 
 @dataclass(frozen=True)
@@ -127,56 +120,43 @@ class ViewNormalize:
         the right shoulder has no y component.
     whole
         Read the shoulders in all frames instead, as their geometric median in the horizontal plane:
-        the point of the least sum of distances from the lines of all frames. A frame that
-        disagrees with most others hardly counts, and shoulders of which one is hidden make short
-        lines and count little. It reads frames that may be to be predicted.
+        a frame that disagrees with most others hardly counts. It reads frames that may be to be
+        predicted.
     """
 
     published: bool = False
     whole: bool = False
 
     def __post_init__(self) -> None:
-        if self.published and self.whole:
-            raise ValueError("whole must be False where published is True")
+        need(not (self.published and self.whole), "whole must be False where published is True")
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         clip = AlignSpine()(clip)
         ends = clip.layout.shoulders
-        if self.whole:
-            line = shoulder_line(clip, coords=2)
-            across = None if line is None else np.append(line, 0.0)
-        else:
-            across = None if ends is None else _line(clip, *ends)
-        if across is None:
-            return clip
-        if not self.published:
-            across[2] = 0
+        across = shoulder_line(clip, coords=2) if self.whole else ends and _line(clip, *ends)
+        if across is not None and not self.published:
+            across = np.append(across[:2], 0.0)
         return _turned_to(clip, across, axis=0)
 
 
 def shoulder_line(clip: Clip, coords: int = 3) -> np.ndarray | None:
-    """Return the line from left to right shoulder, (coords,): its median over the frames.
+    """Return the line from left to right shoulder, (coords,): its geometric median over the frames.
 
-    The geometric median counts, and the first body, another only if the first never shows its
-    shoulders; None without any.
+    That of the first body that shows them; None if none does.
     """
-    if clip.layout.shoulders is None:
+    ends = clip.layout.shoulders
+    found = ends and _shown(clip, ends)
+    if not ends or not found:
         return None
-    right, left = clip.layout.shoulders
-    for body in range(clip.num_bodies):
-        seen = clip.mask[body][:, [right, left]].all(axis=1)
-        if seen.any():
-            places = clip.places[body, seen, :, :coords].astype(np.float64)
-            return median_point(places[:, right] - places[:, left])
-    return None
+    right, left = np.moveaxis(clip.places[found[0], found[1]][:, list(ends), :coords], 1, 0)
+    return median_point(right.astype(np.float64) - left)
 
 
 def median_point(points: np.ndarray, rounds: int = 500) -> np.ndarray:
-    """Geometric median of (n, d) points, to a millionth of their spread.
+    """Return the geometric median of (n, d) points, to a millionth of their spread.
 
-    Weiszfeld's iteration; at one of the points it continues as Vardi and Zhang, The multivariate
-    L1-median and associated data depth, PNAS 2000, do, since it would stay there.
+    Weiszfeld's iteration, which would stay at one of the points; it continues there as Vardi and
+    Zhang do (The multivariate L1-median and associated data depth, PNAS 2000).
     """
     median = np.median(points, axis=0)
     least = 1e-6 * float(np.abs(points - median).max())
@@ -211,7 +191,6 @@ class PublishedView:
     every_frame: bool = False
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         _need_3d(clip, "PublishedView")
         top = clip.layout.center if clip.layout.spine is None else clip.layout.spine[1]
         if self.every_frame:
@@ -232,12 +211,11 @@ def _line(clip: Clip, to: int, begin: int) -> np.ndarray | None:
     return None if found is None else (found[0] - found[1]).astype(np.float64)
 
 
-def _turned_to(clip: Clip, line: np.ndarray, axis: int) -> Clip:
-    """Turn the clip by the smallest angle that takes a line (3,) to an axis."""
-    length = float(np.linalg.norm(line))
-    if length == 0:
+def _turned_to(clip: Clip, line: np.ndarray | None, axis: int) -> Clip:
+    """Turn the clip by the smallest angle that takes a line (3,), if there is one, to an axis."""
+    if line is None or not line.any():
         return clip
-    unit, goal = line / length, np.eye(3)[axis]
+    unit, goal = line / float(np.linalg.norm(line)), np.eye(3)[axis]
     along = float(unit @ goal)
     if along < -1 + 1e-9:  # the other way round: every axis across is as short, take the next
         keep = np.eye(3)[axis - 2]
@@ -251,8 +229,8 @@ def _rotate(clip: Clip, matrix: np.ndarray) -> Clip:
 
 
 def _need_3d(clip: Clip, name: str) -> None:
-    if clip.num_places != 3:
-        raise ValueError(f"{name} needs clips of 3 coordinates, {clip.name} has {clip.num_places}")
+    size = clip.num_places
+    need(size == 3, f"{name} needs clips of 3 coordinates, {clip.name} has {size}")
 
 
 # Augmentation ------------------------------------------------------------------------------------
@@ -275,23 +253,18 @@ class RandomRotate:
     order: str = "xyz"
 
     def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}")
-        if any(not 0 <= angle <= 180 for angle in self._angles()):
-            raise ValueError(f"max_degrees must be within 0..180, got {self.max_degrees!r}")
-
-    def _angles(self) -> tuple[float, ...]:
-        single = isinstance(self.max_degrees, (int, float))
-        return (self.max_degrees,) * 3 if single else tuple(self.max_degrees)  # type: ignore
+        check_choice("order", self.order, ("xyz", "zyx"))
+        angles = np.asarray(self.max_degrees)
+        good = ((angles >= 0) & (angles <= 180)).all()
+        need(good, f"max_degrees must be within 0..180, got {self.max_degrees!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
-        limits = np.radians(self._angles())
-        x, y, z = rng.uniform(-limits, limits)
+        limits = np.broadcast_to(np.radians(self.max_degrees), 3)
+        angles = rng.uniform(-limits, limits)
         if clip.num_places == 2:
-            return _rotate(clip, axis_to_matrix(2, z)[:2, :2])
+            return _rotate(clip, axis_to_matrix(2, angles[2])[:2, :2])
         _need_3d(clip, "RandomRotate")
-        turns = [axis_to_matrix(axis, angle) for axis, angle in enumerate((x, y, z))]
+        turns = [axis_to_matrix(axis, angle) for axis, angle in enumerate(angles)]
         if self.order == "zyx":
             turns.reverse()
         return _rotate(clip, turns[2] @ turns[1] @ turns[0])
@@ -309,11 +282,10 @@ class RandomScale:
     per_axis: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.high:
-            raise ValueError(f"RandomScale needs 0 < low <= high, got {self.low} and {self.high}")
+        good = 0 < self.low <= self.high
+        need(good, f"RandomScale needs 0 < low <= high, got {self.low} and {self.high}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         factor = rng.uniform(self.low, self.high, size=clip.num_places if self.per_axis else 1)
         return clip.with_places(clip.places * factor.astype(np.float32))
 
@@ -328,11 +300,9 @@ class RandomShear:
     amount: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.amount >= 0:
-            raise ValueError(f"amount must be at least 0, got {self.amount}")
+        need(self.amount >= 0, f"amount must be at least 0, got {self.amount}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         size = clip.num_places
         matrix = rng.uniform(-self.amount, self.amount, size=(size, size))
         np.fill_diagonal(matrix, 1.0)
@@ -346,11 +316,10 @@ class RandomFlip:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"probability must be within 0..1, got {self.probability}")
+        good = 0 <= self.probability <= 1
+        need(good, f"probability must be within 0..1, got {self.probability}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         if rng.random() >= self.probability:
             return clip
         order = clip.layout.mirror_index
@@ -366,11 +335,9 @@ class RandomNoise:
     sigma: float = 0.01
 
     def __post_init__(self) -> None:
-        if not self.sigma >= 0:
-            raise ValueError(f"sigma must be at least 0, got {self.sigma}")
+        need(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         noise = rng.standard_normal(clip.places.shape, dtype=np.float32)
         return clip.with_places(clip.places + np.float32(self.sigma) * noise)
 
@@ -380,21 +347,17 @@ class RandomLoss:
     """Lose joints for a while, as sensors and estimators do: they are masked as missing.
 
     A joint of a body is lost with ``probability``, once in the clip, for a share of the frames that
-    is drawn from (0, ``span``].
+    is drawn from (0, ``span``]. A clip that would lose all that is seen stays as it is.
     """
 
     probability: float = 0.1
     span: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (0 <= self.probability <= 1 and 0 < self.span <= 1):
-            raise ValueError(
-                f"RandomLoss needs 0 <= probability <= 1 and 0 < span <= 1, got {self.probability} "
-                f"and {self.span}"
-            )
+        good = 0 <= self.probability <= 1 and 0 < self.span <= 1
+        need(good, f"RandomLoss needs 0 <= probability <= 1 and 0 < span <= 1, got {self}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply; a clip that would lose all that is seen stays as it is."""
         bodies, frames, joints = clip.mask.shape
         lost = rng.random((bodies, 1, joints)) < self.probability
         length = np.ceil((1 - rng.random((bodies, 1, joints))) * self.span * frames)
@@ -421,29 +384,26 @@ class RandomMove:
 
     def __post_init__(self) -> None:
         low, high = self.scale
-        if self.keys < 2:
-            raise ValueError(f"keys must be at least 2, got {self.keys}")
-        if not (self.max_degrees >= 0 and self.max_shift >= 0 and 0 < low <= high):
-            raise ValueError(
-                "RandomMove needs max_degrees >= 0, max_shift >= 0 and 0 < scale[0] <= scale[1], "
-                f"got {self}"
-            )
+        need(self.keys >= 2, f"keys must be at least 2, got {self.keys}")
+        need(
+            self.max_degrees >= 0 and self.max_shift >= 0 and 0 < low <= high,
+            "RandomMove needs max_degrees >= 0, max_shift >= 0 and 0 < scale[0] <= scale[1], "
+            f"got {self}",
+        )
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
+        frames = np.linspace(0, clip.num_frames - 1, self.keys)
         limits = (np.radians(self.max_degrees), self.max_shift, self.max_shift)
-        angle, right, up = (self._path(clip, rng, -limit, limit) for limit in limits)
-        size = self._path(clip, rng, *self.scale)
+        angle, right, up, size = (
+            np.interp(np.arange(clip.num_frames), frames, rng.uniform(low, high, self.keys))
+            for low, high in (*((-limit, limit) for limit in limits), self.scale)
+        )
         cos, sin = size * np.cos(angle), size * np.sin(angle)
         turn = np.stack([cos, -sin, sin, cos], axis=-1).reshape(-1, 2, 2)  # (T, 2, 2)
         plane = np.einsum("tij,mtvj->mtvi", turn, clip.pos[..., :2])
         pos = clip.pos.copy()
         pos[..., :2] = plane + np.stack([right, up], axis=-1)[:, None]
         return clip.with_pos(pos)
-
-    def _path(self, clip: Clip, rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-        frames = np.linspace(0, clip.num_frames - 1, self.keys)
-        return np.interp(np.arange(clip.num_frames), frames, rng.uniform(low, high, self.keys))
 
 
 @dataclass(frozen=True)
@@ -464,7 +424,6 @@ class FitBox:
     """
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         return self.fitted(clip, clip)[0]
 
     def fitted(self, clip: Clip, part: Clip) -> tuple[Clip, np.ndarray]:
@@ -497,11 +456,10 @@ class Crop:
     random: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.high <= 1:
-            raise ValueError(f"Crop needs 0 < low <= high <= 1, got {self.low} and {self.high}")
+        good = 0 < self.low <= self.high <= 1
+        need(good, f"Crop needs 0 < low <= high <= 1, got {self.low} and {self.high}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         share = rng.uniform(self.low, self.high) if self.random else self.high
         length = max(1, round(share * clip.num_frames))
         spare = clip.num_frames - length
@@ -523,11 +481,10 @@ class RandomSpeed:
     keys: int = 3
 
     def __post_init__(self) -> None:
-        if not (0 < self.low <= self.high and self.keys >= 1):
-            raise ValueError(f"RandomSpeed needs 0 < low <= high and keys >= 1, got {self}")
+        good = 0 < self.low <= self.high and self.keys >= 1
+        need(good, f"RandomSpeed needs 0 < low <= high and keys >= 1, got {self}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         speed = np.exp(rng.uniform(np.log(self.low), np.log(self.high), size=self.keys))
         last = clip.num_frames - 1
         frames = np.arange(last)
@@ -566,8 +523,7 @@ class UniformSample:
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        if not 0 <= self.place <= 1:
-            raise ValueError(f"place must be within 0..1, got {self.place}")
+        need(0 <= self.place <= 1, f"place must be within 0..1, got {self.place}")
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
         """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
@@ -576,7 +532,6 @@ class UniformSample:
         return np.minimum(frame.astype(np.int64), length - 1)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         return clip.frames(self.index(clip.num_frames, rng))
 
 
@@ -594,7 +549,7 @@ class LoopSample(UniformSample):
     """
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
-        """(num_frames,) frames taken from a clip of ``length`` frames."""
+        """Return (num_frames,) frames of a clip of ``length`` frames."""
         if length >= self.num_frames:
             return super().index(length, rng)
         place = rng.random() if self.random and rng is not None else self.place
@@ -616,7 +571,7 @@ class RandomSample(UniformSample):
     """
 
     def index(self, length: int, rng: np.random.Generator | None) -> np.ndarray:
-        """(num_frames,) frames taken from a clip of ``length`` frames, in rising order."""
+        """Return (num_frames,) ascending frames of a clip of ``length`` frames."""
         if self.random and rng is not None:
             return np.sort(rng.integers(length, size=self.num_frames))
         moved = (self.place - 0.5) * (length - 1) / self.num_frames
@@ -638,7 +593,6 @@ class Resample:
         _check_frames(self.num_frames)
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> Clip:
-        """Apply."""
         if clip.num_frames == self.num_frames:
             return clip
         return resampled(clip, np.linspace(0, clip.num_frames - 1, self.num_frames))
@@ -664,58 +618,49 @@ def blended(clip: Clip, before: np.ndarray, after: np.ndarray, share: np.ndarray
 
 
 @dataclass(frozen=True)
-class _Sized:
-    """A clip cut to so many frames at most; ``keep`` as for :class:`ZeroPad`."""
+class Shorten:
+    """Cut a longer clip to ``num_frames``; a shorter one keeps its own length.
+
+    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
+    where they lie, from 0 (the first) to 1 (the last).
+    """
 
     num_frames: int
     keep: str | float = "middle"
 
     def __post_init__(self) -> None:
         _check_frames(self.num_frames)
-        named = self.keep in ("middle", "end", "random")
-        if not named and (isinstance(self.keep, str) or not 0 <= self.keep <= 1):
-            raise ValueError(f"keep must be middle, end, random, or within 0..1, got {self.keep!r}")
+        known = ("middle", "end", "random")
+        good = self.keep in known if isinstance(self.keep, str) else 0 <= self.keep <= 1
+        need(good, f"keep must be {', '.join(known)}, or within 0..1, got {self.keep!r}")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         spare = clip.num_frames - self.num_frames
         if spare <= 0:
             return clip
         if self.keep == "random":
             start = int(rng.integers(spare + 1))
         else:
-            share = {"end": 1.0, "middle": 0.5}.get(str(self.keep), self.keep)
-            start = int(float(share) * spare)
+            keep = self.keep
+            share = {"end": 1.0, "middle": 0.5}[keep] if isinstance(keep, str) else keep
+            start = int(share * spare)
         return clip.frames(slice(start, start + self.num_frames))
 
 
-class Shorten(_Sized):
-    """Leave a clip its own length, up to ``num_frames``; ``keep`` as for :class:`ZeroPad`."""
-
-
-class RepeatPad(_Sized):
-    """Fill the clip up to ``num_frames`` by repeating it from its start (as the paper does).
-
-    ``keep`` as for :class:`ZeroPad`.
-    """
+class RepeatPad(Shorten):
+    """Like :class:`Shorten`, but repeat a shorter clip from its start (as the paper does)."""
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         clip = super().__call__(clip, rng)
         if clip.num_frames == self.num_frames:
             return clip
         return clip.frames(np.arange(self.num_frames) % clip.num_frames)
 
 
-class ZeroPad(_Sized):
-    """Fill the clip up to ``num_frames`` with frames that are masked as missing.
-
-    ``keep`` says which frames of a longer clip stay: ``"middle"``, ``"end"``, ``"random"``, or
-    where they lie, from 0 (the first) to 1 (the last).
-    """
+class ZeroPad(Shorten):
+    """Like :class:`Shorten`, but fill a shorter clip with frames that are masked as missing."""
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        """Apply."""
         clip = super().__call__(clip, rng)
         missing = self.num_frames - clip.num_frames
         if not missing:
@@ -724,9 +669,23 @@ class ZeroPad(_Sized):
         return clip.with_pos(np.pad(clip.pos, (*pad, (0, 0))), np.pad(clip.mask, pad))
 
 
+_SAMPLERS: dict[str, Any] = {
+    "uniform": UniformSample,
+    "random": RandomSample,
+    "resize": Resample,
+    "repeat": RepeatPad,
+    "pad": ZeroPad,
+    "own": Shorten,
+    "loop": LoopSample,
+}
+
+#: How frames are chosen, see :func:`frame_sampler`.
+SAMPLINGS = tuple(_SAMPLERS)
+
+
 def frame_sampler(
-    sampling: str,
-    num_frames: int,
+    sampling: str | Transform,
+    num_frames: int | None,
     random: bool,
     keep_end: bool = False,
     place: float = 0.5,
@@ -740,8 +699,9 @@ def frame_sampler(
         but a shorter clip goes round. ``"random"``: drawn from the whole clip with repetition, and
         sorted. ``"resize"``: linear interpolation. ``"repeat"``: repetition from the start.
         ``"pad"``: masked frames at the end. ``"own"``: a clip's own frames, ``num_frames`` at most.
+        A transform is returned as it is.
     num_frames
-        Frames of the result, T.
+        Frames of the result, T; None keeps a clip's own.
     random
         Draw frames (training); False chooses the same frames each time.
     keep_end
@@ -752,20 +712,18 @@ def frame_sampler(
         (``"uniform"``), how far the even ones are moved (``"random"``), or from which part of a
         clip that must be shortened.
     """
-    keep: str | float = "end" if keep_end else "random" if random else place
-    if sampling in _DRAWN:
-        return _DRAWN[sampling](num_frames, random, place)
-    if sampling in _CUT:
-        return _CUT[sampling](num_frames, keep)
-    if sampling == "resize":
-        return Resample(num_frames)
-    raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
-
-
-_DRAWN = {"uniform": UniformSample, "loop": LoopSample, "random": RandomSample}
-_CUT: dict[str, type[_Sized]] = {"repeat": RepeatPad, "pad": ZeroPad, "own": Shorten}
+    if not isinstance(sampling, str):
+        return sampling
+    check_choice("sampling", sampling, SAMPLINGS)
+    if num_frames is None:
+        return Compose()
+    sampler = _SAMPLERS[sampling]
+    if issubclass(sampler, UniformSample):
+        return sampler(num_frames, random, place)
+    if issubclass(sampler, Shorten):
+        return sampler(num_frames, "end" if keep_end else "random" if random else place)
+    return sampler(num_frames)
 
 
 def _check_frames(num_frames: int) -> None:
-    if num_frames < 1:
-        raise ValueError(f"num_frames must be at least 1, got {num_frames}")
+    need(num_frames >= 1, f"num_frames must be at least 1, got {num_frames}")

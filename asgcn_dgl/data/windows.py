@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,13 +19,7 @@ CONSTANT = 1e-4  # the standard deviation of a coordinate that does not change, 
 
 
 def frame_step(recorded: float | None, wanted: float | None) -> int:
-    """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown.
-
-    Examples
-    --------
-    >>> frame_step(50.0, 25.0), frame_step(30.0, 25.0), frame_step(None, 25.0)
-    (2, 1, 1)
-    """
+    """Return how many recorded frames make one of ``wanted`` frames a second; 1 where unknown."""
     if recorded is None or wanted is None:
         return 1
     return max(1, round(recorded / wanted))
@@ -45,29 +40,24 @@ class Augment:
     noise: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Recordings of one layout and number of bodies, one after another: ``pos`` (F, M, V, d).
-
-    ``mask`` (F, M, V) is None where all is seen.
-    """
+class _Group(NamedTuple):
+    """Recordings of one layout, one after another: ``pos`` (F, M, V, d), ``mask`` (F, M, V)."""
 
     layout: SkeletonLayout
     bodies: int
     pos: Tensor
-    mask: Tensor | None
+    mask: Tensor
 
 
 class WindowSet:
     """All windows of recordings, drawn by number.
 
-    Recordings are held in memory once, a window is gathered when it is asked for. It has ``past``
-    frames that are seen and ``future`` ones that follow, at ``rate`` frames a second where a
-    recording says its own (``meta["fps"]``). Windows begin at each recorded frame with
-    ``every_start``, else only at the frames that are taken. ``start`` (W,), ``recording`` (W,) and
-    ``label`` (W,) say of each window its first recorded frame, recording and class; ``names`` and
-    ``steps`` of each recording its name and how many frames make one of a window. InputError if no
-    recording is long enough.
+    A window has ``past`` frames that are seen and ``future`` ones that follow, at ``rate`` frames a
+    second where a recording says its own (``meta["fps"]``). Windows begin at each recorded frame
+    with ``every_start``, else only at the frames that are taken. ``start`` (W,), ``recording`` (W,)
+    and ``label`` (W,) say of each window its first recorded frame, recording and class; ``names``
+    and ``steps`` of each recording its name and how many frames make one of a window. InputError if
+    no recording is long enough.
 
     Examples
     --------
@@ -95,9 +85,11 @@ class WindowSet:
         found: dict[tuple[SkeletonLayout, int], list[int]] = {}
         for number, clip in enumerate(held):
             found.setdefault((clip.layout, clip.num_bodies), []).append(number)
-        self._groups = [_group(*key, [held[n] for n in numbers]) for key, numbers in found.items()]
+        self._groups: list[_Group] = []
         windows = [np.zeros((4, 0), dtype=np.int64)]
-        for group, members in enumerate(found.values()):
+        for group, (key, members) in enumerate(found.items()):
+            pos, mask = (_joined([getattr(held[n], of) for n in members]) for of in ("pos", "mask"))
+            self._groups.append(_Group(*key, pos, mask))
             offset = 0
             for number in members:
                 step, frames = self.steps[number], held[number].num_frames
@@ -119,7 +111,6 @@ class WindowSet:
         self.label = np.array([held[number].label for number in self.recording])
 
     def __len__(self) -> int:
-        """Count the windows."""
         return len(self.start)
 
     def shares(self, balance: float) -> np.ndarray:
@@ -150,33 +141,29 @@ class WindowSet:
         chosen = np.asarray(chosen)
         groups = self._group[chosen]
         chosen = chosen[np.argsort(groups, kind="stable")]
-        feats, masks, lasts, targets, target_masks, counts = [], [], [], [], [], []
+        parts: list[tuple[Tensor, ...]] = []
+        counts: list[int] = []
         layouts: list[SkeletonLayout] = []
         for number in np.unique(groups):
             own = torch.from_numpy(chosen[self._group[chosen] == number])
             group = self._groups[number]
-            pos, mask = self._gather(group, own, augment, generator)
-            feat = _rows(pos[:, : self.past])
-            lasts.append(feat[:, -1])
+            pos, mask = (_rows(values) for values in self._gather(group, own, augment, generator))
+            feat, future = pos[:, : self.past], pos[:, self.past :]
+            last = feat[:, -1]
             if augment is not None and augment.noise:
                 feat = feat + augment.noise * torch.randn(feat.shape, generator=generator)
-            feats.append(feat)
-            targets.append(_rows(pos[:, self.past :]))
-            here = torch.ones(pos.shape[:-1], dtype=torch.bool) if mask is None else mask
-            masks.append(_rows(here[:, : self.past]))
-            target_masks.append(_rows(here[:, self.past :]))
+            parts.append((feat, last, future, mask[:, : self.past], mask[:, self.past :]))
             layouts += [group.layout] * len(own)
             counts += [group.bodies] * len(own)
-        mask = torch.cat(masks)
-        known = torch.cat(target_masks) & mask.any(dim=1, keepdim=True)
+        feat, last, future, mask, known = map(torch.cat, zip(*parts, strict=True))
         return Batch(
             structure=builder.structure(layouts, counts),
-            feat=torch.cat(feats),
+            feat=feat,
             mask=None if bool(mask.all()) else mask,
             label=torch.from_numpy(self.label[chosen]),
-            last=torch.cat(lasts),
-            future=torch.cat(targets),
-            future_mask=known,
+            last=last,
+            future=future,
+            future_mask=known & mask.any(dim=1, keepdim=True),
             names=[f"{self.names[self.recording[n]]}@{self.start[n]}" for n in chosen],
             num_bodies=torch.tensor(counts),
         )
@@ -187,44 +174,35 @@ class WindowSet:
         own: Tensor,
         augment: Augment | None,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor]:
         """(B, T, M, V, d) positions and (B, T, M, V) masks of windows of one group."""
-        time = torch.arange(self.past + self.future)
+        time = torch.arange(self.past + self.future) * self._step[own].unsqueeze(1)
         place = self._place[own].unsqueeze(1)
-        steps = self._step[own].unsqueeze(1)
         if augment is None:
-            frames = place + steps * time
-            return group.pos[frames], None if group.mask is None else group.mask[frames]
+            return group.pos[place + time], group.mask[place + time]
         chance = torch.rand(4, len(own), generator=generator)
         if augment.slow < 1:
             speed = torch.where(chance[0] < 0.5, augment.slow ** chance[1], 1.0).unsqueeze(1)
-            exact = steps * time * speed
+            exact = time * speed
             low = exact.floor().long()
             part = (exact - low)[..., None, None, None]
-            frames, after = place + low, place + torch.minimum(low + 1, steps * time[-1])
-            pos = torch.lerp(group.pos[frames], group.pos[after], part)
-            mask = None if group.mask is None else group.mask[frames] & group.mask[after]
-            pos = pos if mask is None else pos * mask.unsqueeze(-1)
+            frames, after = place + low, place + torch.minimum(low + 1, time[:, -1:])
+            mask = group.mask[frames] & group.mask[after]
+            pos = torch.lerp(group.pos[frames], group.pos[after], part) * mask.unsqueeze(-1)
         else:
-            frames = place + steps * time
-            pos, mask = group.pos[frames], None if group.mask is None else group.mask[frames]
+            pos, mask = group.pos[place + time], group.mask[place + time]
         back, mirror = chance[2] < augment.reverse, chance[3] < augment.flip
         order = torch.from_numpy(group.layout.mirror_index)
         mirrored = pos[mirror][..., order, :]
         mirrored[..., 0] *= -1
-        pos[mirror] = mirrored
-        pos[back] = pos[back].flip(1)
-        if mask is not None:
-            mask[mirror] = mask[mirror][..., order]
-            mask[back] = mask[back].flip(1)
+        pos[mirror], mask[mirror] = mirrored, mask[mirror][..., order]
+        pos[back], mask[back] = pos[back].flip(1), mask[back].flip(1)
         return pos, mask
 
 
-def _group(layout: SkeletonLayout, bodies: int, clips: Sequence[Clip]) -> _Group:
-    pos = torch.from_numpy(np.concatenate([clip.pos for clip in clips], axis=1)).transpose(0, 1)
-    mask = torch.from_numpy(np.concatenate([clip.mask for clip in clips], axis=1)).transpose(0, 1)
-    whole = bool(mask.all())
-    return _Group(layout, bodies, pos.contiguous(), None if whole else mask.contiguous())
+def _joined(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Join (M, T, ...) along the time, which comes first."""
+    return torch.from_numpy(np.concatenate(arrays, axis=1)).transpose(0, 1).contiguous()
 
 
 def _rows(values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asgcn_dgl.data import Clip, HandleMissing, SelectBodies
-from asgcn_dgl.data.samples import Seen, make_sampler, observe
+from asgcn_dgl.data.samples import Seen, observe
 from asgcn_dgl.data.transforms import (
     AlignSpine,
     Center,
@@ -27,6 +27,7 @@ from asgcn_dgl.data.transforms import (
     RandomSpeed,
     Transform,
     ViewNormalize,
+    frame_sampler,
 )
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
@@ -124,7 +125,7 @@ def prepared(clip: Clip, options: ClipsConfig, past_frames: int = 0) -> tuple[Se
         aligned,
         HandleMissing(options.missing, options.missing_gap),
         options.stream,
-        make_sampler(options.sampling, options.num_frames, training=False),
+        frame_sampler(options.sampling, options.num_frames, random=False),
         rng,
         past_frames,
     )

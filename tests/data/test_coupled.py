@@ -90,8 +90,8 @@ def test_smooth_noise_is_stationary_and_smooth():
         ({"couplings": []}, "couplings must be some of"),
         ({"num_dims": 1}, "num_dims must be at least 2 for the coupling 'product'"),
         ({"max_lag": 0}, "max_lag must be at least 1"),
-        ({"noise": -1.0}, "noise at least 0"),
-        ({"smoothness": 0.0}, "smoothness and amplitude must be positive"),
+        ({"noise": -1.0}, "noise must be at least 0"),
+        ({"smoothness": 0.0}, "smoothness must be above 0"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):

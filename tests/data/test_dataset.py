@@ -32,7 +32,7 @@ from asgcn_dgl.data import (
     open_data,
     to_stream,
 )
-from asgcn_dgl.data.dataset import last_pose
+from asgcn_dgl.data.samples import recent_poses
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, get_layout
 
@@ -146,9 +146,8 @@ def test_missing_joints_are_not_scored_and_the_last_pose_holds(make_clip):
 def test_last_pose_by_hand(chain):
     pos = np.arange(1.0, 13.0).reshape(1, 3, 4, 1)
     mask = np.array([[[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]], dtype=bool)
-    last, known = last_pose(Clip.from_positions("c", chain, pos, mask))
-    assert last[0, :, 0].tolist() == [9, 6, 3, 0]
-    assert known.tolist() == [[True, True, True, False]]
+    last = recent_poses(Clip.from_positions("c", chain, pos, mask), 1)
+    assert last[0, 0, :, 0].tolist() == [9, 6, 3, 0]
 
 
 def test_one_rotation_for_input_last_and_future(make_clip):
@@ -282,6 +281,8 @@ def test_other_coordinates_and_layouts(make_clip):
 def test_unusable_clips_are_refused(make_clip, write_ntu):
     with pytest.raises(InputError, match="no clip is given"):
         SkeletonDataset([])
+    with pytest.raises(InputError, match="the dataset holds no clip"):
+        SkeletonDataset([make_clip()], indices=[])
     with pytest.raises(InputError, match=r"label 10 is not one of 0\.\.9"):
         SkeletonDataset([make_clip(label=10)], num_classes=10)
     with pytest.raises(InputError, match="label -1 is not one of"):

@@ -111,3 +111,8 @@ def test_numbers_come_back(rows):
 def test_a_bad_line_is_named(lines, told):
     with pytest.raises(InputError, match=f"a, {told}"):
         read_numbers("a", lines, 2, first=5)
+
+
+def test_numbers_as_python_alone_writes_them():
+    with pytest.raises(InputError, match="a: its numbers cannot be read"):
+        read_numbers("a", ["1 2", "1_0 2"], 2)

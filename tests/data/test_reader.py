@@ -139,3 +139,12 @@ def test_splits_and_subjects_are_each_sets_own(roots):
 def test_what_cannot_be_joined():
     with pytest.raises(InputError, match="give the folders of one or more"):
         Joined.of([])
+
+
+def test_recordings_without_a_class_are_joined(many, tmp_path):
+    unknown = ClipList.of([many.read(0).with_label(-1)], ["wave"])
+    both = Joined.of([unknown, Made(("a", "b"), many.layout, ("sit", "run", "walk"))])
+    assert list(both.labels) == [-1, -1, -1]
+    assert [clip.label for clip in both] == [-1, 1, 2]
+    prepare(both, tmp_path / "store")
+    assert [clip.label for clip in open_data(tmp_path / "store")] == [-1, 1, 2]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from asgcn_dgl.data import Clip, Joined, Origin, Reader, Subset, open_data, open_store, prepare
-from asgcn_dgl.data.store import StoreFiles
+from asgcn_dgl.data.store import HEADER_FILE, INDEX_FILE, NAMES_FILE, shard_file
 from asgcn_dgl.data.synthetic import write_synthetic
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
@@ -175,44 +175,50 @@ def test_a_store_is_replaced_only_when_asked_for(source, store, tmp_path):
         prepare(source, tmp_path / "mine", overwrite=True)
 
 
-def spoil_header(files):
-    files.header.write_text("{")
+def spoil_header(folder):
+    (folder / HEADER_FILE).write_text("{")
 
 
-def deep_header(files):
-    files.header.write_text("[" * 10**6)
+def deep_header(folder):
+    (folder / HEADER_FILE).write_text("[" * 10**6)
 
 
-def other_version(files):
-    header = json.loads(files.header.read_text())
-    files.header.write_text(json.dumps({**header, "version": 99}))
+def other_version(folder):
+    header = json.loads((folder / HEADER_FILE).read_text())
+    (folder / HEADER_FILE).write_text(json.dumps({**header, "version": 99}))
 
 
-def cut_index(files):
-    files.index.write_bytes(files.index.read_bytes()[:-4])
+def cut_index(folder):
+    (folder / INDEX_FILE).write_bytes((folder / INDEX_FILE).read_bytes()[:-4])
 
 
-def other_origin(files):
-    header = json.loads(files.header.read_text())
-    files.header.write_text(json.dumps({**header, "origin": {"format": 5}}))
+def other_origin(folder):
+    header = json.loads((folder / HEADER_FILE).read_text())
+    (folder / HEADER_FILE).write_text(json.dumps({**header, "origin": {"format": 5}}))
 
 
-def options_of_a_list(files):
-    header = json.loads(files.header.read_text())
-    files.header.write_text(json.dumps({**header, "origin": {"format": "bvh", "options": [1]}}))
+def options_of_a_list(folder):
+    header = json.loads((folder / HEADER_FILE).read_text())
+    header["origin"] = {"format": "bvh", "options": [1]}
+    (folder / HEADER_FILE).write_text(json.dumps(header))
 
 
-def text_as_version(files):
-    header = json.loads(files.header.read_text())
-    files.header.write_text(json.dumps({**header, "version": [[2]]}))
+def text_as_version(folder):
+    header = json.loads((folder / HEADER_FILE).read_text())
+    (folder / HEADER_FILE).write_text(json.dumps({**header, "version": [[2]]}))
 
 
-def swap_index(files):
-    np.save(files.index, np.zeros(3))
+def swap_index(folder):
+    np.save(folder / INDEX_FILE, np.zeros(3))
 
 
-def lose_names(files):
-    files.names.unlink()
+def join_names(folder):
+    names = (folder / NAMES_FILE).read_bytes()
+    (folder / NAMES_FILE).write_bytes(names.replace(b"\n", b"x", 1))
+
+
+def lose_names(folder):
+    (folder / NAMES_FILE).unlink()
 
 
 @pytest.mark.parametrize(
@@ -223,6 +229,7 @@ def lose_names(files):
         (other_version, "of version 99"),
         (cut_index, "bytes where"),
         (swap_index, "index.npy"),
+        (join_names, "index, names and splits do not fit together"),
         (lose_names, "cannot be read"),
         (other_origin, "no format by name"),
         (options_of_a_list, "no options of the format 'bvh'"),
@@ -230,14 +237,14 @@ def lose_names(files):
     ],
 )
 def test_a_damaged_store_is_refused(store, spoil, told):
-    spoil(StoreFiles(store.path))
+    spoil(store.path)
     with pytest.raises(InputError, match=told) as caught:
         open_store(store.path)
     assert "asgcn-dgl prepare" in str(caught.value)
 
 
 def test_a_cut_shard_and_a_changed_one_are_refused(store):
-    path = StoreFiles(store.path).shard(1, "pos")
+    path = shard_file(store.path, 1, "pos")
     content = path.read_bytes()
     path.write_bytes(content[:-4])
     store.read(0)
@@ -270,8 +277,8 @@ def test_a_store_says_what_it_was_read_as(root, tmp_path):
 
 
 def test_a_store_of_version_1_is_refused_with_the_remedy(store):
-    header = json.loads(StoreFiles(store.path).header.read_text())
-    StoreFiles(store.path).header.write_text(json.dumps({**header, "version": 1}))
+    header = json.loads((store.path / HEADER_FILE).read_text())
+    (store.path / HEADER_FILE).write_text(json.dumps({**header, "version": 1}))
     with pytest.raises(InputError, match=r"of version 1, .* reads version 2; make the store again"):
         open_store(store.path)
 
@@ -291,6 +298,34 @@ def test_frames_a_second_are_kept(tmp_path):
     store = open_store(tmp_path / "store")
     assert [clip.meta.get("fps") for clip in store] == [25, 29.97, None, None, None, None, None]
     assert store.rate(1) == 29.97 and store.rate(2) is None
+
+
+def test_what_cannot_be_prepared(source, tmp_path):
+    with pytest.raises(InputError, match="holds no recording; nothing is written"):
+        prepare(Subset.of(source, []), tmp_path / "store")
+    with pytest.raises(ValueError, match="workers must be >= 0 and shard >= 1, got 0 and 0"):
+        prepare(source, tmp_path / "store", shard=0)
+    with pytest.raises(InputError, match="none of the 1 recordings can be used; the first: "):
+        prepare(Subset.of(source, [5]), tmp_path / "cut")
+    broken = Scored(("a\nb",), get_layout("coco17"))
+    with pytest.raises(InputError, match="its name holds a line break; rename it"):
+        prepare(broken, tmp_path / "broken", strict=True)
+
+
+def test_what_was_begun_and_damaged(source, tmp_path):
+    def stop(done, of):
+        if done:
+            raise KeyboardInterrupt
+
+    part = tmp_path / ".store.part"
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, tmp_path / "store", shard=20, progress=stop)
+    (part / "shard-00000.json").write_text("{}")
+    with pytest.raises(InputError, match=f"list of a shard is damaged; remove {part} and"):
+        prepare(source, tmp_path / "store", shard=20)
+    (part / "plan.json").write_text("{")
+    prepare(source, tmp_path / "store", shard=20)
+    assert len(open_store(tmp_path / "store")) == 25
 
 
 def test_no_store_and_no_recording(source, tmp_path):
@@ -437,9 +472,9 @@ def test_a_name_that_is_no_text(tmp_path):
 @pytest.mark.parametrize("column", ["pos_at", "mask_at", "bodies", "frames", "shard"])
 @pytest.mark.parametrize("value", [-1, 2**31 - 1])
 def test_a_row_that_leads_out_of_its_shard(store, column, value):
-    table = np.load(StoreFiles(store.path).index)
+    table = np.load(store.path / INDEX_FILE)
     table[column][3] = value
-    np.save(StoreFiles(store.path).index, table)
+    np.save(store.path / INDEX_FILE, table)
     damaged = open_store(store.path)
     damaged.read(2)
     with pytest.raises(InputError, match="prepare"):

@@ -7,7 +7,7 @@ import pytest
 
 from asgcn_dgl.data import Clip
 from asgcn_dgl.data.reader import UNKNOWN, Reader, Split
-from asgcn_dgl.data.survey import bone_lengths, survey
+from asgcn_dgl.data.survey import Doubt, bone_lengths, survey
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout
 
@@ -107,6 +107,11 @@ def test_what_stands_still_is_doubtful():
     pos = np.ones((1, 10, 3, 3)) * np.arange(1, 4)[:, None]
     still = Clip.from_positions("still", STICK, pos)
     assert [doubt.reason for doubt in survey(listed(still)).doubts] == ["nothing moves"]
+
+
+def test_many_doubts_are_cut_short():
+    found = replace(survey(listed(stick("a"))), doubts=(Doubt("a", "odd"),) * 25)
+    assert str(found).endswith("  a: odd\n  ... and 5 more (--json has all)")
 
 
 def test_nothing_to_look_at_is_refused():

@@ -640,3 +640,8 @@ def test_a_short_clip_goes_round():
     assert {LoopSample(3).index(2, rng)[0] for _ in range(20)} == {0, 1}
     drawn = frame_sampler("loop", 4, random=False).index(8, None)
     assert drawn.tolist() == UniformSample(4, random=False).index(8, None).tolist()
+
+
+def test_nothing_to_do(chain):
+    nothing = Clip("c", chain, np.zeros((1, 3, 4, 3), np.float32), np.zeros((1, 3, 4), bool))
+    assert Center()(nothing) is nothing and Resample(3)(nothing) is nothing

@@ -25,7 +25,7 @@ CLASS_NAMES: tuple[str, ...] = tuple(name for name, *_ in ACTIONS)
 TWO_PERSON_CLASSES: tuple[int, ...] = tuple(k for k, a in enumerate(ACTIONS) if a[1] == 2)
 """0-based labels of the classes in which two persons act."""
 
-NUM_TWO_PERSON: int = len(TWO_PERSON_CLASSES)
+NUM_TWO_PERSON = len(TWO_PERSON_CLASSES)
 """Number of classes in which two persons act."""
 
 TRAIN_SUBJECTS: tuple[int, ...] = tuple(p for p in range(1, 1000) if p % 3)

@@ -1,8 +1,7 @@
 """The actions of the synthetic set: what a subject's body does over time.
 
-An action is a function of a `Take` that returns the joints of one body or of two. Everything that
-makes two performances of one action differ (stature, pace, reach, the hand used, when it begins,
-how the person stands and fidgets) is drawn from the generator of the take.
+An action is a function of a `Take` that returns one person or two. All that makes two performances
+of one action differ is drawn from the generator of the take.
 """
 
 from __future__ import annotations
@@ -35,6 +34,9 @@ BYSTANDER_SHARE = 0.1
 # Wrists at rest (out, up, forward from the shoulder in arm lengths): hanging, clasped, on the hips.
 REST_POSTURES = ((0.13, -0.94, 0.1), (-0.24, -0.72, 0.42), (0.22, -0.64, 0.06))
 REST_SHARES = (0.65, 0.23, 0.12)
+
+# How far the trunk sways, in the units of `Figure.set_trunk`.
+SWAY = dict(right=0.012, forward=0.012, bend=0.02, lean=0.015, twist=0.05, nod=0.07, look=0.12)
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,9 @@ class Limb(NamedTuple):
 
 
 class Take:
-    """One performance of an action that typically takes ``seconds``.
+    """One performance of an action that typically takes ``seconds``: who acts, when, how fast.
 
-    That is who acts (the partner stands by for actions of two), when the action begins, how large
-    and how fast it is; all that varies is drawn from ``rng``.
+    The partner stands by for actions of two.
     """
 
     def __init__(
@@ -134,106 +135,103 @@ class Take:
             1.5 * np.cos(np.clip((self.clock - middle) / width, -1, 1) * np.pi / 2), 0, 1
         )
 
-    def figure(self, who: Subject, x: float = 0.0, heading: float | None = None) -> Figure:
-        """Put a person on the stage, `x` meters to the right, facing about the front by default."""
+
+class Person(Figure):
+    """A subject on the stage of a take, `x` meters to the right, by default facing about the front.
+
+    A habitual posture and sway are added to what the action asks for.
+    """
+
+    def __init__(
+        self, take: Take, who: Subject, x: float = 0.0, heading: float | None = None
+    ) -> None:
+        rng = take.rng
         if heading is None:
-            heading = self.rng.uniform(-0.9, 0.9)
-        place = (x + self.rng.normal(0.0, 0.04), self.rng.normal(0.0, 0.1))
-        figure = Figure(who.body, self.frames, place, heading, who.stance)
-        if self.rng.random() < 0.3:  # shifts a foot at some time
-            side, size = int(self.rng.integers(2)), who.body.height
-            lift = self.rng.uniform(0.02, 0.07) * size * self.moment()
-            figure.move_foot(side, 0.0, lift, self.rng.uniform(-0.5, 1.0) * lift)
-        return figure
+            heading = rng.uniform(-0.9, 0.9)
+        place = (x + rng.normal(0.0, 0.04), rng.normal(0.0, 0.1))
+        super().__init__(who.body, take.frames, place, heading, who.stance)
+        self.take, self.who = take, who
+        if rng.random() < 0.3:  # shifts a foot at some time
+            side, size = int(rng.integers(2)), who.body.height
+            lift = rng.uniform(0.02, 0.07) * size * take.moment()
+            self.move_foot(side, 0.0, lift, rng.uniform(-0.5, 1.0) * lift)
 
-    def trunk(self, figure: Figure, who: Subject, **moves: Array | float) -> None:
-        """Set the trunk to the moves of the action upon the person's own posture and sway."""
-        sway = self.drift(7)
-        own = {
-            "right": 0.012 * sway[0],
-            "forward": 0.012 * sway[1],
-            "bend": who.slouch + 0.02 * sway[2],
-            "lean": 0.015 * sway[3],
-            "twist": 0.05 * sway[4],
-            "nod": 0.07 * sway[5],
-            "look": 0.12 * sway[6],
-        }
-        figure.set_trunk(**{**moves, **{k: own[k] + moves.get(k, 0.0) for k in own}})
-        self._rest_hands(figure, who)
-
-    def _rest_hands(self, figure: Figure, who: Subject) -> None:
-        """Let the arms rest in the person's habitual posture, or now and then in another."""
-        rest = who.rest if self.rng.random() < 0.7 else int(self.rng.choice(3, p=REST_SHARES))
-        place = np.array(REST_POSTURES[rest])[:, None] + self.rng.normal(0.0, 0.03, (3, 1))
+    def pose(self, **moves: Array | float) -> None:
+        """Set the trunk to the moves of the action, see `Figure.set_trunk`, the arms at rest."""
+        drift = zip(SWAY.items(), self.take.drift(len(SWAY)), strict=True)
+        own = {name: size * sway for (name, size), sway in drift}
+        own["bend"] = self.who.slouch + own["bend"]
+        self.set_trunk(**{**moves, **{name: own[name] + moves.get(name, 0.0) for name in own}})
+        # The arms rest in the habitual posture, or now and then in another.
+        rng = self.take.rng
+        rest = self.who.rest if rng.random() < 0.7 else int(rng.choice(3, p=REST_SHARES))
+        place = np.array(REST_POSTURES[rest])[:, None] + rng.normal(0.0, 0.03, (3, 1))
         for side in (0, 1):
-            figure.move_hand(side, figure.reach(side, *(place + 0.02 * self.drift(3))))
-        if rest == 2:
-            for side in (0, 1):
-                figure.point_elbow(side, 0.9, -0.2, -0.4, np.ones(self.frames))
+            self.move_hand(side, self.reach(side, *(place + 0.02 * self.take.drift(3))))
+            if rest == 2:
+                self.point_elbow(side, 0.9, -0.2, -0.4, np.ones(self.frames))
         for side in (0, 1):
-            if self.rng.random() < 0.27:  # scratches, points, straightens the clothes
-                where = self.rng.uniform((-0.35, -0.5, 0.15), (0.4, 0.6, 0.7))
-                figure.move_hand(side, figure.reach(side, *where), self.moment())
+            if rng.random() < 0.27:  # scratches, points, straightens the clothes
+                where = rng.uniform((-0.35, -0.5, 0.15), (0.4, 0.6, 0.7))
+                self.move_hand(side, self.reach(side, *where), self.take.moment())
+
+    def step(self, distance: float, start: float, stop: float) -> Array:
+        """Step forward with one foot and then the other; return the pelvis's way in meters."""
+        lead = int(self.take.rng.integers(2))
+        half = 0.5 * (stop - start)
+        for side, begin in ((lead, start), (1 - lead, start + half)):
+            way = self.take.ramp(begin, begin + half)
+            self.move_foot(side, 0.0, 0.3 * abs(distance) * 4 * way * (1 - way), distance * way)
+        return distance * self.take.ramp(start, stop)
 
 
-Action = Callable[[Take], list[Array]]
+Action = Callable[[Take], Sequence[Person]]
 
 
-def facing_pair(take: Take, gap: float) -> tuple[Figure, Figure]:
+def facing_pair(take: Take, gap: float) -> tuple[Person, Person]:
     """Two persons who face each other across a gap in meters, the subject on either side."""
     side = take.rng.choice((-1.0, 1.0))
     turn = take.rng.normal(0.0, 0.08, 2)
-    first = take.figure(take.subject, -side * gap / 2, heading=-side * np.pi / 2 + turn[0])
-    second = take.figure(take.partner, side * gap / 2, heading=side * np.pi / 2 + turn[1])
+    first = Person(take, take.subject, -side * gap / 2, heading=-side * np.pi / 2 + turn[0])
+    second = Person(take, take.partner, side * gap / 2, heading=side * np.pi / 2 + turn[1])
     return first, second
 
 
-def _step(take: Take, figure: Figure, distance: float, start: float, stop: float) -> Array:
-    """Step forward with one foot and then the other; returns the pelvis's way in meters."""
-    lead = int(take.rng.integers(2))
-    half = 0.5 * (stop - start)
-    for side, begin in ((lead, start), (1 - lead, start + half)):
-        way = take.ramp(begin, begin + half)
-        figure.move_foot(side, 0.0, 0.3 * abs(distance) * 4 * way * (1 - way), distance * way)
-    return distance * take.ramp(start, stop)
-
-
-def _stand_by(take: Take) -> Array:
+def _stand_by(take: Take) -> Person:
     """Somebody who looks on, one to one and a half meters aside."""
-    aside = take.rng.choice((-1.0, 1.0)) * take.rng.uniform(1.0, 1.4)
-    you = take.figure(take.partner, aside)
-    take.trunk(you, take.partner)
-    return you.positions()
+    you = Person(take, take.partner, take.rng.choice((-1.0, 1.0)) * take.rng.uniform(1.0, 1.4))
+    you.pose()
+    return you
 
 
-def _drink(take: Take) -> list[Array]:
-    me, hand = take.figure(take.subject), take.hand
+def _drink(take: Take) -> Sequence[Person]:
+    me, hand = Person(take, take.subject), take.hand
     up = take.pulse(0.0, 0.3, 0.72, 1.0)
     tilt = take.pulse(0.28, 0.42, 0.62, 0.75)
-    take.trunk(me, take.subject, nod=-0.35 * take.reach * tilt)
+    me.pose(nod=-0.35 * take.reach * tilt)
     sip = 1.0 - 0.12 * (1 - tilt) * up
     size = me.body.height
     mouth = me.near(HEAD, SIDE[hand] * 0.045 * size, -0.085 * size, 0.075 * size)
     me.point_elbow(hand, 0.7, -0.75 + 0.3 * take.rng.random(), 0.15, up)
     me.move_hand(hand, mouth, up * sip)
-    return [me.positions()]
+    return [me]
 
 
-def _wave(take: Take) -> list[Array]:
-    me, hand = take.figure(take.subject), take.hand
+def _wave(take: Take) -> Sequence[Person]:
+    me, hand = Person(take, take.subject), take.hand
     up = take.pulse(0.0, 0.22, 0.8, 1.0)
-    take.trunk(me, take.subject, lean=-0.04 * SIDE[hand] * up)
+    me.pose(lean=-0.04 * SIDE[hand] * up)
     height = take.rng.uniform(0.1, 0.65)
     out = take.rng.uniform(0.3, 0.5) + 0.24 * take.reach * take.swing(1.7)
     me.point_elbow(hand, 0.8, -0.6, 0.1, up)
     me.move_hand(hand, me.reach(hand, out, height, take.rng.uniform(0.2, 0.45)), up)
-    return [me.positions()]
+    return [me]
 
 
-def _clap(take: Take) -> list[Array]:
-    me = take.figure(take.subject)
+def _clap(take: Take) -> Sequence[Person]:
+    me = Person(take, take.subject)
     up = take.pulse(0.0, 0.18, 0.84, 1.0)
-    take.trunk(me, take.subject)
+    me.pose()
     open_ = 0.5 + 0.5 * take.swing(2.1)
     size, height = me.body.height, take.rng.uniform(-0.2, -0.02)
     for side in (0, 1):
@@ -241,18 +239,16 @@ def _clap(take: Take) -> list[Array]:
         middle = me.near(SPINE_SHOULDER, gap, height * size, 0.17 * size)
         me.point_elbow(side, 0.75, -0.7, 0.1, up)
         me.move_hand(side, middle, up)
-    return [me.positions()]
+    return [me]
 
 
-def _throw(take: Take) -> list[Array]:
-    me, hand = take.figure(take.subject), take.hand
+def _throw(take: Take) -> Sequence[Person]:
+    me, hand = Person(take, take.subject), take.hand
     back, release = take.pulse(0.0, 0.34, 0.42, 0.6), take.pulse(0.4, 0.54, 0.6, 0.78)
     follow = take.pulse(0.54, 0.68, 0.74, 1.0)
-    way = _step(take, me, 0.16 * take.reach * me.body.height * take.rng.random(), 0.3, 0.6)
+    way = me.step(0.16 * take.reach * me.body.height * take.rng.random(), 0.3, 0.6)
     turn = SIDE[hand] * take.reach
-    take.trunk(
-        me,
-        take.subject,
+    me.pose(
         forward=0.6 * way + 0.03 * (release + follow - back),
         twist=turn * (-0.5 * back + 0.35 * release + 0.4 * follow),
         bend=-0.1 * back + 0.15 * release + 0.3 * follow,
@@ -264,11 +260,11 @@ def _throw(take: Take) -> list[Array]:
     me.move_hand(hand, me.reach(hand, 0.35, high, -0.2), back)
     me.move_hand(hand, me.reach(hand, 0.05, high, 0.85), release)
     me.move_hand(hand, me.reach(hand, -0.3, -0.55, 0.6), follow)
-    return [me.positions()]
+    return [me]
 
 
-def _kick(take: Take) -> list[Array]:
-    me, leg = take.figure(take.subject), take.hand
+def _kick(take: Take) -> Sequence[Person]:
+    me, leg = Person(take, take.subject), take.hand
     back, out = take.pulse(0.0, 0.3, 0.34, 0.52), take.pulse(0.32, 0.54, 0.6, 0.95)
     size, reach = me.body.height, max(take.reach, 0.85) * take.rng.uniform(0.9, 1.15)
     me.move_foot(
@@ -278,9 +274,7 @@ def _kick(take: Take) -> list[Array]:
         size * (-0.16 * reach * back + 0.36 * reach * out),
     )
     me.toes[leg] = -0.5 * back + 0.5 * out
-    take.trunk(
-        me,
-        take.subject,
+    me.pose(
         right=-SIDE[leg] * 0.03 * size * take.pulse(-0.05, 0.2, 0.8, 1.05),
         bend=0.12 * back - 0.22 * reach * out,
         twist=SIDE[leg] * 0.25 * (out - back),
@@ -288,18 +282,16 @@ def _kick(take: Take) -> list[Array]:
     other = 1 - leg
     me.move_hand(other, me.reach(other, 0.3, -0.6, 0.5), 0.8 * out)
     me.move_hand(leg, me.reach(leg, 0.4, -0.75, -0.35), 0.8 * out)
-    return [me.positions()]
+    return [me]
 
 
-def _chair(take: Take, seated: Array, effort: Array) -> list[Array]:
+def _chair(take: Take, seated: Array, effort: Array) -> Sequence[Person]:
     """Sit or stand: `seated` goes between 0 and 1, the trunk leans forward with the effort."""
-    me = take.figure(take.subject)
+    me = Person(take, take.subject)
     size = me.body.height
     # The seat stands where it must for the knees to bend at about right angles.
     drop = (me.body.leg - me.body.length(ANKLE[0])) * take.rng.uniform(0.8, 1.02)
-    take.trunk(
-        me,
-        take.subject,
+    me.pose(
         up=-drop * seated,
         forward=-0.9 * me.body.length(KNEE[0]) * seated,
         bend=(0.6 + 0.35 * take.rng.random()) * effort - take.rng.uniform(-0.1, 0.15) * seated,
@@ -310,26 +302,24 @@ def _chair(take: Take, seated: Array, effort: Array) -> list[Array]:
         knee = me.points[:, HIP[side]] + lap * (0.3 * size) * (me.facing @ (0.0, 0.1, -0.9))
         knee = knee + me.facing @ (SIDE[side] * gap * size, 0.03 * size, 0.0)
         me.move_hand(side, knee, np.clip(seated + 0.5 * effort, 0.0, 1.0))
-    return [me.positions()]
+    return [me]
 
 
-def _sit_down(take: Take) -> list[Array]:
+def _sit_down(take: Take) -> Sequence[Person]:
     return _chair(take, take.ramp(0.05, 0.85), take.pulse(0.0, 0.45, 0.5, 1.0))
 
 
-def _stand_up(take: Take) -> list[Array]:
+def _stand_up(take: Take) -> Sequence[Person]:
     return _chair(take, 1.0 - take.ramp(0.15, 0.95), take.pulse(0.0, 0.45, 0.5, 1.0))
 
 
-def _pick_up(take: Take) -> list[Array]:
-    me, hand = take.figure(take.subject), take.hand
+def _pick_up(take: Take) -> Sequence[Person]:
+    me, hand = Person(take, take.subject), take.hand
     size = me.body.height
     down = take.pulse(0.0, 0.42, 0.52, 0.95)
     squat = take.rng.uniform(0.0, 1.0)  # how much comes from the knees, not from the back
     aside = take.rng.uniform(-0.05, 0.14)
-    take.trunk(
-        me,
-        take.subject,
+    me.pose(
         up=-(0.1 + 0.17 * squat) * size * down,
         forward=-(0.1 - 0.02 * squat) * size * down,
         bend=(1.65 - 0.55 * squat) * down,
@@ -345,11 +335,11 @@ def _pick_up(take: Take) -> list[Array]:
     # What was picked up is held before the body for a while.
     carry = take.pulse(0.55, 0.9, 1.0, 1.3) * take.rng.uniform(0.2, 1.0)
     me.move_hand(hand, me.reach(hand, 0.0, -0.6, 0.5), carry)
-    return [me.positions()]
+    return [me]
 
 
-def _march(take: Take) -> list[Array]:
-    me = take.figure(take.subject)
+def _march(take: Take) -> Sequence[Person]:
+    me = Person(take, take.subject)
     size = me.body.height
     go = take.pulse(-0.05, 0.12, 0.88, 1.05)
     stride = take.swing(1.0)
@@ -359,17 +349,17 @@ def _march(take: Take) -> list[Array]:
         raised = go * np.maximum(SIDE[side] * stride, 0.0)
         me.move_foot(side, 0.0, lift * raised, 0.5 * lift * raised)
         me.toes[side] = -0.5 * raised
-    take.trunk(me, take.subject, right=-0.02 * size * go * stride, twist=0.12 * go * stride)
+    me.pose(right=-0.02 * size * go * stride, twist=0.12 * go * stride)
     elbow = take.rng.uniform(0.0, 0.3)
     for side in (0, 1):
         ahead = -SIDE[side] * stride  # an arm swings with the opposite leg
         hand = me.reach(side, 0.13, -0.92 + elbow + 0.1 * ahead, elbow + swing * ahead)
         me.move_hand(side, hand, go)
-    return [me.positions()]
+    return [me]
 
 
-def _jumping_jack(take: Take) -> list[Array]:
-    me = take.figure(take.subject)
+def _jumping_jack(take: Take) -> Sequence[Person]:
+    me = Person(take, take.subject)
     size = me.body.height
     go = take.pulse(-0.05, 0.1, 0.92, 1.05)
     rate = 0.95 * take.pace * take.rng.uniform(0.9, 1.1)
@@ -380,7 +370,7 @@ def _jumping_jack(take: Take) -> list[Array]:
     wide = min(0.13 * take.reach, 0.16) * size * spread
     for side in (0, 1):
         me.move_foot(side, SIDE[side] * wide, 0.0, 0.0)
-    take.trunk(me, take.subject, jump=air, up=-0.02 * size * go * (1 - hop))
+    me.pose(jump=air, up=-0.02 * size * go * (1 - hop))
     me.feet[:, :, 1] += air
     me.toes[:] = -0.4 * hop
     top = take.rng.uniform(2.3, 2.95) * min(max(take.reach, 0.85), 1.05)
@@ -389,39 +379,46 @@ def _jumping_jack(take: Take) -> list[Array]:
         me.point_elbow(side, 0.3, -0.2, -0.9, go)
         hand = me.reach(side, 0.95 * np.sin(arm), -0.95 * np.cos(arm), 0.1)
         me.move_hand(side, hand, np.maximum(go, 0.0))
-    return [me.positions()]
+    return [me]
 
 
-def _handshake(take: Take) -> list[Array]:
+def _meet(take: Take) -> tuple[Person, Person, float]:
+    """Two persons within reach of each other, and the share of the action by which one is late."""
     gap = 0.62 * (take.subject.body.arm + take.partner.body.arm) + take.rng.uniform(0.28, 0.45)
-    me, you = facing_pair(take, gap)
-    late = take.rng.uniform(0.0, 0.1)
+    return *facing_pair(take, gap), take.rng.uniform(0.0, 0.1)
+
+
+def _between(me: Person, you: Person, up: Array | float) -> Array:
+    """Return the middle of two persons ``(T, 3)``, at the height of their shoulders or above."""
+    middle = 0.5 * (me.points[:, SPINE_SHOULDER] + you.points[:, SPINE_SHOULDER])
+    middle[:, 1] += up
+    return middle
+
+
+def _handshake(take: Take) -> Sequence[Person]:
+    me, you, late = _meet(take)
     pump = take.swing(2.2) * take.pulse(0.25, 0.35, 0.7, 0.82) * 0.045 * take.reach
     arms = take.pulse(0.0, 0.28, 0.75, 1.0), take.pulse(late, 0.3, 0.75, 1.0)
-    for who, person, arm in zip((me, you), (take.subject, take.partner), arms, strict=True):
-        way = _step(take, who, 0.07, 0.0, 0.3)
-        take.trunk(who, person, forward=way, bend=0.12 * arm, twist=0.2 * arm)
-    low = take.rng.uniform(0.2, 0.27)
-    middle = 0.5 * (me.points[:, SPINE_SHOULDER] + you.points[:, SPINE_SHOULDER])
-    middle[:, 1] += pump - low * me.body.height
     for who, arm in zip((me, you), arms, strict=True):
-        me_side = who.points[:, SPINE_SHOULDER] - middle
-        short = 0.16 * me_side  # wrists stay a hand's length apart
+        who.pose(forward=who.step(0.07, 0.0, 0.3), bend=0.12 * arm, twist=0.2 * arm)
+    middle = _between(me, you, pump - take.rng.uniform(0.2, 0.27) * me.body.height)
+    for who, arm in zip((me, you), arms, strict=True):
+        short = 0.16 * (who.points[:, SPINE_SHOULDER] - middle)  # wrists stay a hand's length apart
         who.point_elbow(0, 0.3, -0.9, 0.0, arm)
         who.move_hand(0, middle + short * [1.0, 0.0, 1.0], arm)
-    return [me.positions(), you.positions()]
+    return [me, you]
 
 
-def _push(take: Take) -> list[Array]:
+def _push(take: Take) -> Sequence[Person]:
     gap = 0.75 * take.subject.body.arm + take.rng.uniform(0.28, 0.42)
     me, you = facing_pair(take, gap)
     shove, hit = take.pulse(0.05, 0.42, 0.5, 0.85), 0.36
     strength = take.rng.uniform(0.12, 0.32) * take.reach
-    way = _step(take, me, take.rng.uniform(0.05, 0.18), 0.1, 0.5)
-    take.trunk(me, take.subject, forward=way, bend=0.25 * take.reach * shove)
-    back = _step(take, you, -strength, hit, 0.75)
+    way = me.step(take.rng.uniform(0.05, 0.18), 0.1, 0.5)
+    me.pose(forward=way, bend=0.25 * take.reach * shove)
+    back = you.step(-strength, hit, 0.75)
     struck = take.pulse(hit, 0.5, 0.6, 1.0)
-    take.trunk(you, take.partner, forward=back, bend=-0.35 * take.reach * struck, nod=0.3 * struck)
+    you.pose(forward=back, bend=-0.35 * take.reach * struck, nod=0.3 * struck)
     hands = (0, 1) if take.rng.random() < 0.7 else (take.hand,)
     for side in hands:
         spread = -SIDE[side] * 0.07  # my right hand meets the other's left side
@@ -431,32 +428,28 @@ def _push(take: Take) -> list[Array]:
         me.move_hand(side, chest, shove)
     for side in (0, 1):
         you.move_hand(side, you.reach(side, 0.55, -0.35, 0.45), 0.9 * struck)
-    return [me.positions(), you.positions()]
+    return [me, you]
 
 
-def _high_five(take: Take) -> list[Array]:
-    gap = 0.62 * (take.subject.body.arm + take.partner.body.arm) + take.rng.uniform(0.28, 0.45)
-    me, you = facing_pair(take, gap)
-    late = take.rng.uniform(0.0, 0.1)
+def _high_five(take: Take) -> Sequence[Person]:
+    me, you, late = _meet(take)
     arms = take.pulse(0.0, 0.38, 0.62, 1.0), take.pulse(late, 0.4, 0.62, 1.0)
-    for who, person, arm in zip((me, you), (take.subject, take.partner), arms, strict=True):
-        way = _step(take, who, 0.07, 0.0, 0.3)
-        take.trunk(who, person, forward=way, bend=0.1 * arm, twist=0.25 * arm, nod=-0.15 * arm)
-    high = take.rng.uniform(0.03, 0.17) * take.reach
-    middle = 0.5 * (me.points[:, SPINE_SHOULDER] + you.points[:, SPINE_SHOULDER])
-    middle[:, 1] += high * me.body.height
+    for who, arm in zip((me, you), arms, strict=True):
+        way = who.step(0.07, 0.0, 0.3)
+        who.pose(forward=way, bend=0.1 * arm, twist=0.25 * arm, nod=-0.15 * arm)
+    middle = _between(me, you, take.rng.uniform(0.03, 0.17) * take.reach * me.body.height)
     # The hands swing back before they meet once.
     apart = 0.3 * (1.0 - take.pulse(0.36, 0.48, 0.5, 0.62)) + 0.12
     for who, arm in zip((me, you), arms, strict=True):
         away = (who.points[:, SPINE_SHOULDER] - middle) * [1.0, 0.0, 1.0]
         who.point_elbow(0, 0.7, -0.7, 0.1, arm)
         who.move_hand(0, middle + apart[:, None] * away, arm)
-    return [me.positions(), you.positions()]
+    return [me, you]
 
 
 # Class name, number of persons, typical duration in seconds, function.
 ActionList = Sequence[tuple[str, int, float, Action]]
-ACTIONS: tuple[tuple[str, int, float, Action], ...] = (
+ACTIONS: ActionList = (
     ("drink", 1, 2.2, _drink),
     ("wave", 1, 2.1, _wave),
     ("clap", 1, 2.0, _clap),
@@ -483,8 +476,8 @@ def perform(
     """Perform the action of an index into ``actions``, from 0.
 
     Return joints ``(M, T, 25, 3)`` in meters, the floor at y = 0, of 1 or 2 bodies over 40 to 120
-    frames at 30 frames a second; bone lengths are constant. In an action of one the partner is not
-    there, or now and then looks on. ``rng`` is the source of all that varies.
+    frames at 30 frames a second. In an action of one the partner is absent, or now and then looks
+    on. ``rng`` is the source of all that varies.
     """
     return stage(action, subject, partner, rng, actions)[0]
 
@@ -499,9 +492,9 @@ def stage(
     """Perform as :func:`perform`, and also say which limbs move together, if any."""
     _, _, seconds, act = actions[action]
     take = Take(subject, partner, rng, seconds)
-    bodies = act(take)
+    bodies = [person.positions() for person in act(take)]
     if len(bodies) == 1 and rng.random() < BYSTANDER_SHARE:
-        bodies.append(_stand_by(take))
+        bodies.append(_stand_by(take).positions())
     elif len(bodies) == 2:  # seen from any side
         turn = rotation(1, rng.uniform(-0.6, 0.6))
         bodies = [joints @ turn.T for joints in bodies]

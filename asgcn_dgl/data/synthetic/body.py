@@ -119,9 +119,8 @@ def two_bone_reach(
 ) -> tuple[Array, Array]:
     """Return unit vectors ``(T, 3)`` along both bones of a limb from ``start`` to ``target``.
 
-    Its bones are ``upper`` and ``lower`` meters long. The law of cosines gives the bend; the middle
-    joint leans towards the directions ``pole`` ``(T, 3)``. A target that is too far away or too
-    near is reached as closely as the bones allow.
+    Its bones are ``upper`` and ``lower`` meters long; the middle joint leans towards the directions
+    ``pole`` ``(T, 3)``. A target out of range is reached as closely as the bones allow.
     """
     line = target - start
     dist = np.sqrt((line * line).sum(axis=-1, keepdims=True))
@@ -198,10 +197,8 @@ class Figure:
         forward, leans to the right and twists to the left, the head nods forward and looks to the
         left by radians.
         """
-        bend, lean, twist, nod, look = (
-            np.broadcast_to(np.asarray(a, dtype=np.float64), (self.frames,))
-            for a in (bend, lean, twist, nod, look)
-        )
+        angles = np.broadcast_arrays(bend, lean, twist, nod, look, np.zeros(self.frames))
+        bend, lean, twist, nod, look, _ = angles
         # A bend begins in the hips and goes on along the spine.
         pelvis = self.facing @ rotation(0, -0.35 * bend) @ rotation(1, 0.25 * twist)
         lower = pelvis @ rotation(1, 0.3 * twist) @ rotation(2, -0.5 * lean)
@@ -210,15 +207,12 @@ class Figure:
         chest = chest @ rotation(0, -0.35 * bend)
         neck = chest @ rotation(0, -0.3 * nod)
         head = neck @ rotation(1, look) @ rotation(0, -0.7 * nod)
-        turns = self.turns
-        turns[:] = chest
-        turns[SPINE_BASE] = pelvis
-        for k in (0, 1):
-            turns[HIP[k]] = pelvis
-        turns[SPINE_MID], turns[NECK], turns[HEAD] = lower, neck, head
+        self.turns[:] = chest
+        self.turns[[SPINE_BASE, *HIP]] = pelvis
+        self.turns[[SPINE_MID, NECK, HEAD]] = lower, neck, head
         self._place_root(right, up, forward)
         self.root[:, 1] += np.asarray(jump)
-        self.points = place_joints(self.body, self.root, turns)
+        self.points = place_joints(self.body, self.root, self.turns)
         for k in (0, 1):
             # Elbows point down, outwards and back unless the action says otherwise.
             self.elbows[k] = apply(chest, (SIDE[k] * 0.45, -0.8, 0.55))
@@ -271,8 +265,7 @@ class Figure:
             lengths = self.body.length(KNEE[k]), self.body.length(ANKLE[k])
             hip = self.points[:, HIP[k]]
             pole = ahead + 0.12 * SIDE[k] * self.facing[:, 0] + np.array([0.0, 0.15, 0.0])
-            poles = np.broadcast_to(pole, hip.shape)
-            upper, lower = two_bone_reach(hip, self.feet[k], *lengths, poles)
+            upper, lower = two_bone_reach(hip, self.feet[k], *lengths, pole)
             self.turns[KNEE[k]] = frame_along(upper, pole)
             self.turns[ANKLE[k]] = frame_along(lower, pole)
             self.turns[FOOT[k]] = self.facing @ rotation(0, self.toes[k])

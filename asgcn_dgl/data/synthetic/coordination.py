@@ -7,20 +7,28 @@ alone moves alike in all actions: only the pair tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from scipy.signal import lfilter
 
 from asgcn_dgl.data.synthetic import body
-from asgcn_dgl.data.synthetic.actions import ACTIONS, FRAME_RATE, Action, Limb, Take, facing_pair
-from asgcn_dgl.data.synthetic.body import Array, Figure
+from asgcn_dgl.data.synthetic.actions import (
+    ACTIONS,
+    FRAME_RATE,
+    Action,
+    ActionList,
+    Limb,
+    Person,
+    Take,
+    facing_pair,
+)
+from asgcn_dgl.data.synthetic.body import Array
 
-LIMBS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "hand": tuple(  # type: ignore[dict-item]
-        (body.ELBOW[k], body.WRIST[k], body.HAND[k], body.TIP[k], body.THUMB[k]) for k in (0, 1)
-    ),
-    "foot": tuple(  # type: ignore[dict-item]
-        (body.KNEE[k], body.ANKLE[k], body.FOOT[k]) for k in (0, 1)
-    ),
+LIMBS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "hand": tuple(zip(body.ELBOW, body.WRIST, body.HAND, body.TIP, body.THUMB, strict=True)),
+    "foot": tuple(zip(body.KNEE, body.ANKLE, body.FOOT, strict=True)),
 }
 """Joints of a limb: the right one, the left one."""
 
@@ -48,92 +56,75 @@ def pushed_swings(frames: int, period: float, damping: float, rng: np.random.Gen
     return np.asarray(swings / np.sqrt(variance))
 
 
-class _Drive:
-    """A movement up and down between 0 and 1 that cannot be predicted for long."""
+def _drive(take: Take) -> Callable[[Array], Array]:
+    """Make a movement up and down between 0 and 1 that cannot be predicted for long.
 
-    def __init__(self, take: Take) -> None:
-        frames = take.frames + int(FRAME_RATE)
-        noise = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
-        self.times = np.arange(frames) / FRAME_RATE - 1.0
-        self.heights = 0.5 + 0.5 * np.tanh(0.7 * noise)
-
-    def __call__(self, clock: Array) -> Array:
-        """Return where the movement is at these seconds, from one before the clip on."""
-        return np.interp(clock, self.times, self.heights)
+    It is a function of seconds, from one before the clip on.
+    """
+    frames = take.frames + int(FRAME_RATE)
+    noise = pushed_swings(frames, SWING * FRAME_RATE / take.pace, DAMPING, take.rng)
+    times, heights = np.arange(frames) / FRAME_RATE - 1.0, 0.5 + 0.5 * np.tanh(0.7 * noise)
+    return lambda clock: np.interp(clock, times, heights)
 
 
-def _follow(take: Take, drive: _Drive, way: str) -> Array:
-    """Return the movement of the second limb of a pair."""
-    late = LATE if way == "in sequence" else REACTION
-    moved = drive(take.clock - take.rng.uniform(*late))
-    return 1.0 - moved if way == "by turns" else moved
-
-
-def _raise_hand(take: Take, figure: Figure, side: int, height: Array) -> None:
+def _raise_hand(person: Person, side: int, height: Array) -> None:
     """Raise a hand from beside the hip to the height of the chest."""
-    rng, reach = take.rng, min(take.reach, 1.1)
+    rng, reach = person.take.rng, min(person.take.reach, 1.1)
     low = np.array([0.35, -0.7, 0.3]) + rng.uniform(-0.07, 0.07, 3)
     high = np.array([0.4, 0.1 * reach, 0.5]) + rng.uniform(-0.07, 0.07, 3)
     place = low[:, None] + (high - low)[:, None] * height
-    figure.point_elbow(side, 0.8, -0.5, 0.1, np.ones(take.frames))
-    figure.move_hand(side, figure.reach(side, *place))
+    person.point_elbow(side, 0.8, -0.5, 0.1, np.ones(person.frames))
+    person.move_hand(side, person.reach(side, *place))
 
 
-def _lift_foot(take: Take, figure: Figure, side: int, height: Array) -> None:
+def _lift_foot(person: Person, side: int, height: Array) -> None:
     """Lift a knee and its foot."""
-    up = take.rng.uniform(0.19, 0.22) * min(take.reach, 1.1) * figure.body.height * height
-    figure.move_foot(side, 0.0, up, 0.6 * up)
-    figure.toes[side] = -0.5 * height
+    take = person.take
+    up = take.rng.uniform(0.19, 0.22) * min(take.reach, 1.1) * person.body.height * height
+    person.move_foot(side, 0.0, up, 0.6 * up)
+    person.toes[side] = -0.5 * height
 
 
-def _dance(
-    take: Take, pair: tuple[Limb, Limb], way: str, figures: tuple[Figure, ...]
-) -> list[Array]:
-    """Let two limbs move as a pair, and every other by itself."""
-    take.pair = pair
-    drive = _Drive(take)
-    lead = int(take.rng.integers(2))
-    moves = {pair[lead]: drive(take.clock), pair[1 - lead]: _follow(take, drive, way)}
-
-    def height(person: int, kind: str, side: int) -> Array:
-        limb = Limb(person, kind, side)
-        return moves[limb] if limb in moves else _Drive(take)(take.clock)
-
-    people = (take.subject, take.partner)
-    for person, figure in enumerate(figures):
-        for side in (0, 1):
-            _lift_foot(take, figure, side, height(person, "foot", side))
-        take.trunk(figure, people[person])
-        for side in (0, 1):
-            _raise_hand(take, figure, side, height(person, "hand", side))
-    return [figure.positions() for figure in figures]
-
-
-def _action(person: int, kind: str, way: str) -> Action:
+def _action(partner: int, kind: str, way: str) -> Action:
     """Return the action in which a hand and a limb of a kind, of a person, move together."""
 
-    def act(take: Take) -> list[Array]:
+    def act(take: Take) -> Sequence[Person]:
         # They were at it before the clip begins, and do not stop where it ends.
         take.cut(int(take.rng.integers(*FRAMES)))
-        both = not person and kind == "hand"  # of one person, the right one and the left one
+        both = not partner and kind == "hand"  # of one person, the right one and the left one
         sides = (0, 1) if both else take.rng.integers(2, size=2)
-        pair = Limb(0, "hand", int(sides[0])), Limb(person, kind, int(sides[1]))
-        figures: tuple[Figure, ...]
-        if person:
-            figures = facing_pair(take, take.rng.uniform(1.3, 1.8))
+        pair = take.pair = Limb(0, "hand", int(sides[0])), Limb(partner, kind, int(sides[1]))
+        persons: Sequence[Person]
+        if partner:
+            persons = facing_pair(take, take.rng.uniform(1.3, 1.8))
         else:
-            figures = (take.figure(take.subject),)
-        return _dance(take, pair, way, figures)
+            persons = (Person(take, take.subject),)
+        drive = _drive(take)
+        lead = int(take.rng.integers(2))
+        late = take.rng.uniform(*(LATE if way == "in sequence" else REACTION))
+        moved = drive(take.clock - late)
+        follow = 1.0 - moved if way == "by turns" else moved
+        moves = {pair[lead]: drive(take.clock), pair[1 - lead]: follow}
+
+        def height(*limb: Any) -> Array:
+            return moves[limb] if limb in moves else _drive(take)(take.clock)
+
+        for number, person in enumerate(persons):
+            for side in (0, 1):
+                _lift_foot(person, side, height(number, "foot", side))
+            person.pose()
+            for side in (0, 1):
+                _raise_hand(person, side, height(number, "hand", side))
+        return persons
 
     return act
 
 
 _PAIRS = {"hands": (0, "hand"), "hand and foot": (0, "foot"), "hands of two": (1, "hand")}
 
-# Class name, number of persons, typical duration in seconds, function.
-COORDINATED: tuple[tuple[str, int, float, Action], ...] = tuple(
-    (f"{who} {way}", person + 1, 2.7, _action(person, kind, way))
-    for who, (person, kind) in _PAIRS.items()
+COORDINATED: ActionList = tuple(
+    (f"{who} {way}", partner + 1, 2.7, _action(partner, kind, way))
+    for who, (partner, kind) in _PAIRS.items()
     for way in WAYS
 )
 """Actions that differ by which limbs move together, and how."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asgcn_dgl.data.files import check_choice, need
 from asgcn_dgl.data.synthetic.actions import ACTIONS, ActionList, Limb, Subject, stage
 from asgcn_dgl.data.synthetic.body import NUM_JOINTS, SPINE_BASE, SPINE_SHOULDER, Array
 from asgcn_dgl.data.synthetic.coordination import MIXED
@@ -55,11 +56,6 @@ def plan_clips(
 
     In the set ``"synthetic"`` every third subject, whom the split by subject keeps for the test,
     begins at the same camera; in others the three begin at each camera.
-
-    Examples
-    --------
-    >>> plan_clips(4, subjects=2, cameras=3)[:4]
-    [(1, 1, 1, 1), (1, 2, 2, 1), (1, 1, 2, 1), (1, 2, 3, 1)]
     """
     plan = []
     for action in range(1, len(SETS[actions]) + 1):
@@ -71,10 +67,10 @@ def plan_clips(
     return plan
 
 
-def _project(joints: Array, camera: tuple[float, float, float]) -> tuple[Array, Array]:
+def _project(joints: Array, camera: tuple[float, float, float]) -> Array:
     focal, x, y = camera
-    depth = np.maximum(joints[..., 2], 0.1)
-    return x + focal * joints[..., 0] / depth, y - focal * joints[..., 1] / depth
+    depth = np.maximum(joints[..., 2:], 0.1)
+    return [x, y] + [focal, -focal] * joints[..., :2] / depth
 
 
 def _lean(joints: Array) -> Array:
@@ -85,14 +81,10 @@ def _lean(joints: Array) -> Array:
 
 
 def format_skeleton(recording: Recording) -> str:
-    """Return a recording in NTU RGB+D's text format.
-
-    That is the number of frames; for each frame the number of bodies; for each body a line of ten
-    fields, the number of joints and a line of twelve fields for each joint.
-    """
+    """Return a recording in NTU RGB+D's text format."""
     joints, state, ids = recording.joints, recording.state, recording.body_id
-    columns = [*np.moveaxis(joints, -1, 0), *_project(joints, _DEPTH), *_project(joints, _COLOR)]
-    table = np.stack([*columns, state], axis=-1)
+    columns = [joints, _project(joints, _DEPTH), _project(joints, _COLOR), state[..., None]]
+    table = np.concatenate(columns, axis=-1)
     table[state == LOST] = 0.0
     lean = _lean(joints)
     bodies, frames = ids.shape
@@ -110,13 +102,10 @@ def format_skeleton(recording: Recording) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it: it is there whole or not at all."""
+    """Write a file under another name, then rename it: it is there whole or not at all."""
     temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(text.encode("ascii"))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary.write_bytes(text.encode("ascii"))
+    os.replace(temporary, path)
 
 
 def draw_subject(seed: int, subject: int) -> Subject:
@@ -171,40 +160,6 @@ def _perform(
     return rng, *stage(action - 1, draw_subject(seed, subject), partner, rng, actions)
 
 
-def _check(clips_per_class: int, subjects: int, cameras: int, seed: int) -> None:
-    rules = (
-        ("clips_per_class", clips_per_class, 1, None),
-        ("subjects", subjects, 1, MAX_SUBJECTS),
-        ("cameras", cameras, 1, len(CAMERA_ANGLES)),
-        ("seed", seed, 0, None),
-    )
-    for name, value, least, most in rules:
-        if value < least or (most is not None and value > most):
-            limits = f"at least {least}" if most is None else f"from {least} to {most}"
-            raise ValueError(f"{name} must be {limits}, got {value}")
-    if clips_per_class > subjects * cameras * MAX_REPLICATIONS:
-        raise ValueError(
-            f"clips_per_class must be at most {subjects * cameras * MAX_REPLICATIONS} with "
-            f"{subjects} subjects and {cameras} cameras, got {clips_per_class}"
-        )
-
-
-def _claim(root: Path, settings: dict[str, object]) -> None:
-    """Make the folder ours, unless it holds clips that these settings did not make."""
-    if root.exists() and not root.is_dir():
-        raise InputError(f"{root}: is a file; give a folder for the synthetic set")
-    root.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings, indent=1) + "\n"
-    manifest = root / MANIFEST
-    ours = manifest.is_file() and manifest.read_bytes() == text.encode("ascii")
-    if not ours and any(root.glob("*.skeleton")):
-        raise InputError(
-            f"{root}: holds .skeleton files that were not made with these settings "
-            f"({json.dumps(settings)}); choose an empty folder"
-        )
-    write_atomically(manifest, text)
-
-
 def write_synthetic(
     root: str | os.PathLike[str],
     *,
@@ -249,13 +204,7 @@ def write_synthetic(
     InputError
         If `root` is a file or holds other ``.skeleton`` files.
     """
-    _check(clips_per_class, subjects, cameras, seed)
-    if actions not in SETS:
-        raise ValueError(f"actions must be one of {', '.join(SETS)}, got {actions!r}")
-    for name, value in (("noise", noise), ("losses", losses)):
-        if not 0.0 <= value < np.inf:
-            raise ValueError(f"{name} must be finite and at least 0, got {value}")
-    folder = Path(root)
+    check_choice("actions", actions, SETS)
     settings: dict[str, object] = {
         "clips_per_class": clips_per_class,
         "subjects": subjects,
@@ -264,9 +213,32 @@ def write_synthetic(
         "noise": noise,
         "losses": losses,
     }
+    most = subjects * cameras * MAX_REPLICATIONS
+    people = f"{subjects} subjects and {cameras} cameras"
+    rules = {
+        "subjects": (1 <= subjects <= MAX_SUBJECTS, f"from 1 to {MAX_SUBJECTS}"),
+        "cameras": (1 <= cameras <= len(CAMERA_ANGLES), f"from 1 to {len(CAMERA_ANGLES)}"),
+        "clips_per_class": (1 <= clips_per_class <= most, f"from 1 to {most} with {people}"),
+        "seed": (seed >= 0, "at least 0"),
+        "noise": (0.0 <= noise < np.inf, "finite and at least 0"),
+        "losses": (0.0 <= losses < np.inf, "finite and at least 0"),
+    }
+    for name, (good, limits) in rules.items():
+        need(good, f"{name} must be {limits}, got {settings[name]}")
     if actions != "synthetic":  # whose folders were written before there was another
         settings["actions"] = actions
-    _claim(folder, settings)
+    folder = Path(root)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder for the synthetic set")
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, text = folder / MANIFEST, json.dumps(settings, indent=1) + "\n"
+    ours = manifest.is_file() and manifest.read_bytes() == text.encode("ascii")
+    if not ours and any(folder.glob("*.skeleton")):
+        raise InputError(
+            f"{folder}: holds .skeleton files that were not made with these settings "
+            f"({json.dumps(settings)}); choose an empty folder"
+        )
+    write_atomically(manifest, text)
     plan = plan_clips(clips_per_class, subjects, cameras, actions)
     paths = []
     for done, numbers in enumerate(plan, start=1):
