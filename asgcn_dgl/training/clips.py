@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import (
     Batch,
@@ -16,6 +21,7 @@ from asgcn_dgl.data import (
     ClipList,
     HandleMissing,
     Reader,
+    Sample,
     SkeletonDataset,
     Subset,
     collate,
@@ -28,15 +34,14 @@ from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
-from asgcn_dgl.training.batches import Loader, ordered_loader
+from asgcn_dgl.training.build import progress_wanted
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.preparation import make_transform
-from asgcn_dgl.training.progress import progress_wanted
-from asgcn_dgl.training.protocols import PROTOCOLS
-from asgcn_dgl.training.views import suited
+from asgcn_dgl.training.forecasts import PROTOCOLS
+from asgcn_dgl.training.preparation import make_transform, suited
 
 logger = logging.getLogger(__name__)
 
+Loader = DataLoader[Sample]
 #: Groups of clips that a line names.
 FEW = 5
 #: Clips whose bodies are measured.
@@ -175,6 +180,48 @@ def _without_test(data: Reader, config: RunConfig) -> str:
     if not protocol:
         return f"its {len(data)} recordings come without a split, so that none is for testing"
     return f"none of its {len(data)} recordings is for testing under split {protocol!r}"
+
+
+def ordered_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    *,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset in order, once for each choice of frames.
+
+    ``rank`` of ``processes`` takes its share; where clips are fewer than processes, each takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    own = range(rank % shared, size, shared)
+    draws = [(view, index) for view in range(dataset.num_passes) for index in own]
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=draws,
+        # Processes for a single batch would cost more than they bring.
+        num_workers=workers if len(draws) > batch_size else 0,
+        collate_fn=functools.partial(collate, builder=builder),
+        generator=torch.Generator(),  # leaves torch's own generator alone
+    )
+
+
+@contextmanager
+def killed_workers() -> Iterator[None]:
+    """Report in a line that a process of a loader was killed."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a process that prepares clips was killed, perhaps for want of memory; fewer "
+            "clips.workers take less"
+        ) from error
 
 
 def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:

@@ -15,12 +15,13 @@ from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
-from asgcn_dgl.training.batches import Loader, killed_workers
-from asgcn_dgl.training.build import device_of, set_threads
+from asgcn_dgl.training.build import device_of, progress_wanted, set_threads, track
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import (
+    Loader,
     clips_to_test,
     evaluation_loader,
+    killed_workers,
     load,
     make_dataset,
     open_run,
@@ -28,7 +29,6 @@ from asgcn_dgl.training.clips import (
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
-from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 

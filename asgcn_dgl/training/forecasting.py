@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from asgcn_dgl.data import Batch, Clip, Reader
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
-from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
 from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
 from asgcn_dgl.training.modules import Phase
-from asgcn_dgl.training.optim import parameter_groups
+from asgcn_dgl.training.optim import AveragedModel, parameter_groups
 from asgcn_dgl.training.scoring import length
 
 

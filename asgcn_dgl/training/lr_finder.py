@@ -14,11 +14,17 @@ from torch import Tensor
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import check_target, write_json
-from asgcn_dgl.training.build import build_model, check_devices, precision_of, set_threads
+from asgcn_dgl.training.build import (
+    build_model,
+    check_devices,
+    precision_of,
+    progress_wanted,
+    set_threads,
+)
+from asgcn_dgl.training.callbacks import quiet_lightning
 from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.modules import JointTraining
-from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import joint_phase
 

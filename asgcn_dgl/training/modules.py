@@ -19,12 +19,16 @@ from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
 from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss, link_divergence
-from asgcn_dgl.training.averaging import AveragedModel
+from asgcn_dgl.training import DivergenceError
+from asgcn_dgl.training.build import processes, rank, shares
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
-from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
-from asgcn_dgl.training.parallel import processes, rank, shares
+from asgcn_dgl.training.optim import (
+    AveragedModel,
+    joint_optimizer,
+    learning_rate_factor,
+    restore_options,
+)
 from asgcn_dgl.training.scoring import (
     PredictionScores,
     RecognitionScores,
@@ -91,10 +95,7 @@ class Phase(pl.LightningModule):
         if epochs < 1:  # the trainer counts steps
             epochs = max(1, self.trainer.max_steps // steps)
         schedule = LambdaLR(optimizer, learning_rate_factor(self.optim, steps, epochs))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.

@@ -57,7 +57,7 @@ def format_figures(result: Mapping[str, Any]) -> str:
     lines = [
         f"{result['split']}: {result['clips']} clips of {result['dataset']} ({protocol}, "
         f"{result['stream']} stream{views}), {result['checkpoint']} checkpoint "
-        f"(epoch {result['epoch']})",
+        f"(epoch {result['epoch']})"
     ]
     chance = 100 / len(result["per_class"])
     rows = [("", "%", "95 % interval")]

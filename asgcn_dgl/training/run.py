@@ -15,20 +15,28 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import in_short, write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
-from asgcn_dgl.training.allocator import reuse_memory
-from asgcn_dgl.training.batches import killed_workers
+from asgcn_dgl.training import DivergenceError
 from asgcn_dgl.training.build import (
     build_model,
     check_devices,
+    count_processes,
     device_of,
+    is_main,
     precision_of,
+    progress_wanted,
+    reuse_memory,
     set_threads,
 )
 from asgcn_dgl.training.callbacks import (
     AtomicCheckpointIO,
     EpochLog,
+    LinkPictures,
     ProgressBar,
     SaveCheckpoints,
+    check_loggers,
+    close_loggers,
+    make_loggers,
+    quiet_lightning,
     say,
 )
 from asgcn_dgl.training.checkpoint import (
@@ -38,10 +46,9 @@ from asgcn_dgl.training.checkpoint import (
     make_record,
     model_weights,
 )
-from asgcn_dgl.training.clips import RunClips, run_layouts
+from asgcn_dgl.training.clips import RunClips, killed_workers, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, format_result, measure
 from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
 from asgcn_dgl.training.finetune import (
@@ -52,11 +59,7 @@ from asgcn_dgl.training.finetune import (
     take_weights,
 )
 from asgcn_dgl.training.forecasting import ForecastData, ForecastTraining
-from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
-from asgcn_dgl.training.parallel import count_processes, is_main
-from asgcn_dgl.training.pictures import LinkPictures
-from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import format_summary
 
 Record = Mapping[str, Any]

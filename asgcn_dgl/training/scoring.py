@@ -16,7 +16,7 @@ from asgcn_dgl import metrics
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.nn import Links
-from asgcn_dgl.training.parallel import gathered, processes
+from asgcn_dgl.training.build import gathered, processes
 
 
 def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:

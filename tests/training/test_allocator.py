@@ -11,7 +11,7 @@ from asgcn_dgl.training import allocator
 # Bytes that the C library has mapped for one large buffer alone, before and while there is one.
 MAPPED = """
 import ctypes, sys
-from asgcn_dgl.training.allocator import reuse_memory
+from asgcn_dgl.training.build import reuse_memory
 libc = ctypes.CDLL(None)
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in

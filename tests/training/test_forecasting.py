@@ -15,9 +15,14 @@ from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import load_checkpoint, load_model
 from asgcn_dgl.training.config import ForecastConfig, RunConfig
 from asgcn_dgl.training.forecasting import forecast_loss
-from asgcn_dgl.training.forecasts import ForecastScores, make_windows, score_forecasts
+from asgcn_dgl.training.forecasts import (
+    PROTOCOLS,
+    ForecastScores,
+    horizon_frames,
+    make_windows,
+    score_forecasts,
+)
 from asgcn_dgl.training.preparation import TakeLayout
-from asgcn_dgl.training.protocols import PROTOCOLS, horizon_frames
 
 TINY = [
     "--model.channels=[8,8]",

@@ -17,11 +17,10 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training import loggers, run
+from asgcn_dgl.training import DivergenceError, loggers, run
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.modules import JointTraining, Phase
 from asgcn_dgl.training.report import to_go
 
