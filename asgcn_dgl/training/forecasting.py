@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from asgcn_dgl.data import Batch, Clip, Reader
+from asgcn_dgl.data import Batch, Clip, EpochSampler, Reader
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
@@ -98,23 +98,6 @@ class _Batches(Dataset[Batch]):
         return self.windows.batch(chosen.numpy(), self.builder, self.augment, generator)
 
 
-class _Numbers(Sampler[tuple[int, int]]):
-    """Numbers of an epoch and of each of its batches."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.epoch = count, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, number) for number in range(self.count))
-
-    def __len__(self) -> int:
-        return self.count
-
-
 class ForecastData(pl.LightningDataModule):
     """Windows to learn from, drawn by chance, and windows to validate on, all of them in order.
 
@@ -146,7 +129,7 @@ class ForecastData(pl.LightningDataModule):
         return DataLoader(
             self.train,
             None,
-            sampler=_Numbers(count),
+            sampler=EpochSampler(count, shuffle=False),
             num_workers=self.config.clips.workers,
             generator=torch.Generator(),  # not the one that the links' noise is drawn from
         )

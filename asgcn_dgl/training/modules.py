@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +19,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
-from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss, link_divergence
 from asgcn_dgl.training import DivergenceError
 from asgcn_dgl.training.build import processes, rank, shares
@@ -315,44 +316,33 @@ class JointTraining(Phase):
         smoothing = self.optim.label_smoothing
         streams = out.logits[None] if out.stream_logits is None else out.stream_logits
         each = [F.cross_entropy(s, batch.label, label_smoothing=smoothing) for s in streams]
-        recognition = torch.stack(each).sum()  # a backbone of its own learns as if alone
-        answer = out.logits.detach()
-        right = (answer.argmax(dim=-1) == batch.label).float().mean()
-        parts = {"recognition": recognition}
-        weights: list[float] = [1.0]
-        counts: list[Tensor | int] = [len(batch)]
+        # Name, value (a backbone of its own learns as if alone), weight, and what it is a mean of.
+        parts: list[tuple[str, Tensor, float, Tensor | int]] = [
+            ("recognition", torch.stack(each).sum(), 1.0, len(batch))
+        ]
         if out.future is not None:
-            parts["prediction"] = self.prediction_loss(out.future, batch.future, batch.future_mask)
-            weights.append(weight)
-            counts.append(batch.future_mask.sum())
+            error = self.prediction_loss(out.future, batch.future, batch.future_mask)
+            parts.append(("prediction", error, weight, batch.future_mask.sum()))
+        joints = len(batch.feat)
         if self.aim.loss_weight > 0 and out.links is not None:
-            parts["aim"] = self.aim_loss(batch, out.links)
-            weights.append(self.aim.loss_weight)
-            counts.append(len(batch.feat))
+            given = (out.links, batch.structure, batch.feat, batch.mask)
+            own = self.model.aim.loss_of(*given, pred_steps=self.aim.pred_steps).loss
+            parts.append(("aim", own, self.aim.loss_weight, joints))
         if self.aim.joint_kl > 0 and out.links is not None:
             divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
-            parts["divergence"] = divergence.sum() / len(batch.feat)
-            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
-            counts.append(len(batch.feat))
-        losses = list(parts.values())
-        local = sum(w * part for w, part in zip(weights, losses, strict=True))
-        assert isinstance(local, Tensor)
+            rise = self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup)
+            parts.append(("divergence", divergence.sum() / joints, rise, joints))
+        local = reduce(add, [factor * part for _, part, factor, _ in parts])
         self.need_finite(local, "loss")
-        self.running = {name: part.detach() for name, part in {"loss": local, **parts}.items()}
-        # Of the answer of all streams, as on the validation clips.
-        self.running["recognition"] = F.cross_entropy(answer, batch.label)
-        self.running["top1"] = 100 * right
+        self.running = {"loss": local.detach(), **{name: part.detach() for name, part, *_ in parts}}
+        answer = out.logits.detach()
+        if smoothing or out.stream_logits is not None:  # of the answer, as on the validation clips
+            self.running["recognition"] = F.cross_entropy(answer, batch.label)
+        self.running["top1"] = 100 * (answer.argmax(dim=-1) == batch.label).float().mean()
         self.log_parts("train", self.running, batch)
-        factors = shares(*counts, device=self.device)
-        loss = sum(w * f * part for w, f, part in zip(weights, factors, losses, strict=True))
-        assert isinstance(loss, Tensor)
-        return loss * self.piece_factor(batch_idx)
-
-    def aim_loss(self, batch: Batch, links: Links) -> Tensor:
-        """AIM's own loss, of the links that the joint loss has seen."""
-        assert self.model.aim is not None
-        given = (links, batch.structure, batch.feat, batch.mask)
-        return self.model.aim.loss_of(*given, pred_steps=self.aim.pred_steps).loss
+        factors = shares(*(count for *_, count in parts), device=self.device)
+        losses = [w * f * part for (_, part, w, _), f in zip(parts, factors, strict=True)]
+        return reduce(add, losses) * self.piece_factor(batch_idx)
 
     def on_train_epoch_start(self) -> None:
         """Seed, and count steps from here."""

@@ -13,7 +13,6 @@ from asgcn_dgl.training.optim import (
     joint_optimizer,
     learning_rate_factor,
     parameter_groups,
-    sgd,
 )
 
 
@@ -56,7 +55,7 @@ def test_frozen_parameters_are_left_out(model):
 
 
 def test_sgd_takes_the_options(model):
-    optimizer = sgd(parameter_groups(model, lr=0.1, weight_decay=1e-4), OptimConfig(momentum=0.8))
+    optimizer = joint_optimizer(model, OptimConfig(momentum=0.8), AIMConfig())
     assert all(group["nesterov"] for group in optimizer.param_groups)
     assert all(group["momentum"] == 0.8 for group in optimizer.param_groups)
 
