@@ -77,26 +77,16 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
 def runs_table(runs: Sequence[RunSummary]) -> str:
     """Return runs as a table in text."""
     head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min", "state")
-    rows = [
-        (
-            run.name,
-            run.data,
-            run.stream,
-            str(run.seed),
-            str(run.epochs),
-            _number(run.validation),
-            _number(run.test),
-            "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe),
-            _number(None if run.seconds is None else run.seconds / 60),
-            run.state,
+    rows = [head]
+    for run in runs:
+        minutes = None if run.seconds is None else run.seconds / 60
+        error = "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe)
+        val, test, spent = (
+            "" if value is None else f"{value:.1f}" for value in (run.validation, run.test, minutes)
         )
-        for run in runs
-    ]
-    return "\n".join(columns([head, *rows], words=3))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+        known = (run.name, run.data, run.stream, str(run.seed), str(run.epochs))
+        rows.append((*known, val, test, error, spent, run.state))
+    return "\n".join(columns(rows, words=3))
 
 
 def fuse(
@@ -126,10 +116,9 @@ def fuse(
     chosen, found = _weights(weights, configs), {}
     if choose:
         held_out = _same_clips([run.validation_scores for run in folders], CHOOSE_ELSEWHERE)
-        chosen, top1 = choose_weights(
-            [score["probabilities"] for score in held_out], held_out[0]["labels"]
-        )
-        found = {"validation_top1": top1, "validation_clips": len(held_out[0]["labels"])}
+        truth = held_out[0]["labels"]
+        chosen, top1 = choose_weights([score["probabilities"] for score in held_out], truth)
+        found = {"validation_top1": top1, "validation_clips": len(truth)}
     fused = _fused([score["probabilities"] for score in scores], chosen)
     labels = scores[0]["labels"]
     result = {
@@ -203,17 +192,16 @@ def choose_weights(
 
 def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
     """All ways to write ``total`` as an ordered sum of ``parts`` numbers, 0 among them."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total, -1, -1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)
+    for first in range(total, -1, -1) if parts > 1 else (total,):
+        rests = _compositions(total - first, parts - 1) if parts > 1 else [()]
+        yield from ((first, *rest) for rest in rests)
 
 
 def _fused(probabilities: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    numbered = {str(n): weight for n, weight in enumerate(weights)}
-    return metrics.fuse_scores(dict(zip(numbered, probabilities, strict=True)), numbered)
+    return metrics.fuse_scores(
+        {str(n): each for n, each in enumerate(probabilities)},
+        {str(n): weight for n, weight in enumerate(weights)},
+    )
 
 
 def _same_clips(files: Sequence[Path], remedy: str) -> list[dict[str, np.ndarray]]:
@@ -248,7 +236,7 @@ def read_scores(path: Path, remedy: str = "asgcn-dgl evaluate") -> dict[str, np.
     # copies: what was read is not writable, of which torch warns
     found = {name: array.copy() for name, array in read_npz(path, _ARRAYS).items()}
     missing = [f"there is no {name}" for name in _ARRAYS if name not in found]
-    fault = missing[0] if missing else _fault(**{name: found[name] for name in _ARRAYS})
+    fault = missing[0] if missing else _fault(*(found[name] for name in _ARRAYS))
     if fault:
         raise InputError(f"{path}: {fault}; evaluate the run again")
     return found

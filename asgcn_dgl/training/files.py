@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -97,10 +96,11 @@ class RunDir:
 
     def halves(self) -> list[Path]:
         """Return the files that a killed process was writing."""
-        written = (self.config_file, self.metrics, self.validation, self.scores)
-        names = [file.name for file in (*written, self.validation_scores)]
-        found = [each for name in names for each in self.path.glob(f".{name}.*")]
-        return found + list(self.checkpoints.glob(".*.ckpt.*"))
+        named = (self.config_file, self.metrics, self.validation, self.scores)
+        found = list(self.checkpoints.glob(".*.ckpt.*"))
+        for file in (*named, self.validation_scores):
+            found += self.path.glob(f".{file.name}.*")
+        return found
 
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""
@@ -196,32 +196,26 @@ def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
     return history
 
 
-def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
-    text = read_whole(file) if file.is_file() else b""
-    lines = text.splitlines()
-    if text and not text.endswith(b"\n") and _cut(lines[-1]):
-        lines.pop()  # what a full disk left of one
-    for number, line in enumerate(lines, start=1):
-        remedy = "remove the line, or the file to go without curves"
-        place = f"{file}: line {number}"
-        values = parse_object(line, place, remedy, finite=False)  # a loss may have been NaN
-        check_values(values, _Line, place, remedy)
-        phase, epoch = values.pop("phase"), values.pop("epoch")
-        check_values(values, dict[str, int | float], place, remedy)
-        yield phase, epoch, {name: float(value) for name, value in values.items()}
-
-
 class _Line(TypedDict):
     phase: str
     epoch: int
 
 
-def _cut(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return True
-    return False
+def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
+    lines = (read_whole(file) if file.is_file() else b"").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        remedy = "remove the line, or the file to go without curves"
+        place = f"{file}: line {number}"
+        try:
+            values = parse_object(line, place, remedy, finite=False)  # a loss may have been NaN
+        except InputError:
+            if number == len(lines) and not line.endswith(b"\n"):
+                return  # what a full disk left of one
+            raise
+        check_values(values, _Line, place, remedy)
+        phase, epoch = values.pop("phase"), values.pop("epoch")
+        check_values(values, dict[str, int | float], place, remedy)
+        yield phase, epoch, {name: float(value) for name, value in values.items()}
 
 
 def _events(folder: Path) -> Iterator[tuple[str, int, dict[str, float]]]:

@@ -16,7 +16,7 @@ from asgcn_dgl.data import Batch, Clip, EpochSampler, Reader
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
-from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
+from asgcn_dgl.training.forecasts import ForecastScores, in_order, make_windows
 from asgcn_dgl.training.modules import Phase
 from asgcn_dgl.training.optim import AveragedModel, parameter_groups
 from asgcn_dgl.training.scoring import length
@@ -120,16 +120,19 @@ class ForecastData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.first_epoch = 0  # from which training continues
         self.train = _Batches(make_windows(train, config, every_start=True), model, config)
         self.val = make_windows(val, config) if len(val) else None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of an epoch."""
         count = max(1, round(self.config.forecast.windows / self.train.size))
+        numbers = EpochSampler(count, shuffle=False)
+        numbers.set_epoch(self.first_epoch)
         return DataLoader(
             self.train,
             None,
-            sampler=EpochSampler(count, shuffle=False),
+            sampler=numbers,
             num_workers=self.config.clips.workers,
             generator=torch.Generator(),  # not the one that the links' noise is drawn from
         )
@@ -139,7 +142,7 @@ class ForecastData(pl.LightningDataModule):
         if self.val is None:
             return []
         size = self.config.trainer.eval_batch_size
-        return DataLoader(InOrder(self.val, self.model.graph_builder, size), None)
+        return in_order(self.val, self.model.graph_builder, size)
 
 
 class ForecastTraining(Phase):

@@ -50,11 +50,10 @@ from asgcn_dgl.training.clips import RunClips, killed_workers, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
 from asgcn_dgl.training.evaluate import evaluate, format_result, measure
-from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
+from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir, model_file
 from asgcn_dgl.training.finetune import (
     InitPart,
     start_config,
-    start_model,
     take_layout,
     take_weights,
 )
@@ -126,7 +125,7 @@ def train(
     with run.lock() if is_main() else nullcontext():
         if is_main():
             _check_folder(run, resume)  # another process may have finished there
-        start = None if init is None or resume else start_model(init)
+        start = None if init is None or resume else load_model(model_file(init)).model
         if start is not None:
             config = start_config(config, start, init_part)
         clips = RunClips(config, progress_wanted(config))
@@ -346,8 +345,7 @@ def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> fl
     if resumed:
         checkpoint = load_checkpoint(file)
         _restore(saver, checkpoint, file)
-        if isinstance(data, SkeletonDataModule):
-            data.first_epoch = checkpoint["epoch"] + 1
+        data.first_epoch = checkpoint["epoch"] + 1
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
             _restore(log, checkpoint, file)
