@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -133,19 +134,16 @@ class SkeletonDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the loader of the clips to learn from."""
-        clips = len(self.train)
+        shared: Any = {"num_replicas": processes(), "rank": rank()} if self.by_length else {}
+        draws = EpochSampler(len(self.train), seed=self.seed, repeat=self.repeat, **shared)
+        # Before Lightning does: workers begin an epoch as soon as their loader is made.
+        draws.set_epoch(self.first_epoch)
         batches: Sampler[list[tuple[int, int]]]
         if self.by_length:
-            share = EpochSampler(
-                clips, seed=self.seed, repeat=self.repeat, num_replicas=processes(), rank=rank()
-            )
             size = max(1, self.batch_size // (self.accumulate * processes()))
-            batches = LengthBatches(share, self.train.lengths, size)
+            batches = LengthBatches(draws, self.train.lengths, size)
         else:
-            draws = EpochSampler(clips, seed=self.seed, repeat=self.repeat)
             batches = EpochBatches(draws, self.batch_size, self.accumulate, rank(), processes())
-        # Before Lightning does: workers begin an epoch as soon as their loader is made.
-        (share if self.by_length else draws).set_epoch(self.first_epoch)
         return DataLoader(
             self.train,
             batch_sampler=batches,
@@ -159,14 +157,6 @@ class SkeletonDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[Loader]:
         """Return the loaders of the clips to validate on."""
-        return [
-            ordered_loader(
-                dataset,
-                self.builder,
-                batch_size=self.eval_batch_size,
-                workers=self.workers,
-                rank=rank(),
-                processes=processes(),
-            )
-            for dataset in self.val
-        ]
+        options = {"batch_size": self.eval_batch_size, "workers": self.workers}
+        place = {"rank": rank(), "processes": processes()}
+        return [ordered_loader(dataset, self.builder, **options, **place) for dataset in self.val]

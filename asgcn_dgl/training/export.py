@@ -9,7 +9,6 @@ from typing import Any, Literal
 from asgcn_dgl.data.reader import Origin
 from asgcn_dgl.data.registry import FORMATS
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.exporting import ClipProgram, write_onnx, write_program
 from asgcn_dgl.models.importing import Source, import_weights
 from asgcn_dgl.schema import read_whole
@@ -76,30 +75,6 @@ def export(
         raise InputError(f"export: {error}") from error
 
 
-def published_clips(source: Source, config: ASGCNConfig) -> ClipsConfig:
-    """Return the options by which clips are prepared as a published code prepares them."""
-    (layout,) = config.layouts
-    turned: Any = source if layout.num_joints == 25 and source != "st-gcn" else "none"
-    return ClipsConfig(
-        **_CLIPS[source],
-        layout=layout.name if layout.name in layout_names() else None,
-        max_bodies=config.fixed_bodies,
-        align=turned,
-        rotate=0.0,
-        scale=[1.0, 1.0],
-    )
-
-
-def published_origins(source: Source, config: ASGCNConfig) -> list[Origin]:
-    """Return the options of the format in which a published code reads clips, where it has one.
-
-    PYSKL brings the picture to -1 and 1, and leaves out joints of a score below 0.01.
-    """
-    if source != "pyskl" or config.layouts[0].num_joints == 25:
-        return []
-    return [Origin.of("annotations", normalize="pyskl", min_score=0.01, score=config.in_feats == 3)]
-
-
 def import_published(
     files: Sequence[str | Path],
     source: Source,
@@ -126,30 +101,33 @@ def import_published(
     if bodies < 1:
         raise InputError(f"--bodies must be at least 1, got {bodies}")
     model = import_weights(files, source, layout, bodies=bodies, adaptive=adaptive)
-    config = RunConfig(
-        data=data or _usual_data(model.config), clips=published_clips(source, model.config)
+    (own,), joints = model.layouts, model.layouts[0].num_joints
+    turned: Any = source if joints == 25 and source != "st-gcn" else "none"
+    clips = ClipsConfig(
+        **_CLIPS[source],
+        layout=own.name if own.name in layout_names() else None,
+        max_bodies=model.config.fixed_bodies,
+        align=turned,
+        rotate=0.0,
+        scale=[1.0, 1.0],
     )
-    names = [] if classes is None else _names(classes)
-    file = write_model(out, model, names, config, published_origins(source, model.config))
+    usual = {25: "ntu120" if model.config.num_classes == 120 else "ntu60", 18: "kinetics"}
+    config = RunConfig(data=data or usual.get(joints, "annotations"), clips=clips)
+    origins = []
+    if source == "pyskl" and joints != 25:
+        # PYSKL brings the picture to -1 and 1, and leaves out joints of a score below 0.01.
+        options = {"normalize": "pyskl", "min_score": 0.01, "score": model.config.in_feats == 3}
+        origins = [Origin.of("annotations", **options)]
+    names: list[str] = []
+    if classes is not None:
+        try:
+            text = read_whole(Path(classes)).decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{classes}: cannot be read as text ({error})") from error
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    file = write_model(out, model, names, config, origins)
     count = sum(parameter.numel() for parameter in model.parameters())
-    name = model.layouts[0].name
     return (
-        f"{source}: {len(model.blocks)} blocks, {count:,} parameters, layout {name}, "
+        f"{source}: {len(model.blocks)} blocks, {count:,} parameters, layout {own.name}, "
         f"{model.config.num_classes} classes\nwritten: {file}"
     )
-
-
-def _names(path: str | Path) -> list[str]:
-    try:
-        text = read_whole(Path(path)).decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _usual_data(config: ASGCNConfig) -> str:
-    """Return the set that weights of so many joints and classes are of."""
-    joints = config.layouts[0].num_joints
-    if joints == 25:
-        return "ntu120" if config.num_classes == 120 else "ntu60"
-    return "kinetics" if joints == 18 else "annotations"

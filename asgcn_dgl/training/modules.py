@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -81,9 +82,9 @@ class Phase(pl.LightningModule):
         """Return the model that evaluation uses: the averaged one, if there is one."""
         return self.model if self.average is None else self.average.module
 
+    @abstractmethod
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer of the phase."""
-        raise NotImplementedError
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule, which moves with each optimizer step."""
@@ -151,16 +152,10 @@ class Phase(pl.LightningModule):
 
     def log_parts(self, stage: str, parts: dict[str, Tensor], batch: Batch) -> None:
         """Log parts of the loss, a mean over the epoch's clips each, under ``stage/``."""
+        how: Any = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False}
+        how |= {"batch_size": len(batch), "sync_dist": processes() > 1}
         for name, value in parts.items():
-            self.log(
-                f"{stage}/{name}",
-                value.detach(),
-                on_step=False,
-                on_epoch=True,
-                batch_size=len(batch),
-                add_dataloader_idx=False,
-                sync_dist=processes() > 1,
-            )
+            self.log(f"{stage}/{name}", value.detach(), **how)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what :func:`~asgcn_dgl.load_model` needs."""
@@ -211,8 +206,8 @@ class AIMWarmUp(Phase):
         """Return AIM's loss of a batch."""
         losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
-        self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
+        self.log_parts("train", self.running, batch)
         (share,) = shares(len(batch.feat), device=self.device)
         return losses.loss * share * self.piece_factor(batch_idx)
 
@@ -377,12 +372,10 @@ class JointTraining(Phase):
         self.prediction.gather()
         loss = self.recognition.loss()
         self.need_finite(torch.tensor(loss), "loss on the held-out clips")
-        summary = self.recognition.summary(self.class_names)
-        found = {"loss": loss, "top1": summary["top1"], "mean_class": summary["mean_class"]}
-        future = self.prediction.summary()
-        if future is not None:
-            found |= {name: future[name] for name in ("mpjpe", "zero_velocity")}
-        for name, value in found.items():
+        future = self.prediction.summary() or {}
+        found = {"loss": loss, **self.recognition.summary(self.class_names), **future}
+        for name in ("loss", "top1", "mean_class", *(["mpjpe", "zero_velocity"] if future else [])):
+            value = found[name]
             # The same in every process already; Lightning wants to hear that it may be averaged.
             self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 

@@ -112,14 +112,13 @@ def body_steps(options: ClipsConfig) -> list[SelectBodies]:
 
 def _augmentation(options: ClipsConfig) -> list[Any]:
     """Return the random transforms that the options switch on."""
-    rotate = tuple(options.rotate) if isinstance(options.rotate, list) else (options.rotate,) * 3
-    low, high = options.scale
-    slow, fast = options.speed
+    rotate: Any = options.rotate if isinstance(options.rotate, list) else [options.rotate] * 3
+    none, (low, high), (slow, fast) = [1.0, 1.0], options.scale, options.speed
     chosen = [
-        (options.crop != [1.0, 1.0], lambda: Crop(options.crop[0], options.crop[1])),
-        ((slow, fast) != (1.0, 1.0), lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(rotate, options.rotate_order)),  # type: ignore[arg-type]
-        ((low, high) != (1.0, 1.0), lambda: RandomScale(low, high, options.scale_per_axis)),
+        (options.crop != none, lambda: Crop(options.crop[0], options.crop[1])),
+        (options.speed != none, lambda: RandomSpeed(slow, fast)),
+        (any(rotate), lambda: RandomRotate(tuple(rotate), options.rotate_order)),
+        (options.scale != none, lambda: RandomScale(low, high, options.scale_per_axis)),
         (options.shear > 0, lambda: RandomShear(options.shear)),
         (options.flip > 0, lambda: RandomFlip(options.flip)),
         (options.move, RandomMove),
