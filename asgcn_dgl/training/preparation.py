@@ -8,28 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from asgcn_dgl.data import Clip, HandleMissing, Reader, SelectBodies
+from asgcn_dgl.data import Clip, HandleMissing, Reader, SelectBodies, transforms
 from asgcn_dgl.data.samples import Seen, make_sampler, observe
-from asgcn_dgl.data.transforms import (
-    AlignSpine,
-    Center,
-    Compose,
-    Crop,
-    FitBox,
-    InUnit,
-    PublishedView,
-    RandomFlip,
-    RandomLoss,
-    RandomMove,
-    RandomNoise,
-    RandomRotate,
-    RandomScale,
-    RandomShear,
-    RandomSpeed,
-    Transform,
-    ViewNormalize,
-    shoulder_line,
-)
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
 from asgcn_dgl.training.config import ClipsConfig
@@ -58,27 +38,27 @@ SHARE, DEGREES = 0.9, 30.0
 LOOKED_AT = 500  # clips, spread evenly
 
 
-def make_transform(options: ClipsConfig, training: bool) -> Transform:
+def make_transform(options: ClipsConfig, training: bool) -> transforms.Transform:
     """Return the alignment, followed by the augmentation while training."""
     steps: list[Any] = body_steps(options)
     if options.layout is not None:
         steps.insert(0, TakeLayout(get_layout(options.layout)))
     if options.unit is not None:
-        steps.append(InUnit(options.unit))
+        steps.append(transforms.InUnit(options.unit))
     if options.align in BY_FRAME:
-        steps.append(PublishedView(every_frame=options.align == "as-gcn"))
+        steps.append(transforms.PublishedView(every_frame=options.align == "as-gcn"))
     elif options.align != "none":
-        steps.append(Center())
+        steps.append(transforms.Center())
     if options.align == "spine":
-        steps.append(AlignSpine())
+        steps.append(transforms.AlignSpine())
     elif options.align in ("view", "view_clip", "published"):
         published, whole = options.align == "published", options.align == "view_clip"
-        steps.append(ViewNormalize(published=published, whole=whole))
+        steps.append(transforms.ViewNormalize(published=published, whole=whole))
     if training:
         steps += _augmentation(options)
     if options.box:
-        steps.append(FitBox())
-    return Compose(*steps)
+        steps.append(transforms.FitBox())
+    return transforms.Compose(*steps)
 
 
 @dataclass(frozen=True)
@@ -115,15 +95,15 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     rotate: Any = options.rotate if isinstance(options.rotate, list) else [options.rotate] * 3
     none, (low, high), (slow, fast) = [1.0, 1.0], options.scale, options.speed
     chosen = [
-        (options.crop != none, lambda: Crop(options.crop[0], options.crop[1])),
-        (options.speed != none, lambda: RandomSpeed(slow, fast)),
-        (any(rotate), lambda: RandomRotate(tuple(rotate), options.rotate_order)),
-        (options.scale != none, lambda: RandomScale(low, high, options.scale_per_axis)),
-        (options.shear > 0, lambda: RandomShear(options.shear)),
-        (options.flip > 0, lambda: RandomFlip(options.flip)),
-        (options.move, RandomMove),
-        (options.noise > 0, lambda: RandomNoise(options.noise)),
-        (options.lose > 0, lambda: RandomLoss(options.lose)),
+        (options.crop != none, lambda: transforms.Crop(options.crop[0], options.crop[1])),
+        (options.speed != none, lambda: transforms.RandomSpeed(slow, fast)),
+        (any(rotate), lambda: transforms.RandomRotate(tuple(rotate), options.rotate_order)),
+        (options.scale != none, lambda: transforms.RandomScale(low, high, options.scale_per_axis)),
+        (options.shear > 0, lambda: transforms.RandomShear(options.shear)),
+        (options.flip > 0, lambda: transforms.RandomFlip(options.flip)),
+        (options.move, transforms.RandomMove),
+        (options.noise > 0, lambda: transforms.RandomNoise(options.noise)),
+        (options.lose > 0, lambda: transforms.RandomLoss(options.lose)),
     ]
     return [make() for wanted, make in chosen if wanted]
 
@@ -221,7 +201,7 @@ def _line(clip: Clip) -> np.ndarray | None:
     """Direction from the left to the right shoulder over a clip, a unit vector (3,)."""
     if clip.num_places != 3 or clip.layout.shoulders is None:
         return None
-    line = shoulder_line(clip)
+    line = transforms.shoulder_line(clip)
     length = 0.0 if line is None else float(np.linalg.norm(line))
     return None if line is None or length == 0 else line / length
 

@@ -15,30 +15,9 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import in_short, write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
-from asgcn_dgl.training import DivergenceError
-from asgcn_dgl.training.build import (
-    build_model,
-    check_devices,
-    count_processes,
-    device_of,
-    is_main,
-    precision_of,
-    progress_wanted,
-    reuse_memory,
-    set_threads,
-)
-from asgcn_dgl.training.callbacks import (
-    AtomicCheckpointIO,
-    EpochLog,
-    LinkPictures,
-    ProgressBar,
-    SaveCheckpoints,
-    check_loggers,
-    close_loggers,
-    make_loggers,
-    quiet_lightning,
-    say,
-)
+from asgcn_dgl.training import DivergenceError, build, callbacks
+from asgcn_dgl.training.build import reuse_memory
+from asgcn_dgl.training.callbacks import say
 from asgcn_dgl.training.checkpoint import (
     ANOTHER,
     load_checkpoint,
@@ -117,23 +96,24 @@ def train(
         If a loss or gradient is not finite.
     """
     run = RunDir(Path(folder))
-    check_devices(config)
-    notes = [note, check_loggers(config.trainer.loggers)]
-    set_threads(config)
-    if is_main():
+    build.check_devices(config)
+    notes = [note, callbacks.check_loggers(config.trainer.loggers)]
+    build.set_threads(config)
+    if build.is_main():
         _check_folder(run, resume)
-    with run.lock() if is_main() else nullcontext():
-        if is_main():
+    with run.lock() if build.is_main() else nullcontext():
+        if build.is_main():
             _check_folder(run, resume)  # another process may have finished there
         start = None if init is None or resume else load_model(model_file(init)).model
         if start is not None:
             config = start_config(config, start, init_part)
-        clips = RunClips(config, progress_wanted(config))
+        clips = RunClips(config, build.progress_wanted(config))
         config = clips.config  # with what the clips decided
         names = list(clips.set.class_names)
         if start is not None:
             take_layout(config, clips.set, start)
-        model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
+        layouts = run_layouts(config, clips.set)
+        model = build.build_model(config, layouts, len(names), clips.num_dims)
         if start is not None:
             notes.append(take_weights(model, start, str(init), init_part))
         windows = None
@@ -143,7 +123,7 @@ def train(
             model.freeze(config.trainer.freeze)
         record = make_record(model, names, config, clips.set.origins, clips.scored)
         _check_resumable(run, model, config, resume, clips.set)
-        if is_main():
+        if build.is_main():
             if not resume:
                 run.log.unlink(missing_ok=True)
             run.write_config(config)
@@ -160,7 +140,7 @@ def train(
             stop = DivergenceError(f"{error}. {_way_on(run)}")
             say(run.log, f"{DIVERGED}{stop}")
             raise stop from error
-        if not is_main():  # the others helped to train; one is enough to look
+        if not build.is_main():  # the others helped to train; one is enough to look
             return {}
         result = _validate(run, clips, seconds)
         tested = evaluate(run.path) if test and clips.tested else None
@@ -171,14 +151,15 @@ def train(
 
 def _choices(clips: RunClips) -> Iterator[str]:
     """Yield lines about what the options and the machine decide."""
-    options, (precision, reason) = clips.config.trainer, precision_of(clips.config)
+    options, (precision, reason) = clips.config.trainer, build.precision_of(clips.config)
     if options.freeze:
         yield f"not trained: {', '.join(options.freeze)}"
     if clips.views:
         yield f"clips.views: {clips.views}"
     if reason:
         yield f"precision {precision}: {reason} (trainer.precision auto)"
-    if options.reuse_memory and device_of(clips.config).type == "cpu" and reuse_memory():
+    on_cpu = build.device_of(clips.config).type == "cpu"
+    if options.reuse_memory and on_cpu and reuse_memory():
         yield "memory of large tensors is kept for reuse (trainer.reuse_memory)"
 
 
@@ -338,9 +319,10 @@ def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> fl
     file = run.checkpoints / f"{last}.ckpt"
     options = clips.config.trainer
     best = label == "joint" and len(clips.held_out_clips) > 0
-    saver = SaveCheckpoints(run.checkpoints, last, best, options.early_stop if best else None)
-    bar = ProgressBar() if progress_wanted(clips.config) else None
-    log = EpochLog(run.log, label, bar, run.history)
+    patience = options.early_stop if best else None
+    saver = callbacks.SaveCheckpoints(run.checkpoints, last, best, patience)
+    bar = callbacks.ProgressBar() if build.progress_wanted(clips.config) else None
+    log = callbacks.EpochLog(run.log, label, bar, run.history)
     resumed = resume and file.is_file()
     if resumed:
         checkpoint = load_checkpoint(file)
@@ -350,15 +332,15 @@ def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> fl
             module.load_state_dict(checkpoint["state_dict"])
             _restore(log, checkpoint, file)
             return log.seconds
-    devices, nodes = count_processes(options.devices, options.nodes)
+    devices, nodes = build.count_processes(options.devices, options.nodes)
     several = devices * nodes > 1
     if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
-    callbacks: list[pl.Callback] = [log, saver, *([] if bar is None else [bar])]
+    watching: list[pl.Callback] = [log, saver, *([] if bar is None else [bar])]
     if options.link_pictures and getattr(module.model, "aim", None) is not None:
-        callbacks.append(LinkPictures(clips.few_batches(module.model)))
-    loggers = make_loggers(options.loggers, run.path, label)
-    with quiet_lightning(), killed_workers():
+        watching.append(callbacks.LinkPictures(clips.few_batches(module.model)))
+    loggers = callbacks.make_loggers(options.loggers, run.path, label)
+    with callbacks.quiet_lightning(), killed_workers():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=options.accelerator,
@@ -368,10 +350,10 @@ def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> fl
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=precision_of(clips.config)[0],
+            precision=build.precision_of(clips.config)[0],
             logger=loggers,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
+            callbacks=watching,
+            plugins=[callbacks.AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
             limit_val_batches=1.0 if data.val else 0,
             num_sanity_val_steps=0,
@@ -382,7 +364,7 @@ def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> fl
         try:
             path = file if resumed else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-            close_loggers(loggers)
+            callbacks.close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
         except (InputError, DivergenceError, OSError):

@@ -594,7 +594,7 @@ def test_a_run_that_failed_before_its_first_epoch_begins_anew(tiny, tmp_path, mo
 
     command = [*tiny, f"--out={tmp_path / 'run'}", "--no-evaluate", "--trainer.epochs=1"]
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(run, "_warm_up", failing)
+        patch.setattr(run, "_fit", failing)
         main(command)
     assert (tmp_path / "run" / "train.log").is_file()
     (tmp_path / "run" / "notes.txt").touch()
