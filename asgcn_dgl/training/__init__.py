@@ -51,34 +51,12 @@ else:
     )
 
 __all__ = [
-    "AIMConfig",
-    "AIMWarmUp",
-    "AveragedModel",
-    "ClipsConfig",
-    "DivergenceError",
-    "ForecastConfig",
-    "ForecastData",
-    "ForecastTraining",
-    "JointTraining",
-    "OptimConfig",
-    "Prediction",
-    "PredictionConfig",
-    "PredictionScores",
-    "RecognitionScores",
-    "Restored",
-    "RunConfig",
-    "SkeletonDataModule",
-    "TrainerConfig",
-    "find_lr",
-    "forecast_loss",
-    "fuse",
-    "list_runs",
-    "load_model",
-    "masked_mse",
-    "predict_clip",
-    "read_history",
-    "train",
-]
+    "AIMConfig", "AIMWarmUp", "AveragedModel", "ClipsConfig", "DivergenceError", "ForecastConfig",
+    "ForecastData", "ForecastTraining", "JointTraining", "OptimConfig", "Prediction",
+    "PredictionConfig", "PredictionScores", "RecognitionScores", "Restored", "RunConfig",
+    "SkeletonDataModule", "TrainerConfig", "find_lr", "forecast_loss", "fuse", "list_runs",
+    "load_model", "masked_mse", "predict_clip", "read_history", "train",
+]  # fmt: skip
 
 
 class DivergenceError(RuntimeError):

@@ -58,17 +58,13 @@ def make_dataset(
     config: RunConfig,
     mode: str,
     *,
-    future_frames: int,
     training: bool = False,
-    num_clips: int = 1,
-    mirrored: bool = False,
-    num_classes: int | None = None,
+    **others: Any,
 ) -> SkeletonDataset:
     """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
-    ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
-    adds augmentation and random frames, ``mirrored`` shows each clip mirrored as well, if not
-    training; clips of labels that are not in 0..``num_classes`` - 1 are refused.
+    ``mode`` and ``others`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training`` adds
+    augmentation and random frames.
     """
     options = config.clips
     return SkeletonDataset(
@@ -80,14 +76,11 @@ def make_dataset(
         missing=HandleMissing(options.missing, options.missing_gap),
         stream=options.stream,
         mode=mode,
-        future_frames=future_frames,
         future_share=config.prediction.share,
         past_frames=config.model.past_frames if config.model.future_head == "dct" else 0,
         seed=config.trainer.seed,
         training=training,
-        num_clips=num_clips,
-        mirrored=mirrored,
-        num_classes=num_classes,
+        **others,
     )
 
 
@@ -298,18 +291,16 @@ class RunClips:
         """Whether the last coordinate is a score."""
         return self.train_clips.read(0).scored
 
-    def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
-        """Return the clips to learn from, see :func:`make_dataset`."""
-        options: Any = {"future_frames": future_frames, "num_classes": len(self.set.class_names)}
-        return make_dataset(self.train_clips, self.config, mode, training=True, **options)
+    def datasets(self, mode: str, steps: int) -> tuple[SkeletonDataset, list[SkeletonDataset]]:
+        """Return the clips to learn from, and the held-out ones, with ``steps`` future frames.
 
-    def validation_datasets(self, mode: str, future_frames: int) -> list[SkeletonDataset]:
-        """Return the held-out clips: seen whole, and without their future unless all are whole."""
-        if not len(self.held_out_clips):
-            return []
-        options: Any = {"future_frames": future_frames, "num_classes": len(self.set.class_names)}
-        modes = ["whole"] if mode == "whole" else ["whole", "observed"]
-        return [make_dataset(self.held_out_clips, self.config, each, **options) for each in modes]
+        Those are seen whole, and without their future unless all are whole (``mode``).
+        """
+        options: Any = {"future_frames": steps, "num_classes": len(self.set.class_names)}
+        train = make_dataset(self.train_clips, self.config, mode, training=True, **options)
+        held, modes = self.held_out_clips, ["whole", *(["observed"] if mode != "whole" else [])]
+        modes = modes if len(held) else []
+        return train, [make_dataset(held, self.config, each, **options) for each in modes]
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,21 +122,15 @@ def fuse(
         found = {"validation_top1": top1, "validation_clips": len(truth)}
     fused = _fused([score["probabilities"] for score in scores], chosen)
     labels = scores[0]["labels"]
-    result = {
-        **_figures(fused, labels),
-        "intervals": interval_percents(fused, labels),
-        "clips": len(labels),
-        **found,
-        "runs": [
-            {
-                "run": str(run.path),
-                "stream": config.stream,
-                "weight": weight,
-                **_figures(score["probabilities"], labels),
-            }
-            for run, config, weight, score in zip(folders, configs, chosen, scores, strict=True)
-        ],
-    }
+    each = [
+        {
+            **{"run": str(run.path), "stream": config.stream, "weight": weight},
+            **_figures(score["probabilities"], labels),
+        }
+        for run, config, weight, score in zip(folders, configs, chosen, scores, strict=True)
+    ]
+    result = {**_figures(fused, labels), "intervals": interval_percents(fused, labels)}
+    result |= {"clips": len(labels), **found, "runs": each}
     if out is not None:
         write_json(out, result)
     return result
@@ -179,8 +174,9 @@ def choose_weights(
         )
     best: tuple[float, float] = (-1.0, 0.0)
     chosen: list[float] = []
-    for tenths in _compositions(10, len(probabilities)):
-        weights = [part / 10 for part in tenths]
+    places = 10 + len(probabilities) - 1  # of ten tenths and the bars between the streams
+    for bars in reversed(list(combinations(range(places), len(probabilities) - 1))):
+        weights = ((np.diff([-1, *bars, places]) - 1) / 10).tolist()
         fused = _fused(probabilities, weights)
         right = float((fused.argmax(axis=1) == labels).mean())
         own = fused[np.arange(len(labels)), labels]
@@ -188,13 +184,6 @@ def choose_weights(
         if score > best or not chosen:
             best, chosen = score, weights
     return chosen, 100 * best[0]
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write ``total`` as an ordered sum of ``parts`` numbers, 0 among them."""
-    for first in range(total, -1, -1) if parts > 1 else (total,):
-        rests = _compositions(total - first, parts - 1) if parts > 1 else [()]
-        yield from ((first, *rest) for rest in rests)
 
 
 def _fused(probabilities: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:

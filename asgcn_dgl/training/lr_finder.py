@@ -119,8 +119,6 @@ def _table(result: dict[str, Any]) -> str:
     found = f"{result['suggestion']:.2g}"
     advice = f"the loss falls fastest where optim.lr is {found}: try --optim.lr {found}"
     if min(result["loss"]) > (1 - CLEAR_FALL) * result["loss"][0]:
-        advice += (
-            f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; take "
-            "more --steps"
-        )
+        advice += f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; "
+        advice += "take more --steps"
     return "\n".join([*lines, advice])

@@ -143,9 +143,8 @@ def learning_rate_factor(
             done = (step - warmup) / max(1.0, total - warmup)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if options.schedule == "step":
-            return float(
-                options.gamma ** sum(step >= e * steps_per_epoch for e in options.milestones)
-            )
+            falls = sum(step >= epoch * steps_per_epoch for epoch in options.milestones)
+            return float(options.gamma**falls)
         return 1.0
 
     return factor
@@ -166,14 +165,11 @@ class AveragedModel(nn.Module):
         super().__init__()
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
-        self.refresh_every = SELDOM
-        if decay is None:
-            self._average = get_swa_multi_avg_fn()
-        else:
-            self._average = get_ema_multi_avg_fn(decay)
-            # Norms that take a tenth of a new batch follow within ten batches; the weights, within
-            # 1 / (1 - decay) steps.
-            self.refresh_every = max(1, min(SELDOM, round(0.1 / (1 - decay))))
+        self._average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
+        # Norms that take a tenth of a new batch follow within ten batches; the weights, within
+        # 1 / (1 - decay) steps.
+        follows = SELDOM if decay is None else round(0.1 / (1 - decay))
+        self.refresh_every = max(1, min(SELDOM, follows))
 
     @torch.no_grad()
     def follow(self, model: ASGCN | STGCN | Forecaster) -> None:

@@ -296,11 +296,10 @@ def _data(
     clips: RunClips, model: ASGCN, mode: str, batch_size: int, repeat: int = 1
 ) -> SkeletonDataModule:
     """Return the clips of a phase: how they are seen, how many at a time, and how often."""
-    options, frames = clips.config, model.config.future_frames
+    options = clips.config
     return SkeletonDataModule(
         model.graph_builder,
-        clips.training_dataset(mode, frames),
-        clips.validation_datasets(mode, frames),
+        *clips.datasets(mode, model.config.future_frames),
         batch_size=batch_size,
         eval_batch_size=options.trainer.eval_batch_size,
         accumulate=options.trainer.accumulate,
