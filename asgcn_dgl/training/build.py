@@ -69,13 +69,7 @@ def set_threads(config: RunConfig) -> None:
 
 
 def precision_of(config: RunConfig) -> tuple[Precision, str]:
-    """Return the precision of a run's training, and why where the run leaves it open.
-
-    Examples
-    --------
-    >>> precision_of(RunConfig())
-    ('32-true', '')
-    """
+    """Return the precision of a run's training, and why where the run leaves it open."""
     chosen = config.trainer.precision
     if chosen != "auto":
         return chosen, ""
@@ -128,13 +122,7 @@ def track(items: Iterable[_Value], label: str, config: RunConfig) -> Iterable[_V
 
 
 def count_processes(devices: int | None = None, nodes: int | None = None) -> tuple[int, int]:
-    """Return devices of a node and nodes: as given, else as torchrun or SLURM started.
-
-    Examples
-    --------
-    >>> count_processes(devices=4)
-    (4, 1)
-    """
+    """Return devices of a node and nodes: as given, else as torchrun or SLURM started."""
     from pytorch_lightning.plugins.environments import SLURMEnvironment
 
     found, on = 1, 1

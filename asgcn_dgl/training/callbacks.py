@@ -330,11 +330,6 @@ def links_image(links: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     """Return matrices (C, V, V) side by side as gray levels, each scaled to its largest entry.
 
     A row of cells is a receiving joint.
-
-    Examples
-    --------
-    >>> links_image(np.array([[[0.0, 0.2], [0.1, 0.0]]])).shape
-    (16, 16)
     """
     panels: list[npt.NDArray[np.uint8]] = []
     for matrix in links:

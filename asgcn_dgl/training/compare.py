@@ -160,12 +160,6 @@ def choose_weights(
     """Return the tenths that sum to one of highest top-1, then of lowest loss; and that top-1.
 
     Given are (B, K) probabilities of each of at most six streams, and (B,) labels.
-
-    Examples
-    --------
-    >>> good, bad = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.1, 0.9], [0.9, 0.1]])
-    >>> choose_weights([good, bad], np.array([0, 1]))
-    ([1.0, 0.0], 100.0)
     """
     if len(probabilities) > MOST_CHOSEN:
         raise InputError(

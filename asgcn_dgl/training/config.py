@@ -549,13 +549,7 @@ def packaged_configs() -> list[str]:
 
 
 def packaged_config(name: str) -> dict[str, Any] | None:
-    """Return the options that the configuration ``name`` of the package sets, or None.
-
-    Examples
-    --------
-    >>> packaged_config("paper")["optim"]["schedule"]
-    'step'
-    """
+    """Return the options that the configuration ``name`` of the package sets, or None."""
     if name not in packaged_configs():
         return None
     file = files("asgcn_dgl") / "configs" / f"{_SAME.get(name, name)}.yaml"

@@ -83,15 +83,7 @@ class Protocol:
 
 
 def horizon_frames(frames: int, rate: float) -> dict[int, int]:
-    """Return the frame that lies at each of :data:`HORIZONS`, counted from 1.
-
-    Examples
-    --------
-    >>> horizon_frames(25, 25.0)
-    {80: 2, 160: 4, 320: 8, 400: 10, 560: 14, 1000: 25}
-    >>> horizon_frames(10, 30.0)
-    {80: 2, 160: 5, 320: 10}
-    """
+    """Return the frame that lies at each of :data:`HORIZONS`, counted from 1."""
     at = {time: round(time * rate / 1000) for time in HORIZONS}
     return {time: frame for time, frame in at.items() if 1 <= frame <= frames}
 

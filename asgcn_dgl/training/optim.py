@@ -121,18 +121,7 @@ def joint_optimizer(model: nn.Module, options: OptimConfig, aim: AIMConfig) -> O
 def learning_rate_factor(
     options: OptimConfig, steps_per_epoch: int, epochs: int
 ) -> Callable[[int], float]:
-    """Return the factor on the learning rate as a function of the step, 0 for the first.
-
-    Examples
-    --------
-    >>> factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
-    >>> [round(factor(step), 3) for step in (0, 9, 19, 60, 100)]
-    [0.05, 0.5, 1.0, 0.5, 0.0]
-    >>> options = OptimConfig(schedule="step", milestones=[2, 4], warmup_epochs=0)
-    >>> factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
-    >>> [round(factor(step), 3) for step in (0, 19, 20, 40)]
-    [1.0, 1.0, 0.1, 0.01]
-    """
+    """Return the factor on the learning rate as a function of the step, 0 for the first."""
     warmup = options.warmup_epochs * steps_per_epoch
     total = epochs * steps_per_epoch
 

@@ -265,6 +265,7 @@ def test_forecasts_do_not_depend_on_the_size_of_batches(run, cmu_root):
 
 def test_horizons():
     assert horizon_frames(25, 25.0) == {80: 2, 160: 4, 320: 8, 400: 10, 560: 14, 1000: 25}
+    assert horizon_frames(10, 30.0) == {80: 2, 160: 5, 320: 10}
 
 
 def test_layouts_of_some_joints(cmu_root):

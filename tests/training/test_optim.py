@@ -66,6 +66,14 @@ def test_constant_schedule_warms_up():
     assert [factor(step) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
 
 
+def test_steps_fall_at_milestones_and_cosine_after_the_warmup():
+    options = OptimConfig(schedule="step", milestones=[2, 4], warmup_epochs=0)
+    factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
+    assert [round(factor(step), 3) for step in (0, 19, 20, 40)] == [1.0, 1.0, 0.1, 0.01]
+    factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
+    assert [round(factor(step), 3) for step in (0, 9, 19, 60, 100)] == [0.05, 0.5, 1.0, 0.5, 0.0]
+
+
 def test_cosine_falls_all_the_way_and_never_below():
     factor = learning_rate_factor(OptimConfig(warmup_epochs=0), steps_per_epoch=5, epochs=4)
     values = [factor(step) for step in range(25)]
