@@ -17,7 +17,7 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training import DivergenceError, loggers, run
+from asgcn_dgl.training import DivergenceError, callbacks, run
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
@@ -533,13 +533,14 @@ def test_csv_files_have_losses_of_each_head(trained):
 def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
     tiny, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.setattr(callbacks, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "wandb", None)
     assert main([*tiny, "--trainer.loggers=[wandb]", f"--out={tmp_path / 'run'}"]) == 2
     assert "trainer.loggers: wandb" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     # TensorBoard is not missed: CSV files have the same figures.
-    assert "TensorBoard" in loggers.check_loggers(["tensorboard"])
-    (made,) = loggers.make_loggers(["tensorboard"], tmp_path / "run", "joint")
+    assert "TensorBoard" in callbacks.check_loggers(["tensorboard"])
+    (made,) = callbacks.make_loggers(["tensorboard"], tmp_path / "run", "joint")
     assert type(made).__name__ == "CSVLogger"
 
 
@@ -548,7 +549,7 @@ def test_a_logger_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
     with pytest.raises(InputError, match=r"mlflow cannot be imported \(no module.*mlflow-skinny"):
-        loggers.check_loggers(["mlflow"])
+        callbacks.check_loggers(["mlflow"])
 
 
 def test_tensorboard_has_losses_of_each_head_and_pictures(trained):
