@@ -441,15 +441,18 @@ def test_variants_train(tiny, tmp_path, options):
     assert (metrics["prediction"] is not None) == predicts
 
 
-def test_progress_bar_shows_losses_and_accuracy(tiny, tmp_path, capsys):
+def test_progress_bar_shows_losses_accuracy_and_pace(tiny, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
+    monkeypatch.setattr(callbacks, "PACE_AFTER", 0.0)
     options = ["--trainer.epochs=1", "--trainer.progress=on", "--no-evaluate", f"--out={folder}"]
     assert main([*tiny, *options]) == 0
     shown = capsys.readouterr().out
-    for name in ("reconstruction=", "recognition=", "prediction=", "top1="):
+    for name in ("reconstruction=", "recognition=", "prediction=", "top1=", "clips/s="):
         assert name in shown
     assert "v_num" not in shown
     assert "joint epoch 1/1" in shown
+    pace = r"joint epoch 1: 1 of \d+ batches, \S+ clips/s, \d+ s to go"
+    assert re.search(pace, (folder / "train.log").read_text())
 
 
 def test_frozen_links_stay_as_the_warm_up_left_them(tiny, tmp_path, weights):
