@@ -27,6 +27,7 @@ from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
 from asgcn_dgl.options import RENAMED
+from asgcn_dgl.training import DivergenceError
 from asgcn_dgl.training.config import (
     OF_THE_DATA,
     SECTIONS,
@@ -35,11 +36,16 @@ from asgcn_dgl.training.config import (
     packaged_configs,
     read_yaml,
 )
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources
 
 try:
-    from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
+    from jsonargparse import (
+        ActionYesNo,
+        ArgumentError,
+        ArgumentParser,
+        Namespace,
+        set_parsing_settings,
+    )
 except ImportError as error:
     raise ImportError(
         "the command needs the extra 'train': pip install 'asgcn_dgl[train]'"
@@ -241,6 +247,7 @@ _RUN_OPTIONS = tuple(RunConfig.__dataclass_fields__)
 
 def _add_run_options(parser: ArgumentParser) -> None:
     """Add the options of a run as they are declared, section by section."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_argument(
         "--config",
         type=str,

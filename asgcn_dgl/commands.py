@@ -356,7 +356,7 @@ def import_(
     Read ST-GCN's, PYSKL's (ST-GCN and ST-GCN++) or AS-GCN's weights, without running code from the
     file, and write a model that gives the same scores, with clips prepared as those codes do it.
     """
-    from asgcn_dgl.training.published import import_published
+    from asgcn_dgl.training.export import import_published
 
     print(
         import_published(

@@ -282,15 +282,7 @@ def link_use(chunks: Iterable[ArrayLike]) -> dict[str, Any]:
         sums, pairs = found + (sums if pairs else 0.0), pairs + len(prob)
     if not pairs:
         raise ValueError("chunks must hold at least one pair of joints, got none")
-    shares = [dict(zip(("linked", "strong", "mean"), row, strict=True)) for row in
-              (sums / pairs).T.tolist()]  # fmt: skip
-    return {
-        "pairs": pairs,
-        "linked": shares[-1]["linked"],
-        "strong": shares[-1]["strong"],
-        "types": shares[:-1],
-        "saturated": _saturated(shares[:-1]),
-    }
+    return _as_use(pairs, (sums / pairs).T.tolist())
 
 
 def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -310,22 +302,25 @@ def join_link_use(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     def joined(shares: Sequence[Mapping[str, float]], name: str) -> float:
         return float(np.dot([share[name] for share in shares], pairs) / pairs.sum())
 
-    types = [
-        {name: joined(shares, name) for name in ("linked", "strong", "mean")}
-        for shares in zip(*(part["types"] for part in parts), strict=True)
-    ]
+    kinds = zip(*(part["types"] for part in parts), strict=True)
+    rows = [[joined(shares, name) for name in _SHARES] for shares in kinds]
+    every = [joined(parts, "linked"), joined(parts, "strong"), float("nan")]
+    return _as_use(int(pairs.sum()), [*rows, every])
+
+
+_SHARES = ("linked", "strong", "mean")
+
+
+def _as_use(pairs: int, rows: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Name the shares of each type, and of all types together, which come last."""
+    *types, every = (dict(zip(_SHARES, row, strict=True)) for row in rows)
     return {
-        "pairs": int(pairs.sum()),
-        "linked": joined(parts, "linked"),
-        "strong": joined(parts, "strong"),
+        "pairs": pairs,
+        "linked": every["linked"],
+        "strong": every["strong"],
         "types": types,
-        "saturated": _saturated(types),
+        "saturated": [k for k, each in enumerate(types, start=1) if each["linked"] > SATURATED],
     }
-
-
-def _saturated(types: Sequence[Mapping[str, float]]) -> list[int]:
-    """Return the types, from 1, that link so many pairs that they say little of any."""
-    return [k + 1 for k, each in enumerate(types) if each["linked"] > SATURATED]
 
 
 def link_warnings(use: Mapping[str, Any]) -> list[str]:

@@ -70,7 +70,14 @@ def add_notebooks(app, exception):
         write_notebooks(Path(app.outdir) / "notebooks")
 
 
+def plain_attribute(app, what, name, obj, options, lines):
+    """Keep napoleon from reading what an attribute's text has before a colon as its type."""
+    if what == "attribute":
+        lines[:0] = ["..", ""]  # an empty comment
+
+
 def setup(app):
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill_page)
+    app.connect("autodoc-process-docstring", plain_attribute, priority=100)  # napoleon's is 500
     app.connect("build-finished", add_notebooks)

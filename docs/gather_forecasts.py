@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asgcn_dgl.training.protocols import PROTOCOLS
+from asgcn_dgl.training.forecasts import PROTOCOLS
 
 __all__ = ["gather"]
 

@@ -39,19 +39,13 @@ import torch
 from conftest import TINY
 from fuzz import mutate
 
-import asgcn_dgl.experiments.demo
-import asgcn_dgl.experiments.tables
-import asgcn_dgl.training.export
-import asgcn_dgl.training.lr_finder
-import asgcn_dgl.training.published  # noqa: F401
 from asgcn_dgl.cli import build_parser, main
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.data import open_store
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.compare import fuse, list_runs, read_scores, runs_table
-from asgcn_dgl.training.files import RunDir
-from asgcn_dgl.training.history import read_history
+from asgcn_dgl.training.files import RunDir, read_history
 
 SECONDS = 200  # of the clock, for one command on a busy machine
 MEMORY = 12 * 2**30  # of addresses, of which torch takes many

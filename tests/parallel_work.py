@@ -15,9 +15,9 @@ from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import Links, sync_norms
 from asgcn_dgl.skeleton import get_layout
+from asgcn_dgl.training.build import gathered, rank, shares
 from asgcn_dgl.training.config import AIMConfig
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining
-from asgcn_dgl.training.parallel import gathered, rank, shares
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
 FUTURE = 4

@@ -305,8 +305,7 @@ def test_other_failures_are_not_hidden(asked, monkeypatch):
 
 
 def test_divergence_and_interruption_have_their_own_status(asked, monkeypatch, capsys):
-    from asgcn_dgl.training import run
-    from asgcn_dgl.training.errors import DivergenceError
+    from asgcn_dgl.training import DivergenceError, run
 
     for raised, status in ((DivergenceError("loss is nan"), 1), (KeyboardInterrupt(), 130)):
 

@@ -17,11 +17,11 @@ from asgcn_dgl.experiments.links import links_used
 from asgcn_dgl.experiments.planted import planted_area
 from asgcn_dgl.experiments.report import write_report
 from asgcn_dgl.files import write_json
+from asgcn_dgl.training.build import track
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.clips import clips_to_test, open_run
 from asgcn_dgl.training.config import MOST_SEED, RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
-from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import train
 

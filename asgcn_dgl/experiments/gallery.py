@@ -18,16 +18,14 @@ from asgcn_dgl.data.batch import present_bodies
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCNOutput
-from asgcn_dgl.training.build import device_of
+from asgcn_dgl.training.build import device_of, track
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import clips_to_test, make_dataset
 from asgcn_dgl.training.compare import read_scores
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.evaluate import open_to_test
-from asgcn_dgl.training.files import RunDir, read_figures
-from asgcn_dgl.training.history import History, read_history
+from asgcn_dgl.training.files import History, RunDir, read_figures, read_history
 from asgcn_dgl.training.predict import as_recorded, check_outputs
-from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH

@@ -15,14 +15,14 @@ from asgcn_dgl.data import open_data
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import Cell, Grid, grid
 from asgcn_dgl.files import atomic_path, write_json
+from asgcn_dgl.training import DivergenceError
+from asgcn_dgl.training.build import is_main
 from asgcn_dgl.training.checkpoint import versions
 from asgcn_dgl.training.config import ClipsConfig, RunConfig
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.files import RunDir, read_figures
-from asgcn_dgl.training.parallel import is_main
+from asgcn_dgl.training.preparation import SUITED
 from asgcn_dgl.training.report import columns, duration
 from asgcn_dgl.training.run import train
-from asgcn_dgl.training.views import SUITED
 from asgcn_dgl.workers import pool_of, submit
 
 # What a run may change from one sitting to the next without becoming another.

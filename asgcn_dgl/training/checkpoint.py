@@ -9,6 +9,7 @@ formats that the recordings were read in, with the options of their readers. It 
 from __future__ import annotations
 
 import io
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from asgcn_dgl.data import Clip, Origin, Reader
 from asgcn_dgl.data.files import shown
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import atomic_path, in_short
-from asgcn_dgl.models import ASGCN, STGCN, Forecaster
+from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.models.pretrained import (
     CONFIG_FILE,
     check_finite,
@@ -33,16 +34,13 @@ from asgcn_dgl.models.pretrained import (
 )
 from asgcn_dgl.schema import check_values
 from asgcn_dgl.skeleton import SkeletonLayout, get_layout
+from asgcn_dgl.training.build import MODELS
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import LOCK, RunDir
 from asgcn_dgl.training.preparation import TakeLayout
 
-RECORD = "asgcn_dgl"
-"""Key of the record in a checkpoint."""
-
+RECORD = "asgcn_dgl"  # key of the record in a checkpoint
 ANOTHER = "train again, or use another checkpoint of the run"
-
-_MODELS: dict[str, Any] = {"asgcn": ASGCN, "stgcn": STGCN, "forecaster": Forecaster}
 _FORMAT = 1
 
 
@@ -83,11 +81,7 @@ def make_record(
 
 def _plain(value: Any) -> Any:
     """Return ``value`` as the containers that ``weights_only=True`` admits."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    return json.loads(json.dumps(value))
 
 
 class _Record(TypedDict):
@@ -163,10 +157,9 @@ class Restored:
 
     def check_data(self, data: Reader) -> None:
         """Refuse a set with other classes, or in another order, or with an unknown skeleton."""
-        numbered = _numbered(self.model)  # names of imported weights that came without any
         for number, name in enumerate(data.class_names):
             known = self.class_names[number] if number < len(self.class_names) else None
-            if name != known and (known is None or known != numbered[number]):
+            if known not in (name, f"class_{number}"):  # imported weights may have no names
                 what = "there is none in" if known is None else f"it is {known!r} in"
                 raise InputError(
                     f"{data.place}: class {number} is {name!r}, but {what} the set that the model "
@@ -175,10 +168,9 @@ class Restored:
         given = self.config.clips.layout is not None  # clips take what that layout has
         skeletons = [(each.joints, frozenset(each.bones)) for each in self.model.layouts]
         for layout in data.layouts:
-            fits = (layout.joints, frozenset(layout.bones)) in skeletons
-            if given:
-                fits = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
-            if not fits:
+            same = (layout.joints, frozenset(layout.bones)) in skeletons
+            has = any(set(joints) <= set(layout.joints) for joints, _ in skeletons)
+            if not (has if given else same):
                 raise self._unknown(data.place, layout)
 
     def _unknown(self, place: str, layout: SkeletonLayout) -> InputError:
@@ -201,10 +193,13 @@ class Restored:
         wanted = self.model.config.in_feats
         same = self.scored is None or self.scored == clip.scored
         if clip.num_dims != wanted or not same:
+            own, its = (
+                f"{count - 1} coordinates and a score" if scored else f"{count} coordinates"
+                for count, scored in ((clip.num_dims, clip.scored), (wanted, self.scored))
+            )
             raise InputError(
-                f"{clip.source}: joints of {_coordinates(clip.num_dims, clip.scored)}, where the "
-                f"model was trained on {_coordinates(wanted, bool(self.scored))}; give files like "
-                "those of the training set, or the options that read them so"
+                f"{clip.source}: joints of {own}, where the model was trained on {its}; give files "
+                "like those of the training set, or the options that read them so"
             )
         return clip
 
@@ -219,10 +214,6 @@ class Restored:
         return self
 
 
-def _coordinates(count: int, scored: bool) -> str:
-    return f"{count - 1} coordinates and a score" if scored else f"{count} coordinates"
-
-
 def load_model(path: str | Path) -> Restored:
     """Build the model of a checkpoint, with its weights; averaged ones come first."""
     if is_pretrained(path):
@@ -231,9 +222,9 @@ def load_model(path: str | Path) -> Restored:
     record = checkpoint[RECORD]
     weights = model_weights(checkpoint["state_dict"], path)
     try:
-        if record["model"] not in _MODELS:
+        if record["model"] not in MODELS:
             raise ValueError(f"no model {shown(record['model'])!r}")
-        model = _MODELS[record["model"]].from_config(record["model_config"])
+        model = MODELS[record["model"]].from_config(record["model_config"])
         model.load_state_dict(weights)
         config = RunConfig.from_dict(record["run"])
         names, epoch = list(record["class_names"]), int(checkpoint["epoch"]) + 1
@@ -254,7 +245,7 @@ def load_model(path: str | Path) -> Restored:
 def _load_pretrained(folder: str | Path) -> Restored:
     """Load what :meth:`Pretrained.save_pretrained` wrote."""
     name = read_pretrained(folder)[0].name
-    model = _MODELS[name].from_pretrained(folder)
+    model = MODELS[name].from_pretrained(folder)
     try:
         config = RunConfig.from_dict(dict(model.preparation.get("run", {})))
         config = replace(config, model=model.config)

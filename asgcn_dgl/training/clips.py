@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import (
     Batch,
@@ -16,6 +20,7 @@ from asgcn_dgl.data import (
     ClipList,
     HandleMissing,
     Reader,
+    Sample,
     SkeletonDataset,
     Subset,
     collate,
@@ -28,15 +33,14 @@ from asgcn_dgl.data.store import Store
 from asgcn_dgl.data.survey import body_size, doubt_unit
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
-from asgcn_dgl.training.batches import Loader, ordered_loader
+from asgcn_dgl.training.build import progress_wanted
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.preparation import make_transform
-from asgcn_dgl.training.progress import progress_wanted
-from asgcn_dgl.training.protocols import PROTOCOLS
-from asgcn_dgl.training.views import suited
+from asgcn_dgl.training.forecasts import PROTOCOLS
+from asgcn_dgl.training.preparation import make_transform, suited
 
 logger = logging.getLogger(__name__)
 
+Loader = DataLoader[Sample]
 #: Groups of clips that a line names.
 FEW = 5
 #: Clips whose bodies are measured.
@@ -54,17 +58,13 @@ def make_dataset(
     config: RunConfig,
     mode: str,
     *,
-    future_frames: int,
     training: bool = False,
-    num_clips: int = 1,
-    mirrored: bool = False,
-    num_classes: int | None = None,
+    **others: Any,
 ) -> SkeletonDataset:
     """Return the dataset of a reader's clips, or of clips in memory, as a run's options say.
 
-    ``mode`` and ``num_clips`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training``
-    adds augmentation and random frames, ``mirrored`` shows each clip mirrored as well, if not
-    training; clips of labels that are not in 0..``num_classes`` - 1 are refused.
+    ``mode`` and ``others`` are as for :class:`~asgcn_dgl.data.SkeletonDataset`; ``training`` adds
+    augmentation and random frames.
     """
     options = config.clips
     return SkeletonDataset(
@@ -76,14 +76,11 @@ def make_dataset(
         missing=HandleMissing(options.missing, options.missing_gap),
         stream=options.stream,
         mode=mode,
-        future_frames=future_frames,
         future_share=config.prediction.share,
         past_frames=config.model.past_frames if config.model.future_head == "dct" else 0,
         seed=config.trainer.seed,
         training=training,
-        num_clips=num_clips,
-        mirrored=mirrored,
-        num_classes=num_classes,
+        **others,
     )
 
 
@@ -114,20 +111,27 @@ def load(clips: Reader, config: RunConfig, progress: bool) -> Reader:
         return clips
     kept: list[int] = []
     found: list[Clip] = []
-    causes: list[str] = []
+    causes: dict[str, list[str]] = {}
     for index in progress_bar(range(len(clips)), progress):
         try:
             clip = clips.read(index).check(len(clips.class_names) or None)
         except InputError as error:
             if config.clips.strict or prepared:
                 raise
-            causes.append(str(error))
+            causes.setdefault(kind_of_error(str(error)), []).append(str(error))
             continue
         kept.append(index)
         if config.clips.cache:
             found.append(clip)
-    if causes:
-        _tell_losses(clips, causes)
+    if not kept:
+        first = next(iter(causes.values()))[0]
+        raise InputError(f"none of {len(clips)} recordings can be used; the first: {first}")
+    for errors in sorted(causes.values(), key=len, reverse=True):
+        logger.warning(
+            "%s: %d of %d recordings (%.1f %%) are left out, such as %s; 'clips.strict' stops at "
+            "the first",
+            *(clips.place, len(errors), len(clips), 100 * len(errors) / len(clips), errors[0]),
+        )
     if config.clips.cache:
         return ClipList.of(found, clips.class_names)
     return clips if len(kept) == len(clips) else Subset.of(clips, kept)
@@ -137,23 +141,6 @@ def _is_store(clips: Reader) -> bool:
     while isinstance(clips, Subset | Resampled) and clips.whole is not None:
         clips = clips.whole
     return isinstance(clips, Store)
-
-
-def _tell_losses(clips: Reader, causes: Sequence[str]) -> None:
-    """Warn of recordings that are left out, by cause; refuse a set of nothing else."""
-    if len(causes) == len(clips):
-        raise InputError(f"none of {len(clips)} recordings can be used; the first: {causes[0]}")
-    for kind, count in Counter(map(kind_of_error, causes)).most_common():
-        first = next(cause for cause in causes if kind_of_error(cause) == kind)
-        logger.warning(
-            "%s: %d of %d recordings (%.1f %%) are left out, such as %s; 'clips.strict' stops at "
-            "the first",
-            clips.place,
-            count,
-            len(clips),
-            100 * count / len(clips),
-            first,
-        )
 
 
 def clips_to_test(data: Reader, config: RunConfig) -> Reader:
@@ -177,6 +164,48 @@ def _without_test(data: Reader, config: RunConfig) -> str:
     return f"none of its {len(data)} recordings is for testing under split {protocol!r}"
 
 
+def ordered_loader(
+    dataset: SkeletonDataset,
+    builder: GraphBuilder,
+    *,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    processes: int = 1,
+) -> Loader:
+    """Return a loader that goes over a dataset in order, once for each choice of frames.
+
+    ``rank`` of ``processes`` takes its share; where clips are fewer than processes, each takes all.
+    """
+    size = len(dataset)
+    shared = processes if size >= processes else 1
+    own = range(rank % shared, size, shared)
+    draws = [(view, index) for view in range(dataset.num_passes) for index in own]
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=draws,
+        # Processes for a single batch would cost more than they bring.
+        num_workers=workers if len(draws) > batch_size else 0,
+        collate_fn=functools.partial(collate, builder=builder),
+        generator=torch.Generator(),  # leaves torch's own generator alone
+    )
+
+
+@contextmanager
+def killed_workers() -> Iterator[None]:
+    """Report in a line that a process of a loader was killed."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a process that prepares clips was killed, perhaps for want of memory; fewer "
+            "clips.workers take less"
+        ) from error
+
+
 def evaluation_loader(dataset: SkeletonDataset, builder: GraphBuilder, config: RunConfig) -> Loader:
     """Return a loader over a dataset in order, see :func:`ordered_loader`."""
     size, workers = config.trainer.eval_batch_size, config.clips.workers
@@ -190,30 +219,25 @@ class RunClips:
     """
 
     def __init__(self, config: RunConfig, progress: bool = False) -> None:
-        self.config = config
         self.set = open_run(config)
-        if not self.set.class_names:
+        names, options = self.set.class_names, config.clips
+        if not names:
             raise InputError(
                 f"{config.root}: no recording has a label; give them classes, in a table of clips "
                 "by the column 'label'"
             )
-        if len(self.set.class_names) < 2:
+        if len(names) < 2:
             raise InputError(
-                f"{config.root}: all recordings are of one class, {self.set.class_names[0]!r}; "
-                "there is nothing to distinguish"
+                f"{config.root}: all recordings are of one class, {names[0]!r}; there is nothing "
+                "to distinguish"
             )
-        options = config.clips
         self.protocol = options.protocol or self.set.default_split
         train, _ = self.set.split(self.protocol)
         held_out: list[int] = []
-        if options.validation != "none":
-            train, held_out = self.set.hold_out(
-                train,
-                by=options.validation,
-                share=options.validation_share,
-                seed=options.validation_seed,
-            )
         by = options.validation
+        if by != "none":
+            share, seed = options.validation_share, options.validation_seed
+            train, held_out = self.set.hold_out(train, by=by, share=share, seed=seed)
         groups = {getattr(self.set.recording(index), by, -1) for index in held_out}
         #: Which subjects, cameras or so are held out, to be said where they are few.
         self.held_out_by = ""
@@ -222,31 +246,31 @@ class RunClips:
         #: Whether there are clips to test on.
         self.tested = bool(_test_clips(self.set, config))
         if not self.tested:
-            logger.warning(
-                "%s: %s; what is trained is not tested. To test it, %s",
-                config.root,
-                _without_test(self.set, config),
-                HOW_TO_SPLIT,
-            )
-        #: What the clips' views made of the options, to be said; empty where the options decide.
-        self.views: str
+            why = _without_test(self.set, config)
+            text = "%s: %s; what is trained is not tested. To test it, %s"
+            logger.warning(text, config.root, why, HOW_TO_SPLIT)
         self.train_clips = load(Subset.of(self.set, train), config, progress)
         cameras = {self.set.recording(index).camera for index in train}
+        # What the clips' views made of the options, to be said; empty where the options decide.
         suits, self.views = suited(options, self.train_clips, cameras)
-        if self.views:
-            self.config = replace(config, clips=suits)
+        self.config = replace(config, clips=suits) if self.views else config
         self._check_unit()
-        self._check_rates()
+        doubt = doubt_rates(map(rate_of, self._some(everything=options.cache)))
+        if doubt:
+            logger.warning("%s: %s", config.root, doubt)
         self.held_out_clips = load(Subset.of(self.set, held_out), config, progress)
+
+    def _some(self, everything: bool = False) -> Iterator[Clip]:
+        """Read about :data:`SIZED` training clips, spread evenly, or all."""
+        every = 1 if everything else max(1, len(self.train_clips) // SIZED)
+        return map(self.train_clips.read, range(0, len(self.train_clips), every))
 
     def _check_unit(self) -> None:
         """Take out a unit that is far from the size of a body, and say so."""
         options = self.config.clips
         if options.box or options.unit is not None or not len(self.train_clips):
             return
-        every = max(1, len(self.train_clips) // SIZED)
-        few = range(0, len(self.train_clips), every)
-        sizes = sorted(body_size(self.train_clips.read(index)) for index in few)
+        sizes = sorted(map(body_size, self._some()))
         size = sizes[len(sizes) // 2]
         if doubt_unit(size):
             unit = float(f"{size:.2g}")
@@ -254,18 +278,8 @@ class RunClips:
             logger.warning(
                 "%s: bodies are about %.4g units across, and training takes about 1: --clips.unit "
                 "%g is taken (--clips.unit 1 keeps the coordinates)",
-                self.config.root,
-                size,
-                unit,
+                *(self.config.root, size, unit),
             )
-
-    def _check_rates(self) -> None:
-        """Warn of recordings of several frame rates."""
-        every = max(1, len(self.train_clips) // SIZED) if not self.config.clips.cache else 1
-        few = range(0, len(self.train_clips), every)
-        doubt = doubt_rates(rate_of(self.train_clips.read(index)) for index in few)
-        if doubt:
-            logger.warning("%s: %s", self.config.root, doubt)
 
     @property
     def num_dims(self) -> int:
@@ -277,27 +291,16 @@ class RunClips:
         """Whether the last coordinate is a score."""
         return self.train_clips.read(0).scored
 
-    def training_dataset(self, mode: str, future_frames: int) -> SkeletonDataset:
-        """Return the clips to learn from, see :func:`make_dataset`."""
-        return self._dataset(self.train_clips, mode, future_frames, training=True)
+    def datasets(self, mode: str, steps: int) -> tuple[SkeletonDataset, list[SkeletonDataset]]:
+        """Return the clips to learn from, and the held-out ones, with ``steps`` future frames.
 
-    def validation_datasets(self, mode: str, future_frames: int) -> list[SkeletonDataset]:
-        """Return the held-out clips: seen whole, and without their future unless all are whole."""
-        held_out = self.held_out_clips
-        modes = ["whole"] if mode == "whole" else ["whole", "observed"]
-        return [self._dataset(held_out, each, future_frames) for each in modes if len(held_out)]
-
-    def _dataset(
-        self, clips: Reader, mode: str, future_frames: int, training: bool = False
-    ) -> SkeletonDataset:
-        return make_dataset(
-            clips,
-            self.config,
-            mode,
-            future_frames=future_frames,
-            training=training,
-            num_classes=len(self.set.class_names),
-        )
+        Those are seen whole, and without their future unless all are whole (``mode``).
+        """
+        options: Any = {"future_frames": steps, "num_classes": len(self.set.class_names)}
+        train = make_dataset(self.train_clips, self.config, mode, training=True, **options)
+        held, modes = self.held_out_clips, ["whole", *(["observed"] if mode != "whole" else [])]
+        modes = modes if len(held) else []
+        return train, [make_dataset(held, self.config, each, **options) for each in modes]
 
     def few_batches(self, model: Any, count: int = 8) -> list[Batch]:
         """Return a few clips as a model sees them in evaluation, a batch each, to watch it by."""

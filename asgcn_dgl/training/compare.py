@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,26 +78,16 @@ def _summary(run: RunDir, folder: Path) -> RunSummary:
 def runs_table(runs: Sequence[RunSummary]) -> str:
     """Return runs as a table in text."""
     head = ("run", "data", "stream", "seed", "epochs", "val %", "test %", "error", "min", "state")
-    rows = [
-        (
-            run.name,
-            run.data,
-            run.stream,
-            str(run.seed),
-            str(run.epochs),
-            _number(run.validation),
-            _number(run.test),
-            "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe),
-            _number(None if run.seconds is None else run.seconds / 60),
-            run.state,
+    rows = [head]
+    for run in runs:
+        minutes = None if run.seconds is None else run.seconds / 60
+        error = "" if run.mpjpe is None else unit_of(run.data, 3).text(run.mpjpe)
+        val, test, spent = (
+            "" if value is None else f"{value:.1f}" for value in (run.validation, run.test, minutes)
         )
-        for run in runs
-    ]
-    return "\n".join(columns([head, *rows], words=3))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+        known = (run.name, run.data, run.stream, str(run.seed), str(run.epochs))
+        rows.append((*known, val, test, error, spent, run.state))
+    return "\n".join(columns(rows, words=3))
 
 
 def fuse(
@@ -126,27 +117,20 @@ def fuse(
     chosen, found = _weights(weights, configs), {}
     if choose:
         held_out = _same_clips([run.validation_scores for run in folders], CHOOSE_ELSEWHERE)
-        chosen, top1 = choose_weights(
-            [score["probabilities"] for score in held_out], held_out[0]["labels"]
-        )
-        found = {"validation_top1": top1, "validation_clips": len(held_out[0]["labels"])}
+        truth = held_out[0]["labels"]
+        chosen, top1 = choose_weights([score["probabilities"] for score in held_out], truth)
+        found = {"validation_top1": top1, "validation_clips": len(truth)}
     fused = _fused([score["probabilities"] for score in scores], chosen)
     labels = scores[0]["labels"]
-    result = {
-        **_figures(fused, labels),
-        "intervals": interval_percents(fused, labels),
-        "clips": len(labels),
-        **found,
-        "runs": [
-            {
-                "run": str(run.path),
-                "stream": config.stream,
-                "weight": weight,
-                **_figures(score["probabilities"], labels),
-            }
-            for run, config, weight, score in zip(folders, configs, chosen, scores, strict=True)
-        ],
-    }
+    each = [
+        {
+            **{"run": str(run.path), "stream": config.stream, "weight": weight},
+            **_figures(score["probabilities"], labels),
+        }
+        for run, config, weight, score in zip(folders, configs, chosen, scores, strict=True)
+    ]
+    result = {**_figures(fused, labels), "intervals": interval_percents(fused, labels)}
+    result |= {"clips": len(labels), **found, "runs": each}
     if out is not None:
         write_json(out, result)
     return result
@@ -176,12 +160,6 @@ def choose_weights(
     """Return the tenths that sum to one of highest top-1, then of lowest loss; and that top-1.
 
     Given are (B, K) probabilities of each of at most six streams, and (B,) labels.
-
-    Examples
-    --------
-    >>> good, bad = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.1, 0.9], [0.9, 0.1]])
-    >>> choose_weights([good, bad], np.array([0, 1]))
-    ([1.0, 0.0], 100.0)
     """
     if len(probabilities) > MOST_CHOSEN:
         raise InputError(
@@ -190,8 +168,9 @@ def choose_weights(
         )
     best: tuple[float, float] = (-1.0, 0.0)
     chosen: list[float] = []
-    for tenths in _compositions(10, len(probabilities)):
-        weights = [part / 10 for part in tenths]
+    places = 10 + len(probabilities) - 1  # of ten tenths and the bars between the streams
+    for bars in reversed(list(combinations(range(places), len(probabilities) - 1))):
+        weights = ((np.diff([-1, *bars, places]) - 1) / 10).tolist()
         fused = _fused(probabilities, weights)
         right = float((fused.argmax(axis=1) == labels).mean())
         own = fused[np.arange(len(labels)), labels]
@@ -201,19 +180,11 @@ def choose_weights(
     return chosen, 100 * best[0]
 
 
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write ``total`` as an ordered sum of ``parts`` numbers, 0 among them."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total, -1, -1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)
-
-
 def _fused(probabilities: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    numbered = {str(n): weight for n, weight in enumerate(weights)}
-    return metrics.fuse_scores(dict(zip(numbered, probabilities, strict=True)), numbered)
+    return metrics.fuse_scores(
+        {str(n): each for n, each in enumerate(probabilities)},
+        {str(n): weight for n, weight in enumerate(weights)},
+    )
 
 
 def _same_clips(files: Sequence[Path], remedy: str) -> list[dict[str, np.ndarray]]:
@@ -248,7 +219,7 @@ def read_scores(path: Path, remedy: str = "asgcn-dgl evaluate") -> dict[str, np.
     # copies: what was read is not writable, of which torch warns
     found = {name: array.copy() for name, array in read_npz(path, _ARRAYS).items()}
     missing = [f"there is no {name}" for name in _ARRAYS if name not in found]
-    fault = missing[0] if missing else _fault(**{name: found[name] for name in _ARRAYS})
+    fault = missing[0] if missing else _fault(*(found[name] for name in _ARRAYS))
     if fault:
         raise InputError(f"{path}: {fault}; evaluate the run again")
     return found

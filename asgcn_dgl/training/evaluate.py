@@ -15,12 +15,13 @@ from asgcn_dgl.data import Clip, Reader, SkeletonDataset
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
-from asgcn_dgl.training.batches import Loader, killed_workers
-from asgcn_dgl.training.build import device_of, set_threads
+from asgcn_dgl.training.build import device_of, progress_wanted, set_threads, track
 from asgcn_dgl.training.checkpoint import Restored, load_model
 from asgcn_dgl.training.clips import (
+    Loader,
     clips_to_test,
     evaluation_loader,
+    killed_workers,
     load,
     make_dataset,
     open_run,
@@ -28,7 +29,6 @@ from asgcn_dgl.training.clips import (
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.forecasts import format_forecasts, test_forecaster
-from asgcn_dgl.training.progress import progress_wanted, track
 from asgcn_dgl.training.report import format_figures
 from asgcn_dgl.training.scoring import PredictionScores, RecognitionScores
 
@@ -60,10 +60,22 @@ def evaluate(
         restored = load_model(file)
         config = restored.config
         data = open_to_test(restored, root)
-        if root is not None:
-            _compare_origins(restored, data)
+        for origin in data.origins if root is not None else ():
+            same = [each for each in restored.origins if each.format == origin.format]
+            if same and origin not in same:
+                logger.warning(
+                    "%s was read as %s, but the training clips as %s: the figures are those of "
+                    "other input",
+                    *(data.place, origin, same[0]),
+                )
         if num_clips is not None:
-            _check_views(config, num_clips)
+            if num_clips < 1:
+                raise InputError(f"--clips must be at least 1, got {num_clips}")
+            if num_clips > 1 and config.clips.sampling == "resize":
+                raise InputError(
+                    f"--clips {num_clips}: with clips.sampling resize all views of a clip are the "
+                    "same; leave --clips out"
+                )
             config.clips.num_clips = num_clips
         if mirrored is not None:
             config.clips.mirrored = mirrored
@@ -72,7 +84,9 @@ def evaluate(
         started = time.perf_counter()
         protocol = config.clips.protocol or data.default_split
         result, scores = measure(restored, clips_to_test(data, config), "test", protocol, file)
-        result["seconds"] = {**_training_seconds(run), "evaluation": time.perf_counter() - started}
+        spent = read_figures(run.validation).get("seconds", {})  # as training left them
+        spent = {name: spent[name] for name in ("warm_up", "joint", "forecast") if name in spent}
+        result["seconds"] = {**spent, "evaluation": time.perf_counter() - started}
         if scores:
             write_npz(run.scores, **scores)
         write_json(run.metrics, result)
@@ -126,38 +140,6 @@ def format_result(result: dict[str, Any], compare: bool = False) -> str:
     return format_forecasts(result, compare) if "actions" in result else format_figures(result)
 
 
-def _compare_origins(restored: Restored, data: Reader) -> None:
-    """Warn of data whose recordings were read with other options than the training clips."""
-    for origin in data.origins:
-        same = [each for each in restored.origins if each.format == origin.format]
-        if same and origin not in same:
-            logger.warning(
-                "%s was read as %s, but the training clips as %s: the figures are those of other "
-                "input",
-                data.place,
-                origin,
-                same[0],
-            )
-
-
-def _check_views(config: RunConfig, num_clips: int) -> None:
-    """Refuse views that would all be the same."""
-    if num_clips < 1:
-        raise InputError(f"--clips must be at least 1, got {num_clips}")
-    if num_clips > 1 and config.clips.sampling == "resize":
-        raise InputError(
-            f"--clips {num_clips}: with clips.sampling resize all views of a clip are the same; "
-            "leave --clips out"
-        )
-
-
-def _training_seconds(run: RunDir) -> dict[str, float]:
-    """Return the seconds that training took, as it left them."""
-    left = read_figures(run.validation)
-    found: dict[str, float] = left["seconds"] if left else {}
-    return {name: found[name] for name in ("warm_up", "joint", "forecast") if name in found}
-
-
 def evaluation_datasets(
     clips: Reader | Sequence[Clip], model: ASGCN, config: RunConfig
 ) -> list[SkeletonDataset]:
@@ -166,13 +148,10 @@ def evaluation_datasets(
     classes = len(clips.class_names) if isinstance(clips, Reader) else None
     if isinstance(clips, Reader):
         clips = load(clips, config, progress_wanted(config))
-    views = {"num_clips": config.clips.num_clips, "mirrored": config.clips.mirrored}
-    # options by mode
-    seen: dict[str, Any] = {"whole": views, "observed": {}} if steps else {"whole": views}
-    return [
-        make_dataset(clips, config, mode, future_frames=steps, num_classes=classes, **options)
-        for mode, options in seen.items()
-    ]
+    options: dict[str, Any] = {"future_frames": steps, "num_classes": classes}
+    views: dict[str, Any] = {"num_clips": config.clips.num_clips, "mirrored": config.clips.mirrored}
+    whole = make_dataset(clips, config, "whole", **options, **views)
+    return [whole, *([make_dataset(clips, config, "observed", **options)] if steps else [])]
 
 
 @torch.no_grad()
@@ -182,23 +161,23 @@ def score(
     """Run a model over :func:`evaluation_datasets`: recognition on whole clips, then prediction."""
     device = device_of(config)
     model.to(device).eval()
-    scores = (RecognitionScores(), PredictionScores())
-    parts: list[tuple[RecognitionScores | PredictionScores, str]]
-    parts = [(scores[0], "recognition"), (scores[1], "prediction")]
+    recognition, prediction = RecognitionScores(), PredictionScores()
     with killed_workers():
-        for (found, part), dataset in zip(parts, datasets, strict=False):
+        for dataset in datasets:
+            predict = dataset is not datasets[0]
+            part = "prediction" if predict else "recognition"
             loader: Loader = evaluation_loader(dataset, model.graph_builder, config)
             for batch in track(loader, f"{label}, {part}", config):
                 batch = batch.to(device)
                 given = (batch.feat, batch.mask, batch.observed)
-                out = model(batch.structure, *given, predict=part == "prediction")
-                found.update(batch, out)
-                if part == "recognition":
-                    scores[0].update_links(out.links)
-    if not bool(torch.isfinite(scores[0].logits()).all()):
+                out = model(batch.structure, *given, predict=predict)
+                (prediction if predict else recognition).update(batch, out)
+                if not predict:
+                    recognition.update_links(out.links)
+    if not bool(torch.isfinite(recognition.logits()).all()):
         raise InputError(
             "the model gives scores that are not finite, as its weights are; use an earlier "
             "checkpoint, or train again at a lower learning rate"
         )
-    scores[0].average(datasets[0].num_passes)
-    return scores
+    recognition.average(datasets[0].num_passes)
+    return recognition, prediction

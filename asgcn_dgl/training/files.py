@@ -1,9 +1,9 @@
-"""The folder of a run."""
+"""The folder of a run: its files, its figures, and the course of its training."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,9 +11,10 @@ from typing import Any, TypedDict
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import atomic_path, locked
 from asgcn_dgl.models.pretrained import is_pretrained
-from asgcn_dgl.schema import read_json
+from asgcn_dgl.schema import check_values, parse_object, read_json, read_whole
 from asgcn_dgl.training.config import RunConfig, read_yaml
 
+History = Mapping[str, Mapping[str, Mapping[int, float]]]
 LOCK = ".lock"  # there while a process writes results
 DIVERGED = "diverged: "  # begins the last line of the log of such a run
 
@@ -95,10 +96,11 @@ class RunDir:
 
     def halves(self) -> list[Path]:
         """Return the files that a killed process was writing."""
-        written = (self.config_file, self.metrics, self.validation, self.scores)
-        names = [file.name for file in (*written, self.validation_scores)]
-        found = [each for name in names for each in self.path.glob(f".{name}.*")]
-        return found + list(self.checkpoints.glob(".*.ckpt.*"))
+        named = (self.config_file, self.metrics, self.validation, self.scores)
+        found = list(self.checkpoints.glob(".*.ckpt.*"))
+        for file in (*named, self.validation_scores):
+            found += self.path.glob(f".{file.name}.*")
+        return found
 
     def diverged(self) -> bool:
         """Tell whether training has diverged, and not been resumed since."""
@@ -150,3 +152,86 @@ def model_file(path: str | Path, which: str = "auto") -> Path:
     """Return the file of a model: a checkpoint, a run's, or a ``save_pretrained`` folder."""
     path = Path(path)
     return path if path.is_file() or is_pretrained(path) else RunDir(path).checkpoint(which)
+
+
+def read_history(folder: str | Path) -> dict[str, dict[str, dict[int, float]]]:
+    """Read the figures of each epoch of a run.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run. Figures are in its ``history.jsonl``, a line of JSON for each epoch;
+        epochs from before there was such a file have theirs in the TensorBoard files. An epoch
+        that was trained twice, before and after an interruption, counts as it was trained last.
+
+    Returns
+    -------
+    dict
+        Phase (``"aim"``, ``"joint"``) to figure (``"train/loss"``, ``"val/top1"``, ``"lr"``, ...)
+        to epoch, counted from 1, to value; empty where there is neither file.
+
+    Raises
+    ------
+    InputError
+        If a line is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> line = '{"phase": "joint", "epoch": 1, "train/loss": 2.5, "val/top1": 50.0}'
+    >>> _ = (folder / "history.jsonl").write_text(line)
+    >>> read_history(folder)["joint"]
+    {'train/loss': {1: 2.5}, 'val/top1': {1: 50.0}}
+    """
+    events = Path(folder) / "tensorboard"
+    lines = list(_lines(Path(folder) / "history.jsonl"))
+    first = ("aim" if (events / "aim").is_dir() else "joint", 1)
+    if not lines or lines[0][:2] != first:
+        lines = [*_events(events), *lines]
+    history: dict[str, dict[str, dict[int, float]]] = {}
+    for phase, epoch, figures in lines:
+        for name, value in figures.items():
+            history.setdefault(phase, {}).setdefault(name, {})[epoch] = value
+    return history
+
+
+class _Line(TypedDict):
+    phase: str
+    epoch: int
+
+
+def _lines(file: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
+    lines = (read_whole(file) if file.is_file() else b"").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        remedy = "remove the line, or the file to go without curves"
+        place = f"{file}: line {number}"
+        try:
+            values = parse_object(line, place, remedy, finite=False)  # a loss may have been NaN
+        except InputError:
+            if number == len(lines) and not line.endswith(b"\n"):
+                return  # what a full disk left of one
+            raise
+        check_values(values, _Line, place, remedy)
+        phase, epoch = values.pop("phase"), values.pop("epoch")
+        check_values(values, dict[str, int | float], place, remedy)
+        yield phase, epoch, {name: float(value) for name, value in values.items()}
+
+
+def _events(folder: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Read TensorBoard files, where a figure has the step at which its epoch ended."""
+    if not folder.is_dir():
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for phase in sorted(path for path in folder.iterdir() if path.is_dir()):
+        events = EventAccumulator(str(phase), size_guidance={"scalars": 0}).Reload()
+        tags = events.Tags()["scalars"]
+        if "epoch" in tags:
+            epochs = {each.step: int(each.value) + 1 for each in events.Scalars("epoch")}
+            for name in tags:
+                if name.startswith(("train/", "val/", "lr")):
+                    for each in events.Scalars(name):
+                        step = each.step - name.startswith("lr")  # was logged a step later
+                        if step in epochs:
+                            yield phase.name, epochs[step], {name: each.value}

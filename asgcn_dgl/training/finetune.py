@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from asgcn_dgl.data import Reader
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import layout_names
-from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.clips import run_layouts
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.files import model_file
 
 InitPart = Literal["all", "backbone"]
 
-HEAD = "recognition."
 BACKBONE = ("input_norm.", "stream_norms.", "blocks.")
 
 #: Options of the model that do not decide on the shape of its backbone.
@@ -26,11 +22,6 @@ _OWN = (
     *("ghost_prior", "aim_frames", "aim_hidden", "aim_dropout", "aim_variance", "dropout"),
     "aim_motion",
 )
-
-
-def start_model(path: str | Path) -> ASGCN:
-    """Return the model to start from."""
-    return load_model(model_file(path)).model
 
 
 def start_config(config: RunConfig, start: ASGCN, part: InitPart) -> RunConfig:
@@ -76,7 +67,7 @@ def take_weights(model: ASGCN, start: ASGCN, source: str, part: InitPart = "all"
     for name, value in given.items():
         if own[name].shape == value.shape:
             own[name].copy_(value)
-        elif not name.startswith(HEAD):
+        elif not name.startswith("recognition."):
             raise InputError(
                 f"{source}: {name} has shape {tuple(value.shape)}, but this training needs "
                 f"{tuple(own[name].shape)}"

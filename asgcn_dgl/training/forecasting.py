@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from asgcn_dgl.data import Batch, Clip, Reader
+from asgcn_dgl.data import Batch, Clip, EpochSampler, Reader
 from asgcn_dgl.data.windows import Augment, WindowSet
 from asgcn_dgl.models import Forecaster
-from asgcn_dgl.training.averaging import AveragedModel
 from asgcn_dgl.training.config import ForecastConfig, OptimConfig, RunConfig
-from asgcn_dgl.training.forecasts import ForecastScores, InOrder, make_windows
+from asgcn_dgl.training.forecasts import ForecastScores, in_order, make_windows
 from asgcn_dgl.training.modules import Phase
-from asgcn_dgl.training.optim import parameter_groups
+from asgcn_dgl.training.optim import AveragedModel, parameter_groups
 from asgcn_dgl.training.scoring import length
 
 
@@ -99,23 +98,6 @@ class _Batches(Dataset[Batch]):
         return self.windows.batch(chosen.numpy(), self.builder, self.augment, generator)
 
 
-class _Numbers(Sampler[tuple[int, int]]):
-    """Numbers of an epoch and of each of its batches."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.epoch = count, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, number) for number in range(self.count))
-
-    def __len__(self) -> int:
-        return self.count
-
-
 class ForecastData(pl.LightningDataModule):
     """Windows to learn from, drawn by chance, and windows to validate on, all of them in order.
 
@@ -138,16 +120,19 @@ class ForecastData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.first_epoch = 0  # from which training continues
         self.train = _Batches(make_windows(train, config, every_start=True), model, config)
         self.val = make_windows(val, config) if len(val) else None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of an epoch."""
         count = max(1, round(self.config.forecast.windows / self.train.size))
+        numbers = EpochSampler(count, shuffle=False)
+        numbers.set_epoch(self.first_epoch)
         return DataLoader(
             self.train,
             None,
-            sampler=_Numbers(count),
+            sampler=numbers,
             num_workers=self.config.clips.workers,
             generator=torch.Generator(),  # not the one that the links' noise is drawn from
         )
@@ -157,7 +142,7 @@ class ForecastData(pl.LightningDataModule):
         if self.val is None:
             return []
         size = self.config.trainer.eval_batch_size
-        return DataLoader(InOrder(self.val, self.model.graph_builder, size), None)
+        return in_order(self.val, self.model.graph_builder, size)
 
 
 class ForecastTraining(Phase):

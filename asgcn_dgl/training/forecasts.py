@@ -1,8 +1,8 @@
-"""Forecasts of windows, scored: errors by action and horizon, and tables of them."""
+"""Forecasts of windows, scored as the field does it: errors by action and horizon, and tables."""
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +11,128 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from asgcn_dgl.data import Batch, Clip, Reader
 from asgcn_dgl.data.rotations import expmap_to_matrix, matrix_to_euler
 from asgcn_dgl.data.windows import WindowSet
 from asgcn_dgl.skeleton import GraphBuilder
-from asgcn_dgl.training.build import device_of
+from asgcn_dgl.training.build import device_of, track
 from asgcn_dgl.training.checkpoint import Restored
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.preparation import make_transform
-from asgcn_dgl.training.progress import track
-from asgcn_dgl.training.protocols import PROTOCOLS, Protocol, horizon_frames
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.units import Unit, unit_of
+
+#: Milliseconds after the last observed frame.
+HORIZONS = (80, 160, 320, 400, 560, 1000)
+
+SEED = 1234567890  # of the published choice of eight windows
+SOURCE = 50  # frames before the first that is forecast, of any model, in that choice
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a set's published figures are measured on.
+
+    ``joints`` is the number of joints of the set, ``modeled`` the layout of those that are
+    forecast, ``copies`` how many joints lie on a modeled one, itself included, where that is not 1:
+    published code gives them its forecast, and joints that are fixed to the root have no error.
+    ``reading`` and ``test_reading`` are options of the reader for recordings to learn from and to
+    test on. The choice of eight windows begins at frame ``first`` and leaves ``span`` frames free
+    at the end. ``published`` has MPJPE in mm by model and action at ``published_at`` milliseconds,
+    from ``source``.
+    """
+
+    joints: int
+    modeled: str
+    copies: Mapping[str, int] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    test_reading: Mapping[str, Any] = field(default_factory=dict)
+    span: int = 75
+    first: int = 0
+    published: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    published_at: tuple[int, ...] = ()
+    source: str = ""
+
+    def weights(self, joints: Sequence[str]) -> np.ndarray:
+        """Return the weight of each joint in two means over all joints of the set, (2, V).
+
+        The first takes all joints that are not modeled from the recording, without error. The
+        second is that of published code, see ``copies``.
+        """
+        copies = [self.copies.get(joint, 1) for joint in joints]
+        return np.array([np.ones(len(joints)), copies]) / self.joints
+
+    def eight(self, lengths: Sequence[int], past: int) -> list[list[int]] | None:
+        """Return the first frames of the eight windows of an action that published code draws.
+
+        ``lengths`` are the frames of its recordings at the rate of the protocol; as many windows
+        are drawn of each. None where one is too short, or a model observes more than 50 frames
+        (``past``).
+        """
+        if past > SOURCE or any(length - self.span <= self.first for length in lengths):
+            return None
+        random = np.random.RandomState(SEED)
+        chosen: list[list[int]] = [[] for _ in lengths]
+        for _ in range(8 // len(lengths)):
+            for number, length in enumerate(lengths):
+                at = int(random.randint(self.first, length - self.span))
+                chosen[number].append(at + SOURCE - past)
+        return chosen
+
+
+def horizon_frames(frames: int, rate: float) -> dict[int, int]:
+    """Return the frame that lies at each of :data:`HORIZONS`, counted from 1."""
+    at = {time: round(time * rate / 1000) for time in HORIZONS}
+    return {time: frame for time, frame in at.items() if 1 <= frame <= frames}
+
+
+def _by_action(text: str) -> dict[str, dict[str, list[float]]]:
+    """Read a table: an action, then the figures of each model, with ``/`` between models."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for line in text.strip().splitlines():
+        action, _, figures = line.strip().partition(" ")
+        for name, part in zip(("DMGNN", "LTD", "MSR-GCN"), figures.split("/"), strict=True):
+            found.setdefault(name, {})[action] = [float(value) for value in part.split()]
+    return found
+
+
+_CMU = _by_action(
+    """
+    basketball 15.6 28.7 59.0 73.1 138.6 / 11.7 21.3 41.0 50.8 98.0 / 10.3 18.9 37.7 47.0 87.0
+    jumping 32.0 54.3 96.7 119.9 224.6 / 17.2 32.4 60.1 72.6 127.4 / 15.0 28.7 55.9 69.1 124.8
+    running 17.4 26.8 38.3 40.1 46.4 / 14.5 24.2 37.4 41.1 51.7 / 12.8 20.4 30.6 34.4 48.0
+    soccer 14.9 25.3 52.2 65.4 111.9 / 13.3 24.0 43.8 53.2 108.3 / 10.9 19.5 37.1 46.4 99.3
+    walking 9.6 15.5 26.0 30.4 67.0 / 6.6 10.7 17.4 20.4 34.4 / 6.3 10.3 17.6 21.1 39.7
+    """
+)
+
+#: Sets that pose prediction is measured on, by the name of their format.
+PROTOCOLS: dict[str, Protocol] = {
+    "cmu": Protocol(
+        38,
+        "cmu25",
+        copies={"spine1": 4, "left_hand": 3, "right_hand": 3},
+        reading={"root_motion": "none"},
+        test_reading={"root_motion": "none", "rest_pose": "keep"},
+        published=_CMU,
+        published_at=(80, 160, 320, 400, 1000),
+        source="Dang et al., MSR-GCN, ICCV 2021: all windows, all 106 files of the set",
+    ),
+    "h36m": Protocol(
+        32,
+        "h36m22",
+        copies={
+            "neck": 3,
+            **{f"{side}_{name}": 2 for side in ("left", "right") for name in ("hand", "wrist_end")},
+        },
+        reading={"root_motion": "none"},
+        test_reading={"root_motion": "none"},
+        span=150,
+        first=16,
+    ),
+}
 
 
 def make_windows(
@@ -43,22 +151,11 @@ def make_windows(
     )
 
 
-class InOrder(Dataset[Batch]):
-    """All windows of a set in order, some at a time."""
-
-    def __init__(self, windows: WindowSet, builder: GraphBuilder, size: int) -> None:
-        self.windows, self.builder, self.size = windows, builder, size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.windows) / self.size)
-
-    def __getitem__(self, number: int) -> Batch:
-        """Return a batch."""
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        first = number * self.size
-        chosen = range(first, min(first + self.size, len(self.windows)))
-        return self.windows.batch(chosen, self.builder)
+def in_order(windows: WindowSet, builder: GraphBuilder, size: int) -> DataLoader[Any]:
+    """Return a loader over all windows of a set in order, ``size`` at a time."""
+    numbers: Any = range(len(windows))
+    make = functools.partial(windows.batch, builder=builder)
+    return DataLoader(numbers, batch_size=size, collate_fn=make)
 
 
 @dataclass
@@ -110,11 +207,9 @@ class ForecastScores:
         """
         return np.concatenate(self._errors)
 
-    def by_label(self, chosen: np.ndarray | None = None) -> dict[int, np.ndarray]:
-        """Return the mean (E, T') of each class, over all windows or those that are chosen."""
+    def by_label(self) -> dict[int, np.ndarray]:
+        """Return the mean (E, T') of each class over its windows."""
         errors, labels = self.errors(), np.concatenate(self.labels)
-        if chosen is not None:
-            errors, labels = errors[chosen], labels[chosen]
         return {int(label): errors[labels == label].mean(axis=0) for label in np.unique(labels)}
 
 
@@ -142,15 +237,15 @@ def test_forecaster(
     scores = score_forecasts(model, windows, config, split, followed)
     rate = config.forecast.rate or 25.0
     times = horizon_frames(config.model.future_frames, rate)
-    chosen = {} if rules is None else _eight(windows, rules, config.model.past_frames)
     joints = model.layouts[0].num_joints
     actions: dict[str, Any] = {}
     for label, every in scores.by_label().items():
         name = restored.class_names[label] if label >= 0 else "unknown"
         own = np.flatnonzero(windows.label == label)
         actions[name] = {"windows": len(own), "all_windows": _at(every, times)}
-        if label in chosen:
-            errors = scores.errors()[chosen[label]].mean(axis=0)
+        eight = None if rules is None else _eight(windows, own, rules, config.model.past_frames)
+        if eight is not None:
+            errors = scores.errors()[eight].mean(axis=0)
             actions[name]["eight_windows"] = _at(errors, times)
     mean = np.mean(list(scores.by_label().values()), axis=0)
     unit, still = config.clips.unit or 1.0, len(mean) // 2 + 1
@@ -175,11 +270,7 @@ def test_forecaster(
 
 @torch.no_grad()
 def score_forecasts(
-    model: Any,
-    windows: WindowSet,
-    config: RunConfig,
-    label: str,
-    protocol: Protocol | None = None,
+    model: Any, windows: WindowSet, config: RunConfig, label: str, protocol: Protocol | None = None
 ) -> ForecastScores:
     """Forecast all windows; the protocol, where there is one, weighs the joints."""
     device = device_of(config)
@@ -189,8 +280,8 @@ def score_forecasts(
     weights = np.full((2, size), 1 / size) if protocol is None else protocol.weights(names)
     angles = windows.varying().numpy() if config.forecast.form == "angles" else None
     scores = ForecastScores(weights, angles)
-    batches = InOrder(windows, model.graph_builder, config.trainer.eval_batch_size)
-    for batch in track(DataLoader(batches, None), label, config):
+    batches = in_order(windows, model.graph_builder, config.trainer.eval_batch_size)
+    for batch in track(batches, label, config):
         batch = batch.to(device)
         scores.update(batch, model(batch.structure, batch.feat, batch.mask).future)
     return scores
@@ -207,27 +298,17 @@ def _at(errors: np.ndarray, times: Mapping[int, int]) -> dict[str, list[float]]:
     }
 
 
-def _eight(windows: WindowSet, rules: Protocol, past: int) -> dict[int, np.ndarray]:
-    """Return the numbers of the eight windows of each class, where they can be drawn."""
-    found: dict[int, np.ndarray] = {}
-    for label in np.unique(windows.label):
-        own = windows.label == label
-        recordings = np.unique(windows.recording[own])
-        lengths = [
-            int(np.sum(windows.recording == each)) + windows.past + windows.future - 1
-            for each in recordings
-        ]
-        drawn = rules.eight(lengths, past) if len(recordings) in (1, 2) else None
-        if drawn is None:
-            continue
-        found[int(label)] = np.array(
-            [
-                np.flatnonzero(windows.recording == each)[at]
-                for each, places in zip(recordings, drawn, strict=True)
-                for at in places
-            ]
-        )
-    return found
+def _eight(windows: WindowSet, own: np.ndarray, rules: Protocol, past: int) -> list[int] | None:
+    """Return the eight of a class's ``own`` windows that are drawn, where they can be."""
+    recordings = np.unique(windows.recording[own])
+    if len(recordings) not in (1, 2):
+        return None
+    there = [np.flatnonzero(windows.recording == each) for each in recordings]
+    lengths = [len(each) + windows.past + windows.future - 1 for each in there]
+    drawn = rules.eight(lengths, past)
+    if drawn is None:
+        return None
+    return [int(each[at]) for each, places in zip(there, drawn, strict=True) for at in places]
 
 
 def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
@@ -246,32 +327,21 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
         f"  mean {'difference of exponential maps, radians,' if turned else 'distance'}"
         f"{f' in {unit.name}' if unit.name else ''} by milliseconds, {mean}",
     ]
-    head = ("", "windows", *map(str, result["horizons_ms"]))
-    every = [
-        *((name, "all_windows", row) for name, row in result["actions"].items()),
-        ("average", "all_windows", {"all_windows": result["average"]}),
-    ]
-    few = [
-        (name, "eight_windows", row)
-        for name, row in result["actions"].items()
-        if "eight_windows" in row
-    ]
-    for title, chosen in (("all windows", every), ("8 samples", few)):
-        if not chosen:
-            continue
-        rows = [(title, *head[1:])]
-        for name, kind, row in chosen:
-            count = str(row.get("windows", "")) if kind == "all_windows" else "8"
-            values = row[kind]
-            rows.append((name, count, *(unit.number(v) for v in values["mpjpe"])))
-            rows.append(("  zero velocity", "", *map(unit.number, values["zero_velocity"])))
-            if joints["all"] != joints["modeled"]:
-                for name, key in (("as published", "published"), ("forecast joints", "modeled")):
-                    rows.append((f"  {name}", "", *map(unit.number, values[f"mpjpe_{key}"])))
-            for name, key in (("Euler angles", "mpjpe"), ("their zero velocity", "zero_velocity")):
-                if turned:
-                    rows.append((f"  {name}", "", *map(unit.number, values[f"{key}_euler"])))
-        lines += [f"  {line}" for line in columns(rows)]
+    # Rows of a table, by title; of angles there are Euler errors, and of some joints means of both.
+    kinds = {"": "mpjpe", "  zero velocity": "zero_velocity"}
+    if joints["all"] != joints["modeled"]:
+        kinds |= {"  as published": "mpjpe_published", "  forecast joints": "mpjpe_modeled"}
+    if turned:
+        kinds |= {"  Euler angles": "mpjpe_euler"}
+        kinds |= {"  their zero velocity": "zero_velocity_euler"}
+    actions = {**result["actions"], "average": {"windows": "", "all_windows": result["average"]}}
+    for title, key in (("all windows", "all_windows"), ("8 samples", "eight_windows")):
+        rows = [(title, "windows", *map(str, result["horizons_ms"]))]
+        for action, row in actions.items():
+            for name, kind in kinds.items() if key in row else ():
+                count = ("8" if key == "eight_windows" else str(row["windows"])) if not name else ""
+                rows.append((name or action, count, *map(unit.number, row[key][kind])))
+        lines += [f"  {line}" for line in columns(rows)] if len(rows) > 1 else []
     if compare:
         lines += _published(result, unit)
     return "\n".join(lines)
@@ -287,16 +357,13 @@ def _published(result: Mapping[str, Any], unit: Unit) -> list[str]:
     times = [time for time in rules.published_at if time in result["horizons_ms"]]
     rows = [("published", "", *map(str, times))]
     for action, row in result["actions"].items():
-        there = [name for name, table in rules.published.items() if action in table]
-        if not there:
-            continue
-        for number, (title, key) in enumerate(
-            (("ours, as published", "mpjpe_published"), ("ours, others as recorded", "mpjpe"))
-        ):
+        tables = {name: t[action] for name, t in rules.published.items() if action in t}
+        kinds = {"ours, as published": "mpjpe_published", "ours, others as recorded": "mpjpe"}
+        for name, key in kinds.items() if tables else ():
             ours = dict(zip(result["horizons_ms"], row["all_windows"][key], strict=True))
-            head = "" if number else action
-            rows.append((head, title, *(unit.number(ours[time]) for time in times)))
-        for name in there:
-            figures = dict(zip(rules.published_at, rules.published[name][action], strict=True))
+            head = action if key == "mpjpe_published" else ""
+            rows.append((head, name, *(unit.number(ours[time]) for time in times)))
+        for name, values in tables.items():
+            figures = dict(zip(rules.published_at, values, strict=True))
             rows.append(("", name, *(f"{figures[time]:.1f}" for time in times)))
     return [*(f"  {line}" for line in columns(rows, words=2)), f"  {rules.source}"]

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.tuner import Tuner
@@ -14,11 +15,17 @@ from torch import Tensor
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import check_target, write_json
-from asgcn_dgl.training.build import build_model, check_devices, precision_of, set_threads
+from asgcn_dgl.training.build import (
+    build_model,
+    check_devices,
+    precision_of,
+    progress_wanted,
+    set_threads,
+)
+from asgcn_dgl.training.callbacks import quiet_lightning
 from asgcn_dgl.training.clips import RunClips, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.modules import JointTraining
-from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import joint_phase
 
@@ -59,6 +66,9 @@ def find_lr(
     )
     model.set_link_mode("frozen")
     module, data = joint_phase(clips, model, kind=_Sweep)
+    off: Any = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     with quiet_lightning(), tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             max_steps=steps,
@@ -68,19 +78,12 @@ def find_lr(
             precision=precision_of(config)[0],
             accumulate_grad_batches=config.trainer.accumulate,
             default_root_dir=folder,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            **off,
         )
+        sweep: Any = {"min_lr": lowest, "max_lr": highest, "num_training": steps}
         try:
             found = Tuner(trainer).lr_find(
-                module,
-                train_dataloaders=data.train_dataloader(),
-                min_lr=lowest,
-                max_lr=highest,
-                num_training=steps,
-                update_attr=False,
+                module, data.train_dataloader(), update_attr=False, **sweep
             )
         except SystemExit as stop:
             raise KeyboardInterrupt from stop
@@ -110,15 +113,12 @@ class _Sweep(JointTraining):
 
 
 def _table(result: dict[str, Any]) -> str:
-    count = len(result["lr"])
-    chosen = sorted({round(n * (count - 1) / (ROWS - 1)) for n in range(ROWS)})
+    chosen = np.unique(np.linspace(0, len(result["lr"]) - 1, ROWS).round().astype(int))
     shown = [(f"{result['lr'][n]:.3g}", f"{result['loss'][n]:.4f}") for n in chosen]
     lines = columns([("learning rate", "loss"), *shown], words=0)
     found = f"{result['suggestion']:.2g}"
     advice = f"the loss falls fastest where optim.lr is {found}: try --optim.lr {found}"
     if min(result["loss"]) > (1 - CLEAR_FALL) * result["loss"][0]:
-        advice += (
-            f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; take "
-            "more --steps"
-        )
+        advice += f", but with doubt: it falls by less than {CLEAR_FALL:.0%} over the whole sweep; "
+        advice += "take more --steps"
     return "\n".join([*lines, advice])

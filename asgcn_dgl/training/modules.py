@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
@@ -17,14 +20,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCN, ASGCNOutput, Forecaster
-from asgcn_dgl.nn import Links
 from asgcn_dgl.nn.aim import AIMLoss, link_divergence
-from asgcn_dgl.training.averaging import AveragedModel
+from asgcn_dgl.training import DivergenceError
+from asgcn_dgl.training.build import processes, rank, shares
 from asgcn_dgl.training.checkpoint import RECORD, make_record
 from asgcn_dgl.training.config import AIMConfig, ClipsConfig, OptimConfig, RunConfig
-from asgcn_dgl.training.errors import DivergenceError
-from asgcn_dgl.training.optim import joint_optimizer, learning_rate_factor, restore_options
-from asgcn_dgl.training.parallel import processes, rank, shares
+from asgcn_dgl.training.optim import (
+    AveragedModel,
+    joint_optimizer,
+    learning_rate_factor,
+    restore_options,
+)
 from asgcn_dgl.training.scoring import (
     PredictionScores,
     RecognitionScores,
@@ -76,9 +82,9 @@ class Phase(pl.LightningModule):
         """Return the model that evaluation uses: the averaged one, if there is one."""
         return self.model if self.average is None else self.average.module
 
+    @abstractmethod
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer of the phase."""
-        raise NotImplementedError
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule, which moves with each optimizer step."""
@@ -91,10 +97,7 @@ class Phase(pl.LightningModule):
         if epochs < 1:  # the trainer counts steps
             epochs = max(1, self.trainer.max_steps // steps)
         schedule = LambdaLR(optimizer, learning_rate_factor(self.optim, steps, epochs))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and the noise of the links from (seed, phase, epoch), and the rank.
@@ -149,16 +152,10 @@ class Phase(pl.LightningModule):
 
     def log_parts(self, stage: str, parts: dict[str, Tensor], batch: Batch) -> None:
         """Log parts of the loss, a mean over the epoch's clips each, under ``stage/``."""
+        how: Any = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False}
+        how |= {"batch_size": len(batch), "sync_dist": processes() > 1}
         for name, value in parts.items():
-            self.log(
-                f"{stage}/{name}",
-                value.detach(),
-                on_step=False,
-                on_epoch=True,
-                batch_size=len(batch),
-                add_dataloader_idx=False,
-                sync_dist=processes() > 1,
-            )
+            self.log(f"{stage}/{name}", value.detach(), **how)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what :func:`~asgcn_dgl.load_model` needs."""
@@ -209,8 +206,8 @@ class AIMWarmUp(Phase):
         """Return AIM's loss of a batch."""
         losses = self.losses(batch, self.kl_rise(self.options.kl_warmup))
         self.need_finite(losses.loss, "loss")
-        self.log_parts("train", losses._asdict(), batch)
         self.running = {name: value.detach() for name, value in losses._asdict().items()}
+        self.log_parts("train", self.running, batch)
         (share,) = shares(len(batch.feat), device=self.device)
         return losses.loss * share * self.piece_factor(batch_idx)
 
@@ -314,44 +311,33 @@ class JointTraining(Phase):
         smoothing = self.optim.label_smoothing
         streams = out.logits[None] if out.stream_logits is None else out.stream_logits
         each = [F.cross_entropy(s, batch.label, label_smoothing=smoothing) for s in streams]
-        recognition = torch.stack(each).sum()  # a backbone of its own learns as if alone
-        answer = out.logits.detach()
-        right = (answer.argmax(dim=-1) == batch.label).float().mean()
-        parts = {"recognition": recognition}
-        weights: list[float] = [1.0]
-        counts: list[Tensor | int] = [len(batch)]
+        # Name, value (a backbone of its own learns as if alone), weight, and what it is a mean of.
+        parts: list[tuple[str, Tensor, float, Tensor | int]] = [
+            ("recognition", torch.stack(each).sum(), 1.0, len(batch))
+        ]
         if out.future is not None:
-            parts["prediction"] = self.prediction_loss(out.future, batch.future, batch.future_mask)
-            weights.append(weight)
-            counts.append(batch.future_mask.sum())
+            error = self.prediction_loss(out.future, batch.future, batch.future_mask)
+            parts.append(("prediction", error, weight, batch.future_mask.sum()))
+        joints = len(batch.feat)
         if self.aim.loss_weight > 0 and out.links is not None:
-            parts["aim"] = self.aim_loss(batch, out.links)
-            weights.append(self.aim.loss_weight)
-            counts.append(len(batch.feat))
+            given = (out.links, batch.structure, batch.feat, batch.mask)
+            own = self.model.aim.loss_of(*given, pred_steps=self.aim.pred_steps).loss
+            parts.append(("aim", own, self.aim.loss_weight, joints))
         if self.aim.joint_kl > 0 and out.links is not None:
             divergence = link_divergence(out.links.logits, self.model.config.ghost_prior)
-            parts["divergence"] = divergence.sum() / len(batch.feat)
-            weights.append(self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup))
-            counts.append(len(batch.feat))
-        losses = list(parts.values())
-        local = sum(w * part for w, part in zip(weights, losses, strict=True))
-        assert isinstance(local, Tensor)
+            rise = self.aim.joint_kl * self.kl_rise(self.aim.kl_warmup)
+            parts.append(("divergence", divergence.sum() / joints, rise, joints))
+        local = reduce(add, [factor * part for _, part, factor, _ in parts])
         self.need_finite(local, "loss")
-        self.running = {name: part.detach() for name, part in {"loss": local, **parts}.items()}
-        # Of the answer of all streams, as on the validation clips.
-        self.running["recognition"] = F.cross_entropy(answer, batch.label)
-        self.running["top1"] = 100 * right
+        self.running = {"loss": local.detach(), **{name: part.detach() for name, part, *_ in parts}}
+        answer = out.logits.detach()
+        if smoothing or out.stream_logits is not None:  # of the answer, as on the validation clips
+            self.running["recognition"] = F.cross_entropy(answer, batch.label)
+        self.running["top1"] = 100 * (answer.argmax(dim=-1) == batch.label).float().mean()
         self.log_parts("train", self.running, batch)
-        factors = shares(*counts, device=self.device)
-        loss = sum(w * f * part for w, f, part in zip(weights, factors, losses, strict=True))
-        assert isinstance(loss, Tensor)
-        return loss * self.piece_factor(batch_idx)
-
-    def aim_loss(self, batch: Batch, links: Links) -> Tensor:
-        """AIM's own loss, of the links that the joint loss has seen."""
-        assert self.model.aim is not None
-        given = (links, batch.structure, batch.feat, batch.mask)
-        return self.model.aim.loss_of(*given, pred_steps=self.aim.pred_steps).loss
+        factors = shares(*(count for *_, count in parts), device=self.device)
+        losses = [w * f * part for (_, part, w, _), f in zip(parts, factors, strict=True)]
+        return reduce(add, losses) * self.piece_factor(batch_idx)
 
     def on_train_epoch_start(self) -> None:
         """Seed, and count steps from here."""
@@ -386,12 +372,10 @@ class JointTraining(Phase):
         self.prediction.gather()
         loss = self.recognition.loss()
         self.need_finite(torch.tensor(loss), "loss on the held-out clips")
-        summary = self.recognition.summary(self.class_names)
-        found = {"loss": loss, "top1": summary["top1"], "mean_class": summary["mean_class"]}
-        future = self.prediction.summary()
-        if future is not None:
-            found |= {name: future[name] for name in ("mpjpe", "zero_velocity")}
-        for name, value in found.items():
+        future = self.prediction.summary() or {}
+        found = {"loss": loss, **self.recognition.summary(self.class_names), **future}
+        for name in ("loss", "top1", "mean_class", *(["mpjpe", "zero_velocity"] if future else [])):
+            value = found[name]
             # The same in every process already; Lightning wants to hear that it may be averaged.
             self.log(f"val/{name}", value, prog_bar=name == "top1", sync_dist=processes() > 1)
 

@@ -1,17 +1,24 @@
-"""Gradient descent: which parameters decay, and how the learning rate goes."""
+"""Gradient descent: which parameters decay, how the learning rate goes, and averages of weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
+from asgcn_dgl.data import Batch
+from asgcn_dgl.models import ASGCN, STGCN, Forecaster
+from asgcn_dgl.nn.norm import InputNorm, MaskedBatchNorm
 from asgcn_dgl.training.config import AIMConfig, OptimConfig
+
+SELDOM = 8  # steps between two batches that an averaged model sees, at most
 
 
 def parameter_groups(
@@ -39,11 +46,6 @@ def parameter_groups(
         }
         for (aim, decays), parameters in groups.items()
     ]
-
-
-def sgd(groups: Iterable[dict[str, Any]], options: OptimConfig) -> SGD:
-    """Make the optimizer that the options ask for."""
-    return SGD(list(groups), lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
 class JoinedOptimizer(Optimizer):
@@ -107,29 +109,19 @@ def joint_optimizer(model: nn.Module, options: OptimConfig, aim: AIMConfig) -> O
         own = aim.lr if aim.joint_optimizer == "adam" else lr * aim.joint_lr_scale
     decay = options.weight_decay
     groups = parameter_groups(model, lr=lr, weight_decay=decay, aim_lr_scale=own / lr)
-    apart = [group for group in groups if group["aim"]]
-    if aim.joint_optimizer == "sgd" or not apart:
-        return sgd(groups, options)
-    rest = [group for group in groups if not group["aim"]]
+    apart = [group for group in groups if group["aim"] and aim.joint_optimizer == "adam"]
+    rest = [group for group in groups if not any(group is each for each in apart)]
+    sgd = SGD(rest, lr=lr, momentum=options.momentum, nesterov=options.nesterov)
+    if not apart:
+        return sgd
     # As in the warm-up, without weight decay: Adam would divide it by the gradient's spread.
-    return JoinedOptimizer([sgd(rest, options), Adam([{**g, "weight_decay": 0.0} for g in apart])])
+    return JoinedOptimizer([sgd, Adam([{**group, "weight_decay": 0.0} for group in apart])])
 
 
 def learning_rate_factor(
     options: OptimConfig, steps_per_epoch: int, epochs: int
 ) -> Callable[[int], float]:
-    """Return the factor on the learning rate as a function of the step, 0 for the first.
-
-    Examples
-    --------
-    >>> factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
-    >>> [round(factor(step), 3) for step in (0, 9, 19, 60, 100)]
-    [0.05, 0.5, 1.0, 0.5, 0.0]
-    >>> options = OptimConfig(schedule="step", milestones=[2, 4], warmup_epochs=0)
-    >>> factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
-    >>> [round(factor(step), 3) for step in (0, 19, 20, 40)]
-    [1.0, 1.0, 0.1, 0.01]
-    """
+    """Return the factor on the learning rate as a function of the step, 0 for the first."""
     warmup = options.warmup_epochs * steps_per_epoch
     total = epochs * steps_per_epoch
 
@@ -140,9 +132,70 @@ def learning_rate_factor(
             done = (step - warmup) / max(1.0, total - warmup)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if options.schedule == "step":
-            return float(
-                options.gamma ** sum(step >= e * steps_per_epoch for e in options.milestones)
-            )
+            falls = sum(step >= epoch * steps_per_epoch for epoch in options.milestones)
+            return float(options.gamma**falls)
         return 1.0
 
     return factor
+
+
+class AveragedModel(nn.Module):
+    """Average of a model's weights over the steps of its training: ``module``, in evaluation mode.
+
+    Averaged weights make features of other means and variances than the weights do that they are
+    averages of, so neither the latest running statistics of the batch norms nor an average of them
+    fits. The averaged model therefore sees a batch now and then and keeps its own. ``decay`` is the
+    share of the average that stays in each step; None counts all steps alike.
+    """
+
+    n_averaged: Tensor
+
+    def __init__(self, model: ASGCN | STGCN | Forecaster, decay: float | None) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model).requires_grad_(False).eval()
+        self.register_buffer("n_averaged", torch.zeros((), dtype=torch.long))
+        self._average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
+        # Norms that take a tenth of a new batch follow within ten batches; the weights, within
+        # 1 / (1 - decay) steps.
+        follows = SELDOM if decay is None else round(0.1 / (1 - decay))
+        self.refresh_every = max(1, min(SELDOM, follows))
+
+    @torch.no_grad()
+    def follow(self, model: ASGCN | STGCN | Forecaster) -> None:
+        """Take the weights of a model as they are, before the average begins."""
+        self.module.load_state_dict(model.state_dict())
+
+    @torch.no_grad()
+    def update(self, model: ASGCN | STGCN | Forecaster, batch: Batch) -> None:
+        """Move towards the weights of a model, after it has learned from a batch.
+
+        Every ``refresh_every`` steps the batch norms that learn see the batch as well, without
+        dropout or sampled links, so that no random number is used.
+        """
+        if self.n_averaged == 0:
+            self.follow(model)
+        else:
+            own, new = list(self.module.parameters()), list(model.parameters())
+            self._average(own, new, self.n_averaged)
+        if self.n_averaged % self.refresh_every == 0:
+            self._refresh(model, batch, seen=int(self.n_averaged) // self.refresh_every)
+        self.n_averaged += 1
+
+    def _refresh(self, model: ASGCN | STGCN | Forecaster, batch: Batch, seen: int) -> None:
+        """Let the norms see a batch: the first counts whole, early ones are a plain mean."""
+        learning = [
+            mine
+            for mine, its in zip(self.module.modules(), model.modules(), strict=True)
+            if isinstance(mine, (MaskedBatchNorm, InputNorm)) and its.training
+        ]
+        if not learning:
+            return
+        rates = [norm.momentum for norm in learning]
+        more = () if isinstance(self.module, Forecaster) else (batch.observed,)
+        for norm, rate in zip(learning, rates, strict=True):
+            norm.train()
+            norm.momentum = max(rate or 0.0, 1 / (seen + 1))
+        self.module(batch.structure, batch.feat, batch.mask, *more)
+        for norm, rate in zip(learning, rates, strict=True):
+            norm.eval()
+            norm.momentum = rate

@@ -70,9 +70,13 @@ def predict(
     those that it was trained for; ``options`` of the format are by default those that the model's
     recordings were prepared with. InputError if a file cannot be used; nothing is written then.
     """
-    _check_out(out, top)
-    path = Path(run_dir)
-    restored = load_model(model_file(path, checkpoint))
+    if top < 1:
+        raise InputError(f"--top must be at least 1, got {top}")
+    if out is not None and Path(out).suffix not in (".json", ".npz"):
+        raise InputError(f"{out}: give a name that ends in .json or .npz")
+    if out is not None:
+        check_target(out)
+    restored = load_model(model_file(run_dir, checkpoint))
     set_threads(restored.config)
     layouts = restored.model.layouts
     clips = [
@@ -86,15 +90,6 @@ def predict(
         _write(Path(out), [str(file) for file, _ in clips], found, restored.class_names)
         print(f"written: {out}")
     return found
-
-
-def _check_out(out: str | Path | None, top: int) -> None:
-    if top < 1:
-        raise InputError(f"--top must be at least 1, got {top}")
-    if out is not None and Path(out).suffix not in (".json", ".npz"):
-        raise InputError(f"{out}: give a name that ends in .json or .npz")
-    if out is not None:
-        check_target(out)
 
 
 def read_clips(
@@ -140,31 +135,46 @@ def predict_clip(restored: Restored, clip: Clip, frames: int | None = None) -> P
     InputError
         If the model was trained on another skeleton, or cannot predict so many poses.
     """
-    model = restored.model
+    model, config = restored.model, restored.config
     most = None if isinstance(model, Forecaster) else model.config.future_frames
     if frames is not None and (frames < 1 or (most is not None and frames > most)):
         rule = "at least 1" if most is None else f"from 1 to {most}, as this model was trained"
         raise InputError(f"--future must be {rule}, got {frames}")
-    if isinstance(model, Forecaster):
-        return _forecast(restored, model, clip, frames)
     clip = restored.fit_clip(clip)
-    steps = model.config.future_frames
-    if restored.config.clips.rate is not None:
-        clip = AtRate(restored.config.clips.rate)(clip)
-    for choose in body_steps(restored.config.clips):
+    if config.clips.rate is not None and most is not None:
+        clip = AtRate(config.clips.rate)(clip)
+    for choose in body_steps(config.clips):
         clip = choose(clip)
-    dataset = make_dataset([clip], restored.config, "whole", future_frames=steps)
-    (batch,) = evaluation_loader(dataset, model.graph_builder, restored.config)
-    out = model(batch.structure, batch.feat, batch.mask, batch.observed, predict=steps > 0)
-    check_outputs(out, clip.source)
-    future = None
-    bodies = int(batch.num_bodies[0])
-    if out.future is not None:
-        poses = out.future.unflatten(0, (bodies, clip.layout.num_joints)).transpose(1, 2)
-        future = as_recorded(poses.numpy(), dataset, 0)[:, :frames]
-    return Prediction(
-        clip.name, out.logits[0].softmax(dim=-1).numpy(), future, bodies, clip.num_frames
-    )
+    dataset = make_dataset([clip], config, "whole", future_frames=most or 0)
+    probabilities, future = np.zeros(0), None
+    if isinstance(model, Forecaster):
+        given = _last_poses(restored, clip, dataset)
+        bodies = len(given[0])
+        graph = model.graph_builder.structure(clip.layout, [bodies])
+        found = model(graph, *(each.flatten(0, 1) for each in given), frames=frames).future
+    else:
+        (batch,) = evaluation_loader(dataset, model.graph_builder, config)
+        bodies = int(batch.num_bodies[0])
+        out = model(batch.structure, batch.feat, batch.mask, batch.observed, predict=most > 0)
+        check_outputs(out, clip.source)
+        probabilities, found = out.logits[0].softmax(dim=-1).numpy(), out.future
+    if found is not None:
+        poses = found.unflatten(0, (bodies, -1)).transpose(1, 2).numpy()
+        future = as_recorded(poses, dataset, 0)[:, :frames]
+    return Prediction(clip.name, probabilities, future, bodies, clip.num_frames)
+
+
+def _last_poses(restored: Restored, clip: Clip, dataset: SkeletonDataset) -> list[torch.Tensor]:
+    """Return the aligned last frames of a clip at a forecaster's rate: (M, V, T, d), and a mask."""
+    assert dataset.transform is not None
+    aligned = dataset.transform(clip, np.random.default_rng(0))
+    step = frame_step(clip.meta.get("fps"), restored.config.forecast.rate)
+    start = (clip.num_frames - 1) % step
+    chosen = np.arange(start, clip.num_frames, step)[-restored.model.config.past_frames :]
+    return [
+        torch.from_numpy(np.ascontiguousarray(each[:, chosen].swapaxes(1, 2)))
+        for each in (aligned.pos, aligned.mask)
+    ]
 
 
 def check_outputs(out: ASGCNOutput, source: str) -> None:
@@ -175,31 +185,6 @@ def check_outputs(out: ASGCNOutput, source: str) -> None:
                 f"{source}: the model's {what} are not finite; use an earlier checkpoint, or clips "
                 "in the unit that it was trained on"
             )
-
-
-def _forecast(restored: Restored, model: Forecaster, clip: Clip, frames: int | None) -> Prediction:
-    """Forecast the poses after a clip from its last frames at the model's rate."""
-    config = restored.config
-    clip = restored.fit_clip(clip)
-    for choose in body_steps(config.clips):
-        clip = choose(clip)
-    dataset = make_dataset([clip], config, "whole", future_frames=0)
-    assert dataset.transform is not None
-    aligned = dataset.transform(clip, np.random.default_rng(0))
-    step = frame_step(clip.meta.get("fps"), config.forecast.rate)
-    start = (clip.num_frames - 1) % step
-    chosen = np.arange(start, clip.num_frames, step)[-model.config.past_frames :]
-    feat, mask = (
-        torch.from_numpy(np.ascontiguousarray(each[:, chosen].swapaxes(1, 2)))
-        for each in (aligned.pos, aligned.mask)
-    )
-    bodies = len(feat)
-    graph = model.graph_builder.structure(clip.layout, [bodies])
-    out = model(graph, feat.flatten(0, 1), mask.flatten(0, 1), frames=frames)
-    poses = out.future.unflatten(0, (bodies, -1)).transpose(1, 2)
-    return Prediction(
-        clip.name, np.zeros(0), as_recorded(poses.numpy(), dataset, 0), bodies, clip.num_frames
-    )
 
 
 def as_recorded(poses: np.ndarray, dataset: SkeletonDataset, index: int) -> np.ndarray:
@@ -228,8 +213,21 @@ def table(found: Sequence[Prediction], class_names: Sequence[str], top: int) -> 
 
 def _write(out: Path, files: list[str], found: list[Prediction], class_names: list[str]) -> None:
     if out.suffix == ".json":
-        pairs = zip(files, found, strict=True)
-        clips = [_as_plain(file, each, class_names) for file, each in pairs]
+        clips: list[dict[str, Any]] = [
+            {
+                "file": file,
+                "name": each.name,
+                "bodies": each.num_bodies,
+                "frames": each.num_frames,
+                "class": None,
+                "probabilities": each.probabilities.astype(float).tolist(),
+                "future": None if each.future is None else each.future.tolist(),
+            }
+            for file, each in zip(files, found, strict=True)
+        ]
+        for clip, each in zip(clips, found, strict=True):
+            if len(each.probabilities):
+                clip["class"] = class_names[int(each.probabilities.argmax())]
         write_json(out, {"class_names": class_names, "clips": clips})
         return
     arrays: dict[str, Any] = {
@@ -242,16 +240,3 @@ def _write(out: Path, files: list[str], found: list[Prediction], class_names: li
         if each.future is not None:
             arrays[f"future_{number}"] = each.future
     write_npz(out, **arrays)
-
-
-def _as_plain(file: str, each: Prediction, class_names: list[str]) -> dict[str, Any]:
-    """Return a prediction in plain values."""
-    return {
-        "file": file,
-        "name": each.name,
-        "bodies": each.num_bodies,
-        "frames": each.num_frames,
-        "class": class_names[int(each.probabilities.argmax())] if len(each.probabilities) else None,
-        "probabilities": [float(value) for value in each.probabilities],
-        "future": None if each.future is None else each.future.tolist(),
-    }

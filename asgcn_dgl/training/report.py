@@ -22,15 +22,14 @@ def columns(rows: Sequence[Sequence[str]], words: int = 1, gap: str = "  ") -> l
     >>> columns([("run", "top-1"), ("a", "9.5")])
     ['run  top-1', 'a      9.5']
     """
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:words], widths[:words], strict=True)]
-        cells += [
-            cell.rjust(width) for cell, width in zip(row[words:], widths[words:], strict=True)
-        ]
-        lines.append(gap.join(cells).rstrip())
-    return lines
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        gap.join(
+            cell.ljust(width) if place < words else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -42,11 +41,9 @@ def duration(seconds: float) -> str:
 
 def to_go(seconds: float) -> str:
     """Return a time that is left, of a few minutes with its seconds: '2 min 10 s'."""
-    return (
-        "{:.0f} min {:.0f} s".format(*divmod(round(seconds), 60))
-        if 90 <= seconds < 600
-        else duration(seconds)
-    )
+    if not 90 <= seconds < 600:
+        return duration(seconds)
+    return "{:.0f} min {:.0f} s".format(*divmod(round(seconds), 60))
 
 
 def format_figures(result: Mapping[str, Any]) -> str:
@@ -57,15 +54,14 @@ def format_figures(result: Mapping[str, Any]) -> str:
     lines = [
         f"{result['split']}: {result['clips']} clips of {result['dataset']} ({protocol}, "
         f"{result['stream']} stream{views}), {result['checkpoint']} checkpoint "
-        f"(epoch {result['epoch']})",
+        f"(epoch {result['epoch']})"
     ]
-    chance = 100 / len(result["per_class"])
     rows = [("", "%", "95 % interval")]
     for name, title in accuracies([result]).items():
         low, high = result["intervals"][name]
         rows.append((title, f"{result[name]:.2f}", f"{low:.1f} to {high:.1f}"))
     rows.append(("calibration error", f"{result['calibration_error']:.2f}", ""))
-    rows.append(("chance", f"{chance:.2f}", ""))
+    rows.append(("chance", f"{100 / len(result['per_class']):.2f}", ""))
     lines += [f"  {line}" for line in columns(rows)]
     lines += _links(result.get("link_use"))  # not in figures of an older run
     lines += _classes(result)
@@ -140,17 +136,10 @@ def format_summary(
     for result in found:
         future = result["prediction"] or {}
         unit = unit_of(result["dataset"], result.get("dims", 3))
-        rows.append(
-            (
-                result["split"],
-                str(result["clips"]),
-                *(f"{result[name]:.2f}" for name in names),
-                f"{result['calibration_error']:.2f}",
-                *(
-                    unit.text(future[name]) if name in future else ""
-                    for name in ("mpjpe", "zero_velocity")
-                ),
-            )
-        )
+        percents = [f"{result[name]:.2f}" for name in (*names, "calibration_error")]
+        errors = [
+            unit.text(future[name]) if name in future else "" for name in ("mpjpe", "zero_velocity")
+        ]
+        rows.append((result["split"], str(result["clips"]), *percents, *errors))
     table = columns(rows) if len(rows) > 1 else []
     return "\n".join([f"summary of {run.path} ({minutes})", *(f"  {line}" for line in table)])

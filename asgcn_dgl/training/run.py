@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
@@ -15,22 +15,9 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import in_short, write_json, write_npz
 from asgcn_dgl.models import ASGCN, Forecaster
 from asgcn_dgl.nn import sync_norms
-from asgcn_dgl.training.allocator import reuse_memory
-from asgcn_dgl.training.batches import killed_workers
-from asgcn_dgl.training.build import (
-    build_model,
-    check_devices,
-    device_of,
-    precision_of,
-    set_threads,
-)
-from asgcn_dgl.training.callbacks import (
-    AtomicCheckpointIO,
-    EpochLog,
-    ProgressBar,
-    SaveCheckpoints,
-    say,
-)
+from asgcn_dgl.training import DivergenceError, build, callbacks
+from asgcn_dgl.training.build import reuse_memory
+from asgcn_dgl.training.callbacks import say
 from asgcn_dgl.training.checkpoint import (
     ANOTHER,
     load_checkpoint,
@@ -38,37 +25,27 @@ from asgcn_dgl.training.checkpoint import (
     make_record,
     model_weights,
 )
-from asgcn_dgl.training.clips import RunClips, run_layouts
+from asgcn_dgl.training.clips import RunClips, killed_workers, run_layouts
 from asgcn_dgl.training.config import RunConfig
 from asgcn_dgl.training.datamodule import SkeletonDataModule
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.evaluate import evaluate, format_result, measure
-from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir
+from asgcn_dgl.training.files import DIVERGED, LOCK, RunDir, model_file
 from asgcn_dgl.training.finetune import (
     InitPart,
     start_config,
-    start_model,
     take_layout,
     take_weights,
 )
 from asgcn_dgl.training.forecasting import ForecastData, ForecastTraining
-from asgcn_dgl.training.loggers import check_loggers, close_loggers, make_loggers
 from asgcn_dgl.training.modules import AIMWarmUp, JointTraining, Phase
-from asgcn_dgl.training.parallel import count_processes, is_main
-from asgcn_dgl.training.pictures import LinkPictures
-from asgcn_dgl.training.progress import progress_wanted, quiet_lightning
 from asgcn_dgl.training.report import format_summary
 
 Record = Mapping[str, Any]
 
 # What a resumed run cannot change: its clips, its numbers, and whose state its checkpoints hold.
 KEPT = (
-    ("clips", "protocol"),
-    ("clips", "validation"),
-    ("clips", "stream"),
-    ("model", "link_mode"),
-    ("aim", "joint_optimizer"),
-    ("trainer", "seed"),
+    *("clips.protocol", "clips.validation", "clips.stream"),
+    *("model.link_mode", "aim.joint_optimizer", "trainer.seed"),
 )
 
 
@@ -119,80 +96,71 @@ def train(
         If a loss or gradient is not finite.
     """
     run = RunDir(Path(folder))
-    check_devices(config)
-    missing = check_loggers(config.trainer.loggers)
-    set_threads(config)
-    if is_main():
+    build.check_devices(config)
+    notes = [note, callbacks.check_loggers(config.trainer.loggers)]
+    build.set_threads(config)
+    if build.is_main():
         _check_folder(run, resume)
-    with run.lock() if is_main() else nullcontext():
-        if is_main():
+    with run.lock() if build.is_main() else nullcontext():
+        if build.is_main():
             _check_folder(run, resume)  # another process may have finished there
-        return _train(run, config, resume, test, init, init_part, (note, missing))
-
-
-def _train(
-    run: RunDir,
-    config: RunConfig,
-    resume: bool,
-    test: bool,
-    init: str | Path | None,
-    init_part: InitPart,
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    start = None if init is None or resume else start_model(init)
-    if start is not None:
-        config = start_config(config, start, init_part)
-    clips = RunClips(config, progress_wanted(config))
-    config = clips.config  # with what the clips decided
-    names = list(clips.set.class_names)
-    if start is not None:
-        take_layout(config, clips.set, start)
-    model = build_model(config, run_layouts(config, clips.set), len(names), clips.num_dims)
-    taken = "" if start is None else take_weights(model, start, str(init), init_part)
-    windows = None
-    if isinstance(model, Forecaster):
-        windows = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
-    else:
-        model.freeze(config.trainer.freeze)
-    record = make_record(model, names, config, clips.set.origins, clips.scored)
-    _check_resumable(run, model, config, resume, clips.set)
-    if is_main():
-        if not resume:
-            run.log.unlink(missing_ok=True)
-        run.write_config(config)
-        run.checkpoints.mkdir(exist_ok=True)
-    frozen, (precision, reason) = ", ".join(config.trainer.freeze), precision_of(config)
-    reuses = config.trainer.reuse_memory and device_of(config).type == "cpu" and reuse_memory()
-    for line in (
-        _opening(run, clips, model, resume),
-        *notes,
-        taken,
-        frozen and f"not trained: {frozen}",
-        clips.views and f"clips.views: {clips.views}",
-        reason and f"precision {precision}: {reason} (trainer.precision auto)",
-        "memory of large tensors is kept for reuse (trainer.reuse_memory)" if reuses else "",
-    ):
-        if line:
-            say(run.log, line)
-    try:
-        if windows is not None:
-            seconds = {"forecast": _train_forecaster(run, windows, clips, record, resume)}
+        start = None if init is None or resume else load_model(model_file(init)).model
+        if start is not None:
+            config = start_config(config, start, init_part)
+        clips = RunClips(config, build.progress_wanted(config))
+        config = clips.config  # with what the clips decided
+        names = list(clips.set.class_names)
+        if start is not None:
+            take_layout(config, clips.set, start)
+        layouts = run_layouts(config, clips.set)
+        model = build.build_model(config, layouts, len(names), clips.num_dims)
+        if start is not None:
+            notes.append(take_weights(model, start, str(init), init_part))
+        windows = None
+        if isinstance(model, Forecaster):
+            windows = ForecastData(model, config, clips.train_clips, clips.held_out_clips)
         else:
+            model.freeze(config.trainer.freeze)
+        record = make_record(model, names, config, clips.set.origins, clips.scored)
+        _check_resumable(run, model, config, resume, clips.set)
+        if build.is_main():
+            if not resume:
+                run.log.unlink(missing_ok=True)
+            run.write_config(config)
+            run.checkpoints.mkdir(exist_ok=True)
+        for line in (_opening(run, clips, model, resume), *notes, *_choices(clips)):
+            if line:
+                say(run.log, line)
+        try:
             seconds = {
-                "warm_up": _warm_up(run, model, clips, record, resume),
-                "joint": _train_jointly(run, model, clips, record, resume),
+                name: _fit(run, clips, phase(clips, model, record, windows), resume)
+                for name, phase in (_STAGES if windows is None else _FORECAST).items()
             }
-    except DivergenceError as error:
-        stop = DivergenceError(f"{error}. {_way_on(run)}")
-        say(run.log, f"{DIVERGED}{stop}")
-        raise stop from error
-    if not is_main():  # the others helped to train; one is enough to look
-        return {}
-    result = _validate(run, clips, seconds)
-    tested = evaluate(run.path) if test and clips.tested else None
-    if windows is None:
-        say(run.log, format_summary(run, seconds, result or None, tested))
-    return tested if tested is not None else result
+        except DivergenceError as error:
+            stop = DivergenceError(f"{error}. {_way_on(run)}")
+            say(run.log, f"{DIVERGED}{stop}")
+            raise stop from error
+        if not build.is_main():  # the others helped to train; one is enough to look
+            return {}
+        result = _validate(run, clips, seconds)
+        tested = evaluate(run.path) if test and clips.tested else None
+        if windows is None:
+            say(run.log, format_summary(run, seconds, result or None, tested))
+        return tested if tested is not None else result
+
+
+def _choices(clips: RunClips) -> Iterator[str]:
+    """Yield lines about what the options and the machine decide."""
+    options, (precision, reason) = clips.config.trainer, build.precision_of(clips.config)
+    if options.freeze:
+        yield f"not trained: {', '.join(options.freeze)}"
+    if clips.views:
+        yield f"clips.views: {clips.views}"
+    if reason:
+        yield f"precision {precision}: {reason} (trainer.precision auto)"
+    on_cpu = build.device_of(clips.config).type == "cpu"
+    if options.reuse_memory and on_cpu and reuse_memory():
+        yield "memory of large tensors is kept for reuse (trainer.reuse_memory)"
 
 
 def _way_on(run: RunDir) -> str:
@@ -227,18 +195,20 @@ def _check_resumable(
     run: RunDir, model: ASGCN, config: RunConfig, resume: bool, data: Reader
 ) -> None:
     """Refuse checkpoints that the options do not fit, before anything is written."""
-    if resume and any(run.checkpoints.glob("*.ckpt")):
+    if not resume:
+        return
+    if any(run.checkpoints.glob("*.ckpt")):
         was, wanted = run.read_config().to_dict(), config.to_dict()
-        for section, name in KEPT:
+        for option in KEPT:
+            section, name = option.split(".")
             if was[section][name] != wanted[section][name]:
                 raise InputError(
-                    f"{section}.{name}: {run.path} was trained with {was[section][name]}, and a "
-                    f"resumed run cannot change to {wanted[section][name]}; train again in another "
-                    "--out"
+                    f"{option}: {run.path} was trained with {was[section][name]}, and a resumed "
+                    f"run cannot change to {wanted[section][name]}; train again in another --out"
                 )
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for file in (run.checkpoints / "aim.ckpt", run.checkpoints / "last.ckpt"):
-        if resume and file.is_file():
-            own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        if file.is_file():
             kept = model_weights(load_checkpoint(file)["state_dict"], file)
             if own != {name: tensor.shape for name, tensor in kept.items()}:
                 raise InputError(
@@ -260,44 +230,43 @@ def _opening(run: RunDir, clips: RunClips, model: ASGCN, resume: bool) -> str:
     )
 
 
-def _warm_up(run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool) -> float:
-    """Train the inference module alone; return the seconds that it took."""
+class _Stage(NamedTuple):
+    """A stage of training: what trains, on what, how long, and by what name it is logged."""
+
+    module: Phase
+    data: SkeletonDataModule | ForecastData
+    epochs: int
+    label: str
+    last: str = "last"  # name of the latest checkpoint
+
+
+def _warm_up(clips: RunClips, model: Any, record: Record, _: Any) -> _Stage | None:
+    """Train the inference module alone."""
     config = clips.config
     if model.aim is None or config.aim.epochs == 0 or "aim" in config.trainer.freeze:
-        return 0.0
+        return None
     data = _data(clips, model, "whole", config.aim.batch_size or config.trainer.batch_size)
     module = AIMWarmUp(model, config.aim, seed=config.trainer.seed, record=record)
-    saver = SaveCheckpoints(run.checkpoints, last="aim", best=False)
-    return _fit(run, module, clips, data, config.aim.epochs, saver, "aim", resume)
+    return _Stage(module, data, config.aim.epochs, "aim", "aim")
 
 
-def _train_jointly(
-    run: RunDir, model: ASGCN, clips: RunClips, record: Record, resume: bool
-) -> float:
-    """Train both heads, the A-links with them; return the seconds that it took."""
-    config = clips.config
+def _joint(clips: RunClips, model: Any, record: Record, _: Any) -> _Stage:
+    """Train both heads, the A-links with them."""
     module, data = joint_phase(clips, model, record)
-    saver = SaveCheckpoints(
-        run.checkpoints, best=len(clips.held_out_clips) > 0, patience=config.trainer.early_stop
-    )
-    return _fit(run, module, clips, data, config.trainer.epochs, saver, "joint", resume)
+    return _Stage(module, data, clips.config.trainer.epochs, "joint")
 
 
-def _train_forecaster(
-    run: RunDir, data: ForecastData, clips: RunClips, record: Record, resume: bool
-) -> float:
-    """Train a forecaster; return the seconds that it took."""
-    config = clips.config
-    module = ForecastTraining(
-        data.model,
-        config.scaled_optim,
-        config.forecast,
-        class_names=clips.set.class_names,
-        seed=config.trainer.seed,
-        record=record,
-    )
-    saver = SaveCheckpoints(run.checkpoints, best=False)
-    return _fit(run, module, clips, data, config.trainer.epochs, saver, "forecast", resume)
+def _forecast(clips: RunClips, model: Any, record: Record, windows: Any) -> _Stage:
+    """Train a forecaster."""
+    config, names = clips.config, clips.set.class_names
+    options: Any = {"class_names": names, "seed": config.trainer.seed, "record": record}
+    module = ForecastTraining(model, config.scaled_optim, config.forecast, **options)
+    return _Stage(module, windows, config.trainer.epochs, "forecast")
+
+
+#: Stages by the name of their seconds. Each is made when the one before has trained.
+_STAGES: dict[str, Callable[..., _Stage | None]] = {"warm_up": _warm_up, "joint": _joint}
+_FORECAST: dict[str, Callable[..., _Stage | None]] = {"forecast": _forecast}
 
 
 def joint_phase(
@@ -327,11 +296,10 @@ def _data(
     clips: RunClips, model: ASGCN, mode: str, batch_size: int, repeat: int = 1
 ) -> SkeletonDataModule:
     """Return the clips of a phase: how they are seen, how many at a time, and how often."""
-    options, frames = clips.config, model.config.future_frames
+    options = clips.config
     return SkeletonDataModule(
         model.graph_builder,
-        clips.training_dataset(mode, frames),
-        clips.validation_datasets(mode, frames),
+        *clips.datasets(mode, model.config.future_frames),
         batch_size=batch_size,
         eval_batch_size=options.trainer.eval_batch_size,
         accumulate=options.trainer.accumulate,
@@ -342,39 +310,36 @@ def _data(
     )
 
 
-def _fit(
-    run: RunDir,
-    module: Phase,
-    clips: RunClips,
-    data: SkeletonDataModule | ForecastData,
-    epochs: int,
-    saver: SaveCheckpoints,
-    label: str,
-    resume: bool,
-) -> float:
+def _fit(run: RunDir, clips: RunClips, phase: _Stage | None, resume: bool) -> float:
     """Run a phase, from its checkpoint if it has one; return the seconds over all its sittings."""
-    file = run.checkpoints / f"{saver.last}.ckpt"
+    if phase is None:
+        return 0.0
+    module, data, epochs, label, last = phase
+    file = run.checkpoints / f"{last}.ckpt"
     options = clips.config.trainer
-    bar = ProgressBar() if progress_wanted(clips.config) else None
-    log = EpochLog(run.log, label, bar, run.history)
-    if resume and file.is_file():
+    best = label == "joint" and len(clips.held_out_clips) > 0
+    patience = options.early_stop if best else None
+    saver = callbacks.SaveCheckpoints(run.checkpoints, last, best, patience)
+    bar = callbacks.ProgressBar() if build.progress_wanted(clips.config) else None
+    log = callbacks.EpochLog(run.log, label, bar, run.history)
+    resumed = resume and file.is_file()
+    if resumed:
         checkpoint = load_checkpoint(file)
         _restore(saver, checkpoint, file)
-        if isinstance(data, SkeletonDataModule):
-            data.first_epoch = checkpoint["epoch"] + 1
+        data.first_epoch = checkpoint["epoch"] + 1
         if checkpoint["epoch"] + 1 >= epochs or saver.exhausted:
             module.load_state_dict(checkpoint["state_dict"])
             _restore(log, checkpoint, file)
             return log.seconds
-    devices, nodes = count_processes(options.devices, options.nodes)
+    devices, nodes = build.count_processes(options.devices, options.nodes)
     several = devices * nodes > 1
     if several and options.sync_norm:
         sync_norms(module)  # an averaged model has norms too
-    callbacks: list[pl.Callback] = [log, saver]
+    watching: list[pl.Callback] = [log, saver, *([] if bar is None else [bar])]
     if options.link_pictures and getattr(module.model, "aim", None) is not None:
-        callbacks.append(LinkPictures(clips.few_batches(module.model)))
-    loggers = make_loggers(options.loggers, run.path, label)
-    with quiet_lightning(), killed_workers():
+        watching.append(callbacks.LinkPictures(clips.few_batches(module.model)))
+    loggers = callbacks.make_loggers(options.loggers, run.path, label)
+    with callbacks.quiet_lightning(), killed_workers():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=options.accelerator,
@@ -384,10 +349,10 @@ def _fit(
             strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
             use_distributed_sampler=False,
             accumulate_grad_batches=options.accumulate,
-            precision=precision_of(clips.config)[0],
+            precision=build.precision_of(clips.config)[0],
             logger=loggers,
-            callbacks=callbacks if bar is None else [*callbacks, bar],
-            plugins=[AtomicCheckpointIO()],
+            callbacks=watching,
+            plugins=[callbacks.AtomicCheckpointIO()],
             check_val_every_n_epoch=options.eval_every,
             limit_val_batches=1.0 if data.val else 0,
             num_sanity_val_steps=0,
@@ -396,13 +361,9 @@ def _fit(
             enable_model_summary=False,
         )
         try:
-            trainer.fit(
-                module,
-                datamodule=data,
-                ckpt_path=file if resume and file.is_file() else None,
-                weights_only=True,
-            )
-            close_loggers(loggers)
+            path = file if resumed else None
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+            callbacks.close_loggers(loggers)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
             raise KeyboardInterrupt from stop
         except (InputError, DivergenceError, OSError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +15,7 @@ from asgcn_dgl import metrics
 from asgcn_dgl.data import Batch
 from asgcn_dgl.models import ASGCNOutput
 from asgcn_dgl.nn import Links
-from asgcn_dgl.training.parallel import gathered, processes
+from asgcn_dgl.training.build import gathered, processes
 
 
 def masked_mse(future: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -81,8 +80,10 @@ class RecognitionScores:
     def gather(self) -> None:
         """Take in what the other processes have; all of them must call this."""
         if processes() > 1:
-            found = gathered((self.names, self._logits, self._labels))
-            self.names, self._logits, self._labels = map(_joined, zip(*found, strict=True))
+            found = zip(*gathered((self.names, self._logits, self._labels)), strict=True)
+            self.names, self._logits, self._labels = (
+                list(chain.from_iterable(each)) for each in found
+            )
 
     def logits(self) -> Tensor:
         """Return the logits of all clips, (B, K)."""
@@ -169,43 +170,36 @@ class PredictionScores:
         """Take in what the other processes have; all of them must call this."""
         if processes() > 1:
             clips, batches = zip(*gathered((self.clips, self._batches)), strict=True)
-            self.clips, self._batches = sum(clips), _joined(batches)
+            self.clips, self._batches = sum(clips), list(chain.from_iterable(batches))
 
-    def known(self) -> bool:
-        """Tell whether there is any future to compare with."""
-        return any(bool(mask.any()) for *_, mask, _ in self._batches)
+    def _all(self) -> tuple[Tensor, ...] | None:
+        """All batches as one, or None where there is no future to compare with."""
+        if not any(bool(mask.any()) for *_, mask, _ in self._batches):
+            return None
+        return tuple(map(torch.cat, zip(*self._batches, strict=True)))
 
     def loss(self) -> float | None:
         """Return the mean squared error in the units of training, or None without a future."""
-        if not self.known():
-            return None
-        future, target, _, mask, _ = map(torch.cat, zip(*self._batches, strict=True))
-        return float(masked_mse(future, target, mask))
+        found = self._all()
+        return None if found is None else float(masked_mse(found[0], found[1], found[3]))
 
     def summary(self, unit: float = 1.0) -> dict[str, Any] | None:
         """Return MPJPE and that of zero velocity, in all and by frame; None without a future.
 
         ``unit`` is the length that is 1 in the clips; errors are given in what it is given in.
         """
-        if not self.known():
+        found = self._all()
+        if found is None:
             return None
-        future, target, still, mask, units = map(torch.cat, zip(*self._batches, strict=True))
-        future, target, still = (unit * units * each for each in (future, target, still))
-        return {
-            "mpjpe": metrics.mpjpe(future, target, mask),
-            "zero_velocity": metrics.mpjpe(still, target, mask),
-            "mpjpe_per_frame": _numbers(metrics.mpjpe_per_horizon(future, target, mask)),
-            "zero_velocity_per_frame": _numbers(metrics.mpjpe_per_horizon(still, target, mask)),
-        }
-
-
-def _joined(lists: Sequence[list[Any]]) -> list[Any]:
-    return [item for each in lists for item in each]
-
-
-def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:
-    """Return plain numbers, with None for what is unknown (JSON has no NaN)."""
-    return [None if np.isnan(value) else float(value) for value in values]
+        *poses, mask, units = found
+        future, target, still = (unit * units * each for each in poses)
+        summary: dict[str, Any] = {}
+        for name, pose in (("mpjpe", future), ("zero_velocity", still)):
+            frames = metrics.mpjpe_per_horizon(pose, target, mask).tolist()
+            summary[name] = metrics.mpjpe(pose, target, mask)
+            # JSON has no NaN
+            summary[f"{name}_per_frame"] = [None if v != v else v for v in frames]
+        return summary
 
 
 def interval_percents(

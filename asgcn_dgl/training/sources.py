@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from asgcn_dgl.errors import InputError
@@ -43,22 +44,25 @@ class Sources:
         """Sizes of the model to start from, by name."""
         return (merge_layers(self.layers).get("model") or {}).get("preset")
 
+    @cached_property
+    def _found(self) -> dict[str, str]:
+        """Source of each option that is set."""
+        found: dict[str, str] = {}
+        for source, values in self.layers:
+            given = _flat(_sections(values))
+            preset = given.get("model.preset")
+            if preset is not None:  # sizes that were set before are the preset's
+                set_before = {name for name in _SIZES if f"model.{name}" in found}
+                for name in set_before | (_SIZES & PRESETS.get(preset, {}).keys()):
+                    found[f"model.{name}"] = f"preset {preset}"
+            found |= dict.fromkeys(given, source)
+        for name in PRESETS.get(self.preset or "", {}):
+            found.setdefault(f"model.{name}", f"preset {self.preset}")
+        return found
+
     def of(self, option: str) -> str:
         """Return the source of an option, such as ``"trainer.epochs"``."""
-        section, _, name = option.partition(".")
-        given = [_sections(values) for _, values in self.layers]
-        models = [values.get("model") or {} for values in given]
-        last = max((k for k, model in enumerate(models) if "preset" in model), default=0)
-        # Layers before a preset, which replaces their sizes.
-        replaced = last if section == "model" and name in _SIZES else 0
-        for layer, values in reversed(list(zip(self.layers, given, strict=True))[replaced:]):
-            if option in _flat(values):
-                return layer.source
-        sizes = [{**PRESETS.get(model.get("preset", ""), {}), **model} for model in models]
-        own = PRESETS.get(self.preset or "", {})
-        if section == "model" and (name in own or any(name in each for each in sizes[:replaced])):
-            return f"preset {self.preset}"
-        return "default"
+        return self._found.get(option, "default")
 
     def __str__(self) -> str:
         """Return a line that names the layers and what is set over the first."""

@@ -29,13 +29,7 @@ class Unit(NamedTuple):
     factor: float
 
     def text(self, distance: float, digits: int = 1) -> str:
-        """Return a distance as it is written.
-
-        Examples
-        --------
-        >>> Unit("mm", 1000.0).text(0.1923), Unit("", 1.0).text(0.1923)
-        ('192.3 mm', '0.1923')
-        """
+        """Return a distance as it is written."""
         return f"{self.number(distance, digits)} {self.name}".rstrip()
 
     def number(self, distance: float, digits: int = 1) -> str:
@@ -63,13 +57,6 @@ def unit_of(data: str, num_dims: int, unit: UnitName | None = None) -> Unit:
 
     ``data`` names the set or format, ``num_dims`` is the coordinates of a joint (those of pictures
     have no length), ``unit`` that of the coordinates, if the user gives it.
-
-    Examples
-    --------
-    >>> unit_of("cmu", 3), unit_of("own", 3)
-    (Unit(name='mm', factor=1000.0), Unit(name='', factor=1.0))
-    >>> unit_of("own", 3, "cm"), unit_of("kinetics", 2)
-    (Unit(name='mm', factor=10.0), Unit(name='', factor=1.0))
     """
     if unit is None and num_dims == 3 and data in METRIC_SETS:
         unit = "m"

@@ -12,8 +12,8 @@ from asgcn_dgl.experiments import tables
 from asgcn_dgl.experiments.grids import TABLE_NAMES, grid, published
 from asgcn_dgl.experiments.tables import make_table
 from asgcn_dgl.files import write_json
+from asgcn_dgl.training import DivergenceError
 from asgcn_dgl.training.config import RunConfig
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.files import RunDir
 
 

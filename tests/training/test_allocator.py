@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.training import allocator
+from asgcn_dgl.training import build
 
 # Bytes that the C library has mapped for one large buffer alone, before and while there is one.
 MAPPED = """
 import ctypes, sys
-from asgcn_dgl.training.allocator import reuse_memory
+from asgcn_dgl.training.build import reuse_memory
 libc = ctypes.CDLL(None)
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
@@ -37,7 +37,7 @@ def test_large_buffers_are_kept_in_the_heap(kind):
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1"))
-    assert allocator.reuse_memory() is False
+    assert build.reuse_memory() is False
 
 
 @pytest.mark.parametrize("wanted", [True, False])

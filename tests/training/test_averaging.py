@@ -10,7 +10,7 @@ from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.nn import MaskedBatchNorm
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.averaging import AveragedModel
+from asgcn_dgl.training.optim import AveragedModel
 
 LAYOUT = get_layout("hand21")
 

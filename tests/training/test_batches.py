@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from asgcn_dgl.data import EpochSampler
-from asgcn_dgl.training.batches import EpochBatches
+from asgcn_dgl.training.datamodule import EpochBatches
 
 
 @pytest.mark.parametrize("size", [12, 13, 17, 23])

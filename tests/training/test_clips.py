@@ -84,7 +84,7 @@ def test_parts_do_not_meet_and_leave_the_test_clips_alone(clips_root):
 
 def module_of(clips, mode, **options):
     builder = GraphBuilder(max_hop=1, num_actional=0)
-    train, val = clips.training_dataset(mode, 10), clips.validation_datasets(mode, 10)
+    train, val = clips.datasets(mode, 10)
     return SkeletonDataModule(builder, train, val, batch_size=4, **options)
 
 

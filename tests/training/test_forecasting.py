@@ -15,9 +15,14 @@ from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.checkpoint import load_checkpoint, load_model
 from asgcn_dgl.training.config import ForecastConfig, RunConfig
 from asgcn_dgl.training.forecasting import forecast_loss
-from asgcn_dgl.training.forecasts import ForecastScores, make_windows, score_forecasts
+from asgcn_dgl.training.forecasts import (
+    PROTOCOLS,
+    ForecastScores,
+    horizon_frames,
+    make_windows,
+    score_forecasts,
+)
 from asgcn_dgl.training.preparation import TakeLayout
-from asgcn_dgl.training.protocols import PROTOCOLS, horizon_frames
 
 TINY = [
     "--model.channels=[8,8]",
@@ -260,6 +265,7 @@ def test_forecasts_do_not_depend_on_the_size_of_batches(run, cmu_root):
 
 def test_horizons():
     assert horizon_frames(25, 25.0) == {80: 2, 160: 4, 320: 8, 400: 10, 560: 14, 1000: 25}
+    assert horizon_frames(10, 30.0) == {80: 2, 160: 5, 320: 10}
 
 
 def test_layouts_of_some_joints(cmu_root):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training.history import read_history
+from asgcn_dgl.training.files import read_history
 
 
 def test_reads_what_training_wrote(trained):

@@ -154,7 +154,7 @@ def test_processes_share_the_clips(clips_root, monkeypatch):
         clips=ClipsConfig(num_frames=8, sampling="own"),
         trainer=TrainerConfig(batch_size=4),
     )
-    clips = RunClips(config).training_dataset("whole", 0)
+    clips = RunClips(config).datasets("whole", 0)[0]
     module = SkeletonDataModule(GraphBuilder(1, 1), clips, batch_size=4, by_length=True)
     whole = {name for batch in module.train_dataloader() for name in batch.names}
     shares = []

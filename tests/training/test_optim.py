@@ -13,7 +13,6 @@ from asgcn_dgl.training.optim import (
     joint_optimizer,
     learning_rate_factor,
     parameter_groups,
-    sgd,
 )
 
 
@@ -56,7 +55,7 @@ def test_frozen_parameters_are_left_out(model):
 
 
 def test_sgd_takes_the_options(model):
-    optimizer = sgd(parameter_groups(model, lr=0.1, weight_decay=1e-4), OptimConfig(momentum=0.8))
+    optimizer = joint_optimizer(model, OptimConfig(momentum=0.8), AIMConfig())
     assert all(group["nesterov"] for group in optimizer.param_groups)
     assert all(group["momentum"] == 0.8 for group in optimizer.param_groups)
 
@@ -65,6 +64,14 @@ def test_constant_schedule_warms_up():
     options = OptimConfig(schedule="constant", warmup_epochs=0.5)
     factor = learning_rate_factor(options, steps_per_epoch=4, epochs=3)
     assert [factor(step) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_steps_fall_at_milestones_and_cosine_after_the_warmup():
+    options = OptimConfig(schedule="step", milestones=[2, 4], warmup_epochs=0)
+    factor = learning_rate_factor(options, steps_per_epoch=10, epochs=5)
+    assert [round(factor(step), 3) for step in (0, 19, 20, 40)] == [1.0, 1.0, 0.1, 0.01]
+    factor = learning_rate_factor(OptimConfig(warmup_epochs=2), steps_per_epoch=10, epochs=10)
+    assert [round(factor(step), 3) for step in (0, 9, 19, 60, 100)] == [0.05, 0.5, 1.0, 0.5, 0.0]
 
 
 def test_cosine_falls_all_the_way_and_never_below():

@@ -10,7 +10,7 @@ import torch
 from processes import in_processes
 
 from asgcn_dgl.cli import main
-from asgcn_dgl.training.parallel import count_processes, shares
+from asgcn_dgl.training.build import count_processes, shares
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from asgcn_dgl.data import Clip, SkeletonDataset, collate
 from asgcn_dgl.experiments.links import link_matrix
 from asgcn_dgl.models import ASGCN
 from asgcn_dgl.skeleton import get_layout
-from asgcn_dgl.training.pictures import CELL, MARGIN, links_image, mean_links
+from asgcn_dgl.training.callbacks import CELL, MARGIN, links_image, mean_links
 
 
 def test_an_image_has_a_cell_for_each_pair_and_a_panel_for_each_type():

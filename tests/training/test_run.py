@@ -17,11 +17,10 @@ import yaml
 
 from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.training import loggers, run
+from asgcn_dgl.training import DivergenceError, callbacks, run
 from asgcn_dgl.training.callbacks import SaveCheckpoints
 from asgcn_dgl.training.checkpoint import RECORD, load_checkpoint, load_model
 from asgcn_dgl.training.compare import list_runs
-from asgcn_dgl.training.errors import DivergenceError
 from asgcn_dgl.training.modules import JointTraining, Phase
 from asgcn_dgl.training.report import to_go
 
@@ -442,8 +441,9 @@ def test_variants_train(tiny, tmp_path, options):
     assert (metrics["prediction"] is not None) == predicts
 
 
-def test_progress_bar_shows_losses_and_accuracy(tiny, tmp_path, capsys):
+def test_progress_bar_shows_losses_accuracy_and_pace(tiny, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
+    monkeypatch.setattr(callbacks, "PACE_AFTER", 0.0)
     options = ["--trainer.epochs=1", "--trainer.progress=on", "--no-evaluate", f"--out={folder}"]
     assert main([*tiny, *options]) == 0
     shown = capsys.readouterr().out
@@ -451,6 +451,8 @@ def test_progress_bar_shows_losses_and_accuracy(tiny, tmp_path, capsys):
         assert name in shown
     assert "v_num" not in shown
     assert "joint epoch 1/1" in shown
+    pace = r"joint epoch 1: 1 of \d+ batches, \S+ clips/s, \d+ s to go"
+    assert re.search(pace, (folder / "train.log").read_text())
 
 
 def test_frozen_links_stay_as_the_warm_up_left_them(tiny, tmp_path, weights):
@@ -534,13 +536,14 @@ def test_csv_files_have_losses_of_each_head(trained):
 def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
     tiny, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.setattr(callbacks, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "wandb", None)
     assert main([*tiny, "--trainer.loggers=[wandb]", f"--out={tmp_path / 'run'}"]) == 2
     assert "trainer.loggers: wandb" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     # TensorBoard is not missed: CSV files have the same figures.
-    assert "TensorBoard" in loggers.check_loggers(["tensorboard"])
-    (made,) = loggers.make_loggers(["tensorboard"], tmp_path / "run", "joint")
+    assert "TensorBoard" in callbacks.check_loggers(["tensorboard"])
+    (made,) = callbacks.make_loggers(["tensorboard"], tmp_path / "run", "joint")
     assert type(made).__name__ == "CSVLogger"
 
 
@@ -549,7 +552,7 @@ def test_a_logger_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
     with pytest.raises(InputError, match=r"mlflow cannot be imported \(no module.*mlflow-skinny"):
-        loggers.check_loggers(["mlflow"])
+        callbacks.check_loggers(["mlflow"])
 
 
 def test_tensorboard_has_losses_of_each_head_and_pictures(trained):
@@ -595,7 +598,7 @@ def test_a_run_that_failed_before_its_first_epoch_begins_anew(tiny, tmp_path, mo
 
     command = [*tiny, f"--out={tmp_path / 'run'}", "--no-evaluate", "--trainer.epochs=1"]
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(run, "_warm_up", failing)
+        patch.setattr(run, "_fit", failing)
         main(command)
     assert (tmp_path / "run" / "train.log").is_file()
     (tmp_path / "run" / "notes.txt").touch()

@@ -9,7 +9,7 @@ from asgcn_dgl.errors import InputError
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.clips import make_transform
 from asgcn_dgl.training.config import ClipsConfig
-from asgcn_dgl.training.views import SUITED, found_views, suited
+from asgcn_dgl.training.preparation import SUITED, found_views, suited
 
 LAYOUT = get_layout("kinectv1_20")
 
