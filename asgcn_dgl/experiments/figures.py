@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster, save
+from asgcn_dgl.experiments.forecasts import Forecasts, is_forecaster, open_forecasts
 from asgcn_dgl.experiments.gallery import (
     Choice,
     Gallery,
     check_threshold,
+    end_motion,
     error_options,
     find_up,
     open_gallery,
@@ -30,9 +32,6 @@ from asgcn_dgl.training.units import Unit
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.links import telling_joint
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -46,25 +45,13 @@ _MEAN = "mean over one clip, on its middle pose"
 _NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
-class Scene:
-    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
+class _Stage:
+    """A run of any kind, and what of it is drawn: one view for all."""
 
-    def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
-        self.gallery, self.baseline, self.choice = gallery, baseline, choice
-        if baseline is not None:
-            baseline.check_same(gallery)
-        for name in choice.actions or ():
-            gallery.class_number(name)
-        if choice.clip is not None:
-            gallery.place(choice.clip)
-
-    @cached_property
-    def exhibits(self) -> dict[int, Exhibit]:
-        """Clips of every class, by number."""
-        places = self.gallery.sample(len(self.gallery.names), per_class=_CLIPS_PER_CLASS)
-        if self.choice.clip is not None:
-            places = sorted({*places, self.gallery.place(self.choice.clip)})
-        return dict(zip(places, self.gallery.exhibits(places), strict=True))
+    kind: str
+    run: Gallery | Forecasts
+    choice: Choice
+    exhibits: dict[int, Exhibit]
 
     @cached_property
     def layout(self) -> SkeletonLayout:
@@ -80,11 +67,55 @@ class Scene:
     @cached_property
     def unit(self) -> Unit:
         """The unit in which errors are written."""
-        return self.gallery.unit(self.choice.unit)
+        return self.run.unit(self.choice.unit)
 
     def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
         """Draw on the layout, as wide as a figure may be."""
         return function(self.layout, *arguments, page_width=self.choice.page_width, **options)
+
+    def title(self, exhibit: Exhibit) -> str:
+        """Return the action and the name of a clip."""
+        return f"{self.run.class_names[exhibit.label]} ({exhibit.name})"
+
+    def leader_title(self, exhibit: Exhibit) -> str:
+        """Return the same of the leading body, with its number where there are more."""
+        return self.title(exhibit) + _which(exhibit)
+
+
+class ForecastScene(_Stage):
+    """A run of a forecaster, and a window to draw: as asked for, or a typical one."""
+
+    kind = "Forecast"
+
+    def __init__(self, run: Forecasts, choice: Choice) -> None:
+        self.run, self.choice, clip = run, choice, choice.clip
+        asked = clip is not None and run.exhibits([run.place(clip, "window")])
+        self.moving_clip = asked[0] if asked else run.typical
+        self.exhibits = {0: self.moving_clip}
+
+
+class Scene(_Stage):
+    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
+
+    kind = "Predicted"
+
+    def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
+        self.run = self.gallery = gallery
+        self.baseline, self.choice = baseline, choice
+        if baseline is not None:
+            baseline.check_same(gallery)
+        for name in choice.actions or ():
+            gallery.class_number(name)
+        if choice.clip is not None:
+            gallery.place(choice.clip)
+
+    @cached_property
+    def exhibits(self) -> dict[int, Exhibit]:  # type: ignore[override]
+        """Clips of every class, by number."""
+        places = self.gallery.sample(len(self.gallery.names), per_class=_CLIPS_PER_CLASS)
+        if self.choice.clip is not None:
+            places = sorted({*places, self.gallery.place(self.choice.clip)})
+        return dict(zip(places, self.gallery.exhibits(places), strict=True))
 
     def draw_links(
         self, function: Callable[..., Figure], *arguments: Any, **options: Any
@@ -136,8 +167,8 @@ class Scene:
     def typical(self, label: int) -> Exhibit:
         """Return the clip of a class that is recognized with median confidence."""
         own = self.clips_of([label])
-        good = [e for e in own if e.predicted == label] or own
-        ranked = sorted(good, key=lambda e: (_confidence(e, label), e.name))
+        good = [each for each in own if each.predicted == label] or own
+        ranked = sorted(good, key=lambda each: (each.probabilities[label], each.name))  # type: ignore[index]
         return ranked[len(ranked) // 2]
 
     @cached_property
@@ -159,26 +190,13 @@ class Scene:
         """The clip to draw a prediction of: as asked for, or one whose end moves as most do."""
         if self.choice.clip is not None:
             return self.clip
-        moves = [
-            (_end_motion(each), each.name, each)
-            for each in self.exhibits.values()
-            if each.steps and np.isfinite(_end_motion(each))
-        ]
+        moves = [each for each in self.exhibits.values() if each.steps and end_motion(each) >= 0]
         if not moves:
             raise InputError(
                 f"{self.gallery.run.path}: no test clip with a prediction; train with a prediction "
                 "head (model.future_frames), on longer clips"
             )
-        moves.sort(key=lambda item: item[:2])
-        return moves[len(moves) * 3 // 4][2]
-
-    def title(self, exhibit: Exhibit) -> str:
-        """Return the action and the name of a clip."""
-        return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
-
-    def leader_title(self, exhibit: Exhibit) -> str:
-        """Return the same of the leading body, with its number where there are more."""
-        return self.title(exhibit) + _which(exhibit)
+        return sorted(moves, key=lambda each: (end_motion(each), each.name))[len(moves) * 3 // 4]
 
     def pose(self, exhibit: Exhibit, body: int | None = None) -> Floats | None:
         """Return a pose of a clip to draw on, None for the layout's drawing pose."""
@@ -187,32 +205,13 @@ class Scene:
 
     def at(self, exhibit: Exhibit, times: Sequence[int], body: int) -> Floats:
         """Return a body in some frames, as seen from one place: (times, V, 2)."""
-        shoulders = exhibit.layout.shoulders
-        seen = exhibit.mask[body, times, :]
-        pos = np.where(seen[..., None], exhibit.pos[body, times], np.nan)
-        return viz.project(pos, seen, self.up, shoulders)
-
-
-def _confidence(exhibit: Exhibit, label: int) -> float:
-    return float(exhibit.probabilities[label]) if exhibit.probabilities is not None else 0.0
-
-
-def _end_motion(exhibit: Exhibit) -> float:
-    """Mean distance of the leading body's last joints from where they were before the future."""
-    body, start = exhibit.leader, exhibit.num_frames - exhibit.steps
-    known = exhibit.mask[body, start:] & exhibit.mask[body, start - 1]
-    step = np.linalg.norm(exhibit.pos[body, start:] - exhibit.pos[body, start - 1], axis=-1)
-    return float(step[known].mean()) if known.any() else float("nan")
+        seen = exhibit.mask[body, times, :, None]
+        pos = np.where(seen, exhibit.pos[body, times], np.nan)
+        return viz.project(pos, None, self.up, exhibit.layout.shoulders)
 
 
 def contrasting(links: dict[int, Floats], count: int) -> list[int]:
-    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest.
-
-    Examples
-    --------
-    >>> contrasting({0: np.zeros((2, 2)), 1: np.eye(2), 2: np.eye(2) * 0.9, 3: np.ones((2, 2))}, 3)
-    [0, 1, 3]
-    """
+    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest."""
     mean = np.mean(list(links.values()), axis=0)
     chosen = [max(links, key=lambda k: float(np.abs(links[k] - mean).sum()))]
     while len(chosen) < min(count, len(links)):
@@ -407,15 +406,45 @@ def _fig9(scene: Scene) -> Figure:
     return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
-def _prediction(scene: Scene) -> Figure:
-    clip = scene.moving_clip
+def _prediction(scene: Scene | ForecastScene) -> Figure:
+    """Draw the poses that a model predicts of a clip, and the true ones beside them."""
+    clip, unit = scene.moving_clip, scene.unit
     if clip.future is None:
         raise InputError(
             f"{clip.name}: has no prediction (the clip is too short, or the model has no "
             "prediction head); give another --clip"
         )
-    title = f"Predicted and true poses: {scene.leader_title(clip)}"
-    return scene.draw(draw_future, clip, scene.unit, title=title, up=scene.up)
+    body, start, steps = clip.leader, clip.future_start, clip.steps
+    return scene.draw(
+        viz.draw_prediction,
+        clip.future[body] * unit.factor,
+        clip.pos[body, start:] * unit.factor,
+        mask=clip.mask[body, start:],
+        last=_last_pose(clip, body, start) * unit.factor,
+        frames=[round(k * steps / 5) for k in range(1, 6)] if steps >= 5 else None,
+        unit=unit.name,
+        title=f"{scene.kind} and true poses: {scene.leader_title(clip)}",
+        up=scene.up,
+    )
+
+
+def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]:
+    """Return the last position of each joint before a frame, NaN where it was never seen."""
+    mask, pos = clip.mask[body, :start], clip.pos[body, :start]
+    frame = start - 1 - np.argmax(mask[::-1], axis=0)
+    return np.where(mask.any(axis=0)[:, None], pos[frame, np.arange(pos.shape[1])], np.nan)
+
+
+def _errors(scene: ForecastScene) -> Figure:
+    result = scene.run.metrics
+    found, unit = result["prediction"], scene.unit
+    steps = range(1, len(found["mpjpe_per_frame"]) + 1)
+    times = [1000 * step / result["frames_per_second"] for step in steps]
+    curves = {
+        name: [unit.factor * value for value in found[f"{key}_per_frame"]]
+        for name, key in (("forecast", "mpjpe"), ("last pose repeated", "zero_velocity"))
+    }
+    return viz.draw_errors(times, curves, unit=unit.name, page_width=scene.choice.page_width)
 
 
 def _strip(scene: Scene) -> Figure:
@@ -442,15 +471,16 @@ def _per_class(scene: Scene) -> Figure:
     )
 
 
-def _curves(scene: Scene) -> Figure:
-    if not scene.gallery.history:
-        raise InputError(f"{scene.gallery.run.log}: no epochs in it; there are no curves to draw")
-    options = error_options(scene.gallery.restored.config, scene.unit)
-    return viz.draw_curves(scene.gallery.history, page_width=scene.choice.page_width, **options)
+def _curves(scene: Scene | ForecastScene) -> Figure:
+    run = scene.run
+    if not run.history:
+        raise InputError(f"{run.run.log}: no epochs in it; there are no curves to draw")
+    options = error_options(run.restored.config, scene.unit)
+    return viz.draw_curves(run.history, page_width=scene.choice.page_width, **options)
 
 
 #: How each figure is drawn, by name.
-FIGURES: dict[str, Callable[[Scene], Any]] = {
+FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "skeleton": lambda scene: scene.draw(viz.draw_skeleton, names=True),
     "s_links": _s_links,
     "a_links": _a_links,
@@ -470,8 +500,13 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "fig10": _prediction,
 }
 
-_NEED_LINKS = frozenset(("a_links", "a_links_clip", "link_matrices", "fig3", "fig8"))
-_NEED_FUTURE = frozenset(("prediction", "fig10"))
+#: The same of a forecaster.
+FORECAST_FIGURES: dict[str, Callable[[ForecastScene], Figure]] = {
+    "prediction": _prediction,
+    "fig10": _prediction,
+    "errors": _errors,
+    "curves": _curves,
+}
 
 
 def figure_names(scene: Scene) -> list[str]:
@@ -481,9 +516,9 @@ def figure_names(scene: Scene) -> list[str]:
     if len(scene.choice.actions or gallery.class_names) <= 3:
         left_out.add("fig8")  # that of a_links
     if gallery.restored.model.aim is None:
-        left_out |= _NEED_LINKS
+        left_out |= {"a_links", "a_links_clip", "link_matrices", "fig3", "fig8"}
     if gallery.restored.model.prediction is None:
-        left_out |= _NEED_FUTURE
+        left_out.add("prediction")
     if baseline is None:
         left_out.add("responses_baseline")
     if not gallery.history:
@@ -510,18 +545,32 @@ def draw_figures(
     InputError for an unknown name, or a figure that the run lacks the data for.
     """
     choice = choice or Choice()
-    if is_forecaster(folder):
-        return draw_forecasts(folder, out, only, suffix, choice, checkpoint, root)
-    unknown = sorted(set(only or ()) - set(FIGURES))
-    if unknown:
-        raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
+    forecaster = is_forecaster(folder)
+    drawn: Mapping[str, Callable[..., Figure]] = FORECAST_FIGURES if forecaster else FIGURES
+    for name in only or ():
+        if name not in drawn:
+            whose = "a forecaster has no such figure" if forecaster else "no such figure"
+            raise InputError(f"--only {name}: {whose}; choose of {', '.join(drawn)}")
     check_threshold(choice.threshold)
-    gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
-    other = None if baseline is None else open_gallery(baseline, root=root)
-    scene = Scene(gallery, other, choice)
-    if gallery.restored.model.aim is not None:
-        for text in warnings_of(links_used(scene.exhibits.values())):
-            logger.warning("%s: %s", gallery.run.path, text)
-    target = gallery.run.path / "figures" if out is None else Path(out)
-    names = only or figure_names(scene)
-    return [save(FIGURES[name](scene), target / f"{name}.{suffix}") for name in names]
+    scene: Scene | ForecastScene
+    if forecaster:
+        found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+        scene = ForecastScene(found, choice)
+        names = only or ["prediction", "errors", "curves"]
+    else:
+        gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
+        other = None if baseline is None else open_gallery(baseline, root=root)
+        scene = Scene(gallery, other, choice)
+        names = only or figure_names(scene)
+        if gallery.restored.model.aim is not None:
+            for text in warnings_of(links_used(scene.exhibits.values())):
+                logger.warning("%s: %s", gallery.run.path, text)
+    target = scene.run.run.path / "figures" if out is None else Path(out)
+    return [_save(drawn[name](scene), target / f"{name}.{suffix}") for name in names]
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Write a figure and say so."""
+    viz.save_figure(figure, path, 200)
+    print(f"drawn: {path}")
+    return path

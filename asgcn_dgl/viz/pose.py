@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.figure import INK, LEFT, MIDDLE, RIGHT, SECOND, SMALL_SIZE, THIRD
+from asgcn_dgl.viz import figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,12 +36,6 @@ def project(
     else from the sensor's side, with depth growing away from it as in Kinects. Joints that were not
     seen (``mask``) do not count. ``up`` is ``"y"`` (Kinect's and most others), ``"z"`` (after
     alignment), ``"-y"`` ...
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> project(np.zeros((4, 25, 3))).shape
-    (4, 25, 2)
     """
     points = np.asarray(poses, dtype=np.float64)
     if points.ndim < 2 or points.shape[-1] not in (2, 3):
@@ -50,23 +44,20 @@ def project(
     if points.shape[-1] == 2:
         return points * [1, -1] if up == "-y" else points
     points = upright(points, up)
-    turn = facing(points, mask, shoulders) + _YAW
+    seen = True if mask is None else np.asarray(mask, dtype=bool)[..., None]
+    turn = facing(np.where(seen, points, np.nan), shoulders) + _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
 
 
-def project_bodies(
-    pos: Floats, mask: npt.ArrayLike, up: str, shoulders: tuple[int, int] | None
-) -> Floats:
-    """Project the bodies of a clip together: (M, T, V, 2) points, NaN where a joint is missing."""
+def project_bodies(pos: Floats, up: str, shoulders: tuple[int, int] | None) -> Floats:
+    """Project the bodies of a clip (M, T, V, d), NaN where not seen, together: (M, T, V, 2)."""
     bodies, frames, joints, dims = pos.shape
-    seen = np.asarray(mask, dtype=bool)
     together = pos.swapaxes(0, 1).reshape(frames, bodies * joints, dims)
-    flat = project(together, seen.swapaxes(0, 1).reshape(frames, -1), up, shoulders)
-    flat = flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
-    return np.where(seen[..., None], flat, np.nan)
+    flat = project(together, None, up, shoulders)
+    return flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
 
 
 def check_up(up: str, dims: int) -> str:
@@ -77,27 +68,27 @@ def check_up(up: str, dims: int) -> str:
     return up
 
 
-def facing(
-    points: Floats,
-    mask: npt.ArrayLike | None = None,
-    shoulders: tuple[int, int] | None = None,
-) -> float:
+def facing(points: Floats, shoulders: tuple[int, int] | None) -> float:
     """Return the angle about the vertical from which upright poses look widest, in front."""
-    turn = _widest(points, mask)
-    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
-        turn += np.pi
+    seen = np.isfinite(points).all(axis=-1)
+    flat = centered(points[..., [0, 2]], seen).reshape(-1, 2)
+    spread = flat.T @ flat
+    x, z = np.linalg.eigh(spread)[1][:, -1] if spread.any() else (1.0, 0.0)
+    # Of the two ways to look, the one from which the recording was made.
+    turn = float(np.arctan2(z, x) if x >= 0 else np.arctan2(-z, -x))
+    if shoulders is not None:  # most poses shall show their left one on the right
+        across = points[..., shoulders[1], :] - points[..., shoulders[0], :]
+        side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
+        turn += np.pi if np.nansum(np.sign(side)) > 0 else 0.0
     return turn
 
 
-def _seen_from_behind(
-    points: Floats, turn: float, mask: npt.ArrayLike | None, pair: tuple[int, int]
-) -> bool:
-    """Tell whether most poses show their left shoulder on the left of the figure."""
-    across = points[..., pair[1], :] - points[..., pair[0], :]
-    side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
-    if mask is not None:
-        side = side[np.asarray(mask, dtype=bool)[..., list(pair)].all(axis=-1)]
-    return float(np.nansum(np.sign(side))) > 0
+def centered(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
+    """Return poses (..., V, d) about the mean of the joints that are seen; others are 0."""
+    known = seen[..., None]
+    mean = np.where(known, points, 0.0).sum(axis=-2, keepdims=True)
+    mean = mean / np.maximum(known.sum(axis=-2, keepdims=True), 1)
+    return np.where(known, points - mean, 0.0)
 
 
 def upright(points: Floats, up: str) -> Floats:
@@ -109,24 +100,6 @@ def upright(points: Floats, up: str) -> Floats:
     # Cyclic, or two signs flipped: a rotation, never a mirror image.
     rolled = np.roll(points, 1 - axis, axis=-1)
     return rolled * np.array([sign, sign, 1.0])
-
-
-def _widest(points: Floats, mask: npt.ArrayLike | None) -> float:
-    """Return the angle about the vertical of the direction in which the poses spread most."""
-    seen = np.ones(points.shape[:-1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    seen = seen & np.isfinite(points).all(axis=-1)
-    flat = points[..., [0, 2]]
-    weight = seen[..., None]
-    count = np.maximum(weight.sum(axis=-2, keepdims=True), 1)
-    offset = np.where(weight, flat, 0.0)
-    offset = np.where(weight, offset - offset.sum(axis=-2, keepdims=True) / count, 0.0)
-    spread = offset.reshape(-1, 2).T @ offset.reshape(-1, 2)
-    if not spread.any():
-        return 0.0
-    direction = np.linalg.eigh(spread)[1][:, -1]
-    # Of the two ways to look, the one from which the recording was made.
-    direction = direction if direction[0] >= 0 else -direction
-    return float(np.arctan2(direction[1], direction[0]))
 
 
 def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y") -> Floats:
@@ -144,9 +117,9 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
     """Return the color of each joint: dark on the body's left, pale on its right."""
-    colors = [MIDDLE] * layout.num_joints
+    colors = [figure.MIDDLE] * layout.num_joints
     for left, right in layout.mirror:
-        colors[left], colors[right] = LEFT, RIGHT
+        colors[left], colors[right] = figure.LEFT, figure.RIGHT
     return colors
 
 
@@ -157,12 +130,15 @@ def joint_names(layout: SkeletonLayout) -> list[str]:
 
 def body_color(body: int) -> str | None:
     """Return the color of a body of a clip; None for the first, whose sides have their own."""
-    return (SECOND if body % 2 else THIRD) if body else None
+    return (figure.SECOND if body % 2 else figure.THIRD) if body else None
 
 
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
-    sides, used = {"left": LEFT, "right": RIGHT, "neither": MIDDLE}, side_colors(layout)
+    sides, used = (
+        {"left": figure.LEFT, "right": figure.RIGHT, "neither": figure.MIDDLE},
+        side_colors(layout),
+    )
     sides = {name: color for name, color in sides.items() if layout.mirror and color in used}
     if bodies > 1:
         sides = {f"body 1: {side}": color for side, color in sides.items()}
@@ -171,7 +147,7 @@ def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
 
 def other_bodies(bodies: int) -> dict[str, str]:
     """Return the colors of the bodies after the first, by name."""
-    return dict([("body 2", SECOND), ("body 3", THIRD)][: bodies - 1])
+    return dict([("body 2", figure.SECOND), ("body 3", figure.THIRD)][: bodies - 1])
 
 
 def draw_body(
@@ -180,8 +156,7 @@ def draw_body(
     points: Floats,
     *,
     color: str | None = None,
-    linewidth: float = 2.0,
-    alpha: float = 1.0,
+    linewidth: float,
     zorder: float = 2.0,
 ) -> None:
     """Draw what is finite of (V, 2) points; ``color`` None colors the sides of the body."""
@@ -191,25 +166,22 @@ def draw_body(
     depth = layout.depth
     outer = [joint_colors[a if depth[a] >= depth[b] else b] for a, b in bones]
     lines = LineCollection(
-        [points[list(bone)] for bone in bones],
-        colors=outer,
-        linewidths=linewidth,
-        alpha=alpha,
-        zorder=zorder,
-        capstyle="round",
-        clip_on=False,
-    )
+        [points[list(bone)] for bone in bones], colors=outer, linewidths=linewidth, zorder=zorder,
+        capstyle="round", clip_on=False,
+    )  # fmt: skip
     axis.add_collection(lines)
     axis.scatter(
-        points[seen, 0],
-        points[seen, 1],
-        s=(linewidth + 1.4) ** 2,
+        *points[seen].T, s=(linewidth + 1.4) ** 2, zorder=zorder + 0.1, linewidths=0, clip_on=False,
         c=[joint_colors[joint] for joint in np.flatnonzero(seen)],
-        alpha=alpha,
-        zorder=zorder + 0.1,
-        linewidths=0,
+    )  # fmt: skip
+
+
+def draw_ring(axis: Axes, point: Floats, color: str, linewidth: float = 1.2) -> None:
+    """Draw a ring around a joint."""
+    axis.scatter(
+        *point, s=60, facecolors="none", edgecolors=color, linewidths=linewidth, zorder=4,
         clip_on=False,
-    )
+    )  # fmt: skip
 
 
 def number_joints(
@@ -242,7 +214,7 @@ def number_joints(
         written = np.concatenate([written, places[[best]]])
         axis.annotate(
             str(joint), points[joint], xytext=offsets[best], textcoords="offset points",
-            color=INK, fontsize=SMALL_SIZE - 1, zorder=5, ha="center", va="center",
+            color=figure.INK, fontsize=figure.SMALL_SIZE - 1, zorder=5, ha="center", va="center",
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
 
@@ -250,10 +222,6 @@ def number_joints(
 def _distance(places: Floats, others: Floats) -> Floats:
     """Return how far each place is from the nearest of others."""
     return np.asarray(np.linalg.norm(places[:, None] - others, axis=-1).min(axis=1))
-
-
-#: What a figure of several times says, since the way that bodies take is not drawn.
-CENTERED = "each panel is centered on its bodies"
 
 
 def missing_note(*stack: Floats) -> str:

@@ -8,15 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.pose import AXES, check_up, flat_pose
+from asgcn_dgl.viz.pose import AXES, Floats, centered, check_up, flat_pose
 
 if TYPE_CHECKING:
     from asgcn_dgl.viz.exhibit import Exhibit
-
-Floats = npt.NDArray[np.float64]
 
 # Share of the bodies' extent that has to lie along an axis before it counts as their upright.
 _CLEAR = 0.1
@@ -48,16 +45,12 @@ def guess_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
     for exhibit in exhibits:
         height = _heights(exhibit.layout)
         part = np.isfinite(height)
-        pos = exhibit.pos[:, :, part, :dims].astype(np.float64)
-        seen = exhibit.mask[:, :, part, None]
-        count = np.maximum(seen.sum(axis=2, keepdims=True), 1)
-        weight = np.where(seen, height[part][:, None], 0.0)
-        weight = np.where(seen, weight - weight.sum(axis=2, keepdims=True) / count, 0.0)
-        moment = weight * np.where(seen, pos, 0.0)
-        total += moment.sum(axis=(0, 1, 2))
+        seen = exhibit.mask[:, :, part]
+        pos = centered(exhibit.pos[:, :, part, :dims].astype(np.float64), seen)
+        weight = centered(np.broadcast_to(height[part][:, None], (*seen.shape, 1)), seen)
+        total += (weight * pos).sum(axis=(0, 1, 2))
         # At most this, if all joints lay along one axis.
-        centered = np.where(seen, pos - np.where(seen, pos, 0.0).sum(2, keepdims=True) / count, 0.0)
-        size += float((np.abs(weight) * np.linalg.norm(centered, axis=-1, keepdims=True)).sum())
+        size += float((np.abs(weight) * np.linalg.norm(pos, axis=-1, keepdims=True)).sum())
     if dims == 2:
         total[0] = 0.0  # the rows of a picture are level
     axis = int(np.abs(total).argmax())
@@ -121,10 +114,7 @@ def _mean_pose(exhibits: Sequence[Exhibit], up: int) -> Floats:
     full = mask.sum(axis=1)
     best = np.flatnonzero(full >= np.quantile(full, 0.5))
     best = best[np.unique(np.linspace(0, len(best) - 1, _MOST_POSES).round().astype(int))]
-    every, mask = every[best], mask[best]
-    count = np.maximum(mask.sum(axis=1), 1)[:, None, None]
-    every = np.where(mask[..., None], every, 0.0)
-    every = np.where(mask[..., None], every - every.sum(axis=1, keepdims=True) / count, 0.0)
+    every, mask = centered(every[best], mask[best]), mask[best]
     level = [axis for axis in range(dims) if axis != up] if dims == 3 else [0, 1]
     turned = every[..., level[0]] + 1j * every[..., level[1]]  # a turn is a product
     match = np.einsum("nv,mv->nm", turned.conj(), turned)  # turns pose n onto pose m

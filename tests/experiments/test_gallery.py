@@ -85,11 +85,11 @@ def test_sample_shows_every_cell_of_the_confusion_matrix():
         RunDir(Path("run")),
         None,
         [str(n) for n in range(17)],
+        {},
+        "last",
         labels,
         np.eye(3)[predicted],
         [],
-        {},
-        "",
     )
     chosen = gallery.sample(7)
     pairs = set(zip(labels.tolist(), predicted.tolist(), strict=True))
