@@ -218,7 +218,7 @@ def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the rows with mean and standard deviation of what the table shows."""
     joined: dict[str, Any] = {"mean": {}, "std": {}, "seeds": rows}
     for title, find, _ in _COLUMNS:
-        values = [find(row) for row in rows]
+        values: list[Any] = [find(row) for row in rows]
         known = None not in values
         joined["mean"][title] = statistics.fmean(values) if known else None
         joined["std"][title] = statistics.stdev(values) if known and len(rows) > 1 else None

@@ -42,7 +42,6 @@ _CLIPS_PER_CLASS = 30
 # Rows of actions that fit a page.
 _ROWS = 4
 _MEAN = "mean over one clip, on its middle pose"
-_NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
 class _Stage:
@@ -129,26 +128,35 @@ class Scene(_Stage):
         """How far the S-links of the model reach."""
         return self.gallery.restored.model.config.max_hop
 
+    @property
+    def linked(self) -> bool:
+        """Whether the model infers A-links."""
+        return self.gallery.restored.model.aim is not None
+
+    def need_links(self) -> None:
+        """Refuse to draw A-links of a model without them."""
+        if not self.linked:
+            raise InputError(
+                f"{self.gallery.run.path}: its model has no A-links; train with "
+                "--model.num_actional 1 or more"
+            )
+
     @cached_property
     def joint(self) -> str:
         """The joint whose links are drawn: as asked for, a left hand, or the most telling."""
         layout, wanted = self.layout, self.choice.joint
-        if wanted is not None:
-            if wanted not in layout.joints:
-                raise InputError(
-                    f"--joint {wanted}: layout {layout.name!r} has {', '.join(layout.joints)}"
-                )
-            return wanted
-        for name in ("left_hand", "left_wrist", "index_tip"):
+        if wanted is not None and wanted not in layout.joints:
+            names = ", ".join(layout.joints)
+            raise InputError(f"--joint {wanted}: layout {layout.name!r} has {names}")
+        for name in (wanted, "left_hand", "left_wrist", "index_tip"):
             if name in layout.joints:
-                return name
+                return str(name)
         return telling_joint(layout, self.hops)
 
     @cached_property
     def class_links(self) -> dict[int, Floats]:
         """(C, V, V) mean A-links of each class, over its bodies."""
-        if self.gallery.restored.model.aim is None:
-            raise InputError(_NO_LINKS.format(self.gallery.run.path))
+        self.need_links()
         return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
@@ -156,7 +164,7 @@ class Scene(_Stage):
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
-        if self.gallery.restored.model.aim is None:
+        if not self.linked:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
@@ -177,13 +185,6 @@ class Scene(_Stage):
         if self.choice.clip is not None:
             return self.exhibits[self.gallery.place(self.choice.clip)]
         return self.typical(self.actions(1)[0])
-
-    @property
-    def linked_clip(self) -> Exhibit:
-        """The clip to draw A-links of."""
-        if self.clip.links is None:
-            raise InputError(_NO_LINKS.format(self.gallery.run.path))
-        return self.clip
 
     @cached_property
     def moving_clip(self) -> Exhibit:
@@ -244,41 +245,38 @@ def _inside(exhibits: Iterable[Exhibit]) -> str:
 
 
 def _fig3(scene: Scene) -> Figure:
-    clip, means = scene.clip, scene.class_links
-    joint, name = scene.joint.replace("_", " "), scene.gallery.class_names[clip.label]
-    one = scene.choice.clip is not None
+    means, clip = scene.class_links, scene.clip
+    if scene.choice.clip is not None:
+        links = clip.body_links(clip.leader)
+        whose = scene.leader_title(clip) + _inside([clip])
+    else:
+        links = means[clip.label]
+        name = scene.gallery.class_names[clip.label]
+        whose = f"'{name}', {_means(scene.clips_of([clip.label]))}"
     return scene.draw_links(
         viz.draw_link_kinds,
         scene.joint,
-        clip.body_links(clip.leader) if one else means[clip.label],
+        links,
         scene.hops,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
-        title=f"Links to the {joint}; A-links of "
-        + (
-            scene.leader_title(clip) + _inside([clip])
-            if one
-            else f"'{name}', {_means(scene.clips_of([clip.label]))}"
-        ),
+        title=f"Links to the {scene.joint.replace('_', ' ')}; A-links of {whose}",
     )
 
 
 def _class_links(scene: Scene, count: int, columns: int) -> Figure:
-    names, threshold = scene.gallery.class_names, scene.choice.threshold
+    names, every = scene.gallery.class_names, len(scene.class_links)
     chosen = scene.actions(count)
-    every = len(scene.class_links)
-    differ = f" of the {len(chosen)} of {every} actions whose links differ most"
-    asked = scene.choice.actions or len(chosen) == every
-    links = {names[k]: scene.class_links[k] for k in chosen}
+    heading = "A-links"
+    if not (scene.choice.actions or len(chosen) == every):
+        heading += f" of the {len(chosen)} of {every} actions whose links differ most"
     return scene.draw_links(
         viz.draw_class_links,
-        links,
-        threshold=threshold,
+        {names[k]: scene.class_links[k] for k in chosen},
+        threshold=scene.choice.threshold,
         poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
-        title="A-links"
-        + ("" if asked else differ)
-        + f": {_means(scene.clips_of(chosen), ' of each action')}",
+        title=f"{heading}: {_means(scene.clips_of(chosen), ' of each action')}",
     )
 
 
@@ -288,39 +286,37 @@ def _a_links(scene: Scene) -> Figure:
 
 
 def _a_links_clip(scene: Scene) -> Figure:
-    clip, threshold = scene.linked_clip, scene.choice.threshold
+    scene.need_links()
+    clip = scene.clip
     names = {body: clip.which(body).removeprefix(", ") for body in clip.bodies_seen}
-    links = {name: clip.body_links(body) for body, name in names.items()}
     return scene.draw_links(
         viz.draw_class_links,
-        links,
-        threshold=threshold,
+        {name: clip.body_links(body) for body, name in names.items()},
+        threshold=scene.choice.threshold,
         poses={name: scene.pose(clip, body) for body, name in names.items()},
         title=f"A-links of one clip: {scene.title(clip)}{_inside([clip])}",
     )
 
 
 def _link_matrices(scene: Scene) -> Figure:
-    clip = scene.linked_clip
+    scene.need_links()
+    clip = scene.clip
+    links, name = clip.body_links(clip.leader), scene.leader_title(clip)
     if clip.links_across and clip.links is not None:
         size = (max(clip.bodies_seen) + 1) * clip.layout.num_joints
         links, name = clip.links[:, :size, :size], scene.title(clip)
-    else:
-        links, name = clip.body_links(clip.leader), scene.leader_title(clip)
     return scene.draw(viz.draw_link_matrices, links, title=f"A-links of one clip: {name}")
 
 
 def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
     """Return the responses of the clip at several times, from one view."""
-    clip = scene.clip
-    body = clip.leader
+    clip, body = scene.clip, scene.clip.leader
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    points = scene.at(clip, times.tolist(), body)
     return [
-        viz.Response(f"frame {time}", place, clip.body_response(body, time))
-        for time, place in zip(times, points, strict=True)
+        viz.Response(f"frame {time}", pose, clip.body_response(body, time))
+        for time, pose in zip(times, scene.at(clip, times.tolist(), body), strict=True)
     ]
 
 
@@ -341,17 +337,23 @@ def _which(clip: Exhibit) -> str:
 
 
 def _responses_time(scene: Scene) -> Figure:
-    title = f"Responses of the last block: {scene.leader_title(scene.clip)}"
-    return scene.draw(viz.draw_responses, {"": _over_time(scene)}, title=title)
+    return _responses(scene, f": {scene.leader_title(scene.clip)}", _over_time(scene))
+
+
+def _responses(scene: Scene, what: str, row: list[viz.Response]) -> Figure:
+    title = f"Responses of the last block{what}"
+    return scene.draw(viz.draw_responses, {"": row}, title=title)
 
 
 def _responses_actions(scene: Scene) -> Figure:
-    names = scene.gallery.class_names
-    count = min(5, int(scene.choice.page_width / 0.8))
-    clips = {k: scene.typical(k) for k in scene.actions(count)}
-    row = [_peak(scene, clip, names[k] + _which(clip)) for k, clip in clips.items()]
-    title = f"Responses of the last block: {_MEAN}"
-    return scene.draw(viz.draw_responses, {"": row}, title=title)
+    chosen = scene.actions(min(5, int(scene.choice.page_width / 0.8)))
+    return _responses(scene, f": {_MEAN}", _peaks(scene, chosen))
+
+
+def _peaks(scene: Scene, labels: Iterable[int], mark: str = "") -> list[viz.Response]:
+    """Return the mean responses over the typical clips of some actions."""
+    names, clips = scene.gallery.class_names, {k: scene.typical(k) for k in labels}
+    return [_peak(scene, clip, mark + names[k] + _which(clip)) for k, clip in clips.items()]
 
 
 def _against(scene: Scene) -> list[viz.Response]:
@@ -362,8 +364,7 @@ def _against(scene: Scene) -> list[viz.Response]:
             "comparing responses needs a baseline run: give --baseline RUN_DIR, such as a run "
             "with --model.name stgcn"
         )
-    place = scene.gallery.place(clip.name)
-    (other,) = baseline.exhibits([place])
+    (other,) = baseline.exhibits([scene.gallery.place(clip.name)])
     first, second = _models([scene.gallery, baseline])
     return [_peak(scene, clip, first), _peak(scene, other, second)]
 
@@ -376,31 +377,27 @@ def _models(runs: Sequence[Gallery]) -> list[str]:
 
 def _kind(gallery: Gallery) -> str:
     """Return the kind of a run's model, as the paper names it."""
-    model = gallery.restored.model
     if gallery.restored.config.model.name == "stgcn":
         return "ST-GCN"
-    links = "AS-links" if model.aim is not None else "S-links only"
-    return f"AS-GCN, {links}"
+    links = gallery.restored.model.aim is not None
+    return f"AS-GCN, {'AS-links' if links else 'S-links only'}"
 
 
 def _responses_baseline(scene: Scene) -> Figure:
-    title = f"Responses of the last block, {_MEAN}: {scene.leader_title(scene.clip)}"
-    return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
+    what = f", {_MEAN}: {scene.leader_title(scene.clip)}"
+    return _responses(scene, what, _against(scene))
 
 
 def _fig9(scene: Scene) -> Figure:
-    names = scene.gallery.class_names
     clip = scene.clip
     against = [] if scene.baseline is None else _against(scene)
     others = [k for k in scene.actions(5) if k != clip.label][: 4 - len(against)]
-    mark = "(b) " if against else ""  # where one row holds two parts
-    clips = {k: scene.typical(k) for k in others}
-    second = [_peak(scene, each, f"{mark}{names[k]}{_which(each)}") for k, each in clips.items()]
+    second = _peaks(scene, others, "(b) " if against else "")  # where one row holds two parts
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = f"(b) other actions, {_MEAN}"
     if against:
         # On a line of its own: both parts are too long for a column.
-        heading += f"\n(c) {names[clip.label]}, two models"
+        heading += f"\n(c) {scene.gallery.class_names[clip.label]}, two models"
     first = f"Responses of the last block: (a) {scene.leader_title(clip)}"
     rows = {first: _over_time(scene), heading: second}
     return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
@@ -432,7 +429,7 @@ def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]
     """Return the last position of each joint before a frame, NaN where it was never seen."""
     mask, pos = clip.mask[body, :start], clip.pos[body, :start]
     frame = start - 1 - np.argmax(mask[::-1], axis=0)
-    return np.where(mask.any(axis=0)[:, None], pos[frame, np.arange(pos.shape[1])], np.nan)
+    return np.where(mask.any(axis=0, keepdims=True).T, pos[frame, np.arange(pos.shape[1])], np.nan)
 
 
 def _errors(scene: ForecastScene) -> Figure:
@@ -462,12 +459,13 @@ def _confusion(scene: Scene) -> Figure:
 def _per_class(scene: Scene) -> Figure:
     runs = [run for run in (scene.gallery, scene.baseline) if run is not None]
     shares = [100 * metrics.per_class_accuracy(run.probabilities, run.labels) for run in runs]
+    names = scene.gallery.class_names
     return viz.draw_class_accuracy(
         shares[0],
-        scene.gallery.class_names,
+        names,
         baseline=shares[1] if len(runs) > 1 else None,
         labels=_models(runs),
-        clips=np.bincount(scene.gallery.labels, minlength=len(scene.gallery.class_names)).tolist(),
+        clips=np.bincount(scene.gallery.labels, minlength=len(names)).tolist(),
     )
 
 
@@ -515,7 +513,7 @@ def figure_names(scene: Scene) -> list[str]:
     left_out = {"fig10"}  # that of prediction
     if len(scene.choice.actions or gallery.class_names) <= 3:
         left_out.add("fig8")  # that of a_links
-    if gallery.restored.model.aim is None:
+    if not scene.linked:
         left_out |= {"a_links", "a_links_clip", "link_matrices", "fig3", "fig8"}
     if gallery.restored.model.prediction is None:
         left_out.add("prediction")
@@ -562,7 +560,7 @@ def draw_figures(
         other = None if baseline is None else open_gallery(baseline, root=root)
         scene = Scene(gallery, other, choice)
         names = only or figure_names(scene)
-        if gallery.restored.model.aim is not None:
+        if scene.linked:
             for text in warnings_of(links_used(scene.exhibits.values())):
                 logger.warning("%s: %s", gallery.run.path, text)
     target = scene.run.run.path / "figures" if out is None else Path(out)

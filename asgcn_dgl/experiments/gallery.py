@@ -30,7 +30,7 @@ from asgcn_dgl.training.progress import track
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
-from asgcn_dgl.viz.stance import guess_up
+from asgcn_dgl.viz.pose import guess_up
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
@@ -282,16 +282,11 @@ def _views(
     strength = out.features.norm(dim=-1).cpu().numpy()  # (N, R)
     prob = None if out.links is None else out.links.prob[:, 1:].cpu().numpy()  # (E, C)
     together = restored.model.config.across_bodies
-    joint = pair = 0
-    for sample, share in zip(samples, probabilities, strict=True):
-        count, joints = sample.mask.shape[0], sample.mask.shape[2]
-        bodies = present_bodies(sample)
-        rows = strength[joint : joint + len(bodies) * joints]
-        joint += len(rows)
-        response = np.zeros((count, strength.shape[1], joints), dtype=np.float32)
-        response[bodies] = rows.reshape(len(bodies), joints, -1).swapaxes(1, 2)
+    responses, pair = _by_clip(strength, samples, 0.0), 0
+    for sample, share, response in zip(samples, probabilities, responses, strict=True):
         links = None
         if prob is not None:
+            (count, _, joints), bodies = sample.mask.shape, present_bodies(sample)
             links = np.zeros((prob.shape[1], count * joints, count * joints), dtype=np.float32)
             for unit in [bodies] if together else bodies[:, None]:
                 own = (unit[:, None] * joints + np.arange(joints)).ravel()
@@ -299,6 +294,18 @@ def _views(
                 pair += len(pairs)
                 links[:, own[:, None], own] = link_matrix(pairs.T, len(own))
         yield share, links, response
+
+
+def _by_clip(rows: Floats, samples: list[Sample], absent: float) -> Iterator[Floats]:
+    """Split what a batch has for its joints and times by clips: (M, time, V, ...)."""
+    start = 0
+    for sample in samples:
+        (count, _, joints), bodies = sample.mask.shape, present_bodies(sample)
+        own = rows[start : start + len(bodies) * joints]
+        start += len(own)
+        every = np.full((count, joints, *rows.shape[1:]), absent, dtype=np.float32)
+        every[bodies] = own.reshape(len(bodies), joints, *rows.shape[1:])
+        yield every.swapaxes(1, 2)
 
 
 def _futures(
@@ -312,17 +319,11 @@ def _futures(
     samples = [observed[place] for place in long]
     out = _run(restored, samples, device, predict=True)
     assert out.future is not None
-    poses = out.future.cpu().numpy()  # (N, T', d)
-    futures, joint = {}, 0
-    for place, sample in zip(long, samples, strict=True):
-        bodies, joints = present_bodies(sample), sample.mask.shape[2]
-        own = poses[joint : joint + len(bodies) * joints]
-        joint += len(own)
-        own = own.reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)
-        future = np.full((sample.mask.shape[0], *own.shape[1:]), np.nan, dtype=np.float32)
-        future[bodies] = as_recorded(own, observed, place)
-        futures[place] = future
-    return futures
+    poses = _by_clip(out.future.cpu().numpy(), samples, np.nan)
+    return {
+        place: as_recorded(own, observed, place).astype(np.float32)
+        for place, own in zip(long, poses, strict=True)
+    }
 
 
 def _frames_seen(clip: Clip, restored: Restored) -> Floats:

@@ -330,8 +330,10 @@ def moving_picture(
             raise InputError(f"--clip is needed: a recording's name, such as {reader.names[0]}")
         exhibit = as_exhibit(reader.read(0 if clip is None else reader.find(clip)))
         names = reader.class_names if place.is_dir() else ()
-    shown = {"threshold": threshold, "links": links, "rate": rate, "up": find_up([exhibit], up)}
+    up = find_up([exhibit], up)
     try:
-        return animate(target, exhibit, class_names=names, **shown)
+        return animate(
+            target, exhibit, class_names=names, threshold=threshold, links=links, rate=rate, up=up
+        )
     except RuntimeError as error:  # no ffmpeg
         raise InputError(str(error)) from error

@@ -45,7 +45,7 @@ from asgcn_dgl.viz.links import (
     draw_structural_links,
 )
 from asgcn_dgl.viz.page import Page, Row, write_page
-from asgcn_dgl.viz.pose import project
+from asgcn_dgl.viz.pose import drawing_layout, guess_up, project
 from asgcn_dgl.viz.skeleton import (
     Response,
     draw_prediction,
@@ -53,7 +53,6 @@ from asgcn_dgl.viz.skeleton import (
     draw_skeleton,
     draw_strip,
 )
-from asgcn_dgl.viz.stance import drawing_layout, guess_up
 
 __all__ = [
     "Exhibit",

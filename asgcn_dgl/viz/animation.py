@@ -25,11 +25,11 @@ from asgcn_dgl.viz.pose import (
     body_legend,
     draw_body,
     frame_alike,
+    guess_up,
     other_bodies,
     project_bodies,
     spans,
 )
-from asgcn_dgl.viz.stance import guess_up
 
 #: Endings of the files that :func:`animate` writes.
 SUFFIXES = (".gif", ".mp4")
@@ -70,7 +70,8 @@ def animate(
     with mpl.rc_context(settings), atomic_path(target) as temporary:
         # What all players take: even numbers of pixels, and colors at half resolution.
         size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
-        writer: Any = FFMpegWriter(rate, extra_args=size) if film else PillowWriter(rate / stride)
+        fps: Any = rate / stride
+        writer: Any = FFMpegWriter(fps, extra_args=size) if film else PillowWriter(fps)
         with writer.saving(stage.fig, str(temporary), dpi):
             for time in range(0, exhibit.num_frames, stride):
                 stage.draw(time)
@@ -103,25 +104,15 @@ class Stage:
         up: str,
     ) -> None:
         self.exhibit, self.threshold = exhibit, threshold
-        self.links = [
-            (bodies, np.asarray(matrix, dtype=np.float64))
-            for bodies, matrix in (exhibit.link_blocks() if links else [])
-        ]
+        self.links = exhibit.link_blocks() if links else []
         self.start = exhibit.future_start
         self.true, self.guess = _points(exhibit, up)
         self.span = spans([self.true])
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
         heading = figure.title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
-        self.fig.text(
-            0.5,
-            0.985,
-            "\n".join(heading),
-            ha="center",
-            va="top",
-            fontsize=figure.TITLE_SIZE,
-            color=figure.INK,
-        )
+        font: Any = {"fontsize": figure.TITLE_SIZE, "color": figure.INK}
+        self.fig.text(0.5, 0.985, "\n".join(heading), ha="center", va="top", **font)
         self.axis = self.fig.add_axes((0.02, 0.11, 0.96, 0.80))
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
         bodies = 1 + max(exhibit.bodies_seen, default=0)
@@ -148,20 +139,15 @@ class Stage:
         for legend, shown in zip(self.legends, (not future, future), strict=True):
             legend.set_visible(shown)
         for body in range(self.exhibit.num_bodies):
-            color = (
-                figure.GREY
-                if future
-                else figure.INK
-                if self.links and not body
-                else body_color(body)
-            )
+            own = figure.INK if self.links and not body else body_color(body)
+            color = figure.GREY if future else own
             draw_body(axis, layout, self.true[body, time], color=color, linewidth=3.0)
             if future:
                 guess = self.guess[body, time - self.start]
                 draw_body(axis, layout, guess, color=figure.ORANGE, linewidth=1.8, zorder=3.5)
         for bodies, matrix in self.links:
             points = self.true[bodies, time].reshape(-1, 2)
-            draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
+            draw_links(axis, points, matrix.astype(np.float64), self.threshold, 10, _MOST_LINKS)
         frame_alike(axis, self.true, self.span, margin=0.06)
         # The place in the clip, and what of it was predicted.
         bar, last = self.bar, max(self.exhibit.num_frames - 1, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,26 +51,26 @@ class Exhibit:
                 f"got shape {pos}"
             )
         every = pos[0] * joints
-        self._expect("mask", self.mask, pos[:3])
-        self._expect("links", self.links, (None, every, every))
-        self._expect("response", self.response, (pos[0], None, joints))
-        self._expect("future", self.future, (pos[0], None, joints, pos[3]))
-        if self.future is not None and self.future.shape[1] >= pos[1]:
-            raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "mask": pos[:3],
+            "links": (None, every, every),
+            "response": (pos[0], None, joints),
+            "future": (pos[0], None, joints, pos[3]),
+        }
         if self.response is not None:
-            self._expect("response_frames", self.response_frames, self.response.shape[1:2])
-            if self.response_frames is None:
-                raise ValueError("response_frames must be given with response, got None")
-
-    def _expect(
-        self, name: str, array: npt.NDArray[np.generic] | None, shape: Sequence[int | None]
-    ) -> None:
-        if array is not None and (
-            array.ndim != len(shape)
-            or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+            shapes["response_frames"] = self.response.shape[1:2]
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is not None and (
+                array.ndim != len(shape)
+                or any(w not in (None, h) for w, h in zip(shape, array.shape, strict=True))
+            ):
+                wanted = ", ".join("any" if size is None else str(size) for size in shape)
+                raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+        if self.response is not None and self.response_frames is None:
+            raise ValueError("response_frames must be given with response, got None")
+        if self.steps >= pos[1]:
+            raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
 
     @property
     def num_bodies(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -415,8 +415,8 @@ def draw_link_matrices(
     for number, (axis, values, label) in enumerate(zip(axes, shown, labels, strict=True)):
         axis.set_axis_on()
         image = axis.imshow(values[np.ix_(order, order)], cmap="Blues", vmin=0, vmax=top)
-        lines = [(bound, 0.4) for bound in (bounds[1:-1] if layout.parts else ())]
-        for bound, width in [*lines, *((k, 1.2) for k in range(joints, len(order), joints))]:
+        parts = [(bound, 0.4) for bound in (bounds[1:-1] if layout.parts else ())]
+        for bound, width in [*parts, *((k, 1.2) for k in range(joints, len(order), joints))]:
             axis.axhline(bound - 0.5, color=figure.INK, linewidth=width)
             axis.axvline(bound - 0.5, color=figure.INK, linewidth=width)
         first, last = number % columns == 0, number + columns >= len(shown)
@@ -489,24 +489,30 @@ def draw_links(
     Lines are ``scale`` times as wide as on a large panel.
     """
     total = matrix.sum(axis=0).clip(0.0, 1.0)
-    chosen = _choose(total, threshold, most if threshold is None else total.size)
-    note, style = "", "-"
-    if not chosen:
-        chosen = _choose(total, None, fallback)
-        note, style = f"dashed: ≤ {total.max():.2f}", _DASHED
-    elif len(chosen) > most:
+    np.fill_diagonal(total, 0.0)
+    chosen, note, style = _above(total, threshold or 0.0), "", "-"
+    if not len(chosen):
+        chosen, most, style = _above(total, 0.0), fallback, _DASHED
+        note = f"dashed: ≤ {total.max():.2f}"
+    elif threshold is not None and len(chosen) > most:
         note = f"{most} of {len(chosen)} links, {len(total) * (len(total) - 1)} pairs"
-        chosen = chosen[-most:]
-    chosen = [(i, j) for i, j in chosen if np.isfinite(points[[i, j]]).all()]
+    chosen = chosen[max(0, len(chosen) - most) :]
+    chosen = chosen[np.isfinite(points[chosen]).all(axis=(1, 2))]
     for (i, j), bend in zip(chosen, _bends(points, chosen), strict=True):
         color = _type_color(int(matrix[:, i, j].argmax())) if len(matrix) > 1 else figure.INK
         _draw_arc(axis, points[j], points[i], total[i, j], color, style, scale, bend)
     return note
 
 
-def _bends(points: Floats, pairs: Collection[tuple[int, int]]) -> Floats:
+def _above(prob: Floats, floor: float) -> npt.NDArray[np.int64]:
+    """Return (receiver, sender) of links above a probability, (n, 2), the strongest last."""
+    pairs = np.argwhere(prob > floor)
+    return pairs[np.argsort(prob[tuple(pairs.T)], kind="stable")]
+
+
+def _bends(points: Floats, pairs: npt.NDArray[np.int64]) -> Floats:
     """Return how far links bend: those to one joint part, the longer ones farther out."""
-    receiver, sender = np.reshape(list(pairs), (-1, 2)).astype(int).T
+    receiver, sender = pairs.T
     length = np.linalg.norm(points[receiver] - points[sender], axis=1)
     bend = np.full(len(length), _BEND)
     for joint in np.unique(receiver):
@@ -539,16 +545,6 @@ def _check_prob(layout: SkeletonLayout, prob: npt.ArrayLike, bodies: int = 1) ->
             f"{matrix.sum(axis=0).max():g}"
         )
     return matrix.clip(0.0, 1.0)
-
-
-def _choose(prob: Floats, threshold: float | None, strongest: int) -> list[tuple[int, int]]:
-    """Pick (receiver, sender) pairs, the strongest last so that they lie on top."""
-    order = np.argsort(prob, axis=None, kind="stable")
-    if threshold is None:
-        order = order[-strongest:] if strongest > 0 else order[:0]
-    pairs = [divmod(int(place), len(prob)) for place in order]
-    floor = 0.0 if threshold is None else threshold
-    return [(i, j) for i, j in pairs if i != j and prob[i, j] > floor]
 
 
 def _draw_arc(

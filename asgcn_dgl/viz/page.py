@@ -8,6 +8,7 @@ import hashlib
 import html
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,8 +22,7 @@ import numpy.typing as npt
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.pose import facing, upright
-from asgcn_dgl.viz.stance import guess_up
+from asgcn_dgl.viz.pose import facing, guess_up, upright
 
 _SCRIPTS = ("bytes", "scene", "names", "charts", "player", "table", "main")
 _MISSING = -32768
@@ -94,8 +94,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
 
 
 def _render(page: Page) -> str:
-    library = _plotly()
-    script = _script()
+    library, script = _plotly(), _script()
     policy = (
         f"default-src 'none'; script-src {_source_hash(script)} {_source_hash(library)}; "
         "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -109,11 +108,8 @@ def _render(page: Page) -> str:
         "library": _packed(library.encode()),
         "script": script,
     }
-    head, *rest = _asset("page.html").split("@")
-    # The template's odd pieces are names; what is put in is not looked at again.
-    return head + "".join(
-        parts[piece] if number % 2 == 0 else piece for number, piece in enumerate(rest)
-    )
+    # What is put in is not looked at again.
+    return re.sub(r"@(\w+)@", lambda place: parts[place[1]], _asset("page.html"))
 
 
 def _asset(name: str) -> str:

@@ -1,8 +1,10 @@
-"""From joint positions to points on paper."""
+"""Poses: which way is up, from which side they are seen, and how they are drawn."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz import figure
+from asgcn_dgl.viz.exhibit import Exhibit
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,6 +23,10 @@ AXES = {"x": 0, "y": 1, "z": 2}
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 # Room around a body, as a share of its larger extent.
 _MARGIN = 0.06
+# Share of the bodies' extent that has to lie along an axis before it counts as their upright.
+_CLEAR = 0.1
+# Poses that a typical one is taken from.
+_MOST_POSES = 60
 
 
 def project(
@@ -70,7 +77,7 @@ def check_up(up: str, dims: int) -> str:
 
 def facing(points: Floats, shoulders: tuple[int, int] | None) -> float:
     """Return the angle about the vertical from which upright poses look widest, in front."""
-    seen = np.isfinite(points).all(axis=-1)
+    seen = np.asarray(np.isfinite(points).all(axis=-1))
     flat = centered(points[..., [0, 2]], seen).reshape(-1, 2)
     spread = flat.T @ flat
     x, z = np.linalg.eigh(spread)[1][:, -1] if spread.any() else (1.0, 0.0)
@@ -95,8 +102,6 @@ def upright(points: Floats, up: str) -> Floats:
     """Rotate the coordinates so that the second one points up."""
     axis = AXES[up[-1]]
     sign = -1.0 if up.startswith("-") else 1.0
-    if axis == 1 and sign > 0:
-        return points
     # Cyclic, or two signs flipped: a rotation, never a mirror image.
     rolled = np.roll(points, 1 - axis, axis=-1)
     return rolled * np.array([sign, sign, 1.0])
@@ -135,11 +140,9 @@ def body_color(body: int) -> str | None:
 
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
-    sides, used = (
-        {"left": figure.LEFT, "right": figure.RIGHT, "neither": figure.MIDDLE},
-        side_colors(layout),
-    )
-    sides = {name: color for name, color in sides.items() if layout.mirror and color in used}
+    used = side_colors(layout) if layout.mirror else []
+    sides = {"left": figure.LEFT, "right": figure.RIGHT, "neither": figure.MIDDLE}
+    sides = {name: color for name, color in sides.items() if color in used}
     if bodies > 1:
         sides = {f"body 1: {side}": color for side, color in sides.items()}
     return sides | other_bodies(bodies)
@@ -171,16 +174,16 @@ def draw_body(
     )  # fmt: skip
     axis.add_collection(lines)
     axis.scatter(
-        *points[seen].T, s=(linewidth + 1.4) ** 2, zorder=zorder + 0.1, linewidths=0, clip_on=False,
-        c=[joint_colors[joint] for joint in np.flatnonzero(seen)],
+        points[seen, 0], points[seen, 1], s=(linewidth + 1.4) ** 2, zorder=zorder + 0.1,
+        c=[joint_colors[joint] for joint in np.flatnonzero(seen)], linewidths=0, clip_on=False,
     )  # fmt: skip
 
 
 def draw_ring(axis: Axes, point: Floats, color: str, linewidth: float = 1.2) -> None:
     """Draw a ring around a joint."""
     axis.scatter(
-        *point, s=60, facecolors="none", edgecolors=color, linewidths=linewidth, zorder=4,
-        clip_on=False,
+        point[0], point[1], s=60, facecolors="none", edgecolors=color, linewidths=linewidth,
+        zorder=4, clip_on=False,
     )  # fmt: skip
 
 
@@ -253,3 +256,115 @@ def span_height(span: tuple[float, float], width: float, margin: float = _MARGIN
     """Return the inches of height of a panel that holds a size and a margin."""
     room = 2 * margin * max(span)
     return float(width * np.clip((span[1] + room) / (span[0] + room), 0.4, 2.4)) + 0.16
+
+
+def guess_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
+    """Return the axis that points up in the recordings, ``"y"``, ``"-y"``, ``"z"``, ...
+
+    That is ``asked``, if given; else the direction of the layout's spine, from its lower to its
+    upper joint, in the mean over bodies and frames; for a layout without a spine the axis along
+    which bodies extend as their drawing pose does, or as a body is above the ends of its left and
+    right limbs. Otherwise it is y, which in images (two coordinates) points down.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> from asgcn_dgl.viz import Exhibit
+    >>> layout = get_layout("coco17")
+    >>> image = np.asarray(layout.pose)[None, None] * [1, -1]  # rows of an image grow downwards
+    >>> guess_up([Exhibit("still", layout, image, np.ones((1, 1, 17), dtype=bool))])
+    '-y'
+    """
+    dims = min((exhibit.pos.shape[3] for exhibit in exhibits), default=3)
+    if asked is not None:
+        return check_up(asked, dims)
+    total, size = np.zeros(dims), 0.0
+    for exhibit in exhibits:
+        height = _heights(exhibit.layout)
+        part = np.isfinite(height)
+        seen = exhibit.mask[:, :, part]
+        pos = centered(exhibit.pos[:, :, part, :dims].astype(np.float64), seen)
+        weight = centered(np.broadcast_to(height[part][:, None], (*seen.shape, 1)), seen)
+        total += (weight * pos).sum(axis=(0, 1, 2))
+        # At most this, if all joints lay along one axis.
+        size += float((np.abs(weight) * np.linalg.norm(pos, axis=-1, keepdims=True)).sum())
+    if dims == 2:
+        total[0] = 0.0  # the rows of a picture are level
+    axis = int(np.abs(total).argmax())
+    if not abs(total[axis]) > _CLEAR * size:
+        return "y" if dims == 3 else "-y"
+    return ("" if total[axis] > 0 else "-") + "xyz"[axis]
+
+
+def _heights(layout: SkeletonLayout) -> Floats:
+    """Return the height of each joint in an upright body; NaN where it is not known."""
+    heights = np.full(layout.num_joints, np.nan)
+    if layout.spine is not None:
+        heights[list(layout.spine)] = -1.0, 1.0
+    elif layout.has_pose:
+        heights = np.asarray(layout.pose)[:, 1]
+    elif ends := _limb_ends(layout):
+        heights[:] = 1.0
+        heights[ends] = -1.0
+    return heights
+
+
+def _limb_ends(layout: SkeletonLayout) -> list[int]:
+    """Return the outermost joints of left and right limbs, by the mirror or by names."""
+    joints = layout.joints
+    other = [
+        name.replace("left", "right") if "left" in name else name.replace("right", "left")
+        for name in joints
+    ]
+    named = {k for k, name in enumerate(other) if name != joints[k] and name in joints}
+    pairs = set(itertools.chain(*layout.mirror)) or named
+    bones = np.bincount(np.asarray(layout.bones).ravel(), minlength=layout.num_joints)
+    return [joint for joint in sorted(pairs) if bones[joint] == 1]
+
+
+def drawing_layout(layout: SkeletonLayout, exhibits: Sequence[Exhibit], up: str) -> SkeletonLayout:
+    """Return the layout with a pose to draw it in: its own, or the mean pose of the clips."""
+    own = [exhibit for exhibit in exhibits if exhibit.layout == layout]
+    if layout.has_pose or not own:
+        return layout
+    mean = _mean_pose(own, AXES[up[-1]])
+    for joint in np.flatnonzero(np.isnan(mean).any(axis=1)):  # never seen: amid its neighbors
+        ends = [a + b - joint for a, b in layout.bones if joint in (a, b)]
+        known = mean[ends][np.isfinite(mean[ends]).all(axis=1)]
+        mean[joint] = known.mean(axis=0) if len(known) else np.nanmean(mean, axis=0)
+    flat = flat_pose(layout, mean, up)
+    flat = flat - flat.mean(axis=0)
+    extent = float(np.ptp(flat, axis=0).max())
+    return replace(layout, pose=2.0 * flat / extent) if extent > 0 else layout
+
+
+def _mean_pose(exhibits: Sequence[Exhibit], up: int) -> Floats:
+    """Average poses about a typical one, each turned about the vertical (in images: turned)."""
+    poses, seen = [], []
+    dims = min(exhibit.pos.shape[3] for exhibit in exhibits)
+    for exhibit in exhibits:
+        body = exhibit.leader
+        frames = np.unique(np.linspace(0, exhibit.num_frames - 1, 8).round().astype(int))
+        poses.append(exhibit.pos[body, frames, :, :dims].astype(np.float64))
+        seen.append(exhibit.mask[body, frames])
+    every, mask = np.concatenate(poses), np.concatenate(seen)
+    full = mask.sum(axis=1)
+    best = np.flatnonzero(full >= np.quantile(full, 0.5))
+    best = best[np.unique(np.linspace(0, len(best) - 1, _MOST_POSES).round().astype(int))]
+    every, mask = centered(every[best], mask[best]), mask[best]
+    level = [axis for axis in range(dims) if axis != up] if dims == 3 else [0, 1]
+    turned = every[..., level[0]] + 1j * every[..., level[1]]  # a turn is a product
+    match = np.einsum("nv,mv->nm", turned.conj(), turned)  # turns pose n onto pose m
+    turn = match / np.maximum(np.abs(match), 1e-12)
+    energy = (every**2).sum(axis=(1, 2))
+    cross = np.abs(match)
+    if dims == 3:
+        cross = cross + every[..., up] @ every[..., up].T
+    distance = energy[:, None] + energy[None] - 2 * cross
+    middle = int(np.median(distance, axis=0).argmin())
+    near = np.argsort(distance[:, middle], kind="stable")[: max(1, len(every) // 2)]
+    flat = turned[near] * turn[near, middle][:, None]
+    aligned = every[near].copy()
+    aligned[..., level[0]], aligned[..., level[1]] = flat.real, flat.imag
+    times = mask[near].sum(axis=0)[:, None]
+    return np.where(times > 0, aligned.sum(axis=0) / np.maximum(times, 1), np.nan)

@@ -220,7 +220,7 @@ def draw_prediction(
         draw_body(first, layout, points[-1], color=figure.INK, linewidth=1.2)
         frame_alike(first, points[-1], span)
         first.set_title("last seen", **figure.LABEL)
-    known = np.isfinite(truth).all(axis=-1)
+    known = np.asarray(np.isfinite(truth).all(axis=-1))
     distance = np.linalg.norm(guess - truth, axis=-1)
     errors = [float(d[k].mean()) if k.any() else None for d, k in zip(distance, known, strict=True)]
     largest = max((error for error in errors if error), default=1.0)
@@ -340,9 +340,9 @@ def draw_responses(
             draw_body(axis, layout, place, color=figure.GREY, linewidth=1.1)
             seen = np.isfinite(place).all(axis=-1)
             axis.scatter(
-                *place[seen].T, s=share[seen] * (_LARGEST * width * 72) ** 2, linewidths=0.5,
-                facecolors=to_rgba(figure.PINK, 0.28), edgecolors=figure.PINK, zorder=3,
-                clip_on=False,
+                place[seen, 0], place[seen, 1], s=share[seen] * (_LARGEST * width * 72) ** 2,
+                facecolors=to_rgba(figure.PINK, 0.28), edgecolors=figure.PINK, linewidths=0.5,
+                zorder=3, clip_on=False,
             )  # fmt: skip
             frame_alike(axis, place, *spaces[name])
             figure.panel_title(axis, item.title, width)
