@@ -227,16 +227,12 @@ def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """Return the figures of each seed and their mean as lines to read."""
-
-    def line(name: str, values: list[float | None]) -> tuple[str, ...]:
-        cells = (
-            "" if value is None else f"{value:.{digits}f}"
-            for value, (_, _, digits) in zip(values, _COLUMNS, strict=True)
-        )
-        return (name, *cells)
-
     joined = _joined(rows)
-    lines = [("seed", *(title for title, _, _ in _COLUMNS))]
-    lines += [line(str(row["seed"]), [find(row) for _, find, _ in _COLUMNS]) for row in rows]
-    lines += [line(name, list(joined[name].values())) for name in ("mean", "std")]
+    found = {str(row["seed"]): [find(row) for _, find, _ in _COLUMNS] for row in rows}
+    found |= {name: list(joined[name].values()) for name in ("mean", "std")}
+    lines = [("seed", *(title for title, *_ in _COLUMNS))]
+    for name, values in found.items():
+        cells = zip(values, _COLUMNS, strict=True)
+        texts = ("" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in cells)
+        lines.append((name, *texts))
     return "\n".join(columns(lines))

@@ -124,18 +124,13 @@ class Scene(_Stage):
         return self.draw(function, *arguments, names=own, **options)
 
     @property
-    def hops(self) -> int:
-        """How far the S-links of the model reach."""
-        return self.gallery.restored.model.config.max_hop
-
-    @property
-    def linked(self) -> bool:
-        """Whether the model infers A-links."""
-        return self.gallery.restored.model.aim is not None
+    def model(self) -> Any:
+        """The run's model."""
+        return self.gallery.restored.model
 
     def need_links(self) -> None:
         """Refuse to draw A-links of a model without them."""
-        if not self.linked:
+        if self.model.aim is None:
             raise InputError(
                 f"{self.gallery.run.path}: its model has no A-links; train with "
                 "--model.num_actional 1 or more"
@@ -151,7 +146,7 @@ class Scene(_Stage):
         for name in (wanted, "left_hand", "left_wrist", "index_tip"):
             if name in layout.joints:
                 return str(name)
-        return telling_joint(layout, self.hops)
+        return telling_joint(layout, self.model.config.max_hop)
 
     @cached_property
     def class_links(self) -> dict[int, Floats]:
@@ -164,7 +159,7 @@ class Scene(_Stage):
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
-        if not self.linked:
+        if self.model.aim is None:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
@@ -224,9 +219,9 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _s_links(scene: Scene) -> Figure:
-    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, scene.hops)
-    pose = scene.pose(scene.clip)
-    return scene.draw_links(viz.draw_structural_links, joint, scene.hops, pose=pose)
+    hops = scene.model.config.max_hop
+    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, hops)
+    return scene.draw_links(viz.draw_structural_links, joint, hops, pose=scene.pose(scene.clip))
 
 
 def _means(exhibits: Iterable[Exhibit], what: str = "") -> str:
@@ -257,7 +252,7 @@ def _fig3(scene: Scene) -> Figure:
         viz.draw_link_kinds,
         scene.joint,
         links,
-        scene.hops,
+        scene.model.config.max_hop,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
         title=f"Links to the {scene.joint.replace('_', ' ')}; A-links of {whose}",
@@ -513,9 +508,9 @@ def figure_names(scene: Scene) -> list[str]:
     left_out = {"fig10"}  # that of prediction
     if len(scene.choice.actions or gallery.class_names) <= 3:
         left_out.add("fig8")  # that of a_links
-    if not scene.linked:
+    if scene.model.aim is None:
         left_out |= {"a_links", "a_links_clip", "link_matrices", "fig3", "fig8"}
-    if gallery.restored.model.prediction is None:
+    if scene.model.prediction is None:
         left_out.add("prediction")
     if baseline is None:
         left_out.add("responses_baseline")
@@ -560,7 +555,7 @@ def draw_figures(
         other = None if baseline is None else open_gallery(baseline, root=root)
         scene = Scene(gallery, other, choice)
         names = only or figure_names(scene)
-        if scene.linked:
+        if scene.model.aim is not None:
             for text in warnings_of(links_used(scene.exhibits.values())):
                 logger.warning("%s: %s", gallery.run.path, text)
     target = scene.run.run.path / "figures" if out is None else Path(out)
