@@ -64,7 +64,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """An evaluated run: its folder, model, N test clips by name and figures (``metrics.json``)."""
+    """What evaluated runs of all kinds have: a folder, a model, names of test clips, figures."""
 
     run: RunDir
     restored: Restored
@@ -93,9 +93,10 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class Gallery(EvaluatedRun):
-    """An evaluated run that recognizes: labels (N,) and probabilities (N, K) of its test clips.
+    """An evaluated run: its model, and names, labels and probabilities (N, K) of its N test clips.
 
-    ``test`` reads the recordings, in the order of their ``names``.
+    ``test`` reads the recordings, in the same order; ``metrics`` is the content of
+    ``metrics.json``.
     """
 
     labels: Ints
