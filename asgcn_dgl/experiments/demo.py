@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
+import statistics
 import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from asgcn_dgl.data.synthetic import SETS, write_synthetic
 from asgcn_dgl.errors import InputError
@@ -24,8 +23,6 @@ from asgcn_dgl.training.config import MOST_SEED, RunConfig, packaged_config
 from asgcn_dgl.training.files import RunDir
 from asgcn_dgl.training.report import columns
 from asgcn_dgl.training.run import train
-
-__all__ = ["demo", "demo_seeds"]
 
 #: The packaged configuration that each generated set is trained with.
 CONFIGS = {"synthetic": "demo", "coordinated": "coordinated"}
@@ -78,16 +75,7 @@ def demo(
     return summary
 
 
-def demo_seeds(
-    folder: str | Path,
-    seeds: int,
-    *,
-    seed: int = 0,
-    data: str = "coordinated",
-    config: RunConfig | None = None,
-    clips_per_class: int = CLIPS_PER_CLASS,
-    subjects: int = SUBJECTS,
-) -> dict[str, Any]:
+def demo_seeds(folder: str | Path, seeds: int, *, seed: int = 0, **options: Any) -> dict[str, Any]:
     """Train the demo's models with several seeds, each on a set of its own, and compare.
 
     ``folder`` gets a folder for each of ``seeds`` seeds, from ``seed`` on, and ``seeds.json``,
@@ -96,14 +84,11 @@ def demo_seeds(
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
-    folder = Path(folder)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number in range(seed, seed + seeds):
         print(f"seed {number}")
-        rows.append(
-            _train_both(folder / f"seed{number}", number, data, config, clips_per_class, subjects)
-        )
-        write_json(folder / "seeds.json", _joined(rows))
+        rows.append(_train_both(Path(folder) / f"seed{number}", number, **options))
+        write_json(Path(folder) / "seeds.json", _joined(rows))
     print(_table(rows))
     return _joined(rows)
 
@@ -111,25 +96,28 @@ def demo_seeds(
 def _train_both(
     folder: Path,
     seed: int,
-    data: str,
-    config: RunConfig | None,
-    clips_per_class: int,
-    subjects: int,
+    data: str = "coordinated",
+    config: RunConfig | None = None,
+    clips_per_class: int = CLIPS_PER_CLASS,
+    subjects: int = SUBJECTS,
 ) -> dict[str, Any]:
-    """Write the set and train both models; return their figures."""
+    """Write the set and train both models, or continue; return their figures."""
     config = copy.deepcopy(config or RunConfig.from_dict(packaged_config(CONFIGS[data]) or {}))
     config.data, config.root = data, str(folder / "data")
     config.trainer.seed = seed
     without = copy.deepcopy(config)
     without.model.num_actional = 0
-    for name, options in ((WITH_LINKS, config), (WITHOUT_LINKS, without)):
-        _check_run(folder / name, options)
+    runs = {folder / WITH_LINKS: config, folder / WITHOUT_LINKS: without}
+    for run, options in runs.items():
+        if run.exists() and RunDir(run).read_config() != options:
+            raise InputError(f"{run}: holds a run with other options; give another --out")
     print(f"1/5  writing {clips_per_class} clips for each class to {config.root}")
     _write_clips(config, clips_per_class, subjects)
-    print("2/5  training with A-links")
-    result = _train(folder / WITH_LINKS, config)
-    print("3/5  training without A-links")
-    baseline = _train(folder / WITHOUT_LINKS, without)
+    results = []
+    for step, (run, options) in enumerate(runs.items(), start=2):
+        print(f"{step}/5  training {'with' if step == 2 else 'without'} A-links")
+        results.append(train(options, run, resume=run.exists()))
+    result, baseline = results
     return {
         "top1": result["top1"],
         "top1_without_a_links": baseline["top1"],
@@ -156,15 +144,8 @@ def _links(folder: Path, checkpoint: str, seed: int) -> dict[str, Any] | None:
     exhibits = examine(restored, [test.read(place) for place in range(len(test))], "A-links")
     use = links_used(exhibits)
     assert use is not None
-    area = planted_area(exhibits, seed=seed, data=restored.config.data)
-    found = (None, None) if area is None else area
-    return {**use, **dict(zip(("area", "constant_area"), found, strict=True))}
-
-
-def _check_run(folder: Path, config: RunConfig) -> None:
-    """Refuse a folder in which another demo was run."""
-    if folder.exists() and RunDir(folder).read_config() != config:
-        raise InputError(f"{folder}: holds a run with other options; give another --out")
+    area = planted_area(exhibits, seed=seed, data=restored.config.data) or (None, None)
+    return {**use, "area": area[0], "constant_area": area[1]}
 
 
 def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None:
@@ -183,11 +164,6 @@ def _write_clips(config: RunConfig, clips_per_class: int, subjects: int) -> None
         progress=lambda done, of: next(steps),
     )
     next(steps, None)  # closes the bar
-
-
-def _train(folder: Path, config: RunConfig) -> dict[str, Any]:
-    """Train and evaluate, or continue."""
-    return train(config, folder, resume=folder.exists())
 
 
 def _report(folder: Path, summary: dict[str, Any]) -> str:
@@ -240,36 +216,23 @@ _COLUMNS = (
 
 def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the rows with mean and standard deviation of what the table shows."""
-    values = {
-        title: np.array([np.nan if (v := find(row)) is None else v for row in rows], dtype=float)
-        for title, find, _ in _COLUMNS
-    }
-    return {
-        "mean": {title: _finite(value.mean()) for title, value in values.items()},
-        "std": {
-            title: _finite(value.std(ddof=1)) if len(rows) > 1 else None
-            for title, value in values.items()
-        },
-        "seeds": rows,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    joined: dict[str, Any] = {"mean": {}, "std": {}, "seeds": rows}
+    for title, find, _ in _COLUMNS:
+        values: list[Any] = [find(row) for row in rows]
+        known = None not in values
+        joined["mean"][title] = statistics.fmean(values) if known else None
+        joined["std"][title] = statistics.stdev(values) if known and len(rows) > 1 else None
+    return joined
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """Return the figures of each seed and their mean as lines to read."""
-
-    def line(name: str, values: list[float | None]) -> tuple[str, ...]:
-        cells = (
-            "" if value is None else f"{value:.{digits}f}"
-            for value, (_, _, digits) in zip(values, _COLUMNS, strict=True)
-        )
-        return (name, *cells)
-
     joined = _joined(rows)
-    lines = [("seed", *(title for title, _, _ in _COLUMNS))]
-    lines += [line(str(row["seed"]), [find(row) for _, find, _ in _COLUMNS]) for row in rows]
-    lines += [line(name, list(joined[name].values())) for name in ("mean", "std")]
+    found = {str(row["seed"]): [find(row) for _, find, _ in _COLUMNS] for row in rows}
+    found |= {name: list(joined[name].values()) for name in ("mean", "std")}
+    lines = [("seed", *(title for title, *_ in _COLUMNS))]
+    for name, values in found.items():
+        cells = zip(values, _COLUMNS, strict=True)
+        texts = ("" if v is None else f"{v:.{digits}f}" for v, (*_, digits) in cells)
+        lines.append((name, *texts))
     return "\n".join(columns(lines))

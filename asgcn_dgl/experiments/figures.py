@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.experiments.forecasts import draw_forecasts, draw_future, is_forecaster, save
+from asgcn_dgl.experiments.forecasts import Forecasts, is_forecaster, open_forecasts
 from asgcn_dgl.experiments.gallery import (
     Choice,
     Gallery,
     check_threshold,
+    end_motion,
     error_options,
     find_up,
     open_gallery,
@@ -31,9 +33,6 @@ from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.links import telling_joint
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
@@ -43,28 +42,15 @@ _CLIPS_PER_CLASS = 30
 # Rows of actions that fit a page.
 _ROWS = 4
 _MEAN = "mean over one clip, on its middle pose"
-_NO_LINKS = "{}: its model has no A-links; train with --model.num_actional 1 or more"
 
 
-class Scene:
-    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
+class _Stage:
+    """A run of any kind, and what of it is drawn: one view for all."""
 
-    def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
-        self.gallery, self.baseline, self.choice = gallery, baseline, choice
-        if baseline is not None:
-            baseline.check_same(gallery)
-        for name in choice.actions or ():
-            gallery.class_number(name)
-        if choice.clip is not None:
-            gallery.place(choice.clip)
-
-    @cached_property
-    def exhibits(self) -> dict[int, Exhibit]:
-        """Clips of every class, by number."""
-        places = self.gallery.sample(len(self.gallery.names), per_class=_CLIPS_PER_CLASS)
-        if self.choice.clip is not None:
-            places = sorted({*places, self.gallery.place(self.choice.clip)})
-        return dict(zip(places, self.gallery.exhibits(places), strict=True))
+    kind: str
+    run: Gallery | Forecasts
+    choice: Choice
+    exhibits: dict[int, Exhibit]
 
     @cached_property
     def layout(self) -> SkeletonLayout:
@@ -80,11 +66,55 @@ class Scene:
     @cached_property
     def unit(self) -> Unit:
         """The unit in which errors are written."""
-        return self.gallery.unit(self.choice.unit)
+        return self.run.unit(self.choice.unit)
 
     def draw(self, function: Callable[..., Figure], *arguments: Any, **options: Any) -> Figure:
         """Draw on the layout, as wide as a figure may be."""
         return function(self.layout, *arguments, page_width=self.choice.page_width, **options)
+
+    def title(self, exhibit: Exhibit) -> str:
+        """Return the action and the name of a clip."""
+        return f"{self.run.class_names[exhibit.label]} ({exhibit.name})"
+
+    def leader_title(self, exhibit: Exhibit) -> str:
+        """Return the same of the leading body, with its number where there are more."""
+        return self.title(exhibit) + _which(exhibit)
+
+
+class ForecastScene(_Stage):
+    """A run of a forecaster, and a window to draw: as asked for, or a typical one."""
+
+    kind = "Forecast"
+
+    def __init__(self, run: Forecasts, choice: Choice) -> None:
+        self.run, self.choice, clip = run, choice, choice.clip
+        asked = clip is not None and run.exhibits([run.place(clip, "window")])
+        self.moving_clip = asked[0] if asked else run.typical
+        self.exhibits = {0: self.moving_clip}
+
+
+class Scene(_Stage):
+    """A run, and a baseline on the same clips: typical clips, mean links, one view for all."""
+
+    kind = "Predicted"
+
+    def __init__(self, gallery: Gallery, baseline: Gallery | None, choice: Choice) -> None:
+        self.run = self.gallery = gallery
+        self.baseline, self.choice = baseline, choice
+        if baseline is not None:
+            baseline.check_same(gallery)
+        for name in choice.actions or ():
+            gallery.class_number(name)
+        if choice.clip is not None:
+            gallery.place(choice.clip)
+
+    @cached_property
+    def exhibits(self) -> dict[int, Exhibit]:  # type: ignore[override]
+        """Clips of every class, by number."""
+        places = self.gallery.sample(len(self.gallery.names), per_class=_CLIPS_PER_CLASS)
+        if self.choice.clip is not None:
+            places = sorted({*places, self.gallery.place(self.choice.clip)})
+        return dict(zip(places, self.gallery.exhibits(places), strict=True))
 
     def draw_links(
         self, function: Callable[..., Figure], *arguments: Any, **options: Any
@@ -94,30 +124,34 @@ class Scene:
         return self.draw(function, *arguments, names=own, **options)
 
     @property
-    def hops(self) -> int:
-        """How far the S-links of the model reach."""
-        return self.gallery.restored.model.config.max_hop
+    def model(self) -> Any:
+        """The run's model."""
+        return self.gallery.restored.model
+
+    def need_links(self) -> None:
+        """Refuse to draw A-links of a model without them."""
+        if self.model.aim is None:
+            raise InputError(
+                f"{self.gallery.run.path}: its model has no A-links; train with "
+                "--model.num_actional 1 or more"
+            )
 
     @cached_property
     def joint(self) -> str:
         """The joint whose links are drawn: as asked for, a left hand, or the most telling."""
         layout, wanted = self.layout, self.choice.joint
-        if wanted is not None:
-            if wanted not in layout.joints:
-                raise InputError(
-                    f"--joint {wanted}: layout {layout.name!r} has {', '.join(layout.joints)}"
-                )
-            return wanted
-        for name in ("left_hand", "left_wrist", "index_tip"):
+        if wanted is not None and wanted not in layout.joints:
+            names = ", ".join(layout.joints)
+            raise InputError(f"--joint {wanted}: layout {layout.name!r} has {names}")
+        for name in (wanted, "left_hand", "left_wrist", "index_tip"):
             if name in layout.joints:
-                return name
-        return telling_joint(layout, self.hops)
+                return str(name)
+        return telling_joint(layout, self.model.config.max_hop)
 
     @cached_property
     def class_links(self) -> dict[int, Floats]:
         """(C, V, V) mean A-links of each class, over its bodies."""
-        if self.gallery.restored.model.aim is None:
-            raise InputError(_NO_LINKS.format(self.gallery.run.path))
+        self.need_links()
         return class_links(self.exhibits.values())
 
     def actions(self, count: int) -> list[int]:
@@ -125,7 +159,7 @@ class Scene:
         if self.choice.actions:
             return [self.gallery.class_number(name) for name in self.choice.actions]
         present = sorted({exhibit.label for exhibit in self.exhibits.values()})
-        if self.gallery.restored.model.aim is None:
+        if self.model.aim is None:
             return present[:count]
         return contrasting({k: v.sum(axis=0) for k, v in self.class_links.items()}, count)
 
@@ -136,8 +170,8 @@ class Scene:
     def typical(self, label: int) -> Exhibit:
         """Return the clip of a class that is recognized with median confidence."""
         own = self.clips_of([label])
-        good = [e for e in own if e.predicted == label] or own
-        ranked = sorted(good, key=lambda e: (_confidence(e, label), e.name))
+        good = [each for each in own if each.predicted == label] or own
+        ranked = sorted(good, key=lambda each: (each.probabilities[label], each.name))  # type: ignore[index]
         return ranked[len(ranked) // 2]
 
     @cached_property
@@ -147,38 +181,18 @@ class Scene:
             return self.exhibits[self.gallery.place(self.choice.clip)]
         return self.typical(self.actions(1)[0])
 
-    @property
-    def linked_clip(self) -> Exhibit:
-        """The clip to draw A-links of."""
-        if self.clip.links is None:
-            raise InputError(_NO_LINKS.format(self.gallery.run.path))
-        return self.clip
-
     @cached_property
     def moving_clip(self) -> Exhibit:
         """The clip to draw a prediction of: as asked for, or one whose end moves as most do."""
         if self.choice.clip is not None:
             return self.clip
-        moves = [
-            (_end_motion(each), each.name, each)
-            for each in self.exhibits.values()
-            if each.steps and np.isfinite(_end_motion(each))
-        ]
+        moves = [each for each in self.exhibits.values() if each.steps and end_motion(each) >= 0]
         if not moves:
             raise InputError(
                 f"{self.gallery.run.path}: no test clip with a prediction; train with a prediction "
                 "head (model.future_frames), on longer clips"
             )
-        moves.sort(key=lambda item: item[:2])
-        return moves[len(moves) * 3 // 4][2]
-
-    def title(self, exhibit: Exhibit) -> str:
-        """Return the action and the name of a clip."""
-        return f"{self.gallery.class_names[exhibit.label]} ({exhibit.name})"
-
-    def leader_title(self, exhibit: Exhibit) -> str:
-        """Return the same of the leading body, with its number where there are more."""
-        return self.title(exhibit) + _which(exhibit)
+        return sorted(moves, key=lambda each: (end_motion(each), each.name))[len(moves) * 3 // 4]
 
     def pose(self, exhibit: Exhibit, body: int | None = None) -> Floats | None:
         """Return a pose of a clip to draw on, None for the layout's drawing pose."""
@@ -187,32 +201,13 @@ class Scene:
 
     def at(self, exhibit: Exhibit, times: Sequence[int], body: int) -> Floats:
         """Return a body in some frames, as seen from one place: (times, V, 2)."""
-        shoulders = exhibit.layout.shoulders
-        seen = exhibit.mask[body, times, :]
-        pos = np.where(seen[..., None], exhibit.pos[body, times], np.nan)
-        return viz.project(pos, seen, self.up, shoulders)
-
-
-def _confidence(exhibit: Exhibit, label: int) -> float:
-    return float(exhibit.probabilities[label]) if exhibit.probabilities is not None else 0.0
-
-
-def _end_motion(exhibit: Exhibit) -> float:
-    """Mean distance of the leading body's last joints from where they were before the future."""
-    body, start = exhibit.leader, exhibit.num_frames - exhibit.steps
-    known = exhibit.mask[body, start:] & exhibit.mask[body, start - 1]
-    step = np.linalg.norm(exhibit.pos[body, start:] - exhibit.pos[body, start - 1], axis=-1)
-    return float(step[known].mean()) if known.any() else float("nan")
+        seen = exhibit.mask[body, times, :, None]
+        pos = np.where(seen, exhibit.pos[body, times], np.nan)
+        return viz.project(pos, None, self.up, exhibit.layout.shoulders)
 
 
 def contrasting(links: dict[int, Floats], count: int) -> list[int]:
-    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest.
-
-    Examples
-    --------
-    >>> contrasting({0: np.zeros((2, 2)), 1: np.eye(2), 2: np.eye(2) * 0.9, 3: np.ones((2, 2))}, 3)
-    [0, 1, 3]
-    """
+    """Choose classes by their (V, V) links: the most unusual one, then each time the farthest."""
     mean = np.mean(list(links.values()), axis=0)
     chosen = [max(links, key=lambda k: float(np.abs(links[k] - mean).sum()))]
     while len(chosen) < min(count, len(links)):
@@ -224,9 +219,9 @@ def contrasting(links: dict[int, Floats], count: int) -> list[int]:
 
 
 def _s_links(scene: Scene) -> Figure:
-    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, scene.hops)
-    pose = scene.pose(scene.clip)
-    return scene.draw_links(viz.draw_structural_links, joint, scene.hops, pose=pose)
+    hops = scene.model.config.max_hop
+    joint = scene.joint if scene.choice.joint else telling_joint(scene.layout, hops)
+    return scene.draw_links(viz.draw_structural_links, joint, hops, pose=scene.pose(scene.clip))
 
 
 def _means(exhibits: Iterable[Exhibit], what: str = "") -> str:
@@ -245,41 +240,38 @@ def _inside(exhibits: Iterable[Exhibit]) -> str:
 
 
 def _fig3(scene: Scene) -> Figure:
-    clip, means = scene.clip, scene.class_links
-    joint, name = scene.joint.replace("_", " "), scene.gallery.class_names[clip.label]
-    one = scene.choice.clip is not None
+    means, clip = scene.class_links, scene.clip
+    if scene.choice.clip is not None:
+        links = clip.body_links(clip.leader)
+        whose = scene.leader_title(clip) + _inside([clip])
+    else:
+        links = means[clip.label]
+        name = scene.gallery.class_names[clip.label]
+        whose = f"'{name}', {_means(scene.clips_of([clip.label]))}"
     return scene.draw_links(
         viz.draw_link_kinds,
         scene.joint,
-        clip.body_links(clip.leader) if one else means[clip.label],
-        scene.hops,
+        links,
+        scene.model.config.max_hop,
         threshold=scene.choice.threshold,
         pose=scene.pose(clip),
-        title=f"Links to the {joint}; A-links of "
-        + (
-            scene.leader_title(clip) + _inside([clip])
-            if one
-            else f"'{name}', {_means(scene.clips_of([clip.label]))}"
-        ),
+        title=f"Links to the {scene.joint.replace('_', ' ')}; A-links of {whose}",
     )
 
 
 def _class_links(scene: Scene, count: int, columns: int) -> Figure:
-    names, threshold = scene.gallery.class_names, scene.choice.threshold
+    names, every = scene.gallery.class_names, len(scene.class_links)
     chosen = scene.actions(count)
-    every = len(scene.class_links)
-    differ = f" of the {len(chosen)} of {every} actions whose links differ most"
-    asked = scene.choice.actions or len(chosen) == every
-    links = {names[k]: scene.class_links[k] for k in chosen}
+    heading = "A-links"
+    if not (scene.choice.actions or len(chosen) == every):
+        heading += f" of the {len(chosen)} of {every} actions whose links differ most"
     return scene.draw_links(
         viz.draw_class_links,
-        links,
-        threshold=threshold,
+        {names[k]: scene.class_links[k] for k in chosen},
+        threshold=scene.choice.threshold,
         poses={names[k]: scene.pose(scene.typical(k)) for k in chosen},
         columns=columns,
-        title="A-links"
-        + ("" if asked else differ)
-        + f": {_means(scene.clips_of(chosen), ' of each action')}",
+        title=f"{heading}: {_means(scene.clips_of(chosen), ' of each action')}",
     )
 
 
@@ -289,39 +281,37 @@ def _a_links(scene: Scene) -> Figure:
 
 
 def _a_links_clip(scene: Scene) -> Figure:
-    clip, threshold = scene.linked_clip, scene.choice.threshold
+    scene.need_links()
+    clip = scene.clip
     names = {body: clip.which(body).removeprefix(", ") for body in clip.bodies_seen}
-    links = {name: clip.body_links(body) for body, name in names.items()}
     return scene.draw_links(
         viz.draw_class_links,
-        links,
-        threshold=threshold,
+        {name: clip.body_links(body) for body, name in names.items()},
+        threshold=scene.choice.threshold,
         poses={name: scene.pose(clip, body) for body, name in names.items()},
         title=f"A-links of one clip: {scene.title(clip)}{_inside([clip])}",
     )
 
 
 def _link_matrices(scene: Scene) -> Figure:
-    clip = scene.linked_clip
+    scene.need_links()
+    clip = scene.clip
+    links, name = clip.body_links(clip.leader), scene.leader_title(clip)
     if clip.links_across and clip.links is not None:
         size = (max(clip.bodies_seen) + 1) * clip.layout.num_joints
         links, name = clip.links[:, :size, :size], scene.title(clip)
-    else:
-        links, name = clip.body_links(clip.leader), scene.leader_title(clip)
     return scene.draw(viz.draw_link_matrices, links, title=f"A-links of one clip: {name}")
 
 
 def _over_time(scene: Scene, count: int = 4) -> list[viz.Response]:
     """Return the responses of the clip at several times, from one view."""
-    clip = scene.clip
-    body = clip.leader
+    clip, body = scene.clip, scene.clip.leader
     times = np.linspace(0, clip.num_frames - 1, count + 2).round().astype(int)[1:-1]
     if clip.num_frames <= count:
         times = np.arange(clip.num_frames)
-    points = scene.at(clip, times.tolist(), body)
     return [
-        viz.Response(f"frame {time}", place, clip.body_response(body, time))
-        for time, place in zip(times, points, strict=True)
+        viz.Response(f"frame {time}", pose, clip.body_response(body, time))
+        for time, pose in zip(times, scene.at(clip, times.tolist(), body), strict=True)
     ]
 
 
@@ -342,17 +332,23 @@ def _which(clip: Exhibit) -> str:
 
 
 def _responses_time(scene: Scene) -> Figure:
-    title = f"Responses of the last block: {scene.leader_title(scene.clip)}"
-    return scene.draw(viz.draw_responses, {"": _over_time(scene)}, title=title)
+    return _responses(scene, f": {scene.leader_title(scene.clip)}", _over_time(scene))
+
+
+def _responses(scene: Scene, what: str, row: list[viz.Response]) -> Figure:
+    title = f"Responses of the last block{what}"
+    return scene.draw(viz.draw_responses, {"": row}, title=title)
 
 
 def _responses_actions(scene: Scene) -> Figure:
-    names = scene.gallery.class_names
-    count = min(5, int(scene.choice.page_width / 0.8))
-    clips = {k: scene.typical(k) for k in scene.actions(count)}
-    row = [_peak(scene, clip, names[k] + _which(clip)) for k, clip in clips.items()]
-    title = f"Responses of the last block: {_MEAN}"
-    return scene.draw(viz.draw_responses, {"": row}, title=title)
+    chosen = scene.actions(min(5, int(scene.choice.page_width / 0.8)))
+    return _responses(scene, f": {_MEAN}", _peaks(scene, chosen))
+
+
+def _peaks(scene: Scene, labels: Iterable[int], mark: str = "") -> list[viz.Response]:
+    """Return the mean responses over the typical clips of some actions."""
+    names, clips = scene.gallery.class_names, {k: scene.typical(k) for k in labels}
+    return [_peak(scene, clip, mark + names[k] + _which(clip)) for k, clip in clips.items()]
 
 
 def _against(scene: Scene) -> list[viz.Response]:
@@ -363,8 +359,7 @@ def _against(scene: Scene) -> list[viz.Response]:
             "comparing responses needs a baseline run: give --baseline RUN_DIR, such as a run "
             "with --model.name stgcn"
         )
-    place = scene.gallery.place(clip.name)
-    (other,) = baseline.exhibits([place])
+    (other,) = baseline.exhibits([scene.gallery.place(clip.name)])
     first, second = _models([scene.gallery, baseline])
     return [_peak(scene, clip, first), _peak(scene, other, second)]
 
@@ -377,45 +372,71 @@ def _models(runs: Sequence[Gallery]) -> list[str]:
 
 def _kind(gallery: Gallery) -> str:
     """Return the kind of a run's model, as the paper names it."""
-    model = gallery.restored.model
     if gallery.restored.config.model.name == "stgcn":
         return "ST-GCN"
-    links = "AS-links" if model.aim is not None else "S-links only"
-    return f"AS-GCN, {links}"
+    links = gallery.restored.model.aim is not None
+    return f"AS-GCN, {'AS-links' if links else 'S-links only'}"
 
 
 def _responses_baseline(scene: Scene) -> Figure:
-    title = f"Responses of the last block, {_MEAN}: {scene.leader_title(scene.clip)}"
-    return scene.draw(viz.draw_responses, {"": _against(scene)}, title=title)
+    what = f", {_MEAN}: {scene.leader_title(scene.clip)}"
+    return _responses(scene, what, _against(scene))
 
 
 def _fig9(scene: Scene) -> Figure:
-    names = scene.gallery.class_names
     clip = scene.clip
     against = [] if scene.baseline is None else _against(scene)
     others = [k for k in scene.actions(5) if k != clip.label][: 4 - len(against)]
-    mark = "(b) " if against else ""  # where one row holds two parts
-    clips = {k: scene.typical(k) for k in others}
-    second = [_peak(scene, each, f"{mark}{names[k]}{_which(each)}") for k, each in clips.items()]
+    second = _peaks(scene, others, "(b) " if against else "")  # where one row holds two parts
     second += [each._replace(title=f"(c) {each.title}") for each in against]
     heading = f"(b) other actions, {_MEAN}"
     if against:
         # On a line of its own: both parts are too long for a column.
-        heading += f"\n(c) {names[clip.label]}, two models"
+        heading += f"\n(c) {scene.gallery.class_names[clip.label]}, two models"
     first = f"Responses of the last block: (a) {scene.leader_title(clip)}"
     rows = {first: _over_time(scene), heading: second}
     return scene.draw(viz.draw_responses, {name: row for name, row in rows.items() if row})
 
 
-def _prediction(scene: Scene) -> Figure:
-    clip = scene.moving_clip
+def _prediction(scene: Scene | ForecastScene) -> Figure:
+    """Draw the poses that a model predicts of a clip, and the true ones beside them."""
+    clip, unit = scene.moving_clip, scene.unit
     if clip.future is None:
         raise InputError(
             f"{clip.name}: has no prediction (the clip is too short, or the model has no "
             "prediction head); give another --clip"
         )
-    title = f"Predicted and true poses: {scene.leader_title(clip)}"
-    return scene.draw(draw_future, clip, scene.unit, title=title, up=scene.up)
+    body, start, steps = clip.leader, clip.future_start, clip.steps
+    return scene.draw(
+        viz.draw_prediction,
+        clip.future[body] * unit.factor,
+        clip.pos[body, start:] * unit.factor,
+        mask=clip.mask[body, start:],
+        last=_last_pose(clip, body, start) * unit.factor,
+        frames=[round(k * steps / 5) for k in range(1, 6)] if steps >= 5 else None,
+        unit=unit.name,
+        title=f"{scene.kind} and true poses: {scene.leader_title(clip)}",
+        up=scene.up,
+    )
+
+
+def _last_pose(clip: Exhibit, body: int, start: int) -> npt.NDArray[np.floating]:
+    """Return the last position of each joint before a frame, NaN where it was never seen."""
+    mask, pos = clip.mask[body, :start], clip.pos[body, :start]
+    frame = start - 1 - np.argmax(mask[::-1], axis=0)
+    return np.where(mask.any(axis=0, keepdims=True).T, pos[frame, np.arange(pos.shape[1])], np.nan)
+
+
+def _errors(scene: ForecastScene) -> Figure:
+    result = scene.run.metrics
+    found, unit = result["prediction"], scene.unit
+    steps = range(1, len(found["mpjpe_per_frame"]) + 1)
+    times = [1000 * step / result["frames_per_second"] for step in steps]
+    curves = {
+        name: [unit.factor * value for value in found[f"{key}_per_frame"]]
+        for name, key in (("forecast", "mpjpe"), ("last pose repeated", "zero_velocity"))
+    }
+    return viz.draw_errors(times, curves, unit=unit.name, page_width=scene.choice.page_width)
 
 
 def _strip(scene: Scene) -> Figure:
@@ -433,24 +454,26 @@ def _confusion(scene: Scene) -> Figure:
 def _per_class(scene: Scene) -> Figure:
     runs = [run for run in (scene.gallery, scene.baseline) if run is not None]
     shares = [100 * metrics.per_class_accuracy(run.probabilities, run.labels) for run in runs]
+    names = scene.gallery.class_names
     return viz.draw_class_accuracy(
         shares[0],
-        scene.gallery.class_names,
+        names,
         baseline=shares[1] if len(runs) > 1 else None,
         labels=_models(runs),
-        clips=np.bincount(scene.gallery.labels, minlength=len(scene.gallery.class_names)).tolist(),
+        clips=np.bincount(scene.gallery.labels, minlength=len(names)).tolist(),
     )
 
 
-def _curves(scene: Scene) -> Figure:
-    if not scene.gallery.history:
-        raise InputError(f"{scene.gallery.run.log}: no epochs in it; there are no curves to draw")
-    options = error_options(scene.gallery.restored.config, scene.unit)
-    return viz.draw_curves(scene.gallery.history, page_width=scene.choice.page_width, **options)
+def _curves(scene: Scene | ForecastScene) -> Figure:
+    run = scene.run
+    if not run.history:
+        raise InputError(f"{run.run.log}: no epochs in it; there are no curves to draw")
+    options = error_options(run.restored.config, scene.unit)
+    return viz.draw_curves(run.history, page_width=scene.choice.page_width, **options)
 
 
 #: How each figure is drawn, by name.
-FIGURES: dict[str, Callable[[Scene], Any]] = {
+FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "skeleton": lambda scene: scene.draw(viz.draw_skeleton, names=True),
     "s_links": _s_links,
     "a_links": _a_links,
@@ -470,8 +493,13 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "fig10": _prediction,
 }
 
-_NEED_LINKS = frozenset(("a_links", "a_links_clip", "link_matrices", "fig3", "fig8"))
-_NEED_FUTURE = frozenset(("prediction", "fig10"))
+#: The same of a forecaster.
+FORECAST_FIGURES: dict[str, Callable[[ForecastScene], Figure]] = {
+    "prediction": _prediction,
+    "fig10": _prediction,
+    "errors": _errors,
+    "curves": _curves,
+}
 
 
 def figure_names(scene: Scene) -> list[str]:
@@ -480,10 +508,10 @@ def figure_names(scene: Scene) -> list[str]:
     left_out = {"fig10"}  # that of prediction
     if len(scene.choice.actions or gallery.class_names) <= 3:
         left_out.add("fig8")  # that of a_links
-    if gallery.restored.model.aim is None:
-        left_out |= _NEED_LINKS
-    if gallery.restored.model.prediction is None:
-        left_out |= _NEED_FUTURE
+    if scene.model.aim is None:
+        left_out |= {"a_links", "a_links_clip", "link_matrices", "fig3", "fig8"}
+    if scene.model.prediction is None:
+        left_out.add("prediction")
     if baseline is None:
         left_out.add("responses_baseline")
     if not gallery.history:
@@ -510,18 +538,32 @@ def draw_figures(
     InputError for an unknown name, or a figure that the run lacks the data for.
     """
     choice = choice or Choice()
-    if is_forecaster(folder):
-        return draw_forecasts(folder, out, only, suffix, choice, checkpoint, root)
-    unknown = sorted(set(only or ()) - set(FIGURES))
-    if unknown:
-        raise InputError(f"--only {unknown[0]}: no such figure; choose of {', '.join(FIGURES)}")
+    forecaster = is_forecaster(folder)
+    drawn: Mapping[str, Callable[..., Figure]] = FORECAST_FIGURES if forecaster else FIGURES
+    for name in only or ():
+        if name not in drawn:
+            whose = "a forecaster has no such figure" if forecaster else "no such figure"
+            raise InputError(f"--only {name}: {whose}; choose of {', '.join(drawn)}")
     check_threshold(choice.threshold)
-    gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
-    other = None if baseline is None else open_gallery(baseline, root=root)
-    scene = Scene(gallery, other, choice)
-    if gallery.restored.model.aim is not None:
-        for text in warnings_of(links_used(scene.exhibits.values())):
-            logger.warning("%s: %s", gallery.run.path, text)
-    target = gallery.run.path / "figures" if out is None else Path(out)
-    names = only or figure_names(scene)
-    return [save(FIGURES[name](scene), target / f"{name}.{suffix}") for name in names]
+    scene: Scene | ForecastScene
+    if forecaster:
+        found = open_forecasts(folder, checkpoint=checkpoint, root=root)
+        scene = ForecastScene(found, choice)
+        names = only or ["prediction", "errors", "curves"]
+    else:
+        gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
+        other = None if baseline is None else open_gallery(baseline, root=root)
+        scene = Scene(gallery, other, choice)
+        names = only or figure_names(scene)
+        if scene.model.aim is not None:
+            for text in warnings_of(links_used(scene.exhibits.values())):
+                logger.warning("%s: %s", gallery.run.path, text)
+    target = scene.run.run.path / "figures" if out is None else Path(out)
+    return [_save(drawn[name](scene), target / f"{name}.{suffix}") for name in names]
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Write a figure and say so."""
+    viz.save_figure(figure, path, 200)
+    print(f"drawn: {path}")
+    return path

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +28,10 @@ from asgcn_dgl.training.predict import as_recorded, check_outputs
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
-from asgcn_dgl.viz.stance import guess_up
+from asgcn_dgl.viz.pose import guess_up
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
 
 #: Figures that the report shows.
 _NEEDED = (
@@ -61,19 +61,12 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """An evaluated run: its model, and names, labels and probabilities (N, K) of its N test clips.
-
-    ``test`` reads the recordings, in the same order; ``metrics`` is the content of
-    ``metrics.json``.
-    """
+class EvaluatedRun:
+    """What evaluated runs of all kinds have: a folder, a model, names of test clips, figures."""
 
     run: RunDir
     restored: Restored
     names: list[str]
-    labels: Ints
-    probabilities: npt.NDArray[np.floating]
-    test: Reader
     metrics: dict[str, Any]
     checkpoint: str
 
@@ -82,15 +75,36 @@ class Gallery:
         """K names."""
         return self.restored.class_names
 
-    @property
-    def predicted(self) -> Ints:
-        """Most probable class of each test clip, (N,)."""
-        return np.asarray(self.probabilities.argmax(axis=1))
-
     @cached_property
     def history(self) -> History:
         """Figures of each epoch of the training."""
         return read_history(self.run.path)
+
+    def place(self, name: str, what: str = "clip") -> int:
+        """Return the number of a test clip; InputError if there is none of that name."""
+        if name not in self.names:
+            raise InputError(
+                f"{self.run.path}: no test {what} {name!r}; they are named like {self.names[0]}"
+            )
+        return self.names.index(name)
+
+
+@dataclass(frozen=True)
+class Gallery(EvaluatedRun):
+    """An evaluated run: its model, and names, labels and probabilities (N, K) of its N test clips.
+
+    ``test`` reads the recordings, in the same order; ``metrics`` is the content of
+    ``metrics.json``.
+    """
+
+    labels: Ints
+    probabilities: Floats
+    test: Reader
+
+    @property
+    def predicted(self) -> Ints:
+        """Most probable class of each test clip, (N,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     def unit(self, asked: UnitName | None = None) -> Unit:
         """Return the unit in which distances are written: that of the set, or the one asked for."""
@@ -105,23 +119,12 @@ class Gallery:
                 "the same set and protocol"
             )
 
-    def place(self, name: str) -> int:
-        """Return the number of a test clip; InputError if there is none of that name."""
-        if name not in self.names:
-            raise InputError(
-                f"{self.run.path}: no test clip {name!r}; they are named like {self.names[0]}"
-            )
-        return self.names.index(name)
-
     def class_number(self, name: str) -> int:
         """Return the number of a class; InputError if no test clip is of it."""
         seen = [self.class_names[k] for k in sorted(set(self.labels.tolist()))]
-        if name not in self.class_names:
-            raise InputError(f"{self.run.path}: no class {name!r}; choose of {', '.join(seen)}")
         if name not in seen:
-            raise InputError(
-                f"{self.run.path}: no test clip of class {name!r}; choose of {', '.join(seen)}"
-            )
+            what = "no test clip of class" if name in self.class_names else "no class"
+            raise InputError(f"{self.run.path}: {what} {name!r}; choose of {', '.join(seen)}")
         return self.class_names.index(name)
 
     def sample(self, count: int, per_class: int | None = None) -> list[int]:
@@ -130,26 +133,26 @@ class Gallery:
         One of each pair of true and recognized class comes first, then the classes in turn, at most
         ``per_class`` of each true class.
         """
-        pairs = list(zip(self.labels.tolist(), self.predicted.tolist(), strict=True))
-        first = {pair: number for number, pair in reversed(list(enumerate(pairs)))}
-        turns: Counter[int] = Counter()
-        order = []
-        for number, pair in enumerate(pairs):
-            order.append((first[pair] != number, turns[pair[0]], number))
-            turns[pair[0]] += 1
-        taken: Counter[int] = Counter()
-        chosen = []
-        for *_, number in sorted(order):
-            label = pairs[number][0]
-            taken[label] += 1
-            if per_class is None or taken[label] <= per_class:
-                chosen.append(number)
-        return sorted(chosen[:count])
+        pairs = np.stack([self.labels, self.predicted], axis=1)
+        again = np.ones(len(pairs), dtype=bool)
+        again[np.unique(pairs, axis=0, return_index=True)[1]] = False
+        order = np.lexsort((_turns(self.labels), again))
+        if per_class is not None:
+            order = order[_turns(self.labels[order]) < per_class]
+        return sorted(order[:count].tolist())
 
     def exhibits(self, places: Iterable[int], progress: str = "looking") -> list[Exhibit]:
         """Run the model over the test clips of these numbers."""
         clips = [self.test.read(place) for place in places]
         return examine(self.restored, clips, progress)
+
+
+def _turns(labels: Ints) -> Ints:
+    """Return how many clips of the same label stand before each."""
+    order = np.argsort(labels, kind="stable")
+    turns = np.empty_like(order)
+    turns[order] = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
+    return turns
 
 
 def open_gallery(
@@ -171,26 +174,24 @@ def open_gallery(
     data, config = open_to_test(restored, root), restored.config
     test = clips_to_test(data, config)
     names = [str(name) for name in scores["names"]]
+    fault = ""
     if scores["class_names"].tolist() != restored.class_names:
+        fault = f"its class_names are not those of {file}"
+    elif len(test) != len(names):
+        fault = f"scores of {len(names)} clips, but {config.root} holds {len(test)} test clips"
+    if fault:
         raise InputError(
-            f"{run.scores}: its class_names are not those of {file}; evaluate again with "
-            f"'asgcn-dgl evaluate {run.path}'"
+            f"{run.scores}: {fault}; evaluate again with 'asgcn-dgl evaluate {run.path}'"
         )
-    if len(test) != len(names):
+    metrics = read_figures(run.metrics, need=_NEEDED)
+    if len(metrics["per_class"]) != len(restored.class_names):
         raise InputError(
-            f"{run.scores}: scores of {len(names)} clips, but {config.root} holds {len(test)} test "
-            f"clips; evaluate again with 'asgcn-dgl evaluate {run.path}'"
+            f"{run.metrics}: per_class holds {len(metrics['per_class'])} of "
+            f"{len(restored.class_names)} classes; evaluate the run again"
         )
-    return Gallery(
-        run,
-        restored,
-        names,
-        np.asarray(scores["labels"], dtype=np.int64),
-        np.asarray(scores["probabilities"], dtype=np.float64),
-        test,
-        _read_metrics(run, restored),
-        file.stem,
-    )
+    labels = np.asarray(scores["labels"], dtype=np.int64)
+    probabilities = np.asarray(scores["probabilities"], dtype=np.float64)
+    return Gallery(run, restored, names, metrics, file.stem, labels, probabilities, test)
 
 
 def find_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
@@ -215,14 +216,12 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"--threshold must be from 0 to below 1, got {threshold:g}")
 
 
-def _read_metrics(run: RunDir, restored: Restored) -> dict[str, Any]:
-    found = read_figures(run.metrics, need=_NEEDED)
-    if len(found["per_class"]) != len(restored.class_names):
-        raise InputError(
-            f"{run.metrics}: per_class holds {len(found['per_class'])} of "
-            f"{len(restored.class_names)} classes; evaluate the run again"
-        )
-    return found
+def end_motion(exhibit: Exhibit) -> float:
+    """Mean distance of the leading body's last joints from where they were before; -1 unseen."""
+    body, start = exhibit.leader, exhibit.future_start
+    known = exhibit.mask[body, start:] & exhibit.mask[body, start - 1]
+    step = np.linalg.norm(exhibit.pos[body, start:] - exhibit.pos[body, start - 1], axis=-1)
+    return float(step[known].mean()) if known.any() else -1.0
 
 
 @torch.no_grad()
@@ -247,25 +246,18 @@ def examine(restored: Restored, clips: Sequence[Clip], progress: str = "looking"
         samples = [whole[place] for place in places]
         out = _run(restored, samples, device, predict=False)
         futures = _futures(restored, observed, places, device) if steps else {}
-        views = _views(restored, samples, out)
-        for place, view in zip(places, views, strict=True):
+        for place, view in zip(places, _views(restored, samples, out), strict=True):
             clip, future = whole.clip(place), futures.get(place)
+            probabilities, links, response = view
             times = _frames_seen(clip, restored)[::stride]
             known = np.isfinite(times)
             found.append(
                 Exhibit(
-                    clip.name,
-                    clip.layout,
-                    clip.places,
-                    clip.mask,
-                    clip.label,
-                    view.probabilities,
-                    view.links,
-                    view.response[:, : len(times)][:, known],
-                    times[known],
+                    clip.name, clip.layout, clip.places, clip.mask, clip.label,
+                    probabilities, links, response[:, : len(times)][:, known], times[known],
                     None if future is None else future[..., : clip.num_places],
                 )
-            )
+            )  # fmt: skip
     model.cpu()
     return found
 
@@ -281,43 +273,43 @@ def _run(
     return found
 
 
-class _View(NamedTuple):
-    """What the model made of one clip; arrays over all of its bodies."""
-
-    probabilities: npt.NDArray[np.floating]
-    links: npt.NDArray[np.floating] | None
-    response: npt.NDArray[np.floating]
-
-
-def _views(restored: Restored, samples: list[Sample], out: ASGCNOutput) -> list[_View]:
-    """Split the output of a batch into its clips."""
+def _views(
+    restored: Restored, samples: list[Sample], out: ASGCNOutput
+) -> Iterator[tuple[Floats, Floats | None, Floats]]:
+    """Split the output of a batch by clips: probabilities, links and responses of all bodies."""
     probabilities = out.logits.softmax(dim=-1).cpu().numpy()
     strength = out.features.norm(dim=-1).cpu().numpy()  # (N, R)
     prob = None if out.links is None else out.links.prob[:, 1:].cpu().numpy()  # (E, C)
     together = restored.model.config.across_bodies
-    views, joint, pair = [], 0, 0
-    for sample, share in zip(samples, probabilities, strict=True):
-        count, joints = sample.mask.shape[0], sample.mask.shape[2]
-        bodies = present_bodies(sample)
-        rows = strength[joint : joint + len(bodies) * joints]
-        joint += len(rows)
-        response = np.zeros((count, strength.shape[1], joints), dtype=np.float32)
-        response[bodies] = rows.reshape(len(bodies), joints, -1).swapaxes(1, 2)
+    responses, pair = _by_clip(strength, samples, 0.0), 0
+    for sample, share, response in zip(samples, probabilities, responses, strict=True):
         links = None
         if prob is not None:
+            (count, _, joints), bodies = sample.mask.shape, present_bodies(sample)
             links = np.zeros((prob.shape[1], count * joints, count * joints), dtype=np.float32)
             for unit in [bodies] if together else bodies[:, None]:
                 own = (unit[:, None] * joints + np.arange(joints)).ravel()
                 pairs = prob[pair : pair + len(own) * (len(own) - 1)]
                 pair += len(pairs)
                 links[:, own[:, None], own] = link_matrix(pairs.T, len(own))
-        views.append(_View(share, links, response))
-    return views
+        yield share, links, response
+
+
+def _by_clip(rows: Floats, samples: list[Sample], absent: float) -> Iterator[Floats]:
+    """Split what a batch has for its joints and times by clips: (M, time, V, ...)."""
+    start = 0
+    for sample in samples:
+        (count, _, joints), bodies = sample.mask.shape, present_bodies(sample)
+        own = rows[start : start + len(bodies) * joints]
+        start += len(own)
+        every = np.full((count, joints, *rows.shape[1:]), absent, dtype=np.float32)
+        every[bodies] = own.reshape(len(bodies), joints, *rows.shape[1:])
+        yield every.swapaxes(1, 2)
 
 
 def _futures(
     restored: Restored, observed: SkeletonDataset, places: range, device: torch.device
-) -> dict[int, npt.NDArray[np.floating]]:
+) -> dict[int, Floats]:
     """Predict the last frames of the clips that are long enough, in recorded coordinates."""
     least = observed.future_frames + 2
     long = [place for place in places if observed.clip(place).num_frames >= least]
@@ -326,20 +318,14 @@ def _futures(
     samples = [observed[place] for place in long]
     out = _run(restored, samples, device, predict=True)
     assert out.future is not None
-    poses = out.future.cpu().numpy()  # (N, T', d)
-    futures, joint = {}, 0
-    for place, sample in zip(long, samples, strict=True):
-        bodies, joints = present_bodies(sample), sample.mask.shape[2]
-        own = poses[joint : joint + len(bodies) * joints]
-        joint += len(own)
-        own = own.reshape(-1, joints, *poses.shape[1:]).swapaxes(1, 2)
-        future = np.full((sample.mask.shape[0], *own.shape[1:]), np.nan, dtype=np.float32)
-        future[bodies] = as_recorded(own, observed, place)
-        futures[place] = future
-    return futures
+    poses = _by_clip(out.future.cpu().numpy(), samples, np.nan)
+    return {
+        place: as_recorded(own, observed, place).astype(np.float32)
+        for place, own in zip(long, poses, strict=True)
+    }
 
 
-def _frames_seen(clip: Clip, restored: Restored) -> npt.NDArray[np.floating]:
+def _frames_seen(clip: Clip, restored: Restored) -> Floats:
     """Return which frame of a clip each of the model's input frames is; NaN for padding."""
     options = restored.config.clips
     time = np.arange(1, clip.num_frames + 1, dtype=np.float32)

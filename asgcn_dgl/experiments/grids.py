@@ -44,8 +44,7 @@ class Grid:
 
     def cells(self) -> list[Cell]:
         """Return each setting once, in reading order."""
-        found = {cell.name: cell for _, row in self.rows for cell in row if cell is not None}
-        return list(found.values())
+        return list({cell.name: cell for _, row in self.rows for cell in row if cell}.values())
 
 
 @cache
@@ -53,8 +52,7 @@ def _declared() -> dict[str, Any]:
     import yaml  # not before the command has said which extra is missing
 
     file = resources.files("asgcn_dgl.experiments").joinpath("tables.yaml")
-    declared: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return declared
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def published(data: str) -> Mapping[str, Mapping[str, float | list[float]]]:
@@ -69,12 +67,6 @@ def grid(
 
     What a table does not vary is from ``config``; ``splits`` are all of the set, of which ``folds``
     takes those of one kind. ValueError for an unknown table or fewer than two folds.
-
-    Examples
-    --------
-    >>> made = grid("prior", RunConfig(), "xsub")
-    >>> [cell.name for cell in made.cells()][:2]
-    ['as_l4_c3_p0.99_predict', 'as_l4_c3_p0.95_predict']
     """
     if table not in TABLE_NAMES:
         raise ValueError(f"table must be one of {', '.join(TABLE_NAMES)}, got {table!r}")
@@ -121,13 +113,15 @@ def _comparison(config: RunConfig, usual: str) -> Grid:
         protocols = ("xsub", "xview")
     baseline = {"name": "stgcn", "max_hop": 1, "num_actional": 0, "future_frames": 0}
     settings = {"ST-GCN, ours": Cell("stgcn", {"model": baseline}), "AS-GCN, ours": _cell(config)}
+
+    def under(cell: Cell, protocol: str) -> Cell:  # the usual one changes no name
+        options = {**cell.options, "clips": {"protocol": protocol}}
+        return cell if protocol == usual else Cell(f"{cell.name}_{protocol}", options)
+
     return Grid(
         "Tables 4 and 5: recognition beside published figures",
         ("method", *(f"{top} {name}".strip() for name in protocols for top in ("top-1", "top-5"))),
-        [
-            (title, [_under(cell, protocol, usual) for protocol in protocols])
-            for title, cell in settings.items()
-        ],
+        [(title, [under(cell, name) for name in protocols]) for title, cell in settings.items()],
         top5=True,
         published=published(config.data),
         protocols=protocols,
@@ -150,10 +144,3 @@ def _folds(protocol: str, splits: Collection[str]) -> Grid:
         [(name, [Cell(name, {"clips": {"protocol": name}})]) for name in folds],
         folds=True,
     )
-
-
-def _under(cell: Cell, protocol: str, usual: str) -> Cell:
-    """Return a setting under a protocol; the usual one changes no name."""
-    if protocol == usual:
-        return cell
-    return Cell(f"{cell.name}_{protocol}", {**cell.options, "clips": {"protocol": protocol}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,9 @@ def class_links(exhibits: Iterable[Exhibit]) -> dict[int, Floats]:
     """Return the mean A-links (C, V, V) of each class that has clips, over the bodies seen."""
     found: dict[int, list[npt.NDArray[np.floating]]] = {}
     for exhibit in exhibits:
-        for body in exhibit.bodies_seen:
-            found.setdefault(exhibit.label, []).append(exhibit.body_links(body))
-    return {label: np.mean(found[label], axis=0, dtype=np.float64) for label in sorted(found)}
+        own = found.setdefault(exhibit.label, [])
+        own.extend(exhibit.body_links(body) for body in exhibit.bodies_seen)
+    return {k: np.mean(found[k], axis=0, dtype=np.float64) for k in sorted(found) if found[k]}
 
 
 def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
@@ -50,18 +50,17 @@ def links_used(exhibits: Iterable[Exhibit]) -> dict[str, Any] | None:
     linked = [exhibit for exhibit in exhibits if exhibit.links is not None]
     if not linked:
         return None
-
-    def pairs(exhibit: Exhibit) -> Iterator[npt.NDArray[np.floating]]:
+    chunks = []
+    for exhibit in linked:
         seen = np.asarray(exhibit.mask.any(axis=(1, 2)))
         for bodies, links in exhibit.link_blocks():
             own = seen[bodies].repeat(exhibit.layout.num_joints)
-            yield links[:, np.outer(own, own) & ~np.eye(len(own), dtype=bool)].T
-
-    use = metrics.link_use(chunk for exhibit in linked for chunk in pairs(exhibit))
-    one = len({exhibit.layout.num_joints for exhibit in linked}) == 1
-    apart = ~np.eye(linked[0].layout.num_joints, dtype=bool)
-    means = [links[:, apart] for links in class_links(linked).values()] if one else []
-    return {**use, "difference": metrics.link_contrast(means)}
+            chunks.append(links[:, np.outer(own, own) & ~np.eye(len(own), dtype=bool)].T)
+    means = []
+    if len({exhibit.layout.num_joints for exhibit in linked}) == 1:
+        apart = ~np.eye(linked[0].layout.num_joints, dtype=bool)
+        means = [links[:, apart] for links in class_links(linked).values()]
+    return {**metrics.link_use(chunks), "difference": metrics.link_contrast(means)}
 
 
 def warnings_of(use: Mapping[str, Any] | None) -> list[str]:

@@ -85,21 +85,20 @@ def planted_area(
     of limbs counts once: its score is the largest probability of a link between their joints, of
     any type and in either direction.
     """
-    scores: dict[int, list[Floats]] = {}  # by the number of persons
-    truths: dict[int, list[Bools]] = {}
+    found: dict[int, list[tuple[Floats, Bools]]] = {}  # scores and truths by number of persons
     for exhibit in exhibits:
         persons = exhibit.num_bodies
         pair = planted_limbs(exhibit.name, persons, seed=seed, data=data)
         if exhibit.links is None or pair is None:
             continue
-        scores.setdefault(persons, []).append(limb_links(exhibit.links, exhibit.layout, persons))
         larger, smaller = limb_pairs(persons)
-        truths.setdefault(persons, []).append((larger == max(pair)) & (smaller == min(pair)))
-    if not scores:
+        score = limb_links(exhibit.links, exhibit.layout, persons)
+        truth = (larger == max(pair)) & (smaller == min(pair))
+        found.setdefault(persons, []).append((score, truth))
+    if not found:
         return None
-    share = [np.broadcast_to(np.mean(each, axis=0), np.shape(each)) for each in truths.values()]
-    truth = np.concatenate([np.ravel(each) for each in truths.values()])
-    return PlantedArea(
-        float(roc_auc_score(truth, np.concatenate([np.ravel(each) for each in scores.values()]))),
-        float(roc_auc_score(truth, np.concatenate([np.ravel(each) for each in share]))),
-    )
+    groups = [np.array(each, dtype=float).swapaxes(0, 1) for each in found.values()]
+    scores, truths = (np.concatenate([np.ravel(group[k]) for group in groups]) for k in (0, 1))
+    share = [np.broadcast_to(truth.mean(axis=0), truth.shape).ravel() for _, truth in groups]
+    areas = (roc_auc_score(truths, each) for each in (scores, np.concatenate(share)))
+    return PlantedArea(*map(float, areas))

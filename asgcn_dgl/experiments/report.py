@@ -72,33 +72,31 @@ def write_report(
             raise InputError(f"{folder}: a forecaster is reported alone; leave {other} out")
         found = open_forecasts(folder, checkpoint=checkpoint, root=root)
         return write_page(target, forecast_page(found, clips, unit, up))
-    galleries = [open_gallery(folder, checkpoint=checkpoint, root=root)]
-    if other is not None:
-        galleries.append(open_gallery(other, checkpoint=checkpoint, root=root))
-        galleries[1].check_same(galleries[0])
-    places = galleries[0].sample(clips)
-    chosen = galleries[0].unit(unit)
-    pages = [_page(gallery, places, chosen) for gallery in galleries]
-    titles = [page.title for page in pages]
+    galleries = [
+        open_gallery(each, checkpoint=checkpoint, root=root)
+        for each in (folder, other)
+        if each is not None
+    ]
+    galleries[-1].check_same(galleries[0])
+    runs = [gallery.run for gallery in galleries]
+    titles = [run.path.resolve().name for run in runs]
     if len(set(titles)) < len(titles):
-        titles = [str(gallery.run.path) for gallery in galleries]
+        titles = [str(run.path) for run in runs]
+    places, chosen = galleries[0].sample(clips), galleries[0].unit(unit)
     errors = _errors(galleries, chosen)
     pages = [
-        replace(page, title=title, cards=_cards(gallery.metrics, error, chosen))
-        for page, title, gallery, error in zip(pages, titles, galleries, errors, strict=True)
+        _page(gallery, title, places, chosen, error)
+        for gallery, title, error in zip(galleries, titles, errors, strict=True)
     ]
-    subtitle = pages[0].subtitle
-    if other is not None:
-        subtitle = "\n".join(f"{page.title}: {page.subtitle}" for page in pages)
-    runs = [gallery.run for gallery in galleries]
+    subtitles = [f"{page.title}: {page.subtitle}" for page in pages]
     given = {"up": up, "unit": unit, "root": root, "checkpoint": checkpoint}
     again = ["report", *(run.path for run in runs), "--clips", clips]
     again += [f"--{name}={value}" for name, value in given.items() if value not in (None, "auto")]
     page = replace(
         pages[0],
-        subtitle=subtitle,
+        subtitle=pages[0].subtitle if other is None else "\n".join(subtitles),
         up=find_up(pages[0].exhibits, up),
-        other=pages[1] if other is not None else None,
+        other=None if other is None else pages[1],
         commands={
             "Train it again": _lines(
                 ["train", "--config", run.config_file, "--out", f"{run.path}_again"] for run in runs
@@ -115,7 +113,9 @@ def _lines(commands: Iterable[Sequence[Any]]) -> str:
     return "\n".join(shlex.join(["asgcn-dgl", *map(str, each)]) for each in commands)
 
 
-def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
+def _page(
+    gallery: Gallery, title: str, places: Sequence[int], unit: Unit, errors: tuple[str, ...]
+) -> Page:
     """Return the page of one run."""
     exhibits = gallery.exhibits(places)
     config, found = gallery.restored.config, gallery.metrics
@@ -123,21 +123,19 @@ def _page(gallery: Gallery, places: Sequence[int], unit: Unit) -> Page:
     notices = [f"{gallery.run.path.name}: {text}" for text in warnings_of(use)]
     for notice in notices:
         logger.warning("%s", notice)
+    results = zip(gallery.names, gallery.labels.tolist(), gallery.probabilities, strict=True)
     return Page(
-        title=gallery.run.path.resolve().name,
+        title=title,
         subtitle=f"{found['dataset']}, {_split(found['protocol'])} · "
         f"input: {config.stream.replace('_', ' ').replace(' + ', 's, ')}s · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
-            Row(
-                name, label, int(p.argmax()), float(p.max()), float(p[label]) if label >= 0 else 0.0
-            )
-            for name, label, p in zip(
-                gallery.names, gallery.labels.tolist(), gallery.probabilities, strict=True
-            )
+            Row(name, label, int(p.argmax()), float(p.max()), float(p[label]) if label >= 0 else 0)
+            for name, label, p in results
         ],
         exhibits=exhibits,
         class_names=gallery.class_names,
+        cards=_cards(found, errors, unit),
         confusion=np.asarray(metrics.confusion_matrix(gallery.probabilities, gallery.labels)),
         curves=curve_panels(gallery.history, **error_options(config, unit)),
         facts=_facts(gallery, use, len(exhibits)),
@@ -153,23 +151,21 @@ def _check_name(target: Path) -> None:
 
 def _errors(galleries: Sequence[Gallery], unit: Unit) -> list[tuple[str, ...]]:
     """Return the error of each run's prediction and of the last pose; () without a prediction."""
-    found = [gallery.metrics.get("prediction") for gallery in galleries]
-    pairs = [(each["mpjpe"], each["zero_velocity"]) if each else () for each in found]
+    found = [gallery.metrics.get("prediction") or {} for gallery in galleries]
+    pairs = [[each[k] for k in ("mpjpe", "zero_velocity") if k in each] for each in found]
     texts = iter(unit.texts(value for pair in pairs for value in pair))
     return [tuple(next(texts) for _ in pair) for pair in pairs]
 
 
 def _cards(
-    found: dict[str, Any], errors: tuple[str, ...], unit: Unit
+    found: Mapping[str, Any], errors: tuple[str, ...], unit: Unit
 ) -> list[tuple[str, str, str]]:
     """Return the figures at the top."""
-    chance = 100 / len(found["per_class"])
-    cards = [
-        ("Top-1", f"{found['top1']:.1f} %", f"chance {chance:.1f} %"),
-        ("Mean class accuracy", f"{found['mean_class']:.1f} %", ""),
-    ]
+    chance = f"chance {100 / len(found['per_class']):.1f} %"
+    cards = [("Top-1", f"{found['top1']:.1f} %", chance)]
     if "top5" in accuracies([found]):
-        cards.insert(1, ("Top-5", f"{found['top5']:.1f} %", ""))
+        cards.append(("Top-5", f"{found['top5']:.1f} %", ""))
+    cards.append(("Mean class accuracy", f"{found['mean_class']:.1f} %", ""))
     if errors:
         note = f"last pose repeated {errors[1]}" + ("" if unit.name else "; unit of the recordings")
         cards.append(("Prediction error", errors[0], note))
@@ -195,16 +191,16 @@ def _facts(gallery: Gallery, use: Mapping[str, Any] | None, clips: int) -> dict[
         facts["Links of two actions"] = (
             f"differ by {use['difference']:.3f} in probability, on average"
         )
+    epochs = config.aim.epochs if model.aim is not None else 0
     facts |= {
         "Data": f"{config.data}, {_split(found['protocol'])}, {found['clips']} test clips",
-        "Epochs": f"{config.aim.epochs if model.aim is not None else 0} of A-link inference alone, "
-        f"{config.trainer.epochs} of the whole model",
+        "Epochs": f"{epochs} of A-link inference alone, {config.trainer.epochs} of the whole model",
         "Seed": str(found["seed"]),
         "Versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
     }
-    seconds = found.get("seconds", {}).items()
-    if seconds:
-        facts["Time"] = ", ".join(f"{_TIMES.get(name, name)} {s:.0f} s" for name, s in seconds)
+    if seconds := found.get("seconds"):
+        times = (f"{_TIMES.get(name, name)} {time:.0f} s" for name, time in seconds.items())
+        facts["Time"] = ", ".join(times)
     return facts
 
 
@@ -287,14 +283,11 @@ def as_exhibit(clip: Clip, name: str | None = None) -> Exhibit:
 def draw_clip(clip: Clip, class_names: Sequence[str] = (), up: str | None = None) -> Figure:
     """Draw a recording as a row of poses."""
     exhibit = as_exhibit(clip)
-    label = f": {class_names[clip.label]}" if class_names and clip.label >= 0 else ""
-    return draw_strip(
-        clip.layout,
-        exhibit.pos,
-        mask=exhibit.mask,
-        title=f"{clip.name}{label}",
-        up=find_up([exhibit], up),
-    )
+    title = clip.name
+    if class_names and clip.label >= 0:
+        title += f": {class_names[clip.label]}"
+    up = find_up([exhibit], up)
+    return draw_strip(clip.layout, exhibit.pos, mask=exhibit.mask, title=title, up=up)
 
 
 def moving_picture(
@@ -337,15 +330,10 @@ def moving_picture(
             raise InputError(f"--clip is needed: a recording's name, such as {reader.names[0]}")
         exhibit = as_exhibit(reader.read(0 if clip is None else reader.find(clip)))
         names = reader.class_names if place.is_dir() else ()
+    up = find_up([exhibit], up)
     try:
         return animate(
-            target,
-            exhibit,
-            class_names=names,
-            threshold=threshold,
-            links=links,
-            rate=rate,
-            up=find_up([exhibit], up),
+            target, exhibit, class_names=names, threshold=threshold, links=links, rate=rate, up=up
         )
     except RuntimeError as error:  # no ffmpeg
         raise InputError(str(error)) from error

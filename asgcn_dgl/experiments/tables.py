@@ -27,16 +27,9 @@ from asgcn_dgl.workers import pool_of, submit
 
 # What a run may change from one sitting to the next without becoming another.
 _PLACES = {
-    "clips": ("workers", "cache"),
-    "trainer": (
-        "threads",
-        "progress",
-        "accelerator",
-        "devices",
-        "nodes",
-        "link_pictures",
-        "reuse_memory",
-    ),
+    *("clips.workers", "clips.cache", "trainer.threads", "trainer.progress"),
+    *("trainer.accelerator", "trainer.devices", "trainer.nodes"),
+    *("trainer.link_pictures", "trainer.reuse_memory"),
 }
 
 
@@ -72,23 +65,20 @@ class Job:
 
     def check(self) -> None:
         """Refuse a folder that holds a run of other options."""
-        if self.run.config_file.is_file():
-            differing = differing_options(self.run.read_config(), self.config)
-            if differing:
-                raise InputError(
-                    f"{self.run.path}: holds a run whose {', '.join(differing)} differ; give "
-                    "another --out, or the options of that run"
-                )
+        if not self.run.config_file.is_file():
+            return
+        differing = differing_options(self.run.read_config(), self.config)
+        if differing:
+            raise InputError(
+                f"{self.run.path}: holds a run whose {', '.join(differing)} differ; give "
+                "another --out, or the options of that run"
+            )
 
     def train(self) -> None:
         """Train and evaluate, or continue; a run that diverges reports it in its log."""
+        begun, test = self.run.config_file.is_file(), self.split == "test"
         with contextlib.suppress(DivergenceError):
-            train(
-                self.config,
-                self.run.path,
-                resume=self.run.config_file.is_file(),
-                test=self.split == "test",
-            )
+            train(self.config, self.run.path, resume=begun, test=test)
 
 
 def differing_options(kept: RunConfig, asked: RunConfig) -> list[str]:
@@ -109,9 +99,8 @@ def _essence(config: RunConfig) -> dict[str, Any]:
         for section, options in config.to_dict().items()
         if isinstance(options, dict)
         for name, value in options.items()
-        if name not in _PLACES.get(section, ())
     }
-    return {"data": config.data, **values}
+    return {"data": config.data, **{k: v for k, v in values.items() if k not in _PLACES}}
 
 
 def make_table(
@@ -188,46 +177,44 @@ class _Table:
             (state, job.cell.name, f"seed {job.config.trainer.seed}")
             for job, state in zip(self.jobs, states, strict=True)
         ]
-        done = states.count("done")
-        left = len(states) - done - states.count("diverged")
+        left = states.count("begun") + states.count("to do")
         outlook = self._outlook(left) or "its time is known after the first run"
         if not left:
             outlook = "nothing is left to do"
-        head = f"table {self.name}: {len(states)} runs, {done} done; {outlook}"
+        head = f"table {self.name}: {len(states)} runs, {states.count('done')} done; {outlook}"
         return "\n".join([head, *(f"  {line}" for line in columns(rows, words=3))])
 
     def _outlook(self, left: int, at_once: int = 1) -> str:
         """Return how long so many runs take, given those that are done."""
-        seconds = [_seconds(job) for job in self.jobs if job.state() == "done"]
+        seconds = [_seconds(result) for job in self.jobs if (result := job.result())]
         if not left or not seconds:
             return ""
         return f"about {duration(statistics.mean(seconds) * left / at_once)} to go"
 
     def train(self, at_once: int) -> None:
         """Train what is left, and write the table after each run."""
+        every = len(self.jobs)
         left = [job for job in self.jobs if job.state() in ("begun", "to do")]
-        ended = len(self.jobs) - len(left)
         runs = left if at_once == 1 else _side_by_side(left, at_once)
-        for number, job in enumerate(runs, start=1):
+        for number, job in enumerate(runs, start=every - len(left) + 1):
             if at_once == 1:
-                self._announce("run", job, ended + number, len(left) - number + 1, at_once)
+                self._announce("run", number, job, every - number + 1, at_once)
                 job.train()
             self.write()
             if at_once > 1:
-                self._announce("done", job, ended + number, len(left) - number, at_once)
+                self._announce("done", number, job, every - number, at_once)
         self.say(self.write())
         diverged = [str(job.run.path) for job in self.jobs if job.state() == "diverged"]
         if diverged:
             raise DivergenceError(
-                f"{len(diverged)} of {len(self.jobs)} runs diverged ({', '.join(diverged)}) and "
+                f"{len(diverged)} of {every} runs diverged ({', '.join(diverged)}) and "
                 "are left out of the table; the train.log of each says why. To train one again, "
                 "remove its folder"
             )
 
-    def _announce(self, verb: str, job: Job, number: int, waiting: int, at_once: int) -> None:
-        outlook = self._outlook(waiting, at_once)
+    def _announce(self, verb: str, number: int, job: Job, waiting: int, at_once: int) -> None:
         text = f"{verb} {number}/{len(self.jobs)}: {job.run.path}"
-        self.say(f"{text}, {outlook}" if outlook else text)
+        self.say(", ".join(filter(None, (text, self._outlook(waiting, at_once)))))
 
     def write(self) -> str:
         """Write the table as far as it goes; return it as Markdown."""
@@ -241,19 +228,21 @@ class _Table:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of all cells, seed by seed, in plain values."""
-        first = self.jobs[0].config
-        done: dict[str, list[dict[str, Any]]] = {cell.name: [] for cell in self.grid.cells()}
-        for job in self.jobs:
-            result = job.result()
-            if result is not None:
-                done[job.cell.name].append({**result, "seed": job.config.trainer.seed})
-        cells = {cell.name: _cell_summary(cell, done[cell.name]) for cell in self.grid.cells()}
+        first, results = self.jobs[0], [(job, job.result()) for job in self.jobs]
+        cells = {}
+        for cell in self.grid.cells():
+            done = [
+                {**result, "seed": job.config.trainer.seed}
+                for job, result in results
+                if result is not None and job.cell.name == cell.name
+            ]
+            cells[cell.name] = _cell_summary(cell, done)
         return {
             "table": self.name,
             "title": self.grid.title,
-            "dataset": first.data,
-            "stream": first.stream,
-            "split": self.jobs[0].split,
+            "dataset": first.config.data,
+            "stream": first.config.stream,
+            "split": first.split,
             "seeds": sorted({job.config.trainer.seed for job in self.jobs}),
             "cells": cells,
             **({"top1": _over_folds(cells)} if self.grid.folds else {}),
@@ -273,16 +262,14 @@ def _side_by_side(jobs: Sequence[Job], at_once: int) -> Iterator[Job]:
 
 
 def _train_quietly(job: Job, threads: int) -> None:
-    trainer = replace(
-        job.config.trainer, progress="off", threads=job.config.trainer.threads or threads
-    )
+    kept = job.config.trainer
+    trainer = replace(kept, progress="off", threads=kept.threads or threads)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         replace(job, config=replace(job.config, trainer=trainer)).train()
 
 
-def _seconds(job: Job) -> float:
-    result = job.result() or {}
-    return float(sum(result.get("seconds", {}).values()))
+def _seconds(result: Mapping[str, Any]) -> float:
+    return sum(result.get("seconds", {}).values())
 
 
 def _over_folds(cells: Mapping[str, Mapping[str, Any]]) -> list[float]:
@@ -303,25 +290,22 @@ def _cell_summary(cell: Cell, results: Sequence[Mapping[str, Any]]) -> dict[str,
         "deviation": statistics.stdev(top1) if len(top1) > 1 else None,
         "top5": [result["top5"] for result in results],
         "mpjpe": [(result["prediction"] or {}).get("mpjpe") for result in results],
-        "seconds": [sum(result.get("seconds", {}).values()) for result in results],
+        "seconds": [_seconds(result) for result in results],
     }
 
 
 def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
     """Return a table from ``TABLE.json`` in the paper's form, mean ± deviation over the seeds."""
     cells = summary["cells"]
+    kinds = ("top1", "top5") if chosen.top5 else ("top1",)
     rows = []
     for label, row in chosen.rows:
-        shown = []
-        for cell in row:
-            found = {"top1": [], "top5": []} if cell is None else cells[cell.name]
-            blank = "" if cell is None else "–"
-            shown.append(_mean(found["top1"], blank))
-            if chosen.top5:
-                shown.append(_mean(found["top5"], blank))
+        shown = [
+            "" if cell is None else _mean(cells[cell.name][kind]) for cell in row for kind in kinds
+        ]
         rows.append((label, *shown))
     if chosen.folds:
-        rows.append(("mean", _mean(summary["top1"], "–")))
+        rows.append(("mean", _mean(summary["top1"])))
     published = [
         (method, *_published(figures, chosen.protocols))
         for method, figures in (chosen.published or {}).items()
@@ -349,9 +333,9 @@ def markdown(chosen: Grid, summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mean(values: Sequence[float], blank: str) -> str:
+def _mean(values: Sequence[float]) -> str:
     if not values:
-        return blank
+        return "–"
     mean = f"{statistics.mean(values):.1f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
 
@@ -368,9 +352,7 @@ def _published(figures: Mapping[str, Any], protocols: Sequence[str]) -> list[str
 
 def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as a Markdown table whose columns are aligned."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    padded = [
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    return [padded[0], "| " + " | ".join("-" * width for width in widths) + " |", *padded[1:]]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
+    padded.insert(1, ["-" * width for width in widths])
+    return [f"| {' | '.join(row)} |" for row in padded]

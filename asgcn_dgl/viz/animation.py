@@ -7,26 +7,17 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.animation import FFMpegWriter, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from asgcn_dgl.files import atomic_path
+from asgcn_dgl.viz import figure
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.figure import (
-    GREY,
-    INK,
-    LABEL_SIZE,
-    ORANGE,
-    PALE,
-    SMALL_SIZE,
-    TITLE_SIZE,
-    legend_of,
-    title_lines,
-)
 from asgcn_dgl.viz.links import draw_links
 from asgcn_dgl.viz.pose import (
     Floats,
@@ -34,14 +25,11 @@ from asgcn_dgl.viz.pose import (
     body_legend,
     draw_body,
     frame_alike,
+    guess_up,
     other_bodies,
     project_bodies,
     spans,
 )
-from asgcn_dgl.viz.stance import guess_up
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Endings of the files that :func:`animate` writes.
 SUFFIXES = (".gif", ".mp4")
@@ -75,28 +63,20 @@ def animate(
         raise ValueError(f"path must end in {' or '.join(SUFFIXES)}, got {str(path)!r}")
     if not rate > 0:
         raise ValueError(f"rate must be positive, got {rate!r}")
-    stride = 1 if suffix == ".mp4" else max(1, int(np.ceil(rate / 50)))
-    settings: Any = {"animation.ffmpeg_path": find_ffmpeg()} if suffix == ".mp4" else {}
-    stage = Stage(
-        exhibit, class_names, threshold if links else None, links, guess_up([exhibit], up)
-    )
+    film = suffix == ".mp4"
+    settings: Any = {"animation.ffmpeg_path": find_ffmpeg()} if film else {}
+    stride = 1 if film else max(1, int(np.ceil(rate / 50)))
+    stage = Stage(exhibit, class_names, threshold, links, guess_up([exhibit], up))
     with mpl.rc_context(settings), atomic_path(target) as temporary:
-        writer = _writer(suffix, rate / stride)
+        # What all players take: even numbers of pixels, and colors at half resolution.
+        size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
+        fps: Any = rate / stride
+        writer: Any = FFMpegWriter(fps, extra_args=size) if film else PillowWriter(fps)
         with writer.saving(stage.fig, str(temporary), dpi):
             for time in range(0, exhibit.num_frames, stride):
                 stage.draw(time)
                 writer.grab_frame()
     return target
-
-
-def _writer(suffix: str, rate: float) -> Any:
-    from matplotlib.animation import FFMpegWriter, PillowWriter
-
-    if suffix == ".gif":
-        return PillowWriter(fps=rate)  # type: ignore[arg-type]
-    # What all players take: even numbers of pixels, and colors at half resolution.
-    size = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"]
-    return FFMpegWriter(fps=rate, extra_args=size)  # type: ignore[arg-type]
 
 
 def find_ffmpeg() -> str:
@@ -124,19 +104,15 @@ class Stage:
         up: str,
     ) -> None:
         self.exhibit, self.threshold = exhibit, threshold
-        self.links = [
-            (bodies, np.asarray(matrix, dtype=np.float64))
-            for bodies, matrix in (exhibit.link_blocks() if links else [])
-        ]
-        self.start = exhibit.num_frames - exhibit.steps
+        self.links = exhibit.link_blocks() if links else []
+        self.start = exhibit.future_start
         self.true, self.guess = _points(exhibit, up)
         self.span = spans([self.true])
         self.fig = Figure(figsize=(_SIZE, _SIZE + 0.9))
         FigureCanvasAgg(self.fig)
-        heading = title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
-        self.fig.text(
-            0.5, 0.985, "\n".join(heading), ha="center", va="top", fontsize=TITLE_SIZE, color=INK
-        )
+        heading = figure.title_lines(_heading(exhibit, class_names), 0.9 * _SIZE)
+        font: Any = {"fontsize": figure.TITLE_SIZE, "color": figure.INK}
+        self.fig.text(0.5, 0.985, "\n".join(heading), ha="center", va="top", **font)
         self.axis = self.fig.add_axes((0.02, 0.11, 0.96, 0.80))
         self.bar = self.fig.add_axes((0.06, 0.045, 0.88, 0.018))
         bodies = 1 + max(exhibit.bodies_seen, default=0)
@@ -144,12 +120,12 @@ class Stage:
         colors = other_bodies(bodies) if self.links else body_legend(exhibit.layout, bodies)
         self.legends = [
             self.fig.legend(
-                handles=legend_of(lines), loc="lower left", bbox_to_anchor=(0.03, 0.075),
-                ncols=4, frameon=False, fontsize=SMALL_SIZE,
+                handles=figure.legend_of(lines), loc="lower left", bbox_to_anchor=(0.03, 0.075),
+                ncols=4, frameon=False, fontsize=figure.SMALL_SIZE,
             )
             for lines in (
                 {name: (color, 2.4) for name, color in colors.items()},
-                {"true": (GREY, 2.4), "predicted": (ORANGE, 1.6)},
+                {"true": (figure.GREY, 2.4), "predicted": (figure.ORANGE, 1.6)},
             )
         ]  # fmt: skip
 
@@ -157,50 +133,41 @@ class Stage:
         """Draw a frame."""
         axis = self.axis
         axis.clear()
-        axis.set_axis_off()
-        axis.set_aspect("equal")
+        figure.bare_axes(axis)
         layout = self.exhibit.layout
         future = time >= self.start
         for legend, shown in zip(self.legends, (not future, future), strict=True):
             legend.set_visible(shown)
         for body in range(self.exhibit.num_bodies):
-            color = GREY if future else INK if self.links and not body else body_color(body)
+            own = figure.INK if self.links and not body else body_color(body)
+            color = figure.GREY if future else own
             draw_body(axis, layout, self.true[body, time], color=color, linewidth=3.0)
             if future:
                 guess = self.guess[body, time - self.start]
-                draw_body(axis, layout, guess, color=ORANGE, linewidth=1.8, zorder=3.5)
+                draw_body(axis, layout, guess, color=figure.ORANGE, linewidth=1.8, zorder=3.5)
         for bodies, matrix in self.links:
             points = self.true[bodies, time].reshape(-1, 2)
-            draw_links(axis, points, matrix, self.threshold, 10, _MOST_LINKS)
+            draw_links(axis, points, matrix.astype(np.float64), self.threshold, 10, _MOST_LINKS)
         frame_alike(axis, self.true, self.span, margin=0.06)
-        self._tell(self.bar, time)
-
-    def _tell(self, bar: Axes, time: int) -> None:
-        """Show the place in the clip, and what of it was predicted."""
+        # The place in the clip, and what of it was predicted.
+        bar, last = self.bar, max(self.exhibit.num_frames - 1, 1)
         bar.clear()
         bar.set_axis_off()
-        last = max(self.exhibit.num_frames - 1, 1)
-        bar.set_xlim(0, last)
-        bar.set_ylim(0, 1)
-        bar.axhspan(0.35, 0.65, color=PALE)
+        bar.set(xlim=(0, last), ylim=(0, 1))
+        bar.axhspan(0.35, 0.65, color=figure.PALE)
         if self.exhibit.steps:
-            bar.axvspan(self.start, last, 0.35, 0.65, color=ORANGE)
-        bar.scatter([time], [0.5], s=36, color=INK, zorder=3, clip_on=False)
+            bar.axvspan(self.start, last, 0.35, 0.65, color=figure.ORANGE)
+        bar.scatter([time], [0.5], s=36, color=figure.INK, zorder=3, clip_on=False)
         text = f"frame {time} of {self.exhibit.num_frames - 1}"
-        bar.text(
-            1.0, -0.5, text, ha="right", va="top", transform=bar.transAxes,
-            fontsize=LABEL_SIZE, color=INK,
-        )  # fmt: skip
+        bar.text(1.0, -0.5, text, ha="right", va="top", transform=bar.transAxes, **figure.LABEL)
 
 
 def _points(exhibit: Exhibit, up: str) -> tuple[Floats, Floats]:
     """Project true and predicted poses from one viewpoint: (M, T, V, 2) and (M, T', V, 2)."""
-    pos, seen = exhibit.pos.astype(np.float64), exhibit.mask
+    pos = np.where(exhibit.mask[..., None], exhibit.pos, np.nan).astype(np.float64)
     if exhibit.future is not None:
         pos = np.concatenate([pos, exhibit.future], axis=1)
-        known = np.isfinite(exhibit.future).all(axis=-1)
-        seen = np.concatenate([seen, known], axis=1)
-    flat = project_bodies(pos, seen, up, exhibit.layout.shoulders)
+    flat = project_bodies(pos, up, exhibit.layout.shoulders)
     return flat[:, : exhibit.num_frames], flat[:, exhibit.num_frames :]
 
 

@@ -1,35 +1,22 @@
-"""Charts of a run: its course, and its classes one by one."""
+"""Charts of a run: its course, its classes one by one, and which of them it confuses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from asgcn_dgl.viz.figure import (
-    BLUE,
-    COLUMN_WIDTH,
-    GREY,
-    INK,
-    LABEL_SIZE,
-    PAGE_WIDTH,
-    PALE,
-    SMALL_SIZE,
-    VERMILION,
-    panel_grid,
-    panel_title,
-    plain_axes,
-    text_height,
-    title_lines,
-    write_legend,
-    write_title,
-)
+from asgcn_dgl.viz import figure
 
 Curves = Mapping[str, Mapping[str, Mapping[int, float]]]
+# Cells of a larger matrix are too small to hold a number.
+_LARGEST_WITH_NUMBERS = 25
+_MOST_WHEN_NARROW = 12
 
 
 def draw_class_accuracy(
@@ -46,60 +33,52 @@ def draw_class_accuracy(
     The number stands on the right of each, and that of the ``baseline`` (K,), drawn as a mark;
     ``labels`` names both. ``clips`` (K,) are written behind the names. The figure is as wide as a
     column.
-
-    Examples
-    --------
-    >>> draw_class_accuracy([90.0, 60.0], ["wave", "clap"], baseline=[80.0, 70.0])
-    <Figure size ...>
     """
     values = np.asarray(accuracy, dtype=np.float64)
-    marks = None if baseline is None else np.asarray(baseline, dtype=np.float64)
-    for name, array in (("accuracy", values), ("baseline", marks)):
-        if array is not None and array.shape != (len(class_names),):
+    columns = [(values, figure.INK)]
+    if baseline is not None:
+        columns = [
+            (values, figure.BLUE),
+            (np.asarray(baseline, dtype=np.float64), figure.VERMILION),
+        ]
+    for name, (array, _) in zip(("accuracy", "baseline"), columns, strict=False):
+        if array.shape != (len(class_names),):
             raise ValueError(
                 f"{name} must hold one number for each of {len(class_names)} classes, got shape "
                 f"{array.shape}"
             )
     order = [int(k) for k in np.argsort(values, kind="stable") if np.isfinite(values[k])]
-    lines = title_lines(title, COLUMN_WIDTH)
-    extra = 0.75 + (0.15 * len(lines) if title else 0) + (0.2 if marks is not None else 0)
-    fig = Figure(figsize=(COLUMN_WIDTH, extra + 0.165 * max(len(order), 3)), layout="constrained")
-    axis = fig.subplots()
-    plain_axes(axis)
+    extra = 0.75 if baseline is None else 0.95
+    fig, axis = figure.chart(figure.COLUMN_WIDTH, extra + 0.165 * max(len(order), 3))
     places = np.arange(len(order))
-    bars = axis.barh(places, values[order], color=BLUE, height=0.68, label=labels[0], zorder=2)
-    if marks is not None:
+    bars = axis.barh(
+        places, values[order], color=figure.BLUE, height=0.68, label=labels[0], zorder=2
+    )
+    if baseline is not None:
         diamonds = axis.scatter(
-            marks[order], places, marker="D", s=14, color=VERMILION, label=labels[1], zorder=3,
-            edgecolors="white", linewidths=0.5, clip_on=False,
+            columns[1][0][order], places, marker="D", s=14, color=figure.VERMILION, label=labels[1],
+            zorder=3, edgecolors="white", linewidths=0.5, clip_on=False,
         )  # fmt: skip
         fig.legend(
-            handles=[bars, diamonds],
-            loc="outside lower center",
-            ncols=2,
-            frameon=False,
-            fontsize=SMALL_SIZE,
-        )
-    names = (
-        [f"{name} ({n})" for name, n in zip(class_names, clips, strict=True)]
-        if clips is not None
-        else class_names
-    )
-    axis.set_yticks(places, [names[k] for k in order], fontsize=SMALL_SIZE)
-    columns = [(values, INK)] if marks is None else [(values, BLUE), (marks, VERMILION)]
+            handles=[bars, diamonds], loc="outside lower center", ncols=2, frameon=False,
+            fontsize=figure.SMALL_SIZE,
+        )  # fmt: skip
+    names = list(class_names)
+    if clips is not None:
+        names = [f"{name} ({n})" for name, n in zip(class_names, clips, strict=True)]
+    axis.set_yticks(places, [names[k] for k in order], fontsize=figure.SMALL_SIZE)
     for column, (numbers, color) in enumerate(columns):
         for place, k in enumerate(order):
             axis.annotate(
                 f"{numbers[k]:.0f}", (100, place), (20 + 18 * column, 0),
                 textcoords="offset points", annotation_clip=False, ha="right", va="center",
-                fontsize=SMALL_SIZE, color=color,
+                fontsize=figure.SMALL_SIZE, color=color,
             )  # fmt: skip
-    axis.set_ylim(-0.6, len(order) - 0.4)
-    axis.set_xlim(0, 100)
-    axis.grid(axis="x", color=PALE, linewidth=0.5, zorder=0)
+    axis.set(xlim=(0, 100), ylim=(-0.6, len(order) - 0.4))
+    axis.grid(axis="x", color=figure.PALE, linewidth=0.5, zorder=0)
     said = "accuracy (%), sorted" if clips is None else "accuracy (%); in brackets the clips"
-    axis.set_xlabel(said, fontsize=LABEL_SIZE, color=INK)
-    write_title(fig, title, COLUMN_WIDTH)
+    axis.set_xlabel(said, **figure.LABEL)
+    figure.write_title(fig, title, 0.0)
     return fig
 
 
@@ -109,40 +88,31 @@ def draw_errors(
     *,
     unit: str = "",
     title: str = "",
-    page_width: float = PAGE_WIDTH,
+    page_width: float = figure.PAGE_WIDTH,
 ) -> Figure:
     """Draw the error of forecasts by how far ahead they are.
 
     ``times`` (T',) are milliseconds after the last observed frame; ``curves`` maps names to (T',)
     errors in ``unit``, the forecast first, then what it is compared with. ValueError if there is no
     curve, or one is not as long as the times.
-
-    Examples
-    --------
-    >>> draw_errors([40, 80], {"forecast": [5.0, 9.0], "last pose repeated": [9.0, 17.0]})
-    <Figure size ...>
     """
     if not curves:
         raise ValueError("curves must hold at least one curve, got none")
-    width = min(page_width, COLUMN_WIDTH)
-    lines = title_lines(title, width)
-    fig = Figure(figsize=(width, 0.65 * width + 0.15 * len(lines)), layout="constrained")
-    axis = fig.subplots()
-    plain_axes(axis)
-    colors = (BLUE, VERMILION, GREY, INK)
+    width = min(page_width, figure.COLUMN_WIDTH)
+    fig, axis = figure.chart(width, 0.65 * width + (0.0 if title else 0.15))
+    colors = (figure.BLUE, figure.VERMILION, figure.GREY, figure.INK)
     for number, (name, values) in enumerate(curves.items()):
         if len(values) != len(times):
             raise ValueError(f"curves must be of {len(times)} values, got {len(values)} of {name}")
-        style = "-" if number == 0 else "--"
+        style = "--" if number else "-"
         axis.plot(times, values, style, color=colors[number % 4], linewidth=1.2, label=name)
     axis.set_xlim(0, max(times))
     axis.set_ylim(bottom=0)
-    axis.grid(axis="y", color=PALE, linewidth=0.5, zorder=0)
-    axis.set_xlabel("milliseconds ahead", fontsize=LABEL_SIZE, color=INK)
-    axis.set_ylabel(f"error ({unit})" if unit else "error", fontsize=LABEL_SIZE, color=INK)
-    axis.tick_params(labelsize=SMALL_SIZE)
-    axis.legend(fontsize=SMALL_SIZE, frameon=False)
-    write_title(fig, title, width)
+    axis.grid(axis="y", color=figure.PALE, linewidth=0.5, zorder=0)
+    axis.set_xlabel("milliseconds ahead", **figure.LABEL)
+    axis.set_ylabel(f"error ({unit})" if unit else "error", **figure.LABEL)
+    axis.legend(fontsize=figure.SMALL_SIZE, frameon=False)
+    figure.write_title(fig, title, 0.0)
     return fig
 
 
@@ -152,37 +122,31 @@ def draw_curves(
     unit: str = "model's unit",
     scale: float = 1.0,
     title: str = "",
-    page_width: float = PAGE_WIDTH,
+    page_width: float = figure.PAGE_WIDTH,
 ) -> Figure:
     """Draw the curves of a training, given what :func:`asgcn_dgl.training.read_history` returns.
 
     Panels for what it holds: the reconstruction loss of the A-link inference module, the
     cross-entropy and the accuracy of recognition, the error of predicted poses, times ``scale``, in
     ``unit``.
-
-    Examples
-    --------
-    >>> draw_curves({"joint": {"train/top1": {1: 20.0, 2: 50.0}, "val/top1": {1: 18.0, 2: 40.0}}})
-    <Figure size ...>
     """
     charts = curve_panels(history, unit, scale)
     if not charts:
         raise ValueError("history must hold at least one epoch, got none")
-    across, width = panel_grid(len(charts), page_width, narrowest=1.6, widest=PAGE_WIDTH / 2)
+    across, width = figure.panel_grid(
+        len(charts), page_width, narrowest=1.6, widest=figure.PAGE_WIDTH / 2
+    )
     down = -(-len(charts) // across)
-    lines = title_lines(title, width * across)
-    extra = 0.15 * len(lines) + 0.08 if title else 0.0
-    height = min(1.86, 0.46 + 0.8 * width) + text_height(charts, width)
-    size = (width * across, height * down + extra)
-    fig = Figure(figsize=size, layout="constrained")
+    height = min(1.86, 0.46 + 0.8 * width) + figure.text_height(charts, width)
+    fig = Figure(figsize=(width * across, height * down), layout="constrained")
+    figure.write_title(fig, title, 0.08)
     axes = fig.subplots(down, across, squeeze=False).ravel()
     for axis, (name, curves) in zip(axes, charts.items(), strict=False):
         _draw_chart(axis, name, curves, width)
     for axis in axes[len(charts) :]:
         axis.set_axis_off()
     handles = {line.get_label(): line for axis in axes for line in axis.lines}
-    write_legend(fig, list(handles.values()))
-    write_title(fig, title, width * across)
+    figure.write_legend(fig, list(handles.values()))
     return fig
 
 
@@ -196,6 +160,11 @@ _CHARTS = (
     ("forecast: loss", "forecast", {"train": "train/loss"}),
     ("forecast error ({})", "forecast", _ERRORS),
 )
+_CURVE_STYLES = {
+    "train": (figure.GREY, "-"),
+    "validation": (figure.BLUE, "-"),
+    "last pose repeated": (figure.VERMILION, "--"),
+}
 
 
 def curve_panels(
@@ -219,36 +188,81 @@ def curve_panels(
     return charts
 
 
-_CURVE_STYLES = {
-    "train": (GREY, "-"),
-    "validation": (BLUE, "-"),
-    "last pose repeated": (VERMILION, "--"),
-}
-
-
 def _draw_chart(
     axis: Axes, name: str, curves: Mapping[str, Mapping[int, float]], width: float
 ) -> None:
-    plain_axes(axis)
+    figure.plain_axes(axis)
     for label, curve in curves.items():
         color, style = _CURVE_STYLES[label]
         epochs = sorted(curve)
+        marker = "o" if len(epochs) == 1 else None
         axis.plot(
-            epochs,
-            [curve[epoch] for epoch in epochs],
-            color=color,
-            linestyle=style,
-            linewidth=1.3,
-            marker="o" if len(epochs) == 1 else None,
-            markersize=3,
-            label=label,
-        )
-    panel_title(axis, name, width)
-    axis.set_xlabel("epoch", fontsize=LABEL_SIZE, color=INK)
+            epochs, [curve[epoch] for epoch in epochs], color=color, linestyle=style, linewidth=1.3,
+            marker=marker, markersize=3, label=label,
+        )  # fmt: skip
+    figure.panel_title(axis, name, width)
+    axis.set_xlabel("epoch", **figure.LABEL)
     first, last = axis.dataLim.intervalx
     room = max(0.04 * (last - first), 0.2)
     axis.set_xlim(first - min(room, 0.5), last + room)  # there is no epoch 0
-    axis.xaxis.set_major_locator(
-        MaxNLocator(nbins=5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-    )
-    axis.grid(color=PALE, linewidth=0.4)
+    ticks = MaxNLocator(nbins=5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    axis.xaxis.set_major_locator(ticks)
+    axis.grid(color=figure.PALE, linewidth=0.4)
+
+
+def draw_confusion(
+    counts: npt.ArrayLike,
+    class_names: Sequence[str],
+    *,
+    title: str | None = None,
+    page_width: float = figure.PAGE_WIDTH,
+) -> Figure:
+    """Draw a confusion matrix (K, K): a row a true class, in percent of its clips.
+
+    Up to 25 classes the shares are written in the cells; a larger matrix takes more than the page's
+    width if it needs it. A class without clips has an empty row. ``title`` is by default the share
+    of clips on the diagonal and their number.
+    """
+    matrix = np.asarray(counts, dtype=np.float64)
+    size = len(class_names)
+    if matrix.shape != (size, size) or size == 0:
+        raise ValueError(
+            f"counts must be square, one row a class: got shape {matrix.shape} for {size} names"
+        )
+    if not (matrix >= 0).all():
+        raise ValueError(f"counts must not be negative, got {np.nanmin(matrix):g}")
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
+    numbers = size <= _LARGEST_WITH_NUMBERS
+    side = 1.7 + (0.29 if numbers else 0.105) * size
+    narrow = numbers and side + 0.6 > page_width
+    # Where there is little room the numbers in the cells say what the bar would.
+    numbers = numbers and (not narrow or size <= _MOST_WHEN_NARROW)
+    width, height = (page_width, page_width) if narrow else (side + 0.6, side)
+    if narrow and not numbers:
+        height -= 0.45  # the bar stands beside the matrix
+    fig = Figure(figsize=(width, height), layout="constrained")
+    axis = fig.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    fontsize = figure.SMALL_SIZE if numbers else 5
+    turn: dict[str, Any] = {"rotation": 90, "ha": "center"}
+    if numbers:
+        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            share = shares[row, column]
+            axis.text(
+                column, row, f"{100 * share:.0f}", ha="center", va="center",
+                fontsize=figure.SMALL_SIZE - 1, color="white" if share > 0.5 else figure.INK,
+            )  # fmt: skip
+    axis.set_xticks(range(size), class_names, fontsize=fontsize, **turn)
+    axis.set_yticks(range(size), class_names, fontsize=fontsize)
+    axis.set_xlabel("recognized as", **figure.LABEL)
+    axis.set_ylabel("true action (rows sum to 100 %)", **figure.LABEL)
+    if not (narrow and numbers):
+        bar = fig.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
+        bar.ax.tick_params(labelsize=figure.SMALL_SIZE)
+    if title is None and matrix.sum() > 0:
+        share = matrix.trace() / matrix.sum()
+        title = f"{share:.1%} of {matrix.sum():.0f} clips recognized"
+    figure.write_title(fig, title or "", None)
+    return fig

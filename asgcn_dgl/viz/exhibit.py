@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +30,6 @@ class Exhibit:
     future
         (M, T', V, d) predicted positions of the last T' frames; NaN for a body without a
         prediction. The model has seen the frames before only.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.skeleton import get_layout
-    >>> pos = np.zeros((2, 30, 25, 3))
-    >>> clip = Exhibit("wave", get_layout("ntu25"), pos, np.ones((2, 30, 25), dtype=bool))
-    >>> clip.num_bodies, clip.num_frames, clip.links is None
-    (2, 30, True)
     """
 
     name: str
@@ -60,26 +51,26 @@ class Exhibit:
                 f"got shape {pos}"
             )
         every = pos[0] * joints
-        self._expect("mask", self.mask, pos[:3])
-        self._expect("links", self.links, (None, every, every))
-        self._expect("response", self.response, (pos[0], None, joints))
-        self._expect("future", self.future, (pos[0], None, joints, pos[3]))
-        if self.future is not None and self.future.shape[1] >= pos[1]:
-            raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "mask": pos[:3],
+            "links": (None, every, every),
+            "response": (pos[0], None, joints),
+            "future": (pos[0], None, joints, pos[3]),
+        }
         if self.response is not None:
-            self._expect("response_frames", self.response_frames, self.response.shape[1:2])
-            if self.response_frames is None:
-                raise ValueError("response_frames must be given with response, got None")
-
-    def _expect(
-        self, name: str, array: npt.NDArray[np.generic] | None, shape: Sequence[int | None]
-    ) -> None:
-        if array is not None and (
-            array.ndim != len(shape)
-            or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+            shapes["response_frames"] = self.response.shape[1:2]
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is not None and (
+                array.ndim != len(shape)
+                or any(w not in (None, h) for w, h in zip(shape, array.shape, strict=True))
+            ):
+                wanted = ", ".join("any" if size is None else str(size) for size in shape)
+                raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+        if self.response is not None and self.response_frames is None:
+            raise ValueError("response_frames must be given with response, got None")
+        if self.steps >= pos[1]:
+            raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
 
     @property
     def num_bodies(self) -> int:
@@ -102,6 +93,11 @@ class Exhibit:
         return 0 if self.future is None else int(self.future.shape[1])
 
     @property
+    def future_start(self) -> int:
+        """First frame that was predicted; T without a prediction."""
+        return self.num_frames - self.steps
+
+    @property
     def predicted(self) -> int:
         """Most probable class, -1 without probabilities."""
         return -1 if self.probabilities is None else int(np.argmax(self.probabilities))
@@ -109,7 +105,9 @@ class Exhibit:
     @property
     def leader(self) -> int:
         """The body that moves most, to be drawn where there is room for one."""
-        return int(np.argmax([_motion(p, m) for p, m in zip(self.pos, self.mask, strict=True)]))
+        hidden = np.broadcast_to(~self.mask[..., None], self.pos.shape)
+        spread = np.ma.array(self.pos, mask=hidden).std(axis=1).sum(axis=(1, 2))
+        return int(spread.filled(-1.0).argmax())
 
     def which(self, body: int) -> str:
         """Return ', body 1 of 2' for a title, or '' if no other was seen."""
@@ -158,14 +156,3 @@ class Exhibit:
         seen = self.mask[body].sum(axis=1)
         good = np.flatnonzero(seen == seen.max())
         return int(good[np.abs(good - self.num_frames // 2).argmin()])
-
-
-def _motion(pos: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
-    """Return the sum of standard deviations of the seen positions of a body."""
-    seen = pos[mask]
-    if not len(seen):
-        return -1.0
-    count = np.maximum(mask.sum(axis=0), 1)[:, None]
-    mean = np.where(mask[..., None], pos, 0).sum(axis=0) / count
-    square = np.where(mask[..., None], (pos - mean) ** 2, 0).sum(axis=0) / count
-    return float(np.sqrt(square).sum())

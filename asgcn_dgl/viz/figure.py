@@ -38,6 +38,8 @@ TYPE_COLORS = (BLUE, VERMILION, GREEN, VIOLET, BROWN)
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.9
 # Points: readable where the figure is printed at its own size.
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 9, 8, 7
+LABEL: dict[str, Any] = {"fontsize": LABEL_SIZE, "color": INK}
+SMALL: dict[str, Any] = {"fontsize": SMALL_SIZE, "color": INK}
 # Inches from one line of a label to the next.
 LINE_HEIGHT = 0.14
 
@@ -81,11 +83,6 @@ def panel_grid(
 
     ``columns`` is the most in a row; ``narrowest`` (where one fits the page) and ``widest`` bound
     the width of a panel, inches.
-
-    Examples
-    --------
-    >>> panel_grid(6, 6.0), panel_grid(6, 3.0)
-    (PanelGrid(columns=6, width=1.0), PanelGrid(columns=3, width=1.0))
     """
     fit = max(1, int(page_width / narrowest))
     rows = -(-count // min(fit, columns or count))
@@ -96,22 +93,31 @@ def panel_grid(
 def panels(
     count: int, shape: PanelGrid, height: float, *, title: str = "", least: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` bare panels, each ``height`` inches high, in reading order.
-
-    The figure is ``least`` inches wide or more.
-    """
+    """Make a figure, ``least`` inches wide or more, of bare panels, each ``height`` inches high."""
     across, down = shape.columns, -(-count // shape.columns)
-    full = max(across * shape.width, least)
-    extra = 0.16 + 0.15 * len(title_lines(title, full)) if title else 0.0
-    fig = Figure(figsize=(full, height * down + extra), layout="constrained")
+    size = (max(across * shape.width, least), height * down)
+    fig = Figure(figsize=size, layout="constrained")
     axes = fig.subplots(down, across, squeeze=False).ravel().tolist()
     for axis in axes:
-        axis.set_axis_off()
-        axis.set_aspect("equal")
+        bare_axes(axis)
     pads = {"w_pad": 0.02, "h_pad": 0.02, "hspace": 0.0, "wspace": 0.0}
     fig.get_layout_engine().set(**pads)  # type: ignore[union-attr]
-    write_title(fig, title, full)
+    write_title(fig, title, 0.16)
     return fig, axes[:count]
+
+
+def bare_axes(axis: Axes) -> None:
+    """Leave nothing of a panel but what is drawn, in one scale both ways."""
+    axis.set_axis_off()
+    axis.set_aspect("equal")
+
+
+def chart(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of one chart."""
+    fig = Figure(figsize=(width, height), layout="constrained")
+    axis = fig.subplots()
+    plain_axes(axis)
+    return fig, axis
 
 
 def title_lines(title: str, width: float) -> list[str]:
@@ -139,11 +145,14 @@ def _advance(letter: str) -> float:
     return float(text_to_path.get_text_width_height_descent(letter, font, False)[0]) / 72
 
 
-def write_title(fig: Figure, title: str, width: float) -> None:
-    """Write the title of a figure, if it has one, in lines that fit a width in inches."""
-    if title:
-        text = "\n".join(title_lines(title, width))
-        fig.suptitle(text, fontsize=TITLE_SIZE, color=INK)
+def write_title(fig: Figure, title: str, more: float | None) -> None:
+    """Write a figure's title, if any; make room for it and some inches more (None: make none)."""
+    if not title:
+        return
+    lines = title_lines(title, fig.get_figwidth())
+    fig.suptitle("\n".join(lines), fontsize=TITLE_SIZE, color=INK)
+    if more is not None:
+        fig.set_figheight(fig.get_figheight() + (more + 0.15 * len(lines)))
 
 
 def legend_of(lines: Mapping[str, tuple[str, float]]) -> list[Line2D]:
@@ -156,10 +165,8 @@ def legend_of(lines: Mapping[str, tuple[str, float]]) -> list[Line2D]:
 
 def ring_of(name: str, color: str) -> Line2D:
     """Return the handle of a legend of a ring around a joint."""
-    return Line2D(
-        [], [], linestyle="", marker="o", markersize=7, markerfacecolor="none",
-        markeredgecolor=color, label=name,
-    )  # fmt: skip
+    ring: Any = {"marker": "o", "markersize": 7, "markerfacecolor": "none"}
+    return Line2D([], [], linestyle="", markeredgecolor=color, label=name, **ring)
 
 
 def write_legend(fig: Figure, handles: Sequence[Line2D], *notes: str) -> None:
@@ -169,19 +176,17 @@ def write_legend(fig: Figure, handles: Sequence[Line2D], *notes: str) -> None:
     if not (lines or handles):
         return
     widths = [0.4 + text_width(str(handle.get_label()), SMALL_SIZE) for handle in handles]
-    columns = len(handles)
+    columns = max(len(handles), 1)
     if sum(widths) > width:
         columns = max(1, int(width / max(widths)))
-    rows = -(-len(handles) // columns) if handles else 0
+    rows = -(-len(handles) // columns)
     fig.set_figheight(fig.get_figheight() + 0.12 * len(lines) + 0.15 * rows + 0.12)
     legend = fig.legend(
-        handles=handles, loc="outside lower center", ncols=max(columns, 1), frameon=False,
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False,
         title="\n".join(lines) or None, fontsize=SMALL_SIZE, title_fontsize=SMALL_SIZE,
         handlelength=1.2, columnspacing=1.0,
     )  # fmt: skip
-    title = legend.get_title()
-    title.set_color(INK)
-    title.set_multialignment("center")
+    legend.get_title().set(color=INK, multialignment="center")
 
 
 def small_lines(text: str, width: float) -> list[str]:
@@ -196,7 +201,12 @@ def text_height(texts: Iterable[str], width: float) -> float:
 
 def panel_title(axis: Axes, text: str, width: float) -> None:
     """Write a title over a panel of a width in inches, in as many lines as it takes."""
-    axis.set_title("\n".join(title_lines(text, width)), fontsize=LABEL_SIZE, color=INK)
+    axis.set_title("\n".join(title_lines(text, width)), **LABEL)
+
+
+def panel_text(axis: Axes, height: float, text: str, va: str = "top") -> None:
+    """Write a small text at a share of the height of a panel, whose axis labels are hidden."""
+    axis.text(0.5, height, text, ha="center", va=va, transform=axis.transAxes, **SMALL)
 
 
 def plain_axes(axis: Axes) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import html
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,10 +22,7 @@ import numpy.typing as npt
 from asgcn_dgl.files import atomic_path
 from asgcn_dgl.skeleton import SkeletonLayout
 from asgcn_dgl.viz.exhibit import Exhibit
-from asgcn_dgl.viz.pose import facing, upright
-from asgcn_dgl.viz.stance import guess_up
-
-__all__ = ["Page", "Row", "write_page"]
+from asgcn_dgl.viz.pose import facing, guess_up, upright
 
 _SCRIPTS = ("bytes", "scene", "names", "charts", "player", "table", "main")
 _MISSING = -32768
@@ -96,8 +94,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> Path:
 
 
 def _render(page: Page) -> str:
-    library = _plotly()
-    script = _script()
+    library, script = _plotly(), _script()
     policy = (
         f"default-src 'none'; script-src {_source_hash(script)} {_source_hash(library)}; "
         "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -111,11 +108,8 @@ def _render(page: Page) -> str:
         "library": _packed(library.encode()),
         "script": script,
     }
-    head, *rest = _asset("page.html").split("@")
-    # The template's odd pieces are names; what is put in is not looked at again.
-    return head + "".join(
-        parts[piece] if number % 2 == 0 else piece for number, piece in enumerate(rest)
-    )
+    # What is put in is not looked at again.
+    return re.sub(r"@(\w+)@", lambda place: parts[place[1]], _asset("page.html"))
 
 
 def _asset(name: str) -> str:
@@ -238,15 +232,14 @@ def _clip(seen: Sequence[Exhibit], up: str, most_frames: int) -> dict[str, Any]:
     """
     exhibit = seen[0]
     kept = _kept_frames(exhibit, most_frames)
-    points, mask = _for_scene(exhibit.pos[:, kept], up), exhibit.mask[:, kept]
-    middle, whole = _box(points, mask)
-    points = points - middle
+    whole_clip = _for_scene(np.where(exhibit.mask[..., None], exhibit.pos, np.nan), up)
+    middle, whole = _box(whole_clip[:, kept])
+    points = whole_clip[:, kept] - middle
     futures = [None if e.future is None else _for_scene(e.future, up) - middle for e in seen]
-    shown = [points[mask], np.zeros((1, 3))]
-    shown += [future[_known(future)] for future in futures if future is not None]
-    unit = max(float(np.abs(np.concatenate(shown)).max()), 1e-6) / _LARGEST
-    path = _path(points, mask)
-    shift, near = _box(points - path[:, None], mask)
+    drawn = [np.zeros(1), *(each.ravel() for each in (points, *futures) if each is not None)]
+    unit = max(float(np.nanmax(np.abs(np.concatenate(drawn)))), 1e-6) / _LARGEST
+    path = _path(points)
+    shift, near = _box(points - path[:, None])
     path[:, :2] += shift[:2]
     across = [[high - low for low, high in box[:2]] for box in (whole, near)]
     follow = max(across[0]) > _TRAVELS * max(across[1])
@@ -264,21 +257,17 @@ def _clip(seen: Sequence[Exhibit], up: str, most_frames: int) -> dict[str, Any]:
         "whole": whole,
         "near": near if follow else whole,
         "path": [[float(f"{x:.4g}"), float(f"{y:.4g}")] for x, y, _ in path] if follow else None,
-        "pos": _motion(points, mask, unit),
+        "pos": _motion(points, unit),
         "models": [
             {
                 "probabilities": _probabilities(each),
-                "future": None if future is None else _motion(future, _known(future), unit),
+                "future": None if future is None else _motion(future, unit),
                 "links": _links(each),
                 "response": _response(each),
             }
             for each, future in zip(seen, futures, strict=True)
         ],
     }
-
-
-def _known(points: Floats) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.isfinite(points).all(axis=-1))
 
 
 def _probabilities(exhibit: Exhibit) -> list[list[float]] | None:
@@ -288,13 +277,13 @@ def _probabilities(exhibit: Exhibit) -> list[list[float]] | None:
     return [[int(k), round(float(exhibit.probabilities[k]), 4)] for k in top]
 
 
-def _path(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
+def _path(points: Floats) -> Floats:
     """Return where the bodies are on the ground in each frame, smoothed: (T, 3), height 0."""
-    count = seen.sum(axis=(0, 2))
+    count = np.isfinite(points).all(axis=-1).sum(axis=(0, 2))
     known = np.flatnonzero(count)
     path = np.zeros((len(count), 3))
     if len(known):
-        total = np.where(seen[..., None], points, 0.0).sum(axis=(0, 2))
+        total = np.nansum(points, axis=(0, 2))
         window = np.hanning(min(2 * (len(count) // 8) + 3, 33))[1:-1]
         window /= window.sum()
         for axis in (0, 1):
@@ -307,7 +296,7 @@ def _path(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
 
 def _kept_frames(exhibit: Exhibit, most: int) -> npt.NDArray[np.int64]:
     """Return the frames that are carried: evenly spread, and all that were predicted."""
-    start = exhibit.num_frames - exhibit.steps
+    start = exhibit.future_start
     room = max(most - exhibit.steps, 2)
     if start <= room:
         return np.arange(exhibit.num_frames)
@@ -330,15 +319,14 @@ def _turn(exhibit: Exhibit, up: str) -> float:
     """Return the angle about the vertical from which all bodies together face the viewer."""
     if exhibit.pos.shape[3] == 2:
         return 0.0
-    count = exhibit.num_frames
-    points = upright(np.asarray(exhibit.pos, dtype=np.float64), up)
-    together = points.swapaxes(0, 1).reshape(count, -1, 3)
-    seen = exhibit.mask.swapaxes(0, 1).reshape(count, -1)
-    return facing(together, seen, exhibit.layout.shoulders)
+    pos = np.where(exhibit.mask[..., None], exhibit.pos, np.nan).astype(np.float64)
+    together = pos.swapaxes(0, 1).reshape(exhibit.num_frames, -1, 3)
+    return facing(upright(together, up), exhibit.layout.shoulders)
 
 
-def _box(points: Floats, seen: npt.NDArray[np.bool_]) -> tuple[Floats, list[list[float]]]:
+def _box(points: Floats) -> tuple[Floats, list[list[float]]]:
     """Return the middle of a clip on its ground, and the box around it without outliers."""
+    seen = np.isfinite(points).all(axis=-1)
     inside = points[seen] if seen.any() else np.zeros((1, 3))
     low, high = np.percentile(inside, [0.5, 99.5], axis=0)
     middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
@@ -349,11 +337,11 @@ def _box(points: Floats, seen: npt.NDArray[np.bool_]) -> tuple[Floats, list[list
     return middle, [[round(float(end), 4) for end in ends] for ends in box]
 
 
-def _motion(points: Floats, seen: npt.NDArray[np.bool_], unit: float) -> str:
+def _motion(points: Floats, unit: float) -> str:
     """Pack (M, T, V, 3) positions: differences over time, low bytes first, gzipped."""
-    steps = np.where(seen[..., None], points, 0.0) / unit
-    whole = np.clip(np.nan_to_num(steps).round(), -32767, 32767).astype(np.int16)
-    whole[~seen] = _MISSING
+    steps = np.clip((points / unit).round(), -32767, 32767)
+    seen = np.isfinite(points).all(axis=-1, keepdims=True)
+    whole = np.where(seen, steps, _MISSING).astype(np.int16)
     rows = whole.swapaxes(0, 1).reshape(whole.shape[1], -1).view(np.uint16)
     change = rows.copy()
     change[1:] -= rows[:-1]  # wraps around, and back when it is added up

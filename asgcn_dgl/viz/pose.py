@@ -1,8 +1,10 @@
-"""From joint positions to points on paper."""
+"""Poses: which way is up, from which side they are seen, and how they are drawn."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 
 from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.viz.figure import INK, LEFT, MIDDLE, RIGHT, SECOND, SMALL_SIZE, THIRD
+from asgcn_dgl.viz import figure
+from asgcn_dgl.viz.exhibit import Exhibit
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,6 +23,10 @@ AXES = {"x": 0, "y": 1, "z": 2}
 _YAW, _TILT = np.deg2rad(15.0), np.deg2rad(8.0)
 # Room around a body, as a share of its larger extent.
 _MARGIN = 0.06
+# Share of the bodies' extent that has to lie along an axis before it counts as their upright.
+_CLEAR = 0.1
+# Poses that a typical one is taken from.
+_MOST_POSES = 60
 
 
 def project(
@@ -36,12 +43,6 @@ def project(
     else from the sensor's side, with depth growing away from it as in Kinects. Joints that were not
     seen (``mask``) do not count. ``up`` is ``"y"`` (Kinect's and most others), ``"z"`` (after
     alignment), ``"-y"`` ...
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> project(np.zeros((4, 25, 3))).shape
-    (4, 25, 2)
     """
     points = np.asarray(poses, dtype=np.float64)
     if points.ndim < 2 or points.shape[-1] not in (2, 3):
@@ -50,23 +51,20 @@ def project(
     if points.shape[-1] == 2:
         return points * [1, -1] if up == "-y" else points
     points = upright(points, up)
-    turn = facing(points, mask, shoulders) + _YAW
+    seen = True if mask is None else np.asarray(mask, dtype=bool)[..., None]
+    turn = facing(np.where(seen, points, np.nan), shoulders) + _YAW
     left = points[..., 0] * np.cos(turn) + points[..., 2] * np.sin(turn)
     depth = points[..., 2] * np.cos(turn) - points[..., 0] * np.sin(turn)
     height = points[..., 1] * np.cos(_TILT) + depth * np.sin(_TILT)
     return np.stack([-left, height], axis=-1)
 
 
-def project_bodies(
-    pos: Floats, mask: npt.ArrayLike, up: str, shoulders: tuple[int, int] | None
-) -> Floats:
-    """Project the bodies of a clip together: (M, T, V, 2) points, NaN where a joint is missing."""
+def project_bodies(pos: Floats, up: str, shoulders: tuple[int, int] | None) -> Floats:
+    """Project the bodies of a clip (M, T, V, d), NaN where not seen, together: (M, T, V, 2)."""
     bodies, frames, joints, dims = pos.shape
-    seen = np.asarray(mask, dtype=bool)
     together = pos.swapaxes(0, 1).reshape(frames, bodies * joints, dims)
-    flat = project(together, seen.swapaxes(0, 1).reshape(frames, -1), up, shoulders)
-    flat = flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
-    return np.where(seen[..., None], flat, np.nan)
+    flat = project(together, None, up, shoulders)
+    return flat.reshape(frames, bodies, joints, 2).swapaxes(0, 1)
 
 
 def check_up(up: str, dims: int) -> str:
@@ -77,56 +75,36 @@ def check_up(up: str, dims: int) -> str:
     return up
 
 
-def facing(
-    points: Floats,
-    mask: npt.ArrayLike | None = None,
-    shoulders: tuple[int, int] | None = None,
-) -> float:
+def facing(points: Floats, shoulders: tuple[int, int] | None) -> float:
     """Return the angle about the vertical from which upright poses look widest, in front."""
-    turn = _widest(points, mask)
-    if shoulders is not None and _seen_from_behind(points, turn, mask, shoulders):
-        turn += np.pi
+    seen = np.asarray(np.isfinite(points).all(axis=-1))
+    flat = centered(points[..., [0, 2]], seen).reshape(-1, 2)
+    spread = flat.T @ flat
+    x, z = np.linalg.eigh(spread)[1][:, -1] if spread.any() else (1.0, 0.0)
+    # Of the two ways to look, the one from which the recording was made.
+    turn = float(np.arctan2(z, x) if x >= 0 else np.arctan2(-z, -x))
+    if shoulders is not None:  # most poses shall show their left one on the right
+        across = points[..., shoulders[1], :] - points[..., shoulders[0], :]
+        side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
+        turn += np.pi if np.nansum(np.sign(side)) > 0 else 0.0
     return turn
 
 
-def _seen_from_behind(
-    points: Floats, turn: float, mask: npt.ArrayLike | None, pair: tuple[int, int]
-) -> bool:
-    """Tell whether most poses show their left shoulder on the left of the figure."""
-    across = points[..., pair[1], :] - points[..., pair[0], :]
-    side = across[..., 0] * np.cos(turn) + across[..., 2] * np.sin(turn)
-    if mask is not None:
-        side = side[np.asarray(mask, dtype=bool)[..., list(pair)].all(axis=-1)]
-    return float(np.nansum(np.sign(side))) > 0
+def centered(points: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
+    """Return poses (..., V, d) about the mean of the joints that are seen; others are 0."""
+    known = seen[..., None]
+    mean = np.where(known, points, 0.0).sum(axis=-2, keepdims=True)
+    mean = mean / np.maximum(known.sum(axis=-2, keepdims=True), 1)
+    return np.where(known, points - mean, 0.0)
 
 
 def upright(points: Floats, up: str) -> Floats:
     """Rotate the coordinates so that the second one points up."""
     axis = AXES[up[-1]]
     sign = -1.0 if up.startswith("-") else 1.0
-    if axis == 1 and sign > 0:
-        return points
     # Cyclic, or two signs flipped: a rotation, never a mirror image.
     rolled = np.roll(points, 1 - axis, axis=-1)
     return rolled * np.array([sign, sign, 1.0])
-
-
-def _widest(points: Floats, mask: npt.ArrayLike | None) -> float:
-    """Return the angle about the vertical of the direction in which the poses spread most."""
-    seen = np.ones(points.shape[:-1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    seen = seen & np.isfinite(points).all(axis=-1)
-    flat = points[..., [0, 2]]
-    weight = seen[..., None]
-    count = np.maximum(weight.sum(axis=-2, keepdims=True), 1)
-    offset = np.where(weight, flat, 0.0)
-    offset = np.where(weight, offset - offset.sum(axis=-2, keepdims=True) / count, 0.0)
-    spread = offset.reshape(-1, 2).T @ offset.reshape(-1, 2)
-    if not spread.any():
-        return 0.0
-    direction = np.linalg.eigh(spread)[1][:, -1]
-    # Of the two ways to look, the one from which the recording was made.
-    direction = direction if direction[0] >= 0 else -direction
-    return float(np.arctan2(direction[1], direction[0]))
 
 
 def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y") -> Floats:
@@ -144,9 +122,9 @@ def flat_pose(layout: SkeletonLayout, pose: npt.ArrayLike | None, up: str = "y")
 
 def side_colors(layout: SkeletonLayout) -> list[str]:
     """Return the color of each joint: dark on the body's left, pale on its right."""
-    colors = [MIDDLE] * layout.num_joints
+    colors = [figure.MIDDLE] * layout.num_joints
     for left, right in layout.mirror:
-        colors[left], colors[right] = LEFT, RIGHT
+        colors[left], colors[right] = figure.LEFT, figure.RIGHT
     return colors
 
 
@@ -157,13 +135,14 @@ def joint_names(layout: SkeletonLayout) -> list[str]:
 
 def body_color(body: int) -> str | None:
     """Return the color of a body of a clip; None for the first, whose sides have their own."""
-    return (SECOND if body % 2 else THIRD) if body else None
+    return (figure.SECOND if body % 2 else figure.THIRD) if body else None
 
 
 def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
     """Return the colors of sides and further bodies, by name."""
-    sides, used = {"left": LEFT, "right": RIGHT, "neither": MIDDLE}, side_colors(layout)
-    sides = {name: color for name, color in sides.items() if layout.mirror and color in used}
+    used = side_colors(layout) if layout.mirror else []
+    sides = {"left": figure.LEFT, "right": figure.RIGHT, "neither": figure.MIDDLE}
+    sides = {name: color for name, color in sides.items() if color in used}
     if bodies > 1:
         sides = {f"body 1: {side}": color for side, color in sides.items()}
     return sides | other_bodies(bodies)
@@ -171,7 +150,7 @@ def body_legend(layout: SkeletonLayout, bodies: int = 1) -> dict[str, str]:
 
 def other_bodies(bodies: int) -> dict[str, str]:
     """Return the colors of the bodies after the first, by name."""
-    return dict([("body 2", SECOND), ("body 3", THIRD)][: bodies - 1])
+    return dict([("body 2", figure.SECOND), ("body 3", figure.THIRD)][: bodies - 1])
 
 
 def draw_body(
@@ -180,8 +159,7 @@ def draw_body(
     points: Floats,
     *,
     color: str | None = None,
-    linewidth: float = 2.0,
-    alpha: float = 1.0,
+    linewidth: float,
     zorder: float = 2.0,
 ) -> None:
     """Draw what is finite of (V, 2) points; ``color`` None colors the sides of the body."""
@@ -191,25 +169,22 @@ def draw_body(
     depth = layout.depth
     outer = [joint_colors[a if depth[a] >= depth[b] else b] for a, b in bones]
     lines = LineCollection(
-        [points[list(bone)] for bone in bones],
-        colors=outer,
-        linewidths=linewidth,
-        alpha=alpha,
-        zorder=zorder,
-        capstyle="round",
-        clip_on=False,
-    )
+        [points[list(bone)] for bone in bones], colors=outer, linewidths=linewidth, zorder=zorder,
+        capstyle="round", clip_on=False,
+    )  # fmt: skip
     axis.add_collection(lines)
     axis.scatter(
-        points[seen, 0],
-        points[seen, 1],
-        s=(linewidth + 1.4) ** 2,
-        c=[joint_colors[joint] for joint in np.flatnonzero(seen)],
-        alpha=alpha,
-        zorder=zorder + 0.1,
-        linewidths=0,
-        clip_on=False,
-    )
+        points[seen, 0], points[seen, 1], s=(linewidth + 1.4) ** 2, zorder=zorder + 0.1,
+        c=[joint_colors[joint] for joint in np.flatnonzero(seen)], linewidths=0, clip_on=False,
+    )  # fmt: skip
+
+
+def draw_ring(axis: Axes, point: Floats, color: str, linewidth: float = 1.2) -> None:
+    """Draw a ring around a joint."""
+    axis.scatter(
+        point[0], point[1], s=60, facecolors="none", edgecolors=color, linewidths=linewidth,
+        zorder=4, clip_on=False,
+    )  # fmt: skip
 
 
 def number_joints(
@@ -242,7 +217,7 @@ def number_joints(
         written = np.concatenate([written, places[[best]]])
         axis.annotate(
             str(joint), points[joint], xytext=offsets[best], textcoords="offset points",
-            color=INK, fontsize=SMALL_SIZE - 1, zorder=5, ha="center", va="center",
+            color=figure.INK, fontsize=figure.SMALL_SIZE - 1, zorder=5, ha="center", va="center",
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
 
@@ -250,10 +225,6 @@ def number_joints(
 def _distance(places: Floats, others: Floats) -> Floats:
     """Return how far each place is from the nearest of others."""
     return np.asarray(np.linalg.norm(places[:, None] - others, axis=-1).min(axis=1))
-
-
-#: What a figure of several times says, since the way that bodies take is not drawn.
-CENTERED = "each panel is centered on its bodies"
 
 
 def missing_note(*stack: Floats) -> str:
@@ -285,3 +256,115 @@ def span_height(span: tuple[float, float], width: float, margin: float = _MARGIN
     """Return the inches of height of a panel that holds a size and a margin."""
     room = 2 * margin * max(span)
     return float(width * np.clip((span[1] + room) / (span[0] + room), 0.4, 2.4)) + 0.16
+
+
+def guess_up(exhibits: Sequence[Exhibit], asked: str | None = None) -> str:
+    """Return the axis that points up in the recordings, ``"y"``, ``"-y"``, ``"z"``, ...
+
+    That is ``asked``, if given; else the direction of the layout's spine, from its lower to its
+    upper joint, in the mean over bodies and frames; for a layout without a spine the axis along
+    which bodies extend as their drawing pose does, or as a body is above the ends of its left and
+    right limbs. Otherwise it is y, which in images (two coordinates) points down.
+
+    Examples
+    --------
+    >>> from asgcn_dgl.skeleton import get_layout
+    >>> from asgcn_dgl.viz import Exhibit
+    >>> layout = get_layout("coco17")
+    >>> image = np.asarray(layout.pose)[None, None] * [1, -1]  # rows of an image grow downwards
+    >>> guess_up([Exhibit("still", layout, image, np.ones((1, 1, 17), dtype=bool))])
+    '-y'
+    """
+    dims = min((exhibit.pos.shape[3] for exhibit in exhibits), default=3)
+    if asked is not None:
+        return check_up(asked, dims)
+    total, size = np.zeros(dims), 0.0
+    for exhibit in exhibits:
+        height = _heights(exhibit.layout)
+        part = np.isfinite(height)
+        seen = exhibit.mask[:, :, part]
+        pos = centered(exhibit.pos[:, :, part, :dims].astype(np.float64), seen)
+        weight = centered(np.broadcast_to(height[part][:, None], (*seen.shape, 1)), seen)
+        total += (weight * pos).sum(axis=(0, 1, 2))
+        # At most this, if all joints lay along one axis.
+        size += float((np.abs(weight) * np.linalg.norm(pos, axis=-1, keepdims=True)).sum())
+    if dims == 2:
+        total[0] = 0.0  # the rows of a picture are level
+    axis = int(np.abs(total).argmax())
+    if not abs(total[axis]) > _CLEAR * size:
+        return "y" if dims == 3 else "-y"
+    return ("" if total[axis] > 0 else "-") + "xyz"[axis]
+
+
+def _heights(layout: SkeletonLayout) -> Floats:
+    """Return the height of each joint in an upright body; NaN where it is not known."""
+    heights = np.full(layout.num_joints, np.nan)
+    if layout.spine is not None:
+        heights[list(layout.spine)] = -1.0, 1.0
+    elif layout.has_pose:
+        heights = np.asarray(layout.pose)[:, 1]
+    elif ends := _limb_ends(layout):
+        heights[:] = 1.0
+        heights[ends] = -1.0
+    return heights
+
+
+def _limb_ends(layout: SkeletonLayout) -> list[int]:
+    """Return the outermost joints of left and right limbs, by the mirror or by names."""
+    joints = layout.joints
+    other = [
+        name.replace("left", "right") if "left" in name else name.replace("right", "left")
+        for name in joints
+    ]
+    named = {k for k, name in enumerate(other) if name != joints[k] and name in joints}
+    pairs = set(itertools.chain(*layout.mirror)) or named
+    bones = np.bincount(np.asarray(layout.bones).ravel(), minlength=layout.num_joints)
+    return [joint for joint in sorted(pairs) if bones[joint] == 1]
+
+
+def drawing_layout(layout: SkeletonLayout, exhibits: Sequence[Exhibit], up: str) -> SkeletonLayout:
+    """Return the layout with a pose to draw it in: its own, or the mean pose of the clips."""
+    own = [exhibit for exhibit in exhibits if exhibit.layout == layout]
+    if layout.has_pose or not own:
+        return layout
+    mean = _mean_pose(own, AXES[up[-1]])
+    for joint in np.flatnonzero(np.isnan(mean).any(axis=1)):  # never seen: amid its neighbors
+        ends = [a + b - joint for a, b in layout.bones if joint in (a, b)]
+        known = mean[ends][np.isfinite(mean[ends]).all(axis=1)]
+        mean[joint] = known.mean(axis=0) if len(known) else np.nanmean(mean, axis=0)
+    flat = flat_pose(layout, mean, up)
+    flat = flat - flat.mean(axis=0)
+    extent = float(np.ptp(flat, axis=0).max())
+    return replace(layout, pose=2.0 * flat / extent) if extent > 0 else layout
+
+
+def _mean_pose(exhibits: Sequence[Exhibit], up: int) -> Floats:
+    """Average poses about a typical one, each turned about the vertical (in images: turned)."""
+    poses, seen = [], []
+    dims = min(exhibit.pos.shape[3] for exhibit in exhibits)
+    for exhibit in exhibits:
+        body = exhibit.leader
+        frames = np.unique(np.linspace(0, exhibit.num_frames - 1, 8).round().astype(int))
+        poses.append(exhibit.pos[body, frames, :, :dims].astype(np.float64))
+        seen.append(exhibit.mask[body, frames])
+    every, mask = np.concatenate(poses), np.concatenate(seen)
+    full = mask.sum(axis=1)
+    best = np.flatnonzero(full >= np.quantile(full, 0.5))
+    best = best[np.unique(np.linspace(0, len(best) - 1, _MOST_POSES).round().astype(int))]
+    every, mask = centered(every[best], mask[best]), mask[best]
+    level = [axis for axis in range(dims) if axis != up] if dims == 3 else [0, 1]
+    turned = every[..., level[0]] + 1j * every[..., level[1]]  # a turn is a product
+    match = np.einsum("nv,mv->nm", turned.conj(), turned)  # turns pose n onto pose m
+    turn = match / np.maximum(np.abs(match), 1e-12)
+    energy = (every**2).sum(axis=(1, 2))
+    cross = np.abs(match)
+    if dims == 3:
+        cross = cross + every[..., up] @ every[..., up].T
+    distance = energy[:, None] + energy[None] - 2 * cross
+    middle = int(np.median(distance, axis=0).argmin())
+    near = np.argsort(distance[:, middle], kind="stable")[: max(1, len(every) // 2)]
+    flat = turned[near] * turn[near, middle][:, None]
+    aligned = every[near].copy()
+    aligned[..., level[0]], aligned[..., level[1]] = flat.real, flat.imag
+    times = mask[near].sum(axis=0)[:, None]
+    return np.where(times > 0, aligned.sum(axis=0) / np.maximum(times, 1), np.nan)

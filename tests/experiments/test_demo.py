@@ -51,6 +51,8 @@ def test_demo_leaves_figures_models_and_a_summary(tmp_path, capsys):
     # Once more: nothing is trained again, and the outcome is the same.
     again = demo(folder, config=tiny(), clips_per_class=3, subjects=3)
     assert {**again, "seconds": 0} == {**summary, "seconds": 0}
+    with pytest.raises(InputError, match="--seed must be from 0 to"):
+        demo(folder, seed=-1)
     with pytest.raises(InputError, match="other options"):
         demo(folder, config=tiny(batch_size=3), clips_per_class=3, subjects=3)
 

@@ -9,6 +9,7 @@ from asgcn_dgl.cli import main
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.figures import FIGURES, Choice, Scene, contrasting, figure_names
 from asgcn_dgl.experiments.gallery import open_gallery
+from asgcn_dgl.skeleton import SkeletonLayout
 
 PAPER = ("fig3", "fig8", "fig9", "fig10")
 
@@ -199,3 +200,38 @@ def test_runs_without_links_and_of_other_clips_are_refused(galleries, run_dir):
     other = replace(galleries[1], names=list(reversed(galleries[1].names)))
     with pytest.raises(InputError, match="its test clips are not those of"):
         Scene(galleries[0], other, Choice())
+
+
+def test_an_asked_clip_stands_for_its_action(galleries):
+    name = galleries[0].names[5]
+    for gallery in galleries:
+        scene = Scene(gallery, None, Choice(clip=name, threshold=0.0))
+        assert len(titles(FIGURES["responses_actions"](scene))) == 5
+    with pytest.raises(InputError, match=f"{name}: has no prediction"):
+        FIGURES["fig10"](scene)
+    heading = FIGURES["fig3"](Scene(galleries[0], None, Choice(clip=name))).get_suptitle()
+    assert name in heading.replace("\n", " ") and "mean" not in heading
+
+
+def test_a_short_clip_is_drawn_frame_by_frame(galleries):
+    scene = Scene(galleries[0], None, Choice())
+    whole = next(iter(scene.exhibits.values()))
+    scene.clip = replace(whole, pos=whole.pos[:, :3], mask=whole.mask[:, :3], future=None)
+    assert titles(FIGURES["responses_time"](scene)) == ["frame 0", "frame 1", "frame 2"]
+
+
+def test_a_skeleton_without_hands_shows_its_most_telling_joint(galleries):
+    scene = Scene(galleries[0], None, Choice())
+    scene.layout = SkeletonLayout.from_bones(
+        "leg", [("hip", "knee"), ("knee", "foot")], center="hip"
+    )
+    assert scene.joint == "knee"
+
+
+def test_a_run_without_epochs_has_no_curves(galleries):
+    gallery = replace(galleries[0])
+    vars(gallery)["history"] = {}
+    scene = Scene(gallery, None, Choice())
+    assert "curves" not in figure_names(scene)
+    with pytest.raises(InputError, match=r"train\.log: no epochs in it"):
+        FIGURES["curves"](scene)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,11 +87,11 @@ def test_sample_shows_every_cell_of_the_confusion_matrix():
         RunDir(Path("run")),
         None,
         [str(n) for n in range(17)],
+        {},
+        "last",
         labels,
         np.eye(3)[predicted],
         [],
-        {},
-        "",
     )
     chosen = gallery.sample(7)
     pairs = set(zip(labels.tolist(), predicted.tolist(), strict=True))
@@ -130,6 +132,26 @@ def test_needs_an_evaluated_run(run_dir, tmp_path, clips_root):
         open_gallery(run_dir, root=few)
 
 
+def test_files_that_do_not_belong_together_are_named(run_dir, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(run_dir, copy)
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics["per_class"].popitem()
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=r"metrics.json: per_class holds 12 of 13 classes"):
+        open_gallery(copy)
+    scores = dict(np.load(copy / "scores.npz"))
+    scores["class_names"] = scores["class_names"][::-1]
+    np.savez(copy / "scores.npz", **scores)
+    with pytest.raises(InputError, match=r"its class_names are not those of .*last.ckpt"):
+        open_gallery(copy)
+    forecaster = replace(open_gallery(run_dir).restored.config)
+    forecaster.model = SimpleNamespace(name="forecaster")
+    monkeypatch.setattr(RunDir, "read_config", lambda run: forecaster)
+    with pytest.raises(InputError, match="a forecaster recognizes nothing"):
+        open_gallery(run_dir)
+
+
 def restored_of(sampling="uniform", frames=8, **options):
     torch.manual_seed(0)
     model = ASGCN(
@@ -166,6 +188,8 @@ def test_short_clips_have_no_prediction_and_padding_no_response():
     assert short.response_frames.tolist() == [0, 2]
     assert long.future.shape == (2, 3, 21, 3)
     assert long.response_frames.tolist() == [0, 2, 4, 6, 8, 10]
+    (alone,) = examine(restored_of("pad", frames=16), clips_of(4))
+    assert alone.future is None
 
 
 def test_bodies_that_were_not_seen_have_nothing():

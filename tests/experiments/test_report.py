@@ -14,7 +14,14 @@ from asgcn_dgl.cli import main
 from asgcn_dgl.data import Clip, open_data, open_store, prepare
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.gallery import error_options
-from asgcn_dgl.experiments.report import _errors, draw_clip, read_raw, write_view
+from asgcn_dgl.experiments.report import (
+    _errors,
+    _split,
+    draw_clip,
+    read_raw,
+    write_report,
+    write_view,
+)
 from asgcn_dgl.metrics import link_use
 from asgcn_dgl.skeleton import get_layout
 from asgcn_dgl.training.units import Unit
@@ -110,6 +117,24 @@ def test_errors_have_one_unit_and_few_digits():
     assert _errors(runs, Unit("", 1.0)) == [("8.6", "18.6"), ()]
 
 
+def test_runs_of_one_name_are_told_by_their_folders(run_dir, tmp_path):
+    copy = shutil.copytree(run_dir, tmp_path / run_dir.name)
+    page = write_report(run_dir, tmp_path / "both.html", other=copy, clips=1)
+    assert [run["name"] for run in data_of(page)["runs"]] == [str(run_dir), str(copy)]
+
+
+def test_a_forecaster_is_reported_alone(run_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("asgcn_dgl.experiments.report.is_forecaster", lambda folder: True)
+    with pytest.raises(InputError, match="a forecaster is reported alone; leave other out"):
+        write_report(run_dir, tmp_path / "a.html", other="other")
+
+
+def test_splits_are_told_in_words():
+    assert _split("split") == "its own split"
+    assert _split("xsub") == "split xsub (tested on other people)"
+    assert _split("five_1") == "split five_1"
+
+
 def test_types_that_link_everything_are_warned_of(run_dir, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(
         "asgcn_dgl.experiments.links.metrics.link_use",
@@ -199,6 +224,17 @@ def test_animation_of_a_file(tmp_path):
     file.write_text(json.dumps({"file_name": file.stem, "skeletons": poses, "label": 1}))
     assert main(["animate", str(file), f"--out={tmp_path / 'file.gif'}"]) == 0
     assert (tmp_path / "file.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_a_film_without_ffmpeg_names_the_remedy(run_dir, tmp_path, monkeypatch, capsys):
+    def missing():
+        raise RuntimeError("an MP4 needs ffmpeg: pip install imageio-ffmpeg")
+
+    monkeypatch.setattr("asgcn_dgl.viz.animation.find_ffmpeg", missing)
+    name = np.load(run_dir / "scores.npz")["names"][1]
+    assert main(["animate", str(run_dir), f"--clip={name}", f"--out={tmp_path / 'a.mp4'}"]) == 2
+    assert "pip install imageio-ffmpeg" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 
 import pytest
@@ -180,10 +181,27 @@ def test_runs_of_other_options_are_refused(trained_jobs, tmp_path):
     RunDir(tmp_path / "stgcn" / "seed0").metrics.write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: not valid JSON"):
         make_table("comparison", RunConfig(), tmp_path, seeds=1)
+    RunDir(tmp_path / "stgcn" / "seed0").metrics.write_text("{}")
+    with pytest.raises(InputError, match=r"metrics\.json: holds no accuracy"):
+        make_table("comparison", RunConfig(), tmp_path, seeds=1)
     with pytest.raises(InputError, match="--seeds must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, seeds=0)
     with pytest.raises(InputError, match="--at-once must be from 1"):
         make_table("comparison", RunConfig(), tmp_path, at_once=0)
+
+
+def test_published_figures_stand_beside_ours(trained_jobs, tmp_path):
+    make_table("comparison", RunConfig(data="ntu60"), tmp_path, seeds=1)
+    text = (tmp_path / "comparison.md").read_text()
+    rows = {row[1]: row[2:-1] for row in (re.split(r" *\| *", line) for line in text.split("\n"))
+            if len(row) > 2}  # fmt: skip
+    assert rows["method"] == ["top-1 xsub", "top-5 xsub", "top-1 xview", "top-5 xview"]
+    assert rows["AS-GCN"] == ["86.8", "", "94.2", ""]
+    assert rows["ST-GCN, ours"] == ["81.0", "99.0"] * 2
+    forecaster = RunConfig()
+    forecaster.model.name = "forecaster"
+    with pytest.raises(InputError, match="tables are of models that recognize"):
+        make_table("comparison", forecaster, tmp_path)
 
 
 def test_a_run_that_diverges_is_named_and_left_out_of_a_table_that_goes_on(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -117,6 +118,15 @@ def test_mp4(tmp_path):
         pytest.skip("no ffmpeg on this machine")
     path = viz.animate(tmp_path / "a.mp4", clip(), dpi=31)
     assert path.read_bytes()[4:8] == b"ftyp"
+
+
+def test_ffmpeg_of_a_package_comes_first(monkeypatch):
+    package = SimpleNamespace(get_ffmpeg_exe=lambda: "/packaged/ffmpeg")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", package)
+    assert animation.find_ffmpeg() == "/packaged/ffmpeg"
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setattr(animation.shutil, "which", lambda name: "/usr/bin/ffmpeg")
+    assert animation.find_ffmpeg() == "/usr/bin/ffmpeg"
 
 
 def test_mp4_without_ffmpeg_names_the_remedy(tmp_path, monkeypatch):

@@ -40,6 +40,17 @@ def test_curves_are_what_the_history_holds():
             viz.draw_curves(nothing)
 
 
+def test_errors_by_time_ahead():
+    curves = {"forecast": [5.0, 9.0], "last pose repeated": [9.0, 17.0]}
+    (axis,) = viz.draw_errors([40, 80], curves, unit="mm").axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == curves
+    assert axis.get_ylabel() == "error (mm)"
+    with pytest.raises(ValueError, match="at least one curve"):
+        viz.draw_errors([40, 80], {})
+    with pytest.raises(ValueError, match="curves must be of 2 values, got 1 of forecast"):
+        viz.draw_errors([40, 80], {"forecast": [5.0]})
+
+
 def test_errors_of_curves_are_scaled_to_a_unit():
     history = {"joint": {"val/mpjpe": {1: 0.5}, "val/loss": {1: 2.0}}}
     loss, error = viz.draw_curves(history, unit="mm", scale=1000.0).axes

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -174,6 +175,14 @@ def test_what_is_shown_cannot_become_code(tmp_path):
     data = data_of(text)
     assert data["title"] == data["rows"][0]["name"] == name
     assert data["kind"] == "clips"
+
+
+def test_without_plotly_the_remedy_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    module._plotly.cache_clear()
+    with pytest.raises(ImportError, match=r"pip install 'asgcn_dgl\[viz\]'"):
+        written(tmp_path, [exhibit()])
+    assert not list(tmp_path.iterdir())
 
 
 def test_same_page_gives_same_bytes(tmp_path):
