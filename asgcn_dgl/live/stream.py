@@ -251,13 +251,21 @@ def live(
     return bad
 
 
-def run(model: str | Path, source: str, options: Mapping[str, Any], **others: Any) -> None:
+def run(
+    model: str | Path,
+    source: str = "-",
+    *,
+    top: int = 3,
+    follow: bool = False,
+    idle: float | None = None,
+    **options: Any,
+) -> None:
     """Run the command ``live``: Ctrl-C and a reader that goes away end it without a message.
 
-    ``options`` are those of :meth:`Recognizer.load`, ``others`` of :func:`live`.
+    ``options`` are those of :meth:`Recognizer.load`, the others those of :func:`live`.
     """
-    if others.get("top", 1) < 1:
-        raise InputError(f"--top must be at least 1, got {others['top']}")
+    if top < 1:
+        raise InputError(f"--top must be at least 1, got {top}")
     try:
         try:
             recognizer = Recognizer.load(model, **options)
@@ -265,7 +273,7 @@ def run(model: str | Path, source: str, options: Mapping[str, Any], **others: An
             raise
         except ValueError as error:
             raise InputError(f"--{error}") from error
-        live(recognizer, source, **others)
+        live(recognizer, source, top=top, wait=follow, idle=idle)
     except KeyboardInterrupt:
         return
     except BrokenPipeError:  # what is still held for the reader goes nowhere
