@@ -19,8 +19,7 @@ from asgcn_dgl.data.transforms import blended
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.live.engines import Engine, load_engine
 from asgcn_dgl.live.tracks import Tracker
-from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.config import ClipsConfig
+from asgcn_dgl.options import check
 from asgcn_dgl.training.preparation import BY_FRAME, prepared, undo_alignment
 
 #: Frames of a window that nobody chose, at most.
@@ -135,18 +134,21 @@ class Recognizer:
     ) -> None:
         facts = engine.facts
         window = min(facts.clips.num_frames, LONGEST) if window is None else window
-        for name, value in (("window", window), ("every", every)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if rate is not None and not rate > 0:
-            raise ValueError(f"rate must be positive, got {rate}")
-        if not 0 <= smooth < 1:
-            raise ValueError(f"smooth must be in [0, 1), got {smooth}")
-        if not max_pause > 0:
-            raise ValueError(f"max_pause must be positive, got {max_pause}")
+        rules = {
+            "window": (window >= 1, "at least 1", window),
+            "every": (every >= 1, "at least 1", every),
+            "rate": (rate is None or rate > 0, "positive", rate),
+            "smooth": (0 <= smooth < 1, "in [0, 1)", smooth),
+            "max_pause": (max_pause > 0, "positive", max_pause),
+        }
+        for name, (good, rule, value) in rules.items():
+            check(good, name, rule, value)
         if future and not facts.future_frames:
             raise ValueError("future must be false for this model, which predicts no poses")
-        self.layout = _layout(facts.layouts, layout)
+        layouts = [each for each in facts.layouts if layout in (None, each.name)]
+        names = ", ".join(each.name for each in facts.layouts)
+        check(len(layouts) == 1, "layout", f"one of {names}", layout)
+        self.layout = layouts[0]
         self.engine, self.window, self.every, self.rate = engine, window, every, rate
         self.smooth, self.future, self.min_score = smooth, future, min_score
         self.max_pause, self._tracker = max_pause, tracker
@@ -352,13 +354,9 @@ class Recognizer:
         times = np.array([frame.time for frame in self._held])
         count = min(self.window, int((times[-1] - times[0]) * rate + 1e-6) + 1)
         wanted = times[-1] - np.arange(count)[::-1] / rate
-        after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
-        before = np.maximum(after - 1, 0)
-        exact = np.abs(times[after] - wanted) < 1e-9
-        before = np.where(exact, after, before)
-        step = times[after] - times[before]
-        share = np.where(step > 0, (wanted - times[before]) / np.maximum(step, 1e-12), 0.0)
-        return blended(clip, before, after, share.clip(0, 1))
+        at = np.interp(wanted, times, np.arange(len(times)))
+        before = at.astype(int)
+        return blended(clip, before, np.minimum(before + 1, len(times) - 1), at - before)
 
     def _answered(
         self, clip: Clip, people: tuple[Hashable, ...], number: int, time: float | None
@@ -366,8 +364,13 @@ class Recognizer:
         if not clip.mask.any():  # all that was seen lies between the frames of the rate
             return None
         options = self.engine.facts.clips
-        chosen, people = _chosen(clip, people, options, self.engine.facts.most)
-        seen, raw, aligned = prepared(chosen, options, self.engine.facts.past_frames)
+        most = self.engine.facts.most
+        within = most is None or clip.num_bodies <= most
+        if clip.num_bodies > 1 and (options.max_bodies is not None or not within):
+            order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
+            clip = replace(clip, pos=clip.pos[order], mask=clip.mask[order])
+            people = tuple(people[body] for body in order)
+        seen, raw, aligned = prepared(clip, options, self.engine.facts.past_frames)
         there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
@@ -404,24 +407,3 @@ def _stacked(
         if rows:
             places[rows, at], scores[rows, at] = frame.places, frame.scores
     return people, places, scores
-
-
-def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayout:
-    found = [each for each in layouts if name in (None, each.name)]
-    if len(found) != 1:
-        names = ", ".join(each.name for each in layouts)
-        raise ValueError(f"layout must be one of {names}, got {name!r}")
-    return found[0]
-
-
-def _chosen(
-    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig, most: int | None
-) -> tuple[Clip, tuple[Hashable, ...]]:
-    """Choose the bodies that the model sees, best first, and say who they are."""
-    within = most is None or clip.num_bodies <= most
-    if (options.max_bodies is None and within) or clip.num_bodies == 1:
-        return clip, people
-    order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
-    return replace(clip, pos=clip.pos[order], mask=clip.mask[order]), tuple(
-        people[body] for body in order
-    )
