@@ -55,9 +55,12 @@ def _calls(target: str, said: str = "", **names: str) -> Callable[..., Callable[
         @functools.wraps(declared)
         def command(**given: Any) -> None:
             declared(**given)
+            options = {
+                names.get(key, key): value.config() if isinstance(value, Sources) else value
+                for key, value in given.items()
+            }
             module, name = target.rsplit(".", 1)
-            function = getattr(import_module(f"asgcn_dgl.{module}"), name)
-            result = function(**{names.get(key, key): value for key, value in given.items()})
+            result = getattr(import_module(f"asgcn_dgl.{module}"), name)(**options)
             if said:
                 print(said.format(result))
 
@@ -222,6 +225,7 @@ def train(
     )
 
 
+@_calls("training.lr_finder.find_lr", run="config")
 def find_lr(
     *,
     run: Sources,
@@ -235,9 +239,6 @@ def find_lr(
     Train jointly for some steps while the learning rate rises, and say at which the loss falls
     fastest. Takes the options of train; keeps nothing of what it trained.
     """
-    from asgcn_dgl.training.lr_finder import find_lr
-
-    find_lr(run.config(), lowest=lowest, highest=highest, steps=steps, out=out)
 
 
 @_calls("training.evaluate.evaluate", run_dir="folder", clips="num_clips")
@@ -538,6 +539,7 @@ def fuse(
     print(fusion_table(fuse(runs, weights, out, choose=choose_weights)))
 
 
+@_calls("experiments.tables.make_table", run="config", out="folder")
 def tables(
     table: Annotated[TableName, "Which table."],
     *,
@@ -559,11 +561,6 @@ def tables(
     table as Markdown and JSON. The same command continues after an interruption, and tables share
     the runs they have in common.
     """
-    from asgcn_dgl.experiments.tables import make_table
-
-    make_table(
-        table, run.config(), Path(out), seeds=seeds, split=split, dry_run=dry_run, at_once=at_once
-    )
 
 
 def _need_viz() -> None:
@@ -594,14 +591,14 @@ def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
         layers = [_resumed(given)]
     else:
         source = given.get("config")
-        named = source is None or packaged_config(source) is not None
-        values = {} if named else read_yaml(source)
+        own = source is not None and packaged_config(source) is None
+        values = read_yaml(source) if source is not None and own else {}
         data = over.get("data", values.get("data"))
         if isinstance(data, str) and packaged_config(data) is None:
             from asgcn_dgl.data.registry import format_options
 
             format_options(data)  # which refuses an unknown name; a store would not mind
-        name = source if named and source else data
+        name = data if own or source is None else source
         layers = [_packaged(name, command), Layer(str(source), values)]
     layers.append(Layer(COMMAND_LINE, over))
     for name in ("data", "root"):

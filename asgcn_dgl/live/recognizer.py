@@ -227,7 +227,10 @@ class Recognizer:
         places, given = self._checked(keypoints, scores, ids)
         now = self._clock(time)
         if ids is None:
-            ids = self._track(places, given, now)
+            if self._tracks is None:
+                self._tracks = Tracker(max_lost=self.max_pause if self._timed else 30.0)
+            there = self._seen(places, given)
+            ids = self._tracks.update(np.where(there[..., None], places, 0.0), there, now)
         seen = ~np.isnan(places).any(axis=-1) if given is None else given
         self._hold(_Frame(now, tuple(ids), places, seen, given is not None))
         number, self.frames = self.frames, self.frames + 1
@@ -265,12 +268,12 @@ class Recognizer:
             )
         if given is not None and given.shape != places.shape[:2]:
             raise InputError(f"scores must be {places.shape[:2]}, got shape {given.shape}")
-        # A score may be the last coordinate, or come by itself.
-        flat = facts.coordinates - 1 if facts.scored else facts.coordinates
+        # A score may be the last coordinate, or come by itself; a model of which it is not known
+        # may have seen scores.
         if facts.scored and given is None and places.shape[2] == facts.coordinates:
             places, given = places[..., :-1], places[..., -1]
-        if facts.scored is None and given is not None and places.shape[2] == facts.coordinates - 1:
-            flat -= 1  # the model may have seen scores
+        known = given is not None and places.shape[2] == facts.coordinates - 1
+        flat = facts.coordinates - int(known if facts.scored is None else facts.scored)
         if places.shape[2] != flat:
             also = " and a score" if facts.scored else ""
             raise InputError(
@@ -305,12 +308,10 @@ class Recognizer:
         self._timed = True
         return time
 
-    def _track(self, places: np.ndarray, scores: np.ndarray | None, now: float) -> list[int]:
-        if self._tracks is None:
-            self._tracks = Tracker(max_lost=self.max_pause if self._timed else 30.0)
-        seen = ~np.isnan(places).any(axis=-1)
-        seen &= (places != 0).any(axis=-1) if scores is None else scores > self.min_score
-        return self._tracks.update(np.where(seen[..., None], places, 0.0), seen, now)
+    def _seen(self, places: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
+        """Tell where a joint was seen; without scores, zeros are a missing one."""
+        shown = (places != 0).any(axis=-1) if scores is None else scores > self.min_score
+        return shown & ~np.isnan(places).any(axis=-1)
 
     def _hold(self, frame: _Frame) -> None:
         """Append a frame, and let go of those that the window has left behind."""
@@ -325,26 +326,19 @@ class Recognizer:
 
     def _clip(self) -> tuple[Clip | None, tuple[Hashable, ...]]:
         """Return the window as a clip, and who is in it."""
-        held = [frame for frame in self._held if frame.ids]
-        if not held:
-            return None, ()
-        people, places, scores = _stacked(self._held)
-        scored = any(frame.scored for frame in held)
-        facts = self.engine.facts
-        # Never seen bodies are left out by estimated_clip: leave them out of the people too.
-        keep = facts.scored or (facts.scored is None and places.shape[-1] == facts.coordinates - 1)
-        seen = ~np.isnan(places).any(axis=-1)
-        seen &= scores > self.min_score if scored else (places != 0).any(axis=-1)
-        there = seen.any(axis=(1, 2))
+        people, places, found = _stacked(self._held)
+        scores = found if any(frame.scored for frame in self._held) else None
+        # Bodies that are never seen are left out by estimated_clip, and so of the people too.
+        there: np.ndarray = np.asarray(self._seen(places, scores).any(axis=(1, 2)))
         if not there.any():
             return None, ()
         clip = estimated_clip(
             "the window",
             self.layout,
             places[there],
-            scores[there] if scored else None,
+            None if scores is None else scores[there],
             min_score=self.min_score,
-            keep_score=bool(keep),
+            keep_score=places.shape[-1] < self.engine.facts.coordinates,
         )
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
         return (clip if self.rate is None else self._at_rate(clip, self.rate)), people

@@ -31,16 +31,9 @@ class ForecastOutput(NamedTuple):
 
 
 class Forecaster(GraphModel, ForecastNet):
-    r"""Forecast poses by residual graph blocks on the coefficients of a motion over time.
+    """Forecast poses by residual graph blocks on the coefficients of a motion over time.
 
-    The observed frames, followed by the last one repeated, are taken relative to the last pose and
-    transformed by a discrete cosine transform D over time. Blocks of S-links and A-links change the
-    coefficients of all joints together; the inverse transform of the sum is the forecast:
-
-    .. math::
-
-        C &= D (X_{1..P}, x_P, \dots, x_P) - D x_P \\
-        \hat X &= x_P + D^\top (C + f(C, x_P))
+    The coefficients and the residual blocks are those of :class:`~asgcn_dgl.nn.ForecastNet`.
 
     Mao et al., *Learning Trajectory Dependencies for Human Motion Prediction*, ICCV 2019, forecast
     in such coefficients; Guo et al., *Back to MLP*, WACV 2023, found layer norms and few maps to
