@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from strategies import ENGINES, chain
+from strategies import ENGINES, chain, needs_dgl
 from torch.nn import functional as F
 
 from asgcn_dgl.models import ASGCN, PRESETS, STGCN
@@ -470,3 +470,56 @@ def test_fixed_bodies_need_unmasked_ones():
         tiny(fixed_bodies=2)
     with pytest.raises(ValueError, match="across_bodies"):
         tiny(fixed_bodies=2, masked=False, across_bodies=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"future_head": "narrow"},
+        {"future_head": "dct", "past_frames": 5},
+        {"future_head": "published"},
+        {**STRONG, "stream_fusion": "late", "conv_residual": True},
+    ],
+    ids=str,
+)
+def test_new_weights_are_like_those_of_a_new_model(options):
+    model, other = tiny(num_actional=1, **options), tiny(num_actional=1, **options)
+    for value in model.state_dict().values():
+        value.fill_(9)
+    model.reset_parameters()
+    for name, value in model.named_parameters():
+        assert not bool((value == 9).any()), name
+    new = other.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and value.numel() >= 64 and "transform" not in name:
+            torch.testing.assert_close(
+                value.abs().mean(), new[name].abs().mean(), rtol=1.0, atol=0.05, msg=name
+            )
+
+
+@needs_dgl
+@pytest.mark.parametrize("actional", [0, 2])
+def test_a_dgl_graph_that_was_changed_gives_the_same(actional):
+    model = tiny(num_actional=actional).eval()
+    structure, feat = batch(model, [1, 2])
+    graph = structure.graph
+    graph.ndata["structure"] = graph.ndata["structure"].clone()
+    got, expected = model(graph, feat), model(structure, feat)
+    torch.testing.assert_close(got.logits, expected.logits)
+    torch.testing.assert_close(got.future, expected.future)
+    fixed = tiny(masked=False, fixed_bodies=2, num_actional=actional)
+    with pytest.raises(ValueError, match="must be made by the model's graph_builder"):
+        fixed(graph, feat)
+
+
+def test_what_a_constructor_lacks_or_has_twice_is_named():
+    with pytest.raises(TypeError, match="num_classes is missing"):
+        ASGCN("coco17")
+    config = tiny().config
+    with pytest.raises(TypeError, match="holds all options"):
+        ASGCN(config, 5)
+    with pytest.raises(ValueError, match="unknown option speed"):
+        ASGCN.from_config({**config.to_dict(), "speed": 3})
+    with pytest.raises(ValueError, match=r"parts must be of aim, .* got 'head'"):
+        tiny().freeze(["head"])

@@ -1,6 +1,7 @@
 """Files for onnxruntime and for torch alone give what the model gives."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -228,3 +229,13 @@ def test_wrong_options_are_named():
     fixed = STGCN("hand21", 3, channels=(4,), strides=(1,), masked=False, fixed_bodies=2)
     with pytest.raises(ValueError, match="bodies must be 2"):
         ClipProgram(fixed, 1)
+
+
+def test_a_forecaster_takes_clips_of_two_frames():
+    assert ClipProgram(forecaster()).least_frames == 2
+
+
+def test_the_extra_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ImportError, match=r"needs onnxscript: pip install 'asgcn_dgl\[export\]'"):
+        write_onnx(made(1), tmp_path / "model.onnx")
