@@ -288,9 +288,8 @@ def test_the_last_poses_of_a_head_of_coefficients_are_those_of_the_window():
     torch.manual_seed(0)
     sizes = {"channels": (6,), "strides": (1,), "num_actional": 0, "future_frames": 3}
     model = ASGCN("coco17", 3, 2, future_head="dct", past_frames=4, **sizes).eval()
-    held = Restored(
-        model, NAMES, RunConfig(clips=ClipsConfig(num_frames=8, align="center")), 0, (), False
-    )
+    config = RunConfig(model=model.config, clips=ClipsConfig(num_frames=8, align="center"))
+    held = Restored(model, NAMES, config, 0, (), False)
     recognizer = Recognizer(TorchEngine(held, threads=1), window=12, future=True)
     assert torch.get_num_threads() == 1
     poses = walk(12, 17, 2)[:, 0]
