@@ -170,7 +170,7 @@ def build_parser(only: str | None = None) -> ArgumentParser:
     commands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
         sub = _command_parser(function, only in (None, name))
-        commands.add_subcommand(name, sub, help=sub.description.splitlines()[0])
+        commands.add_subcommand(name, sub, help=str(sub.description).splitlines()[0])
     return parser
 
 

@@ -134,15 +134,11 @@ class Recognizer:
     ) -> None:
         facts = engine.facts
         window = min(facts.clips.num_frames, LONGEST) if window is None else window
-        rules = {
-            "window": (window >= 1, "at least 1", window),
-            "every": (every >= 1, "at least 1", every),
-            "rate": (rate is None or rate > 0, "positive", rate),
-            "smooth": (0 <= smooth < 1, "in [0, 1)", smooth),
-            "max_pause": (max_pause > 0, "positive", max_pause),
-        }
-        for name, (good, rule, value) in rules.items():
-            check(good, name, rule, value)
+        check(window >= 1, "window", "at least 1", window)
+        check(every >= 1, "every", "at least 1", every)
+        check(rate is None or rate > 0, "rate", "positive", rate)
+        check(0 <= smooth < 1, "smooth", "in [0, 1)", smooth)
+        check(max_pause > 0, "max_pause", "positive", max_pause)
         if future and not facts.future_frames:
             raise ValueError("future must be false for this model, which predicts no poses")
         layouts = [each for each in facts.layouts if layout in (None, each.name)]

@@ -71,9 +71,8 @@ def parse_line(line: str | bytes, coordinates: int | None = None) -> Frame:
     if "keypoints" not in held:
         raise InputError("no frame: has none of keypoints, people, pose_landmarks")
     ids = held.get("ids")
-    if ids is not None and not (
-        isinstance(ids, list) and all(isinstance(i, int | str) for i in ids)
-    ):
+    named = isinstance(ids, list) and all(isinstance(each, int | str) for each in ids)
+    if ids is not None and not named:
         raise InputError("ids must be a list of numbers or words")
     return Frame(_numbers(held["keypoints"]), _numbers(held.get("scores")), when, ids)
 

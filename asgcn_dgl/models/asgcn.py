@@ -271,22 +271,13 @@ class ASGCN(GraphModel, nn.Module):
 
     def _make_blocks(self, in_feats: int, conv: dict[str, Any]) -> nn.ModuleList:
         """Make the blocks of a backbone."""
-        config = self.config
-        widths = [in_feats, *config.channels]
+        widths = [in_feats, *self.config.channels]
+        options = options_of(ASGCNBlock, self.config)
         return nn.ModuleList(
             ASGCNBlock(
-                widths[number],
-                widths[number + 1],
-                config.kernel_size,
-                stride,
-                dropout=config.dropout,
-                residual=number > 0,
-                conv=conv,
-                temporal=config.temporal,
-                attention=config.attention,
-                conv_residual=config.conv_residual,
+                widths[n], widths[n + 1], stride=stride, residual=n > 0, conv=conv, **options
             )
-            for number, stride in enumerate(config.strides)
+            for n, stride in enumerate(self.config.strides)
         )
 
     def _make_input_norm(self) -> InputNorm | MaskedBatchNorm:
