@@ -215,13 +215,7 @@ def train(
 
     folder = next_run_dir(config.data) if out is None else Path(out)
     train(
-        config,
-        folder,
-        resume=resume,
-        test=evaluate,
-        init=init,
-        init_part=init_part,
-        note=str(run),
+        config, folder, resume=resume, test=evaluate, init=init, init_part=init_part, note=str(run)
     )
 
 
@@ -401,8 +395,7 @@ def figures(
     baseline: Annotated[str | None, "Folder of a run on the same clips to compare."] = None,
     clip: Annotated[str | None, "Test clip to draw. Left out: a typical one."] = None,
     actions: Annotated[
-        list[str] | None,
-        "Actions to draw side by side. Left out: those whose A-links differ most.",
+        list[str] | None, "Actions to draw side by side. Left out: those whose A-links differ most."
     ] = None,
     joint: Annotated[str | None, "Joint whose links are drawn. Left out: a hand."] = None,
     pose: Annotated[
@@ -453,14 +446,7 @@ def report(
     from asgcn_dgl.experiments.report import write_report
 
     page = write_report(
-        run_dir,
-        out,
-        other=other,
-        clips=clips,
-        checkpoint=checkpoint,
-        root=root,
-        unit=unit,
-        up=up,
+        run_dir, out, other=other, clips=clips, checkpoint=checkpoint, root=root, unit=unit, up=up
     )
     print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 

@@ -279,10 +279,7 @@ def _exported(program: ClipProgram, takes_last: bool = False) -> torch.export.Ex
     if takes_last:
         given, shapes["last"] = (*given, program.no_pose(3)), {0: clips}
     return torch.export.export(
-        program,
-        given,
-        dynamic_shapes=shapes,
-        prefer_deferred_runtime_asserts_over_guards=True,
+        program, given, dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
     )
 
 

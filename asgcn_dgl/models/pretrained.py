@@ -106,9 +106,7 @@ def is_pretrained(folder: str | Path) -> bool:
     return all((Path(folder) / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
 
 
-def read_pretrained(
-    folder: str | Path,
-) -> tuple[ASGCNConfig, dict[str, Any], dict[str, Tensor]]:
+def read_pretrained(folder: str | Path) -> tuple[ASGCNConfig, dict[str, Any], dict[str, Tensor]]:
     """Return the options, all values and the weights of a model."""
     folder = Path(folder)
     if not is_pretrained(folder):
