@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import errno
 import inspect
-import logging
 import os
 import re
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from keyword import iskeyword
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from asgcn_dgl import __version__
-from asgcn_dgl.commands import COMMANDS
+from asgcn_dgl.commands import COMMANDS, RUN_OPTIONS, run_options
 from asgcn_dgl.errors import InputError, did_you_mean
 from asgcn_dgl.files import in_short
 from asgcn_dgl.options import RENAMED
 from asgcn_dgl.training import DivergenceError
-from asgcn_dgl.training.config import (
-    OF_THE_DATA,
-    SECTIONS,
-    RunConfig,
-    packaged_config,
-    packaged_configs,
-    read_yaml,
-)
-from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources
+from asgcn_dgl.training.config import OF_THE_DATA, SECTIONS, RunConfig, packaged_configs
+from asgcn_dgl.training.sources import Sources
 
 try:
     from jsonargparse import (
@@ -52,8 +42,6 @@ except ImportError as error:
     ) from error
 
 __all__ = ["build_parser", "main", "run_options"]
-
-logger = logging.getLogger(__name__)
 
 USAGE_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -78,20 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     way_on = ""
     try:
-        options = _parsed(arguments)
+        options = _parsed(sys.argv[1:] if arguments is None else arguments)
         command = options.command
         # Only what was given: the functions hold the defaults.
         given = options[command].as_dict()
         way_on = _WAY_ON.get(command, "").format(out=shlex.quote(given.get("out", "RUN_DIR")))
         if "run" in inspect.signature(COMMANDS[command]).parameters:
-            own = {k: v for k, v in given.items() if k not in _RUN_OPTIONS and k != "config"}
+            own = {k: v for k, v in given.items() if k not in (*RUN_OPTIONS, "config")}
             given = {**own, "run": run_options(given, command)}
         # A parameter cannot have the name of a keyword of Python: --from is from_.
         with _terminable():
             COMMANDS[command](**{f"{k}_" if iskeyword(k) else k: v for k, v in given.items()})
         return 0
     except (ArgumentError, InputError) as error:
-        return _fail(f"{_plain(str(error))}{_moved(str(error))}", USAGE_ERROR)
+        text = _plain(str(error))
+        moved = [f"; --{old} is now --{new}" for old, new in _MOVED.items() if f"--{old}" in text]
+        return _fail("".join([text, *moved]), USAGE_ERROR)
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
@@ -112,36 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"terminated{way_on}", TERMINATED)
 
 
-def _parsed(arguments: Sequence[str] | None) -> Namespace:
-    words = sys.argv[1:] if arguments is None else arguments
+def _parsed(words: Sequence[str]) -> Namespace:
     # Options before the command take no value: the first name of a command is the command.
-    parser = build_parser(next((word for word in words if word in COMMANDS), ""))
+    name = next((word for word in words if word in COMMANDS), "")
     try:
-        return parser.parse_args(arguments, defaults=False)
+        return build_parser(name).parse_args(words, defaults=False)
     except ArgumentError as error:
         _, _, unknown = str(error).partition("unrecognized arguments: --")
         if not unknown:
             raise
         option = re.split(r"[ =]", unknown)[0]
-        raise InputError(
-            f"unknown option --{option}{did_you_mean(option, _known(words))}"
-        ) from error
+        usage = _command_parser(COMMANDS[name]).format_usage() if name else ""
+        close = did_you_mean(option, re.findall(r"--([\w.-]+)", usage))
+        raise InputError(f"unknown option --{option}{close}") from error
     except Exception as error:  # YAML lets through what odd letters and deep brackets lead to
         text = f"an option cannot be read ({in_short(error)}); check what is given"
         raise InputError(text) from error
-
-
-def _known(words: Sequence[str]) -> list[str]:
-    """Return the names of the options of the command that is among the words."""
-    function = COMMANDS.get(next((word for word in words if word in COMMANDS), ""))
-    if function is None:
-        return []
-    parameters = inspect.signature(function, eval_str=True).parameters
-    names = [name.strip("_").replace("_", "-") for name in parameters]
-    if any(each.annotation is Sources for each in parameters.values()):
-        names += ["config", "model.preset", *_RUN_OPTIONS]
-        names += [f"{key}.{each.name}" for key, of in SECTIONS.items() for each in fields(of)]
-    return names
 
 
 class _Terminated(BaseException):
@@ -155,15 +131,15 @@ def _terminable() -> Iterator[None]:
     def end(*_: object) -> None:
         raise _Terminated
 
-    free = threading.current_thread() is threading.main_thread()
-    if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _fail(text: str, status: int) -> int:
@@ -184,18 +160,10 @@ def _plain(text: str) -> str:
     return f"--{found[1]} must be {wanted}, got {value[:60]}"
 
 
-def _moved(text: str) -> str:
-    found = [f"; --{old} is now --{new}" for old, new in _MOVED.items() if f"--{old}" in text]
-    return "".join(found)
-
-
 def build_parser(only: str | None = None) -> ArgumentParser:
     """Make the parser of all commands from their signatures.
 
-    Parameters
-    ----------
-    only
-        The one command whose parameters are needed, which is faster; ``""`` for none.
+    ``only`` is the one command whose parameters are needed, which is faster; ``""`` for none.
     """
     parser = ArgumentParser(
         prog="asgcn-dgl",
@@ -207,11 +175,16 @@ def build_parser(only: str | None = None) -> ArgumentParser:
     )
     commands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
-        text = inspect.getdoc(function) or ""
-        sub = ArgumentParser(description=text, allow_abbrev=False, exit_on_error=False)
-        if only in (None, name):
-            _add_parameters(sub, function)
-        commands.add_subcommand(name, sub, help=text.splitlines()[0])
+        sub = _command_parser(function, only in (None, name))
+        commands.add_subcommand(name, sub, help=str(sub.description).splitlines()[0])
+    return parser
+
+
+def _command_parser(function: Callable[..., None], whole: bool = True) -> ArgumentParser:
+    text = inspect.getdoc(function) or ""
+    parser = ArgumentParser(description=text, allow_abbrev=False, exit_on_error=False)
+    if whole:
+        _add_parameters(parser, function)
     return parser
 
 
@@ -223,26 +196,22 @@ def _add_parameters(parser: ArgumentParser, function: Callable[..., None]) -> No
             _add_run_options(parser)
             continue
         kind, text = get_args(parameter.annotation)
-        options: dict[str, Any] = {"help": text}
         required = parameter.default is parameter.empty
-        lists = [each for each in (kind, *get_args(kind)) if each == list[str]]
-        if kind is bool and parameter.default:
-            options["action"] = ActionYesNo(no_prefix="no-")
-        elif kind is bool:
-            options["action"] = "store_true"
+        options: dict[str, Any] = {"help": text}
+        if kind is bool:
+            options["action"] = ActionYesNo(no_prefix="no-") if parameter.default else "store_true"
+        elif list[str] in (kind, *get_args(kind)):
+            options |= {"type": str, "nargs": "+"}
         else:
-            options |= {"type": str, "nargs": "+"} if lists else {"type": kind}
+            options["type"] = kind
         if not required:
             options["default"] = parameter.default
         if parameter.kind is parameter.KEYWORD_ONLY:
-            options |= {"required": True} if required else {}
+            options["required"] = required
             name = f"--{name.strip('_').replace('_', '-')}"
         elif not required:
             options["nargs"] = "?"
         parser.add_argument(name, **options)
-
-
-_RUN_OPTIONS = tuple(RunConfig.__dataclass_fields__)
 
 
 def _add_run_options(parser: ArgumentParser) -> None:
@@ -264,66 +233,6 @@ def _add_run_options(parser: ArgumentParser) -> None:
     )
     for name, section in SECTIONS.items():
         parser.add_class_arguments(section, name, skip=set(OF_THE_DATA))
-
-
-def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
-    """Return where the options of a run come from, the command line (``given``) last.
-
-    The first is the configuration of the data set, or the one of the package that ``--config``
-    names; a file that ``--config`` names changes parts of that of the data set.
-    """
-    over = {key: value for key, value in given.items() if key in _RUN_OPTIONS}
-    source = given.get("config")
-    if given.get("resume"):
-        layers = [_resumed(given)]
-    elif source is None or packaged_config(source) is not None:
-        _check_name(over.get("data"))
-        layers = _packaged(source or over.get("data"), command)
-    else:
-        values = read_yaml(source)
-        data = over.get("data", values.get("data"))
-        _check_name(data)
-        layers = [*_packaged(data, command), Layer(str(source), values)]
-    layers.append(Layer(COMMAND_LINE, over))
-    for name in ("data", "root"):
-        if not any(name in layer.values for layer in layers):
-            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
-    return Sources([layer for layer in layers if layer.values])
-
-
-def _resumed(given: Mapping[str, Any]) -> Layer:
-    """Return the options of the run to continue."""
-    from asgcn_dgl.training.files import RunDir
-
-    if given.get("out") is None:
-        raise InputError("--resume needs --out, the folder of the run to continue")
-    if given.get("config") is not None:
-        raise InputError("--config does not go with --resume: a run keeps its configuration")
-    run = RunDir(Path(given["out"]))
-    return Layer(str(run.config_file), run.read_config().to_dict())
-
-
-def _check_name(data: Any) -> None:
-    """Refuse an unknown name of a data set, which a store would not mind."""
-    if isinstance(data, str) and packaged_config(data) is None:
-        from asgcn_dgl.data.registry import format_options
-
-        format_options(data)
-
-
-def _packaged(name: Any, command: str) -> list[Layer]:
-    """Return the configuration of the package that has this name, that of a data set or another."""
-    if not isinstance(name, str):
-        return []
-    found = packaged_config(name)
-    if found is None:
-        logger.warning(
-            "there is no configuration for %s: options left out have the defaults of "
-            "'asgcn-dgl %s --help'; '--config modern' is a recipe for any set",
-            name,
-            command,
-        )
-    return [] if found is None else [Layer(f"configuration {name}", found)]
 
 
 if __name__ == "__main__":

@@ -7,17 +7,23 @@ run, with where each is from. Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.experiments.grids import TableName
-from asgcn_dgl.training.sources import Sources
+from asgcn_dgl.training.config import RunConfig, packaged_config, read_yaml
+from asgcn_dgl.training.sources import COMMAND_LINE, Layer, Sources
 from asgcn_dgl.training.units import UnitName
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "RUN_OPTIONS", "run_options"]
+
+logger = logging.getLogger(__name__)
 
 RunDirectory = Annotated[str, "Folder of a run."]
 Root = Annotated[str | None, "Folder of the set, if it has moved."]
@@ -37,6 +43,30 @@ Up = Annotated[
     "Axis of the recordings that points up: y, -y, z, ... Left out: that of the layout's spine, "
     "else y as the picture has it.",
 ]
+
+
+def _calls(target: str, said: str = "", **names: str) -> Callable[..., Callable[..., None]]:
+    """Make a command that calls ``target`` with what was given and prints ``said`` of its result.
+
+    ``names`` are the target's names of parameters that have others here.
+    """
+
+    def command_of(declared: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(declared)
+        def command(**given: Any) -> None:
+            declared(**given)
+            options = {
+                names.get(key, key): value.config() if isinstance(value, Sources) else value
+                for key, value in given.items()
+            }
+            module, name = target.rsplit(".", 1)
+            result = getattr(import_module(f"asgcn_dgl.{module}"), name)(**options)
+            if said:
+                print(said.format(result))
+
+        return command
+
+    return command_of
 
 
 def demo(
@@ -185,16 +215,11 @@ def train(
 
     folder = next_run_dir(config.data) if out is None else Path(out)
     train(
-        config,
-        folder,
-        resume=resume,
-        test=evaluate,
-        init=init,
-        init_part=init_part,
-        note=str(run),
+        config, folder, resume=resume, test=evaluate, init=init, init_part=init_part, note=str(run)
     )
 
 
+@_calls("training.lr_finder.find_lr", run="config")
 def find_lr(
     *,
     run: Sources,
@@ -208,11 +233,9 @@ def find_lr(
     Train jointly for some steps while the learning rate rises, and say at which the loss falls
     fastest. Takes the options of train; keeps nothing of what it trained.
     """
-    from asgcn_dgl.training.lr_finder import find_lr
-
-    find_lr(run.config(), lowest=lowest, highest=highest, steps=steps, out=out)
 
 
+@_calls("training.evaluate.evaluate", run_dir="folder", clips="num_clips")
 def evaluate(
     run_dir: RunDirectory,
     *,
@@ -229,18 +252,9 @@ def evaluate(
     checkpoint: Checkpoint = "auto",
 ) -> None:
     """Score the test clips of a run; write metrics.json and scores.npz."""
-    from asgcn_dgl.training.evaluate import evaluate
-
-    evaluate(
-        Path(run_dir),
-        checkpoint=checkpoint,
-        root=root,
-        num_clips=clips,
-        mirrored=mirrored or None,
-        compare=compare,
-    )
 
 
+@_calls("training.predict.predict")
 def predict(
     run_dir: Annotated[str, "Folder of a run, or a checkpoint file."],
     files: Annotated[list[str], "Files of the set's format."],
@@ -265,21 +279,9 @@ def predict(
     .csv and .parquet, annotation pickles, arrays, stores, folders of OpenPose, AlphaPose's .json,
     DeepLabCut's and other .csv of a row a frame.
     """
-    from asgcn_dgl.training.predict import predict
-
-    paths = [Path(file) for file in files]
-    target = None if out is None else Path(out)
-    predict(
-        Path(run_dir),
-        paths,
-        out=target,
-        top=top,
-        future=future,
-        checkpoint=checkpoint,
-        options=options or None,
-    )
 
 
+@_calls("live.stream.run")
 def live(
     model: Annotated[
         str, "Folder of a run, a checkpoint, a folder of save_pretrained, or an .onnx file."
@@ -317,23 +319,9 @@ def live(
     Read a frame a line, {"keypoints": [[x, y, z], ...], "scores": [...], "time": seconds}, from a
     program that is piped in or a file that grows, and write an answer a line.
     """
-    from asgcn_dgl.live.stream import run
-
-    options = {
-        "window": window,
-        "every": every,
-        "rate": rate,
-        "smooth": smooth,
-        "future": future,
-        "min_score": min_score,
-        "max_pause": max_pause,
-        "layout": layout,
-        "threads": threads,
-        "checkpoint": checkpoint,
-    }
-    run(model, source, options, top=top, wait=follow, idle=idle)
 
 
+@_calls("training.export.import_published", "{}", from_="source")
 def import_(
     files: Annotated[list[str], "The .pt or .pth file; of AS-GCN those of model 1 and model 2."],
     *,
@@ -356,22 +344,9 @@ def import_(
     Read ST-GCN's, PYSKL's (ST-GCN and ST-GCN++) or AS-GCN's weights, without running code from the
     file, and write a model that gives the same scores, with clips prepared as those codes do it.
     """
-    from asgcn_dgl.training.export import import_published
-
-    print(
-        import_published(
-            files,
-            from_,
-            out,
-            layout=layout,
-            data=data,
-            classes=classes,
-            bodies=bodies,
-            adaptive=adaptive,
-        )
-    )
 
 
+@_calls("training.export.export", "{}")
 def export(
     run_dir: Annotated[str, "Folder of a run, a checkpoint, or a folder of save_pretrained."],
     *,
@@ -402,19 +377,6 @@ def export(
     The file takes clips in any number and of any length. It is compared with the model before it is
     kept: the largest difference is printed.
     """
-    from asgcn_dgl.training.export import export
-
-    print(
-        export(
-            run_dir,
-            to,
-            out,
-            bodies=bodies,
-            outputs=outputs,
-            layout=layout,
-            checkpoint=checkpoint,
-        )
-    )
 
 
 def figures(
@@ -433,8 +395,7 @@ def figures(
     baseline: Annotated[str | None, "Folder of a run on the same clips to compare."] = None,
     clip: Annotated[str | None, "Test clip to draw. Left out: a typical one."] = None,
     actions: Annotated[
-        list[str] | None,
-        "Actions to draw side by side. Left out: those whose A-links differ most.",
+        list[str] | None, "Actions to draw side by side. Left out: those whose A-links differ most."
     ] = None,
     joint: Annotated[str | None, "Joint whose links are drawn. Left out: a hand."] = None,
     pose: Annotated[
@@ -485,14 +446,7 @@ def report(
     from asgcn_dgl.experiments.report import write_report
 
     page = write_report(
-        run_dir,
-        out,
-        other=other,
-        clips=clips,
-        checkpoint=checkpoint,
-        root=root,
-        unit=unit,
-        up=up,
+        run_dir, out, other=other, clips=clips, checkpoint=checkpoint, root=root, unit=unit, up=up
     )
     print(f"written: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
@@ -518,6 +472,7 @@ def view(
     print(f"written: {page} ({more}{page.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 
+@_calls("experiments.report.moving_picture", "written: {}")
 def animate(
     source: Annotated[str, "Folder of a run or of a store, or a file."],
     *,
@@ -539,22 +494,6 @@ def animate(
     The clip is a raw one, or one of a run with its A-links and predicted poses.
     """
     _need_viz()
-    from asgcn_dgl.experiments.report import moving_picture
-
-    written = moving_picture(
-        source,
-        out,
-        clip=clip,
-        data=data,
-        options=options,
-        threshold=threshold,
-        links=links,
-        rate=rate,
-        up=up,
-        checkpoint=checkpoint,
-        root=root,
-    )
-    print(f"written: {written}")
 
 
 def runs(folder: Annotated[str, "Where to look."] = "runs") -> None:
@@ -586,6 +525,7 @@ def fuse(
     print(fusion_table(fuse(runs, weights, out, choose=choose_weights)))
 
 
+@_calls("experiments.tables.make_table", run="config", out="folder")
 def tables(
     table: Annotated[TableName, "Which table."],
     *,
@@ -607,11 +547,6 @@ def tables(
     table as Markdown and JSON. The same command continues after an interruption, and tables share
     the runs they have in common.
     """
-    from asgcn_dgl.experiments.tables import make_table
-
-    make_table(
-        table, run.config(), Path(out), seeds=seeds, split=split, dry_run=dry_run, at_once=at_once
-    )
 
 
 def _need_viz() -> None:
@@ -628,3 +563,56 @@ COMMANDS: dict[str, Callable[..., None]] = {
         *(figures, report, view, animate, runs, fuse, tables),
     )
 }
+RUN_OPTIONS = tuple(RunConfig.__dataclass_fields__)
+
+
+def run_options(given: Mapping[str, Any], command: str = "train") -> Sources:
+    """Return where the options of a run come from, the command line (``given``) last.
+
+    The first is the configuration of the data set, or the one of the package that ``--config``
+    names; a file that ``--config`` names changes parts of that of the data set.
+    """
+    over = {key: value for key, value in given.items() if key in RUN_OPTIONS}
+    if given.get("resume"):
+        layers = [_resumed(given)]
+    else:
+        source = given.get("config")
+        own = source is not None and packaged_config(source) is None
+        values = read_yaml(source) if source is not None and own else {}
+        data = over.get("data", values.get("data"))
+        if isinstance(data, str) and packaged_config(data) is None:
+            from asgcn_dgl.data.registry import format_options
+
+            format_options(data)  # which refuses an unknown name; a store would not mind
+        name = data if own or source is None else source
+        layers = [_packaged(name, command), Layer(str(source), values)]
+    layers.append(Layer(COMMAND_LINE, over))
+    for name in ("data", "root"):
+        if not any(name in layer.values for layer in layers):
+            raise InputError(f"{command} needs --{name}; see 'asgcn-dgl {command} --help'")
+    return Sources([layer for layer in layers if layer.values])
+
+
+def _resumed(given: Mapping[str, Any]) -> Layer:
+    """Return the options of the run to continue."""
+    from asgcn_dgl.training.files import RunDir
+
+    if given.get("out") is None:
+        raise InputError("--resume needs --out, the folder of the run to continue")
+    if given.get("config") is not None:
+        raise InputError("--config does not go with --resume: a run keeps its configuration")
+    run = RunDir(Path(given["out"]))
+    return Layer(str(run.config_file), run.read_config().to_dict())
+
+
+def _packaged(name: Any, command: str) -> Layer:
+    """Return the configuration of the package that has this name, that of a data set or another."""
+    found = packaged_config(name) if isinstance(name, str) else {}
+    if found is None:
+        logger.warning(
+            "there is no configuration for %s: options left out have the defaults of "
+            "'asgcn-dgl %s --help'; '--config modern' is a recipe for any set",
+            name,
+            command,
+        )
+    return Layer(f"configuration {name}", found or {})

@@ -26,12 +26,6 @@ class InputError(ValueError):
 
     The message names the file, the place in it and the remedy. The command line prints it on one
     line and leaves with exit status 2.
-
-    Examples
-    --------
-    >>> from asgcn_dgl.errors import InputError
-    >>> issubclass(InputError, ValueError)
-    True
     """
 
     def __str__(self) -> str:

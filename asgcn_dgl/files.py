@@ -28,13 +28,17 @@ def plain_file(path: str | Path) -> os.stat_result:
     """
     try:
         found = Path(path).stat()
-        reason = "" if stat.S_ISREG(found.st_mode) else "it is no plain file"
-        reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else reason
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise unreadable(path, error) from error
-    if reason:
-        raise InputError(f"{path}: cannot be read ({reason}); check the path")
+    if what := _not_plain(found):
+        raise InputError(f"{path}: cannot be read (it is {what}); check the path")
     return found
+
+
+def _not_plain(found: os.stat_result) -> str:
+    if stat.S_ISREG(found.st_mode):
+        return ""
+    return "a folder" if stat.S_ISDIR(found.st_mode) else "no plain file"
 
 
 def unreadable(path: str | Path, error: Exception) -> InputError:
@@ -56,11 +60,10 @@ def check_target(path: str | Path) -> Path:
     """
     target = Path(os.path.realpath(path))
     try:
-        mode = target.stat().st_mode
+        what = _not_plain(target.stat())
     except OSError:  # not there yet; what else is wrong is said when it is written
         return target
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no plain file"
+    if what:
         raise InputError(f"{path}: is {what} and is not replaced; give the name of a file")
     return target
 
@@ -145,18 +148,16 @@ def _take(file: Path, place: str | Path) -> int:
     """Return the descriptor of a file that this process alone has locked."""
     for _ in range(_TRIES):
         file.parent.mkdir(parents=True, exist_ok=True)
+        handle = -1
         try:
             handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # the folder went with its last lock
-            continue
-        try:
             # Not flock, whose locks pass on to forked workers: those outlive a killed parent.
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(handle), os.stat(file)):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, b"%d" % os.getpid(), 0)
                 return handle
-        except FileNotFoundError:  # its owner has just removed it
+        except FileNotFoundError:  # its owner has just removed it, or its folder
             pass
         except OSError as error:
             if error.filename is not None:
@@ -169,5 +170,6 @@ def _take(file: Path, place: str | Path) -> int:
                     "another folder"
                 ) from None
             time.sleep(0.01)  # it has not written its number yet
-        os.close(handle)
+        if handle >= 0:
+            os.close(handle)
     raise InputError(f"{place}: another process is writing there; wait for it")

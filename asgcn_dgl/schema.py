@@ -6,8 +6,7 @@ import functools
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -85,30 +84,19 @@ def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
     """
     found = _fault(values, kind)
     if found is not None:
-        raise InputError(f"{path}: {found.text(found.place or 'it')}; {remedy}")
+        place, text = found
+        told = f"{place or 'it'} {text}" if text else f"there is no {place}"
+        raise InputError(f"{path}: {told}; {remedy}")
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """What is wrong, and where: the place is put together on the way back from it."""
-
-    text: Callable[[str], str]
-    place: str = ""
-
-    def under(self, name: str) -> _Fault:
-        name = name if len(name) <= 40 else f"{name[:40]}..."
-        dot = "." if self.place and not self.place.startswith("[") else ""
-        return _Fault(self.text, f"{name}{dot}{self.place}")
-
-
-def _fault(value: Any, kind: Any) -> _Fault | None:
-    """Say what is wrong with a value, None where it is of its type."""
+def _fault(value: Any, kind: Any) -> tuple[str, str] | None:
+    """Say where a value is wrong, and what it must be ("" where it is missing); None: it is not."""
     if is_typeddict(kind):
         if not isinstance(value, Mapping):
             return _wrong("a group of entries", value)
         missing = sorted(kind.__required_keys__ - set(value))
         if missing:
-            return _Fault("there is no {}".format, missing[0])
+            return missing[0], ""
         hints = _hints(kind)
         return _first((name, value[name], hints[name]) for name in hints if name in value)
     origin, args = get_origin(kind), get_args(kind)
@@ -135,21 +123,24 @@ def _fault(value: Any, kind: Any) -> _Fault | None:
     return _wrong("a finite number" if kind is float else type_text(kind), value)
 
 
-def _first(entries: Iterable[tuple[str, Any, Any]]) -> _Fault | None:
+def _first(entries: Iterable[tuple[str, Any, Any]]) -> tuple[str, str] | None:
     """Return the first fault of entries: name, value and kind of each."""
     for name, value, kind in entries:
         found = _fault(value, kind)
         if found is not None:
-            return found.under(name)
+            place, text = found
+            name = name if len(name) <= 40 else f"{name[:40]}..."
+            dot = "." if place and not place.startswith("[") else ""
+            return f"{name}{dot}{place}", text
     return None
 
 
-def _wrong(wanted: str, value: Any) -> _Fault:
+def _wrong(wanted: str, value: Any) -> tuple[str, str]:
     # A container is named by its kind: written out, a hostile one would never end.
     shown = f"a {type(value).__name__}"
     if value is None or isinstance(value, bool | int | float | str):
         shown = repr(value[:40] if isinstance(value, str) else value)[:60]
-    return _Fault(lambda place: f"{place} must be {wanted}, got {shown}")
+    return "", f"must be {wanted}, got {shown}"
 
 
 @functools.cache

@@ -48,12 +48,37 @@ def symmetry_errors(
     True
     """
     generator = torch.Generator().manual_seed(seed)
-    case = _Case(builder, layout, in_feats, num_frames, generator)
+    graph = builder.structure(layout, [2])
+    count = graph.num_nodes()
+    feat = torch.randn(count, num_frames, in_feats, generator=generator)
+    links: Tensor | None = None
+    if builder.num_actional:
+        edges = graph.num_edges("actional_1")
+        links = torch.rand(edges, builder.num_actional, generator=generator)
+    out = layer(graph, feat, links)
     errors = {}
     if dgl_installed():
-        errors["relabelling"] = _relabelling(layer, case, generator)
-        errors["edge_order"] = _edge_order(layer, case, generator)
-    return {**errors, "batch": _batch(layer, case), "body_order": _body_order(layer, case)}
+        for name, nodes in (
+            ("relabelling", torch.randperm(count, generator=generator)),
+            ("edge_order", torch.arange(count)),
+        ):
+            other, moved = _permuted_edges(graph.graph, nodes, links, generator)
+            given = torch.empty_like(feat).index_copy(0, nodes, feat)
+            errors[name] = _difference(out, layer(other, given, moved)[nodes])
+    single, both = builder.structure(layout), builder.structure(layout, [1, 1])
+    joined, parts = None, [None, None]
+    if links is not None:
+        # A clip of two bodies whose links go from person to person has more than two clips' links.
+        parts = links.split(single.num_edges("actional_1"))[:2]
+        joined = torch.cat(parts)
+    apart = [layer(single, *each) for each in zip(feat.chunk(2), parts, strict=True)]
+    errors["batch"] = _difference(torch.cat(apart), layer(both, feat, joined))
+    swapped = None if links is None else _swapped(links)
+    if links is not None and builder.across_bodies:  # other links are tied to the order of bodies
+        links = swapped = torch.ones_like(links)
+        out = layer(graph, feat, links)
+    errors["body_order"] = _difference(out, _swapped(layer(graph, _swapped(feat), swapped)))
+    return errors
 
 
 def assert_symmetric(
@@ -76,25 +101,9 @@ def assert_symmetric(
         raise AssertionError(f"symmetries broken: {found} (tolerance {tolerance:.0e})")
 
 
-class _Case:
-    """Two bodies of one clip with random features and links."""
-
-    def __init__(
-        self,
-        builder: GraphBuilder,
-        layout: SkeletonLayout,
-        in_feats: int,
-        num_frames: int,
-        generator: torch.Generator,
-    ) -> None:
-        self.builder, self.layout = builder, layout
-        self.graph = builder.structure(layout, [2])
-        nodes = self.graph.num_nodes()
-        self.feat = torch.randn(nodes, num_frames, in_feats, generator=generator)
-        self.links: Tensor | None = None
-        if builder.num_actional:
-            edges = self.graph.num_edges("actional_1")
-            self.links = torch.rand(edges, builder.num_actional, generator=generator)
+def _swapped(rows: Tensor) -> Tensor:
+    """Return the rows of the second body before those of the first."""
+    return torch.cat(rows.chunk(2)[::-1])
 
 
 def _difference(left: Tensor, right: Tensor) -> float:
@@ -127,43 +136,3 @@ def _permuted_edges(
         for key, value in graph.edges[name].data.items():
             other.edges[name].data[key] = value[order]
     return other, None if links is None or shared is None else links[shared]
-
-
-def _relabelling(layer: Layer, case: _Case, generator: torch.Generator) -> float:
-    nodes = torch.randperm(case.graph.num_nodes(), generator=generator)
-    graph, links = _permuted_edges(case.graph.graph, nodes, case.links, generator)
-    feat = torch.empty_like(case.feat).index_copy(0, nodes, case.feat)
-    return _difference(layer(case.graph, case.feat, case.links), layer(graph, feat, links)[nodes])
-
-
-def _edge_order(layer: Layer, case: _Case, generator: torch.Generator) -> float:
-    same = torch.arange(case.graph.num_nodes())
-    graph, links = _permuted_edges(case.graph.graph, same, case.links, generator)
-    return _difference(layer(case.graph, case.feat, case.links), layer(graph, case.feat, links))
-
-
-def _batch(layer: Layer, case: _Case) -> float:
-    single = case.builder.structure(case.layout)
-    both = case.builder.structure(case.layout, [1, 1])
-    feats = case.feat.chunk(2)
-    if case.links is None:
-        apart = [layer(single, feat, None) for feat in feats]
-        joined = layer(both, case.feat, None)
-    else:
-        # A clip of two bodies whose links go from person to person has more than two clips' links.
-        links = case.links.split(single.num_edges("actional_1"))[:2]
-        apart = [layer(single, feat, link) for feat, link in zip(feats, links, strict=True)]
-        joined = layer(both, case.feat, torch.cat(links))
-    return _difference(torch.cat(apart), joined)
-
-
-def _body_order(layer: Layer, case: _Case) -> float:
-    if case.builder.across_bodies and case.links is not None:
-        links: Tensor | None = torch.ones_like(case.links)  # any other links are tied to the order
-        swapped = links
-    else:
-        links = case.links
-        swapped = None if links is None else torch.cat(list(reversed(links.chunk(2))))
-    feat = torch.cat(list(reversed(case.feat.chunk(2))))
-    out = layer(case.graph, feat, swapped)
-    return _difference(layer(case.graph, case.feat, links), torch.cat(list(reversed(out.chunk(2)))))

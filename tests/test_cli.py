@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import inspect
+import os
 import re
+import signal
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import yaml
 
 pytest.importorskip("jsonargparse")
 
-from asgcn_dgl import cli
+from asgcn_dgl import cli, commands
 from asgcn_dgl.cli import main, run_options
 from asgcn_dgl.commands import COMMANDS
 from asgcn_dgl.models.config import PRESETS
 from asgcn_dgl.training.config import packaged_config
+from asgcn_dgl.training.sources import Sources
 
 
 @pytest.fixture
@@ -329,3 +336,100 @@ def test_unwritable_folder(asked, monkeypatch, capsys):
     monkeypatch.setattr(run, "train", refused)
     assert main(["train", "--data=nw_ucla", "--root=x"]) == 2
     assert capsys.readouterr().err == "asgcn-dgl: error: /locked/run: Permission denied\n"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "text"),
+    [
+        (MemoryError(), 2, "there is not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried"), 2, "there is not enough memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "the output folder: No space left"),
+    ],
+)
+def test_a_full_disk_or_memory_is_told_in_a_line(asked, monkeypatch, capsys, raised, status, text):
+    from asgcn_dgl.training import run
+
+    def stopped(*arguments, **others):
+        raise raised
+
+    monkeypatch.setattr(run, "train", stopped)
+    assert main(["train", "--data=nw_ucla", "--root=x", "--out=r"]) == status
+    error = capsys.readouterr().err
+    assert text in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("raised", [OSError(errno.EINVAL, "odd"), RuntimeError("odd")])
+def test_faults_of_ours_are_not_told_as_the_users(asked, monkeypatch, raised):
+    from asgcn_dgl.training import run
+
+    def stopped(*arguments, **others):
+        raise raised
+
+    monkeypatch.setattr(run, "train", stopped)
+    with pytest.raises(type(raised), match="odd"):
+        main(["train", "--data=nw_ucla", "--root=x", "--out=r"])
+
+
+def test_a_process_that_is_asked_to_end_says_how_to_go_on(asked, monkeypatch, capsys):
+    from asgcn_dgl.training import run
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(run, "train", lambda *_, **others: os.kill(os.getpid(), signal.SIGTERM))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert main(["train", "--data=nw_ucla", "--root=x", "--out=r"]) == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "terminated; 'asgcn-dgl train --resume --out r'" in capsys.readouterr().err
+
+
+def test_options_that_no_parser_can_read_and_options_without_a_command(capsys):
+    assert main(["train", f"--clips.scale={'[' * 20000}", "--data=own", "--root=x"]) == 2
+    assert main(["--speed=3"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("asgcn-dgl: error: ")
+    assert "--speed" in second or "command" in second
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if hasattr(COMMANDS[c], "__wrapped__")])
+def test_a_command_has_the_options_and_the_defaults_of_what_it_calls(command, monkeypatch):
+    pytest.importorskip("matplotlib")
+    calls = []
+
+    class Module:
+        def __init__(self, name):
+            self.real = import_module(name)
+
+        def __getattr__(self, name):
+            parameters = inspect.signature(getattr(self.real, name)).parameters
+            return lambda **given: calls.append((parameters, given))
+
+    monkeypatch.setattr(commands, "import_module", Module)
+    own = inspect.signature(COMMANDS[command]).parameters
+    defaults = {name: each.default for name, each in own.items() if each.default is not each.empty}
+    others = {name: Sources([]) if name == "run" else "x" for name in own if name not in defaults}
+    COMMANDS[command](**defaults, **others)
+    ((parameters, given),) = calls
+    more = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    for name, value in given.items():
+        assert more or name in parameters
+        theirs = parameters[name].default if name in parameters else inspect.Parameter.empty
+        if theirs is not inspect.Parameter.empty and value != "x":
+            assert value == theirs or not (value or theirs), name
+
+
+def test_the_extra_of_figures_and_the_seeds_of_a_demo(monkeypatch, capsys):
+    from asgcn_dgl.experiments import demo
+
+    calls = []
+    monkeypatch.setattr(demo, "demo", lambda *given, **others: calls.append((given, others)))
+    monkeypatch.setattr(demo, "demo_seeds", lambda *given, **others: calls.append((given, others)))
+    assert main(["demo", "--out=x", "--seed=3"]) == main(["demo", "--out=x", "--seeds=2"]) == 0
+    assert calls == [
+        ((Path("x"),), {"seed": 3, "data": "coordinated"}),
+        ((Path("x"), 2), {"seed": 0, "data": "coordinated"}),
+    ]
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    assert main(["view", "x.npz"]) == 2
+    assert "this needs matplotlib: pip install 'asgcn_dgl[viz]'" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 import numpy as np
 import pytest
 
+from asgcn_dgl import files
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.files import append_line, atomic_path, in_short, locked, write_json, write_npz
 
@@ -83,3 +85,44 @@ def test_a_long_message_is_cut_between_words():
     short = in_short(ValueError("right_front " * 90))
     assert short.endswith(" right_front ...") and 480 < len(short) < 510
     assert len(in_short(ValueError("x" * 900))) < 510
+
+
+def test_a_lock_that_its_owner_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    file, lockf, calls = tmp_path / "lock", files.fcntl.lockf, []
+
+    def removed(handle, how):
+        lockf(handle, how)
+        if not calls:
+            file.unlink()
+        calls.append(handle)
+
+    monkeypatch.setattr(files.fcntl, "lockf", removed)
+    with locked(file, "there"):
+        assert file.read_text() == str(os.getpid())
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EAGAIN])
+def test_a_disk_without_locks_is_no_obstacle_and_a_lock_without_a_number_is_waited_for(
+    tmp_path, monkeypatch, number
+):
+    def refused(handle, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "lockf", refused)
+    monkeypatch.setattr(files, "_TRIES", 2)
+    if number == errno.ENOLCK:
+        with locked(tmp_path / "lock", "there"):
+            pass
+        assert not (tmp_path / "lock").exists()
+        return
+    with pytest.raises(InputError, match="there: another process is writing"):  # noqa: SIM117
+        with locked(tmp_path / "lock", "there"):
+            pass
+
+
+def test_a_lock_in_a_folder_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(IsADirectoryError):  # noqa: SIM117
+        with locked(tmp_path / "lock", "there"):
+            pass

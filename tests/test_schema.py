@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import pytest
 
+from asgcn_dgl import schema
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.schema import check_values, read_json
 
@@ -71,3 +73,26 @@ def test_names_that_must_be_there(tmp_path):
     assert read_json(tmp_path / "a.json", Part, "again", ["share"]) == {"share": 1}
     with pytest.raises(InputError, match="there is no top1"):
         read_json(tmp_path / "a.json", Part, "again", ["top1"])
+
+
+def test_files_too_large_or_unreadable_are_named(tmp_path, monkeypatch):
+    file = tmp_path / "a.json"
+    file.write_text('{"share": 1}')
+
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", broken)
+        with pytest.raises(InputError, match=r"a\.json: cannot be read \(input/output error\)"):
+            read_json(file, Part, "again")
+    monkeypatch.setattr(schema, "MAX_BYTES", 5)
+    with pytest.raises(InputError, match=r"a\.json: is larger than"):
+        read_json(file, Part, "again")
+
+
+def test_the_error_of_a_worker_is_told_without_its_traceback():
+    text = "Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent):\n"
+    assert str(InputError(f"{text}  ...\nasgcn_dgl.errors.InputError: x.npz: damaged\n")) == (
+        "x.npz: damaged"
+    )

@@ -18,7 +18,7 @@ from asgcn_dgl.models import Forecaster
 from asgcn_dgl.training.checkpoint import load_model
 from asgcn_dgl.training.clips import clips_to_test
 from asgcn_dgl.training.evaluate import open_to_test
-from asgcn_dgl.training.files import RunDir, read_figures, read_history
+from asgcn_dgl.training.files import RunDir, read_figures
 from asgcn_dgl.training.forecasts import make_windows
 from asgcn_dgl.training.units import Unit, UnitName, unit_of
 from asgcn_dgl.viz.charts import curve_panels

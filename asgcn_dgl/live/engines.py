@@ -119,27 +119,24 @@ class TorchEngine:
         self, seen: Seen, layout: SkeletonLayout, predict: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Compute."""
-        bodies, frames, joints, dims = seen.feat.shape
+        bodies, _, joints, _ = seen.feat.shape
         key = (layout.name, bodies)
         if key not in self._structures:
             self._structures[key] = self._model.graph_builder.structure(layout, [bodies])
-        feat = self._flat(seen.feat.swapaxes(1, 2).reshape(-1, frames, dims))
-        mask = None
-        if not seen.mask.all():
-            mask = self._flat(seen.mask.swapaxes(1, 2).reshape(-1, frames))
-        last = self._flat(seen.last.reshape(-1, dims))
-        if self.facts.past_frames:
-            recent = seen.recent.swapaxes(1, 2)
-            last = self._flat(recent.reshape(-1, *recent.shape[2:]))
+        feat = self._rows(seen.feat.swapaxes(1, 2))
+        mask = None if seen.mask.all() else self._rows(seen.mask.swapaxes(1, 2))
+        last = seen.recent.swapaxes(1, 2) if self.facts.past_frames else seen.last
         with self._torch.inference_mode():
-            out = self._model(self._structures[key], feat, mask, last, predict=predict)
+            out = self._model(self._structures[key], feat, mask, self._rows(last), predict=predict)
         future = None
         if out.future is not None:
             future = out.future.unflatten(0, (bodies, joints)).transpose(1, 2).numpy()
         return out.logits[0].numpy(), future
 
-    def _flat(self, array: np.ndarray) -> Any:
-        return self._torch.from_numpy(np.ascontiguousarray(array))
+    def _rows(self, array: np.ndarray) -> Any:
+        """Return (M, V, ...) as a tensor of a row for each joint."""
+        flat = array.reshape(-1, *array.shape[2:])
+        return self._torch.from_numpy(np.ascontiguousarray(flat))
 
 
 class OnnxEngine:
@@ -179,16 +176,16 @@ class OnnxEngine:
         try:
             values = json.loads(held[METADATA])
             self.facts, self._bodies = _facts(values), int(values["bodies"])
-            self._outputs = list(values["outputs"])
+            outputs = list(values["outputs"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: does not say how clips are prepared ({in_short(error)}); make it by "
                 "'asgcn-dgl export --to onnx'"
             ) from error
+        if "logits" not in outputs:
+            raise InputError(f"{path}: gives no logits; export it with outputs logits, future")
         inputs = (*self._session.get_inputs(), *self._session.get_overridable_initializers())
         self._inputs = {each.name for each in inputs}
-        if "logits" not in self._outputs:
-            raise InputError(f"{path}: gives no logits; export it with outputs logits, future")
 
     def run(
         self, seen: Seen, layout: SkeletonLayout, predict: bool
@@ -196,25 +193,25 @@ class OnnxEngine:
         """Compute; there may be fewer bodies than the file is for, and more have been left out."""
         bodies = len(seen.feat)
         given = {"pos": seen.feat, "mask": seen.mask, "last": seen.last, "recent": seen.recent}
-        given = {
-            name: _filled(array, self._bodies)[None].astype(bool if name == "mask" else np.float32)
-            for name, array in given.items()
-            if name in self._inputs
-        }
+        filled = {}
+        for name in self._inputs & set(given):
+            array = given[name].astype(bool if name == "mask" else np.float32)
+            absent = np.zeros((self._bodies - bodies, *array.shape[1:]), dtype=array.dtype)
+            filled[name] = np.concatenate([array, absent])[None]
         names = ["logits", "future"] if predict else ["logits"]
-        found = self._session.run(names, given)
+        found = self._session.run(names, filled)
         return found[0][0], found[1][0, :bodies] if predict else None
 
 
 def _facts(values: Mapping[str, Any]) -> Facts:
-    preparation = values["preparation"]
+    preparation, names = values["preparation"], values["class_names"]
     clips = ClipsConfig(sampling="own", num_frames=100_000, align="none")
     if preparation.get("run"):
         clips = RunConfig.from_dict(dict(preparation["run"])).clips
-    count = int(values["classes"] if "classes" in values else len(values["class_names"]))
+    count = int(values.get("classes", len(names)))
     return Facts(
         (SkeletonLayout.from_dict(values["layout"]),),
-        tuple(values["class_names"]) or tuple(f"class_{number}" for number in range(count)),
+        tuple(names) or tuple(f"class_{number}" for number in range(count)),
         clips,
         int(values["coordinates"]),
         preparation.get("scored"),
@@ -222,9 +219,3 @@ def _facts(values: Mapping[str, Any]) -> Facts:
         int(values.get("past_frames", 0)),
         most=int(values["bodies"]),
     )
-
-
-def _filled(array: np.ndarray, bodies: int) -> np.ndarray:
-    """Append absent bodies to (M, ...)."""
-    missing = bodies - len(array)
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), dtype=array.dtype)])

@@ -19,8 +19,7 @@ from asgcn_dgl.data.transforms import blended
 from asgcn_dgl.errors import InputError
 from asgcn_dgl.live.engines import Engine, load_engine
 from asgcn_dgl.live.tracks import Tracker
-from asgcn_dgl.skeleton import SkeletonLayout
-from asgcn_dgl.training.config import ClipsConfig
+from asgcn_dgl.options import check
 from asgcn_dgl.training.preparation import BY_FRAME, prepared, undo_alignment
 
 #: Frames of a window that nobody chose, at most.
@@ -135,18 +134,17 @@ class Recognizer:
     ) -> None:
         facts = engine.facts
         window = min(facts.clips.num_frames, LONGEST) if window is None else window
-        for name, value in (("window", window), ("every", every)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if rate is not None and not rate > 0:
-            raise ValueError(f"rate must be positive, got {rate}")
-        if not 0 <= smooth < 1:
-            raise ValueError(f"smooth must be in [0, 1), got {smooth}")
-        if not max_pause > 0:
-            raise ValueError(f"max_pause must be positive, got {max_pause}")
+        check(window >= 1, "window", "at least 1", window)
+        check(every >= 1, "every", "at least 1", every)
+        check(rate is None or rate > 0, "rate", "positive", rate)
+        check(0 <= smooth < 1, "smooth", "in [0, 1)", smooth)
+        check(max_pause > 0, "max_pause", "positive", max_pause)
         if future and not facts.future_frames:
             raise ValueError("future must be false for this model, which predicts no poses")
-        self.layout = _layout(facts.layouts, layout)
+        layouts = [each for each in facts.layouts if layout in (None, each.name)]
+        names = ", ".join(each.name for each in facts.layouts)
+        check(len(layouts) == 1, "layout", f"one of {names}", layout)
+        self.layout = layouts[0]
         self.engine, self.window, self.every, self.rate = engine, window, every, rate
         self.smooth, self.future, self.min_score = smooth, future, min_score
         self.max_pause, self._tracker = max_pause, tracker
@@ -225,7 +223,10 @@ class Recognizer:
         places, given = self._checked(keypoints, scores, ids)
         now = self._clock(time)
         if ids is None:
-            ids = self._track(places, given, now)
+            if self._tracks is None:
+                self._tracks = Tracker(max_lost=self.max_pause if self._timed else 30.0)
+            there = self._seen(places, given)
+            ids = self._tracks.update(np.where(there[..., None], places, 0.0), there, now)
         seen = ~np.isnan(places).any(axis=-1) if given is None else given
         self._hold(_Frame(now, tuple(ids), places, seen, given is not None))
         number, self.frames = self.frames, self.frames + 1
@@ -263,12 +264,12 @@ class Recognizer:
             )
         if given is not None and given.shape != places.shape[:2]:
             raise InputError(f"scores must be {places.shape[:2]}, got shape {given.shape}")
-        # A score may be the last coordinate, or come by itself.
-        flat = facts.coordinates - 1 if facts.scored else facts.coordinates
+        # A score may be the last coordinate, or come by itself; a model of which it is not known
+        # may have seen scores.
         if facts.scored and given is None and places.shape[2] == facts.coordinates:
             places, given = places[..., :-1], places[..., -1]
-        if facts.scored is None and given is not None and places.shape[2] == facts.coordinates - 1:
-            flat -= 1  # the model may have seen scores
+        known = given is not None and places.shape[2] == facts.coordinates - 1
+        flat = facts.coordinates - int(known if facts.scored is None else facts.scored)
         if places.shape[2] != flat:
             also = " and a score" if facts.scored else ""
             raise InputError(
@@ -303,12 +304,10 @@ class Recognizer:
         self._timed = True
         return time
 
-    def _track(self, places: np.ndarray, scores: np.ndarray | None, now: float) -> list[int]:
-        if self._tracks is None:
-            self._tracks = Tracker(max_lost=self.max_pause if self._timed else 30.0)
-        seen = ~np.isnan(places).any(axis=-1)
-        seen &= (places != 0).any(axis=-1) if scores is None else scores > self.min_score
-        return self._tracks.update(np.where(seen[..., None], places, 0.0), seen, now)
+    def _seen(self, places: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
+        """Tell where a joint was seen; without scores, zeros are a missing one."""
+        shown = (places != 0).any(axis=-1) if scores is None else scores > self.min_score
+        return shown & ~np.isnan(places).any(axis=-1)
 
     def _hold(self, frame: _Frame) -> None:
         """Append a frame, and let go of those that the window has left behind."""
@@ -323,26 +322,19 @@ class Recognizer:
 
     def _clip(self) -> tuple[Clip | None, tuple[Hashable, ...]]:
         """Return the window as a clip, and who is in it."""
-        held = [frame for frame in self._held if frame.ids]
-        if not held:
-            return None, ()
-        people, places, scores = _stacked(self._held)
-        scored = any(frame.scored for frame in held)
-        facts = self.engine.facts
-        # Never seen bodies are left out by estimated_clip: leave them out of the people too.
-        keep = facts.scored or (facts.scored is None and places.shape[-1] == facts.coordinates - 1)
-        seen = ~np.isnan(places).any(axis=-1)
-        seen &= scores > self.min_score if scored else (places != 0).any(axis=-1)
-        there = seen.any(axis=(1, 2))
+        people, places, found = _stacked(self._held)
+        scores = found if any(frame.scored for frame in self._held) else None
+        # Bodies that are never seen are left out by estimated_clip, and so of the people too.
+        there: np.ndarray = np.asarray(self._seen(places, scores).any(axis=(1, 2)))
         if not there.any():
             return None, ()
         clip = estimated_clip(
             "the window",
             self.layout,
             places[there],
-            scores[there] if scored else None,
+            None if scores is None else scores[there],
             min_score=self.min_score,
-            keep_score=bool(keep),
+            keep_score=places.shape[-1] < self.engine.facts.coordinates,
         )
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
         return (clip if self.rate is None else self._at_rate(clip, self.rate)), people
@@ -352,13 +344,9 @@ class Recognizer:
         times = np.array([frame.time for frame in self._held])
         count = min(self.window, int((times[-1] - times[0]) * rate + 1e-6) + 1)
         wanted = times[-1] - np.arange(count)[::-1] / rate
-        after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
-        before = np.maximum(after - 1, 0)
-        exact = np.abs(times[after] - wanted) < 1e-9
-        before = np.where(exact, after, before)
-        step = times[after] - times[before]
-        share = np.where(step > 0, (wanted - times[before]) / np.maximum(step, 1e-12), 0.0)
-        return blended(clip, before, after, share.clip(0, 1))
+        at = np.interp(wanted, times, np.arange(len(times)))
+        before = at.astype(int)
+        return blended(clip, before, np.minimum(before + 1, len(times) - 1), at - before)
 
     def _answered(
         self, clip: Clip, people: tuple[Hashable, ...], number: int, time: float | None
@@ -366,8 +354,13 @@ class Recognizer:
         if not clip.mask.any():  # all that was seen lies between the frames of the rate
             return None
         options = self.engine.facts.clips
-        chosen, people = _chosen(clip, people, options, self.engine.facts.most)
-        seen, raw, aligned = prepared(chosen, options, self.engine.facts.past_frames)
+        most = self.engine.facts.most
+        within = most is None or clip.num_bodies <= most
+        if clip.num_bodies > 1 and (options.max_bodies is not None or not within):
+            order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
+            clip = replace(clip, pos=clip.pos[order], mask=clip.mask[order])
+            people = tuple(people[body] for body in order)
+        seen, raw, aligned = prepared(clip, options, self.engine.facts.past_frames)
         there: np.ndarray = np.asarray(seen.mask.any(axis=(1, 2)))
         there[0] |= not there.any()
         people = tuple(name for name, here in zip(people, there, strict=True) if here)
@@ -404,24 +397,3 @@ def _stacked(
         if rows:
             places[rows, at], scores[rows, at] = frame.places, frame.scores
     return people, places, scores
-
-
-def _layout(layouts: Sequence[SkeletonLayout], name: str | None) -> SkeletonLayout:
-    found = [each for each in layouts if name in (None, each.name)]
-    if len(found) != 1:
-        names = ", ".join(each.name for each in layouts)
-        raise ValueError(f"layout must be one of {names}, got {name!r}")
-    return found[0]
-
-
-def _chosen(
-    clip: Clip, people: tuple[Hashable, ...], options: ClipsConfig, most: int | None
-) -> tuple[Clip, tuple[Hashable, ...]]:
-    """Choose the bodies that the model sees, best first, and say who they are."""
-    within = most is None or clip.num_bodies <= most
-    if (options.max_bodies is None and within) or clip.num_bodies == 1:
-        return clip, people
-    order = rank_bodies(clip, options.body_rule)[: options.max_bodies][:most]
-    return replace(clip, pos=clip.pos[order], mask=clip.mask[order]), tuple(
-        people[body] for body in order
-    )

@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.files import in_short
+from asgcn_dgl.files import in_short, unreadable
 from asgcn_dgl.live.recognizer import Answer, Recognizer
 
 LONGEST_LINE = 2**24  # bytes; a longer one is no frame
@@ -59,21 +59,22 @@ def parse_line(line: str | bytes, coordinates: int | None = None) -> Frame:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(f"not JSON ({in_short(error)})") from error
     if isinstance(held, list):
-        return Frame(_numbers(held))
+        held = {"keypoints": held}
     if not isinstance(held, dict):
         raise InputError("no frame: neither an object nor a list")
     when = _time(held)
     if "people" in held:
-        return _people(held["people"], when)
+        held = _people(held["people"])
     for name in ("pose_world_landmarks", "pose_landmarks"):
         if name in held:
-            return _landmarks(held[name], when, coordinates)
+            held = _landmarks(held[name], coordinates)
     if "keypoints" not in held:
         raise InputError("no frame: has none of keypoints, people, pose_landmarks")
     ids = held.get("ids")
-    if ids is not None and not isinstance(ids, list):
-        raise InputError("ids must be a list")
-    return Frame(_numbers(held["keypoints"]), _numbers(held.get("scores")), when, _plain_ids(ids))
+    named = isinstance(ids, list) and all(isinstance(each, int | str) for each in ids)
+    if ids is not None and not named:
+        raise InputError("ids must be a list of numbers or words")
+    return Frame(_numbers(held["keypoints"]), _numbers(held.get("scores")), when, ids)
 
 
 def _time(held: Mapping[str, Any]) -> float | None:
@@ -87,35 +88,31 @@ def _time(held: Mapping[str, Any]) -> float | None:
     return float(found) / scale
 
 
-def _people(people: Any, when: float | None) -> Frame:
+def _people(people: Any) -> dict[str, Any]:
     if not isinstance(people, list) or not all(isinstance(each, dict) for each in people):
         raise InputError("people must be a list of objects")
-    if not people:
-        return Frame(None, None, when, [])
     if any("keypoints" not in each for each in people):
         raise InputError("each of people must have keypoints")
+    found: dict[str, Any] = {"keypoints": [each["keypoints"] for each in people] or None}
     for name in ("scores", "id"):
-        if 0 < sum(name in each for each in people) < len(people):
+        given = [each[name] for each in people if name in each]
+        if 0 < len(given) < len(people):
             raise InputError(f"all people must have {name}, or none")
-    scores = [each["scores"] for each in people] if "scores" in people[0] else None
-    ids = [each["id"] for each in people] if "id" in people[0] else None
-    keypoints = _numbers([each["keypoints"] for each in people])
-    return Frame(keypoints, _numbers(scores), when, _plain_ids(ids))
+        found["ids" if name == "id" else name] = given or None
+    return found if people else {**found, "ids": []}
 
 
-def _landmarks(people: Any, when: float | None, coordinates: int | None) -> Frame:
+def _landmarks(people: Any, coordinates: int | None) -> dict[str, Any]:
     """Read MediaPipe's landmarks, of one person or of a list of them."""
     if isinstance(people, list) and people and isinstance(people[0], dict):
         people = [people]
-    if not people:
-        return Frame(None, None, when)
     names = ("x", "y", "z")[:coordinates]
     try:
-        places = [[[joint[name] for name in names] for joint in body] for body in people]
-        scores = [[joint.get("visibility", 1.0) for joint in body] for body in people]
+        places = [[[joint[name] for name in names] for joint in body] for body in people or ()]
+        scores = [[joint.get("visibility", 1.0) for joint in body] for body in people or ()]
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError("landmarks must be objects with x, y, z and visibility") from error
-    return Frame(_numbers(places), _numbers(scores), when)
+    return {"keypoints": places or None, "scores": scores or None}
 
 
 def _numbers(values: Any) -> np.ndarray | None:
@@ -126,12 +123,6 @@ def _numbers(values: Any) -> np.ndarray | None:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError("keypoints and scores must be numbers in lists of equal length") from error
-
-
-def _plain_ids(ids: list[Any] | None) -> list[Any] | None:
-    if ids is not None and not all(isinstance(each, int | str) for each in ids):
-        raise InputError("identities must be numbers or words")
-    return ids
 
 
 def say(answer: Answer, class_names: Iterable[str], top: int) -> str:
@@ -174,7 +165,7 @@ def follow(
     try:
         file = open(path, "rb")  # noqa: SIM115
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     with file:
         begun, since = b"", time.monotonic()
         while True:
@@ -194,12 +185,6 @@ def follow(
                 file.seek(0)
                 begun = b""
             time.sleep(pause)
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield lines as they come."""
-    while line := stream.readline(LONGEST_LINE):
-        yield line
 
 
 def live(
@@ -229,9 +214,9 @@ def live(
     wait, idle
         See :func:`follow`.
     """
-    out = sys.stdout if out is None else out
-    complain = _complain if complain is None else complain
-    lines = _lines(sys.stdin.buffer) if str(source) == "-" else follow(source, wait=wait, idle=idle)
+    lines = follow(source, wait=wait, idle=idle)
+    if str(source) == "-":
+        lines = iter(lambda: sys.stdin.buffer.readline(LONGEST_LINE), b"")
     facts, bad, cut = recognizer.engine.facts, 0, False
     coordinates = facts.coordinates - bool(facts.scored)
     for number, line in enumerate(lines, start=1):
@@ -244,20 +229,34 @@ def live(
             answer = recognizer.update(*parse_line(line, coordinates))
         except InputError as error:
             bad += 1
-            complain(f"line {number}: {' '.join(str(error).split())}; it is left out")
+            text = f"line {number}: {' '.join(str(error).split())}; it is left out"
+            if complain is None:
+                print(f"asgcn-dgl: {text}", file=sys.stderr, flush=True)
+            else:
+                complain(text)
             continue
         if answer is not None:
-            print(say(answer, recognizer.class_names, top), file=out, flush=True)
+            print(
+                say(answer, recognizer.class_names, top), file=out, flush=True
+            )  # None: sys.stdout
     return bad
 
 
-def run(model: str | Path, source: str, options: Mapping[str, Any], **others: Any) -> None:
+def run(
+    model: str | Path,
+    source: str = "-",
+    *,
+    top: int = 3,
+    follow: bool = False,
+    idle: float | None = None,
+    **options: Any,
+) -> None:
     """Run the command ``live``: Ctrl-C and a reader that goes away end it without a message.
 
-    ``options`` are those of :meth:`Recognizer.load`, ``others`` of :func:`live`.
+    ``options`` are those of :meth:`Recognizer.load`, the others those of :func:`live`.
     """
-    if others.get("top", 1) < 1:
-        raise InputError(f"--top must be at least 1, got {others['top']}")
+    if top < 1:
+        raise InputError(f"--top must be at least 1, got {top}")
     try:
         try:
             recognizer = Recognizer.load(model, **options)
@@ -265,12 +264,8 @@ def run(model: str | Path, source: str, options: Mapping[str, Any], **others: An
             raise
         except ValueError as error:
             raise InputError(f"--{error}") from error
-        live(recognizer, source, **others)
+        live(recognizer, source, top=top, wait=follow, idle=idle)
     except KeyboardInterrupt:
         return
     except BrokenPipeError:  # what is still held for the reader goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(text: str) -> None:
-    print(f"asgcn-dgl: {text}", file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -58,7 +58,46 @@ class ASGCNOutput(NamedTuple):
     stream_logits: Tensor | None = None
 
 
-class ASGCN(Pretrained, nn.Module):
+class GraphModel(Pretrained):
+    """What models on graphs of skeletons have in common."""
+
+    layouts: tuple[SkeletonLayout, ...]
+    graph_builder: GraphBuilder
+    in_feats: int
+
+    def _take(self, config: ASGCNConfig) -> None:
+        self.config, self.in_feats = config, config.in_feats
+        self.layouts = as_layouts(config.layouts)
+        self.graph_builder = builder = GraphBuilder(**options_of(GraphBuilder, config))
+        self._sizes = {builder.template(each).key: each.num_joints for each in self.layouts}
+
+    def _check_input(self, graph: Any, feat: Tensor, *, links: bool) -> None:
+        """Refuse features of another size, and skeletons that the model was not made for."""
+        if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != self.in_feats:
+            raise ValueError(
+                f"feat must be (joints, frames, {self.in_feats}) with at least one frame, "
+                f"got shape {tuple(feat.shape)}"
+            )
+        check_structures(graph, self._sizes, self.graph_builder.across_bodies if links else None)
+
+    def _joints_first(
+        self, graph: Any, links: Links | None, *rows: Tensor | None
+    ) -> tuple[Any, EdgeWeight | None, list[Any], Callable[[Tensor], Tensor]]:
+        """Bring a graph, links and rows to the order in which the convolutions compute, once.
+
+        The last that is returned brings rows back.
+        """
+        structure = structure_of(graph)
+        if structure is None:
+            return graph, None if links is None else links.weight, list(rows), lambda out: out
+        weight = None
+        if links is not None:
+            weight = link_matrices(structure, links.weight, self.config.link_norm)
+        ordered = [None if each is None else structure.rows_joints_first(each) for each in rows]
+        return structure.with_joints_first(), weight, ordered, structure.rows_in_graph_order
+
+
+class ASGCN(GraphModel, nn.Module):
     """Actional-structural graph convolutional network (Fig. 2).
 
     Parameters
@@ -105,27 +144,17 @@ class ASGCN(Pretrained, nn.Module):
     ) -> None:
         super().__init__()
         config = given_config(type(self).name, layouts, num_classes, in_feats, options)
-        self.config = config
-        self.layouts = as_layouts(config.layouts)
+        self._take(config)
         conv = {**conv_options(config), "shared": config.shared_weights}
-        self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
-        self.in_feats = config.in_feats
-        self._sizes = {
-            self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
-        }
         self.aim: AIM | None = None
         if config.num_actional:
             self.aim = AIM(
                 config.in_feats,
                 config.num_actional,
                 num_frames=config.aim_frames,
-                hidden_feats=config.aim_hidden,
-                dropout=config.aim_dropout,
-                tau=config.tau,
-                hard=config.hard,
                 ghost_prior=config.ghost_prior,
                 variance=config.aim_variance,
-                motion=config.aim_motion,
+                **encoder_options(config),
             )
         self.input_norm = self._make_input_norm()
         self.streams: StreamFeatures | None = None
@@ -242,22 +271,13 @@ class ASGCN(Pretrained, nn.Module):
 
     def _make_blocks(self, in_feats: int, conv: dict[str, Any]) -> nn.ModuleList:
         """Make the blocks of a backbone."""
-        config = self.config
-        widths = [in_feats, *config.channels]
+        widths = [in_feats, *self.config.channels]
+        options = options_of(ASGCNBlock, self.config)
         return nn.ModuleList(
             ASGCNBlock(
-                widths[number],
-                widths[number + 1],
-                config.kernel_size,
-                stride,
-                dropout=config.dropout,
-                residual=number > 0,
-                conv=conv,
-                temporal=config.temporal,
-                attention=config.attention,
-                conv_residual=config.conv_residual,
+                widths[n], widths[n + 1], stride=stride, residual=n > 0, conv=conv, **options
             )
-            for number, stride in enumerate(config.strides)
+            for n, stride in enumerate(self.config.strides)
         )
 
     def _make_input_norm(self) -> InputNorm | MaskedBatchNorm:
@@ -267,9 +287,9 @@ class ASGCN(Pretrained, nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        norms = (self.input_norm, *self.stream_norms)
         towers = (self.blocks, *self.stream_blocks)
         blocks = (block for tower in towers for block in tower.children())
+        norms = (self.input_norm, *self.stream_norms)
         heads = (self.recognition, *self.stream_heads, self.prediction)
         for part in (self.aim, *norms, *blocks, *heads):
             if part is not None:
@@ -318,7 +338,7 @@ class ASGCN(Pretrained, nn.Module):
             Class logits, future poses, links and features. In evaluation they do not depend on
             the other clips of the batch, beyond rounding.
         """
-        check_input(self, graph, feat, links=self.aim is not None)
+        self._check_input(graph, feat, links=self.aim is not None)
         mask = as_mask(mask, feat)
         feat = zero_missing(feat, mask)
         pose = last
@@ -326,14 +346,15 @@ class ASGCN(Pretrained, nn.Module):
             pose = self.last_poses(feat, mask)
         if not self.config.masked:
             mask = None
-        if self.config.fixed_bodies is None:
-            return self._compute(graph, feat, mask, pose, predict, generator)
-        structure = structure_of(graph)
-        if structure is None:
-            raise ValueError(
-                "graph must be made by the model's graph_builder where config.fixed_bodies is set"
-            )
-        whole, nodes, pairs = structure.with_bodies(self.config.fixed_bodies)
+        whole, nodes, pairs = graph, None, None
+        if self.config.fixed_bodies is not None:
+            structure = structure_of(graph)
+            if structure is None:
+                raise ValueError(
+                    "graph must be made by the model's graph_builder where config.fixed_bodies is "
+                    "set"
+                )
+            whole, nodes, pairs = structure.with_bodies(self.config.fixed_bodies)
         if nodes is None or pairs is None:
             return self._compute(whole, feat, mask, pose, predict, generator)
         feat = feat.new_zeros(whole.num_nodes(), *feat.shape[1:]).index_copy(0, nodes, feat)
@@ -370,81 +391,35 @@ class ASGCN(Pretrained, nn.Module):
     ) -> ASGCNOutput:
         """Recognize and predict the bodies that the graph has."""
         links = None if self.aim is None else self.aim(graph, feat, mask, generator)
-        structure = structure_of(graph)
-        if structure is None:
-            weight = None if links is None else links.weight
-            out = self._backbone(graph, feat, mask, weight, pose, predict)
-            return out._replace(links=links)
-        matrices = None
-        if links is not None:
-            matrices = link_matrices(structure, links.weight, self.config.link_norm)
-        # The convolutions compute in this order: the features are brought to it once.
-        first = structure.with_joints_first()
-        feat = structure.rows_joints_first(feat)
-        mask = None if mask is None else structure.rows_joints_first(mask)
-        pose = None if pose is None else structure.rows_joints_first(pose)
-        out = self._backbone(first, feat, mask, matrices, pose, predict)
-        future = None if out.future is None else structure.rows_in_graph_order(out.future)
-        features = structure.rows_in_graph_order(out.features)
-        return out._replace(future=future, links=links, features=features)
-
-    def _backbone(
-        self,
-        graph: Any,
-        feat: Tensor,
-        mask: Tensor | None,
-        edge_weight: EdgeWeight | None,
-        pose: Tensor | None,
-        predict: bool,
-    ) -> ASGCNOutput:
-        """Compute what the output holds but the links, in the graph's own order."""
-        inputs = self._normalize(graph, feat, mask)
+        graph, weight, (feat, mask, pose), back = self._joints_first(graph, links, feat, mask, pose)
+        inputs = [(feat, mask)] if self.streams is None else self.streams(graph, feat, mask)
+        norms = (self.input_norm, *self.stream_norms)
+        hiddens = [
+            norm(graph, *each) if isinstance(norm, InputNorm) else norm(*each)
+            for norm, each in zip(norms, inputs, strict=True)
+        ]
         if not self.stream_heads:
-            inputs = [inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=-1)]
+            hiddens = [hiddens[0] if len(hiddens) == 1 else torch.cat(hiddens, dim=-1)]
         logits, features, exists = [], [], mask
-        towers = zip(
-            inputs,
-            (self.blocks, *self.stream_blocks),
-            (self.recognition, *self.stream_heads),
-            strict=True,
-        )
-        for hidden, blocks, head in towers:
+        towers = (self.blocks, *self.stream_blocks)
+        heads = (self.recognition, *self.stream_heads)
+        for hidden, tower, head in zip(hiddens, towers, heads, strict=True):
             exists = mask
-            for block in blocks:
+            for block in tower.children():
                 assert isinstance(block, ASGCNBlock)
-                hidden, exists = block(graph, hidden, edge_weight, exists), block.out_mask(exists)
+                hidden, exists = block(graph, hidden, weight, exists), block.out_mask(exists)
             logits.append(head(graph, hidden, exists))
             features.append(hidden)
         hidden = features[0] if len(features) == 1 else torch.cat(features, dim=-1)
         future = None
         if predict and self.prediction is not None:
-            future = self.prediction(graph, hidden, pose, edge_weight, exists)
-        whole, each = _fused(logits)
-        return ASGCNOutput(whole, future, None, hidden, each)
-
-    def _normalize(self, graph: Any, feat: Tensor, mask: Tensor | None) -> list[Tensor]:
-        """Return the normalized features of each stream."""
-        if self.streams is None:
-            return [_normalized(self.input_norm, graph, feat, mask)]
-        norms = (self.input_norm, *self.stream_norms)
-        return [
-            _normalized(norm, graph, *part)
-            for norm, part in zip(norms, self.streams(graph, feat, mask), strict=True)
-        ]
-
-
-def _fused(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Return the logits of the mean of all streams' probabilities, and each stream's own."""
-    if len(logits) == 1:
-        return logits[0], None
-    each = torch.stack(tuple(logits))
-    shares = torch.log_softmax(each, dim=-1)
-    return torch.logsumexp(shares, dim=0) - math.log(len(each)), each
-
-
-def _normalized(norm: nn.Module, graph: Any, feat: Tensor, mask: Tensor | None) -> Tensor:
-    out: Tensor = norm(graph, feat, mask) if isinstance(norm, InputNorm) else norm(feat, mask)
-    return out
+            future = back(self.prediction(graph, hidden, pose, weight, exists))
+        if len(logits) == 1:
+            return ASGCNOutput(logits[0], future, links, back(hidden))
+        each = torch.stack(logits)
+        shares = torch.log_softmax(each, dim=-1)  # of which the mean is taken
+        whole = torch.logsumexp(shares, dim=0) - math.log(len(each))
+        return ASGCNOutput(whole, future, links, back(hidden), each)
 
 
 def conv_options(config: ASGCNConfig) -> dict[str, Any]:
@@ -457,14 +432,15 @@ def conv_options(config: ASGCNConfig) -> dict[str, Any]:
     }
 
 
-def check_input(model: Any, graph: Any, feat: Tensor, *, links: bool) -> None:
-    """Refuse features of another size, and skeletons that a model was not made for."""
-    if feat.dim() != 3 or feat.shape[1] < 1 or feat.shape[2] != model.in_feats:
-        raise ValueError(
-            f"feat must be (joints, frames, {model.in_feats}) with at least one frame, "
-            f"got shape {tuple(feat.shape)}"
-        )
-    check_structures(graph, model._sizes, model.graph_builder.across_bodies if links else None)
+def encoder_options(config: ASGCNConfig) -> dict[str, Any]:
+    """Return what the encoder of the A-links of a model is made with, but for its frames."""
+    return {
+        "hidden_feats": config.aim_hidden,
+        "dropout": config.aim_dropout,
+        "tau": config.tau,
+        "hard": config.hard,
+        "motion": config.aim_motion,
+    }
 
 
 def given_config(

@@ -50,25 +50,26 @@ _MOST = {
 }
 MOST_WEIGHTS = 2**30
 
-#: What ST-GCN lacks, and so cannot be set.
-_FIXED = {"max_hop": 1, "num_actional": 0, "future_frames": 0}
-#: Options of a backbone and its heads, which a forecaster lacks, with the value that they keep.
-_NO_FORECAST: dict[str, Any] = {
-    "input_norm": "channel",
-    "temporal": "single",
-    "attention": None,
-    "shared_weights": False,
-    "conv_residual": False,
-    "masked": True,
-    "fixed_bodies": None,
-    "future_head": "paper",
-    "streams": ["joint"],
-    "stream_fusion": "early",
+#: Options that a model lacks, with the value that they keep.
+_FIXED: dict[str, dict[str, Any]] = {
+    "stgcn": {"max_hop": 1, "num_actional": 0, "future_frames": 0},
+    "forecaster": {
+        "input_norm": "channel",
+        "temporal": "single",
+        "attention": None,
+        "shared_weights": False,
+        "conv_residual": False,
+        "masked": True,
+        "fixed_bodies": None,
+        "future_head": "paper",
+        "streams": ["joint"],
+        "stream_fusion": "early",
+    },
 }
 #: Defaults of each model that are not those below.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "asgcn": {},
-    "stgcn": {**_FIXED, "norm": "symmetric"},
+    "stgcn": {**_FIXED["stgcn"], "norm": "symmetric"},
     "forecaster": {
         "channels": [128] * 6,
         "input_norm": "channel",
@@ -266,24 +267,20 @@ class ASGCNConfig(_OfTheData):
         self.layouts = _as_list(self.layouts)
         check_types(self)
         if self.name == "forecaster":
-            self._check_forecaster()
+            self.strides = [1] * len(self.channels)
+            check(len(set(self.channels)) == 1, "channels", "equal numbers", self.channels)
+            check(self.future_frames >= 1, "future_frames", "at least 1", self.future_frames)
+        for name, value in _FIXED.get(self.name, {}).items():
+            kind = "ST-GCN" if self.name == "stgcn" else "a forecaster"
+            check(getattr(self, name) == value, name, f"{value} in {kind}", getattr(self, name))
         if self.name == "forecaster" or self.future_head == "dct":
             self._check_coefficients()
-        check(
-            len(self.channels) == len(self.strides) > 0,
-            "channels",
-            f"as many as strides ({len(self.strides)}), at least one",
-            self.channels,
-        )
-        check(
-            0 < len(self.streams) == len(set(self.streams)),
-            "streams",
-            "at least one, each once",
-            self.streams,
-        )
+        same = len(self.channels) == len(self.strides) > 0
+        rule = f"as many as strides ({len(self.strides)}), at least one"
+        check(same, "channels", rule, self.channels)
+        once = 0 < len(self.streams) == len(set(self.streams))
+        check(once, "streams", "at least one, each once", self.streams)
         self._check_sizes()
-        for name, value in _FIXED.items() if self.name == "stgcn" else ():
-            check(getattr(self, name) == value, name, f"{value} in ST-GCN", getattr(self, name))
         check(
             self.input_norm == "channel" or len(self.layouts) <= 1,
             "input_norm",
@@ -295,23 +292,12 @@ class ASGCNConfig(_OfTheData):
             check(not self.masked, "masked", "false with fixed_bodies", self.masked)
             check(not self.across_bodies, "across_bodies", "false with fixed_bodies", True)
 
-    def _check_forecaster(self) -> None:
-        self.strides = [1] * len(self.channels)
-        check(len(set(self.channels)) == 1, "channels", "equal numbers", self.channels)
-        check(self.future_frames >= 1, "future_frames", "at least 1", self.future_frames)
-        for name, value in _NO_FORECAST.items():
-            given = getattr(self, name)
-            check(given == value, name, f"{value} in a forecaster", given)
-
     def _check_coefficients(self) -> None:
         check(self.past_frames >= 1, "past_frames", "at least 1", self.past_frames)
         frames = self.past_frames + self.future_frames
-        check(
-            self.coefficients is None or 1 <= self.coefficients <= frames,
-            "coefficients",
-            f"from 1 to past_frames + future_frames ({frames})",
-            self.coefficients,
-        )
+        good = self.coefficients is None or 1 <= self.coefficients <= frames
+        rule = f"from 1 to past_frames + future_frames ({frames})"
+        check(good, "coefficients", rule, self.coefficients)
         check(self.motion_unit > 0, "motion_unit", "positive", self.motion_unit)
 
     def _check_sizes(self) -> None:

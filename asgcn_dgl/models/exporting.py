@@ -15,13 +15,12 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -96,12 +95,10 @@ class ClipProgram(nn.Module):
         layout: SkeletonLayout | str | None = None,
     ) -> None:
         super().__init__()
-        self.poses: str | None = None  # the input of last poses
-        if isinstance(model, Forecaster):
-            has = {"logits": False, "links": model.encoder is not None, "future": True}
-        else:
-            future = model.prediction is not None
-            has = {"logits": True, "links": model.aim is not None, "future": future}
+        forecasts = isinstance(model, Forecaster)
+        links = model.encoder if isinstance(model, Forecaster) else model.aim
+        future = forecasts or model.prediction is not None
+        has = {"logits": not forecasts, "links": links is not None, "future": future}
         self.outputs = tuple(name for name in OUTPUTS if has[name]) if outputs is None else outputs
         for name in self.outputs:
             if not has.get(name, False):
@@ -116,7 +113,8 @@ class ClipProgram(nn.Module):
         self.layout = model.layouts[0] if layout is None else get_layout(layout)
         if self.layout not in model.layouts:
             raise ValueError(f"layout must be one of {', '.join(names)}, got {self.layout.name!r}")
-        if isinstance(model, ASGCN) and "future" in self.outputs:
+        self.poses: str | None = None  # the input of last poses
+        if not forecasts and "future" in self.outputs:
             self.poses = "recent" if model.config.future_head == "dct" else "last"
         self.model, self.bodies = model.eval(), bodies
 
@@ -133,11 +131,10 @@ class ClipProgram(nn.Module):
         clips, bodies, frames, joints, dims = pos.shape
         torch._check(mask.shape[0] == clips)
         torch._check(mask.shape[2] == frames)
-        builder = self.model.graph_builder
+        model, builder = self.model, self.model.graph_builder
         structure = builder.uniform(self.layout, clips, self.bodies, like=pos)
         feat = pos.transpose(2, 3).reshape(clips * bodies * joints, frames, dims)
         here = mask.transpose(2, 3).reshape(clips * bodies * joints, frames)
-        model = self.model
         if isinstance(model, Forecaster):
             out: Any = model(structure, feat, here)
         else:
@@ -149,19 +146,20 @@ class ClipProgram(nn.Module):
                 own = own.view(clips, bodies, joints, *last.shape[3:])
                 last = torch.where(last.isnan(), own, last).flatten(0, 2)
             out = model(structure, feat, here, last, predict="future" in self.outputs)
-        made: dict[str, Tensor] = {}
-        if "logits" in self.outputs:
-            made["logits"] = out.logits
-        if "links" in self.outputs:
-            total = self.bodies * joints
-            pairs = (total * (total - 1),)
-            if not builder.across_bodies:
-                pairs = (self.bodies, joints * (joints - 1))  # type: ignore[assignment]
-            made["links"] = out.links.prob.view(clips, *pairs, -1)
-        if "future" in self.outputs:
-            future = out.future.view(clips, self.bodies, joints, -1, dims)
-            made["future"] = future.transpose(2, 3)
-        return tuple(made[name] for name in self.outputs)
+        made: list[Tensor] = []
+        for name in self.outputs:
+            if name == "logits":
+                made.append(out.logits)
+            elif name == "future":
+                future = out.future.view(clips, self.bodies, joints, -1, dims)
+                made.append(future.transpose(2, 3))
+            else:
+                total = self.bodies * joints
+                pairs = (total * (total - 1),)
+                if not builder.across_bodies:
+                    pairs = (self.bodies, joints * (joints - 1))  # type: ignore[assignment]
+                made.append(out.links.prob.view(clips, *pairs, -1))
+        return tuple(made)
 
     def example(self, clips: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return random clips of the program's sizes, some of their joints missing."""
@@ -181,13 +179,11 @@ class ClipProgram(nn.Module):
     @property
     def least_frames(self) -> int:
         """Frames of the shortest clip that a program of torch takes."""
-        config = self.model.config
         if isinstance(self.model, Forecaster):
             return 2
-        shrinks = 1
-        if "future" in self.outputs and config.future_head in ("paper", "published"):
-            shrinks = 16
-        return shrinks * math.prod(config.strides) + 1
+        config = self.model.config
+        shrinks = "future" in self.outputs and config.future_head in ("paper", "published")
+        return (16 if shrinks else 1) * math.prod(config.strides) + 1
 
     def metadata(self) -> dict[str, Any]:
         """Return what the use of a file needs to know, in plain values."""
@@ -209,42 +205,46 @@ def write_onnx(program: ClipProgram, path: str | Path) -> Exported:
 
     InputError if it would not; ImportError where onnx, onnxscript or onnxruntime is not installed.
     """
-    runtime = _runtime()
-    poses = program.poses
-    names = ["pos", "mask", *([] if poses is None else [poses])]
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"this needs {error.name}: pip install 'asgcn_dgl[export]'") from error
+    names = ["pos", "mask", *([] if program.poses is None else [program.poses])]
     with _quiet():
         made = torch.onnx.export(
-            _exported(program, poses is not None),
+            _exported(program, program.poses is not None),
             dynamo=True,
             input_names=names,
             output_names=list(program.outputs),
             verbose=False,
         )
     assert made is not None
-    if poses is not None:
-        _give_default(made.model.graph, poses, program.no_pose(1).numpy())
+    inputs = {each.name: each for each in made.model.graph.inputs}
+    if program.poses is not None:  # an input that may be left out has a value
+        import onnx_ir
+
+        value = onnx_ir.tensor(program.no_pose(1).numpy(), name=program.poses)
+        inputs[program.poses].const_value = value
+        made.model.graph.register_initializer(inputs[program.poses])
     if hasattr(made, "rename_axes"):  # an older torch has it not
-        (pos,) = (each for each in made.model.graph.inputs if each.name == "pos")
-        axes: Any = pos.shape
+        axes: Any = inputs["pos"].shape
         made.rename_axes({axes[0]: "clips", axes[2]: "frames"})
     made.model.metadata_props[METADATA] = json.dumps(program.metadata())
     with atomic_path(path) as temporary:
         made.save(temporary)
-        options = runtime.SessionOptions()
+        options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # no warning that an input has a default
-        session = runtime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             str(temporary), options, providers=["CPUExecutionProvider"]
         )
-        difference = _compare(
-            program,
-            lambda *given: [
-                torch.from_numpy(each)
-                for each in session.run(None, dict(zip(names, map(_array, given), strict=False)))
-            ],
-            (1, 3),
-            poses is not None,
-        )
-        _check(difference, path)
+
+        def run(*given: Tensor) -> list[Tensor]:
+            arrays = dict(zip(names, [each.numpy() for each in given], strict=False))
+            return [torch.from_numpy(each) for each in session.run(None, arrays)]
+
+        difference = _difference(program, run, path, (1, 3), program.poses is not None)
     opset = made.model.opset_imports[""]
     return Exported(Path(path), Path(path).stat().st_size, difference, opset)
 
@@ -258,8 +258,7 @@ def write_program(program: ClipProgram, path: str | Path) -> Exported:
     with _quiet(), atomic_path(path) as temporary:
         torch.export.save(_exported(program), temporary, extra_files={METADATA: text})
         loaded = torch.export.load(temporary).module()
-        difference = _compare(program, loaded, (2, 3))
-        _check(difference, path)
+        difference = _difference(program, loaded, path, (2, 3))
     return Exported(Path(path), Path(path).stat().st_size, difference)
 
 
@@ -276,40 +275,30 @@ def _exported(program: ClipProgram, takes_last: bool = False) -> torch.export.Ex
     clips = torch.export.Dim("clips", min=2, max=2**16)
     free = {0: clips, 2: torch.export.Dim("frames", min=least, max=FRAMES)}
     given: tuple[Tensor, ...] = program.example(3, least + 47)
-    shapes: dict[str, Any] = {"pos": free, "mask": free, "last": None}
+    shapes: dict[str, Any] = {"pos": free, "mask": free}
     if takes_last:
         given, shapes["last"] = (*given, program.no_pose(3)), {0: clips}
     return torch.export.export(
-        program,
-        given,
-        dynamic_shapes=shapes if takes_last else {"pos": free, "mask": free},
-        prefer_deferred_runtime_asserts_over_guards=True,
+        program, given, dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
     )
 
 
-def _give_default(graph: Any, name: str, value: np.ndarray) -> None:
-    """Let an input of an ONNX graph be left out."""
-    import onnx_ir
-
-    (found,) = (each for each in graph.inputs if each.name == name)
-    found.const_value = onnx_ir.tensor(value, name=name)
-    graph.register_initializer(found)
-
-
 @torch.no_grad()
-def _compare(
+def _difference(
     program: ClipProgram,
     run: Callable[..., Sequence[Tensor]],
+    path: str | Path,
     clips: Sequence[int],
     takes_last: bool = False,
 ) -> float:
-    """Return the largest difference from the model, by its largest output where that is above 1."""
+    """Return the largest difference from the model, by its largest output where that is above 1.
+
+    InputError if it is too large for the file to be kept.
+    """
     worst = 0.0
-    seen = program.model.config.aim_frames
+    least, seen = program.least_frames, program.model.config.aim_frames
     for number in clips:
-        for frames in {program.least_frames, program.least_frames + seen, 2 * seen}:
-            if frames < program.least_frames:
-                continue
+        for frames in {least, least + seen, max(least, 2 * seen)}:
             given: tuple[Tensor, ...] = program.example(number, frames, seed=frames)
             if takes_last and number > 1:  # else it is left out
                 shape = program.no_pose(number).shape
@@ -319,41 +308,22 @@ def _compare(
             for got, wanted in zip(run(*given), program(*given), strict=True):
                 scale = max(1.0, float(wanted.abs().max()))
                 worst = max(worst, float((got - wanted).abs().max()) / scale)
+    if not worst < LIMIT:
+        raise InputError(f"{path}: not written, for it would differ from the model by {worst:.1e}")
     return worst
-
-
-def _array(given: Tensor) -> np.ndarray:
-    return np.asarray(given.numpy())
-
-
-def _check(difference: float, path: str | Path) -> None:
-    if not difference < LIMIT:
-        raise InputError(
-            f"{path}: not written, for it would differ from the model by {difference:.1e}"
-        )
-
-
-def _runtime() -> Any:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"this needs {error.name}: pip install 'asgcn_dgl[export]'") from error
-    return onnxruntime
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to itself what the exporter says of its own workings."""
     names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
-    before: Mapping[str, int] = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    before = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for each in before:
+        each.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
+        for each, level in before.items():
+            each.setLevel(level)

@@ -8,16 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from asgcn_dgl.models.asgcn import check_input, conv_options, given_config
-from asgcn_dgl.models.config import ASGCNConfig, options_of
-from asgcn_dgl.models.pretrained import Pretrained
+from asgcn_dgl.models.asgcn import GraphModel, conv_options, encoder_options, given_config
+from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.nn import AIMEncoder, ForecastNet, Links
-from asgcn_dgl.nn.agconv import EdgeWeight
-from asgcn_dgl.nn.masks import as_layouts
-from asgcn_dgl.ops import link_matrices
 from asgcn_dgl.ops.frames import as_mask, hold_last, last_frames
-from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout
-from asgcn_dgl.skeleton.graph import structure_of
+from asgcn_dgl.skeleton import SkeletonLayout
 
 
 class ForecastOutput(NamedTuple):
@@ -35,17 +30,10 @@ class ForecastOutput(NamedTuple):
     links: Links | None
 
 
-class Forecaster(Pretrained, ForecastNet):
-    r"""Forecast poses by residual graph blocks on the coefficients of a motion over time.
+class Forecaster(GraphModel, ForecastNet):
+    """Forecast poses by residual graph blocks on the coefficients of a motion over time.
 
-    The observed frames, followed by the last one repeated, are taken relative to the last pose and
-    transformed by a discrete cosine transform D over time. Blocks of S-links and A-links change the
-    coefficients of all joints together; the inverse transform of the sum is the forecast:
-
-    .. math::
-
-        C &= D (X_{1..P}, x_P, \dots, x_P) - D x_P \\
-        \hat X &= x_P + D^\top (C + f(C, x_P))
+    The coefficients and the residual blocks are those of :class:`~asgcn_dgl.nn.ForecastNet`.
 
     Mao et al., *Learning Trajectory Dependencies for Human Motion Prediction*, ICCV 2019, forecast
     in such coefficients; Guo et al., *Back to MLP*, WACV 2023, found layer norms and few maps to
@@ -106,24 +94,15 @@ class Forecaster(Pretrained, ForecastNet):
             dropout=config.dropout,
             conv=conv_options(config),
         )
-        self.config, self.in_feats = config, config.in_feats
-        self.layouts = as_layouts(config.layouts)
-        self.graph_builder = GraphBuilder(**options_of(GraphBuilder, config))
-        self._sizes = {
-            self.graph_builder.template(layout).key: layout.num_joints for layout in self.layouts
-        }
+        self._take(config)
         self.encoder: AIMEncoder | None = None
         if config.num_actional:
             self.encoder = AIMEncoder(
                 config.in_feats,
                 config.num_actional,
                 num_frames=config.past_frames,
-                hidden_feats=config.aim_hidden,
-                dropout=config.aim_dropout,
-                tau=config.tau,
-                hard=config.hard,
                 ghost=config.ghost_prior > 0,
-                motion=config.aim_motion,
+                **encoder_options(config),
             )
 
     def reset_parameters(self) -> None:
@@ -165,27 +144,21 @@ class Forecaster(Pretrained, ForecastNet):
         ValueError
             If the features or the graph do not fit.
         """
-        check_input(self, graph, feat, links=self.encoder is not None)
+        self._check_input(graph, feat, links=self.encoder is not None)
         frames = self.config.future_frames if frames is None else frames
         if frames < 1:
             raise ValueError(f"frames must be at least 1, got {frames!r}")
-        mask = as_mask(mask, feat)
-        past, seen = self._observed(feat, mask)
+        mask, count = as_mask(mask, feat), self.config.past_frames
+        past, seen = last_frames(feat, count), None
+        if mask is not None:
+            here = last_frames(mask, count)
+            past, seen = hold_last(past, here, count), here.any(dim=1)
         future, links = self._step(graph, past, seen, generator)
         while future.shape[1] < frames:
-            past = torch.cat([past, future], dim=1)[:, -self.config.past_frames :]
+            past = torch.cat([past, future], dim=1)[:, -count:]
             more, _ = self._step(graph, past, seen, generator)
             future = torch.cat([future, more], dim=1)
         return ForecastOutput(future[:, :frames], links)
-
-    def _observed(self, feat: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Last P frames without gaps, (N, P, d), and which joints were seen, (N,)."""
-        count = self.config.past_frames
-        past = last_frames(feat, count)
-        if mask is None:
-            return past, None
-        here = last_frames(mask, count)
-        return hold_last(past, here, count), here.any(dim=1)
 
     def _step(
         self, graph: Any, past: Tensor, seen: Tensor | None, generator: torch.Generator | None
@@ -195,15 +168,5 @@ class Forecaster(Pretrained, ForecastNet):
         if self.encoder is not None:
             shown = None if seen is None else seen.unsqueeze(1).expand(past.shape[:2])
             links = self.encoder(graph, past / self.unit, shown, generator)
-        structure = structure_of(graph)
-        if structure is None:
-            weight: EdgeWeight | None = None if links is None else links.weight
-            return self.extend(graph, past, weight, seen), links
-        weight = None
-        if links is not None:
-            weight = link_matrices(structure, links.weight, self.config.link_norm)
-        # The convolutions compute in this order: the poses are brought to it once.
-        past = structure.rows_joints_first(past)
-        here = None if seen is None else structure.rows_joints_first(seen)
-        future = self.extend(structure.with_joints_first(), past, weight, here)
-        return structure.rows_in_graph_order(future), links
+        graph, weight, (past, seen), back = self._joints_first(graph, links, past, seen)
+        return back(self.extend(graph, past, weight, seen)), links

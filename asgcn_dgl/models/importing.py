@@ -8,40 +8,29 @@ evaluation, and in training but for the first steps of the statistics.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from asgcn_dgl.errors import InputError
+from asgcn_dgl.files import in_short
 from asgcn_dgl.models.asgcn import ASGCN
 from asgcn_dgl.models.config import ASGCNConfig
 from asgcn_dgl.models.pretrained import load_tensors
 from asgcn_dgl.models.stgcn import STGCN
-from asgcn_dgl.nn import (
-    AGConv,
-    AIMEncoder,
-    ASGCNBlock,
-    InputNorm,
-    MaskedBatchNorm,
-    MultiBranchTemporalConv,
-    PredictionHead,
-    SGConv,
-    TemporalConv,
-)
-from asgcn_dgl.nn.mlp import MLP
+from asgcn_dgl.nn import AIMEncoder, ASGCNBlock, MaskedBatchNorm, MultiBranchTemporalConv
+from asgcn_dgl.nn.heads import PUBLISHED_SHRINK
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 __all__ = ["Source", "import_weights", "read_state"]
 
 Source = Literal["st-gcn", "pyskl", "as-gcn"]
-SOURCES: tuple[Source, ...] = get_args(Source)
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +50,29 @@ _OTHERS = (
     (r"\.gcn\.(alpha|beta)$", "DG-STGCN", "its graphs are computed from the features"),
     (r"Feature_Mask|\.shift_(in|out)", "Shift-GCN", "it shifts features between joints"),
 )
-#: A key that each source has, and its name without a prefix.
-_SIGNS = {"st-gcn": "st_gcn_networks.0.", "pyskl": "backbone.gcn.0.", "as-gcn": "class_layer_0."}
+
+
+class _Names(NamedTuple):
+    """Prefixes of the keys of a source: of its parts, and within a block."""
+
+    block: str  # before its number
+    input_norm: str
+    classifier: str
+    spatial_norm: str = "tcn.0."
+    temporal: str = "tcn.2."
+    temporal_norm: str = "tcn.3."
+    shortcut: str = "residual.0."
+    shortcut_norm: str = "residual.1."
+
+
+_NAMES: dict[Source, _Names] = {
+    "st-gcn": _Names("st_gcn_networks.", "data_bn.", "fcn."),
+    "pyskl": _Names(
+        *("backbone.gcn.", "backbone.data_bn.", "cls_head.fc_cls."),
+        *("gcn.bn.", "tcn.conv.", "tcn.bn.", "residual.conv.", "residual.bn."),
+    ),
+    "as-gcn": _Names("class_layer_", "data_bn.", "fcn."),
+}
 
 
 def import_weights(
@@ -103,8 +113,8 @@ def import_weights(
     InputError
         If a file cannot be read, or its weights are not of the source.
     """
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+    if source not in get_args(Source):
+        raise ValueError(f"source must be one of {', '.join(get_args(Source))}, got {source!r}")
     if isinstance(weights, Mapping):
         state, name = _tensors(weights, "the state dict"), "the state dict"
     else:
@@ -113,10 +123,17 @@ def import_weights(
         for file in files:
             state |= read_state(file)
     _check_source(state, source, name)
-    found = _State(state, name)
-    make = {"st-gcn": _stgcn, "pyskl": _pyskl, "as-gcn": _asgcn}[source]
-    with torch.no_grad():
-        model = make(found, layout, num_classes, bodies, adaptive)
+    found = _State(state, name, source)
+    try:
+        with torch.no_grad():
+            model = _made(found, layout, num_classes, bodies, adaptive)
+    except InputError:
+        raise
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{name}: weights at or near {found.last} do not fit ({in_short(error)}); its options "
+            "differ from the published ones"
+        ) from error
     found.finish()
     return model.eval()
 
@@ -144,69 +161,123 @@ def _tensors(held: Any, name: str) -> dict[str, Tensor]:
     for prefix in ("module.", "model."):
         while all(key.startswith(prefix) for key in found):
             found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return _first_names(found)
-
-
-def _first_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of MMAction2, which has ST-GCN and PYSKL's models under names of its own."""
+    # MMAction2 has ST-GCN and PYSKL's models under names of its own.
     renamed = {"cls_head.fc.": "cls_head.fc_cls."}
-    if any(key.startswith("backbone.st_gcn_networks.") for key in state):
+    if any(key.startswith("backbone.st_gcn_networks.") for key in found):
         renamed = {"cls_head.fc.": "fcn.", "backbone.": ""}
     for old, new in renamed.items():
-        state = {
-            new + key.removeprefix(old) if key.startswith(old) else key: value
-            for key, value in state.items()
-        }
-    return state
+        found = {re.sub(f"^{re.escape(old)}", new, key): value for key, value in found.items()}
+    return found
 
 
-def _check_source(state: Mapping[str, Tensor], source: str, name: str) -> None:
+def _check_source(state: Mapping[str, Tensor], source: Source, name: str) -> None:
     for pattern, other, why in _OTHERS:
         if any(re.search(pattern, key) for key in state):
             raise InputError(f"{name}: weights of {other}, which cannot be imported: {why}")
-    if any(key.startswith(_SIGNS[source]) for key in state):
+    signs = {each: f"{names.block}0." for each, names in _NAMES.items()}
+    are = [each for each, sign in signs.items() if any(key.startswith(sign) for key in state)]
+    if source in are:
         return
-    for other, sign in _SIGNS.items():
-        if any(key.startswith(sign) for key in state):
-            raise InputError(f"{name}: weights of {other}, not of {source}; give --from {other}")
+    if are:
+        raise InputError(f"{name}: weights of {are[0]}, not of {source}; give --from {are[0]}")
     some = ", ".join(list(state)[:3])
     raise InputError(
-        f"{name}: not weights of {source}, which have names like {_SIGNS[source]}*; got {some}"
+        f"{name}: not weights of {source}, which have names like {signs[source]}*; got {some}"
     )
 
 
+class _Structure:
+    """Layout and links whose operators are the published ones, or are replaced by those.
+
+    ``order`` is the published relation of each of ours; ``additive``: what was learned beside the
+    operators is added to them, not a factor; ``replaces``: the layout's operators do not count.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        options: Mapping[str, Any],
+        order: Sequence[int],
+        *,
+        additive: bool = False,
+        replaces: bool = False,
+    ) -> None:
+        self.layout, self.options, self.order = layout, options, list(order)
+        self.additive, self.replaces = additive, replaces
+        template = GraphBuilder(num_actional=0, **options).template(layout)
+        place = (np.asarray(self.order)[template.relation], template.src, template.dst)
+        self.place = tuple(torch.from_numpy(each) for each in place)
+        self.weight = torch.from_numpy(template.weight)
+
+    def operators(self, like: Tensor) -> Tensor:
+        """Return the layout's own operators (R, V, V) in the published order, senders first."""
+        own = torch.zeros(like.shape, dtype=self.weight.dtype)
+        own[self.place] = self.weight
+        return own.to(like.dtype)
+
+    def has(self, operators: Tensor) -> bool:
+        """Tell whether these are the layout's own operators."""
+        return torch.allclose(self.operators(operators), operators, rtol=0, atol=1e-5)
+
+    def set(self, block: ASGCNBlock, operators: Tensor | None, change: Tensor | None) -> None:
+        """Set masks and offsets of a block, and bring its weights to our order of relations."""
+        conv = block.spatial.structural
+        assert conv.masks is not None and conv.relation_bias is not None
+        for each in (conv.weight, conv.relation_bias):
+            each.copy_(each[self.order])
+        masks = conv.masks[self.layout.name]
+        if conv.offsets is None:
+            if operators is not None:  # theirs may be rounded to 32 bits
+                masks.copy_(operators[self.place].to(masks.dtype) / self.weight.to(masks.dtype))
+            if change is not None:
+                masks.mul_(change[self.place])
+            return
+        assert operators is not None
+        theirs = operators
+        if change is not None:
+            theirs = operators + change if self.additive else operators * change
+        if self.replaces:
+            masks.zero_()
+        else:
+            theirs = theirs - self.operators(theirs)
+        (offsets,) = conv.offsets.by_structure().values()
+        offsets.copy_(theirs[self.order].transpose(1, 2))
+
+
 class _State:
-    """Weights by published name, each taken once."""
+    """Weights by published name, each taken once, and the parts of a model that they go into."""
 
-    def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
+    def __init__(self, state: Mapping[str, Tensor], name: str, source: Source) -> None:
         self.left = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-        self.name = name
+        self.name, self.source, self.names = name, source, _NAMES[source]
+        self.last = ""  # that was looked at
 
-    def __contains__(self, key: str) -> bool:
-        return key in self.left
+    def keys(self, prefix: str) -> list[str]:
+        """Return the prefix with each number that follows it in a key, from 0 on."""
+        found: list[str] = []
+        while self.any(f"{prefix}{len(found)}."):
+            found.append(f"{prefix}{len(found)}.")
+        return found
 
     def any(self, prefix: str) -> bool:
         """Tell whether a key begins so."""
         return any(key.startswith(prefix) for key in self.left)
 
-    def count(self, prefix: str) -> int:
-        """Return how many numbers follow a prefix, from 0 on."""
-        number = 0
-        while self.any(f"{prefix}{number}."):
-            number += 1
-        return number
-
     def look(self, key: str) -> Tensor:
         """Return a tensor and leave it."""
         if key not in self.left:
             raise InputError(f"{self.name}: holds no {key!r}, which such weights have")
+        self.last = key
         return self.left[key]
 
     def take(self, key: str) -> Tensor:
         """Return a tensor and count it as used."""
-        value = self.look(key)
-        del self.left[key]
-        return value
+        self.look(key)
+        return self.left.pop(key)
+
+    def optional(self, key: str) -> Tensor | None:
+        """Take a tensor that may be absent."""
+        return self.take(key) if key in self.left else None
 
     def drop(self, prefix: str) -> int:
         """Leave out all keys that begin so; return how many there were."""
@@ -215,8 +286,9 @@ class _State:
             del self.left[key]
         return len(keys)
 
-    def put(self, target: Tensor, value: Tensor, key: str) -> None:
+    def put(self, target: Tensor | None, value: Tensor, key: str) -> None:
         """Copy a value into a parameter of the same shape."""
+        assert target is not None
         if target.shape != value.shape:
             raise InputError(
                 f"{self.name}: {key} has shape {tuple(value.shape)} where {tuple(target.shape)} "
@@ -224,10 +296,10 @@ class _State:
             )
         target.copy_(value)
 
-    def move(self, key: str, target: Tensor, flat: bool = False) -> None:
-        """Take a tensor into a parameter; ``flat`` joins all axes after the first."""
+    def move(self, key: str, target: Tensor) -> None:
+        """Take a tensor into a parameter; that of a convolution of one place is a matrix here."""
         value = self.take(key)
-        self.put(target, value.flatten(1) if flat else value, key)
+        self.put(target, value.flatten(1) if value.dim() == 4 else value, key)
 
     def finish(self) -> None:
         """Refuse weights of which nothing was made."""
@@ -237,115 +309,217 @@ class _State:
                 f"{self.name}: {len(self.left)} weights have no counterpart here ({some}, ...)"
             )
 
+    def linear(self, linear: nn.Linear, prefix: str) -> None:
+        """Take a map with its bias."""
+        self.move(f"{prefix}weight", linear.weight)
+        self.move(f"{prefix}bias", linear.bias)
 
-def _stgcn(
-    state: _State, layout: Any, num_classes: int | None, bodies: int, adaptive: str
-) -> ASGCN:
-    count = state.count("st_gcn_networks.")
-    blocks = [f"st_gcn_networks.{number}." for number in range(count)]
-    operators = state.take("A") if "A" in state else None
-    masks = [_optional(state, f"edge_importance.{number}") for number in range(count)]
-    first = state.look(f"{blocks[0]}gcn.conv.weight")
-    relations = 3 if operators is None else len(operators)
-    shapes = [state.look(f"{block}tcn.2.weight").shape for block in blocks]
-    joints = state.look("data_bn.weight").numel() // first.shape[1]
-    structure = _structure([operators], layout, joints, relations, state.name)
-    model: ASGCN = STGCN(
-        _config(
-            structure,
-            name="stgcn",
-            num_classes=_classes(state, "fcn.weight", num_classes),
-            in_feats=first.shape[1],
-            channels=[shape[0] for shape in shapes],
-            strides=[
-                _stride(state, f"{block}residual.0.weight", k) for k, block in enumerate(blocks)
-            ],
-            kernel_size=shapes[0][2],
-            fixed_bodies=bodies,
-        )
-    ).to(first.dtype)
-    _input_norm(state, model.input_norm, "data_bn.")
-    for block, key, mask in zip(model.blocks, blocks, masks, strict=True):
-        assert isinstance(block, ASGCNBlock)
-        _spatial(state, block, f"{key}gcn.conv.")
-        structure.set(block, operators, mask)
-        _common_block(state, block, key)
-    _classifier(state, model, "fcn.")
-    return model
+    def norm(self, norm: Any, prefix: str, bias: Tensor | float = 0.0) -> None:
+        """Take a batch norm, and into its mean the bias of what is in front of it."""
+        for name in ("weight", "bias", "running_var", "running_mean"):
+            target, key = getattr(norm, name), f"{prefix}{name}"
+            value = self.take(key)
+            if value.dim() == 1:  # that of an input norm has a row for each joint here
+                value = value.view(-1, *target.shape[1:])
+            self.put(target, value - bias if name == "running_mean" else value, key)
 
+    def map_and_norm(self, linear: nn.Linear, norm: Any, conv: str, bn: str) -> None:
+        """Take a convolution of one place and its batch norm."""
+        self.move(f"{conv}weight", linear.weight)
+        self.norm(norm, bn, self.take(f"{conv}bias"))
 
-def _pyskl(
-    state: _State, layout: Any, num_classes: int | None, bodies: int, adaptive: str
-) -> ASGCN:
-    count = state.count("backbone.gcn.")
-    blocks = [f"backbone.gcn.{number}." for number in range(count)]
-    first = state.look(f"{blocks[0]}gcn.conv.weight")
-    operators = [state.take(f"{block}gcn.A") for block in blocks]
-    masks = [_optional(state, f"{block}gcn.PA") for block in blocks]
-    joints = operators[0].shape[-1]
-    structure = _structure(
-        # Learned operators are those of no layout: they become offsets.
-        [None] if masks[0] is None else operators,
-        layout or ("ntu25_pyskl" if joints == 25 else None),
-        joints,
-        len(operators[0]),
-        state.name,
-        additive=masks[0] is None or adaptive == "offset",
-    )
-    branches = state.any(f"{blocks[0]}tcn.branches.")
-    if first.shape[0] != len(operators[0]) * state.look(f"{blocks[0]}gcn.bn.weight").numel():
-        raise InputError(
-            f"{state.name}: maps features after they are summed (gcn_conv_pos post), which cannot "
-            "be represented"
-        )
-    norm = "backbone.data_bn.weight"
-    if norm in state and state.look(norm).numel() != joints * first.shape[1]:
-        raise InputError(
-            f"{state.name}: normalizes the input body by body (data_bn_type MVC), which cannot be "
-            "represented"
-        )
-    last = "transform.2.weight" if branches else "conv.weight"
-    kernel = "branches.0.3.conv.weight" if branches else "conv.weight"
-    model: ASGCN = STGCN(
-        _config(
-            structure,
-            name="stgcn",
-            num_classes=_classes(state, "cls_head.fc_cls.weight", num_classes),
-            in_feats=first.shape[1],
-            channels=[state.look(f"{block}tcn.{last}").shape[0] for block in blocks],
-            strides=[
-                _stride(state, f"{block}residual.conv.weight", k) for k, block in enumerate(blocks)
-            ],
-            kernel_size=state.look(f"{blocks[0]}tcn.{kernel}").shape[2],
-            temporal="branches" if branches else "single",
-            conv_residual=state.any(f"{blocks[0]}gcn.down."),
-            fixed_bodies=bodies,
-        )
-    ).to(first.dtype)
-    if norm in state:
-        _input_norm(state, model.input_norm, "backbone.data_bn.")
-    else:
-        _no_norm(model.input_norm)
-    for block, key, operator, mask in zip(model.blocks, blocks, operators, masks, strict=True):
-        assert isinstance(block, ASGCNBlock)
-        _spatial(state, block, f"{key}gcn.conv.")
-        if mask is not None and adaptive == "importance" and block is model.blocks[0]:
-            _warn_of_offset(state, operator, mask)
-        structure.set(block, operator, mask)
-        _norm(state, block.spatial_norm, f"{key}gcn.bn.")
+    def spatial(self, block: ASGCNBlock, prefix: str, *, transposed: bool = False) -> None:
+        """Take the maps and biases of all relations, in their order, those of A-links last."""
+        conv, key = block.spatial, f"{prefix}weight"
+        weight, bias = self.take(key).flatten(1), self.take(f"{prefix}bias")
+        if transposed:  # (D, R O, 1, 1)
+            weight = weight.t()
+        parts = [part for part in (conv.structural, conv.actional) if part is not None]
+        sizes = [len(part.etypes) for part in parts]
+        weight = weight.reshape(sum(sizes), conv.structural.out_feats, -1).transpose(1, 2)
+        biases = bias.view(sum(sizes), -1).split(sizes)
+        for part, maps, shifts in zip(parts, weight.split(sizes), biases, strict=True):
+            self.put(part.weight, maps, key)
+            self.put(part.relation_bias, shifts, f"{prefix}bias")
+
+    def block(
+        self,
+        block: Any,
+        key: str,
+        structure: _Structure,
+        operators: Tensor | None,
+        change: Tensor | None,
+    ) -> None:
+        """Take a block of a backbone."""
+        names = self.names
+        self.spatial(block, f"{key}gcn.conv.")
+        structure.set(block, operators, change)
+        self.norm(block.spatial_norm, f"{key}{names.spatial_norm}")
         if block.conv_shortcut is not None:
-            _pointwise(state, block.conv_shortcut, block.conv_shortcut_norm, f"{key}gcn.down.")
-        _temporal_pyskl(state, block, f"{key}tcn.")
+            maps = (block.conv_shortcut, block.conv_shortcut_norm)
+            self.map_and_norm(*maps, f"{key}gcn.down.0.", f"{key}gcn.down.1.")
+        if isinstance(block.temporal, MultiBranchTemporalConv):
+            self.branches(block, block.temporal, f"{key}tcn.")
+        else:
+            conv = f"{key}{names.temporal}"
+            weight = self.take(f"{conv}weight").transpose(2, 3)
+            self.put(block.temporal.weight, weight, f"{conv}weight")
+            self.norm(block.temporal_norm, f"{key}{names.temporal_norm}", self.take(f"{conv}bias"))
         if block.shortcut is not None:
-            key = f"{key}residual."
-            _pointwise(state, block.shortcut, block.shortcut_norm, key, "conv.", "bn.")
-    _classifier(state, model, "cls_head.fc_cls.")
+            maps = (block.shortcut, block.shortcut_norm)
+            self.map_and_norm(*maps, f"{key}{names.shortcut}", f"{key}{names.shortcut_norm}")
+
+    def branches(self, block: ASGCNBlock, conv: MultiBranchTemporalConv, key: str) -> None:
+        """Take the temporal convolution of ST-GCN++, whose branches begin with one map here."""
+        keys = [f"{key}branches.{number}." for number in range(len(conv.kernels) + 2)]
+        joined = f"{key}branches.*."
+        norm = ("weight", "bias", "running_mean", "running_var")
+        for name in ("0.weight", "0.bias", *(f"1.{each}" for each in norm)):
+            self.left[joined + name] = torch.cat([self.take(each + name) for each in keys[:-1]])
+        self.map_and_norm(conv.reduce, conv.reduce_norm, f"{joined}0.", f"{joined}1.")
+        shifts = []
+        for kernel, each in zip(conv.kernels, keys, strict=False):
+            name = f"{each}3.conv.weight"
+            self.put(kernel, self.take(name).transpose(2, 3), name)
+            shifts.append(self.take(f"{each}3.conv.bias"))
+        shifts.append(shifts[-1].new_zeros(conv.widths[len(conv.kernels)]))  # of the maximum
+        self.move(f"{keys[-1]}weight", conv.point.weight)
+        shifts.append(self.take(f"{keys[-1]}bias"))
+        assert conv.mix is not None
+        self.norm(conv.joined_norm, f"{key}transform.0.", torch.cat(shifts))
+        self.map_and_norm(conv.mix, block.temporal_norm, f"{key}transform.2.", f"{key}bn.")
+
+    def prediction(
+        self, head: Any, keys: Sequence[str], structure: _Structure, operators: Tensor | None
+    ) -> None:
+        """Take the head of AS-GCN that predicts poses."""
+        changes = [self.optional(f"edge_importance_recon.{n}") for n in range(len(keys))]
+        for block, key, change in zip(head.shrink, keys, changes, strict=False):
+            self.block(block, key, structure, operators, change)
+        block, key = head.last, keys[-1]
+        self.spatial(block, f"{key}gcn_recon.deconv.", transposed=True)
+        structure.set(block, operators, changes[-1])
+        self.norm(block.spatial_norm, f"{key}tcn_recon.0.")
+        weight = self.take(f"{key}tcn_recon.2.weight").transpose(0, 1)
+        norm = MaskedBatchNorm(weight.shape[0]).to(weight.dtype).eval()
+        self.norm(norm, f"{key}tcn_recon.3.", self.take(f"{key}tcn_recon.2.bias"))
+        gain, shift = norm.steady()
+        # Theirs is coordinate by coordinate, here frame by frame.
+        order = torch.arange(len(gain)).view(head.pose_feats, head.future_frames).t().flatten()
+        weight = (weight * gain.view(-1, 1, 1, 1))[order]
+        self.put(block.temporal.weight, weight, f"{key}tcn_recon.2.weight")
+        self.put(block.temporal.bias, shift[order], f"{key}tcn_recon.3.bias")
+
+    def encoder(self, encoder: AIMEncoder, joints: int) -> None:
+        """Take the encoder that infers the A-links of AS-GCN."""
+        # Their second map of joints takes the sum over the others divided by V, ours the mean over
+        # V - 1; and theirs does not see the joint again.
+        key = "encoder.mlp3.fc1.weight"
+        weight = self.take(key) * ((joints - 1) / joints)
+        both = zip(encoder.joint_maps, encoder.link_maps, strict=True)
+        maps: list[Any] = [each for pair in both for each in pair]
+        missing = weight.new_zeros(len(weight), maps[2].first.in_features - weight.shape[1])
+        self.left[key] = torch.cat([weight, missing], dim=1)
+        for number, each in enumerate(maps, start=1):
+            self.linear(each.first, f"encoder.mlp{number}.fc1.")
+            self.linear(each.second, f"encoder.mlp{number}.fc2.")
+            self.norm(each.norm, f"encoder.mlp{number}.bn.")
+        self.linear(encoder.out, "encoder.fc_out.")
+
+
+def _made(
+    state: _State,
+    layout: SkeletonLayout | str | None,
+    num_classes: int | None,
+    bodies: int,
+    adaptive: str,
+) -> ASGCN:
+    """Make a model of the sizes of published weights, and take them into it."""
+    names, name, keys = state.names, state.name, state.keys(state.names.block)
+    pyskl = state.source == "pyskl"
+    widths = [state.look(f"{key}{names.spatial_norm}weight").numel() for key in keys]
+    first = state.look(f"{keys[0]}gcn.conv.weight")
+    relations, dims = first.shape[0] // widths[0], first.shape[1]
+    kernel, options = names.temporal, dict[str, Any]()
+    heads: list[str] = []
+    if state.source == "as-gcn":
+        heads = state.keys("recon_layer_")
+        options = _of_asgcn(state, heads, dims)
+        relations -= options["num_actional"]
+    norm = f"{names.input_norm}weight"
+    operators: list[Tensor | None]
+    if pyskl:
+        operators = [state.take(f"{key}gcn.A") for key in keys]
+        changes = [state.optional(f"{key}gcn.PA") for key in keys]
+        found, joints = operators[0].shape[0], operators[0].shape[-1]  # type: ignore[union-attr]
+        if relations != found:
+            raise InputError(
+                f"{name}: maps features after they are summed (gcn_conv_pos post), which cannot "
+                "be represented"
+            )
+        if norm in state.left and state.look(norm).numel() != joints * dims:
+            raise InputError(
+                f"{name}: normalizes the input body by body (data_bn_type MVC), which cannot be "
+                "represented"
+            )
+        if joints == 25:
+            layout = layout or "ntu25_pyskl"
+        if state.any(f"{keys[0]}tcn.branches."):
+            kernel, options = "tcn.branches.0.3.conv.", {"temporal": "branches"}
+        options["conv_residual"] = state.any(f"{keys[0]}gcn.down.")
+    else:
+        shared = state.optional("A")
+        relations = relations if shared is None else len(shared)
+        operators = [shared] * len(keys)
+        changes = [state.optional(f"edge_importance.{number}") for number in range(len(keys))]
+        joints = state.look(norm).numel() // dims
+    learned = pyskl and changes[0] is None  # the operators are those of no layout
+    additive = pyskl and not learned and adaptive == "offset"
+    structure = _structure(
+        operators[0], layout, joints, relations, name, learned=learned, additive=additive
+    )
+    classes = len(state.look(f"{names.classifier}weight"))
+    if num_classes not in (None, classes):
+        raise InputError(
+            f"{name}: weights of {classes} classes, not {num_classes}; import them as they are, "
+            "and 'train --init' makes a new head"
+        )
+    sizes = {
+        "name": "stgcn",
+        "num_classes": classes,
+        "in_feats": dims,
+        "channels": widths,
+        # The published codes have a shortcut map where the stride is 2.
+        "strides": [1] + [1 + (f"{key}{names.shortcut}weight" in state.left) for key in keys[1:]],
+        "kernel_size": state.look(f"{keys[0]}{kernel}weight").shape[2],
+        "num_actional": 0,
+        "future_frames": 0,
+        "bias": "relation",
+        "structural_offsets": structure.additive or structure.replaces,
+        "masked": False,
+        "fixed_bodies": bodies,
+    }
+    config = ASGCNConfig(structure.layout, **{**sizes, **structure.options, **options})
+    model: ASGCN = (STGCN if config.name == "stgcn" else ASGCN)(config).to(first.dtype)
+    if norm in state.left or not pyskl:
+        state.norm(model.input_norm, names.input_norm)
+    else:  # one that leaves its input as it is
+        model.input_norm.running_var.fill_(1.0 - model.input_norm.eps)  # type: ignore[union-attr]
+    if pyskl and not learned and not additive:
+        _warn_of_offset(name, operators[0], changes[0])
+    for block, key, own, change in zip(model.blocks, keys, operators, changes, strict=True):
+        state.block(block, key, structure, own, change)
+    if heads:
+        state.prediction(model.prediction, heads, structure, operators[0])
+    if model.aim is not None:
+        state.encoder(model.aim.encoder, joints)
+        state.drop("edge_importance")  # the published code makes more than it uses
+    state.linear(model.recognition.linear, names.classifier)
     return model
 
 
-def _asgcn(
-    state: _State, layout: Any, num_classes: int | None, bodies: int, adaptive: str
-) -> ASGCN:
+def _of_asgcn(state: _State, heads: Sequence[str], dims: int) -> dict[str, Any]:
+    """Return the options that AS-GCN's weights have beyond a backbone's."""
     if not state.any("encoder."):
         raise InputError(
             f"{state.name}: holds no encoder.*, which infers the A-links; AS-GCN keeps it in a "
@@ -353,185 +527,43 @@ def _asgcn(
         )
     if state.drop("decoder."):
         logger.info("the published decoder has no counterpart: that of the A-links is new")
-    blocks = [f"class_layer_{number}." for number in range(state.count("class_layer_"))]
-    heads = [f"recon_layer_{number}." for number in range(state.count("recon_layer_"))]
-    operators = state.take("A") if "A" in state else None
-    first = state.look(f"{blocks[0]}gcn.conv.weight")
-    shapes = [state.look(f"{block}tcn.2.weight").shape for block in blocks]
-    types = state.look("encoder.fc_out.weight").shape[0] - 1
-    relations = first.shape[0] // shapes[0][0] - types
-    joints = state.look("data_bn.weight").numel() // first.shape[1]
-    structure = _structure([operators], layout, joints, relations, state.name)
     hidden, seen = state.look("encoder.mlp1.fc1.weight").shape
-    dims = first.shape[1]
-    options: dict[str, Any] = {"future_frames": 0}
+    options = {
+        "name": "asgcn",
+        "num_actional": state.look("encoder.fc_out.weight").shape[0] - 1,
+        "actional_weight": 0.5,
+        "link_norm": "self_loop",
+        "scale": 0.1,
+        "hard": True,
+        "aim_frames": seen // dims,
+        "aim_hidden": hidden,
+        "link_mode": "steady",
+    }
     if heads:
+        if len(heads) != len(PUBLISHED_SHRINK) + 1:
+            raise InputError(
+                f"{state.name}: its prediction head has {len(heads)} layers, the published one "
+                f"{len(PUBLISHED_SHRINK) + 1}"
+            )
         future = state.look(f"{heads[-1]}tcn_recon.2.weight").shape[1]
-        options = {
-            "future_frames": future // dims,
-            "future_channels": state.look(f"{heads[0]}tcn.2.weight").shape[0],
-            "future_head": "published",
-        }
-    model = ASGCN(
-        _config(
-            structure,
-            num_classes=_classes(state, "fcn.weight", num_classes),
-            in_feats=dims,
-            channels=[shape[0] for shape in shapes],
-            strides=[
-                _stride(state, f"{block}residual.0.weight", k) for k, block in enumerate(blocks)
-            ],
-            kernel_size=shapes[0][2],
-            num_actional=types,
-            actional_weight=0.5,
-            link_norm="self_loop",
-            scale=0.1,
-            hard=True,
-            aim_frames=seen // dims,
-            aim_hidden=hidden,
-            link_mode="steady",
-            fixed_bodies=bodies,
-            **options,
-        )
-    ).to(first.dtype)
-    _input_norm(state, model.input_norm, "data_bn.")
-    for number, (block, key) in enumerate(zip(model.blocks, blocks, strict=True)):
-        assert isinstance(block, ASGCNBlock)
-        _spatial(state, block, f"{key}gcn.conv.")
-        structure.set(block, operators, _optional(state, f"edge_importance.{number}"))
-        _common_block(state, block, key)
-    if model.prediction is not None:
-        assert isinstance(model.prediction, PredictionHead)
-        _prediction(state, structure, model.prediction, heads, operators)
-    state.drop("edge_importance")  # the published code makes more than it uses
-    assert model.aim is not None
-    _encoder(state, model.aim.encoder, joints)
-    _classifier(state, model, "fcn.")
-    return model
-
-
-def _prediction(
-    state: _State,
-    structure: _Structure,
-    head: PredictionHead,
-    keys: Sequence[str],
-    operators: Tensor | None,
-) -> None:
-    if len(keys) != len(head.shrink) + 1:
-        raise InputError(
-            f"{state.name}: its prediction head has {len(keys)} layers, the published one "
-            f"{len(head.shrink) + 1}"
-        )
-    masks = [_optional(state, f"edge_importance_recon.{number}") for number in range(len(keys))]
-    for block, key, mask in zip(head.shrink, keys, masks, strict=False):
-        assert isinstance(block, ASGCNBlock)
-        _spatial(state, block, f"{key}gcn.conv.")
-        structure.set(block, operators, mask)
-        _common_block(state, block, key)
-    block, key = head.last, keys[-1]
-    _spatial(state, block, f"{key}gcn_recon.deconv.", transposed=True)
-    structure.set(block, operators, masks[-1])
-    _norm(state, block.spatial_norm, f"{key}tcn_recon.0.")
-    weight = state.take(f"{key}tcn_recon.2.weight").transpose(0, 1)
-    norm = MaskedBatchNorm(weight.shape[0]).to(weight.dtype).eval()
-    _norm(state, norm, f"{key}tcn_recon.3.", state.take(f"{key}tcn_recon.2.bias"))
-    gain, shift = norm.steady()
-    # Theirs is coordinate by coordinate, here frame by frame.
-    order = torch.arange(len(gain)).view(head.pose_feats, head.future_frames).t().flatten()
-    assert isinstance(block.temporal, TemporalConv) and block.temporal.bias is not None
-    state.put(
-        block.temporal.weight,
-        (weight * gain.view(-1, 1, 1, 1))[order],
-        f"{key}tcn_recon.2.weight",
-    )
-    state.put(block.temporal.bias, shift[order], f"{key}tcn_recon.3.bias")
-
-
-def _encoder(state: _State, encoder: AIMEncoder, joints: int) -> None:
-    pairs = zip(encoder.joint_maps, encoder.link_maps, strict=True)
-    for number, each in enumerate(itertools.chain(*pairs), start=1):
-        assert isinstance(each, MLP) and each.norm is not None
-        key = f"encoder.mlp{number}."
-        weight = state.take(f"{key}fc1.weight")
-        if each is encoder.joint_maps[1]:
-            # Theirs sums over the others and divides by V, ours averages over V - 1; and theirs
-            # does not see the joint again.
-            own = weight.new_zeros(each.first.weight.shape)
-            own[:, : weight.shape[1]] = weight * ((joints - 1) / joints)
-            weight = own
-        state.put(each.first.weight, weight, f"{key}fc1.weight")
-        state.move(f"{key}fc1.bias", each.first.bias)
-        for name in ("weight", "bias"):
-            state.move(f"{key}fc2.{name}", getattr(each.second, name))
-        _norm(state, each.norm, f"{key}bn.")
-    for name in ("weight", "bias"):
-        state.move(f"encoder.fc_out.{name}", getattr(encoder.out, name))
-
-
-class _Structure:
-    """How published operators become the masks and offsets of a layout.
-
-    ``order`` is the published relation of each of ours; ``additive``, that what is published is
-    added to the layout's operators or replaces them; ``replaces``, that it does (masks are 0).
-    """
-
-    def __init__(
-        self,
-        layout: SkeletonLayout,
-        options: Mapping[str, Any],
-        order: Sequence[int],
-        *,
-        additive: bool,
-        replaces: bool,
-    ) -> None:
-        self.layout, self.options, self.order = layout, dict(options), list(order)
-        self.additive, self.replaces = additive, replaces
-
-    def set(self, block: ASGCNBlock, operators: Tensor | None, change: Tensor | None) -> None:
-        """Set masks and offsets of a block, and bring its weights to our order of relations."""
-        conv = block.spatial.structural
-        for each in (conv.weight, conv.relation_bias):
-            assert each is not None
-            each.copy_(each[self.order])
-        template = GraphBuilder(num_actional=0, **self.options).template(self.layout)
-        assert conv.masks is not None
-        masks = conv.masks[self.layout.name]
-        if not self.additive and not self.replaces:
-            place = (np.asarray(self.order)[template.relation], template.src, template.dst)
-            where = tuple(torch.from_numpy(each) for each in place)
-            if operators is not None:  # theirs may be rounded to 32 bits
-                own = torch.from_numpy(template.weight).to(masks.dtype)
-                masks.copy_(operators[where].to(masks.dtype) / own)
-            if change is not None:
-                masks.mul_(change[where])
-            return
-        assert conv.offsets is not None
-        (offsets,) = conv.offsets.by_structure().values()
-        if self.additive and not self.replaces:  # A + PA
-            assert change is not None
-            theirs = change
-            if operators is not None:
-                theirs = change + operators - _dense(operators, self.order, template)
-        else:
-            masks.zero_()
-            assert operators is not None
-            theirs = operators
-            if change is not None:
-                theirs = operators + change if self.additive else operators * change
-        offsets.copy_(theirs[self.order].transpose(1, 2))
+        options["future_frames"] = future // dims
+        options["future_channels"] = state.look(f"{heads[0]}tcn.2.weight").shape[0]
+        options["future_head"] = "published"
+    return options
 
 
 def _structure(
-    operators: Sequence[Tensor | None],
+    operators: Tensor | None,
     layout: SkeletonLayout | str | None,
     joints: int,
     relations: int,
     name: str,
     *,
-    additive: bool = False,
+    learned: bool,
+    additive: bool,
 ) -> _Structure:
     """Find layout and links that have the published operators (R, V, V), senders first."""
-    names = [layout] if layout is not None else list(_LAYOUTS.get(joints, ()))
+    names = _LAYOUTS.get(joints, ()) if layout is None else (layout,)
     layouts = [get_layout(each) for each in names]
     for each in layouts:
         if each.num_joints != joints:
@@ -547,18 +579,17 @@ def _structure(
     distance = {"max_hop": hops, "construction": "distance", "truncated": True}
     swapped = [0, *(k for hop in range(1, hops + 1) for k in (2 * hop, 2 * hop - 1))]
     power = {"max_hop": 1, "construction": "power", "norm": "transition"}
-    given = operators[0]
-    if given is None and additive:  # learned operators
+    if learned:
         if relations != 3:
             raise InputError(f"{name}: {relations} learned operators, where 3 are expected")
-        return _Structure(layouts[0], power, range(3), additive=False, replaces=True)
-    ways: list[tuple[dict[str, Any], list[int]]] = [(distance, swapped)]
-    if relations == 3:
-        ways.append((power, [0, 1, 2]))
+        return _Structure(layouts[0], power, range(3), replaces=True)
     for each in layouts:
-        for options, order in ways:
-            if given is None or _fits(given[order], each, options):
-                return _Structure(each, options, order, additive=additive, replaces=False)
+        for options, order in ((distance, swapped), (power, range(3)))[
+            : 2 if relations == 3 else 1
+        ]:
+            found = _Structure(each, options, order, additive=additive)
+            if operators is None or found.has(operators):
+                return found
     if relations != 3:
         raise InputError(
             f"{name}: its operators are not those of layout {layouts[0].name!r}; give --layout"
@@ -567,178 +598,13 @@ def _structure(
     return _Structure(layouts[0], distance, swapped, additive=additive, replaces=True)
 
 
-def _fits(operators: Tensor, layout: SkeletonLayout, options: Mapping[str, Any]) -> bool:
-    template = GraphBuilder(num_actional=0, **options).template(layout)
-    own = _dense(operators, range(len(operators)), template)
-    return bool(torch.allclose(own, operators, rtol=0, atol=1e-5))
-
-
-def _dense(like: Tensor, order: Sequence[int], template: Any) -> Tensor:
-    """Return the layout's own operators (R, V, V) in the published order."""
-    own = np.zeros(tuple(like.shape))
-    own[np.asarray(order)[template.relation], template.src, template.dst] = template.weight
-    return torch.from_numpy(own).to(like.dtype)
-
-
-def _config(structure: _Structure, **options: Any) -> ASGCNConfig:
-    defaults = {"num_actional": 0, "future_frames": 0, "link_mode": "sampled"}
-    return ASGCNConfig(
-        structure.layout,
-        **{
-            **defaults,
-            **structure.options,
-            "bias": "relation",
-            "masked": False,
-            "structural_offsets": structure.additive or structure.replaces,
-            **options,
-        },
-    )
-
-
-def _optional(state: _State, key: str) -> Tensor | None:
-    return state.take(key) if key in state else None
-
-
-def _classes(state: _State, key: str, wanted: int | None) -> int:
-    found = len(state.look(key))
-    if wanted not in (None, found):
-        raise InputError(
-            f"{state.name}: weights of {found} classes, not {wanted}; import them as they are, "
-            "and 'train --init' makes a new head"
-        )
-    return found
-
-
-def _stride(state: _State, shortcut: str, number: int) -> int:
-    """Return the stride of a block: the published ones have a shortcut map where it is 2."""
-    return 2 if number > 0 and shortcut in state else 1
-
-
-def _input_norm(state: _State, norm: nn.Module, prefix: str) -> None:
-    assert isinstance(norm, InputNorm)
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        target = getattr(norm, name)
-        key = f"{prefix}{name}"
-        if state.look(key).numel() != target.numel():
-            state.put(target, state.look(key), key)  # which refuses it
-        state.put(target, state.take(key).view(target.shape), key)
-
-
-def _no_norm(norm: nn.Module) -> None:
-    """Make an input norm that leaves its input as it is."""
-    assert isinstance(norm, InputNorm)
-    norm.running_var.fill_(1.0 - norm.eps)
-
-
-def _norm(state: _State, norm: MaskedBatchNorm, prefix: str, bias: Tensor | float = 0.0) -> None:
-    """Take a batch norm, and into its mean the bias of what is in front of it."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    for name in ("weight", "bias", "running_var"):
-        state.move(f"{prefix}{name}", getattr(norm, name))
-    key = f"{prefix}running_mean"
-    state.put(norm.running_mean, state.take(key) - bias, key)
-
-
-def _spatial(state: _State, block: ASGCNBlock, prefix: str, *, transposed: bool = False) -> None:
-    """Take the maps and biases of all relations, in their order, those of A-links last."""
-    weight, bias = state.take(f"{prefix}weight").flatten(1), state.take(f"{prefix}bias")
-    if transposed:  # (D, R O, 1, 1)
-        weight = weight.view(weight.shape[0], -1).t()
-    conv = block.spatial
-    parts: list[SGConv | AGConv] = [conv.structural]
-    if conv.actional is not None:
-        parts.append(conv.actional)
-    relations = sum(len(part.etypes) for part in parts)
-    out_feats = conv.structural.out_feats
-    if tuple(weight.shape) != (relations * out_feats, conv.structural.in_feats):
-        state.put(conv.structural.weight, weight, f"{prefix}weight")  # which refuses it
-    weights = weight.view(relations, out_feats, -1).transpose(1, 2)
-    biases = bias.view(relations, out_feats)
-    start = 0
-    for part in parts:
-        assert part.relation_bias is not None
-        end = start + len(part.etypes)
-        part.weight.copy_(weights[start:end])
-        part.relation_bias.copy_(biases[start:end])
-        start = end
-
-
-def _common_block(state: _State, block: ASGCNBlock, key: str) -> None:
-    """Take what follows the graph convolution in ST-GCN's and AS-GCN's blocks."""
-    _norm(state, block.spatial_norm, f"{key}tcn.0.")
-    _temporal(state, block, f"{key}tcn.2.", f"{key}tcn.3.")
-    if block.shortcut is not None:
-        _pointwise(state, block.shortcut, block.shortcut_norm, f"{key}residual.")
-
-
-def _temporal(state: _State, block: ASGCNBlock, conv: str, norm: str) -> None:
-    assert isinstance(block.temporal, TemporalConv) and block.temporal_norm is not None
-    weight = state.take(f"{conv}weight").transpose(2, 3)
-    state.put(block.temporal.weight, weight, f"{conv}weight")
-    _norm(state, block.temporal_norm, norm, state.take(f"{conv}bias"))
-
-
-def _pointwise(
-    state: _State,
-    linear: nn.Linear,
-    norm: MaskedBatchNorm | None,
-    prefix: str,
-    conv: str = "0.",
-    bn: str = "1.",
-) -> None:
-    assert norm is not None
-    state.move(f"{prefix}{conv}weight", linear.weight, flat=True)
-    _norm(state, norm, f"{prefix}{bn}", state.take(f"{prefix}{conv}bias"))
-
-
-def _temporal_pyskl(state: _State, block: ASGCNBlock, key: str) -> None:
-    conv = block.temporal
-    if not isinstance(conv, MultiBranchTemporalConv):
-        _temporal(state, block, f"{key}conv.", f"{key}bn.")
-        return
-    assert block.temporal_norm is not None
-    dilated = len(conv.kernels)
-    branches = [f"{key}branches.{number}." for number in range(dilated + 2)]
-    reduced = branches[:-1]
-    state.put(
-        conv.reduce.weight,
-        torch.cat([state.take(f"{each}0.weight").flatten(1) for each in reduced]),
-        f"{key}branches.*.0.weight",
-    )
-    norms = {
-        name: torch.cat([state.take(f"{each}1.{name}") for each in reduced])
-        for name in ("weight", "bias", "running_mean", "running_var")
-    }
-    biases = torch.cat([state.take(f"{each}0.bias") for each in reduced])
-    joined = _State({f"norm.{name}": value for name, value in norms.items()}, state.name)
-    _norm(joined, conv.reduce_norm, "norm.", biases)
-    shifts = []
-    for kernel, each in zip(conv.kernels, branches, strict=False):
-        name = f"{each}3.conv.weight"
-        state.put(kernel, state.take(name).transpose(2, 3), name)
-        shifts.append(state.take(f"{each}3.conv.bias"))
-    shifts.append(torch.zeros_like(shifts[-1])[:1].expand(conv.widths[dilated]))
-    state.move(f"{branches[-1]}weight", conv.point.weight, flat=True)
-    shifts.append(state.take(f"{branches[-1]}bias"))
-    assert conv.joined_norm is not None and conv.mix is not None
-    _norm(state, conv.joined_norm, f"{key}transform.0.", torch.cat(shifts))
-    name = f"{key}transform.2."
-    state.move(f"{name}weight", conv.mix.weight, flat=True)
-    _norm(state, block.temporal_norm, f"{key}bn.", state.take(f"{name}bias"))
-
-
-def _classifier(state: _State, model: ASGCN, prefix: str) -> None:
-    linear = model.recognition.linear
-    state.move(f"{prefix}weight", linear.weight, flat=True)
-    state.move(f"{prefix}bias", linear.bias)
-
-
-def _warn_of_offset(state: _State, operators: Tensor, change: Tensor) -> None:
+def _warn_of_offset(name: str, operators: Tensor | None, change: Tensor | None) -> None:
     """Say where masks look like offsets: where nothing is masked they were never trained."""
+    assert operators is not None and change is not None
     elsewhere = change[operators == 0]
     if elsewhere.numel() and float(elsewhere.max() - elsewhere.min()) > 1e-3:
         logger.warning(
             "%s: PA differs where the operators are zero; if the model was trained with "
             "gcn_adaptive 'offset', import it with adaptive offset",
-            state.name,
+            name,
         )

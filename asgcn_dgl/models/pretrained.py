@@ -84,11 +84,18 @@ class Pretrained:
             Where safetensors is not installed.
         """
         config, values, weights = read_pretrained(folder)
+        folder = Path(folder)
         try:
             model = cast(Any, cls)(config)
         except Exception as error:  # the layers check more than the options do
-            raise _not_options(Path(folder) / CONFIG_FILE, error) from error
-        _fill(model, weights, folder)
+            raise _not_options(folder / CONFIG_FILE, error) from error
+        floating = [value.dtype for value in weights.values() if value.is_floating_point()]
+        try:  # the weights give the model their type too
+            model.to(floating[0] if floating else None).load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: its weights do not fit {CONFIG_FILE} ({in_short(error)})"
+            ) from error
         model.class_names = tuple(values["class_names"])
         model.preparation = values["preparation"]
         return cast(Model, model.eval())
@@ -99,9 +106,7 @@ def is_pretrained(folder: str | Path) -> bool:
     return all((Path(folder) / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
 
 
-def read_pretrained(
-    folder: str | Path,
-) -> tuple[ASGCNConfig, dict[str, Any], dict[str, Tensor]]:
+def read_pretrained(folder: str | Path) -> tuple[ASGCNConfig, dict[str, Any], dict[str, Tensor]]:
     """Return the options, all values and the weights of a model."""
     folder = Path(folder)
     if not is_pretrained(folder):
@@ -116,10 +121,10 @@ def read_pretrained(
     except Exception as error:  # damage leads to whatever it happens to hit
         raise _not_options(file, error) from error
     values = {"class_names": [], "preparation": {}, **values}
-    names = values["class_names"]
-    if names and config.num_classes and len(names) != config.num_classes:
+    names = len(values["class_names"])
+    if names and config.num_classes not in (0, names):
         raise InputError(
-            f"{file}: class_names holds {len(names)} of {config.num_classes} names; {remedy}"
+            f"{file}: class_names holds {names} of {config.num_classes} names; {remedy}"
         )
     weights = folder / WEIGHTS_FILE
     safetensors = _safetensors()
@@ -167,18 +172,6 @@ class _Config(_Known):
 
 def _not_options(file: Path, error: Exception) -> InputError:
     return InputError(f"{file}: not the options of a model ({in_short(error)})")
-
-
-def _fill(model: Any, weights: Mapping[str, Tensor], folder: str | Path) -> None:
-    """Load weights, which give the model their type too."""
-    floating = [value.dtype for value in weights.values() if value.is_floating_point()]
-    try:
-        model.to(floating[0] if floating else None).load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise InputError(
-            f"{Path(folder) / WEIGHTS_FILE}: its weights do not fit {CONFIG_FILE} "
-            f"({in_short(error)})"
-        ) from error
 
 
 def _safetensors() -> Any:

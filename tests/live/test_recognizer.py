@@ -1,5 +1,6 @@
 """A recognizer gives what predict gives on the same window, whatever comes in."""
 
+import json
 import subprocess
 import sys
 
@@ -12,7 +13,10 @@ from asgcn_dgl import Recognizer
 from asgcn_dgl.data import Clip
 from asgcn_dgl.data.formats.estimates import estimated_clip
 from asgcn_dgl.errors import InputError
-from asgcn_dgl.live.engines import OnnxEngine, TorchEngine
+from asgcn_dgl.live.engines import METADATA, OnnxEngine, TorchEngine
+from asgcn_dgl.models import ASGCN
+from asgcn_dgl.training import ClipsConfig, RunConfig
+from asgcn_dgl.training.checkpoint import Restored
 from asgcn_dgl.training.predict import predict_clip
 
 
@@ -248,3 +252,65 @@ def test_an_onnx_file_needs_numpy_and_onnxruntime_alone(onnx_file, tmp_path):
         "assert not others & set(sys.modules), others & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(onnx_file[0]), str(poses)], check=True)
+
+
+def test_scores_may_come_where_it_is_not_known_and_lack_where_they_are_needed(restored):
+    poses, scores = walk(6, 17, 2)[:, 0], np.random.default_rng(0).random((6, 17))
+    known, unknown = (
+        restored("coco17", 3, scored=True),
+        restored("coco17", 3, scored=None, align="center"),
+    )
+    one, two, bare = (Recognizer(TorchEngine(held)) for held in (known, unknown, known))
+    for frame, score in zip(poses, scores, strict=True):
+        same(two.update(frame, score), one.update(frame, score))
+        answer = bare.update(frame)
+    sure = Recognizer(TorchEngine(known))
+    for frame in poses:
+        expected = sure.update(frame, np.ones(17))
+    same(answer, expected)
+
+
+def test_a_rate_needs_times(engine):
+    with pytest.raises(InputError, match="time must be given, since the recognizer has a rate"):
+        Recognizer(engine(), rate=10.0).update(walk(1)[0])
+
+
+def test_who_is_seen_between_the_frames_of_the_rate_alone_is_no_answer(engine):
+    recognizer, nobody = Recognizer(engine(), rate=1.0, max_pause=9.0), np.full((25, 3), np.nan)
+    assert recognizer.update(nobody, time=0.0, ids=None) is None
+    assert recognizer.update(walk(1)[0], time=0.4) is not None
+    for time in (0.6, 1.0):
+        answer = recognizer.update(nobody, time=time)
+    assert answer is None or not answer.people
+
+
+def test_the_last_poses_of_a_head_of_coefficients_are_those_of_the_window():
+    torch.manual_seed(0)
+    sizes = {"channels": (6,), "strides": (1,), "num_actional": 0, "future_frames": 3}
+    model = ASGCN("coco17", 3, 2, future_head="dct", past_frames=4, **sizes).eval()
+    config = RunConfig(model=model.config, clips=ClipsConfig(num_frames=8, align="center"))
+    held = Restored(model, NAMES, config, 0, (), False)
+    recognizer = Recognizer(TorchEngine(held, threads=1), window=12, future=True)
+    assert torch.get_num_threads() == 1
+    poses = walk(12, 17, 2)[:, 0]
+    for frame in poses:
+        answer = recognizer.update(frame)
+    same(answer, predict_clip(held, estimated_clip("window", model.layouts[0], poses[None])))
+
+
+def test_an_onnx_file_that_cannot_be_used_is_named(onnx_file, tmp_path, monkeypatch):
+    import onnx
+
+    (tmp_path / "bad.onnx").write_bytes(b"none")
+    with pytest.raises(InputError, match=r"bad\.onnx: not an ONNX file"):
+        OnnxEngine(tmp_path / "bad.onnx")
+    for change, text in (({"outputs": ["future"]}, "gives no logits"), (None, "does not say how")):
+        held = onnx.load(onnx_file[0])
+        (entry,) = (each for each in held.metadata_props if each.key == METADATA)
+        entry.value = "{}" if change is None else json.dumps(json.loads(entry.value) | change)
+        onnx.save(held, tmp_path / "other.onnx")
+        with pytest.raises(InputError, match=rf"other\.onnx: {text}"):
+            OnnxEngine(tmp_path / "other.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match="needs onnxruntime: pip install onnxruntime"):
+        OnnxEngine(onnx_file[0])

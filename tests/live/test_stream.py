@@ -236,3 +236,26 @@ def test_standard_input_is_read_as_it_comes(restored, monkeypatch):
         monkeypatch.setattr(sys, "stdin", source)
         assert live(Recognizer(TorchEngine(restored())), out=out) == 0
     assert [json.loads(each)["frame"] for each in out.getvalue().splitlines()] == [0, 1, 2]
+
+
+def test_a_file_that_is_written_again_is_read_from_its_start(tmp_path, monkeypatch):
+    path, clock = tmp_path / "poses.jsonl", [0.0]
+    path.write_text("first\nsecond\n")
+
+    def sleep(seconds):
+        clock[0] += seconds
+        if clock[0] == 1.0:
+            path.write_text("anew\n")
+
+    monkeypatch.setattr(streams, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    found = list(follow(path, wait=True, idle=3.0, pause=1.0))
+    assert found == [b"first\n", b"second\n", b"anew\n"]
+
+
+def test_an_answer_holds_poses_and_a_bad_line_is_told_on_standard_error(restored, tmp_path, capsys):
+    path = tmp_path / "poses.jsonl"
+    path.write_text("none\n" + line(walk(1)[0]))
+    assert live(Recognizer(TorchEngine(restored()), future=True), path) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("asgcn-dgl: line 1: not JSON") and said.err.count("\n") == 1
+    assert np.shape(json.loads(said.out)["future"]) == (1, 4, 25, 3)

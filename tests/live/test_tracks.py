@@ -49,3 +49,10 @@ def test_wrong_options_are_named():
         Tracker(reach=0)
     with pytest.raises(ValueError, match="max_lost"):
         Tracker(max_lost=-1)
+
+
+def test_joints_that_were_never_seen_together_say_nothing():
+    tracker, pos = Tracker(), bodies((0, 0))
+    first = np.array([[True, True, True, False, False, False]])
+    assert tracker.update(pos, first, 0.0) == [0]
+    assert tracker.update(pos, ~first, 1.0) == [1]

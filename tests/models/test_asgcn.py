@@ -491,3 +491,56 @@ def test_graphs_of_users_are_checked_and_give_the_same(across):
     other = replace(builder, across_bodies=not across)
     with pytest.raises(ValueError, match="A-links of type 1, the model expects"):
         model(dgl.batch([other.clip("coco17", bodies) for bodies in (1, 2)]), feat)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"future_head": "narrow"},
+        {"future_head": "dct", "past_frames": 5},
+        {"future_head": "published"},
+        {**STRONG, "stream_fusion": "late", "conv_residual": True},
+    ],
+    ids=str,
+)
+def test_new_weights_are_like_those_of_a_new_model(options):
+    model, other = tiny(num_actional=1, **options), tiny(num_actional=1, **options)
+    for value in model.state_dict().values():
+        value.fill_(9)
+    model.reset_parameters()
+    for name, value in model.named_parameters():
+        assert not bool((value == 9).any()), name
+    new = other.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and value.numel() >= 64 and "transform" not in name:
+            torch.testing.assert_close(
+                value.abs().mean(), new[name].abs().mean(), rtol=1.0, atol=0.05, msg=name
+            )
+
+
+@needs_dgl
+@pytest.mark.parametrize("actional", [0, 2])
+def test_a_dgl_graph_that_was_changed_gives_the_same(actional):
+    model = tiny(num_actional=actional).eval()
+    structure, feat = batch(model, [1, 2])
+    graph = structure.graph
+    graph.ndata["structure"] = graph.ndata["structure"].clone()
+    got, expected = model(graph, feat), model(structure, feat)
+    torch.testing.assert_close(got.logits, expected.logits)
+    torch.testing.assert_close(got.future, expected.future)
+    fixed = tiny(masked=False, fixed_bodies=2, num_actional=actional)
+    with pytest.raises(ValueError, match="must be made by the model's graph_builder"):
+        fixed(graph, feat)
+
+
+def test_what_a_constructor_lacks_or_has_twice_is_named():
+    with pytest.raises(TypeError, match="num_classes is missing"):
+        ASGCN("coco17")
+    config = tiny().config
+    with pytest.raises(TypeError, match="holds all options"):
+        ASGCN(config, 5)
+    with pytest.raises(ValueError, match="unknown option speed"):
+        ASGCN.from_config({**config.to_dict(), "speed": 3})
+    with pytest.raises(ValueError, match=r"parts must be of aim, .* got 'head'"):
+        tiny().freeze(["head"])

@@ -1,6 +1,7 @@
 """Files for onnxruntime and for torch alone give what the model gives."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_an_absent_body_is_a_masked_one():
 @pytest.mark.skipif(not exports(), reason="this torch is too old to export models")
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     program = ClipProgram(STGCN("hand21", 3, channels=(4,), strides=(1,)))
-    monkeypatch.setattr("asgcn_dgl.models.exporting._compare", lambda *_: np.nan)
+    monkeypatch.setattr(exporting, "LIMIT", 0.0)
     with pytest.raises(ValueError, match="not written"):
         write_program(program, tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
@@ -228,3 +229,13 @@ def test_wrong_options_are_named():
     fixed = STGCN("hand21", 3, channels=(4,), strides=(1,), masked=False, fixed_bodies=2)
     with pytest.raises(ValueError, match="bodies must be 2"):
         ClipProgram(fixed, 1)
+
+
+def test_a_forecaster_takes_clips_of_two_frames():
+    assert ClipProgram(forecaster()).least_frames == 2
+
+
+def test_the_extra_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ImportError, match=r"needs onnxscript: pip install 'asgcn_dgl\[export\]'"):
+        write_onnx(made(1), tmp_path / "model.onnx")

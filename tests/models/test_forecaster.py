@@ -228,3 +228,24 @@ def test_features_and_options_that_do_not_fit_are_refused():
         model(graph, feat, torch.ones(51, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"forecaster.*asgcn"):
         Forecaster(ASGCNConfig("coco17", 3, 2))
+
+
+@pytest.mark.skipif(not dgl_installed(), reason="DGL is not installed")
+@LINKS
+def test_a_dgl_graph_that_was_changed_gives_the_same(actional):
+    model = tiny(actional=actional).eval()
+    structure, feat = motion(model)
+    graph = structure.graph
+    graph.ndata["structure"] = graph.ndata["structure"].clone()
+    torch.testing.assert_close(model(graph, feat).future, model(structure, feat).future)
+
+
+def test_new_weights_take_the_place_of_all():
+    model = tiny(actional=2)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 9.0)
+    model.reset_parameters()
+    assert not any(bool((parameter == 9).any()) for parameter in model.parameters())
+    graph, feat = motion(model)
+    change = model.eval()(graph, feat).future - feat[:, -1:]
+    assert float(change.detach().abs().max()) < 0.5  # it begins near the last pose

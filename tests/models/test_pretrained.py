@@ -88,3 +88,17 @@ def test_loading_needs_no_lightning(tmp_path):
         "assert not {'pytorch_lightning', 'jsonargparse', 'dgl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_another_number_of_names_is_refused(tmp_path):
+    model = ASGCN("hand21", 3, future_channels=8, **SIZES)
+    model.class_names = ("a", "b")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"config\.json: class_names holds 2 of 3 names"):
+        ASGCN.from_pretrained(tmp_path)
+
+
+def test_the_extra_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(ImportError, match=r"asgcn_dgl\[export\]"):
+        STGCN("hand21", 3, channels=(4,), strides=(1,)).save_pretrained(tmp_path)

@@ -156,3 +156,12 @@ def test_the_published_head_adds_the_last_pose_in_the_published_order():
     torch.testing.assert_close(out[:, 0], last[:, [0, 2, 1]])
     torch.testing.assert_close(out[:, 1], last[:, [1, 0, 2]])
     assert len(head.shrink) == 6 and head.shrink[-1].shortcut is None
+
+
+def test_features_of_one_frame_need_no_axis_of_frames():
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(4), [2])
+    head = PredictionHead(3, 2, 5, hidden_feats=4, conv={"max_hop": 1, "num_actional": 0}).eval()
+    feat, last, mask = torch.randn(8, 3), torch.randn(8, 2), torch.rand(8) > 0.3
+    for mine, its in ((None, None), (mask, mask.unsqueeze(1))):
+        expected = head(graph, feat.unsqueeze(1), last, None, its)
+        assert torch.equal(head(graph, feat, last, None, mine), expected)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from strategies import chain
+from strategies import chain, needs_dgl
 
 from asgcn_dgl.data import STREAMS, Clip, to_stream
 from asgcn_dgl.nn import StreamFeatures
@@ -51,3 +51,17 @@ def test_it_has_no_state_and_one_frame_has_no_motion():
 def test_bad_streams(streams):
     with pytest.raises(ValueError, match="streams must be names out of"):
         StreamFeatures(chain(3), GraphBuilder(max_hop=1), streams)
+
+
+@needs_dgl
+def test_a_dgl_graph_that_was_changed_gives_the_same():
+    builder = GraphBuilder(max_hop=1, num_actional=0)
+    layouts = [get_layout("coco17"), chain(4)]
+    made = StreamFeatures(layouts, builder, INPUT_STREAMS)
+    structure = builder.structure(layouts, [2, 1])
+    graph = structure.graph
+    graph.ndata["structure"] = graph.ndata["structure"].clone()
+    feat, mask = torch.randn(38, 5, 3), torch.rand(38, 5) > 0.2
+    for got, expected in zip(made(graph, feat, mask), made(structure, feat, mask), strict=True):
+        assert torch.equal(got[0], expected[0]) and torch.equal(got[1], expected[1])
+    assert "long_bone_motion" in repr(made)

@@ -2,9 +2,10 @@ import norm_work
 import pytest
 import torch
 from processes import in_processes
+from torch import distributed
 
 from asgcn_dgl.models import ASGCN
-from asgcn_dgl.nn import MaskedBatchNorm, sync_norms
+from asgcn_dgl.nn import MaskedBatchNorm, sync, sync_norms
 from asgcn_dgl.nn.sync import SyncInputNorm, SyncMaskedBatchNorm
 from asgcn_dgl.skeleton import get_layout
 
@@ -49,3 +50,19 @@ def test_every_norm_of_a_model_is_found_and_alone_it_stays_the_same():
     one, other = plain.state_dict(), synced.state_dict()
     assert one.keys() == other.keys()
     torch.testing.assert_close(dict(one), dict(other))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_process_without_rows_changes_nothing(tmp_path, monkeypatch, masked):
+    """In a group of one that is taken for one of two: the other's row of the table is empty."""
+    feat, mask, probe = norm_work.batch(3, masked)
+    whole = norm_work.step(norm_work.norms(), feat, mask, probe)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1
+    )
+    try:
+        monkeypatch.setattr(sync, "processes", lambda: 2)
+        found = norm_work.step(sync_norms(norm_work.norms()), feat, mask, probe)
+    finally:
+        distributed.destroy_process_group()
+    torch.testing.assert_close(found, whole, rtol=1e-9, atol=1e-9)

@@ -1,6 +1,7 @@
 """Published weights give the published logits."""
 
 import logging
+import re
 
 import pytest
 import torch
@@ -242,3 +243,57 @@ def test_offsets_that_look_like_masks_are_warned_of(caplog):
     with caplog.at_level(logging.WARNING):
         import_weights(twin.state_dict(), "pyskl")
     assert "offset" in caplog.text
+
+
+@pytest.mark.parametrize("change", [lambda value: None, lambda value: value[:-1]])
+@pytest.mark.parametrize("source", ["st-gcn", "pyskl", "as-gcn"])
+def test_damage_is_an_error_of_the_file(source, change):
+    """Each weight of the first blocks in turn is missing, or of another size."""
+    if source == "st-gcn":
+        state = twin_of(twins.STGCN, "openpose18", torch.float32).state_dict()
+        optional = r"A$|edge_importance"
+    elif source == "pyskl":
+        state = twin_of(twins.Pyskl, "coco17", torch.float32, multi=True).state_dict()
+        optional = r"PA$"
+    else:
+        twin = twin_of(twins.ASGCN, "openpose18", torch.float32)
+        encoder = twins.randomized(twins.Encoder(18, 3, 50, 16, 2), seed=1)
+        state = twin.state_dict() | encoder.state_dict()
+        optional = r"A$|edge_importance|decoder"
+    unused = r"num_batches_tracked|decoder|importance\.[4-8]|recon\.[78]"
+    later = rf"(networks|gcn|layer)[._][1-9]\.|{unused}"
+    keys = [key for key in state if not re.search(later, key) and len(state[key]) > 1]
+    assert len(keys) > 10
+    for key in keys:
+        value = change(state[key])
+        if value is None and re.search(optional, key):
+            continue
+        damaged = {name: each for name, each in state.items() if name != key}
+        damaged |= {} if value is None else {key: value}
+        with pytest.raises(InputError, match="the state dict"):
+            import_weights(damaged, source)
+
+
+def test_what_pyskl_can_be_and_this_library_cannot():
+    twin = twin_of(twins.Pyskl, "coco17", torch.float32)
+    state = twin.state_dict()
+    with pytest.raises(InputError, match="data_bn_type MVC"):
+        twice = {k: v.repeat(2) for k, v in state.items() if "data_bn" in k and v.dim()}
+        import_weights(state | twice, "pyskl")
+    with pytest.raises(InputError, match="gcn_conv_pos post"):
+        key = "backbone.gcn.0.gcn.conv.weight"
+        import_weights(state | {key: state[key][: len(state[key]) // 3]}, "pyskl")
+    with pytest.raises(InputError, match="joints; give their layout"):
+        other = {k: v[:, :16, :16] for k, v in state.items() if k.endswith(("gcn.A", "gcn.PA"))}
+        import_weights({k: v for k, v in state.items() if "data_bn" not in k} | other, "pyskl")
+    with pytest.raises(InputError, match="names like backbone"):
+        import_weights({"weight": torch.zeros(2)}, "pyskl")
+
+
+def test_an_input_without_norm_is_left_as_it_is(dtype):
+    twin = twin_of(twins.Pyskl, "coco17", dtype)
+    twin.backbone.data_bn = torch.nn.Identity()
+    x = clips(get_layout("coco17"))
+    model = import_weights(twin.state_dict(), "pyskl")
+    with torch.no_grad():
+        close(logits(model, x).logits, twin(x))
