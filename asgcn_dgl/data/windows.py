@@ -41,12 +41,12 @@ class Augment:
 
 
 class _Group(NamedTuple):
-    """Recordings of one layout, one after another: ``pos`` (F, M, V, d), ``mask`` (F, M, V)."""
+    """Recordings of one layout: ``pos`` (F, M, V, d), ``mask`` (F, M, V), None if all is seen."""
 
     layout: SkeletonLayout
     bodies: int
     pos: Tensor
-    mask: Tensor
+    mask: Tensor | None
 
 
 class WindowSet:
@@ -89,7 +89,7 @@ class WindowSet:
         windows = [np.zeros((4, 0), dtype=np.int64)]
         for group, (key, members) in enumerate(found.items()):
             pos, mask = (_joined([getattr(held[n], of) for n in members]) for of in ("pos", "mask"))
-            self._groups.append(_Group(*key, pos, mask))
+            self._groups.append(_Group(*key, pos, None if mask.all() else mask))
             offset = 0
             for number in members:
                 step, frames = self.steps[number], held[number].num_frames
@@ -147,7 +147,9 @@ class WindowSet:
         for number in np.unique(groups):
             own = torch.from_numpy(chosen[self._group[chosen] == number])
             group = self._groups[number]
-            pos, mask = (_rows(values) for values in self._gather(group, own, augment, generator))
+            pos, mask = self._gather(group, own, augment, generator)
+            mask = _rows(torch.ones(pos.shape[:-1], dtype=torch.bool) if mask is None else mask)
+            pos = _rows(pos)
             feat, future = pos[:, : self.past], pos[:, self.past :]
             last = feat[:, -1]
             if augment is not None and augment.noise:
@@ -174,12 +176,13 @@ class WindowSet:
         own: Tensor,
         augment: Augment | None,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """(B, T, M, V, d) positions and (B, T, M, V) masks of windows of one group."""
         time = torch.arange(self.past + self.future) * self._step[own].unsqueeze(1)
         place = self._place[own].unsqueeze(1)
+        frames = place + time
         if augment is None:
-            return group.pos[place + time], group.mask[place + time]
+            return group.pos[frames], None if group.mask is None else group.mask[frames]
         chance = torch.rand(4, len(own), generator=generator)
         if augment.slow < 1:
             speed = torch.where(chance[0] < 0.5, augment.slow ** chance[1], 1.0).unsqueeze(1)
@@ -187,16 +190,20 @@ class WindowSet:
             low = exact.floor().long()
             part = (exact - low)[..., None, None, None]
             frames, after = place + low, place + torch.minimum(low + 1, time[:, -1:])
-            mask = group.mask[frames] & group.mask[after]
-            pos = torch.lerp(group.pos[frames], group.pos[after], part) * mask.unsqueeze(-1)
+            pos = torch.lerp(group.pos[frames], group.pos[after], part)
+            mask = None if group.mask is None else group.mask[frames] & group.mask[after]
+            pos = pos if mask is None else pos * mask.unsqueeze(-1)
         else:
-            pos, mask = group.pos[place + time], group.mask[place + time]
+            pos, mask = group.pos[frames], None if group.mask is None else group.mask[frames]
         back, mirror = chance[2] < augment.reverse, chance[3] < augment.flip
         order = torch.from_numpy(group.layout.mirror_index)
         mirrored = pos[mirror][..., order, :]
         mirrored[..., 0] *= -1
-        pos[mirror], mask[mirror] = mirrored, mask[mirror][..., order]
-        pos[back], mask[back] = pos[back].flip(1), mask[back].flip(1)
+        pos[mirror] = mirrored
+        pos[back] = pos[back].flip(1)
+        if mask is not None:
+            mask[mirror] = mask[mirror][..., order]
+            mask[back] = mask[back].flip(1)
         return pos, mask
 
 
