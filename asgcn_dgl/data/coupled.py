@@ -104,7 +104,10 @@ def coupled_motion(
     ((4, 6, 50, 3), [2, 2, 2, 2])
     """
     size = joints.num_joints if isinstance(joints, SkeletonLayout) else joints
-    fits, known = 0 <= num_links <= size // 2, {*couplings} <= {*COUPLINGS} and len(couplings) > 0
+    fits, known = (
+        0 <= num_links <= size // 2,
+        len(couplings) > 0 and all(each in COUPLINGS for each in couplings),
+    )
     for name, value, good, limits in (
         ("num_clips", num_clips, num_clips >= 1, "at least 1"),
         ("joints", size, size >= 1, "at least 1"),

@@ -183,7 +183,7 @@ def _begin(part: Path, reader: Reader, shard: int) -> None:
     plan = {"version": VERSION, "shard": shard, "source": source}
     file = part / PLAN
     if file.is_file():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             if json.loads(file.read_bytes()) == plan:
                 return
     if part.exists():

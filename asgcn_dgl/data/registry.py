@@ -177,7 +177,7 @@ def open_file(
     chosen = recognize(path)
     own = dict(options or {})
     known = chosen.file_options
-    for option in own.keys() - set(known):
+    for option in [each for each in own if each not in known]:
         has = f"there are {', '.join(known)}" if known else "there are none"
         raise InputError(f"{path}: no option {option!r} for {chosen.title} files; {has}")
     alike = [each.options for each in origins if _alike(each.format, chosen)]

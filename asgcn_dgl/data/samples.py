@@ -204,5 +204,7 @@ def recent_poses(clip: Clip, frames: int) -> np.ndarray:
     place = _last_seen(clip.mask)[:, -frames:]
     place = np.where(place < 0, np.argmax(clip.mask, axis=1)[:, None], place)
     held = np.take_along_axis(clip.pos, place[..., None], axis=1)
+    seen = np.asarray(clip.mask.any(axis=1, keepdims=True))
+    held = np.where(seen[..., None], held, np.float32(0))
     short = max(0, frames - clip.num_frames)
     return np.concatenate([np.repeat(held[:, :1], short, axis=1), held], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import time
 from pathlib import Path
@@ -219,7 +220,7 @@ def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:
     joined: dict[str, Any] = {"mean": {}, "std": {}, "seeds": rows}
     for title, find, _ in _COLUMNS:
         values: list[Any] = [find(row) for row in rows]
-        known = None not in values
+        known = all(value is not None and math.isfinite(value) for value in values)
         joined["mean"][title] = statistics.fmean(values) if known else None
         joined["std"][title] = statistics.stdev(values) if known and len(rows) > 1 else None
     return joined

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from asgcn_dgl import metrics, viz
 from asgcn_dgl.errors import InputError
@@ -32,6 +31,9 @@ from asgcn_dgl.training.units import Unit
 from asgcn_dgl.viz.exhibit import Exhibit
 from asgcn_dgl.viz.figure import PAGE_WIDTH
 from asgcn_dgl.viz.links import telling_joint
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -549,7 +551,7 @@ def draw_figures(
     if forecaster:
         found = open_forecasts(folder, checkpoint=checkpoint, root=root)
         scene = ForecastScene(found, choice)
-        names = only or ["prediction", "errors", "curves"]
+        names = only or ["prediction", "errors", *(["curves"] if found.history else [])]
     else:
         gallery = open_gallery(folder, checkpoint=checkpoint, root=root)
         other = None if baseline is None else open_gallery(baseline, root=root)

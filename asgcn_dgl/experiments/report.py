@@ -130,7 +130,9 @@ def _page(
         f"input: {config.stream.replace('_', ' ').replace(' + ', 's, ')}s · "
         f"{gallery.checkpoint} checkpoint, epoch {gallery.restored.epoch}",
         rows=[
-            Row(name, label, int(p.argmax()), float(p.max()), float(p[label]) if label >= 0 else 0)
+            Row(
+                name, label, int(p.argmax()), float(p.max()), float(p[label]) if label >= 0 else 0.0
+            )
             for name, label, p in results
         ],
         exhibits=exhibits,

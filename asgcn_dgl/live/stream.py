@@ -236,9 +236,7 @@ def live(
                 complain(text)
             continue
         if answer is not None:
-            print(
-                say(answer, recognizer.class_names, top), file=out, flush=True
-            )  # None: sys.stdout
+            print(say(answer, recognizer.class_names, top), file=out or sys.stdout, flush=True)
     return bad
 
 

@@ -26,6 +26,7 @@ from asgcn_dgl.models.pretrained import load_tensors
 from asgcn_dgl.models.stgcn import STGCN
 from asgcn_dgl.nn import AIMEncoder, ASGCNBlock, MaskedBatchNorm, MultiBranchTemporalConv
 from asgcn_dgl.nn.heads import PUBLISHED_SHRINK
+from asgcn_dgl.options import check
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 __all__ = ["Source", "import_weights", "read_state"]
@@ -115,6 +116,8 @@ def import_weights(
     """
     if source not in get_args(Source):
         raise ValueError(f"source must be one of {', '.join(get_args(Source))}, got {source!r}")
+    check(isinstance(bodies, int) and bodies >= 1, "bodies", "at least 1", bodies)
+    layout = None if layout is None else get_layout(layout)
     if isinstance(weights, Mapping):
         state, name = _tensors(weights, "the state dict"), "the state dict"
     else:
@@ -129,7 +132,7 @@ def import_weights(
             model = _made(found, layout, num_classes, bodies, adaptive)
     except InputError:
         raise
-    except (IndexError, RuntimeError, ValueError) as error:
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{name}: weights at or near {found.last} do not fit ({in_short(error)}); its options "
             "differ from the published ones"
@@ -233,13 +236,16 @@ class _Structure:
                 masks.mul_(change[self.place])
             return
         assert operators is not None
-        theirs = operators
-        if change is not None:
-            theirs = operators + change if self.additive else operators * change
+        own = self.operators(operators)
         if self.replaces:
             masks.zero_()
+            own.zero_()
+        if change is None:
+            theirs = operators - own
+        elif self.additive:
+            theirs = change + (operators - own)
         else:
-            theirs = theirs - self.operators(theirs)
+            theirs = operators * change - own
         (offsets,) = conv.offsets.by_structure().values()
         offsets.copy_(theirs[self.order].transpose(1, 2))
 
@@ -289,12 +295,16 @@ class _State:
     def put(self, target: Tensor | None, value: Tensor, key: str) -> None:
         """Copy a value into a parameter of the same shape."""
         assert target is not None
-        if target.shape != value.shape:
+        self.expect(target.shape, value, key)
+        target.copy_(value)
+
+    def expect(self, shape: Sequence[int], value: Tensor, key: str) -> None:
+        """Refuse a value of another shape."""
+        if value.shape != tuple(shape):
             raise InputError(
-                f"{self.name}: {key} has shape {tuple(value.shape)} where {tuple(target.shape)} "
+                f"{self.name}: {key} has shape {tuple(value.shape)} where {tuple(shape)} "
                 "is expected; its options differ from the published ones"
             )
-        target.copy_(value)
 
     def move(self, key: str, target: Tensor) -> None:
         """Take a tensor into a parameter; that of a convolution of one place is a matrix here."""
@@ -319,8 +329,8 @@ class _State:
         for name in ("weight", "bias", "running_var", "running_mean"):
             target, key = getattr(norm, name), f"{prefix}{name}"
             value = self.take(key)
-            if value.dim() == 1:  # that of an input norm has a row for each joint here
-                value = value.view(-1, *target.shape[1:])
+            if value.numel() == target.numel():  # an input norm has a row for each joint here
+                value = value.view(target.shape)
             self.put(target, value - bias if name == "running_mean" else value, key)
 
     def map_and_norm(self, linear: nn.Linear, norm: Any, conv: str, bn: str) -> None:
@@ -336,8 +346,10 @@ class _State:
             weight = weight.t()
         parts = [part for part in (conv.structural, conv.actional) if part is not None]
         sizes = [len(part.etypes) for part in parts]
-        weight = weight.reshape(sum(sizes), conv.structural.out_feats, -1).transpose(1, 2)
-        biases = bias.view(sum(sizes), -1).split(sizes)
+        relations, out_feats = sum(sizes), conv.structural.out_feats
+        self.expect((relations * out_feats, conv.structural.in_feats), weight, key)
+        weight = weight.reshape(relations, out_feats, -1).transpose(1, 2)
+        biases = bias.view(relations, -1).split(sizes)
         for part, maps, shifts in zip(parts, weight.split(sizes), biases, strict=True):
             self.put(part.weight, maps, key)
             self.put(part.relation_bias, shifts, f"{prefix}bias")

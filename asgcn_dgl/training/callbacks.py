@@ -253,7 +253,7 @@ def _figure(name: str, value: float) -> str:
 
 def check_loggers(names: Collection[LoggerName]) -> str:
     """Refuse loggers whose package cannot be used; return a line for the log, or ``""``."""
-    for name in _PACKAGES.keys() & names:
+    for name in (each for each in _PACKAGES if each in names):
         try:
             import_module(name)
         except Exception as error:  # also of another package that does not go with it

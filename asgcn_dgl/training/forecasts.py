@@ -334,10 +334,11 @@ def format_forecasts(result: Mapping[str, Any], compare: bool = False) -> str:
     if turned:
         kinds |= {"  Euler angles": "mpjpe_euler"}
         kinds |= {"  their zero velocity": "zero_velocity_euler"}
-    actions = {**result["actions"], "average": {"windows": "", "all_windows": result["average"]}}
+    average = ("average", {"windows": "", "all_windows": result["average"]})
+    actions = [*result["actions"].items(), average]
     for title, key in (("all windows", "all_windows"), ("8 samples", "eight_windows")):
         rows = [(title, "windows", *map(str, result["horizons_ms"]))]
-        for action, row in actions.items():
+        for action, row in actions:
             for name, kind in kinds.items() if key in row else ():
                 count = ("8" if key == "eight_windows" else str(row["windows"])) if not name else ""
                 rows.append((name or action, count, *map(unit.number, row[key][kind])))

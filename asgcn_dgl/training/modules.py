@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -82,9 +81,9 @@ class Phase(pl.LightningModule):
         """Return the model that evaluation uses: the averaged one, if there is one."""
         return self.model if self.average is None else self.average.module
 
-    @abstractmethod
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer of the phase."""
+        raise NotImplementedError
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule, which moves with each optimizer step."""

@@ -95,10 +95,10 @@ def _augmentation(options: ClipsConfig) -> list[Any]:
     rotate: Any = options.rotate if isinstance(options.rotate, list) else [options.rotate] * 3
     none, (low, high), (slow, fast) = [1.0, 1.0], options.scale, options.speed
     chosen = [
-        (options.crop != none, lambda: transforms.Crop(options.crop[0], options.crop[1])),
-        (options.speed != none, lambda: transforms.RandomSpeed(slow, fast)),
+        (list(options.crop) != none, lambda: transforms.Crop(options.crop[0], options.crop[1])),
+        ([slow, fast] != none, lambda: transforms.RandomSpeed(slow, fast)),
         (any(rotate), lambda: transforms.RandomRotate(tuple(rotate), options.rotate_order)),
-        (options.scale != none, lambda: transforms.RandomScale(low, high, options.scale_per_axis)),
+        ([low, high] != none, lambda: transforms.RandomScale(low, high, options.scale_per_axis)),
         (options.shear > 0, lambda: transforms.RandomShear(options.shear)),
         (options.flip > 0, lambda: transforms.RandomFlip(options.flip)),
         (options.move, transforms.RandomMove),

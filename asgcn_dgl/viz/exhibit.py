@@ -69,7 +69,7 @@ class Exhibit:
                 raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
         if self.response is not None and self.response_frames is None:
             raise ValueError("response_frames must be given with response, got None")
-        if self.steps >= pos[1]:
+        if self.future is not None and self.steps >= pos[1]:
             raise ValueError(f"future must be of fewer than {pos[1]} frames, got {self.steps}")
 
     @property

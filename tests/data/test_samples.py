@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgcn_dgl.data import MISSING, STREAMS, Clip, HandleMissing, to_stream
+from asgcn_dgl.data.samples import recent_poses
 from asgcn_dgl.skeleton import get_layout, layout_names
 
 
@@ -207,3 +208,12 @@ def test_scores_are_filled_like_places(chain):
 def test_bad_options_are_refused(options, text):
     with pytest.raises(ValueError, match=text):
         HandleMissing(**options)
+
+
+def test_what_was_never_seen_is_zero_among_the_last_poses(chain):
+    """Even where a clip made by hand holds something else there."""
+    mask = np.ones((1, 4, 4), dtype=bool)
+    mask[:, :, 1] = False
+    clip = Clip("c", chain, np.ones((1, 4, 4, 3), dtype=np.float32), mask, 0, {})
+    recent = recent_poses(clip, 2)
+    assert (recent[:, :, 1] == 0).all() and (recent[:, :, [0, 2, 3]] == 1).all()

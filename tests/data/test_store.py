@@ -323,7 +323,7 @@ def test_what_was_begun_and_damaged(source, tmp_path):
     (part / "shard-00000.json").write_text("{}")
     with pytest.raises(InputError, match=f"list of a shard is damaged; remove {part} and"):
         prepare(source, tmp_path / "store", shard=20)
-    (part / "plan.json").write_text("{")
+    (part / "plan.json").write_text("[" * 200_000)
     prepare(source, tmp_path / "store", shard=20)
     assert len(open_store(tmp_path / "store")) == 25
 

@@ -297,3 +297,36 @@ def test_an_input_without_norm_is_left_as_it_is(dtype):
     model = import_weights(twin.state_dict(), "pyskl")
     with torch.no_grad():
         close(logits(model, x).logits, twin(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"layout": "ntu52"}, "name must be one of .*; got 'ntu52'"),
+        ({"bodies": 0}, "bodies must be at least 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_not_taken_for_wrong_weights(options, told):
+    twin = twin_of(twins.STGCN, "ntu25", torch.float32)
+    with pytest.raises(ValueError, match=told) as caught:
+        import_weights(twin.state_dict(), "st-gcn", **options)
+    assert not isinstance(caught.value, InputError)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "told"),
+    [
+        ("data_bn.bias", lambda bias: bias[:-1], r"data_bn.bias has shape \(74,\)"),
+        (
+            "st_gcn_networks.1.gcn.conv.weight",
+            lambda weight: weight[:-1],
+            r"st_gcn_networks.1.gcn.conv.weight has shape \(\d+, \d+\) where",
+        ),
+        ("fcn.weight", lambda weight: weight.sum(), "fcn.weight"),
+    ],
+)
+def test_cut_weights_are_named_with_their_shapes(key, change, told):
+    state = dict(twin_of(twins.STGCN, "ntu25", torch.float32).state_dict())
+    state[key] = change(state[key])
+    with pytest.raises(InputError, match=told):
+        import_weights(state, "st-gcn")

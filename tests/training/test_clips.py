@@ -62,6 +62,12 @@ def test_options_make_transforms(options, expected):
     assert list(make_transform(config, training=True).transforms) == expected
 
 
+def test_ranges_of_one_add_no_augmentation():
+    given = {"rotate": 0.0, "scale": (1.0, 1.0), "speed": (1.0, 1.0), "crop": (1.0, 1.0)}
+    steps = make_transform(ClipsConfig(**given), training=True).transforms
+    assert list(steps) == [Center(), AlignSpine()]
+
+
 def test_evaluation_is_not_augmented():
     config = ClipsConfig(rotate=60.0, scale=[0.5, 1.5], flip=0.5, noise=0.1, move=True)
     assert list(make_transform(config, training=False).transforms) == [Center(), AlignSpine()]

@@ -281,16 +281,16 @@ def _joints(path: Path, annotations: Sequence[Annotation]) -> tuple[int, int]:
     good = [each for each in annotations if not each.fault]
     if not good:
         raise InputError(annotations[0].fault)
-    arrays = {each.name: each.pos for each in good if isinstance(each.pos, PickledArray)}
+    arrays = [(each.name, each.pos) for each in good if isinstance(each.pos, PickledArray)]
     apart = {each.name: each.pos for each in good if isinstance(each.pos, PoseFile)}
     if arrays and apart:
         raise InputError(
-            f"{path}: the poses of {next(iter(arrays))} are in it, those of {next(iter(apart))} in "
+            f"{path}: the poses of {arrays[0][0]} are in it, those of {next(iter(apart))} in "
             "another file; split the file"
         )
     if apart:
         return _joints_of(path, apart), 2
-    (joints, dims), _ = Counter(pos.shape[2:] for pos in arrays.values()).most_common(1)[0]
+    (joints, dims), _ = Counter(pos.shape[2:] for _, pos in arrays).most_common(1)[0]
     return joints, dims
 
 

@@ -280,7 +280,7 @@ def _check_splits(
     splits: Mapping[str, Split],
 ) -> None:
     """Refuse a whole set with other sizes than the published ones, and warn of other parts."""
-    for name in chosen.protocols.keys() & splits:
+    for name in (each for each in chosen.protocols if each in splits):
         split, protocol = splits[name], chosen.protocols[name]
         chosen.check_counts(name, split)
         wrong = [

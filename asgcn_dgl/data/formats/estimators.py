@@ -59,7 +59,10 @@ class Kind(NamedTuple):
     def recognizes(self, path: Path) -> bool:
         """Tell whether a folder holds such files, or a file is one."""
         if path.is_dir():
-            return any(map(self.recognizes, path.rglob(self.pattern)))
+            return any(map(self._recognizes_file, path.rglob(self.pattern)))
+        return self._recognizes_file(path)
+
+    def _recognizes_file(self, path: Path) -> bool:
         alike = path.suffix.lower() == Path(self.pattern).suffix
         return alike and data_files.is_recording(path) and self.is_one(path)
 

@@ -79,8 +79,9 @@ class PublishedSet:
     is the glob pattern of the files, at any depth; ``read`` reads a file; ``stem`` is the pattern
     of a name without ``ending``, ``form`` says it in words; ``label`` is the label of a name.
     Files above ``max_setup`` belong to another set, and those that ``keep`` does not take are left
-    out. ``missing_lists`` names the lists of recordings to drop, of which any will do; ``counts``
-    gives for each size of the whole set the training and test files of each protocol.
+    out, so that ``part`` of the set remains. ``missing_lists`` names the lists of recordings to
+    drop, of which any will do; ``counts`` gives for each size of the whole set the training and
+    test files of each protocol.
     """
 
     name: str
@@ -95,6 +96,7 @@ class PublishedSet:
     ending: str = ""
     max_setup: float = float("inf")
     keep: Callable[[str, RecordingName], bool] | None = field(default=None, repr=False)
+    part: str = ""
     missing_lists: tuple[str, ...] = ()
     counts: Mapping[int, Mapping[str, tuple[int, int]]] = field(default_factory=dict, repr=False)
 
@@ -188,12 +190,14 @@ class PublishedSet:
                 "compared with published ones",
                 *(root, len(numbers), self.name, " or ".join(map(str, self.counts))),
             )
-        if self.keep:
-            numbers = {p: n for p, n in numbers.items() if self.keep(self.name_of(p), n)}
         if not numbers:
             raise InputError(
                 f"{root}: no file {self.pattern} of {self.name} in it; give the folder of its files"
             )
+        if self.keep:
+            numbers = {p: n for p, n in numbers.items() if self.keep(self.name_of(p), n)}
+        if not numbers:
+            raise InputError(f"{root}: no sequence of {self.part} in it; give the whole set")
         return numbers
 
     def _dropped(self, root: Path, drop: str | Path | None) -> frozenset[str]:

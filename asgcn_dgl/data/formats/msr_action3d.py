@@ -144,8 +144,7 @@ def open_msr_action3d(
         return chosen.label(number) >= 0 and (listed is None or name in listed)
 
     only = subset or (USED if listed else "")
-    name = f"{chosen.name} ({only})" if only else chosen.name
-    return replace(chosen, name=name, keep=keep).open(root, subset=subset)
+    return replace(chosen, part=only, keep=keep).open(root, subset=subset)
 
 
 def _recognizes(path: Path) -> bool:

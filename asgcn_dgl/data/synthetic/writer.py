@@ -104,8 +104,11 @@ def format_skeleton(recording: Recording) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under another name, then rename it: it is there whole or not at all."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(text.encode("ascii"))
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(text.encode("ascii"))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def draw_subject(seed: int, subject: int) -> Subject:

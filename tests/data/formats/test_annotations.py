@@ -435,3 +435,10 @@ def test_mutants(protocol):
 
     good, bad = check_reader(make, lambda folder: open_annotations(folder), 20_000, seed=11)
     assert good > 500 and bad > 1000
+
+
+def test_a_name_given_twice_does_not_decide_how_many_joints_there_are(save):
+    path = save([flat("a"), flat("a", joints=18), flat("a", joints=18), flat("b"), flat("c")])
+    reader = open_annotations(path)
+    assert len(reader) == 5 and reader.layout.num_joints == 17
+    assert [reader.read(n).name for n in (0, 3, 4)] == ["a", "b", "c"]

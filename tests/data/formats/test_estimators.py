@@ -305,3 +305,10 @@ def test_mutants():
 
     good, bad = check_reader(make, open_openpose, 4000, seed=1)
     assert good > 100 and bad > 1000
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.csv", "x_keypoints.json"])
+def test_a_folder_that_holds_itself_holds_no_results(tmp_path, name):
+    (tmp_path / name).symlink_to(".")
+    with pytest.raises(InputError):
+        open_data(tmp_path)
