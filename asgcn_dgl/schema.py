@@ -85,8 +85,8 @@ def check_values(values: Any, kind: Any, path: str | Path, remedy: str) -> None:
     found = _fault(values, kind)
     if found is not None:
         place, text = found
-        told = f"{place or 'it'} {text}" if text else f"there is no {place}"
-        raise InputError(f"{path}: {told}; {remedy}")
+        text = f"{place or 'it'} {text}" if text else f"there is no {place}"
+        raise InputError(f"{path}: {text}; {remedy}")
 
 
 def _fault(value: Any, kind: Any) -> tuple[str, str] | None:

@@ -89,8 +89,8 @@ class Survey:
             for name, (length, spread) in self.bones.items()
         ]
         lines.append(f"size of a body: {self.size:.4g}")
-        untold = self.recordings - sum(self.rates.values())
-        rates = doubt_rates([*Counter(self.rates).elements(), *[0.0] * untold])
+        unstated = self.recordings - sum(self.rates.values())
+        rates = doubt_rates([*Counter(self.rates).elements(), *[0.0] * unstated])
         lines += [f"WARNING: {doubt}" for doubt in (doubt_unit(self.size), rates) if doubt]
         lines.append(f"clips to look at: {len(self.doubts)}")
         lines += [f"  {doubt.name}: {doubt.reason}" for doubt in self.doubts[:20]]

@@ -214,9 +214,10 @@ def live(
     wait, idle
         See :func:`follow`.
     """
-    lines = follow(source, wait=wait, idle=idle)
     if str(source) == "-":
         lines = iter(lambda: sys.stdin.buffer.readline(LONGEST_LINE), b"")
+    else:
+        lines = follow(source, wait=wait, idle=idle)
     facts, bad, cut = recognizer.engine.facts, 0, False
     coordinates = facts.coordinates - bool(facts.scored)
     for number, line in enumerate(lines, start=1):

@@ -236,10 +236,9 @@ class _Structure:
                 masks.mul_(change[self.place])
             return
         assert operators is not None
-        own = self.operators(operators)
+        own = torch.zeros_like(operators) if self.replaces else self.operators(operators)
         if self.replaces:
             masks.zero_()
-            own.zero_()
         if change is None:
             theirs = operators - own
         elif self.additive:

@@ -261,12 +261,12 @@ def _on_part(
     mask = None if structural.masks is None else _of(structural.masks, key, "masks")
     offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
     relations = _places(builder, tuple(structural.etypes), "structural_etypes")
+    weight = structural.weight
 
     def entries() -> Tensor:
         value = part.entry.to(weight.dtype)
         return value if mask is None else value * mask.to(weight.dtype)
 
-    weight = structural.weight
     dense = None
     if whole or structural.bias is not None:
         dense = _dense(part, relations, entries(), offset)

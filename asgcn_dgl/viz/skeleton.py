@@ -230,8 +230,8 @@ def draw_prediction(
         draw_body(axis, layout, pair[1], color=figure.ORANGE, linewidth=1.0, zorder=3)
         frame_alike(axis, pair, span)
         figure.panel_title(axis, heading, width)
-        told = "not seen" if error is None else f"error {error:.{digits}f} {unit}".rstrip()
-        figure.panel_text(axis, -0.02, told)
+        text = "not seen" if error is None else f"error {error:.{digits}f} {unit}".rstrip()
+        figure.panel_text(axis, -0.02, text)
     missing = missing_note(*points[:times])
     figure.write_legend(
         fig,

@@ -318,12 +318,13 @@ def _motion(
     path: Path, lines: list[str], line: int, hierarchy: Hierarchy
 ) -> tuple[float, np.ndarray]:
     """Seconds of a frame, and (T, channels) numbers."""
-    rest = [(n, text.strip()) for n, text in enumerate(lines[line - 1 :], line) if text.strip()]
-    _, (place, text), *rest = [*rest, *[(len(lines), "")] * 2]
-    frames = _value(path, place, text, r"Frames\s*:?\s*(\d{1,9})", "Frames: 100")
-    seconds = _value(path, *rest[0], r"Frame\s+Time\s*:?\s*(\S+)", "Frame Time: 0.01")
-    rows = [text if "." in text else text.replace(",", ".") for _, text in rest[1:-1]]
-    rows = [row for row in rows if row]
+    found = [(n, text.strip()) for n, text in enumerate(lines[line - 1 :], line) if text.strip()]
+    head, numbers = found[1:3], found[3:]  # after MOTION itself
+    head += [(len(lines), "")] * (2 - len(head))
+    (place, count), (below, step) = head
+    frames = _value(path, place, count, r"Frames\s*:?\s*(\d{1,9})", "Frames: 100")
+    seconds = _value(path, below, step, r"Frame\s+Time\s*:?\s*(\S+)", "Frame Time: 0.01")
+    rows = [text if "." in text else text.replace(",", ".") for _, text in numbers]
     if not rows:
         raise InputError(f"{path}, line {place}: no line of numbers follows; export it again")
     if len(rows) != frames:
@@ -332,7 +333,7 @@ def _motion(
             *(path, place, frames, len(rows), min(frames, len(rows))),
         )
         rows = rows[: int(frames)]
-    return seconds, read_numbers(path, rows, len(hierarchy.channels), rest[1][0])
+    return seconds, read_numbers(path, rows, len(hierarchy.channels), numbers[0][0])
 
 
 def _value(path: Path, line: int, text: str, pattern: str, usual: str) -> float:

@@ -47,17 +47,6 @@ JOINTS = (
 USED = "files_used_in_cvpr12_paper.txt"
 
 
-def parse_msr_name(name: str | Path) -> RecordingName:
-    """Read action, subject and repetition from ``aAA_sSS_eEE_skeleton3D.txt``.
-
-    Examples
-    --------
-    >>> parse_msr_name("a08_s02_e01_skeleton3D.txt")
-    RecordingName(action=8, subject=2, camera=0, setup=0, replication=1)
-    """
-    return MSR_ACTION3D.parse(name)
-
-
 def read_msr_action3d(path: str | Path, subset: str | None = None) -> Clip:
     """Read one sequence as a clip of one body in the order of ``kinectv1_20``.
 

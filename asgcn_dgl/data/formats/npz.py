@@ -49,7 +49,7 @@ class StoredArray(NamedTuple):
 def find_npy(path: Path) -> StoredArray:
     """Find the array of numbers in an ``.npy`` of any size."""
     size = plain_file(path).st_size
-    with _told(path, "save"), path.open("rb") as file:
+    with _reading(path, "save"), path.open("rb") as file:
         shape, fortran, dtype, _ = _announced(file, path.name, size)
         return StoredArray(path, file.tell(), shape, dtype.str, "F" if fortran else "C")
 
@@ -93,7 +93,7 @@ def names_in_npz(path: Path) -> set[str]:
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """Open an archive and find its arrays by name."""
     plain_file(path)
-    with _told(path, "savez"):
+    with _reading(path, "savez"):
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -104,7 +104,7 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zip
 
 
 @contextmanager
-def _told(path: Path, how: str) -> Iterator[None]:
+def _reading(path: Path, how: str) -> Iterator[None]:
     """Report all faults of a file in one way; numpy's function ``how`` writes such files."""
     try:
         with warnings.catch_warnings():
