@@ -13,26 +13,25 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl.ops.blocks import (
-    BlockConv,
+    LinkConv,
+    PairConv,
     by_relation,
-    pair_operators,
-    plan_of,
+    pair_matrices,
     relation_operators,
 )
 from asgcn_dgl.ops.kept import kept
 from asgcn_dgl.ops.pairs import HALF, dense_links
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
+from asgcn_dgl.skeleton.plan import plan_of
 
 ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
 LINK_NORMS = ("paper", "self_loop", "none")
 
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
-#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
-FEW_ROWS = 72
-#: Rows of a joint below which a CPU is faster in 32 than in 16 bits.
-HALF_ROWS = 512
+#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation, in 32 bits.
+FEW_ROWS = 128
 
 _engine = "auto"
 
@@ -198,7 +197,7 @@ def _rows_out(
         return message_passing.message_passing_conv(graph, rows, structural, actional)
     merges = structural is not None and (structural.factors is not None or structural.is_full)
     half = rows.device.type == "cpu" and rows.dtype in HALF and not torch.compiler.is_compiling()
-    few = half and rows.shape[0] * rows.shape[1] < HALF_ROWS * structure.layouts[0].num_joints
+    few = half and rows.shape[0] * rows.shape[1] < FEW_ROWS * structure.layouts[0].num_joints
     if few and not merges:
         return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
@@ -284,18 +283,20 @@ def _on_part(
             out = out + _linked(x, links, link_weight)
         return _add(out, bias)
     plan = plan_of(builder, part.layout, relations)
-    joined = pair_operators if engine == "pairs" else relation_operators
-    sources = (weight,) if mask is None else (weight, mask)
-    made = kept(lambda: joined(plan, entries(), weight), (plan, engine), *sources)
     feat_weight = weight.to(x.dtype)
     if engine == "pairs":
-        values, merged = made
-        out = BlockConv.apply(x, plan, values, feat_weight, merged.to(x.dtype), links, link_weight)
+        matrices = pair_matrices(plan.matrices, entries(), weight)
+        out = PairConv.apply(x, matrices.to(x.dtype), plan.pairs)
     else:
+        made = kept(
+            lambda: relation_operators(plan, entries(), weight),
+            plan,
+            *((weight,) if mask is None else (weight, mask)),
+        )
         out = by_relation(x, plan, feat_weight, *(each.to(x.dtype) for each in made))
-        if links is not None and link_weight is not None:
-            found = _linked(x, links, link_weight)
-            out = out + found if torch.is_grad_enabled() else out.add_(found)
+    if links is not None and link_weight is not None:
+        found = _linked(x, links, link_weight)
+        out = out + found if torch.is_grad_enabled() else out.add_(found)
     if offset is not None:
         out = out + _mixed(x, offset.to(x.dtype), feat_weight[: len(offset)])
     return _add(out, bias)
@@ -333,16 +334,20 @@ def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 
 def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
-    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    if eager and len(weight) > 1 and x.shape[1] * x.shape[2] >= FEW_ROWS:
-        none = x.new_empty(0)
-        return BlockConv.apply(x, None, none, None, None, links, weight)
     joints, bodies, frames, feats = x.shape
+    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and len(weight) > 1 and bodies * frames >= FEW_ROWS:
+        return LinkConv.apply(x, links, weight)
     own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
-    mixed = [torch.bmm(each, own).view(-1, feats) for each in links.unbind(1)]
-    rows = mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)
-    out = rows @ weight.flatten(0, 1)  # one product, which sums over types in 32 bits
-    return out.view(bodies, joints, frames, -1).transpose(0, 1)
+    mixed = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
+    if eager and x.dtype not in HALF:
+        rows = mixed.transpose(0, 1).flatten(1, 2)  # (C, B V F, D)
+        out = rows[0] @ weight[0]
+        for own, matrix in zip(rows[1:], weight[1:], strict=True):
+            out.addmm_(own, matrix)
+    else:  # one product, which sums over types in 32 bits
+        out = mixed.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
+    return out.view(bodies, joints, frames, weight.shape[-1]).transpose(0, 1)
 
 
 def _across_bodies(
