@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asgcn_dgl.ops.blocks import (
-    LinkConv,
+from asgcn_dgl.ops.forms import (
+    FEW_ROWS,
     PairConv,
+    along_links,
     by_relation,
+    mixed,
     pair_matrices,
+    product,
     relation_operators,
 )
 from asgcn_dgl.ops.kept import kept
@@ -30,8 +33,6 @@ LINK_NORMS = ("paper", "self_loop", "none")
 
 #: Largest D * O for which all relations of a layout are merged into one (V D, V O) matrix.
 PRODUCT_SIZE = 128 * 128
-#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation, in 32 bits.
-FEW_ROWS = 128
 
 _engine = "auto"
 
@@ -245,13 +246,14 @@ def _on_part(
         # One matrix for each body: the types share their weight.
         factors = actional.factors.to(links.dtype)
         links = torch.einsum("c,bcij->bij", factors, links).unsqueeze(1)
-    link_weight = None
+    linked = None
     if links is not None and actional is not None:
-        links, link_weight = links.to(x.dtype) * actional.factor, actional.weight.to(x.dtype)
+        links = links.to(x.dtype) * actional.factor
+        linked = along_links(x, links, actional.weight.to(x.dtype))
     bias = _link_bias(actional, links)
     if structural is None:
-        assert links is not None and link_weight is not None
-        return _add(_linked(x, links, link_weight), bias)
+        assert linked is not None
+        return _add(linked, bias)
     engine = _engine if _engine != "auto" else _choose(x, structural)
     whole = engine in ("mixed", "product")
     if not whole:
@@ -277,28 +279,24 @@ def _on_part(
         if structural.factors is not None:
             dense = dense * structural.factors.to(dense.dtype).view(-1, 1, 1)
             dense = dense.unflatten(0, (-1, len(weight))).sum(dim=0)  # (P, V, V)
-        form = _product if engine == "product" else _mixed
+        form = product if engine == "product" else mixed
         out = form(x, dense.to(x.dtype), weight.to(x.dtype))
-        if links is not None and link_weight is not None:
-            out = out + _linked(x, links, link_weight)
-        return _add(out, bias)
+        return _add(_add(out, linked), bias)
     plan = plan_of(builder, part.layout, relations)
-    feat_weight = weight.to(x.dtype)
     if engine == "pairs":
-        matrices = pair_matrices(plan.matrices, entries(), weight)
-        out = PairConv.apply(x, matrices.to(x.dtype), plan.pairs)
+        matrices = pair_matrices(plan.matrices, entries(), weight).to(x.dtype)
+        total = x.new_zeros(*x.shape[:-1], weight.shape[-1]) if linked is None else linked
+        out = PairConv.apply(x, matrices, plan.pairs, total)
     else:
         made = kept(
             lambda: relation_operators(plan, entries(), weight),
             plan,
             *((weight,) if mask is None else (weight, mask)),
         )
-        out = by_relation(x, plan, feat_weight, *(each.to(x.dtype) for each in made))
-    if links is not None and link_weight is not None:
-        found = _linked(x, links, link_weight)
-        out = out + found if torch.is_grad_enabled() else out.add_(found)
+        out = by_relation(x, plan, weight.to(x.dtype), *(each.to(x.dtype) for each in made))
+        out = _add(out, linked)
     if offset is not None:
-        out = out + _mixed(x, offset.to(x.dtype), feat_weight[: len(offset)])
+        out = out + mixed(x, offset.to(x.dtype), weight[: len(offset)].to(x.dtype))
     return _add(out, bias)
 
 
@@ -312,44 +310,6 @@ def _choose(x: Tensor, structural: Structural) -> str:
     return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"
 
 
-def _product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
-    """Merge all relations into one matrix (V D, V O)."""
-    joints, bodies, frames, feats = x.shape
-    matrix = torch.einsum("rij,rdo->jdio", operators, weight)
-    rows = x.permute(1, 2, 0, 3).reshape(bodies * frames, joints * feats)
-    out = rows @ matrix.reshape(joints * feats, -1)
-    return out.view(bodies, frames, joints, weight.shape[-1]).permute(2, 0, 1, 3).contiguous()
-
-
-def _mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
-    """Mix joints by each relation, then transform: (R, V, V) operators shared by all bodies."""
-    relations, joints, _ = operators.shape
-    mixed = operators.transpose(0, 1).reshape(joints * relations, joints) @ x.flatten(1)
-    rows = mixed.view(joints, relations, x.shape[1] * x.shape[2], x.shape[-1]).transpose(
-        1, 2
-    )  # (V, B F, R, D)
-    out = rows.flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
-    return out.view(*x.shape[:-1], weight.shape[-1])
-
-
-def _linked(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
-    """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
-    joints, bodies, frames, feats = x.shape
-    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    if eager and len(weight) > 1 and bodies * frames >= FEW_ROWS:
-        return LinkConv.apply(x, links, weight)
-    own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
-    mixed = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
-    if eager and x.dtype not in HALF:
-        rows = mixed.transpose(0, 1).flatten(1, 2)  # (C, B V F, D)
-        out = rows[0] @ weight[0]
-        for own, matrix in zip(rows[1:], weight[1:], strict=True):
-            out.addmm_(own, matrix)
-    else:  # one product, which sums over types in 32 bits
-        out = mixed.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
-    return out.view(bodies, joints, frames, weight.shape[-1]).transpose(0, 1)
-
-
 def _across_bodies(
     structure: SkeletonBatch, rows: Tensor, actional: Actional, matrices: Sequence[Tensor]
 ) -> Tensor:
@@ -361,7 +321,7 @@ def _across_bodies(
         links = links.to(rows.dtype) * actional.factor
         x = rows.index_select(0, group.places).view(group.units, group.joints, *rows.shape[1:])
         out = _add(
-            _linked(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links)
+            along_links(x.transpose(0, 1).contiguous(), links, weight), _link_bias(actional, links)
         )
         parts.append(out.transpose(0, 1).flatten(0, 1))
     places = torch.cat([group.places for group in structure.pairs if group.places is not None])

@@ -13,7 +13,7 @@ from strategies import ENGINES, SUPPLIED, chain, float64, needs_dgl, trees
 
 from asgcn_dgl.nn import AGConv, ASGConv, SGConv
 from asgcn_dgl.nn.encoder import Links
-from asgcn_dgl.ops import blocks, link_matrices, use_engine
+from asgcn_dgl.ops import forms, link_matrices, use_engine
 from asgcn_dgl.skeleton import GraphBuilder, SkeletonLayout, get_layout
 
 
@@ -157,7 +157,7 @@ def test_a_skeleton_with_cycles_equals_the_formula(engine, bones):
 
 @pytest.mark.parametrize("tile", [1, 2**30])
 def test_tiles_of_bodies_do_not_change_the_result(tile, monkeypatch):
-    monkeypatch.setattr(blocks, "LINK_TILE", tile)
+    monkeypatch.setattr(forms, "LINK_TILE", tile)
     layout = get_layout("ntu25")
     compare([layout] * 3, [1, 2, 1], engine="pairs", max_hop=4, num_actional=3, layouts=layout)
 

@@ -1,4 +1,8 @@
-"""Convolutions on a CPU: pair by pair, relation by relation, and along each body's A-links."""
+"""The forms of a convolution: functions of tensors, (V, B, F, D) to (V, B, F, O), joints first.
+
+Structural links are the same for all bodies: pair by pair and relation by relation are for a CPU,
+``product`` and ``mixed`` for any device. A-links differ from body to body.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from torch.autograd.function import once_differentiable
 from asgcn_dgl.ops.pairs import HALF
 from asgcn_dgl.skeleton.plan import Plan, Sums
 
+#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation, in 32 bits.
+FEW_ROWS = 128
 LINK_TILE = 2**19  # numbers of the features of bodies that are mixed at a time
 
 
@@ -65,21 +71,41 @@ def by_relation(
     return total.view(*x.shape[:-1], out_feats)
 
 
-class PairConv(torch.autograd.Function):
-    """Convolve (V, B, F, D) to (V, B, F, O): the sum over linked pairs of x_j times their matrix.
+def product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
+    """Merge all relations (R, V, V) and weights (R, D, O) into one matrix (V D, V O)."""
+    joints, bodies, frames, feats = x.shape
+    matrix = torch.einsum("rij,rdo->jdio", operators, weight)
+    rows = x.permute(1, 2, 0, 3).reshape(bodies * frames, joints * feats)
+    out = rows @ matrix.reshape(joints * feats, -1)
+    return out.view(bodies, frames, joints, weight.shape[-1]).permute(2, 0, 1, 3).contiguous()
 
-    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. Sums over products in 16
-    bits are kept in 32.
+
+def mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
+    """Mix joints by each relation (R, V, V), then transform by (R, D, O)."""
+    relations, joints, _ = operators.shape
+    rows = operators.transpose(0, 1).reshape(joints * relations, joints) @ x.flatten(1)
+    rows = rows.view(joints, relations, -1, x.shape[-1]).transpose(1, 2)  # (V, B F, R, D)
+    out = rows.flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
+    return out.view(*x.shape[:-1], weight.shape[-1])
+
+
+class PairConv(torch.autograd.Function):
+    """Add x_j times the matrix of the pair to ``total`` (V, B, F, O), for each linked pair.
+
+    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. ``total`` may be overwritten.
+    Sums over products in 16 bits are kept in 32.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, matrices: Tensor, pairs: tuple[tuple[int, int], ...]
+        ctx: Any, x: Tensor, matrices: Tensor, pairs: tuple[tuple[int, int], ...], total: Tensor
     ) -> Tensor:
         """Return (V, B, F, O)."""
         ctx.pairs = pairs
         ctx.save_for_backward(x, matrices)
-        y = x.new_zeros((*x.shape[:-1], matrices.shape[-1]), dtype=_sum_dtype(x))
+        y = total.to(_sum_dtype(x), copy=total._is_view()).contiguous()
+        if y is total:
+            ctx.mark_dirty(total)
         senders, receivers = _joints(x), _joints(y)
         for (i, j), matrix in zip(pairs, matrices.unbind(0), strict=True):
             _add_product(receivers[i], senders[j], matrix)
@@ -96,7 +122,25 @@ class PairConv(torch.autograd.Function):
         for (i, j), matrix, d_matrix in back:
             torch.mm(senders[j].t(), received[i], out=d_matrix)
             _add_product(sent[j], received[i], matrix)
-        return d_x.to(x.dtype), d_matrices, None
+        return d_x.to(x.dtype), d_matrices, None, grad
+
+
+def along_links(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
+    """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
+    joints, bodies, frames, feats = x.shape
+    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and len(weight) > 1 and bodies * frames >= FEW_ROWS:
+        return LinkConv.apply(x, links, weight)
+    own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
+    mixed = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
+    if eager and x.dtype not in HALF:
+        rows = mixed.transpose(0, 1).flatten(1, 2)  # (C, B V F, D)
+        out = rows[0] @ weight[0]
+        for own, matrix in zip(rows[1:], weight[1:], strict=True):
+            out.addmm_(own, matrix)
+    else:  # one product, which sums over types in 32 bits
+        out = mixed.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
+    return out.view(bodies, joints, frames, weight.shape[-1]).transpose(0, 1)
 
 
 class LinkConv(torch.autograd.Function):
