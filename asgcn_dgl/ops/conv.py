@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from asgcn_dgl.ops.forms import (
 from asgcn_dgl.ops.kept import kept
 from asgcn_dgl.ops.pairs import HALF, dense_links
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
-from asgcn_dgl.skeleton.graph import structure_of
+from asgcn_dgl.skeleton.graph import check_etypes, structure_of
 from asgcn_dgl.skeleton.plan import plan_of
 
 ENGINES = ("auto", "pairs", "relations", "mixed", "product", "message_passing")
@@ -81,13 +81,6 @@ class Structural:
     bias: Tensor | None = None
     factors: Tensor | None = None
 
-    def expanded(self) -> Structural:
-        """Return the same with a weight of its own for each relation."""
-        if self.factors is None:
-            return self
-        weight = self.weight.repeat(len(self.factors) // len(self.weight), 1, 1)
-        return replace(self, weight=weight * self.factors.view(-1, 1, 1), factors=None)
-
     @property
     def is_full(self) -> bool:
         """Whether each relation has an offset, so that no operator has a zero to leave out."""
@@ -125,11 +118,16 @@ class Actional:
     factor: float = 1.0
     factors: Tensor | None = None
 
-    def expanded(self) -> Actional:
-        """Return the same with a weight of its own for each type."""
-        if self.factors is None:
-            return self
-        return replace(self, weight=self.weight * self.factors.view(-1, 1, 1), factors=None)
+
+Half = TypeVar("Half", Structural, Actional)
+
+
+def expanded(half: Half) -> Half:
+    """Return the same with a weight of its own for each relation or type."""
+    if half.factors is None:
+        return half
+    weight = half.weight.repeat(len(half.factors) // len(half.weight), 1, 1)
+    return replace(half, weight=weight * half.factors.view(-1, 1, 1), factors=None)
 
 
 def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
@@ -218,7 +216,7 @@ def _on_structure(
         _places(structure.builder, tuple(actional.etypes), "actional_etypes")
         matrices = _given_matrices(structure, actional)
         if structure.builder.across_bodies:
-            totals.append(_across_bodies(structure, rows, actional.expanded(), matrices))
+            totals.append(_across_bodies(structure, rows, expanded(actional), matrices))
             actional = None
         else:
             own = matrices
@@ -257,10 +255,12 @@ def _on_part(
     engine = _engine if _engine != "auto" else _choose(x, structural)
     whole = engine in ("mixed", "product")
     if not whole:
-        structural = structural.expanded()
+        structural = expanded(structural)
     key = part.template.key
-    mask = None if structural.masks is None else _of(structural.masks, key, "masks")
-    offset = None if structural.offsets is None else _of(structural.offsets, key, "offsets")
+    mask = None if structural.masks is None else of_structure(structural.masks, key, "masks")
+    offset = (
+        None if structural.offsets is None else of_structure(structural.offsets, key, "offsets")
+    )
     relations = _places(builder, tuple(structural.etypes), "structural_etypes")
     weight = structural.weight
 
@@ -374,13 +374,7 @@ def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[
 
 def _find(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
     there: tuple[str, ...] = getattr(builder, kind)
-    missing = [etype for etype in wanted if etype not in there]
-    if missing:
-        raise ValueError(
-            f"graph has no edge type {missing[0]!r} that this layer needs; it has "
-            f"{sorted(there)}: build it with GraphBuilder and the layer's max_hop, "
-            "construction and num_actional, or name the layer's etypes"
-        )
+    check_etypes(wanted, there)
     return tuple(there.index(etype) for etype in wanted)
 
 
@@ -400,7 +394,10 @@ def _dense(part: Part, relations: tuple[int, ...], value: Tensor, offset: Tensor
     return torch.cat([first, dense[len(offset) :]])
 
 
-def _of(table: Mapping[int, Tensor], key: int, what: str) -> Tensor:
+def of_structure(table: Mapping[int, Tensor] | None, key: int, what: str) -> Tensor | None:
+    """Return what a layer holds for a structure by its key; ValueError if it knows no such one."""
+    if table is None:
+        return None
     if key not in table:
         raise ValueError(
             f"the graph holds a structure (key {key}) that is none of the layer's {len(table)} "

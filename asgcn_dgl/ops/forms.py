@@ -6,6 +6,7 @@ Structural links are the same for all bodies: pair by pair and relation by relat
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from asgcn_dgl.skeleton.plan import Plan, Sums
 #: Rows of a joint (bodies times frames) below which a CPU goes relation by relation, in 32 bits.
 FEW_ROWS = 128
 LINK_TILE = 2**19  # numbers of the features of bodies that are mixed at a time
+
+_memory = threading.local()
 
 
 def weighted_sums(sums: Sums, value: Tensor, rows: Tensor) -> Tensor:
@@ -51,12 +54,13 @@ def by_relation(
     if plan.rows:
         rows = weighted_sums(plan.take, take, x.flatten(1)).view(-1, x.shape[-1])
         sizes = [frames * (end - begin) for _, begin, end in plan.rows]
-        own = [weight[relation] for relation, _, _ in plan.rows]
+        matrices = weight.unbind(0)
+        own = [matrices[relation] for relation, _, _ in plan.rows]
         if torch.is_grad_enabled():
             products = zip(rows.split(sizes), own, strict=True)
             sent = torch.cat([each @ matrix for each, matrix in products])
-        else:  # without a copy
-            sent = x.new_empty(len(rows), out_feats)
+        else:
+            sent = _reused(x, len(rows), out_feats)
             for each, matrix, out in zip(rows.split(sizes), own, sent.split(sizes), strict=True):
                 torch.mm(each, matrix, out=out)
         total = weighted_sums(plan.give, give, sent.view(plan.rows[-1][2], -1))
@@ -69,6 +73,15 @@ def by_relation(
     elif len(several):
         total = total.index_add(0, plan.receivers, torch.bmm(feat[plan.senders], several))
     return total.view(*x.shape[:-1], out_feats)
+
+
+def _reused(like: Tensor, rows: int, feats: int) -> Tensor:
+    """Return memory of this thread, to be overwritten; new memory costs as much as a product."""
+    held: Tensor | None = getattr(_memory, "held", None)
+    if held is None or held.dtype != like.dtype or len(held) < rows * feats:
+        with torch.inference_mode(False):
+            held = _memory.held = torch.empty(rows * feats, dtype=like.dtype)
+    return held[: rows * feats].view(rows, feats)
 
 
 def product(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
@@ -92,8 +105,8 @@ def mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 class PairConv(torch.autograd.Function):
     """Add x_j times the matrix of the pair to ``total`` (V, B, F, O), for each linked pair.
 
-    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. ``total`` may be overwritten.
-    Sums over products in 16 bits are kept in 32.
+    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. ``total`` may be
+    overwritten. Sums over products in 16 bits are kept in 32.
     """
 
     @staticmethod
@@ -134,9 +147,10 @@ def along_links(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
     mixed = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
     if eager and x.dtype not in HALF:
-        rows = mixed.transpose(0, 1).flatten(1, 2)  # (C, B V F, D)
-        out = rows[0] @ weight[0]
-        for own, matrix in zip(rows[1:], weight[1:], strict=True):
+        rows = mixed.transpose(0, 1).flatten(1, 2).unbind(0)  # (B V F, D) of each type
+        (first, matrix), *others = zip(rows, weight.unbind(0), strict=True)
+        out = first @ matrix
+        for own, matrix in others:
             out.addmm_(own, matrix)
     else:  # one product, which sums over types in 32 bits
         out = mixed.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from asgcn_dgl._dgl import dgl
-from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural
+from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural, expanded, of_structure
 from asgcn_dgl.skeleton.batch import SkeletonBatch
+from asgcn_dgl.skeleton.graph import check_etypes
 
 
 def message_passing_conv(
@@ -29,10 +30,11 @@ def message_passing_conv(
     wide = torch.float32 if rows.dtype in (torch.bfloat16, torch.float16) else rows.dtype
     total = None
     if structural is not None:
-        structural = structural.expanded()
-        total = _structural_sum(graph, rows.to(wide), structural)
+        check_etypes(structural.etypes, graph.etypes)
+        total = _structural_sum(graph, rows.to(wide), expanded(structural))
     if actional is not None:
-        links = _actional_sum(graph, rows.to(wide), actional.expanded())
+        check_etypes(actional.etypes, graph.etypes)
+        links = _actional_sum(graph, rows.to(wide), expanded(actional))
         total = links if total is None else total + links
     assert total is not None
     return total.to(rows.dtype)
@@ -43,7 +45,7 @@ def _structural_sum(graph: Any, rows: Tensor, structural: Structural) -> Tensor:
     bias = None if structural.bias is None else structural.bias.to(rows.dtype)
     sent = rows.new_zeros(*rows.shape[:2], weight.shape[-1])
     for number, etype in enumerate(structural.etypes):
-        edges = _edges(graph, etype)
+        edges = graph[etype]
         message = rows @ weight[number]
         if bias is not None:
             message = message + bias[number]
@@ -68,7 +70,7 @@ def _actional_sum(graph: Any, rows: Tensor, actional: Actional) -> Tensor:
     weight = actional.weight.to(rows.dtype)
     total = rows.new_zeros(*rows.shape[:2], weight.shape[-1])
     for number, (etype, strength) in enumerate(zip(actional.etypes, each, strict=True)):
-        edges = _edges(graph, etype)
+        edges = graph[etype]
         message = rows @ weight[number]
         if actional.bias is not None:
             message = message + actional.bias[number].to(rows.dtype)
@@ -84,17 +86,6 @@ def _actional_sum(graph: Any, rows: Tensor, actional: Actional) -> Tensor:
         if loop:
             total = total + message / degree.view(-1, 1, 1)
     return total * actional.factor
-
-
-def _edges(graph: Any, etype: str) -> Any:
-    """Graph of one edge type."""
-    if etype not in graph.etypes:
-        raise ValueError(
-            f"graph has no edge type {etype!r} that this layer needs; it has "
-            f"{sorted(graph.etypes)}: build it with GraphBuilder and the layer's max_hop, "
-            "construction and num_actional, or name the layer's etypes"
-        )
-    return graph[etype]
 
 
 def _aggregate(edges: Any, message: Tensor, value: Tensor) -> Tensor:
@@ -137,10 +128,5 @@ def _by_structure(
 
 
 def _check_known(keys: Tensor, table: Any, what: str) -> None:
-    unknown = [key for key in torch.unique(keys).tolist() if key not in table]
-    if unknown:
-        raise ValueError(
-            f"the graph holds a structure (key {unknown[0]}) that is none of the layer's "
-            f"{len(table)} layouts with {what}: construct the layer with that layout too, and with "
-            "the graph builder's max_hop, construction and norm"
-        )
+    for key in torch.unique(keys).tolist():
+        of_structure(table, key, what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,12 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from asgcn_dgl.skeleton.batch import PairGroup
-from asgcn_dgl.skeleton.graph import structure_of
+from asgcn_dgl.skeleton.graph import check_etypes, structure_of
 
 REDUCTIONS = ("mean", "max")
 HALF = (torch.bfloat16, torch.float16)
-PAIR_LIMIT = 2**20  # numbers of the pair features that are made at a time
+PAIR_TILE = 2**18  # numbers of the pair features that are made at a time on a CPU
+PAIR_LIMIT = 2**26  # and elsewhere, or where they are made by plain operations
 LOG2_E = math.log2(math.e)
 
 
@@ -65,7 +66,7 @@ class EdgePairs:
         return torch.zeros_like(sender).index_add(1, self.dst, sent)
 
     def _weighted_sum(self, receiver: Tensor, sender: Tensor, edge_weight: Tensor) -> Tensor:
-        active = _elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))
+        active = F.elu(receiver.index_select(1, self.dst) + sender.index_select(1, self.src))
         active = active * edge_weight.t().unsqueeze(2).to(active.dtype)
         return torch.zeros_like(receiver).index_add(1, self.dst, active)
 
@@ -118,21 +119,9 @@ class CompletePairs:
         for group in self.groups:
             links = dense_links(group, edge_weight).transpose(0, 1) / max(group.joints - 1, 1)
             near, far = _units(group, receiver, dim=1), _units(group, sender, dim=1)
-            parts.append(self._average(near, far, links).flatten(1, 2))
+            parts.append(_weighted_sum(near, far, links).flatten(1, 2))
         rows = [group.rows for group in self.groups]
         return self._placed(parts, rows, self.num_nodes, dim=1)
-
-    @staticmethod
-    def _average(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-        """Return (C, units, J, F), computed in 32 bits where features have 16."""
-        dtype, shape = near.dtype, near.shape
-        if dtype in HALF:
-            near, far = near.float(), far.float()
-        flat = [each.flatten(0, 1) for each in (near, far, links.to(near.dtype))]
-        with _no_autocast(near.device.type):
-            pieces = in_pieces(*flat, size=shape[2] * shape[2] * shape[3])
-            parts = [recomputed(_weighted_sum, *piece) for piece in pieces]
-        return torch.cat(parts).view(shape).to(dtype)
 
     def mix(self, sender: Tensor, edge_weight: Tensor) -> Tensor:
         """See :meth:`EdgePairs.mix`."""
@@ -168,11 +157,7 @@ def pairs_of(graph: Any, etype: str = "actional_1") -> Pairs:
     if structure is not None and etype in structure.builder.actional_etypes:
         return CompletePairs(structure.num_nodes(), structure.num_pairs, structure.pairs)
     there = graph.etypes if structure is None else structure.builder.actional_etypes
-    if etype not in there:
-        raise ValueError(
-            f"graph has no edge type {etype!r} that this layer needs; it has {sorted(there)}: "
-            "build it with GraphBuilder and the layer's num_actional, or name the layer's etype"
-        )
+    check_etypes([etype], there)
     src, dst = graph.edges(etype=etype, order="eid")
     return EdgePairs(graph.num_nodes(), src.long(), dst.long())
 
@@ -230,9 +215,18 @@ def _off_diagonal(pairs: Tensor) -> Tensor:
 
 
 def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
-    """Return the sum over j of A_ij ELU(near_i + far_j), (units, J, F)."""
-    active = _elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (units, J, J, F)
-    return (links.unsqueeze(-2) @ active).squeeze(-2)
+    """Return the sum over j of A_ij ELU(near_i + far_j), in 32 bits for inputs in 16."""
+    dtype = near.dtype
+    if dtype in HALF:
+        near, far = near.float(), far.float()
+    links = links.to(near.dtype)
+    with _no_autocast(near.device.type):
+        if torch.compiler.is_compiling():  # it joins the operations itself
+            active = F.elu(near.unsqueeze(-2) + far.unsqueeze(-3))  # (C, units, J, J, F)
+            return (links.unsqueeze(-2) @ active).squeeze(-2).to(dtype)
+        flat = [each.flatten(0, 1) for each in (near, far, links)]
+        out: Tensor = _WeightedSum.apply(*flat)
+        return out.view(near.shape).to(dtype)
 
 
 def _no_autocast(device: str) -> AbstractContextManager[Any]:
@@ -242,36 +236,64 @@ def _no_autocast(device: str) -> AbstractContextManager[Any]:
     return torch.autocast(device, enabled=False)
 
 
-def _elu(feat: Tensor) -> Tensor:
-    """ELU; on a CPU powers of 2 take a fourth of torch's time."""
-    if feat.device.type != "cpu" or feat.dtype in HALF or torch.compiler.is_compiling():
-        return F.elu(feat)
-    out: Tensor = _Elu.apply(feat)
-    return out
+class _WeightedSum(torch.autograd.Function):
+    """Sum over j of A_ij ELU(near_i + far_j): (U, J, F), (U, J, F) and (U, J, J) to (U, J, F).
 
+    The pairs are made tile by tile, and again in backward: none is kept.
+    """
 
-class _Elu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, feat: Tensor) -> Tensor:
-        low = feat.clamp(max=0.0).mul_(LOG2_E).exp2_().sub_(1.0)
-        out = torch.maximum(feat, low, out=low)
-        ctx.save_for_backward(out)
+    def forward(ctx: Any, near: Tensor, far: Tensor, links: Tensor) -> Tensor:
+        ctx.save_for_backward(near, far, links)
+        out = torch.empty_like(near)
+        for units, rows in _tiles(near):
+            pair = _elu(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))  # (u, i, J, F)
+            out[units, rows] = (links[units, rows].unsqueeze(2) @ pair).squeeze(2)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (out,) = ctx.saved_tensors
-        return out.clamp(max=0.0).add_(1.0).mul_(grad)  # 1 above 0, ELU + 1 below
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        near, far, links = ctx.saved_tensors
+        d_near, d_far, d_links = torch.empty_like(near), torch.zeros_like(far), links.clone()
+        for units, rows in _tiles(near):
+            pair = _elu(near[units, rows].unsqueeze(2) + far[units].unsqueeze(1))
+            part, strength = grad[units, rows].unsqueeze(2), links[units, rows]  # (u, i, 1, F)
+            d_links[units, rows] = (pair @ part.transpose(2, 3)).squeeze(3)
+            slope = pair.clamp_(max=0.0).add_(1.0)  # of ELU: 1 above 0, ELU + 1 below
+            slope.mul_(part).mul_(strength.unsqueeze(3))
+            d_near[units, rows] = slope.sum(dim=2)
+            d_far[units] += slope.sum(dim=1)
+        return d_near, d_far, d_links
 
 
-def in_pieces(*tensors: Tensor, dim: int = 0, size: int) -> list[tuple[Tensor, ...]]:
-    """Split tensors along an axis, at one place of which the features of pairs have ``size``."""
+def _elu(feat: Tensor) -> Tensor:
+    """ELU of what may be overwritten; on a CPU powers of 2 take a fourth of torch's time."""
+    if feat.device.type != "cpu":
+        return F.elu_(feat)
+    low = feat.clamp(max=0.0).mul_(LOG2_E).exp2_().sub_(1.0)
+    return torch.maximum(feat, low, out=low)
+
+
+def _tiles(near: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Slices of units and of receivers whose pairs fit the cache together."""
+    units, joints, feats = near.shape
+    limit, row = PAIR_TILE if near.device.type == "cpu" else PAIR_LIMIT, max(joints * feats, 1)
+    rows = max(1, min(joints, limit // row))
+    bodies = max(1, limit // (row * joints))
+    for u in range(0, units, bodies):
+        for i in range(0, joints, rows):
+            yield slice(u, u + bodies), slice(i, i + rows)
+
+
+def in_pieces(
+    receiver: Tensor, sender: Tensor, *, dim: int, size: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Split features of joints along an axis, at one place of which the pairs have ``size``."""
     if torch.compiler.is_compiling():
-        return [tensors]
-    limit = PAIR_LIMIT if tensors[0].device.type == "cpu" else 64 * PAIR_LIMIT
-    step = max(1, limit // max(size, 1))
-    return list(zip(*(tensor.split(step, dim) for tensor in tensors), strict=True))
+        return [(receiver, sender)]
+    step = max(1, PAIR_LIMIT // 16 // max(size, 1))
+    return list(zip(receiver.split(step, dim), sender.split(step, dim), strict=True))
 
 
 def recomputed(work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ receiver-major: all senders j != i of receiver 0, then of receiver 1, ...
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,17 @@ def num_edges(graph: Any, etype: str) -> int | None:
     if isinstance(graph, SkeletonBatch):
         return graph.num_pairs if etype in graph.builder.actional_etypes else None
     return int(graph.num_edges(etype)) if etype in graph.etypes else None
+
+
+def check_etypes(wanted: Sequence[str], there: Sequence[str]) -> None:
+    """Raise ValueError if a graph lacks an edge type that a layer needs."""
+    missing = [etype for etype in wanted if etype not in there]
+    if missing:
+        raise ValueError(
+            f"graph has no edge type {missing[0]!r} that this layer needs; it has "
+            f"{sorted(there)}: build it with GraphBuilder and the layer's max_hop, "
+            "construction and num_actional, or name the layer's etypes"
+        )
 
 
 def check_structures(graph: Any, sizes: Mapping[int, int], across_bodies: bool | None) -> None:

@@ -94,7 +94,7 @@ def test_tiles_do_not_change_the_result(tile, monkeypatch):
         links.requires_grad_()
         expected = decoder(graph, feat, links)
         (grad,) = torch.autograd.grad(expected.sum(), links)
-        monkeypatch.setattr(pairs, "PAIR_LIMIT", tile)
+        monkeypatch.setattr(pairs, "PAIR_TILE", tile)
         got = decoder(graph, feat, links)
         torch.testing.assert_close(got, expected)
         torch.testing.assert_close(torch.autograd.grad(got.sum(), links)[0], grad)
