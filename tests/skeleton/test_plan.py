@@ -28,7 +28,9 @@ def operators_of(builder, layout):
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-@pytest.mark.parametrize("layout", [*SUPPLIED, chain(1), chain(6)], ids=lambda each: getattr(each, "name", each))
+@pytest.mark.parametrize(
+    "layout", [*SUPPLIED, chain(1), chain(6)], ids=lambda each: getattr(each, "name", each)
+)
 def test_sums_make_the_operators(builder, layout):
     layout = get_layout(layout)
     operators, value = operators_of(builder, layout)
