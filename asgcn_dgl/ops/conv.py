@@ -194,10 +194,8 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.message_passing_conv(graph, rows, structural, actional)
-    merges = structural is not None and (structural.factors is not None or structural.is_full)
-    half = rows.device.type == "cpu" and rows.dtype in HALF and not torch.compiler.is_compiling()
-    few = half and rows.shape[0] * rows.shape[1] < FEW_ROWS * structure.layouts[0].num_joints
-    if few and not merges:
+    eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and rows.dtype == torch.float16:  # few processors compute in it
         return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
 
@@ -240,6 +238,10 @@ def _on_part(
     links: Tensor | None,
 ) -> Tensor:
     """Convolve the bodies of one layout, (V, B, F, D) to (V, B, F, O)."""
+    engine = None if structural is None else _engine_for(x, structural)
+    if engine == "relations" and x.dtype in HALF:  # faster in 32 bits
+        out = _on_part(builder, part, x.float(), structural, actional, links)
+        return out.to(x.dtype)
     if actional is not None and actional.factors is not None and links is not None:
         # One matrix for each body: the types share their weight.
         factors = actional.factors.to(links.dtype)
@@ -252,7 +254,6 @@ def _on_part(
     if structural is None:
         assert linked is not None
         return _add(linked, bias)
-    engine = _engine if _engine != "auto" else _choose(x, structural)
     whole = engine in ("mixed", "product")
     if not whole:
         structural = expanded(structural)
@@ -300,13 +301,17 @@ def _on_part(
     return _add(out, bias)
 
 
-def _choose(x: Tensor, structural: Structural) -> str:
+def _engine_for(x: Tensor, structural: Structural) -> str:
     """Choose the engine by device and size, by whether relations merge, and by empty places."""
+    if _engine != "auto":
+        return _engine
     weight = structural.weight
     if structural.is_full or (x.device.type == "cpu" and structural.factors is not None):
         return "mixed"
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
-        return "relations" if x.shape[1] * x.shape[2] < FEW_ROWS else "pairs"
+        # A pair's matrix costs more the wider it is, and is used in 32 bits as in 16.
+        few = FEW_ROWS if x.dtype in HALF else max(FEW_ROWS, 3 * weight.shape[1] // 2)
+        return "relations" if x.shape[1] * x.shape[2] < few else "pairs"
     return "product" if weight.shape[1] * weight.shape[2] <= PRODUCT_SIZE else "mixed"
 
 

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from asgcn_dgl.ops.pairs import HALF
 from asgcn_dgl.skeleton.plan import Plan, Sums
 
-#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation, in 32 bits.
+#: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
 FEW_ROWS = 128
 LINK_TILE = 2**19  # numbers of the features of bodies that are mixed at a time
 
@@ -80,7 +80,7 @@ def _reused(like: Tensor, rows: int, feats: int) -> Tensor:
     held: Tensor | None = getattr(_memory, "held", None)
     if held is None or held.dtype != like.dtype or len(held) < rows * feats:
         with torch.inference_mode(False):
-            held = _memory.held = torch.empty(rows * feats, dtype=like.dtype)
+            held = _memory.held = torch.empty(rows * feats, dtype=like.dtype, device=like.device)
     return held[: rows * feats].view(rows, feats)
 
 
@@ -105,8 +105,8 @@ def mixed(x: Tensor, operators: Tensor, weight: Tensor) -> Tensor:
 class PairConv(torch.autograd.Function):
     """Add x_j times the matrix of the pair to ``total`` (V, B, F, O), for each linked pair.
 
-    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. ``total`` may be
-    overwritten. Sums over products in 16 bits are kept in 32.
+    ``matrices`` are (pairs, D, O), ``pairs`` receiver and sender of each. ``total`` has the type of
+    x and may be overwritten. Sums over products in 16 bits are kept in 32.
     """
 
     @staticmethod
@@ -131,11 +131,13 @@ class PairConv(torch.autograd.Function):
         x, matrices = ctx.saved_tensors
         d_x, d_matrices = x.new_zeros(x.shape, dtype=_sum_dtype(x)), torch.empty_like(matrices)
         senders, sent, received = _joints(x), _joints(d_x), _joints(grad)
+        need_x = ctx.needs_input_grad[0]
         back = zip(ctx.pairs, matrices.transpose(1, 2).unbind(0), d_matrices.unbind(0), strict=True)
         for (i, j), matrix, d_matrix in back:
             torch.mm(senders[j].t(), received[i], out=d_matrix)
-            _add_product(sent[j], received[i], matrix)
-        return d_x.to(x.dtype), d_matrices, None, grad
+            if need_x:
+                _add_product(sent[j], received[i], matrix)
+        return d_x.to(x.dtype) if need_x else None, d_matrices, None, grad
 
 
 def along_links(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
@@ -145,15 +147,15 @@ def along_links(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     if eager and len(weight) > 1 and bodies * frames >= FEW_ROWS:
         return LinkConv.apply(x, links, weight)
     own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
-    mixed = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
+    found = torch.bmm(links.flatten(1, 2), own).view(bodies, len(weight), joints * frames, feats)
     if eager and x.dtype not in HALF:
-        rows = mixed.transpose(0, 1).flatten(1, 2).unbind(0)  # (B V F, D) of each type
+        rows = found.transpose(0, 1).flatten(1, 2).unbind(0)  # (B V F, D) of each type
         (first, matrix), *others = zip(rows, weight.unbind(0), strict=True)
         out = first @ matrix
-        for own, matrix in others:
-            out.addmm_(own, matrix)
+        for each, matrix in others:
+            out.addmm_(each, matrix)
     else:  # one product, which sums over types in 32 bits
-        out = mixed.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
+        out = found.transpose(1, 2).flatten(0, 1).flatten(1) @ weight.flatten(0, 1)
     return out.view(bodies, joints, frames, weight.shape[-1]).transpose(0, 1)
 
 
@@ -196,7 +198,8 @@ class LinkConv(torch.autograd.Function):
                 _add_product(d_weight[c], mixed.t(), rows)
                 d_mixed = torch.mm(rows, back[c]).view(own.shape)
                 d_links[bodies, c] = torch.bmm(d_mixed, own.transpose(1, 2))
-                total += torch.bmm(links[bodies, c].transpose(1, 2), d_mixed)
+                if ctx.needs_input_grad[0]:
+                    total += torch.bmm(links[bodies, c].transpose(1, 2), d_mixed)
             d_x[:, bodies] = total.view(*own.shape[:2], *x.shape[2:]).transpose(0, 1)
         return d_x, d_links, d_weight.to(weight.dtype)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asgcn_dgl._dgl import dgl
 from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural, expanded, of_structure
+from asgcn_dgl.ops.pairs import HALF
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 from asgcn_dgl.skeleton.graph import check_etypes
 
@@ -27,7 +28,7 @@ def message_passing_conv(
     if rows.shape[1] == 0:  # DGL refuses features of no numbers
         halves = [half for half in (structural, actional) if half is not None]
         return rows.new_zeros(*rows.shape[:2], halves[0].weight.shape[-1])
-    wide = torch.float32 if rows.dtype in (torch.bfloat16, torch.float16) else rows.dtype
+    wide = torch.float32 if rows.dtype in HALF else rows.dtype
     total = None
     if structural is not None:
         check_etypes(structural.etypes, graph.etypes)

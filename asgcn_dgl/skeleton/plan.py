@@ -70,12 +70,11 @@ class Plan:
 def plan_of(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int, ...]) -> Plan:
     """Split the links of some relations; each relation transforms the side with fewer joints."""
     template = builder.template(layout)
-    number = {relation: k for k, relation in enumerate(relations)}
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for slot, relation in enumerate(template.relation.tolist()):
-        if relation in number:
+    for number, relation in enumerate(relations):
+        for slot in range(*template.bounds[relation : relation + 2]):
             pair = (int(template.dst[slot]), int(template.src[slot]))
-            found.setdefault(pair, []).append((number[relation], slot))
+            found.setdefault(pair, []).append((number, slot))
     pairs = sorted(found, key=lambda pair: (len(found[pair]) == 1, pair))
     matrices = [(k, *term) for k, pair in enumerate(pairs) for term in found[pair]]
     count = sum(len(terms) > 1 for terms in found.values())
@@ -100,7 +99,7 @@ def plan_of(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int,
             rows.append((relation, total, total + len(place)))
         total += len(place)
     whole = pairs[:count] == [(joint, joint) for joint in range(layout.num_joints)]
-    ends = torch.tensor(pairs[:count], dtype=torch.long).reshape(-1, 2)
+    ends = torch.from_numpy(np.asarray(pairs[:count], dtype=np.int64).reshape(-1, 2))
     return Plan(
         tuple(pairs),
         Sums.of(matrices, len(pairs)),

@@ -158,7 +158,7 @@ def test_a_skeleton_with_cycles_equals_the_formula(engine, bones):
 @pytest.mark.parametrize("tile", [1, 2**30])
 def test_tiles_of_bodies_do_not_change_the_result(tile, monkeypatch):
     monkeypatch.setattr(forms, "LINK_TILE", tile)
-    monkeypatch.setattr(forms, "FEW_ROWS", 1)
+    monkeypatch.setattr(forms, "FEW_ROWS", 1)  # A-links go body by body from here on
     layout = get_layout("ntu25")
     compare([layout] * 3, [1, 2, 1], engine="pairs", max_hop=4, num_actional=3, layouts=layout)
 
@@ -244,6 +244,31 @@ def test_gradcheck(engine):
         links = torch.rand(graph.num_edges("actional_1"), 2).add_(0.1).requires_grad_()
         parameters = list(conv.parameters())
         torch.autograd.gradcheck(lambda f, e, *_: conv(graph, f, e), (feat, links, *parameters))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_relation_that_is_named_twice_counts_twice(engine):
+    graph = GraphBuilder(max_hop=1, num_actional=0).structure(chain(4))
+    with float64(), use_engine(engine):
+        twice = SGConv(2, 3, etypes=("centripetal_1", "centripetal_1"))
+        once = SGConv(2, 3, etypes=("centripetal_1",))
+        feat = torch.randn(4, 5, 2)
+        once.weight.data = twice.weight.data.sum(dim=0, keepdim=True)
+        torch.testing.assert_close(twice(graph, feat), once(graph, feat))
+
+
+@pytest.mark.parametrize("frames", [10, 300])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_16_bits_in_a_mixed_batch_stay_near_32(dtype, frames):
+    layouts = [chain(3), get_layout("ntu25")]
+    graph = GraphBuilder(max_hop=2, num_actional=2).structure(layouts, [1, 1])
+    conv = ASGConv(8, 8, 2, 2, layouts=layouts)
+    feat, links = torch.randn(28, frames, 8), torch.rand(graph.num_pairs, 2)
+    expected = conv(graph, feat, links)
+    got = conv.to(dtype)(graph, feat.to(dtype), links)
+    assert got.dtype == dtype
+    error = (got.float() - expected).abs().max() / expected.abs().max()
+    assert error < 4 * torch.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("engine", ["pairs", "relations", "mixed"])
