@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.asgconv import ASGConv
 from asgcn_dgl.nn.attention import PooledAttention
+from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.multibranch import MultiBranchTemporalConv
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.temporal import TemporalConv
@@ -110,7 +111,7 @@ class ASGCNBlock(nn.Module):
                 out_feats, out_feats, kernel_size, stride, padding, bias=plain
             )
         self.temporal_norm = None if plain else MaskedBatchNorm(out_feats)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.attention = None if attention is None else PooledAttention(out_feats, attention)
         self.residual = residual and not plain
         # Frames lost before the first output's center: the residual is cut to match.

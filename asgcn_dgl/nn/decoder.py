@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asgcn_dgl.nn.agconv import check_links
+from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.mlp import MLP
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.pairs import REDUCTIONS, Pairs, in_pieces, pairs_of, recomputed
@@ -87,7 +88,7 @@ class AIMDecoder(nn.Module):
         self.in_feats, self.num_actional, self.hidden_feats = in_feats, num_actional, hidden_feats
         self.reduce, self.residual, self.etype = reduce, residual, etype
         types, width = num_actional, hidden_feats
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         # f_v of all types; f_e's first map parted into what receiver and sender contribute.
         self.joint_first = nn.Linear(in_feats, types * width)
         self.joint_second = TypedLinear(types, width, width)

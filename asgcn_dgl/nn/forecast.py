@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.asgconv import ASGConv
+from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.dct import dct_matrix
 from asgcn_dgl.ops.frames import frame_mean, last_frames, zero_missing
@@ -54,7 +55,7 @@ class ForecastBlock(nn.Module):
         self.norm = nn.LayerNorm(hidden_feats)
         self.linear = nn.Linear(hidden_feats, hidden_feats)
         self.activation = nn.GELU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def reset_parameters(self) -> None:
         """Draw new weights."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from asgcn_dgl.nn.agconv import EdgeWeight
 from asgcn_dgl.nn.asgconv import ASGConv
 from asgcn_dgl.nn.block import ASGCNBlock, pad_frames
+from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.nn.temporal import TemporalConv
@@ -253,7 +254,7 @@ class NarrowPredictionHead(nn.Module):
         self.pose_feats, self.future_frames = pose_feats, future_frames
         self.first = ASGConv(2 * in_feats + pose_feats, hidden_feats, **(conv or {}))
         self.norm = MaskedBatchNorm(hidden_feats)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.last = ASGConv(hidden_feats + pose_feats, future_frames * pose_feats, **(conv or {}))
         self.last.start_near_zero(OFFSET_STD)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asgcn_dgl.nn.dropout import Dropout
 from asgcn_dgl.nn.norm import MaskedBatchNorm
 
 
@@ -27,7 +28,7 @@ class MLP(nn.Module):
         super().__init__()
         self.first = nn.Linear(in_feats, hidden_feats)
         self.second = nn.Linear(hidden_feats, out_feats)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = MaskedBatchNorm(out_feats) if batch_norm else None
         self.reset_parameters()
 
