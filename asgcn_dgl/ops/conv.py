@@ -258,10 +258,8 @@ def _on_part(
     if not whole:
         structural = expanded(structural)
     key = part.template.key
-    mask = None if structural.masks is None else of_structure(structural.masks, key, "masks")
-    offset = (
-        None if structural.offsets is None else of_structure(structural.offsets, key, "offsets")
-    )
+    mask = of_structure(structural.masks, key, "masks")
+    offset = of_structure(structural.offsets, key, "offsets")
     relations = _places(builder, tuple(structural.etypes), "structural_etypes")
     weight = structural.weight
 
@@ -367,7 +365,10 @@ def _link_bias(actional: Actional | None, links: Tensor | None) -> Tensor | None
 
 
 def _add(out: Tensor, bias: Tensor | None) -> Tensor:
-    return out if bias is None else out + bias.to(out.dtype)
+    if bias is None:
+        return out
+    bias = bias.to(out.dtype)
+    return out + bias if torch.is_grad_enabled() else out.add_(bias)
 
 
 def _places(builder: GraphBuilder, wanted: tuple[str, ...], kind: str) -> tuple[int, ...]:
