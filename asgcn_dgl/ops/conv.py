@@ -225,6 +225,8 @@ def _on_structure(
             for part, x, links in blocks
         ]
         totals.append(out[0] if len(out) == 1 else torch.cat(out))
+        del blocks, out
+    del rows  # its memory serves the copy in the graph's order
     total = totals[0] if len(totals) == 1 else totals[0] + totals[1]
     return total if first else structure.rows_in_graph_order(total)
 
