@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from asgcn_dgl.nn.decoder import AIMDecoder
 from asgcn_dgl.nn.encoder import AIMEncoder, Links
 from asgcn_dgl.ops.frames import as_mask, from_centers, sample_frames
-from asgcn_dgl.ops.pairs import HALF
+from asgcn_dgl.ops.runtime import widened
 
 
 class AIMLoss(NamedTuple):
@@ -62,10 +62,7 @@ def aim_loss(
     if not variance > 0:
         raise ValueError(f"variance must be positive, got {variance!r}")
     joints = max(pred.shape[0], 1)
-    error = target - pred
-    if error.dtype in HALF:
-        error = error.float()
-    error = error.square().sum(dim=-1)
+    error = widened(target - pred).square().sum(dim=-1)
     if mask is not None:
         error = error * mask.to(error.dtype)
     reconstruction = error.sum() / (2.0 * variance * joints)
@@ -76,8 +73,7 @@ def aim_loss(
 def link_divergence(logits: Tensor, ghost_prior: float) -> Tensor:
     """Return the Kullback-Leibler divergence of each pair's link types from the prior, (E,)."""
     types = logits.shape[-1] - 1
-    if logits.dtype in HALF:
-        logits = logits.float()
+    logits = widened(logits)
     if ghost_prior == 0.0:
         logits = logits[:, 1:]
     log_prob = torch.log_softmax(logits, dim=-1)

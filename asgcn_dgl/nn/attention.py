@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.frames import clip_index, zero_missing
+from asgcn_dgl.ops.runtime import widened
 
 ATTENTIONS = ("frames", "joints", "both")
 
@@ -75,7 +76,7 @@ class PooledAttention(nn.Module):
         """Weigh features (N, T, D); missing ones become 0."""
         out = zero_missing(feat, mask)
         # Hundreds of frames cannot be counted in half precision.
-        feat = out.float() if out.dtype in (torch.bfloat16, torch.float16) else out
+        feat = widened(out)
         here = feat.new_ones(feat.shape[:2]) if mask is None else mask.to(feat.dtype)
         if self.joints is not None:
             mean = feat.sum(dim=1) / here.sum(dim=1).clamp(min=1).unsqueeze(-1)  # (N, D)

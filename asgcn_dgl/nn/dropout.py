@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from asgcn_dgl.ops.runtime import eager_on_cpu
+
 
 class Dropout(nn.Dropout):
     """Dropout as :class:`torch.nn.Dropout`; on a CPU by uniform numbers, in a third of its time.
@@ -20,8 +22,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Set each number to zero with probability p, and divide the others by 1 - p."""
-        eager = input.device.type == "cpu" and not torch.compiler.is_compiling()
-        if not (self.training and eager and 0.0 < self.p < 1.0):
+        if not (self.training and 0.0 < self.p < 1.0 and eager_on_cpu(input)):
             return super().forward(input)
         # 16 bits are too few for a probability.
         keep = torch.rand(input.shape, dtype=torch.float32, device=input.device).ge_(self.p)

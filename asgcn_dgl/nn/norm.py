@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from asgcn_dgl.nn.sgconv import check_sizes
 from asgcn_dgl.ops.frames import joint_index, zero_missing
 from asgcn_dgl.ops.kept import check_kept, kept
+from asgcn_dgl.ops.runtime import eager_on_cpu, widened
 
 
 class Statistics:
@@ -84,8 +85,7 @@ class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
 
     def _by_running_statistics(self, rows: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
-        eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
-        constant = eager and self.affine and not torch.is_grad_enabled()
+        constant = eager_on_cpu(rows) and self.affine and not torch.is_grad_enabled()
         if constant and mean is not None and var is not None and rows.dtype == self.weight.dtype:
             # Half of torch's time.
             gain, shift = kept(self.steady, "steady", self.weight, self.bias, mean, var)
@@ -96,8 +96,7 @@ class MaskedBatchNorm(Statistics, nn.BatchNorm1d):
 
     def _over_what_exists(self, feat: Tensor, mask: Tensor | None) -> Tensor:
         # Half precision cannot count, nor hold a variance.
-        rows = zero_missing(feat, mask).reshape(-1, feat.shape[-1])
-        rows = rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows
+        rows = widened(zero_missing(feat, mask).reshape(-1, feat.shape[-1]))
         here = rows.new_ones(1, len(rows)) if mask is None else mask.reshape(1, -1).to(rows.dtype)
         count = here.sum(dim=1, keepdim=True)  # (1, 1)
         mean = (here @ rows) / count.clamp(min=1)

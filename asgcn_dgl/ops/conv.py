@@ -23,7 +23,8 @@ from asgcn_dgl.ops.forms import (
     relation_operators,
 )
 from asgcn_dgl.ops.kept import kept
-from asgcn_dgl.ops.pairs import HALF, dense_links
+from asgcn_dgl.ops.pairs import dense_links
+from asgcn_dgl.ops.runtime import HALF, eager_on_cpu
 from asgcn_dgl.skeleton.batch import GraphBuilder, Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import check_etypes, structure_of
 from asgcn_dgl.skeleton.plan import plan_of
@@ -119,15 +120,15 @@ class Actional:
     factors: Tensor | None = None
 
 
-Half = TypeVar("Half", Structural, Actional)
+Term = TypeVar("Term", Structural, Actional)
 
 
-def expanded(half: Half) -> Half:
+def expanded(term: Term) -> Term:
     """Return the same with a weight of its own for each relation or type."""
-    if half.factors is None:
-        return half
-    weight = half.weight.repeat(len(half.factors) // len(half.weight), 1, 1)
-    return replace(half, weight=weight * half.factors.view(-1, 1, 1), factors=None)
+    if term.factors is None:
+        return term
+    weight = term.weight.repeat(len(term.factors) // len(term.weight), 1, 1)
+    return replace(term, weight=weight * term.factors.view(-1, 1, 1), factors=None)
 
 
 def link_matrices(graph: Any, weight: Tensor, norm: str = "paper") -> Tensor | LinkMatrices:
@@ -194,8 +195,7 @@ def _rows_out(
         from asgcn_dgl.ops import message_passing
 
         return message_passing.message_passing_conv(graph, rows, structural, actional)
-    eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
-    if eager and rows.dtype == torch.float16:  # few processors compute in it
+    if rows.dtype == torch.float16 and eager_on_cpu(rows):  # few processors compute in it
         return _on_structure(structure, rows.float(), structural, actional).to(rows.dtype)
     return _on_structure(structure, rows, structural, actional)
 
@@ -308,7 +308,7 @@ def _engine_for(x: Tensor, structural: Structural) -> str:
     weight = structural.weight
     if structural.is_full or (x.device.type == "cpu" and structural.factors is not None):
         return "mixed"
-    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+    if eager_on_cpu(x):
         # A pair's matrix costs more the wider it is, and is used in 32 bits as in 16.
         few = FEW_ROWS if x.dtype in HALF else max(FEW_ROWS, 3 * weight.shape[1] // 2)
         return "relations" if x.shape[1] * x.shape[2] < few else "pairs"

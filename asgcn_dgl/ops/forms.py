@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from asgcn_dgl.ops.pairs import HALF
+from asgcn_dgl.ops.runtime import HALF, eager_on_cpu, widened
 from asgcn_dgl.skeleton.plan import Plan, Sums
 
 #: Rows of a joint (bodies times frames) below which a CPU goes relation by relation.
@@ -26,15 +26,14 @@ _memory = threading.local()
 
 def weighted_sums(sums: Sums, value: Tensor, rows: Tensor) -> Tensor:
     """Return sums (K, F) of rows, each of its terms times a value."""
-    found: Tensor = torch.embedding_bag(rows, sums.row, sums.bounds, False, 0, False, value, True)[
-        0
-    ]
+    made = torch.embedding_bag(rows, sums.row, sums.bounds, False, 0, False, value, True)
+    found: Tensor = made[0]
     return found
 
 
 def pair_matrices(sums: Sums, value: Tensor, weight: Tensor) -> Tensor:
     """Return matrices (pairs, D, O) of pairs from operator entries and weights (R, D, O)."""
-    wide = weight.float() if weight.dtype in HALF else weight
+    wide = widened(weight)
     found = weighted_sums(sums, value[sums.slot].to(wide.dtype), wide.flatten(1))
     return found.to(weight.dtype).view(-1, *weight.shape[1:])
 
@@ -67,11 +66,12 @@ def by_relation(
     else:
         total = x.new_zeros(joints, frames * out_feats)
     total, feat = total.view(joints, frames, out_feats), x.flatten(1, 2)
-    if plan.receivers is None or plan.senders is None:
+    if plan.ends is None:
         add = total.baddbmm if torch.is_grad_enabled() else total.baddbmm_
         total = add(feat, several)
     elif len(several):
-        total = total.index_add(0, plan.receivers, torch.bmm(feat[plan.senders], several))
+        receivers, senders = plan.ends
+        total = total.index_add(0, receivers, torch.bmm(feat[senders], several))
     return total.view(*x.shape[:-1], out_feats)
 
 
@@ -116,6 +116,7 @@ class PairConv(torch.autograd.Function):
         """Return (V, B, F, O)."""
         ctx.pairs = pairs
         ctx.save_for_backward(x, matrices)
+        # Autograd forbids to change a view in place here.
         y = total.to(_sum_dtype(x), copy=total._is_view()).contiguous()
         if y is total:
             ctx.mark_dirty(total)
@@ -143,7 +144,7 @@ class PairConv(torch.autograd.Function):
 def along_links(x: Tensor, links: Tensor, weight: Tensor) -> Tensor:
     """Mix joints by each body's own links (B, C, V, V), then transform by (C, D, O)."""
     joints, bodies, frames, feats = x.shape
-    eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    eager = eager_on_cpu(x)
     if eager and len(weight) > 1 and bodies * frames >= FEW_ROWS:
         return LinkConv.apply(x, links, weight)
     own = x.transpose(0, 1).flatten(2)  # (B, V, F D)
@@ -176,8 +177,8 @@ class LinkConv(torch.autograd.Function):
             rows = own.numel() // x.shape[-1]
             total = y.new_zeros(rows, weight.shape[-1], dtype=_sum_dtype(x))
             for c in range(len(weight)):
-                mixed = torch.bmm(links[bodies, c], own).view(rows, -1)
-                _add_product(total, mixed, weight[c])
+                seen = torch.bmm(links[bodies, c], own).view(rows, -1)
+                _add_product(total, seen, weight[c])
             y[:, bodies] = total.view(*own.shape[:2], *y.shape[2:]).transpose(0, 1)
         return y
 
@@ -194,12 +195,12 @@ class LinkConv(torch.autograd.Function):
             rows = grad[:, bodies].transpose(0, 1).flatten(0, 2)  # (b V F, O)
             total = torch.zeros_like(own, dtype=_sum_dtype(x))
             for c in range(len(weight)):
-                mixed = torch.bmm(links[bodies, c], own).view(len(rows), -1)
-                _add_product(d_weight[c], mixed.t(), rows)
-                d_mixed = torch.mm(rows, back[c]).view(own.shape)
-                d_links[bodies, c] = torch.bmm(d_mixed, own.transpose(1, 2))
+                seen = torch.bmm(links[bodies, c], own).view(len(rows), -1)
+                _add_product(d_weight[c], seen.t(), rows)
+                d_seen = torch.mm(rows, back[c]).view(own.shape)
+                d_links[bodies, c] = torch.bmm(d_seen, own.transpose(1, 2))
                 if ctx.needs_input_grad[0]:
-                    total += torch.bmm(links[bodies, c].transpose(1, 2), d_mixed)
+                    total += torch.bmm(links[bodies, c].transpose(1, 2), d_seen)
             d_x[:, bodies] = total.view(*own.shape[:2], *x.shape[2:]).transpose(0, 1)
         return d_x, d_links, d_weight.to(weight.dtype)
 

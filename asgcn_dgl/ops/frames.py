@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asgcn_dgl.ops.runtime import widened
 from asgcn_dgl.skeleton.batch import Part, SkeletonBatch
 from asgcn_dgl.skeleton.graph import structure_of
 
@@ -42,8 +43,7 @@ def frame_sums(feat: Tensor, mask: Tensor | None, *, keep_frames: bool = False) 
     Features in 16 bits are summed in 32. ``feat`` is (N, T, D) or (N, D); with ``keep_frames``
     nothing is summed: (N, T, D) and (N, T).
     """
-    if feat.dtype in (torch.bfloat16, torch.float16):
-        feat = feat.float()
+    feat = widened(feat)
     count = feat.new_ones(feat.shape[:-1]) if mask is None else mask.to(feat.dtype)
     total = zero_missing(feat, mask)
     if feat.dim() > 2 and not keep_frames:

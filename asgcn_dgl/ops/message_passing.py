@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asgcn_dgl._dgl import dgl
 from asgcn_dgl.ops.conv import Actional, LinkMatrices, Structural, expanded, of_structure
-from asgcn_dgl.ops.pairs import HALF
+from asgcn_dgl.ops.runtime import widened
 from asgcn_dgl.skeleton.batch import SkeletonBatch
 from asgcn_dgl.skeleton.graph import check_etypes
 
@@ -28,14 +28,14 @@ def message_passing_conv(
     if rows.shape[1] == 0:  # DGL refuses features of no numbers
         halves = [half for half in (structural, actional) if half is not None]
         return rows.new_zeros(*rows.shape[:2], halves[0].weight.shape[-1])
-    wide = torch.float32 if rows.dtype in HALF else rows.dtype
+    wide = widened(rows)
     total = None
     if structural is not None:
         check_etypes(structural.etypes, graph.etypes)
-        total = _structural_sum(graph, rows.to(wide), expanded(structural))
+        total = _structural_sum(graph, wide, expanded(structural))
     if actional is not None:
         check_etypes(actional.etypes, graph.etypes)
-        links = _actional_sum(graph, rows.to(wide), expanded(actional))
+        links = _actional_sum(graph, wide, expanded(actional))
         total = links if total is None else total + links
     assert total is not None
     return total.to(rows.dtype)

@@ -14,11 +14,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from asgcn_dgl.ops.runtime import widened
 from asgcn_dgl.skeleton.batch import PairGroup
 from asgcn_dgl.skeleton.graph import check_etypes, structure_of
 
 REDUCTIONS = ("mean", "max")
-HALF = (torch.bfloat16, torch.float16)
 PAIR_TILE = 2**18  # numbers of the pair features that are made at a time on a CPU
 PAIR_LIMIT = 2**26  # and elsewhere, or where they are made by plain operations
 LOG2_E = math.log2(math.e)
@@ -187,8 +187,7 @@ def gumbel_softmax(
     Without ``noise`` r is 0. ``hard`` is straight-through: one-hot forward, soft gradient. The
     result has 32 bits at least.
     """
-    if logits.dtype in HALF:
-        logits = logits.float()
+    logits = widened(logits)
     if noise:
         uniform = torch.empty_like(logits).exponential_(generator=generator)
         logits = logits - uniform.log()  # -log Exp(1) is Gumbel(0, 1)
@@ -217,8 +216,7 @@ def _off_diagonal(pairs: Tensor) -> Tensor:
 def _weighted_sum(near: Tensor, far: Tensor, links: Tensor) -> Tensor:
     """Return the sum over j of A_ij ELU(near_i + far_j), in 32 bits for inputs in 16."""
     dtype = near.dtype
-    if dtype in HALF:
-        near, far = near.float(), far.float()
+    near, far = widened(near), widened(far)
     links = links.to(near.dtype)
     with _no_autocast(near.device.type):
         if torch.compiler.is_compiling():  # it joins the operations itself

@@ -45,8 +45,9 @@ class Plan:
         The matrices of all pairs as sums of the relations' weights.
     several
         The matrices of the pairs that several relations join.
-    receivers, senders
-        Joints of those pairs; None where they are all joints, each with itself, in order.
+    ends
+        Receivers and senders of those pairs; None where they are all joints, each with itself, in
+        order.
     rows
         Relation, begin and end of the rows that its weight transforms, for the pairs that it alone
         joins.
@@ -58,8 +59,7 @@ class Plan:
     pairs: tuple[tuple[int, int], ...]
     matrices: Sums
     several: Sums
-    receivers: Tensor | None
-    senders: Tensor | None
+    ends: tuple[Tensor, Tensor] | None
     rows: tuple[tuple[int, int, int], ...]
     take: Sums
     give: Sums
@@ -99,13 +99,12 @@ def plan_of(builder: GraphBuilder, layout: SkeletonLayout, relations: tuple[int,
             rows.append((relation, total, total + len(place)))
         total += len(place)
     whole = pairs[:count] == [(joint, joint) for joint in range(layout.num_joints)]
-    ends = torch.from_numpy(np.asarray(pairs[:count], dtype=np.int64).reshape(-1, 2))
+    ends = torch.from_numpy(np.asarray(pairs[:count], dtype=np.int64).reshape(-1, 2).T)
     return Plan(
         tuple(pairs),
         Sums.of(matrices, len(pairs)),
         Sums.of([term for term in matrices if term[0] < count], count),
-        None if whole else ends[:, 0],
-        None if whole else ends[:, 1],
+        None if whole else (ends[0], ends[1]),
         tuple(rows),
         Sums.of(take, total),
         Sums.of(give, layout.num_joints),

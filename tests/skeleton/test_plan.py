@@ -64,10 +64,10 @@ def test_some_relations_are_numbered_as_they_are_asked_for():
 
 def test_joints_of_merged_pairs_are_named_unless_they_are_all():
     whole = plan_of(GraphBuilder(), get_layout("ntu25"), tuple(range(12)))
-    assert whole.receivers is None and whole.senders is None
+    assert whole.ends is None
     ring = SkeletonLayout.from_bones("ring", [(0, 1), (1, 2), (2, 0), (2, 3)], center=0)
     plan = plan_of(GraphBuilder(), ring, tuple(range(12)))
-    ends = list(zip(plan.receivers.tolist(), plan.senders.tolist(), strict=True))
+    ends = list(zip(*(each.tolist() for each in plan.ends), strict=True))
     assert ends == list(plan.pairs[: len(ends)]) and any(i != j for i, j in ends)
 
 
